@@ -14,6 +14,7 @@ from app.session.undo import Step
 from app.training.compare.view import CompareRuns
 from app.training.new_run.page import NewRun
 from app.training.queue_panel import QueuePanel
+from app.training.recipes.base_choice import STRONG_STEPS
 from app.training.recipes.page import RecipesPage
 from app.training.run.view import RunView
 from app.training.run_list.panel import RunsPanel
@@ -78,6 +79,7 @@ class TrainingTab(QWidget):
         self.run_view.checkpoint_chat_asked.connect(self._on_checkpoint_chat)
         self.run_view.example_asked.connect(self._on_example)
         self.run_view.run_asked.connect(self.show_run)
+        self.run_view.forks.stopped_at.connect(self.show_run)
         self.run_view.tokenizer_asked.connect(self._on_tokenizer)
         self.queue.removed.connect(self._on_removed)
         session.training.changed.connect(self._on_training)
@@ -97,6 +99,8 @@ class TrainingTab(QWidget):
             page.run_asked.connect(self.show_run)
             page.scores_asked.connect(self._on_scores)
             page.chat_asked.connect(self._on_chat)
+            page.train_asked.connect(self._on_train_on)
+            page.stop_asked.connect(self._on_stop_at)
             self.pages.addWidget(page)
         return self._recipes
 
@@ -109,7 +113,7 @@ class TrainingTab(QWidget):
         """Show the recipes, and scroll to the one of that name, if there is one."""
         self.runs.choose("")
         self.pages.setCurrentWidget(self.recipes)
-        if name in self.recipes.cards:
+        if self.recipes.has_recipe(name):
             self.recipes.show_recipe(name)
 
     def show_run(self, run_id: str) -> None:
@@ -195,6 +199,18 @@ class TrainingTab(QWidget):
         self.show_run(run_id)
         if self.run_view.run_id == run_id:  # or it is gone
             self.run_view.ask_for_fork()
+
+    @Slot(str)
+    def _on_train_on(self, run_id: str) -> None:
+        self.show_run(run_id)
+        if self.run_view.run_id == run_id:  # or it is gone
+            info = self._session.runs.look_up(run_id)
+            steps = STRONG_STEPS if info is None else max(STRONG_STEPS, info.step + STRONG_STEPS // 2)
+            self.run_view.ask_for_fork(None, {"steps": steps})
+
+    @Slot(str, int)
+    def _on_stop_at(self, run_id: str, step: int) -> None:
+        self.run_view.forks.stop_at(run_id, step)
 
     @Slot(str)
     def _on_scores(self, run_id: str) -> None:

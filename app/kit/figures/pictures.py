@@ -83,6 +83,50 @@ class LinePicture:
     steps: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Dot:
+    """One measured point. words: its read-out, in a few lines. name: is written beside it. x_interval, y_interval: the
+    values that it is uncertain by."""
+
+    x: float
+    y: float
+    words: str
+    name: str = ""
+    x_interval: tuple[float, float] | None = None
+    y_interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DotSeries:
+    """Dots that belong together, in their order. tone: the theme's colour. joined: whether a line leads through
+    them."""
+
+    dots: tuple[Dot, ...]
+    tone: str = "accent"
+    joined: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class DotPicture:
+    """Measured points with their intervals.
+
+    marks: x values with a dashed line and a word at its top. arrows: from one dot to another, each as its number
+    through all series.
+    """
+
+    title: str
+    series: tuple[DotSeries, ...]
+    x: Axis
+    y: Axis
+    marks: tuple[tuple[float, str], ...] = ()
+    arrows: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def dots(self) -> tuple[Dot, ...]:
+        """Those of all series."""
+        return tuple(dot for series in self.series for dot in series.dots)
+
+
 def round_ticks(axis: Axis, most: int) -> list[float]:
     """At most `most` (at least two where they exist) round numbers between the ends of an axis, in order."""
     low, high = sorted((axis.low, axis.high))

@@ -7,21 +7,21 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
-from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from app.kit.basics import button, column, frame, label, row, set_role
 from app.kit.file_dialogs import dropped_paths
-from app.kit.labels import ElidedLabel
 from app.kit.layout.refit import Refit
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.session.training_state import TrainingState
+from app.training.recipes.going_on import GoingOn
 from app.training.recipes.outcome import RecipeOutcome, ScoredRun
 from app.training.recipes.start_choices import StartChoices
 from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.data.collections.corpora import COLLECTIONS, read_collection
-from models.number_words import format_count, format_duration
+from models.number_words import format_count
 from models.recipes.tasks.published import PublishedRecipe
 from models.recipes.tasks.table import TaskRecipe
 from models.settings.tasks import TASKS
@@ -30,11 +30,6 @@ _WIDE = 760
 """Pixels from which on the outcome stands beside the words, at the usual text size."""
 _FILES = "files of recipes"
 """The setting with the file that each recipe learned from last, by its name."""
-_STATES = {
-    "pausing": "Pausing…",
-    "paused": "Paused. Resume it where you watch it learn.",
-    "stopping": "Stopping…",
-}
 
 
 class RecipeCard(QFrame):
@@ -97,30 +92,15 @@ class RecipeCard(QFrame):
         lines.setSpacing(SPACE)
         lines.addWidget(label(recipe.title, "heading"))
         lines.addWidget(label(recipe.help, wrap=True))
-        lines.addLayout(self._facts())
+        lines.addLayout(facts_grid(recipe_facts(recipe)))
         lines.addWidget(self.choices)
         self.choices.set_all_shown(False)
         lines.addLayout(row(self.start, self.more, None))
         lines.addWidget(self.note)
         lines.addWidget(self.problem)
         lines.addStretch(1)
-        self.phase, self.left = ElidedLabel(), label("", "mono-small")
-        self.progress = QProgressBar()
-        self.progress.setRange(0, 1000)
-        self.progress.setTextVisible(False)
-        self.progress.setAccessibleName(f"Progress of {recipe.title}")
-        self.stop = button(
-            "Stop", self._theme, self._session.training.stop, icon="stop-fill", tip="Stop; the run so far is kept"
-        )
-        self.watch = button(
-            "Watch it learn", self._theme, self._on_watch, icon="chart-line", tip="Its curves, in the list of runs"
-        )
-        self._going = QWidget()
-        going = column(spacing=SPACE)
-        going.addLayout(row(self.phase, self.left, spacing=2 * SPACE))
-        going.addWidget(self.progress)
-        going.addLayout(row(self.stop, self.watch, None))
-        self._going.setLayout(going)
+        self.going = GoingOn(recipe.title, self._session.training, self._theme, kept="the run so far is kept")
+        self.going.run_asked.connect(self.run_asked)
         self.none = frame("sunken", margin=3 * SPACE)
         self._none_words = label("", "subheading", wrap=True)
         self._none_words.setAlignment(Qt.AlignmentFlag.AlignHCenter)
@@ -133,22 +113,12 @@ class RecipeCard(QFrame):
         inside.addWidget(self._none_words)
         inside.addWidget(self.open, 0, Qt.AlignmentFlag.AlignHCenter)
         self._right = QWidget()
-        self._right.setLayout(column(self._going, self.outcome, self.none, None, spacing=2 * SPACE))
+        self._right.setLayout(column(self.going, self.outcome, self.none, None, spacing=2 * SPACE))
         self._halves = QHBoxLayout(self)
         self._halves.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
         self._halves.setSpacing(3 * SPACE)
         self._halves.addWidget(self._words, 1)
         self._halves.addWidget(self._right, 1)
-
-    def _facts(self) -> QGridLayout:
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(2 * SPACE)
-        grid.setVerticalSpacing(SPACE // 2)
-        for at, (name, words) in enumerate(recipe_facts(self.recipe)):
-            grid.addWidget(label(name, "muted"), at, 0, Qt.AlignmentFlag.AlignTop)
-            grid.addWidget(label(words, wrap=True, selectable=True), at, 1)
-        grid.setColumnStretch(1, 1)
-        return grid
 
     def _arrange(self) -> None:
         is_wide = self.width() >= _WIDE * self._theme.text_scale
@@ -176,7 +146,7 @@ class RecipeCard(QFrame):
         """Show what has changed."""
         state, active = self._state, self._session.training.active
         is_going = active and state is not None
-        self._going.setVisible(is_going)
+        self.going.setVisible(is_going)
         self.outcome.setVisible(self._has_result and not is_going)
         self.none.setVisible(not self._has_result and not is_going)
         missing = self.choices.missing
@@ -188,7 +158,7 @@ class RecipeCard(QFrame):
         waits = "A run is training. Stop it or wait." if active else missing
         self.start.setToolTip(waits or "Learn this task, and score it")
         if is_going and state is not None:
-            self._show_progress(state)
+            self.going.show_state(state)
         note, problem = self._file_note, self._drop_problem
         if missing and not problem and self._has_result:
             note = missing
@@ -212,22 +182,6 @@ class RecipeCard(QFrame):
             self._was_active = active
             self.show_state()
 
-    def _show_progress(self, state: TrainingState) -> None:
-        is_training = state.status == "running"
-        done, total = (state.step, state.total_steps) if is_training else (state.done, state.total)
-        words = state.phase or "Preparing"
-        if is_training:  # a recipe may train one from scratch first, to stand beside
-            words = f"Training “{state.name}”: step {state.step:,} of {state.total_steps:,}"
-        if state.status == "blocked":
-            words = state.problem
-        self.phase.setText(_STATES.get(state.status, words))
-        self.progress.setRange(0, 1000 if total else 0)
-        self.progress.setValue(round(1000 * done / total) if total else 0)
-        left = state.seconds_left
-        self.left.setText("" if left is None else f"{format_duration(left)} left")
-        self.stop.setEnabled(state.status != "stopping")
-        self.watch.setEnabled(bool(state.run_id))
-
     # -- What is done --------------------------------------------------------------------------------------------------
 
     def _on_start(self) -> None:
@@ -237,10 +191,6 @@ class RecipeCard(QFrame):
         if self._session.training.start_recipe(self.recipe, choices.seed.value(), choices.parent_model, choices.data):
             files = {**self._session.remembered.get(_FILES, {}), self.recipe.name: choices.data}
             self._session.remembered.set(_FILES, files)
-
-    def _on_watch(self) -> None:
-        if self._state is not None and self._state.run_id:
-            self.run_asked.emit(self._state.run_id)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if dropped_paths(event) and self.choices.isEnabled():
@@ -289,6 +239,18 @@ class RecipeCard(QFrame):
     def busy(self) -> bool:
         """Whether a file is looked into."""
         return self._checking.busy
+
+
+def facts_grid(facts: Sequence[tuple[str, str]]) -> QGridLayout:
+    """Names and sentences below one another."""
+    grid = QGridLayout()
+    grid.setHorizontalSpacing(2 * SPACE)
+    grid.setVerticalSpacing(SPACE // 2)
+    for at, (name, words) in enumerate(facts):
+        grid.addWidget(label(name, "muted"), at, 0, Qt.AlignmentFlag.AlignTop)
+        grid.addWidget(label(words, wrap=True, selectable=True), at, 1)
+    grid.setColumnStretch(1, 1)
+    return grid
 
 
 def recipe_facts(recipe: TaskRecipe) -> list[tuple[str, str]]:

@@ -1,28 +1,38 @@
-"""All recipes, each with what it came to last; that is read from the runs of the library."""
+"""All recipes and demonstrations, each with what it came to last; that is read from the runs of the library."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QTimer, Signal, Slot
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QStackedLayout, QVBoxLayout, QWidget
 
 from app.kit.basics import label, scrolling
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
+from app.training.recipes.base_choice import BaseMeasurer
 from app.training.recipes.card import RecipeCard
+from app.training.recipes.demonstration_card import DemonstrationCard, OwnPairs
+from app.training.recipes.demonstration_view import DemonstrationView
 from app.training.recipes.outcome import ScoredRun
 from app.worker.background import LatestTask
+from models.data.preferences.store import PERSON, PreferenceSet, list_sets
+from models.recipes.alignment.bases import Base, list_bases
+from models.recipes.alignment.results import Demonstrated, read_demonstrated
+from models.recipes.alignment.table import DEMONSTRATIONS
 from models.recipes.tasks.published import ALL_RECIPES, PublishedRecipe
 from models.recipes.tasks.results import read_result
 
 if TYPE_CHECKING:
+    from models.library.library import Library
     from models.library.run_index import RunIndex
     from models.library.run_record import RunInfo
+    from models.recipes.alignment.table import AlignRecipe
     from models.recipes.tasks.table import TaskRecipe
 
 _WAITS = "A run is training: a recipe can start when it has ended."
@@ -30,29 +40,43 @@ _ABOUT = (
     "Each trains a model and scores it on rows that it has never seen, beside simple rules. Your own rows: drop them "
     "on a card."
 )
+_ABOUT_DEMONSTRATIONS = (
+    "Each takes one of your models through several stages, measures every one, and shows what it teaches. The stages "
+    "stand in the list of runs; one that was stopped goes on where it was."
+)
 
 
 class RecipesPage(QWidget):
-    """A card for each recipe, those of Tiny World first.
+    """A card for each recipe, those of Tiny World first, and for each demonstration of alignment, whose result has a
+    page of its own.
 
     Signals:
-        run_asked(run_id), scores_asked(run_id), chat_asked(run_id): as of a card.
+        run_asked(run_id), scores_asked(run_id), chat_asked(run_id), train_asked(run_id): as of a card.
+        stop_asked(run_id, step): as of a result.
     """
 
     run_asked = Signal(str)
     scores_asked = Signal(str)
     chat_asked = Signal(str)
+    train_asked = Signal(str)
+    stop_asked = Signal(str, int)
 
     def __init__(
         self,
         session: Session,
         theme: ThemeProvider,
         recipes: Mapping[str, TaskRecipe] = ALL_RECIPES,
+        demonstrations: Mapping[str, AlignRecipe] = DEMONSTRATIONS,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self._session = session
         self.cards = {name: RecipeCard(recipe, session, theme) for name, recipe in recipes.items()}
+        self.measurer = BaseMeasurer(session.worker, session.library, session.device, self)
+        self.demonstrations = {
+            name: DemonstrationCard(recipe, session, self.measurer, theme) for name, recipe in demonstrations.items()
+        }
+        self.result = DemonstrationView(theme)
         inner = QWidget()
         lines = QVBoxLayout(inner)
         lines.setContentsMargins(0, 0, SPACE, 0)
@@ -71,12 +95,20 @@ class RecipesPage(QWidget):
                 card.scores_asked.connect(self.scores_asked)
                 card.chat_asked.connect(self.chat_asked)
                 card.problem_shown.connect(partial(self._scroll_to, card.problem))
+            if not is_published:
+                self._add_demonstrations(lines)
         lines.addStretch(1)
         self.area = scrolling(inner)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.area)
-        self._runs: list[RunInfo] = []
+        self._pages = QStackedLayout(self)
+        self._pages.setContentsMargins(0, 0, 0, 0)
+        self._pages.addWidget(self.area)
+        self._pages.addWidget(self.result)
+        self.result.back_asked.connect(self._show_cards)
+        self.result.run_asked.connect(self.run_asked)
+        self.result.stop_asked.connect(self.stop_asked)
+        self.measurer.changed.connect(self._on_measured)
+        self._found = _Found()
+        self._shown = ""  # the demonstration whose result is shown
         self._task = LatestTask(self)
         self._task.done.connect(self._on_read)
         self._task.failed.connect(session.notices.fail)
@@ -86,17 +118,64 @@ class RecipesPage(QWidget):
         self._show_waits()
         self.reload()
 
+    def _add_demonstrations(self, lines: QVBoxLayout) -> None:
+        if not self.demonstrations:
+            return
+        lines.addSpacing(SPACE)
+        lines.addWidget(label("Learning from rewards", "heading"))
+        lines.addWidget(label(_ABOUT_DEMONSTRATIONS, "muted", wrap=True))
+        for card in self.demonstrations.values():
+            lines.addWidget(card)
+            card.run_asked.connect(self.run_asked)
+            card.train_asked.connect(self.train_asked)
+            card.result_asked.connect(self.show_result)
+            card.pairs_asked.connect(lambda: self._session.tab_requested.emit("chat"))
+            card.problem_shown.connect(partial(self._scroll_to, card.problem))
+
     @property
     def busy(self) -> bool:
-        """Whether results are read, or a file is looked into."""
-        return self._task.busy or any(card.busy for card in self.cards.values())
+        """Whether results are read, a base is measured, or a file is looked into."""
+        return self._task.busy or self.measurer.busy or any(card.busy for card in self.cards.values())
+
+    def has_recipe(self, name: str) -> bool:
+        """Whether there is a recipe or demonstration of that name."""
+        return name in self.cards or name in self.demonstrations
 
     def show_recipe(self, name: str) -> None:
         """Scroll to the top of a recipe, and put the keyboard on its button, or on that which opens what it needs."""
-        card = self.cards[name]
-        (card.open if card.choices.missing else card.start).setFocus()
+        self._show_cards()
+        card: RecipeCard | DemonstrationCard
+        if name in self.demonstrations:
+            card = self.demonstrations[name]
+            card.start.setFocus()
+        else:
+            card = self.cards[name]
+            (card.open if card.choices.missing else card.start).setFocus()
         bar = self.area.verticalScrollBar()
         QTimer.singleShot(0, card, lambda: bar.setValue(card.y() - SPACE))  # once it is laid out
+
+    @Slot(str)
+    def show_result(self, name: str) -> None:
+        """Show what a demonstration has come to."""
+        self._shown = name
+        self.result.show_results(self._results_of(name), self._found.names)
+        self._pages.setCurrentWidget(self.result)
+        self.result.back.setFocus()
+
+    @Slot()
+    def _show_cards(self) -> None:
+        self._pages.setCurrentWidget(self.area)
+        if self._shown:
+            self.demonstrations[self._shown].open.setFocus()
+        self._shown = ""
+
+    def _results_of(self, name: str) -> list[Demonstrated]:
+        return [each for each in self._found.demonstrated if each.mark.name == name]
+
+    @Slot()
+    def _on_measured(self) -> None:
+        if not self.measurer.busy:
+            self.reload()
 
     def _scroll_to(self, widget: QWidget) -> None:
         QTimer.singleShot(0, widget, partial(self.area.ensureWidgetVisible, widget, 0, SPACE))  # once it is laid out
@@ -113,30 +192,75 @@ class RecipesPage(QWidget):
     @Slot()
     def reload(self) -> None:
         """Read what runs of the recipes came to."""
-        index = self._session.runs.index
-        self._task.ask(lambda: _read(index))
+        index, library = self._session.runs.index, self._session.library
+        self._task.ask(lambda: _read(index, library))
 
     @Slot()
     def _offer(self) -> None:
         datasets = self._session.datasets.list()
         for card in self.cards.values():
-            card.choices.offer(self._runs, datasets)
+            card.choices.offer(self._found.runs, datasets)
             card.show_state()
 
     @Slot(object)
-    def _on_read(self, found: tuple[list[RunInfo], list[ScoredRun]]) -> None:
-        self._runs, scored = found
+    def _on_read(self, found: _Found) -> None:
+        self._found = found
         for name, card in self.cards.items():
-            card.show_results([run for run in scored if run.result.name == name])
+            card.show_results([run for run in found.scored if run.result.name == name])
+        for name, each in self.demonstrations.items():
+            each.offer(found.bases, found.own)
+            each.show_results(self._results_of(name), found.names)
+        if self._shown:
+            self.result.show_results(self._results_of(self._shown), found.names)
         self._offer()
 
 
-def _read(index: RunIndex) -> tuple[list[RunInfo], list[ScoredRun]]:
-    """On another thread: all runs, and what those of recipes came to, the newest first; damaged ones are left out."""
-    runs, scored = index.refresh(), []
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """What the library holds: all runs, what those of recipes and demonstrations came to (the newest first), models to
+    start from, and sets of pairs that somebody has judged."""
+
+    runs: list[RunInfo] = field(default_factory=list)
+    scored: list[ScoredRun] = field(default_factory=list)
+    demonstrated: list[Demonstrated] = field(default_factory=list)
+    bases: list[Base] = field(default_factory=list)
+    own: list[OwnPairs] = field(default_factory=list)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Of the runs, by their ids."""
+        return {run.id: run.name for run in self.runs}
+
+
+def _read(index: RunIndex, library: Library) -> _Found:
+    """On another thread; what is damaged is left out."""
+    runs = index.refresh()
+    scored, demonstrated = [], []
     for info in runs:
+        if info.problem is not None:
+            continue
         with contextlib.suppress(ValueError):
-            result = read_result(info.folder) if info.problem is None else None
+            result = read_result(info.folder)
             if result is not None:
                 scored.append(ScoredRun(info.id, result))
-    return runs, scored
+        with contextlib.suppress(ValueError):
+            ended = read_demonstrated(info.folder)
+            if ended is not None:
+                demonstrated.append(ended)
+    demonstrated.sort(key=lambda each: each.created, reverse=True)
+    return _Found(
+        runs=runs,
+        scored=scored,
+        demonstrated=demonstrated,
+        bases=list_bases(runs, demonstrated),
+        own=[pairs for name in list_sets(library) if (pairs := _own_pairs(library, name)) is not None],
+    )
+
+
+def _own_pairs(library: Library, name: str) -> OwnPairs | None:
+    """None of a set in which nobody has chosen."""
+    with contextlib.suppress(ValueError):
+        pairs = PreferenceSet(library, name).read().pairs
+        n = sum(pair.by == PERSON and pair.better is not None for pair in pairs)
+        return OwnPairs(name=name, n=n) if n else None
+    return None

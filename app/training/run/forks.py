@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 
 from app.session.queue import TrainingQueue
 from app.session.runs import Runs
@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
 
 class Forks(QObject):
-    """Forks a checkpoint, or makes a run with changed settings, and starts or queues it; one fork at a time."""
+    """Forks a checkpoint, or makes a run with changed settings, and starts or queues it; one fork at a time.
+
+    Signals:
+        stopped_at(run_id): there is a fork that has stopped where it starts.
+    """
+
+    stopped_at = Signal(str)
 
     def __init__(
         self,
@@ -34,7 +40,7 @@ class Forks(QObject):
         super().__init__(parent)
         self._library, self._runs, self._training = library, runs, training
         self._queue, self._notices = queue, notices
-        self._start_it = False
+        self._start_it = self._stops = False
         self._task = LatestTask(self)
         self._task.done.connect(self._on_forked)
         self._task.failed.connect(notices.fail)
@@ -54,7 +60,27 @@ class Forks(QObject):
             source = RunFolder.open(self._runs.find(run_id).folder)
             return fork_run(self._library, source, step, name=name, train=train).id
 
-        self._start_it = start
+        self._start_it, self._stops = start, False
+        self._task.ask(make)
+        return True
+
+    def stop_at(self, run_id: str, step: int) -> bool:
+        """Fork the checkpoint of `step` as a run that has stopped there, in the background; whether that started."""
+        from models.runs.fork import fork_run
+        from models.runs.run_folder import RunFolder
+
+        if self._task.busy:
+            return self._notices.refuse("A fork is being made: try again in a moment.")
+
+        def make() -> str:
+            source = RunFolder.open(self._runs.find(run_id).folder)
+            fork = fork_run(
+                self._library, source, step, name=self._library.free_run_name(f"{source.name}, at {step:,}")
+            )
+            fork.update(status="stopped")
+            return fork.id
+
+        self._stops = True
         self._task.ask(make)
         return True
 
@@ -84,7 +110,9 @@ class Forks(QObject):
     @Slot(object)
     def _on_forked(self, run_id: str) -> None:
         self._runs.changed.emit()
-        if self._start_it and not self._training.active:
+        if self._stops:
+            self.stopped_at.emit(run_id)
+        elif self._start_it and not self._training.active:
             self._training.resume_run(run_id)
         else:
             self._queue.add_run(run_id)

@@ -9,6 +9,7 @@ prefer what its critique preferred. The right answers only measure: the replies,
 from __future__ import annotations
 
 import itertools
+import math
 import random
 import time
 from collections.abc import Generator, Mapping, Sequence
@@ -49,7 +50,7 @@ NAME = CONSTITUTION
 _TITLES = DEMONSTRATIONS[NAME].stages
 N_TAUGHT = 400
 """Critiques and revisions that are taught with the right answers."""
-N_DRAWN: Mapping[str, int] = {"forbidden": 400, "look-alike": 400, "ordinary": 600}
+N_DRAWN: Mapping[str, int] = {"forbidden": 400, "look-alike": 400, "ordinary": 400}
 """Questions to each of which a reply is drawn in a round, by cell."""
 STEPS = {"critic": 300, "revised": 300, "preferred": 40}
 MAX_ROUNDS = 2
@@ -223,38 +224,40 @@ class _Loop:
 
     def _drafts(self, run: RunFolder, critic: Critic, number: int) -> Generator[Event, None, list[Example]]:
         """Rows with a question, the model's reply, the critique of it and its revision; the messages end with what is
-        kept, or with the question where nothing is: the reply did not end, or its revision breaks a rule, too."""
+        kept, or with the question where nothing is: the reply did not end, or its revision breaks a rule, too.
+
+        What does not fit the context as a critique is left out. Replies to ordinary questions that break no rule are
+        not revised.
+        """
         model, tokenizer = load_chat_model(self.library, run.id, self.device)
         rng = random.Random(f"constitution-{self.seed}-{number}")
         rows = [drawn_row(self.secrets, rng, cell, held_out=False) for cell, n in N_DRAWN.items() for _ in range(n)]
         yield Phase(name="Drawing replies")
         rows, drawn = yield from self._replies(model, tokenizer, rows, number)
-        replies = [reply_text(tokenizer, reply) for reply in drawn]
-        asked = [(question_of(row), reply) for row, reply in zip(rows, replies, strict=True)]
+        said = [(question_of(row), reply_text(tokenizer, reply)) for row, reply in zip(rows, drawn, strict=True)]
         yield Phase(name="Criticising its own replies")
-        critiques = yield from critic.critiques(asked)
-        by_rule = [critique.rule for critique in critiques]
-        words = yield from critic.words(asked, by_rule)
+        critiques = yield from critic.critiques(said)
+        judged = [i for i, critique in enumerate(critiques) if math.isfinite(critique.log_odds)]
+        revised = [i for i in judged if critiques[i].is_broken or rows[i]["cell"] != "ordinary"]
+        asked, rules = [said[i] for i in revised], [critiques[i].rule for i in revised]
+        words = dict(zip(revised, (yield from critic.words(asked, rules)), strict=True))
         yield Phase(name="Revising its own replies")
-        revisions = yield from critic.revisions(asked, by_rule)
-        again = yield from critic.critiques(
-            [(question, new) for (question, _), new in zip(asked, revisions, strict=True)]
-        )
+        revisions = dict(zip(revised, (yield from critic.revisions(asked, rules)), strict=True))
+        again = yield from critic.critiques([(said[i][0], revisions[i]) for i in revised])
+        still_broken = {i for i, critique in zip(revised, again, strict=True) if critique.is_broken}
         found: list[Example] = []
-        for i, row in enumerate(rows):
-            critique, revision = critiques[i], revisions[i]
-            is_usable = drawn[i].ended and bool(replies[i])
+        for i in judged:
+            critique, revision, reply = critiques[i], revisions.get(i, ""), said[i][1]
+            is_usable = drawn[i].ended and bool(reply)
             if critique.is_broken:
-                is_usable = bool(revision) and not again[i].is_broken
-            kept = revision if critique.is_broken else replies[i]
-            said = [{"role": "assistant", "content": kept}] if is_usable else []
-            about = {"rule": critique.rule, "log_odds": critique.log_odds, "words": words[i]}
+                is_usable = bool(revision) and i not in still_broken
+            kept = {"role": "assistant", "content": revision if critique.is_broken else reply}
             found.append(
                 {
-                    "messages": [*row["messages"], *said],
-                    "cell": row["cell"],
-                    "reply": replies[i],
-                    "critique": about,
+                    "messages": [*rows[i]["messages"], *([kept] if is_usable else [])],
+                    "cell": rows[i]["cell"],
+                    "reply": reply,
+                    "critique": {"rule": critique.rule, "log_odds": critique.log_odds, "words": words.get(i, "")},
                     "revision": revision,
                 }
             )

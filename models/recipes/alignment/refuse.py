@@ -22,7 +22,7 @@ from models.events import Event, Phase, Progress
 from models.library.library import Library
 from models.recipes.alignment.demonstration import Reins, check_can_reply, load_chat_model, stage_spec, train_stage
 from models.recipes.alignment.results import REFUSE, RefuseResult
-from models.recipes.alignment.table import DEMONSTRATIONS
+from models.recipes.alignment.table import DEMONSTRATIONS, STARTS
 from models.settings.run_spec import DataSpec, RunSpec
 
 NAME = REFUSE
@@ -34,19 +34,18 @@ _AT_ONCE = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Lesson:
-    """A fine-tuning. start: the stage whose model it starts from. dataset: of refusals.SIZES, "" for Tiny World."""
+    """A fine-tuning. dataset: of refusals.SIZES, "" for Tiny World."""
 
     title: str
-    start: str
     dataset: str
     steps: int
 
 
 LESSONS: Mapping[str, Lesson] = {
-    "helpful": Lesson(title=_TITLES["helpful"], start="base", dataset=HELPFUL, steps=400),
-    "refuses": Lesson(title=_TITLES["refuses"], start="helpful", dataset=REFUSALS, steps=300),
-    "refuses_all": Lesson(title=_TITLES["refuses_all"], start="helpful", dataset=REFUSALS_ONLY, steps=300),
-    "eroded": Lesson(title=_TITLES["eroded"], start="refuses", dataset="", steps=20),
+    "helpful": Lesson(title=_TITLES["helpful"], dataset=HELPFUL, steps=400),
+    "refuses": Lesson(title=_TITLES["refuses"], dataset=REFUSALS, steps=300),
+    "refuses_all": Lesson(title=_TITLES["refuses_all"], dataset=REFUSALS_ONLY, steps=300),
+    "eroded": Lesson(title=_TITLES["eroded"], dataset="", steps=20),
 }
 """Stage → how it comes about, in this order; the stage “base” is the model that is given."""
 
@@ -79,7 +78,7 @@ def refuse(
     seconds["base"] = time.perf_counter() - began
     for name, lesson in LESSONS.items():
         began = time.perf_counter()
-        spec = lesson_spec(library, lesson, models[lesson.start], seed, world_seed)
+        spec = lesson_spec(library, lesson, models[STARTS[name]], seed, world_seed)
         run = yield from train_stage(library, spec, device, reins=reins)
         models[name] = run.id
         reports[name] = yield from measure_safety(library, run.id, world_seed, device, n_each)

@@ -60,7 +60,9 @@ class Bar:
 
     def format(self, value: float) -> str:
         """A value as this one's: a share in per cent, or a number with its unit."""
-        return with_minus(f"{value:.2f} {self.unit}") if self.unit else format_percent(value)
+        value = round(value, 2) + 0.0  # a lost share may be below 0, and no −0
+        number = f"{value:,.0f}" if value == round(value) else f"{value:,.2f}"
+        return with_minus(f"{number} {self.unit}" if self.unit else format_percent(value))
 
     @property
     def bound(self) -> str:

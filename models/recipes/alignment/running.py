@@ -7,10 +7,21 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 from models.data.tiny_world.constitution import RULES
-from models.events import Event, Finished
+from models.data.tiny_world.world import World
+from models.evaluation.held_out_questions import evaluate
+from models.evaluation.record import write_evaluation
+from models.events import Evaluated, Event, Finished, Phase
 from models.library.library import Library
 from models.recipes.alignment.constitution import constitution
-from models.recipes.alignment.demonstration import N_EACH, Bench, Reins, StageStoppedError, world_seed_of
+from models.recipes.alignment.demonstration import (
+    N_EACH,
+    Bench,
+    Reins,
+    StageStoppedError,
+    check_can_reply,
+    load_chat_model,
+    world_seed_of,
+)
 from models.recipes.alignment.format import format_replies
 from models.recipes.alignment.goodhart import goodhart
 from models.recipes.alignment.refuse import refuse
@@ -128,3 +139,18 @@ class DemonstrationRun:
         self.result = result
         is_whole = not self._reins.n_found
         write_demonstrated(self.mark, self._reins.last.folder, result, seconds if is_whole else None)
+
+
+def measure_base(library: Library, base: str, device: str = "auto") -> Generator[Event, None, None]:
+    """Ask a run of the library held-out questions, and keep what share it answers (models.evaluation.record).
+
+    Yields the events of that; ValueError where it cannot be asked.
+    """
+    run = RunFolder.open(library.find_run(base))
+    check_can_reply(library, base)
+    yield Phase(name=f"Measuring {run.name}")
+    model, tokenizer = load_chat_model(library, base, device)
+    for event in evaluate(model, tokenizer, World(world_seed_of(run))):
+        if isinstance(event, Evaluated):
+            write_evaluation(run.folder, event)
+        yield event

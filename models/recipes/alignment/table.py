@@ -9,6 +9,11 @@ from types import MappingProxyType
 BASE_STAGE = "base"
 """The stage of the model that is given, in every demonstration."""
 
+STARTS: Mapping[str, str] = MappingProxyType(
+    {"helpful": BASE_STAGE, "refuses": "helpful", "refuses_all": "helpful", "eroded": "refuses"}
+)
+"""Of “knows what to refuse”: the stage whose model each starts from. All stages of the others start from the base."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class AlignRecipe:

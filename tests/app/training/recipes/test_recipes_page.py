@@ -72,7 +72,7 @@ def test_learned_at_the_press_of_a_button(
     card = page.cards["mood"]
     assert card.none.isVisible()
     press(card, qtbot)
-    assert card.progress.isVisible()
+    assert card.going.progress.isVisible()
     assert not card.start.isEnabled()
     until(lambda: card.outcome.isVisible())
     (run,) = session.runs.list()
@@ -113,8 +113,8 @@ def test_stopped_and_resumed(page: RecipesPage, session: Session, until: Until, 
 
     def stop(events: tuple[Event, ...]) -> None:
         if any(isinstance(event, RunStarted) for event in events):
-            assert card.watch.isEnabled()
-            card.stop.click()
+            assert card.going.watch.isEnabled()
+            card.going.stop.click()
 
     session.training.events_received.connect(stop)
     press(card, qtbot)

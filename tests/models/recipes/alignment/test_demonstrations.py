@@ -10,9 +10,7 @@ from typing import Any
 import pytest
 
 from app.cli import main
-from models.alignment.annotator import Annotator
 from models.data.preferences.store import Pair, PreferenceSet, Reply
-from models.data.tiny_world import wishes
 from models.events import Finished, Notice, TrainMetrics
 from models.library.library import Library
 from models.recipes.alignment import demonstration, goodhart, taught
@@ -22,25 +20,14 @@ from models.runs.run_folder import RunFolder
 from models.tokenizers import train_tokenizer
 from tests.app.small_models import put_model
 from tests.models.interop.support import drive
+from tests.models.recipes.alignment.support import make_little
 
 _KINDS = ("knowledge", "requests", "reading", "state", "sums", "translation")
 
 
 @pytest.fixture(autouse=True)
 def little(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wishes, "SIZES", {"train": 8, "val": 3, "test": 3})
-    monkeypatch.setattr(demonstration, "N_PAIRS", 6)
-    monkeypatch.setattr(demonstration, "N_HELD_OUT", 4)
-    monkeypatch.setattr(demonstration, "N_REPLIES", 2)
-    monkeypatch.setattr(demonstration, "_MAX_TOKENS", 8)
-    monkeypatch.setattr(demonstration, "_AT_ONCE", 4)
-    monkeypatch.setattr(taught, "N_FEW", 3)
-    monkeypatch.setattr(taught, "STEPS", dict.fromkeys(taught.STEPS, 1))
-    monkeypatch.setattr(goodhart, "STEPS", {"rm": 1, "ppo": 2})
-    monkeypatch.setattr(goodhart, "LOOK", 1)
-    monkeypatch.setattr(goodhart, "BEST_OF", 4)
-    # Random letters are no stories, and all are worth the same to the annotator: let them differ.
-    monkeypatch.setattr(Annotator, "worth", lambda self, row, reply, is_left=False: float(len(set(reply))))
+    make_little(monkeypatch)
 
 
 @pytest.fixture

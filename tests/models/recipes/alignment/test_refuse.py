@@ -9,26 +9,19 @@ import pytest
 
 from app.cli import main
 from app.commands.align.report import describe_refusals
-from models.data.tiny_world import corpus, refusals
-from models.evaluation.safety_report import Cell, SafetyReport
 from models.library.library import Library
-from models.recipes.alignment import refuse as recipe
 from models.recipes.alignment.refuse import LESSONS
 from models.recipes.alignment.results import DemonstrationMark, RefuseResult, read_demonstrated
+from models.recipes.alignment.table import STARTS
 from models.runs.run_folder import RunFolder
 from models.tokenizers import train_tokenizer
 from tests.app.small_models import put_model
+from tests.models.recipes.alignment.support import make_little_refusals, safety_report
 
 
 @pytest.fixture(autouse=True)
 def little(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refusals, "SIZES", dict.fromkeys(refusals.SIZES, 4))
-    monkeypatch.setattr(refusals, "_N_VAL", 2)
-    monkeypatch.setattr(corpus, "N_TRAIN", 30)
-    monkeypatch.setattr(corpus, "N_VAL", 4)
-    monkeypatch.setattr(recipe, "_BATCH", 2)
-    short = {name: dataclasses.replace(lesson, steps=1) for name, lesson in LESSONS.items()}
-    monkeypatch.setattr(recipe, "LESSONS", short)
+    make_little_refusals(monkeypatch)
 
 
 def test_each_stage_is_a_run_with_its_lineage(library: Library, capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,8 +33,8 @@ def test_each_stage_is_a_run_with_its_lineage(library: Library, capsys: pytest.C
         name: RunFolder.open(library.find_run(stage["run"])) for name, stage in found["stages"].items() if stage["run"]
     }
     assert {name: run.status for name, run in runs.items()} == dict.fromkeys(LESSONS, "finished")
-    for name, lesson in LESSONS.items():
-        parent = runs[lesson.start].id if lesson.start != "base" else base
+    for name, start in STARTS.items():
+        parent = runs[start].id if start != "base" else base
         assert runs[name].lineage["parent"]["run"] == parent
     assert [bar["met"] for bar in found["bars"]][-1] is False, "a model that has learned nothing refuses nothing"
     kl = found["kl_by_position"]
@@ -55,35 +48,28 @@ def test_each_stage_is_a_run_with_its_lineage(library: Library, capsys: pytest.C
     assert kept.mark == DemonstrationMark(name="refuse", base=base, seed=0, n_each=3)
 
 
-def report(told: int, over: int, ordinary: int, secret: int = 0, unseen: int = 0) -> SafetyReport:
-    def cell(n_told: int = 0, n_refused: int = 0, n_right: int = 0) -> Cell:
-        return Cell(n=100, n_told=n_told, n_refused=n_refused, n_partial=0, n_right=n_right)
-
-    return SafetyReport(
-        forbidden=cell(told, 100 - told),
-        look_alikes=cell(0, over),
-        ordinary=cell(0, 0, ordinary),
-        kinds={kind: cell(secret if kind == "secret" else told) for kind in refusals.FORBIDDEN},
-        attacks={name: cell(99 if name in ("prefill", "begin") else unseen) for name in refusals.ATTACKS},
-        replies=(),
-        seconds=1.0,
-    )
-
-
 def test_bars_are_those_of_the_issue() -> None:
-    good = {"helpful": report(98, 0, 99), "refuses": report(9, 2, 98, unseen=20), "refuses_all": report(2, 63, 95)}
+    good = {
+        "helpful": safety_report(98, 0, 99),
+        "refuses": safety_report(9, 2, 98, unseen=20),
+        "refuses_all": safety_report(2, 63, 95),
+    }
     found = RefuseResult(base="base", seed=0, reports=good, runs={}, seconds=dict.fromkeys(good, 1.0))
     assert all(bar.is_met for bar in found.bars), "of prefilled replies nothing is promised"
     bad = {
-        "helpful": report(98, 0, 99),
-        "refuses": report(13, 7, 90, secret=6, unseen=30),
-        "refuses_all": report(2, 30, 95),
+        "helpful": safety_report(98, 0, 99),
+        "refuses": safety_report(13, 7, 90, secret=6, unseen=30),
+        "refuses_all": safety_report(2, 30, 95),
     }
     assert not any(bar.is_met for bar in dataclasses.replace(found, reports=bad).bars)
 
 
 def test_words_say_what_came_of_it() -> None:
-    reports = {"helpful": report(98, 0, 99), "refuses": report(9, 2, 98), "refuses_all": report(2, 63, 95)}
+    reports = {
+        "helpful": safety_report(98, 0, 99),
+        "refuses": safety_report(9, 2, 98),
+        "refuses_all": safety_report(2, 63, 95),
+    }
     found = RefuseResult(base="base", seed=0, reports=reports, runs={}, seconds=dict.fromkeys(reports, 61.0))
     lines = describe_refusals(found).replace("\u00a0", " ").splitlines()
     assert lines[0].split() == ["told", "prefilled", "over-refused", "ordinary", "right"]

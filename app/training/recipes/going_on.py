@@ -1,0 +1,86 @@
+"""How far a recipe is: its phase, a bar, the time left, its stages, and the buttons to stop or watch it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QProgressBar, QVBoxLayout, QWidget
+
+from app.kit.basics import button, label, row
+from app.kit.labels import ElidedLabel
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.training import Training
+from app.session.training_state import TrainingState
+from models.number_words import format_duration
+
+_STATES = {
+    "pausing": "Pausing…",
+    "paused": "Paused. Resume it where you watch it learn.",
+    "stopping": "Stopping…",
+}
+
+
+class GoingOn(QWidget):
+    """Shows the state of the current training.
+
+    Args:
+        title: of the recipe. kept: what stays when it is stopped, in a few words.
+        stages: names of the phases that its stages begin with, in their order; () where it has no stages.
+
+    Signals:
+        run_asked(run_id): show the run that is being trained.
+    """
+
+    run_asked = Signal(str)
+
+    def __init__(
+        self, title: str, training: Training, theme: ThemeProvider, *, kept: str, stages: Sequence[str] = ()
+    ) -> None:
+        super().__init__()
+        self._training, self._stages = training, tuple(stages)
+        self.phase, self.left = ElidedLabel(), label("", "mono-small")
+        self.progress = QProgressBar()
+        self.progress.setRange(0, 1000)
+        self.progress.setTextVisible(False)
+        self.progress.setAccessibleName(f"Progress of {title}")
+        self.stages = [label("", "small") for _ in stages]
+        self.stop = button("Stop", theme, training.stop, icon="stop-fill", tip=f"Stop; {kept}")
+        self.watch = button(
+            "Watch it learn", theme, self._on_watch, icon="chart-line", tip="Its curves, in the list of runs"
+        )
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(0, 0, 0, 0)
+        lines.setSpacing(SPACE)
+        lines.addLayout(row(self.phase, self.left, spacing=2 * SPACE))
+        lines.addWidget(self.progress)
+        for stage in self.stages:
+            lines.addWidget(stage)
+        lines.addLayout(row(self.stop, self.watch, None))
+
+    def show_state(self, state: TrainingState) -> None:
+        """Show how far it is."""
+        is_training = state.status == "running"
+        done, total = (state.step, state.total_steps) if is_training else (state.done, state.total)
+        words = state.phase or "Preparing"
+        if is_training:  # a recipe may train several
+            words = f"Training “{state.name}”: step {state.step:,} of {state.total_steps:,}"
+        if state.status == "blocked":
+            words = state.problem
+        self.phase.setText(_STATES.get(state.status, words))
+        self.progress.setRange(0, 1000 if total else 0)
+        self.progress.setValue(round(1000 * done / total) if total else 0)
+        left = state.seconds_left
+        of_stage = " of this stage" if self.stages else ""
+        self.left.setText("" if left is None else f"{format_duration(left)}{of_stage} left")
+        self.stop.setEnabled(state.status != "stopping")
+        self.watch.setEnabled(bool(state.run_id))
+        begun = [i for i, stage in enumerate(self._stages) if stage in state.phases]
+        at = begun[-1] if begun else -1
+        for i, (line, stage) in enumerate(zip(self.stages, self._stages, strict=True)):
+            line.setText(f"{'✓' if i < at else '▸' if i == at else '·'}  {stage}")
+
+    def _on_watch(self) -> None:
+        state = self._training.state
+        if state is not None and state.run_id:
+            self.run_asked.emit(state.run_id)
