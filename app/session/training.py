@@ -154,8 +154,9 @@ class Training(QObject):
         def make() -> Iterator[Event]:
             from models.recipes.alignment.running import DemonstrationRun
 
-            about = {"own": own, "rules": rules}
-            yield from self.drive(DemonstrationRun(self._library, name, base, seed=seed, device=device, **about))
+            yield from self.drive(
+                DemonstrationRun(self._library, name, base, seed=seed, own=own, rules=rules, device=device)
+            )
 
         state = TrainingState(name=DEMONSTRATIONS[name].title, recipe=name)
         return self._may_start() and self._notices.attempt(lambda: self.begin(state, make))

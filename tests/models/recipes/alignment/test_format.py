@@ -14,12 +14,11 @@ from models.library.library import Library
 from models.recipes.alignment import demonstration, refuse
 from models.recipes.alignment import format as recipe
 from models.recipes.alignment.format import LESSONS
-from models.recipes.alignment.results import FormatResult, FormatStage
+from models.recipes.alignment.results import FormatResult
 from models.runs.run_folder import RunFolder
 from models.tokenizers import train_tokenizer
 from tests.app.small_models import put_model
-
-_KINDS = ("knowledge", "requests", "reading", "state", "sums", "translation")
+from tests.models.recipes.alignment.own_results import format_result
 
 
 def test_each_stage_is_a_run_from_the_base(
@@ -43,22 +42,18 @@ def test_each_stage_is_a_run_from_the_base(
     assert found["bars"][0]["met"] is False, "random weights say nothing twice"
 
 
-def stage(gold: float, *shares: float) -> FormatStage:
-    kinds = dict(zip(_KINDS, (*shares, *([0.9] * (len(_KINDS) - len(shares)))), strict=True))
-    return FormatStage(gold=gold, n=240, kinds=kinds, seconds=61.0)
-
-
 def test_bars_are_those_of_the_issue() -> None:
-    base = stage(0.0, 1.0, 1.0, 1.0, 1.0)
-    good = FormatResult(base="b", seed=0, stages={"base": base, "format": stage(0.85, 0.96, 0.96, 0.96, 0.96)})
-    assert all(bar.is_met for bar in good.bars)
-    bad = FormatResult(base="b", seed=0, stages={"base": base, "format": stage(0.84, 0.9, 0.9, 0.9, 0.9)})
-    assert not any(bar.is_met for bar in bad.bars)
+    assert all(bar.is_met for bar in format_result(0.85, 0.96, 0.96, 0.96, 0.96).bars)
+    assert not any(bar.is_met for bar in format_result(0.84, 0.9, 0.9, 0.9, 0.9).bars)
+
+
+def test_a_result_is_read_as_it_was_written() -> None:
+    found = format_result(0.95)
+    assert FormatResult.from_dict(json.loads(json.dumps(found.to_dict()))) == found
 
 
 def test_words_say_what_came_of_it() -> None:
-    found = FormatResult(base="b", seed=0, stages={"base": stage(0.0), "format": stage(0.95)})
-    lines = describe_format(found).replace("\u00a0", " ").splitlines()
+    lines = describe_format(format_result(0.95)).replace("\u00a0", " ").splitlines()
     assert lines[0].split()[:2] == ["said", "twice"]
     assert lines[2].split()[:3] == ["format", "95", "%"]
-    assert lines[3].startswith("met   Said twice, and right: 95 %")
+    assert lines[4].startswith("met   Said twice, and right: 95 %")
