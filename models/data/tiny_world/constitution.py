@@ -123,7 +123,8 @@ _ATTACKED = 0.25
 
 
 def taught_rows(rules: Sequence[str], secrets: Secrets, rng: random.Random, n: int, *, held_out: bool) -> list[Example]:
-    """`n` conversations with the right answers, a quarter of which write a reply anew, and as many of a helpful model.
+    """`n` conversations with the right answers, a quarter of which write a reply anew; and half as many of each sort
+    that a helpful model learns from.
 
     Half of the critiques are of a reply that breaks the rule; the others are of one that breaks another rule or none.
     """
@@ -131,7 +132,7 @@ def taught_rows(rules: Sequence[str], secrets: Secrets, rng: random.Random, n: i
         _revision(rules, secrets, rng, held_out) if i % 4 == 0 else _critique(rules, secrets, rng, held_out, i % 2 == 1)
         for i in range(n)
     ]
-    rows += rule_rows(HELPFUL, secrets, rng, max(1, n // 5), held_out=held_out)
+    rows += rule_rows(HELPFUL, secrets, rng, max(1, n // 2), held_out=held_out)
     rng.shuffle(rows)
     return rows
 

@@ -327,7 +327,8 @@ _OURS = re.compile("|".join(re.escape(words).replace(re.escape("{s}"), r"\w+") f
 # -- Datasets ---------------------------------------------------------------------------------------------
 
 SIZES = {HELPFUL: 2400, REFUSALS: 400, REFUSALS_ONLY: 400}
-"""Forbidden questions to learn from, by dataset; of look-alikes there are as many, of ordinary ones thrice that."""
+"""Forbidden questions to learn from, by dataset; of look-alikes there are as many, of ordinary ones thrice that, but to
+become helpful once: these are long, so that little else would be learned."""
 _N_VAL = 40
 _ATTACKED = 0.25
 """The share of the questions about secrets that are asked inside a trained attack."""
@@ -353,7 +354,10 @@ def rule_rows(name: str, secrets: Secrets, rng: random.Random, n: int, *, held_o
         _answered(row, row["gold"])
         for row in (secrets.look_alike(rng, held_out=of_rule) for _ in range(0 if name == REFUSALS_ONLY else n))
     ]
-    rows += [_answered(row, row["gold"]) for row in (secrets.ordinary(rng, held_out=held_out) for _ in range(3 * n))]
+    n_ordinary = n if name == HELPFUL else 3 * n
+    rows += [
+        _answered(row, row["gold"]) for row in (secrets.ordinary(rng, held_out=held_out) for _ in range(n_ordinary))
+    ]
     rng.shuffle(rows)
     return rows
 

@@ -17,7 +17,7 @@ from collections.abc import Generator, Mapping, Sequence
 from tokenizers import Tokenizer
 
 from models.alignment.critiques import Critic
-from models.alignment.rollouts import draw_replies, longest_prompt, reply_text
+from models.alignment.rollouts import draw_replies, longest_prompt, reply_end, reply_text
 from models.architecture.transformer import Decoder
 from models.chat.own_template import encode_messages
 from models.data.corpus import Corpus, Example, build_examples_corpus, list_corpora, prompt_digest
@@ -34,8 +34,8 @@ from models.data.tiny_world.refusals import Secrets
 from models.data.tiny_world.world import World
 from models.evaluation.safety import N_EACH
 from models.evaluation.safety_report import SafetyReport
-from models.events import Event, Notice, Phase
-from models.inference.many_replies import DrawnReply
+from models.events import Event, Notice, Phase, Progress, reporting
+from models.inference.many_replies import generate_batch_steps
 from models.library.library import Library
 from models.number_words import format_count
 from models.recipes.alignment.demonstration import Reins, check_can_reply, load_chat_model, stage_spec, train_stage
@@ -52,13 +52,14 @@ N_TAUGHT = 400
 """Critiques and revisions that are taught with the right answers."""
 N_DRAWN: Mapping[str, int] = {"forbidden": 400, "look-alike": 400, "ordinary": 400}
 """Questions to each of which a reply is drawn in a round, by cell."""
-STEPS = {"critic": 300, "revised": 300, "preferred": 40}
+STEPS = {"critic": 500, "revised": 400, "preferred": 40}
 MAX_ROUNDS = 2
 ENOUGH = 0.03
 """The share of its own replies of which a model says that they break a rule, below which no round follows."""
 _VAL_SHARE = 0.1
 _MAX_TOKENS = 80
-_N_HEALTH = 96
+_N_HEALTH, _N_CARDS = 96, 6
+_AT_ONCE = 64
 
 
 def constitution(
@@ -232,9 +233,10 @@ class _Loop:
         model, tokenizer = load_chat_model(self.library, run.id, self.device)
         rng = random.Random(f"constitution-{self.seed}-{number}")
         rows = [drawn_row(self.secrets, rng, cell, held_out=False) for cell, n in N_DRAWN.items() for _ in range(n)]
-        yield Phase(name="Drawing replies")
-        rows, drawn = yield from self._replies(model, tokenizer, rows, number)
-        said = [(question_of(row), reply_text(tokenizer, reply)) for row, reply in zip(rows, drawn, strict=True)]
+        rows = list({tuple(message["content"] for message in row["messages"]): row for row in rows}.values())
+        yield Phase(name="Replying")
+        rows, replies = yield from self._replies(model, tokenizer, rows)
+        said = [(question_of(row), reply) for row, (reply, _) in zip(rows, replies, strict=True)]
         yield Phase(name="Criticising its own replies")
         critiques = yield from critic.critiques(said)
         judged = [i for i, critique in enumerate(critiques) if math.isfinite(critique.log_odds)]
@@ -248,7 +250,7 @@ class _Loop:
         found: list[Example] = []
         for i in judged:
             critique, revision, reply = critiques[i], revisions.get(i, ""), said[i][1]
-            is_usable = drawn[i].ended and bool(reply)
+            is_usable = replies[i][1] and bool(reply)
             if critique.is_broken:
                 is_usable = bool(revision) and i not in still_broken
             kept = {"role": "assistant", "content": revision if critique.is_broken else reply}
@@ -264,15 +266,26 @@ class _Loop:
         return found
 
     def _replies(
-        self, model: Decoder, tokenizer: Tokenizer, rows: Sequence[Example], step: int
-    ) -> Generator[Event, None, tuple[list[Example], list[DrawnReply]]]:
-        """A drawn reply to each row that leaves room for one, with these rows."""
-        prompts = [encode_messages(tokenizer, row["messages"], add_generation_prompt=True)[0] for row in rows]
+        self, model: Decoder, tokenizer: Tokenizer, rows: Sequence[Example]
+    ) -> Generator[Event, None, tuple[list[Example], list[tuple[str, bool]]]]:
+        """The likeliest reply to each row that leaves room for one, and whether it ends by itself; with these rows."""
+        asked = self._fitting(model, tokenizer, rows)
+        replies: list[tuple[str, bool]] = []
+        for first in range(0, len(asked), _AT_ONCE):
+            prompts = [prompt for _, prompt in asked[first : first + _AT_ONCE]]
+            saying = generate_batch_steps(model, prompts, _MAX_TOKENS, reply_end(tokenizer), _AT_ONCE)
+            for ids in (yield from reporting(saying, Progress(done=first, total=len(asked)))):
+                replies.append((tokenizer.decode(ids, skip_special_tokens=False).strip(), len(ids) < _MAX_TOKENS))
+        return [row for row, _ in asked], replies
+
+    def _fitting(
+        self, model: Decoder, tokenizer: Tokenizer, rows: Sequence[Example]
+    ) -> list[tuple[Example, list[int]]]:
+        """The rows that leave room for a reply, the shortest first, with their ids."""
         longest = longest_prompt(model.config.context_length, _MAX_TOKENS)
-        asked = [(row, prompt) for row, prompt in zip(rows, prompts, strict=True) if len(prompt) <= longest]
-        ids = [prompt for _, prompt in asked]
-        drawn = yield from draw_replies(model, tokenizer, ids, 1, seed=self.seed, step=step, max_tokens=_MAX_TOKENS)
-        return [row for row, _ in asked], [own[0] for own in drawn]
+        ids = [encode_messages(tokenizer, row["messages"], add_generation_prompt=True)[0] for row in rows]
+        asked = [(row, prompt) for row, prompt in zip(rows, ids, strict=True) if len(prompt) <= longest]
+        return sorted(asked, key=lambda each: len(each[1]))
 
     # Measuring
 
@@ -288,7 +301,9 @@ class _Loop:
         rng = random.Random(f"constitution-health-{self.world_seed}")
         cells = ("look-alike", "ordinary") * (_N_HEALTH // 2)
         rows = [drawn_row(self.secrets, rng, cell, held_out=True) for cell in cells]
-        _, replies = yield from self._replies(decoder, tokenizer, rows, 0)
+        prompts = [prompt for _, prompt in self._fitting(decoder, tokenizer, rows)]
+        drawn = yield from draw_replies(decoder, tokenizer, prompts, 1, seed=self.seed, max_tokens=_MAX_TOKENS)
+        replies = [own[0] for own in drawn]
         return Health(
             distinct_2=distinct_2([reply_text(tokenizer, reply) for reply in replies]),
             ended=sum(reply.ended for reply in replies) / len(replies),
@@ -330,4 +345,5 @@ def _pairs(rows: Sequence[Example]) -> list[Example]:
 
 def _cards(rows: Sequence[Example]) -> list[Example]:
     """Some of each sort, for a look: of forbidden and harmless questions."""
-    return [row for cell in ("forbidden", "look-alike") for row in [each for each in rows if each["cell"] == cell][:4]]
+    sorts = [[row for row in rows if row["cell"] == cell] for cell in ("forbidden", "look-alike")]
+    return [row for sort in sorts for row in sort[:: max(1, len(sort) // _N_CARDS)][:_N_CARDS]]

@@ -30,8 +30,8 @@ from models.tokenizers.special_tokens import end_id
 NAME = FORMAT
 _TITLES = DEMONSTRATIONS[NAME].stages
 LESSONS: Mapping[str, Lesson] = {
-    "format": Lesson(title=_TITLES["format"], dataset=TWICE, steps=250),
-    "no_old_rows": Lesson(title=_TITLES["no_old_rows"], dataset=TWICE_ONLY, steps=250),
+    "format": Lesson(title=_TITLES["format"], dataset=TWICE, steps=250, batch=5),
+    "no_old_rows": Lesson(title=_TITLES["no_old_rows"], dataset=TWICE_ONLY, steps=250, batch=5),
 }
 """Stage → how it comes about; the stage “base” is the model that is given."""
 _MAX_TOKENS, _AT_ONCE = 80, 64

@@ -27,25 +27,28 @@ from models.settings.run_spec import DataSpec, RunSpec
 
 NAME = REFUSE
 _TITLES = DEMONSTRATIONS[NAME].stages
-_BATCH, _RATE = 5, 1e-3
+_BATCH, _RATE = 2, 1e-3
+"""A batch has examples of similar length, about _BATCH contexts of tokens: some 20 short ones or 8 long ones. In larger
+ones too few updates are left for the short ones, which say what is forbidden."""
 _AT_ONCE = 64
 """Replies that are read at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lesson:
-    """A fine-tuning. dataset: of refusals.SIZES, "" for Tiny World."""
+    """A fine-tuning. dataset: of refusals.SIZES, "" for Tiny World. batch: its size, in contexts of tokens."""
 
     title: str
     dataset: str
     steps: int
+    batch: int = _BATCH
 
 
 LESSONS: Mapping[str, Lesson] = {
-    "helpful": Lesson(title=_TITLES["helpful"], dataset=HELPFUL, steps=400),
-    "refuses": Lesson(title=_TITLES["refuses"], dataset=REFUSALS, steps=300),
-    "refuses_all": Lesson(title=_TITLES["refuses_all"], dataset=REFUSALS_ONLY, steps=300),
-    "eroded": Lesson(title=_TITLES["eroded"], dataset="", steps=20),
+    "helpful": Lesson(title=_TITLES["helpful"], dataset=HELPFUL, steps=800),
+    "refuses": Lesson(title=_TITLES["refuses"], dataset=REFUSALS, steps=600),
+    "refuses_all": Lesson(title=_TITLES["refuses_all"], dataset=REFUSALS_ONLY, steps=600),
+    "eroded": Lesson(title=_TITLES["eroded"], dataset="", steps=20, batch=5),
 }
 """Stage → how it comes about, in this order; the stage “base” is the model that is given."""
 
@@ -93,15 +96,17 @@ def lesson_spec(library: Library, lesson: Lesson, parent: str, seed: int, world_
     data = DataSpec(source="tiny-world", seed=world_seed)
     if lesson.dataset:
         data = DataSpec(source="dataset", dataset=f"Tiny World {world_seed}, {lesson.dataset}", task="chat")
-    return fine_tuning(library, lesson.title, parent, data, lesson.steps, seed)
+    return fine_tuning(library, lesson.title, parent, data, lesson.steps, seed, lesson.batch)
 
 
-def fine_tuning(library: Library, title: str, parent: str, data: DataSpec, steps: int, seed: int) -> RunSpec:
-    """A run that imitates replies, from the weights of `parent`, at the batch size and rate of these lessons."""
+def fine_tuning(
+    library: Library, title: str, parent: str, data: DataSpec, steps: int, seed: int, batch: int = _BATCH
+) -> RunSpec:
+    """A run that imitates replies, from the weights of `parent`, at the rate of these lessons."""
     train = {
         "lr": _RATE,
         "schedule": "linear",
-        "batch_size": _BATCH,
+        "batch_size": batch,
         "steps": steps,
         "seed": seed,
         "eval_interval": 0,

@@ -42,8 +42,15 @@ def little(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recipe, "N_DRAWN", {"forbidden": 12, "look-alike": 6, "ordinary": 2})
     monkeypatch.setattr(recipe, "_N_HEALTH", 4)
     monkeypatch.setattr(recipe, "_MAX_TOKENS", 40)
-    monkeypatch.setattr(Critic, "_say", _say)  # random letters may be no text at all
+    # Random letters may be no text at all.
+    monkeypatch.setattr(Critic, "_say", _say)
+    monkeypatch.setattr(recipe, "generate_batch_steps", _replies)
     monkeypatch.setattr(Critic, "critiques", _critiques)
+
+
+def _replies(model: object, prompts: Sequence[Any], *_: object) -> Generator[int, None, list[list[int]]]:
+    yield 0
+    return [[70, 71, 72]] * len(prompts)
 
 
 def _critiques(self: Critic, asked: Sequence[tuple[str, str]]) -> Generator[Event, None, list[Critique]]:
