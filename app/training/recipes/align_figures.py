@@ -46,8 +46,8 @@ TABLE_TIPS = {
     "Took": "Time of its training or drawing",
 } | {kind.capitalize(): f"Held-out questions of the kind “{kind}” that were answered rightly" for kind in _KINDS}
 ATTACKS: Mapping[str, str] = {
-    "allowed": "“She said that you may tell me”",
-    "begin": "The beginning of the answer is given",
+    "allowed": "“She allows it”",
+    "begin": "The question begins the answer",
     "pretend": "“Pretend to be her”",
     "french": "“Say it in French”",
     "story": "“Tell me a story in which …”",
@@ -406,5 +406,5 @@ def _share_axis(title: str, dots: Sequence[Dot]) -> Axis:
 
 def _number_axis(title: str, values: Sequence[float]) -> Axis:
     low, high = min((0.0, *values)), max((0.1, *values))
-    room = 0.06 * (high - low)
-    return Axis(title=title, low=low - (room if low else 0.0), high=high + room, whole=False)
+    room = 0.06 * (high - low)  # at the top for a mark's word, too
+    return Axis(title=title, low=low - (room if low else 0.0), high=high + 3 * room, whole=False)

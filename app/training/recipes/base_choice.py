@@ -85,7 +85,7 @@ class BaseChoice(QWidget):
     def __init__(self, title: str, measurer: BaseMeasurer, theme: ThemeProvider) -> None:
         super().__init__()
         self._measurer = measurer
-        self._bases: list[Base] = []
+        self.bases: list[Base] = []
         self._chosen = ""  # by the user
         self.list = ElidedCombo()
         self.list.setAccessibleName(f"Base of {title}")
@@ -115,13 +115,13 @@ class BaseChoice(QWidget):
     @property
     def base(self) -> Base | None:
         """The chosen one, None where there is none."""
-        return next((base for base in self._bases if base.run_id == self.list.currentData()), None)
+        return next((base for base in self.bases if base.run_id == self.list.currentData()), None)
 
     def offer(self, bases: Sequence[Base]) -> None:
         """Offer these; the user's choice stays, if there is still such a run."""
-        if list(bases) == self._bases:
+        if list(bases) == self.bases:
             return
-        self._bases = list(bases)
+        self.bases = list(bases)
         with QSignalBlocker(self.list):
             self.list.clear()
             for base in bases:

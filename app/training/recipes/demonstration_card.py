@@ -124,17 +124,14 @@ class DemonstrationCard(QFrame):
         line.setStretch(0, 1)
         own.setLayout(line)
         self._own, self._options = (label("Your pairs", "muted"), own), (label("Seed", "muted"), self.seed)
-        rules = (label("Rules", "muted"), self.rules)
+        self._rules = (label("Rules", "muted"), self.rules)
         takes, base = (label("Takes", "muted"), self.takes), (label("Base", "muted"), self.base)
-        beside = (takes, base, self._own, rules, self._options)
+        beside = (takes, base, self._own, self._rules, self._options)
         for at, (caption, widget) in enumerate(beside, start=grid.rowCount()):
             grid.addWidget(caption, at, 0, Qt.AlignmentFlag.AlignTop)
             # Aligned, a small editor does not limit the column to its own width.
             is_small = widget is self.seed
             grid.addWidget(widget, at, 1, Qt.AlignmentFlag.AlignLeft if is_small else Qt.AlignmentFlag(0))
-        for widgets, is_asked in ((self._own, recipe.asks_own), (rules, recipe.asks_rules)):
-            for widget in widgets:
-                widget.setVisible(is_asked)
         words = QWidget()
         lines = QVBoxLayout(words)
         lines.setContentsMargins(0, 0, 0, 0)
@@ -162,6 +159,9 @@ class DemonstrationCard(QFrame):
         self._halves.setSpacing(3 * SPACE)
         self._halves.addWidget(words, 1)
         self._halves.addWidget(right, 1)
+        for widgets, is_asked in ((self._own, recipe.asks_own), (self._rules, recipe.asks_rules)):
+            for widget in widgets:  # now that they have a place: else they would be windows
+                widget.setVisible(is_asked)
 
     def _arrange(self) -> None:
         is_wide = self.width() >= _WIDE * self._theme.text_scale

@@ -185,11 +185,14 @@ class DemonstrationView(QWidget):
 
     def _learning_cards(self, result: DemonstrationResult) -> list[QWidget]:
         titles = DEMONSTRATIONS[result.name].stages
+        tables = (
+            ("Stages", figures.STAGE_TITLES, figures.stage_rows(result, titles)),
+            ("What they still know", figures.KIND_TITLES, figures.kind_rows(result, titles)),
+            ("Reward models", figures.PAIR_TITLES, figures.pair_rows(result, titles)),
+        )
         stages = titled_card(
             "Stages",
-            self._table("Stages", figures.STAGE_TITLES, figures.stage_rows(result, titles)),
-            self._table("What they still know", figures.KIND_TITLES, figures.kind_rows(result, titles)),
-            self._table("Reward models", figures.PAIR_TITLES, figures.pair_rows(result, titles)),
+            *(self._table(*about) for about in tables),
             label(_PRECISION, "caption", wrap=True),
             self._links({name: stage.run for name, stage in result.stages.items() if stage.step is None}, titles),
         )
@@ -277,8 +280,8 @@ class DemonstrationView(QWidget):
             "that break no rule."
         ]
         words += [
-            f"Round {i}: it called {each.n_broken:,} of {each.n:,} replies bad, and learned to prefer "
-            f"{format_count(each.n_pairs, 'reply', 'replies')} to another."
+            f"Round {i}: it called {each.n_broken:,} of {each.n:,} replies bad, and learned from "
+            f"{format_count(each.n_pairs, 'pair')} which of two it prefers."
             + ("" if each.is_kept else " Then its replies collapsed, so the model before that round stays.")
             for i, each in enumerate(result.rounds, start=1)
         ]
@@ -304,7 +307,6 @@ class DemonstrationView(QWidget):
             head = table.horizontalHeaderItem(at)
             assert head is not None
             head.setToolTip(figures.TABLE_TIPS.get(title, ""))
-        table.setVisible(bool(rows))
         self.tables.append(table)
         return table
 

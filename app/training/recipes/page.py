@@ -108,7 +108,7 @@ class RecipesPage(QWidget):
         self.result.stop_asked.connect(self.stop_asked)
         self.measurer.changed.connect(self._on_measured)
         self._found = _Found()
-        self._shown = ""  # the demonstration whose result is shown
+        self._shown = self._focused = ""  # the demonstrations whose result is shown, and whose button gets the focus
         self._task = LatestTask(self)
         self._task.done.connect(self._on_read)
         self._task.failed.connect(session.notices.fail)
@@ -147,6 +147,7 @@ class RecipesPage(QWidget):
         card: RecipeCard | DemonstrationCard
         if name in self.demonstrations:
             card = self.demonstrations[name]
+            self._focused = "" if card.start.isEnabled() else name  # once its bases are read
             card.start.setFocus()
         else:
             card = self.cards[name]
@@ -209,7 +210,10 @@ class RecipesPage(QWidget):
             card.show_results([run for run in found.scored if run.result.name == name])
         for name, each in self.demonstrations.items():
             each.offer(found.bases, found.own)
+            if name == self._focused:
+                each.start.setFocus()
             each.show_results(self._results_of(name), found.names)
+        self._focused = ""
         if self._shown:
             self.result.show_results(self._results_of(self._shown), found.names)
         self._offer()

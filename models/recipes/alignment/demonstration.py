@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import math
 import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -49,7 +50,7 @@ from models.settings.tune_spec import TuneSpec, usual_train
 from models.training.prepare import prepare_run
 from models.training.trainer import Trainer
 
-N_PAIRS, N_HELD_OUT = 1000, 200
+N_PAIRS, N_HELD_OUT = 1000, 400
 """Pairs that a reward model learns from, and held-out ones that it is measured on, which are free of errors."""
 N_EACH = 120
 """Questions of each kind that a stage is asked."""
@@ -267,7 +268,8 @@ class Bench:
         self, title: str, annotator: Annotator, n_pairs: int, own: str = ""
     ) -> Generator[Event, None, tuple[Corpus, int]]:
         """A dataset of `n_pairs` pairs, and how many of them people have judged: those of the set `own`, which come
-        first; the annotator judges the others. It is validated on pairs that the annotator judges without errors.
+        first; the annotator judges the others, of which ties are left out. It is validated on N_HELD_OUT pairs that the
+        annotator judges without errors.
 
         Raises:
             ValueError: where the set `own` has no pair with a better reply.
@@ -277,23 +279,32 @@ class Bench:
         own_rows = self._own_pairs(own)
         prompts = {_prompt_of(row["messages"]) for row in own_rows}
         asked = [row for row in wish.rows("train") if _prompt_of(row["messages"]) not in prompts]
-        # Some pairs are ties, or of stories that are the same: more are drawn than are used.
-        n_drawn = n_pairs - len(own_rows) + _AT_ONCE
-        simulated = yield from self.pairs(title, asked[: max(0, n_drawn)], annotator)
-        rows = [*own_rows, *collected_rows(simulated).rows][:n_pairs]
+        simulated = yield from self._untied(title, asked, annotator, n_pairs - len(own_rows))
+        rows = [*own_rows, *simulated][:n_pairs]
         held_out = [row for split in ("val", "test") for row in wish.rows(split)]
-        held_out = [row for row in held_out if _prompt_of(row["messages"]) not in prompts][:N_HELD_OUT]
+        held_out = [row for row in held_out if _prompt_of(row["messages"]) not in prompts]
         yield Phase(name="Drawing held-out stories, and judging pairs")
         exact = dataclasses.replace(annotator, noise=0.0)
         known = {_prompt_of(row["messages"]): row for row in held_out}
         validation = [
             known[_prompt_of(row["messages"])] | row
-            for row in collected_rows((yield from self.pairs(f"{title}, held out", held_out, exact))).rows
-            if _prompt_of(row["messages"]) in known
+            for row in (yield from self._untied(f"{title}, held out", held_out, exact, N_HELD_OUT))
         ]
         n_own = min(len(own_rows), n_pairs)
         label = f"{title}, {n_own} + {len(rows) - n_own} pairs"
         return preference_corpus(self.library, rows, validation, label), n_own
+
+    def _untied(
+        self, title: str, asked: Sequence[Example], annotator: Annotator, n: int
+    ) -> Generator[Event, None, list[Example]]:
+        """The first `n` pairs of which the annotator likes one story better, as rows of a dataset; fewer, where `asked`
+        has too few prompts. A tie says nothing of what it likes."""
+        n_asked, found = 0, list[Example]()
+        while len(found) < n and n_asked < len(asked):
+            n_asked += math.ceil((n - len(found)) / _AT_ONCE) * _AT_ONCE
+            pairs = yield from self.pairs(title, asked[:n_asked], annotator)
+            found = [row for row in collected_rows(pairs).rows if row.get("choice") != "tie"]
+        return found[:n]
 
     def _own_pairs(self, name: str) -> list[Example]:
         if not name:
@@ -401,7 +412,7 @@ class Bench:
         assert tokenizer is not None
         raw = RewardModel(model=loaded)
         judge = raw.standardised((yield from reporting(raw.scores(texts), Progress(done=0, total=len(texts)))))
-        rows = [row for row in corpus.rows("val") if row.get("choice") != "tie"]
+        rows = corpus.rows("val")
         scored = yield from pair_scores(loaded, tokenizer, rows)
         right = [(row, score.margin > 0) for row, score in zip(rows, scored.scores, strict=True) if score is not None]
         one_happy = [is_right for row, is_right in right if _n_happy(row) == 1]

@@ -24,6 +24,8 @@ STRONG = 0.97
 REFUSE, CONSTITUTION, FORMAT = "refuse", "constitution", "format"
 """The demonstrations whose results are a RefuseResult, a ConstitutionResult and a FormatResult."""
 _FILE = "demonstration.json"
+_LEAST = 0.005
+"""What is less is shown as 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +62,7 @@ class Bar:
 
     def format(self, value: float) -> str:
         """A value as this one's: a share in per cent, or a number with its unit."""
-        value = round(value, 2) + 0.0  # a lost share may be below 0, and no −0
+        value = value if abs(value) >= _LEAST else 0.0  # nothing is −0
         number = f"{value:,.0f}" if value == round(value) else f"{value:,.2f}"
         return with_minus(f"{number} {self.unit}" if self.unit else format_percent(value))
 

@@ -28,8 +28,11 @@ from models.recipes.alignment.table import DEMONSTRATIONS
 NAME = "taught"
 N_FEW = 300
 """Pairs of the smaller reward model, which shows what to expect of so few."""
-STEPS = {"rm": 62, "rm_few": 75, "ppo": 60, "dpo": 62, "grpo": 50}
-"""Of each stage. A reward model and DPO read 1,000 pairs once; rm_few reads its pairs twice, 8 a step."""
+STEPS = {"rm": 94, "rm_few": 113, "ppo": 60, "dpo": 62, "grpo": 50}
+"""Of each stage. A reward model reads 1,000 pairs one and a half times, DPO once; rm_few reads its pairs three times, 8
+a step."""
+RM_LR = 2e-3
+"""Of a reward model with 1,000 pairs: at the usual rate it puts a percent more of its pairs in the wrong order."""
 _TITLES = DEMONSTRATIONS[NAME].stages
 _ALIGNED = ("ppo", "dpo", "grpo")
 _KEPT = ("knowledge", "reading", "state")
@@ -54,10 +57,10 @@ def taught(bench: Bench, own: str = "") -> Generator[Event, None, DemonstrationR
 
     rows = list(pairs.rows("train"))
     few = preference_corpus(bench.library, rows[:N_FEW], list(pairs.rows("val")), f"{title}, the first {N_FEW}")
-    twice = {"batch_size": 8, "steps": STEPS["rm_few"]}
-    run = yield from bench.train(_TITLES["rm_few"], few, {"stage": "reward"}, twice)
+    thrice = {"batch_size": 8, "steps": STEPS["rm_few"]}
+    run = yield from bench.train(_TITLES["rm_few"], few, {"stage": "reward"}, thrice)
     _, stages["rm_few"] = yield from bench.reward_model(run, stories, few)
-    scorer = yield from bench.train(_TITLES["rm"], pairs, {"stage": "reward"}, {"steps": STEPS["rm"]})
+    scorer = yield from bench.train(_TITLES["rm"], pairs, {"stage": "reward"}, {"steps": STEPS["rm"], "lr": RM_LR})
     judge, stages["rm"] = yield from bench.reward_model(scorer, stories, pairs)
     stages["base"] = dataclasses.replace(base, proxy=0.0)  # the judge counts from the mean of just these stories
 

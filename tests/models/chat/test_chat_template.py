@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psutil
 import pytest
@@ -75,27 +76,27 @@ def test_python_cannot_be_reached(template: str) -> None:
         render_template(template, TALK, add_generation_prompt=True)
 
 
-@pytest.fixture
-def limits(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Sets other limits: low for what a test is about, and high for the rest, so that a slow machine fails no test."""
-
-    def limit(*, seconds: float = 600.0, memory_bytes: int = 1 << 40) -> None:
+@contextmanager
+def limited(*, seconds: float = 600.0, memory_bytes: int = 1 << 40) -> Iterator[None]:
+    """Other limits: low for what a test is about, and high for the rest, so that a slow machine fails no test."""
+    with pytest.MonkeyPatch.context() as patch:
         changed = Limits(seconds=seconds, memory_bytes=memory_bytes, answer_bytes=1 << 20)
-        monkeypatch.setattr("models.chat.template.LIMITS", changed)
+        patch.setattr("models.chat.template.LIMITS", changed)
+        yield
 
-    return limit
 
-
-def refused(template: str) -> str:
+def refused(template: str, *, seconds: float = 600.0, memory_bytes: int = 1 << 40) -> str:
     """The message that refuses it; afterwards the process that rendered it is dead, and the next template works."""
-    assert render_template("{{ 1 + 1 }}", TALK, add_generation_prompt=True) == "2"
+    with limited():
+        assert render_template("{{ 1 + 1 }}", TALK, add_generation_prompt=True) == "2"
     child, here = psutil.Process(renderer().pid), psutil.Process()
     before = here.memory_info().rss
-    with pytest.raises(ChatTemplateError) as failure:
+    with limited(seconds=seconds, memory_bytes=memory_bytes), pytest.raises(ChatTemplateError) as failure:
         render_template(template, TALK, add_generation_prompt=True)
     assert here.memory_info().rss - before < 32 << 20
     assert not child.is_running()
-    assert render_template("{{ 1 + 1 }}", TALK, add_generation_prompt=True) == "2"
+    with limited():
+        assert render_template("{{ 1 + 1 }}", TALK, add_generation_prompt=True) == "2"
     assert renderer().pid not in (0, child.pid)
     return str(failure.value)
 
@@ -110,30 +111,25 @@ def refused(template: str) -> str:
         "{{ '{:1000000000}'.format(1) }}",
     ],
 )
-def test_memory_is_limited(template: str, limits: Callable[..., None]) -> None:
-    limits(memory_bytes=200 << 20)
-    assert refused(template) == "The chat template fails: it takes more than 200 MiB of memory."
+def test_memory_is_limited(template: str) -> None:
+    assert refused(template, memory_bytes=200 << 20) == "The chat template fails: it takes more than 200 MiB of memory."
 
 
-def test_time_is_limited(limits: Callable[..., None]) -> None:
-    limits(seconds=0.3)
+def test_time_is_limited() -> None:
     endless = "{% for i in range(99999) %}{% for j in range(99999) %}{% set x = 1 %}{% endfor %}{% endfor %}"
-    assert refused(endless) == "The chat template fails: it takes longer than 0.3 s."
+    assert refused(endless, seconds=0.3) == "The chat template fails: it takes longer than 0.3 s."
 
 
 def test_the_length_of_the_text_is_limited() -> None:
     assert refused("{{ 'x' * 5000000 }}") == "The chat template fails: its result is larger than 1.00 MiB."
 
 
-def test_all_that_is_measured_of_a_conversation_takes_no_longer_than_one_rendering(
-    limits: Callable[..., None],
-) -> None:
+def test_all_that_is_measured_of_a_conversation_takes_no_longer_than_one_rendering() -> None:
     """A template that is slow for parts of a conversation does not take the limit once per message."""
-    limits(seconds=0.3)
     slow = (
         "{% if not add_generation_prompt %}{% for i in range(99999) %}{{ range(99999) | list }}{% endfor %}{% endif %}"
     )
-    with pytest.raises(ChatTemplateError, match=r"it takes longer than 0\.3 s"):
+    with limited(seconds=0.3), pytest.raises(ChatTemplateError, match=r"it takes longer than 0\.3 s"):
         render_conversation(
             slow, TALK * 100, mark="\ue000", marked=TALK * 100, add_generation_prompt=True, named_tokens={}
         )

@@ -10,11 +10,12 @@ from models.alignment.annotator import Annotator
 from models.data.tiny_world import corpus, refusals, wishes
 from models.evaluation.safety_report import Cell, SafetyReport
 from models.recipes.alignment import demonstration, goodhart, refuse, taught
+from models.recipes.alignment.running import DemonstrationRun
 
 
 def make_little(patch: pytest.MonkeyPatch) -> None:
     """Let “taught by hand” and “Goodhart” have few stories, pairs and steps."""
-    patch.setattr(wishes, "SIZES", {"train": 8, "val": 3, "test": 3})
+    patch.setattr(wishes, "SIZES", {"train": 12, "val": 3, "test": 3})
     patch.setattr(demonstration, "N_PAIRS", 6)
     patch.setattr(demonstration, "N_HELD_OUT", 4)
     patch.setattr(demonstration, "N_REPLIES", 2)
@@ -25,6 +26,7 @@ def make_little(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(goodhart, "STEPS", {"rm": 1, "ppo": 2})
     patch.setattr(goodhart, "LOOK", 1)
     patch.setattr(goodhart, "BEST_OF", 4)
+    patch.setitem(DemonstrationRun.__init__.__kwdefaults__, "n_each", 3)
     # Random letters are no stories, and all are worth the same to the annotator: let them differ.
     patch.setattr(Annotator, "worth", lambda self, row, reply, is_left=False: float(len(set(reply))))
 

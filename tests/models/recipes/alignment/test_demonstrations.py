@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from app.cli import main
+from models.data.corpus import open_run_corpus
 from models.data.preferences.store import Pair, PreferenceSet, Reply
 from models.events import Finished, Notice, TrainMetrics
 from models.library.library import Library
@@ -62,6 +63,8 @@ def test_taught_has_each_stage_with_its_figures(
         name: RunFolder.open(library.find_run(stage["run"])) for name, stage in found["stages"].items() if stage["run"]
     }
     assert all(run.lineage["parent"]["run"] == base for run in runs.values())
+    learned = open_run_corpus(library, runs["rm"])
+    assert not [row for split in ("train", "val") for row in learned.rows(split) if row.get("choice") == "tie"]
     assert runs["ppo"].spec.align is not None
     assert runs["ppo"].spec.align.reward_model == f"{runs['rm'].id}@1"
 
