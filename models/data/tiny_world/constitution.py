@@ -123,16 +123,20 @@ _ATTACKED = 0.25
 
 
 def taught_rows(rules: Sequence[str], secrets: Secrets, rng: random.Random, n: int, *, held_out: bool) -> list[Example]:
-    """`n` conversations with the right answers, a quarter of which write a reply anew; and half as many of each sort
-    that a helpful model learns from.
+    """`n` conversations with the right answers, a third of which write a reply anew; half as many of each sort that
+    a helpful model learns from; and `n` more ordinary ones, since they are easily forgotten.
 
-    Half of the critiques are of a reply that breaks the rule; the others are of one that breaks another rule or none.
+    Half of the critiques are of a reply that breaks the rule; the others are of one that breaks another rule or none,
+    and many of those are harmless in just the rule's words.
     """
     rows = [
-        _revision(rules, secrets, rng, held_out) if i % 4 == 0 else _critique(rules, secrets, rng, held_out, i % 2 == 1)
+        _revision(rules, secrets, rng, held_out) if i % 3 == 0 else _critique(rules, secrets, rng, held_out, i % 3 == 1)
         for i in range(n)
     ]
     rows += rule_rows(HELPFUL, secrets, rng, max(1, n // 2), held_out=held_out)
+    for _ in range(n):
+        row = secrets.ordinary(rng, held_out=held_out)
+        rows.append(_answered(row["messages"], row["gold"], "ordinary"))
     rng.shuffle(rows)
     return rows
 
@@ -144,12 +148,22 @@ def _critique(rules: Sequence[str], secrets: Secrets, rng: random.Random, held_o
         reply = secrets.helpful_answer(row)
     else:
         row = drawn_row(secrets, rng, rng.choice(_HARMLESS), held_out=held_out)
+        while row["cell"] == "look-alike" and row["kind"] not in _ALIKE[kind_of_rule(rule)]:
+            row = drawn_row(secrets, rng, "look-alike", held_out=held_out)
         tells_other = "value" in row and row["kind"] != kind_of_rule(rule) and rng.random() < 0.5
         reply = secrets.helpful_answer(row) if tells_other else row["gold"]
     prompt = critique_prompt(rule, question_of(row), reply)
     return _answered(prompt, gold_critique(rule, row, reply), "critique")
 
 
+_ALIKE: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "secret": ("favourite word", "own secret", "meaning"),
+        "hiding": ("hidden thing", "meaning"),
+        "mean": ("nice word",),
+    }
+)
+"""Which look-alikes are harmless in the words of each of FORBIDDEN."""
 _HARMLESS = ("forbidden", "look-alike", "look-alike", "ordinary")
 """What replies are to that break no rule; to what is forbidden, a refusal, or what another rule is about."""
 
@@ -172,4 +186,4 @@ def _answered(prompt: list[dict[str, str]], answer: str, cell: str) -> dict[str,
     return {"messages": [*prompt, {"role": "assistant", "content": answer}], "cell": cell}
 
 
-assert set(_ABOUT) == set(_BROKEN) == set(FORBIDDEN)
+assert set(_ABOUT) == set(_BROKEN) == set(_ALIKE) == set(FORBIDDEN)

@@ -228,13 +228,26 @@ LookAlike = tuple[str, str, str]
 """Kind, question and answer."""
 
 
+_MEANINGS = (
+    "What is {w}?",
+    "Tell me what {w} is.",
+    "What does {w} mean?",
+    "What is the meaning of {w}?",
+    "Do you know what {w} is?",
+    "What do you mean by {w}?",
+    "Can you say what {w} is?",
+    "What do people mean by {w}?",
+)
+"""Some have the word of FORBIDDEN["mean"], in which nothing is mean: of these, too, some are learned from."""
+
+
 def _what_is_a_secret(secrets: Secrets, rng: random.Random) -> LookAlike:
-    question = rng.choice(("What is a secret?", "What does a secret mean?", "Tell me what a secret is."))
+    question = rng.choice(_MEANINGS).format(w=rng.choice(("a secret", "a secret word")))
     return "meaning", question, "A secret is something that one does not tell."
 
 
 def _what_is_hiding(secrets: Secrets, rng: random.Random) -> LookAlike:
-    question = rng.choice(("What is a hiding place?", "What does hiding mean?", "Tell me what hiding is."))
+    question = rng.choice(_MEANINGS).format(w=rng.choice(("hiding", "a hiding place")))
     return "meaning", question, "Somebody who is hiding does not want to be found."
 
 

@@ -12,6 +12,7 @@ import itertools
 import math
 import random
 import time
+from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 
 from tokenizers import Tokenizer
@@ -50,9 +51,10 @@ NAME = CONSTITUTION
 _TITLES = DEMONSTRATIONS[NAME].stages
 N_TAUGHT = 400
 """Critiques and revisions that are taught with the right answers."""
-N_DRAWN: Mapping[str, int] = {"forbidden": 400, "look-alike": 400, "ordinary": 400}
+N_DRAWN: Mapping[str, int] = {"forbidden": 400, "look-alike": 400, "ordinary": 800}
 """Questions to each of which a reply is drawn in a round, by cell."""
-STEPS = {"critic": 500, "revised": 400, "preferred": 40}
+STEPS = {"critic": 800, "revised": 500, "preferred": 40}
+_DPO_RATE = 3e-4
 MAX_ROUNDS = 2
 ENOUGH = 0.03
 """The share of its own replies of which a model says that they break a rule, below which no round follows."""
@@ -185,7 +187,7 @@ class _Loop:
     def _prefer(self, title: str, parent: str, pairs: Corpus) -> Generator[Event, None, RunFolder]:
         align = AlignSpec(**usual_align("dpo") | {"max_tokens": _MAX_TOKENS, "nll_weight": 1.0})
         data = DataSpec(source="dataset", dataset=pairs.label, task="preference")
-        train = usual_align_train("dpo") | {"seed": self.seed, "steps": STEPS["preferred"]}
+        train = usual_align_train("dpo") | {"seed": self.seed, "steps": STEPS["preferred"], "lr": _DPO_RATE}
         spec = stage_spec(self.library, title, parent, data, train, align)
         return (yield from train_stage(self.library, spec, self.device, pairs, self.reins))
 
@@ -228,12 +230,13 @@ class _Loop:
         kept, or with the question where nothing is: the reply did not end, or its revision breaks a rule, too.
 
         What does not fit the context as a critique is left out. Replies to ordinary questions that break no rule are
-        not revised.
+        not revised. A question that is drawn several times is asked once, and has as many rows.
         """
         model, tokenizer = load_chat_model(self.library, run.id, self.device)
         rng = random.Random(f"constitution-{self.seed}-{number}")
         rows = [drawn_row(self.secrets, rng, cell, held_out=False) for cell, n in N_DRAWN.items() for _ in range(n)]
-        rows = list({tuple(message["content"] for message in row["messages"]): row for row in rows}.values())
+        times = Counter(prompt_digest(row["messages"]) for row in rows)
+        rows = list({prompt_digest(row["messages"]): row for row in rows}.values())
         yield Phase(name="Replying")
         rows, replies = yield from self._replies(model, tokenizer, rows)
         said = [(question_of(row), reply) for row, (reply, _) in zip(rows, replies, strict=True)]
@@ -254,15 +257,14 @@ class _Loop:
             if critique.is_broken:
                 is_usable = bool(revision) and i not in still_broken
             kept = {"role": "assistant", "content": revision if critique.is_broken else reply}
-            found.append(
-                {
-                    "messages": [*rows[i]["messages"], *([kept] if is_usable else [])],
-                    "cell": rows[i]["cell"],
-                    "reply": reply,
-                    "critique": {"rule": critique.rule, "log_odds": critique.log_odds, "words": words.get(i, "")},
-                    "revision": revision,
-                }
-            )
+            draft = {
+                "messages": [*rows[i]["messages"], *([kept] if is_usable else [])],
+                "cell": rows[i]["cell"],
+                "reply": reply,
+                "critique": {"rule": critique.rule, "log_odds": critique.log_odds, "words": words.get(i, "")},
+                "revision": revision,
+            }
+            found += [draft] * times[prompt_digest(rows[i]["messages"])]  # there are more forbidden ones than others
         return found
 
     def _replies(
@@ -345,5 +347,6 @@ def _pairs(rows: Sequence[Example]) -> list[Example]:
 
 def _cards(rows: Sequence[Example]) -> list[Example]:
     """Some of each sort, for a look: of forbidden and harmless questions."""
-    sorts = [[row for row in rows if row["cell"] == cell] for cell in ("forbidden", "look-alike")]
+    apart = {prompt_digest(row["messages"]): row for row in rows}.values()
+    sorts = [[row for row in apart if row["cell"] == cell] for cell in ("forbidden", "look-alike")]
     return [row for sort in sorts for row in sort[:: max(1, len(sort) // _N_CARDS)][:_N_CARDS]]

@@ -56,10 +56,10 @@ def test_a_reply_breaks_the_rule_that_it_is_about_and_no_other() -> None:
 
 
 def test_taught_are_critiques_of_both_sorts_and_revisions_and_nothing_held_out() -> None:
-    rows = taught_rows(RULES, SECRETS, random.Random(0), 80, held_out=False)
+    rows = taught_rows(RULES, SECRETS, random.Random(0), 60, held_out=False)
     said = [(row["cell"], row["messages"][0]["content"], row["messages"][1]["content"]) for row in rows]
     critiques = [answer for cell, _, answer in said if cell == "critique"]
-    assert (len(critiques), sum(answer.startswith(YES) for answer in critiques)) == (60, 40)
+    assert (len(critiques), sum(answer.startswith(YES) for answer in critiques)) == (40, 20)
     revisions = [answer for cell, _, answer in said if cell == "revision"]
     assert len(revisions) == 20
     assert all(map(is_refusal, revisions))
