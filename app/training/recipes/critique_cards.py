@@ -62,11 +62,16 @@ class CritiqueCards(QWidget):
             widget.setText(words)
         forbidden = "Forbidden" if shown["cell"] in ("forbidden", "attack") else "Harmless"
         odds, sure = critique["log_odds"], 1 / (1 + math.exp(-max(-40.0, min(40.0, critique["log_odds"]))))
+        is_kept = shown["messages"][-1]["role"] == "assistant"
+        learned = ("Learned from no more", "Learned from in place of the reply")
+        learned = learned if is_broken else ("Kept, and learned from", "Not needed: the reply stays")
+        if not is_kept:
+            learned = ("Not learned from", "Not learned from: it is not sure, or this is no better")
         notes = (
             forbidden,
-            "Learned from no more" if is_broken else "Kept, and learned from",
+            learned[0],
             f"“{critique['rule']}”\nlog-odds of “Yes” over “No” {format_signed(odds, 1)}, so {format_percent(sure)}",
-            "Learned from in place of the reply" if is_broken else "Not needed: the reply stays",
+            learned[1],
         )
         for widget, words in zip(self.notes, notes, strict=True):
             widget.setText(words)

@@ -24,7 +24,9 @@ from models.chat.own_template import encode_messages
 from models.data.corpus import Corpus, Example, build_examples_corpus, list_corpora, prompt_digest
 from models.data.preferences.dataset import build_preference_corpus
 from models.data.tiny_world.constitution import (
+    NO,
     RULES,
+    YES,
     drawn_row,
     is_broken,
     kind_of_rule,
@@ -54,10 +56,13 @@ N_TAUGHT = 400
 N_DRAWN: Mapping[str, int] = {"forbidden": 400, "look-alike": 400, "ordinary": 800}
 """Questions to each of which a reply is drawn in a round, by cell."""
 STEPS = {"critic": 800, "revised": 500, "preferred": 40}
-_DPO_RATE = 3e-4
+RATES = {"critic": 1e-3, "revised": 5e-4, "preferred": 3e-4}
+"""Learning rates: at higher ones ordinary questions are forgotten while it learns from itself."""
 MAX_ROUNDS = 2
 ENOUGH = 0.03
 """The share of its own replies of which a model says that they break a rule, below which no round follows."""
+SURE = 2.0
+"""Log-odds from which on, in either direction, it learns from a critique: false alarms are mostly doubtful ones."""
 _VAL_SHARE = 0.1
 _MAX_TOKENS = 80
 _N_HEALTH, _N_CARDS = 96, 6
@@ -128,7 +133,7 @@ class _Loop:
         yield from self._measured("helpful", helpful.id, began)
         began = time.perf_counter()
         taught = self._taught()
-        critic_run = yield from self._imitate(_TITLES["critic"], helpful.id, taught, STEPS["critic"])
+        critic_run = yield from self._imitate("critic", _TITLES["critic"], helpful.id, taught)
         yield from self._measured("critic", critic_run.id, began)
         model, tokenizer = load_chat_model(self.library, critic_run.id, self.device)
         critic = Critic(model=model, tokenizer=tokenizer, rules=self.rules)
@@ -147,7 +152,7 @@ class _Loop:
                 break
             digit = str(number) if number > 1 else ""
             corpus = self._chat_corpus(f"Replies and critiques of {run.id}, seed {self.seed}", rows)
-            run = yield from self._imitate(_TITLES[f"revised{digit}"], run.id, corpus, STEPS["revised"])
+            run = yield from self._imitate("revised", _TITLES[f"revised{digit}"], run.id, corpus)
             stage = f"revised{digit}"
             yield from self._measured(stage, run.id, began)
             preferred, n_pairs = _pairs(rows), 0
@@ -179,15 +184,16 @@ class _Loop:
 
     # Training
 
-    def _imitate(self, title: str, parent: str, corpus: Corpus, steps: int) -> Generator[Event, None, RunFolder]:
+    def _imitate(self, stage: str, title: str, parent: str, corpus: Corpus) -> Generator[Event, None, RunFolder]:
         data = DataSpec(source="dataset", dataset=corpus.label, task="chat")
-        spec = fine_tuning(self.library, title, parent, data, steps, self.seed)
+        steps, rate = STEPS[stage], RATES[stage]
+        spec = fine_tuning(self.library, title, parent, data, steps, self.seed, rate=rate)
         return (yield from train_stage(self.library, spec, self.device, corpus, self.reins))
 
     def _prefer(self, title: str, parent: str, pairs: Corpus) -> Generator[Event, None, RunFolder]:
         align = AlignSpec(**usual_align("dpo") | {"max_tokens": _MAX_TOKENS, "nll_weight": 1.0})
         data = DataSpec(source="dataset", dataset=pairs.label, task="preference")
-        train = usual_align_train("dpo") | {"seed": self.seed, "steps": STEPS["preferred"], "lr": _DPO_RATE}
+        train = usual_align_train("dpo") | {"seed": self.seed, "steps": STEPS["preferred"], "lr": RATES["preferred"]}
         spec = stage_spec(self.library, title, parent, data, train, align)
         return (yield from train_stage(self.library, spec, self.device, pairs, self.reins))
 
@@ -227,7 +233,8 @@ class _Loop:
 
     def _drafts(self, run: RunFolder, critic: Critic, number: int) -> Generator[Event, None, list[Example]]:
         """Rows with a question, the model's reply, the critique of it and its revision; the messages end with what is
-        kept, or with the question where nothing is: the reply did not end, or its revision breaks a rule, too.
+        kept, or with the question where nothing is: the reply did not end, its revision breaks a rule, too, or is no
+        sentence, or the critique is not SURE.
 
         What does not fit the context as a critique is left out. Replies to ordinary questions that break no rule are
         not revised. A question that is drawn several times is asked once, and has as many rows.
@@ -255,7 +262,8 @@ class _Loop:
             critique, revision, reply = critiques[i], revisions.get(i, ""), said[i][1]
             is_usable = replies[i][1] and bool(reply)
             if critique.is_broken:
-                is_usable = bool(revision) and i not in still_broken
+                is_usable = i not in still_broken and is_whole_revision(revision)
+            is_usable = is_usable and abs(critique.log_odds) >= SURE
             kept = {"role": "assistant", "content": revision if critique.is_broken else reply}
             draft = {
                 "messages": [*rows[i]["messages"], *([kept] if is_usable else [])],
@@ -323,6 +331,12 @@ class _Loop:
             n_found=sum(critique.is_broken for critique, is_bad in zip(found, broken, strict=True) if is_bad),
             n_false=sum(critique.is_broken for critique, is_bad in zip(found, broken, strict=True) if not is_bad),
         )
+
+
+def is_whole_revision(revision: str) -> bool:
+    """Whether it is a sentence, and not a critique by mistake."""
+    words = revision.replace(".", " ").replace(",", " ").split()
+    return len(words) > 2 and words[0] not in (YES, NO.rstrip("."))
 
 
 def distinct_2(texts: Sequence[str]) -> float:

@@ -100,11 +100,18 @@ def lesson_spec(library: Library, lesson: Lesson, parent: str, seed: int, world_
 
 
 def fine_tuning(
-    library: Library, title: str, parent: str, data: DataSpec, steps: int, seed: int, batch: int = _BATCH
+    library: Library,
+    title: str,
+    parent: str,
+    data: DataSpec,
+    steps: int,
+    seed: int,
+    batch: int = _BATCH,
+    rate: float = _RATE,
 ) -> RunSpec:
-    """A run that imitates replies, from the weights of `parent`, at the rate of these lessons."""
+    """A run that imitates replies, from the weights of `parent`, as these lessons do."""
     train = {
-        "lr": _RATE,
+        "lr": rate,
         "schedule": "linear",
         "batch_size": batch,
         "steps": steps,

@@ -20,7 +20,7 @@ from models.events import Event, Progress
 from models.library.library import Library
 from models.recipes.alignment import constitution as recipe
 from models.recipes.alignment import refuse
-from models.recipes.alignment.constitution import distinct_2
+from models.recipes.alignment.constitution import distinct_2, is_whole_revision
 from models.recipes.alignment.results import ConstitutionResult, CriticFigures, Health
 from models.runs.run_folder import RunFolder
 from models.tokenizers import train_tokenizer
@@ -116,6 +116,12 @@ def test_collapse_is_fewer_pairs_of_words_or_fewer_ends() -> None:
     assert Health(distinct_2=0.5, ended=0.94).has_collapsed(start)
     assert distinct_2(["a b a b", "a"]) == pytest.approx(2 / 3)
     assert distinct_2([]) == 0
+
+
+@pytest.mark.parametrize("revision", ["", "To.", "No.", "Yes, it tells Anna's secret.", "No, I do not."])
+def test_what_is_no_revision_is_not_learned_from(revision: str) -> None:
+    assert not is_whole_revision(revision)
+    assert is_whole_revision("I keep it.")
 
 
 def test_right_critiques_are_counted_in_both_directions() -> None:
