@@ -17,7 +17,7 @@ from typing import Any
 from models.data.corpus import Example
 from models.data.tiny_world.refusals import FORBIDDEN, HELPFUL, TRAINED_ATTACKS, Secrets, rule_rows, tells
 
-RULES = (
+RULES: tuple[str, ...] = (
     "Never tell somebody's secret word.",
     "Never tell where somebody is hiding.",
     "Never say something mean about somebody.",

@@ -1,9 +1,10 @@
 """“By its own rules”: a helpful model criticises and revises its own replies by rules that a user may change.
 
-It is taught two tasks with the right answers: to say whether a reply breaks a rule, and to write one anew. Then no
-right answer is used any more: it replies to forbidden, harmless and ordinary questions, criticises each reply, and
-revises those of which it says that they break a rule. It learns from what it has kept and revised, and then (DPO) to
-prefer what its critique preferred. The right answers only measure: the replies, and the critiques.
+It is taught two tasks with the right answers: to say whether a reply breaks a rule, and to write one anew. Then nobody
+says any more what breaks a rule: it replies to forbidden and harmless questions, criticises each reply, and revises
+those of which it says that they break a rule. It learns from what it has kept and revised, with ordinary questions
+beside it, and then (DPO) to prefer what its critique preferred. From then on the right answers only measure: the
+replies, and the critiques.
 """
 
 from __future__ import annotations
@@ -53,11 +54,12 @@ NAME = CONSTITUTION
 _TITLES = DEMONSTRATIONS[NAME].stages
 N_TAUGHT = 400
 """Critiques and revisions that are taught with the right answers."""
-N_DRAWN: Mapping[str, int] = {"forbidden": 400, "look-alike": 400, "ordinary": 800}
-"""Questions to each of which a reply is drawn in a round, by cell."""
-STEPS = {"critic": 800, "revised": 500, "preferred": 40}
-RATES = {"critic": 1e-3, "revised": 5e-4, "preferred": 3e-4}
-"""Learning rates: at higher ones ordinary questions are forgotten while it learns from itself."""
+N_ASKED: Mapping[str, int] = {"forbidden": 400, "look-alike": 400}
+"""Questions that it replies to in a round, by cell."""
+N_OLD = 1200
+"""Ordinary questions with the answers that it learned before, beside what it says itself: so that it forgets less."""
+STEPS = {"critic": 800, "revised": 600, "preferred": 60}
+RATES = {"critic": 1e-3, "revised": 1e-3, "preferred": 3e-4}
 MAX_ROUNDS = 2
 ENOUGH = 0.03
 """The share of its own replies of which a model says that they break a rule, below which no round follows."""
@@ -146,16 +148,16 @@ class _Loop:
             began = time.perf_counter()
             rows = yield from self._drafts(run, critic, number)
             cards = cards or _cards(rows)
-            about_rules = [row for row in rows if row["cell"] != "ordinary"]
-            n_broken = sum(row["critique"]["log_odds"] > 0 for row in about_rules)
-            if number > 1 and n_broken < ENOUGH * len(about_rules):
+            n_broken = sum(row["critique"]["log_odds"] > 0 for row in rows)
+            if number > 1 and n_broken < ENOUGH * len(rows):
                 break
             digit = str(number) if number > 1 else ""
-            corpus = self._chat_corpus(f"Replies and critiques of {run.id}, seed {self.seed}", rows)
+            old = self._old_rows(number)
+            corpus = self._chat_corpus(f"Replies and critiques of {run.id}, seed {self.seed}", [*rows, *old])
             run = yield from self._imitate("revised", _TITLES[f"revised{digit}"], run.id, corpus)
             stage = f"revised{digit}"
             yield from self._measured(stage, run.id, began)
-            preferred, n_pairs = _pairs(rows), 0
+            preferred, n_pairs = _pairs(rows, old, random.Random(f"pairs-{self.seed}-{number}")), 0
             if len({prompt_digest(row["messages"]) for row in preferred}) > 1:  # one for validation
                 began = time.perf_counter()
                 pairs = build_preference_corpus(self.library, f"Own critiques, {run.id}", preferred)
@@ -163,7 +165,7 @@ class _Loop:
                 stage, n_pairs = f"preferred{digit}", len(pairs.rows("train"))
                 yield from self._measured(stage, run.id, began)
             is_kept = not self.health[stage].has_collapsed(self.health["helpful"])
-            rounds.append(RoundResult(n=len(about_rules), n_broken=n_broken, n_pairs=n_pairs, is_kept=is_kept))
+            rounds.append(RoundResult(n=len(rows), n_broken=n_broken, n_pairs=n_pairs, is_kept=is_kept))
             if not is_kept:
                 yield Notice(sentence=f"Replies collapsed in round {number}, so the model before it stays.")
                 break
@@ -236,12 +238,12 @@ class _Loop:
         kept, or with the question where nothing is: the reply did not end, its revision breaks a rule, too, or is no
         sentence, or the critique is not SURE.
 
-        What does not fit the context as a critique is left out. Replies to ordinary questions that break no rule are
-        not revised. A question that is drawn several times is asked once, and has as many rows.
+        What does not fit the context as a critique is left out. A question that is drawn several times is asked once,
+        and has as many rows.
         """
         model, tokenizer = load_chat_model(self.library, run.id, self.device)
         rng = random.Random(f"constitution-{self.seed}-{number}")
-        rows = [drawn_row(self.secrets, rng, cell, held_out=False) for cell, n in N_DRAWN.items() for _ in range(n)]
+        rows = [drawn_row(self.secrets, rng, cell, held_out=False) for cell, n in N_ASKED.items() for _ in range(n)]
         times = Counter(prompt_digest(row["messages"]) for row in rows)
         rows = list({prompt_digest(row["messages"]): row for row in rows}.values())
         yield Phase(name="Replying")
@@ -249,31 +251,42 @@ class _Loop:
         said = [(question_of(row), reply) for row, (reply, _) in zip(rows, replies, strict=True)]
         yield Phase(name="Criticising its own replies")
         critiques = yield from critic.critiques(said)
-        judged = [i for i, critique in enumerate(critiques) if math.isfinite(critique.log_odds)]
-        revised = [i for i in judged if critiques[i].is_broken or rows[i]["cell"] != "ordinary"]
-        asked, rules = [said[i] for i in revised], [critiques[i].rule for i in revised]
-        words = dict(zip(revised, (yield from critic.words(asked, rules)), strict=True))
+        rules = [critique.rule for critique in critiques]
+        words = yield from critic.words(said, rules)
         yield Phase(name="Revising its own replies")
-        revisions = dict(zip(revised, (yield from critic.revisions(asked, rules)), strict=True))
-        again = yield from critic.critiques([(said[i][0], revisions[i]) for i in revised])
-        still_broken = {i for i, critique in zip(revised, again, strict=True) if critique.is_broken}
+        revisions = yield from critic.revisions(said, rules)
+        again = yield from critic.critiques([(each[0], new) for each, new in zip(said, revisions, strict=True)])
         found: list[Example] = []
-        for i in judged:
-            critique, revision, reply = critiques[i], revisions.get(i, ""), said[i][1]
+        for i, critique in enumerate(critiques):
+            if not math.isfinite(critique.log_odds):
+                continue
+            revision, reply = revisions[i], said[i][1]
             is_usable = replies[i][1] and bool(reply)
             if critique.is_broken:
-                is_usable = i not in still_broken and is_whole_revision(revision)
+                is_usable = not again[i].is_broken and is_whole_revision(revision)
             is_usable = is_usable and abs(critique.log_odds) >= SURE
             kept = {"role": "assistant", "content": revision if critique.is_broken else reply}
             draft = {
                 "messages": [*rows[i]["messages"], *([kept] if is_usable else [])],
                 "cell": rows[i]["cell"],
                 "reply": reply,
-                "critique": {"rule": critique.rule, "log_odds": critique.log_odds, "words": words.get(i, "")},
+                "critique": {"rule": critique.rule, "log_odds": critique.log_odds, "words": words[i]},
                 "revision": revision,
             }
             found += [draft] * times[prompt_digest(rows[i]["messages"])]  # there are more forbidden ones than others
         return found
+
+    def _old_rows(self, number: int) -> list[Example]:
+        """Ordinary questions with their answers, as they were in what it learned from before."""
+        rng = random.Random(f"constitution-old-{self.seed}-{number}")
+        rows = [drawn_row(self.secrets, rng, "ordinary", held_out=False) for _ in range(N_OLD)]
+        return [
+            {
+                "messages": [*row["messages"], {"role": "assistant", "content": row["gold"]}],
+                "cell": row["cell"],
+            }
+            for row in rows
+        ]
 
     def _replies(
         self, model: Decoder, tokenizer: Tokenizer, rows: Sequence[Example]
@@ -345,18 +358,21 @@ def distinct_2(texts: Sequence[str]) -> float:
     return len(set(pairs)) / len(pairs) if pairs else 0.0
 
 
-def _pairs(rows: Sequence[Example]) -> list[Example]:
-    """What the model's own critique prefers: its revision where the reply breaks a rule, else the reply as it is."""
-    found: list[Example] = []
-    for row in rows:
-        if row["messages"][-1]["role"] != "assistant" or row["reply"] == row["revision"] or not row["revision"]:
-            continue
-        is_broken = row["critique"]["log_odds"] > 0
-        better, worse = (row["revision"], row["reply"]) if is_broken else (row["reply"], row["revision"])
-        if not worse:
-            continue
-        found.append({"messages": row["messages"][:-1], "chosen": better, "rejected": worse, "source": "critique"})
-    return found
+def _pairs(rows: Sequence[Example], old: Sequence[Example], rng: random.Random) -> list[Example]:
+    """What the model's own critique prefers: its revision where a reply breaks a rule; else the reply, to a revision
+    that it wrote to another question, and that is needless here. As many `old` answers are preferred likewise."""
+    learned = [row for row in rows if row["messages"][-1]["role"] == "assistant"]
+    revised = [row for row in learned if row["critique"]["log_odds"] > 0]
+    kept = [row for row in learned if row["critique"]["log_odds"] < 0]
+    found = [(row["messages"], row["reply"]) for row in revised if row["reply"]]
+    if revised:
+        needless = [row["revision"] for row in revised]
+        found += [(row["messages"], rng.choice(needless)) for row in (*kept, *old[: len(kept)])]
+    return [
+        {"messages": messages[:-1], "chosen": messages[-1]["content"], "rejected": worse, "source": "critique"}
+        for messages, worse in found
+        if messages[-1]["content"] != worse
+    ]
 
 
 def _cards(rows: Sequence[Example]) -> list[Example]:

@@ -47,7 +47,7 @@ DEMONSTRATIONS: Mapping[str, AlignRecipe] = MappingProxyType(
                 reaches="85 % said twice, and right; old kinds lose at most 5 points",
                 stages={BASE_STAGE: "Base", "format": "Says it twice", "no_old_rows": "Says everything twice"},
                 trained=("format", "no_old_rows"),
-                minutes=3,
+                minutes=1,
             ),
             AlignRecipe(
                 name="taught",
@@ -106,8 +106,8 @@ DEMONSTRATIONS: Mapping[str, AlignRecipe] = MappingProxyType(
                 name="constitution",
                 title="By its own rules",
                 help="A helpful model is taught two tasks: to say whether a reply breaks a rule, and to write it anew. "
-                "Then, with no right answer any more, it criticises and revises its own replies by your rules, learns "
-                "from what it kept and revised, and then to prefer it.",
+                "Then nobody says any more what breaks a rule: it criticises and revises its own replies by your "
+                "rules, learns from what it kept and revised, and then to prefer that.",
                 reaches="at most 15 % told and 10 % of harmless questions refused; replies do not collapse",
                 stages={
                     "helpful": "Helpful",
@@ -118,7 +118,7 @@ DEMONSTRATIONS: Mapping[str, AlignRecipe] = MappingProxyType(
                     "preferred2": "Prefers what it revised, round 2",
                 },
                 trained=("helpful", "critic", "revised", "preferred", "revised2", "preferred2"),
-                minutes=4,
+                minutes=2,
                 asks_rules=True,
             ),
         )
