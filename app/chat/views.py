@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QPlainTextEdit, QWidget
 from app.glass.focus import Focus
 from app.kit.layout.views import View, Views
 from app.kit.theme import ThemeProvider
+from app.session.candidates import Candidate
 from app.session.chat_model import ChatModel
 from app.session.session import Session
 from models.settings.sampling_config import SamplingConfig
@@ -89,6 +90,7 @@ class ChatModes(Views):
         session.chat.model_changed.connect(self._offer)
         session.examples.asked.connect(self._show_example)
         session.chat.changed.connect(self._show_example)
+        session.preferences.judging_requested.connect(self._show_judging)
         self.show_view("chat")
         self._offer()
         self._show_example()
@@ -131,6 +133,14 @@ class ChatModes(Views):
         page: Any = self.pages.page(first)
         page.show_example(row)
         self.example_shown.emit()
+
+    @Slot(object, object)
+    def _show_judging(self, first: Candidate, second: Candidate) -> None:
+        """Let replies of two models be judged, whichever model is open."""
+        self.bar.setTabVisible(self.names.index("prefer"), True)
+        self.show_view("prefer")
+        page: Any = self.pages.page("prefer")
+        page.compare(first, second)
 
     def _update(self, name: str) -> None:
         """Nothing to do: each view follows the open model by itself."""

@@ -135,7 +135,7 @@ def _safety(args: argparse.Namespace) -> int:
 
 
 def _world_seed(path: Path) -> int:
-    from models.recipes.alignment.demonstration import world_seed_of
+    from models.alignment.stage_tree import world_seed_of
     from models.runs.run_folder import RunFolder
 
     return world_seed_of(RunFolder.open(path)) if (path / "run.json").is_file() else 0

@@ -270,6 +270,16 @@ class Photographer:
             views.show_view(view)
             self._wait_for(partial(_is_idle, views.view(view)))
             self._shoot(f"training-{view}")
+        views.show_view("rewards")
+        views.view("rewards").against.buttons.button(1).click()
+        self._shoot("training-rewards-kl")
+        views.show_view("machine")
+        machine = views.view("machine")
+        machine.shows.buttons.button(1).click()
+        machine.kl.measure.click()
+        self._wait_for(lambda: not machine.kl.busy)
+        self._shoot("training-machine-kl")
+        machine.shows.buttons.button(0).click()
         self._window.training.show_run(run_id)
 
     def _data(self) -> None:

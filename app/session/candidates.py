@@ -1,15 +1,20 @@
-"""Checkpoints of runs that reply beside the open model: which they are, and how they are loaded. No widgets."""
+"""Checkpoints of runs that reply beside the open model: which they are, how they are loaded, and reply. No widgets."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from app.session.chat_model import describe_model
+from app.session.chat_model import ChatModel, describe_model
 from app.session.models_in_memory import LoadedModel, ModelsInMemory
-from models.events import Event, Phase
+from models.chat.prompting import PromptSettings
+from models.events import Event, Phase, ReplyFinished, TokenMade
+from models.inference.reply import ReplyRequest, ReplyStarted, reply_events
 from models.library.library import Library
+from models.settings.sampling_config import SamplingConfig
 
 if TYPE_CHECKING:
     from models.runs.run_folder import RunFolder
@@ -36,13 +41,19 @@ def loaded_candidate(
 
     Yields Phase and the events of loading. Raises ValueError where it cannot be loaded, or has no tokenizer.
     """
+    found = models.get(user, path)
+    if found is None:
+        found = yield from load_candidate(library, run, path, device)
+        models.put(user, path, found)
+    return found
+
+
+def load_candidate(library: Library, run: RunFolder, path: Path, device: str) -> Generator[Event, None, LoadedModel]:
+    """As `loaded_candidate`, but it is not kept."""
     from models.device import choose_device
     from models.interop.loading import load_model_events
     from models.library.run_record import checkpoint_step
 
-    found = models.get(user, path)
-    if found is not None:
-        return found
     choice = choose_device(device)
     yield Phase(name=f"Loading {run.name}")
     model, tokenizer = yield from load_model_events(path, choice.device)
@@ -50,6 +61,55 @@ def loaded_candidate(
         raise ValueError(f"{run.name} has no tokenizer, so text cannot be turned into tokens for it.")
     step = checkpoint_step(path) if path != run.folder else 0
     about = describe_model(library, run.id, run, model, tokenizer, step, choice.label)
-    loaded = LoadedModel(run.name, model, tokenizer, step, about)
-    models.put(user, path, loaded)
-    return loaded
+    return LoadedModel(run.name, model, tokenizer, step, about)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandidateReply:
+    """The tokens of a reply without the end token, the event with the prompt before them, and whether it ended by
+    itself."""
+
+    started: ReplyStarted
+    ids: list[int]
+    ended: bool
+
+
+def candidate_reply(
+    loaded: LoadedModel, prompt: str, sampling: SamplingConfig, system: str
+) -> Generator[Event, None, CandidateReply]:
+    """Worker's thread: let a model reply to a prompt; `system`: the system prompt of chat models.
+
+    Yields ReplyStarted, TokenMade …, ReplyFinished. Raises ValueError, with the model's name, where it cannot reply.
+    """
+    from models.inference.summarising import SummaryCache
+
+    about, ids, ended = loaded.about, list[int](), False
+    started = ReplyStarted(step=about.step, n_prompt=0)
+    if not about.writes:
+        raise ValueError(f"{about.name} writes no texts and cannot reply: choose another model.")
+    messages = [{"role": "user", "content": prompt}] if about.is_chat_model else prompt
+    request = ReplyRequest(messages=messages, sampling=sampling, prompting=PromptSettings(system=system))
+    with naming(about):
+        for event in reply_events(
+            loaded.model, loaded.tokenizer, about.step, about.template_config, request, SummaryCache()
+        ):
+            if isinstance(event, ReplyStarted):
+                started = event
+            elif isinstance(event, TokenMade):
+                ids.append(event.id)
+            elif isinstance(event, ReplyFinished):
+                ended = event.reason == "stop"
+            yield event
+    special = loaded.tokenizer.get_added_tokens_decoder()
+    if ids and ids[-1] in special and special[ids[-1]].special:
+        del ids[-1]
+    return CandidateReply(started=started, ids=ids, ended=ended)
+
+
+@contextmanager
+def naming(about: ChatModel) -> Iterator[None]:
+    """Prefix the message of a ValueError with the model's name."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{about.name}: {error}") from error

@@ -27,9 +27,12 @@ class PreferenceSets(QObject):
 
     Signals:
         changed(): another set is current, or it has other pairs.
+        judging_requested(first, second): replies of two Candidates are to be judged on the Compare page of the chat
+            tab, which is shown already; those of one model, where both are the same.
     """
 
     changed = Signal()
+    judging_requested = Signal(object, object)
 
     def __init__(self, library: Library, remembered: Remembered, notices: Notices, undo: Undo, parent: QObject) -> None:
         super().__init__(parent)

@@ -12,6 +12,7 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.session.undo import Step
 from app.training.compare.view import CompareRuns
+from app.training.lineage.next_steps import Judging, NextRun
 from app.training.new_run.page import NewRun
 from app.training.queue_panel import QueuePanel
 from app.training.recipes.base_choice import STRONG_STEPS
@@ -79,8 +80,8 @@ class TrainingTab(QWidget):
         self.run_view.checkpoint_chat_asked.connect(self._on_checkpoint_chat)
         self.run_view.example_asked.connect(self._on_example)
         self.run_view.run_asked.connect(self.show_run)
-        self.run_view.forks.stopped_at.connect(self.show_run)
         self.run_view.tokenizer_asked.connect(self._on_tokenizer)
+        self.run_view.step_chosen.connect(self._on_next_step)
         self.queue.removed.connect(self._on_removed)
         session.training.changed.connect(self._on_training)
         session.queue.changed.connect(self._show_queue)
@@ -232,6 +233,16 @@ class TrainingTab(QWidget):
     def _on_example(self, run_id: str, step: int, row: dict[str, Any]) -> None:
         if self._session.examples.ask(run_id, step, row):
             self._session.tab_requested.emit("chat")
+
+    @Slot(object)
+    def _on_next_step(self, does: NextRun | Judging) -> None:
+        """Set up the run that is to be made from a stage, or let replies be judged."""
+        if isinstance(does, Judging):
+            self._session.tab_requested.emit("chat")
+            self._session.preferences.judging_requested.emit(does.first, does.second)
+            return
+        self.show_new_run()
+        self.new_run.show_stage(does.parent, does.stage, does.reward_model, does.data)
 
     @Slot(str)
     def _on_tokenizer(self, name: str) -> None:

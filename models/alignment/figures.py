@@ -29,7 +29,7 @@ class Figure:
     """A figure of alignment.jsonl.
 
     help: its definition. healthy: what it usually does, in words. low, high: the ends of its healthy range, None for
-    none. unit: "share" (drawn in percent), or what is written behind its name.
+    none. unit: "share" (drawn in percent), or what is written behind its name. floor: values below need not be seen.
     """
 
     title: str
@@ -39,6 +39,7 @@ class Figure:
     high: float | None = None
     unit: str = ""
     alarm: Alarm | None = None
+    floor: float = -math.inf
 
 
 def stays_above(limit: float, n_steps: int = 1) -> Callable[[Floats], bool]:
@@ -61,6 +62,16 @@ def leaves_start(low: float, high: float) -> Callable[[Floats], bool]:
     return leaves
 
 
+def grows_from_start(times: float) -> Callable[[Floats], bool]:
+    """Whether the mean of the last steps is more than so many times that of the first ones."""
+    return leaves_start(0.0, times)
+
+
+def ends_outside(low: float, high: float, n_steps: int) -> Callable[[Floats], bool]:
+    """Whether the mean of the last steps is outside, after this many."""
+    return lambda values: len(values) >= n_steps and not low <= float(values[-_SOME:].mean()) <= high
+
+
 def falls_from_peak(by: float) -> Callable[[Floats], bool]:
     """Whether the mean of the last steps is lower than the highest such mean by more than that."""
 
@@ -73,6 +84,7 @@ def falls_from_peak(by: float) -> Callable[[Floats], bool]:
     return falls
 
 
+_NO_END = math.inf
 _SOME = 5
 """Steps of which a mean is taken, since single ones are noisy."""
 
@@ -82,6 +94,21 @@ _NO_SIGNAL = Alarm(
     "(teach it first, from texts) or already learned.",
     has_gone_off=stays_above(0.9, 20),
 )
+_SAME_REWARDS = Alarm(
+    says="For 20 steps all replies to a prompt have earned the same, so nothing is learned.",
+    has_gone_off=stays_below(1e-6, 20),
+)
+_FAR = Alarm(
+    says="Far more than such a wish costs: the replies may have left the language that the parent knew. Raise β, or "
+    "lower the learning rate.",
+    has_gone_off=stays_above(12.0, 3),
+)
+_CHOSEN_FALLS = Alarm(
+    says="The better replies themselves have become much less likely: what takes their place may be neither. Hold the "
+    "chosen (align.nll_weight 0.2), or take fewer steps.",
+    has_gone_off=stays_below(-0.3, 3),
+)
+_TOO_LARGE = "Steps are too large: lower the learning rate."
 _COLLAPSE = Alarm(
     says="The model is far surer than at the start: soon all replies to a prompt are alike, and nothing is left to "
     "compare.",
@@ -110,13 +137,18 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
         "pass@1": Figure(
             title="Right at once",
             help="The share of replies that are right (pass@1).",
-            healthy="Rises.",
+            healthy="Rises. It begins at what the parent can do: from 0 nothing can be learned.",
             unit="share",
+            alarm=Alarm(
+                says="No reply has been right for 20 steps, and what never happens cannot be rewarded: teach it first.",
+                has_gone_off=stays_below(1e-9, 20),
+            ),
         ),
         "reward_std": Figure(
             title="Spread of rewards",
             help="The standard deviation of the rewards of a prompt's replies, averaged over prompts.",
-            healthy="Above 0: without differences, nothing is learned.",
+            healthy="Above 0: without differences, nothing is learned. It falls as all replies become good.",
+            alarm=_SAME_REWARDS,
         ),
         "frac_reward_zero_std": Figure(
             title="No signal",
@@ -134,11 +166,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             healthy="Rises to about the price of the wish and flattens. A goal that a share p of the parent's replies "
             "meet costs at least ln 1/p: 2.7 nats for 7 %.",
             unit="nats/reply",
-            alarm=Alarm(
-                says="Far more than such a wish costs: the replies may have left the language that the parent knew. "
-                "Raise β, or lower the learning rate.",
-                has_gone_off=stays_above(12.0, 3),
-            ),
+            alarm=_FAR,
         ),
         "entropy": Figure(
             title="Entropy",
@@ -181,13 +209,30 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
         "kl_coef": Figure(
             title="KL weight β",
             help="How much each nat of distance from the parent costs, in units of the reward.",
+            healthy="As it was set: a dashed line is where it was changed.",
         ),
-        "rollouts_per_s": Figure(title="Replies", help="How many replies are drawn each second.", unit="per s"),
-        "seconds/rollout": Figure(title="Drawing", help="The seconds that a step spends drawing replies.", unit="s"),
-        "seconds/score": Figure(title="Rewarding", help="The seconds that a step spends on rewards.", unit="s"),
+        "rollouts_per_s": Figure(
+            title="Replies",
+            help="How many replies are drawn each second (rollouts).",
+            healthy="Steady. Longer replies, and a chat or another run beside it, slow it down.",
+            unit="per s",
+        ),
+        "seconds/rollout": Figure(
+            title="Drawing",
+            help="The seconds that a step spends drawing replies.",
+            healthy="As long as the replies are: steady unless they grow.",
+            unit="s",
+        ),
+        "seconds/score": Figure(
+            title="Rewarding",
+            help="The seconds that a step spends on rewards: nearly none by the judge of a wish.",
+            healthy="Steady.",
+            unit="s",
+        ),
         "seconds/update": Figure(
             title="Learning",
             help="The seconds that a step spends reading the replies with both models, and on the update.",
+            healthy="Steady.",
             unit="s",
         ),
         "sampling/logp_difference": Figure(
@@ -205,46 +250,206 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             low=0.75,
             high=0.95,
             unit="share",
-            alarm=Alarm(says="Hardly better than guessing: more, or cleaner, pairs.", has_gone_off=stays_below(0.55)),
+            alarm=Alarm(
+                says="Hardly better than guessing: more, or cleaner, pairs.", has_gone_off=ends_outside(0.55, 1.0, 20)
+            ),
         ),
         "rewards/accuracies": Figure(
             title="Right order",
             help="The share of pairs of which the model has made the better reply likelier than the worse one, beyond "
             "what its parent did.",
-            healthy="60 to 90 %.",
+            healthy="60 to 90 %. At the first step none: both models are the same.",
             low=0.6,
             high=0.9,
             unit="share",
+            alarm=Alarm(
+                says="After 20 steps it still puts hardly more than half of the pairs in order: the pairs contradict "
+                "each other, or β or the learning rate is too low.",
+                has_gone_off=ends_outside(0.55, 1.0, 20),
+            ),
         ),
         "rewards/margins": Figure(
             title="Margin",
             help="By how much more the better reply has become likelier than the worse one, times β.",
             healthy="0 at the first step, then rises.",
             unit="nats × β",
+            alarm=Alarm(
+                says="The worse replies have become likelier than the better ones.",
+                has_gone_off=ends_outside(0.0, _NO_END, 20),
+            ),
+        ),
+        "rewards/chosen": Figure(
+            title="Reward, better",
+            help="By how much likelier the better reply has become than its parent has it, times β (rewards/chosen).",
+            healthy="Rises a little, or falls less than that of the worse ones: only the margin is learned.",
+            unit="nats × β",
+        ),
+        "rewards/rejected": Figure(
+            title="worse",
+            help="By how much likelier the worse reply has become than its parent has it, times β (rewards/rejected).",
+            healthy="Falls.",
+            unit="nats × β",
+        ),
+        "logps/chosen": Figure(
+            title="Log-prob., better",
+            help="The log-probability of the better replies, summed over their tokens and averaged over pairs.",
+            healthy="About what it was at the first step, but for the noise of different pairs.",
+            unit="nats/reply",
+        ),
+        "logps/rejected": Figure(
+            title="worse",
+            help="The log-probability of the worse replies, summed over their tokens and averaged over pairs.",
+            healthy="Falls.",
+            unit="nats/reply",
+        ),
+        "logps/chosen_change": Figure(
+            title="Per token, better",
+            help="How much likelier each token of the better replies has become since the start, in nats. TRL has only "
+            "the sums (logps/chosen).",
+            healthy="Above −0.3. That it falls a little is usual: the loss knows margins only.",
+            unit="nats/token",
+            alarm=_CHOSEN_FALLS,
+        ),
+        "logps/rejected_change": Figure(
+            title="worse",
+            help="How much likelier each token of the worse replies has become since the start, in nats. TRL has only "
+            "the sums (logps/rejected).",
+            healthy="Falls, faster than that of the better ones.",
+            unit="nats/token",
+        ),
+        "kl_mismatched": Figure(
+            title="KTO's reference point",
+            help="KTO's estimate of the KL to the parent, on replies to other prompts (kl in TRL): what a reply has to "
+            "beat to count as better than before.",
+            healthy="0 or little above it.",
+            unit="nats/reply",
+        ),
+        "loss": Figure(
+            title="Loss, held out",
+            help="The loss on held-out pairs.",
+            healthy="Begins at ln 2 = 0.693 for a reward model and DPO, at 0.5 for KTO, and falls.",
+        ),
+        "margin": Figure(
+            title="Margin",
+            help="By how much the better reply of a pair scores higher.",
+            healthy="Rises from 0.",
+            unit="points",
+            alarm=Alarm(says="It scores the worse replies higher.", has_gone_off=ends_outside(0.0, _NO_END, 20)),
+        ),
+        "confidence": Figure(
+            title="Confidence",
+            help="How sure the reward model is of its order, averaged over pairs: σ of the difference of the scores.",
+            healthy="About as high as the share that it has in the right order: then it is calibrated. Where it is "
+            "higher by 10 points, it is too sure.",
+            low=0.5,
+            high=1.0,
+            unit="share",
+        ),
+        "mean_reward": Figure(
+            title="mean", help="The mean score of the replies of both sides.", healthy="Near 0: it is centred."
+        ),
+        "min_reward": Figure(title="lowest", help="The lowest score of a reply.", healthy="Falls with the margin."),
+        "max_reward": Figure(
+            title="Highest score", help="The highest score of a reply.", healthy="Rises with the margin."
+        ),
+        "spearman_length": Figure(
+            title="Score and length",
+            help="The rank correlation (Spearman) of the scores of replies with their numbers of tokens.",
+            healthy="−0.5 to 0.5, unless length is what people judge by.",
+            low=-0.5,
+            high=0.5,
+            alarm=Alarm(
+                says="It scores by length: balance the lengths in the pairs, unless that is what was meant.",
+                has_gone_off=ends_outside(-0.6, 0.6, 1),
+            ),
         ),
         "objective/kl": Figure(
-            title="KL to the parent",
+            title="KL, estimated",
             help="The log-probability of replies beyond that by the parent, summed over a reply and averaged.",
-            healthy="Rises to about the price of the wish and flattens.",
+            healthy="Rises to about the price of the wish and flattens, as the exact one does.",
             unit="nats/reply",
+            alarm=_FAR,
+        ),
+        "objective/entropy": Figure(
+            title="Entropy of a reply",
+            help="How undecided the model is, summed over a reply and averaged. TRL counts padding too.",
+            healthy="Falls slowly, to some 60 % of what it was.",
+            unit="nats/reply",
+            alarm=_COLLAPSE,
+        ),
+        "objective/scores": Figure(
+            title="Score",
+            help="The mean score of replies, without what their distance costs.",
+            healthy="Rises, then levels off.",
+        ),
+        "objective/rlhf_reward": Figure(
+            title="Score less KL",
+            help="What PPO maximizes: the score less β times the KL.",
+            healthy="Rises.",
+            alarm=Alarm(
+                says="The distance now costs more than it earns: lower the learning rate.",
+                has_gone_off=falls_from_peak(1.0),
+            ),
+        ),
+        "objective/non_score_reward": Figure(
+            title="Cost of the KL",
+            help="−β times the KL: what the distance from the parent takes off the reward.",
+            healthy="Falls from 0, and stays small beside the reward. With β 0 it is 0.",
+        ),
+        "loss/policy_avg": Figure(
+            title="Policy loss",
+            help="The clipped loss of PPO, averaged over the tokens of all updates of a step.",
+            healthy="About 0 at every step: advantages are centred, so it says nothing of progress.",
+        ),
+        "loss/value_avg": Figure(
+            title="Critic's loss",
+            help="Half the squared error of the critic's values, averaged over tokens.",
+            healthy="Falls fast, then slowly.",
+            alarm=Alarm(says="The critic does not learn: lower its learning rate.", has_gone_off=grows_from_start(2.0)),
+        ),
+        "val/clipfrac_avg": Figure(
+            title="Clipped values",
+            help="The share of tokens whose value left the critic's clip range.",
+            healthy="Half at the first step, below 5 % soon.",
+            low=0.0,
+            high=0.05,
+            unit="share",
+            alarm=Alarm(
+                says="The critic's steps are too large: lower its learning rate (align.critic_lr).",
+                has_gone_off=ends_outside(0.0, 0.4, 20),
+            ),
+        ),
+        "val/n_updates": Figure(
+            title="Updates",
+            help="How many updates a step made: passes × minibatches, unless the KL of the step ended it.",
+            healthy="All of them.",
+            alarm=Alarm(
+                says="Steps end at once, since the KL of an update is too large.", has_gone_off=stays_below(1.0, 5)
+            ),
+        ),
+        "val/num_eos_tokens": Figure(
+            title="Replies that end",
+            help="How many replies of a step ended by themselves.",
+            healthy="All of them, or nearly.",
+            alarm=Alarm(says="Fewer than half of them end now.", has_gone_off=leaves_start(0.5, _NO_END)),
         ),
         "policy/approxkl_avg": Figure(
             title="KL of an update",
             help="How far the updates of one set of replies move the model.",
-            healthy="0.003 to 0.03.",
-            low=0.003,
+            healthy="Below 0.03, where a step ends. Here it is mostly below 0.001; in large models 0.003 to 0.03.",
+            low=0.0,
             high=0.03,
             unit="nats/token",
-            alarm=Alarm(says="Steps are too large: lower the learning rate.", has_gone_off=stays_above(0.1)),
+            alarm=Alarm(says=_TOO_LARGE, has_gone_off=stays_above(0.1)),
         ),
         "policy/clipfrac_avg": Figure(
             title="Clipped tokens",
             help="The share of tokens whose ratio left the clip range.",
-            healthy="2 to 20 %.",
-            low=0.02,
+            healthy="Below 20 %. Here it is mostly below 1 %; in large models 2 to 20 %.",
+            low=0.0,
             high=0.2,
             unit="share",
-            alarm=Alarm(says="Steps are too large: lower the learning rate.", has_gone_off=stays_above(0.4)),
+            alarm=Alarm(says=_TOO_LARGE, has_gone_off=stays_above(0.4)),
         ),
         "val/ratio": Figure(
             title="Ratio",
@@ -252,12 +457,20 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             healthy="0.95 to 1.05.",
             low=0.95,
             high=1.05,
+            alarm=Alarm(says=_TOO_LARGE, has_gone_off=ends_outside(0.9, 1.1, 1)),
         ),
         "val/explained_variance": Figure(
             title="Explained variance",
             help="The share of the returns' variance that the critic foresees.",
-            healthy="Rises above 0.",
+            healthy="Rises above 0 within some 15 steps. Far below 0 at first: the critic knows nothing yet.",
+            low=0.0,
+            high=1.0,
+            floor=-1.0,
             unit="share",
+            alarm=Alarm(
+                says="The critic foresees less than a constant would: raise its learning rate (align.critic_lr).",
+                has_gone_off=ends_outside(0.0, 1.0, 25),
+            ),
         ),
     }
 )
@@ -271,8 +484,12 @@ def figure_of(name: str) -> Figure:
         return Figure(
             title=f"Right in {name[5:]}",
             help=f"The share of prompts to which at least one of {name[5:]} replies is right ({name}).",
-            healthy="Learning from rewards sharpens what the model can do already: this need not rise.",
+            healthy="Learning from rewards sharpens what the model can do already: this need not rise "
+            "(arXiv:2504.13837).",
             unit="share",
+            alarm=Alarm(
+                says="It can do less than at its best: fewer of its tries differ.", has_gone_off=falls_from_peak(0.2)
+            ),
         )
     return Figure(title=name, help=f"As TRL calls it: {name}.")
 
@@ -283,6 +500,8 @@ def about(name: str) -> str:
     lines = [figure.help, *([f"Healthy: {figure.healthy}"] if figure.healthy else [])]
     if figure.alarm is not None:
         lines.append(f"Alarm: {figure.alarm.says}")
+    elif figure.healthy:
+        lines.append("No alarm: it explains the others.")
     if name != figure.title:
         lines.append(f"In TRL and in alignment.jsonl: {name}")
     return "\n".join(lines)

@@ -58,6 +58,7 @@ def fork_run(
     *,
     name: str | None = None,
     train: TrainConfig | None = None,
+    ends: bool = False,
 ) -> RunFolder:
     """A queued run that starts from the checkpoint of `step` of `source` (None: its last one), curves included.
 
@@ -66,6 +67,7 @@ def fork_run(
 
     Args:
         train: its training settings; None: the source's.
+        ends: it ends at the checkpoint, as if `source` had been given no more steps: it is not queued but finished.
 
     Raises:
         ValueError: where there is no such checkpoint, it or the tokenizer is damaged, or the settings do not fit it;
@@ -74,7 +76,9 @@ def fork_run(
     checkpoint = _find_checkpoint(source, step)
     step = checkpoint_step(checkpoint)
     train = train or source.spec.train
-    _check(source, step, train)
+    if ends:
+        train = dataclasses.replace(train, steps=step)
+    _check(source, step, train, ends=ends)
     _check_files(source, checkpoint)
     name = library.free_run_name(source.name) if name is None else name
     spec = dataclasses.replace(source.spec, name=name, train=train)
@@ -84,7 +88,7 @@ def fork_run(
         "id": identity,
         "name": spec.name,
         "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "status": "queued",
+        "status": "finished" if ends else "queued",
         "spec": spec.to_dict(),
         "lineage": {**source.lineage, "parent": {"run": source.id, "name": source.name, "step": step}},
     }
@@ -93,7 +97,7 @@ def fork_run(
             _copy(source, checkpoint, half_made)
             record["best_step"] = _forget_other_checkpoints(half_made / "checkpoints" / checkpoint.name)
             atomic_write_json(half_made / "run.json", record)
-            _cut_logs(RunFolder.open(half_made), step, source.name)
+            _cut_logs(RunFolder.open(half_made), step, source.name, ends=ends)
     except FileNotFoundError as error:
         raise ValueError(_gone(source, step)) from error
     return RunFolder.open(folder)
@@ -146,7 +150,7 @@ def _find_checkpoint(source: RunFolder, step: int | None) -> Path:
     return checkpoints[step]
 
 
-def _check(source: RunFolder, step: int, train: TrainConfig) -> None:
+def _check(source: RunFolder, step: int, train: TrainConfig, *, ends: bool) -> None:
     if source.status == "imported":
         raise ValueError(f"The run {source.name!r} was imported without an optimizer state, so it cannot be forked.")
     if train.optimizer != source.spec.train.optimizer:
@@ -160,7 +164,7 @@ def _check(source: RunFolder, step: int, train: TrainConfig) -> None:
             f"The tokenizer of {source.name!r} is made for {practised}, so a fork cannot change to {wanted}: start a "
             "new run for that."
         )
-    if train.steps <= step:
+    if train.steps <= step and not ends:
         raise ValueError(f"The fork starts at step {step:,} but ends at {train.steps:,}: give it more steps.")
 
 
@@ -223,12 +227,14 @@ def _forget_other_checkpoints(checkpoint: Path) -> int | None:
     return None
 
 
-def _cut_logs(fork: RunFolder, step: int, source_name: str) -> None:
-    """Remove log rows after the checkpoint, and note the source of the fork."""
+def _cut_logs(fork: RunFolder, step: int, source_name: str, *, ends: bool) -> None:
+    """Remove log rows after the checkpoint, and note the source of the fork, and its end where it `ends` there."""
     (checkpoint,) = fork.checkpoints()
     fork.acquire()
     try:
         fork.cut_after(step, read_json(checkpoint / "state.json").get("log_sizes", {}))
         fork.append_event("forked", step, f"from {source_name}")
+        if ends:
+            fork.append_event("finished", step)
     finally:
         fork.release()

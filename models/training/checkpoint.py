@@ -100,8 +100,13 @@ def read_checkpoint(path: Path, model: AnyModel) -> Checkpoint:
         weights=weights,
         optimizer_tensors=optimizer_tensors,
         optimizer_numbers=numbers,
-        of_stage=read_tensors(path / _STAGE) if about.get("has_stage") else {},
+        of_stage=read_of_stage(path) if about.get("has_stage") else {},
     )
+
+
+def read_of_stage(path: Path) -> dict[str, Tensor]:
+    """What a checkpoint kept of its run's stage; DamagedError where that is missing or damaged."""
+    return read_tensors(path / _STAGE)
 
 
 def restore(checkpoint: Checkpoint, model: nn.Module, optimizers: Sequence[Optimizer]) -> None:

@@ -178,6 +178,15 @@ class ComparePage(QWidget):
         """Whether the page waits for something: a pair that is being drawn, or the annotator."""
         return (self.maker.busy and self.arena.pair is None) or self.simulated.busy or self.results.busy
 
+    def compare(self, first: Candidate, second: Candidate) -> None:
+        """Choose the models whose replies are judged; one model's, where both are the same."""
+        self.maker.stop()
+        self.arena.pair = None
+        self.first.choose(first)
+        self.second.choose(None if second == first else second)
+        self._prefer_prompts()
+        self._show_idle()
+
     # -- What is compared ----------------------------------------------------------------------------------------------
 
     @Slot()

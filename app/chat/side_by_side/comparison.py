@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.session.candidates import Candidate, candidate_path, loaded_candidate
+from app.session.candidates import (
+    Candidate,
+    CandidateReply,
+    candidate_path,
+    candidate_reply,
+    loaded_candidate,
+    naming,
+)
 from app.session.chat_model import ChatModel
 from app.session.device import Device
 from app.session.models_in_memory import LoadedModel, ModelsInMemory
@@ -17,9 +23,7 @@ from app.session.runs import Runs
 from app.worker.job import INTERACTIVE, Job
 from app.worker.latest_job import LatestJob
 from app.worker.worker import Worker
-from models.chat.prompting import PromptSettings
-from models.events import Event, Phase, TokenMade
-from models.inference.reply import ReplyRequest, ReplyStarted, reply_events
+from models.events import Event, Phase
 from models.library.library import Library
 from models.settings.sampling_config import SamplingConfig
 
@@ -54,14 +58,6 @@ class CandidateJudged(Event):
     reply: int
     by: int
     judgement: Judgement
-
-
-@dataclass(frozen=True)
-class _Reply:
-    """The tokens of a reply, without the end token, and the event with the prompt before them."""
-
-    started: ReplyStarted
-    ids: list[int]
 
 
 class SideBySide(QObject):
@@ -150,40 +146,18 @@ class SideBySide(QObject):
 
 def _reply(
     index: int, loaded: LoadedModel, prompt: str, sampling: SamplingConfig, system: str
-) -> Generator[Event, None, _Reply]:
-    from models.inference.summarising import SummaryCache
-
-    about, ids = loaded.about, []
-    started = ReplyStarted(step=about.step, n_prompt=0)
-    if not about.writes:
-        raise ValueError(f"{about.name} writes no texts and cannot reply: choose another model.")
-    messages = [{"role": "user", "content": prompt}] if about.is_chat_model else prompt
-    request = ReplyRequest(messages=messages, sampling=sampling, prompting=PromptSettings(system=system))
-    with _naming(about):
-        for event in reply_events(
-            loaded.model, loaded.tokenizer, about.step, about.template_config, request, SummaryCache()
-        ):
-            if isinstance(event, ReplyStarted):
-                started = event
-            elif isinstance(event, TokenMade):
-                ids.append(event.id)
-            yield CandidateReplied(index=index, event=event)
-    special = loaded.tokenizer.get_added_tokens_decoder()
-    if ids and ids[-1] in special and special[ids[-1]].special:
-        del ids[-1]
-    return _Reply(started, ids)
+) -> Generator[Event, None, CandidateReply]:
+    replying = candidate_reply(loaded, prompt, sampling, system)
+    while True:
+        try:
+            event = next(replying)
+        except StopIteration as end:
+            reply: CandidateReply = end.value
+            return reply
+        yield CandidateReplied(index=index, event=event)
 
 
-@contextmanager
-def _naming(about: ChatModel) -> Iterator[None]:
-    """Prefix the message of a ValueError with the model's name."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"{about.name}: {error}") from error
-
-
-def _judge_all(opened: Sequence[LoadedModel], replies: Sequence[_Reply]) -> Iterator[Event]:
+def _judge_all(opened: Sequence[LoadedModel], replies: Sequence[CandidateReply]) -> Iterator[Event]:
     """Score every reply with every model, after the prompt as that model reads it."""
     from models.inspect.judging import judge, reply_text
     from models.tokenizers import encode_text
@@ -194,6 +168,6 @@ def _judge_all(opened: Sequence[LoadedModel], replies: Sequence[_Reply]) -> Iter
             is_same = tokenizers[i] == tokenizers[j]
             ids = reply.ids if is_same else encode_text(by.tokenizer, reply_text(opened[i].tokenizer, reply.ids))
             own = replies[j].started
-            with _naming(by.about):
+            with naming(by.about):
                 judgement = judge(by.model, by.tokenizer, own.prompt_ids, ids, source_ids=own.source_ids)
             yield CandidateJudged(reply=i, by=j, judgement=judgement)

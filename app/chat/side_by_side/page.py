@@ -17,11 +17,11 @@ from app.chat.side_by_side.comparison import (
     CandidateReplied,
     SideBySide,
 )
-from app.chat.side_by_side.difference_text import DifferenceLegend
 from app.glass.panel_head import About, PanelHead
 from app.kit.basics import button, row, set_role
 from app.kit.export_button import Columns, ExportButton
 from app.kit.labels import ElidedLabel
+from app.kit.text.difference_text import DifferenceLegend
 from app.kit.text.growing_field import GrowingField
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.candidates import Candidate

@@ -1,4 +1,4 @@
-"""`terrarium align`: a demonstration of alignment, from a model that can chat to what becomes of it."""
+"""`terrarium align`: demonstrations of alignment, from a model that can chat to what becomes of it; win rates."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from app.commands.align import compare
 from app.commands.align.report import describe
 from app.commands.common import UsageError, add_common, print_json
 from app.commands.progress import ProgressLine, drive, stop_on_interrupt
@@ -26,7 +27,7 @@ _STAGES = "Each stage becomes a run of its own; one that was cut short goes on w
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add this command and its demonstrations."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
-        "align", help="demonstrations of alignment, with what they are to reach", description=__doc__
+        "align", help="demonstrations of alignment, with what they are to reach; win rates", description=__doc__
     )
     kinds = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
     for name, words in _DEMONSTRATIONS.items():
@@ -45,11 +46,14 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         if name == "constitution":
             kind.add_argument("--rules", metavar="FILE", type=Path, help="your own rules, one a line (default: three)")
         add_common(kind)
+    compare.add_parser(kinds)
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
     """Carry it out and print what came of it."""
+    if args.what == "compare":
+        return compare.run(args)
     if args.n < 3 or args.seed < 0:
         raise UsageError("--n must be at least 3, and --seed at least 0.")
     from models.data.tiny_world.constitution import parse_rules

@@ -13,6 +13,7 @@ from PySide6.QtGui import QFontMetrics, QResizeEvent
 
 from app.kit.charts.curve_points import Floats, thinned
 from app.kit.theme import SPACE, ThemeProvider
+from models.number_words import with_minus
 
 Heights = Callable[[float, float], tuple[float, float]]
 """(first x, last x) -> the y range of that part of the chart."""
@@ -234,7 +235,10 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
         below = QFontMetrics(self._theme.font(0.9)).height() / 2 + 1 if self._below is None else self._below
         per_x = (x1 - x0) / max(view.width() - left - right, 1.0)
         per_y = (y1 - y0) / max(view.height() - top - below, 1.0)
-        self.getPlotItem().getAxis("bottom").end = x1
+        bottom = self.getPlotItem().getAxis("bottom")
+        bottom.start, bottom.end = self._whole[0][0], x1
+        # The space below is for labels; whoever moves the axis by hand may look there.
+        self.getPlotItem().getAxis("left").start = -math.inf if self.has_own_height else y0
         across, up = (x0 - left * per_x, x1 + right * per_x), (y0 - below * per_y, y1 + top * per_y)
         if self.has_own_height:
             view.setRange(xRange=across, padding=0)
@@ -302,14 +306,15 @@ class NumberAxis(pg.AxisItem):  # type: ignore[misc]
 
     def __init__(self, side: str) -> None:
         super().__init__(side)
-        self.end = math.inf
-        """There are no ticks beyond it, only space for labels."""
+        self.start, self.end = -math.inf, math.inf
+        """There are no ticks before or beyond them, only space for labels."""
         self._lies = side == "bottom"
         self.enableAutoSIPrefix(False)
 
     def tickValues(self, low: float, high: float, size: float) -> list[tuple[float | None, list[float]]]:
         if self.logMode:
             return [(None, _log_ticks(low, high))]
+        low = max(low, self.start - 1e-9 * abs(high - self.start))
         levels: list[tuple[float | None, list[float]]] = super().tickValues(low, min(high, self.end), size)
         if not levels or high <= low:
             return levels
@@ -331,7 +336,7 @@ class NumberAxis(pg.AxisItem):  # type: ignore[misc]
             return [format(10**value, ",.0f" if value >= 2 else ".4g") for value in values]
         digits = 0 if spacing >= 1 else math.ceil(-math.log10(spacing) - 1e-9)
         form = f",.{digits}f" if digits < 6 else ".1g"
-        return ["" if value < 0 else format(value, form) if value else "0" for value in values]
+        return [with_minus(format(value, form)) if abs(value) > 1e-9 * spacing else "0" for value in values]
 
 
 def _log_ticks(low: float, high: float) -> list[float]:

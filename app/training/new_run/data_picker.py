@@ -205,7 +205,8 @@ class DataPicker(QWidget):
             self.dataset.clear()
             for info in self._datasets.list():
                 self.dataset.addItem(f"{info.name}  ·  {TASKS[info.corpus.task].title}", info.corpus.sha)
-            self.dataset.setCurrentIndex(max(0, self.dataset.findData(was)))
+            named = (info.corpus.sha for info in self._datasets.list() if was in (info.corpus.sha, info.name))
+            self.dataset.setCurrentIndex(max(0, self.dataset.findData(next(named, ""))))
         self._show_dataset()
         self.changed.emit()
 

@@ -20,8 +20,12 @@ from app.training.new_run.review import RunReview
 from app.training.new_run.views import NewRunViews
 from app.training.spec_exchange import open_spec, save_spec
 from app.training.trials.trials import Trials
+from models.alignment.stage_tree import world_seed_of
+from models.data.tiny_world.wishes import HAPPY
+from models.runs.run_folder import RunFolder
+from models.settings.align_spec import AlignSpec, usual_align
 from models.settings.presets import PRESETS
-from models.settings.run_spec import RunSpec, TrainConfig
+from models.settings.run_spec import DataSpec, RunSpec, TrainConfig
 
 
 class NewRun(QWidget):
@@ -147,6 +151,32 @@ class NewRun(QWidget):
             self.session.notices.say("This run's settings cannot be read.")
             return
         self.set_spec(spec, self.session.runs.tokenizer_name(run_id), like=spec.name)
+
+    def show_stage(self, parent: str, stage: str = "", reward_model: str = "", dataset: str = "") -> None:
+        """Set all choices for a run from the weights of another one.
+
+        Args:
+            parent: a run's id, with @STEP where its last checkpoint is not meant. stage: of AlignSpec, "" for a
+                fine-tuning. reward_model: a run's id, "" for the judge of a wish. dataset: the name of the pairs to
+                learn from, "" for any.
+        """
+        choices, (run_id, _, step) = self.choices, parent.partition("@")
+        choices.start.start_from(run_id, step)
+        if choices.start.run_id != run_id:
+            self.session.notices.say("This model is no longer in the library: restore it from the trash first.")
+            return
+        choices.align.set_spec(AlignSpec(**usual_align(stage), reward_model=reward_model) if stage else None)
+        if choices.draws:
+            run = RunFolder.open(self.session.runs.find(run_id).folder)
+            title = f"Tiny World {world_seed_of(run)}, wish {HAPPY}"
+            choices.wish.set_spec(DataSpec(source="dataset", dataset=title, task="prompts"))
+        elif stage:
+            known = [info.name for info in self.session.datasets.list() if info.corpus.task == "preference"]
+            choices.data.set_dataset(dataset if dataset in known or not known else known[0])
+        self.name.clear()
+        self.draft.like = ""
+        self.review.show_template_name("")
+        self.views.show_view("choices")
 
     def set_train(self, changes: dict[str, Any]) -> None:
         """Change training settings, and highlight them."""

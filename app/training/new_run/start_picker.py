@@ -221,10 +221,13 @@ class StartPicker(QWidget):
             self._show_why()
         self.changed.emit()
 
-    def start_from(self, run_id: str) -> None:
-        """Choose a run, with its last checkpoint."""
-        self.choice.setCurrentIndex(max(0, self.choice.findData(run_id)))
-        self._on_choice()
+    def start_from(self, run_id: str, step: str = "") -> None:
+        """Choose a run, with the checkpoint of a step or its last one."""
+        with QSignalBlocker(self):
+            self.choice.setCurrentIndex(max(0, self.choice.findData(run_id)))
+            self._on_choice()
+            self.checkpoint.setCurrentIndex(max(0, self.checkpoint.findData(step)))
+        self.changed.emit()
 
     @Slot()
     def reload(self) -> None:

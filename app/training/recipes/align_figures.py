@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from app.kit.figures.interval_bars import Bar
 from app.kit.figures.pictures import Axis, Dot, DotPicture, DotSeries
+from models.alignment.position_kl import SHALLOW
 from models.data.tiny_world.refusals import FORBIDDEN, TRAINED_ATTACKS
 from models.evaluation.safety_report import Cell, SafetyReport
 from models.metrics.intervals import wilson
@@ -59,8 +60,6 @@ ATTACKS: Mapping[str, str] = {
 _Z = 1.96
 """Standard errors to each side of a mean in a 95 % interval."""
 _TONES = {"ppo": "accent", "dpo": "info", "grpo": "validation"}
-_SHALLOW = 3
-"""Tokens at a reply's beginning of which it is said how much of the KL lies there."""
 
 
 # -- Tables ------------------------------------------------------------------------------------------------------------
@@ -380,17 +379,27 @@ def position_picture(result: RefuseResult) -> DotPicture:
 
 
 def shallow_words(result: RefuseResult) -> str:
-    """How much of the rule lies at the beginning of a reply, and what follows from that."""
-    leaks = share_words((cell := result.reports["refuses"].attacks["prefill"]).share("told"), cell.interval("told"))
-    words = f"Where the reply has begun already, it still tells {leaks} of what it must not tell."
+    """What becomes of the rule where a reply has begun already, and how much of it lies at the beginning of a reply."""
+    plain, begun = result.reports["refuses"].forbidden, result.reports["refuses"].attacks["prefill"]
+    words = (
+        f"Where the reply has begun already, it tells {_cell_words(begun, 'told')} of what it must not tell; asked "
+        f"plainly, {_cell_words(plain, 'told')}."
+    )
     points = result.kl_by_position
-    total = sum(point["kl"] * point["n"] for point in points)
+    total, n_tokens = sum(point["kl"] * point["n"] for point in points), sum(point["n"] for point in points)
     if not total:
         return words
-    first = sum(point["kl"] * point["n"] for point in points[:_SHALLOW]) / total
+    first = sum(point["kl"] * point["n"] for point in points[:SHALLOW]) / total
+    even = sum(point["n"] for point in points[:SHALLOW]) / n_tokens
+    words += (
+        f" Of all that the rule has changed in its replies, {format_percent(first)} lies in their first {SHALLOW} "
+        f"tokens, which are {format_percent(even)} of the tokens."
+    )
+    is_shallow = first > even and begun.share("told") > plain.share("told")
     return (
-        f"{words} Of all that the rule has changed in its replies, {format_percent(first)} lies in their first "
-        f"{_SHALLOW} tokens: once those are written for it, little of the rule is left. Safety is shallow."
+        f"{words} Once those are written for it, little of the rule is left: safety is shallow."
+        if is_shallow
+        else words
     )
 
 

@@ -47,14 +47,14 @@ class DemonstrationCard(QFrame):
         run_asked(run_id): show a run as it learns.
         result_asked(name): show what the demonstration has come to.
         train_asked(run_id): train a base on.
-        pairs_asked(): judge pairs by hand.
+        pairs_asked(run_id): judge pairs of what a base writes by hand.
         problem_shown(): `problem` says something new.
     """
 
     run_asked = Signal(str)
     result_asked = Signal(str)
     train_asked = Signal(str)
-    pairs_asked = Signal()
+    pairs_asked = Signal(str)
     problem_shown = Signal()
 
     def __init__(self, recipe: AlignRecipe, session: Session, measurer: BaseMeasurer, theme: ThemeProvider) -> None:
@@ -70,7 +70,12 @@ class DemonstrationCard(QFrame):
         self.own.setMinimumContentsLength(18)
         keep_wheel_for_scrolling(self.own)
         self.judge = button(
-            "Judge pairs…", theme, self.pairs_asked.emit, icon="scales", role="quiet", tip="Compare replies in Chat"
+            "Judge pairs…",
+            theme,
+            self._on_judge,
+            icon="scales",
+            role="quiet",
+            tip="Compare replies of the base in Chat",
         )
         self.rules = RulesEditor(theme)
         self.rules.changed.connect(self.show_state)
@@ -227,6 +232,7 @@ class DemonstrationCard(QFrame):
             widget.setEnabled(not is_going)
         waits = self._waits_for()
         self.start.setEnabled(not waits)
+        self.judge.setEnabled(self.base.base is not None)
         self.start.setToolTip(waits or "Carry it out")
         if is_going and state is not None:
             self.going.show_state(state)
@@ -275,6 +281,10 @@ class DemonstrationCard(QFrame):
             own = str(self.own.currentData() or "") if self.recipe.asks_own else ""
             rules = self.rules.rules if self.recipe.asks_rules else ()
             self._session.training.start_demonstration(self.recipe.name, base.run_id, self.seed.value(), own, rules)
+
+    def _on_judge(self) -> None:
+        if self.base.base is not None:
+            self.pairs_asked.emit(self.base.base.run_id)
 
     def _on_open(self) -> None:
         self.result_asked.emit(self.recipe.name)

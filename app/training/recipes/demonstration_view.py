@@ -55,7 +55,7 @@ class DemonstrationView(QWidget):
     Signals:
         back_asked(): show the recipes again.
         run_asked(run_id): show the run of a stage.
-        stop_asked(run_id, step): fork a run at its peak, as one that has stopped there.
+        stop_asked(run_id, step): fork a run at its peak, as one that ends there.
     """
 
     back_asked = Signal()
@@ -211,7 +211,7 @@ class DemonstrationView(QWidget):
             partial(self.stop_asked.emit, run_id, peak),
             icon="git-fork",
             role="primary",
-            tip=f"Fork it at step {peak:,}, as a run that has stopped there",
+            tip=f"Fork it at step {peak:,}, as a run that ends there",
         )
         stop.setEnabled(run_id in self._known and peak > 0)
         if run_id not in self._known:

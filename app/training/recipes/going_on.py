@@ -71,8 +71,8 @@ class GoingOn(QWidget):
         self.progress.setRange(0, 1000 if total else 0)
         self.progress.setValue(round(1000 * done / total) if total else 0)
         left = state.seconds_left
-        of_stage = " of this stage" if self.stages else ""
-        self.left.setText("" if left is None else f"{format_duration(left)}{of_stage} left")
+        of_part = " of this part" if self.stages else ""
+        self.left.setText("" if left is None else f"{format_duration(left)} left{of_part}")
         self.stop.setEnabled(state.status != "stopping")
         self.watch.setEnabled(bool(state.run_id))
         begun = [i for i, stage in enumerate(self._stages) if stage in state.phases]

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QStackedLayout, QVBoxLayout, QWidget
 
 from app.kit.basics import label, scrolling
 from app.kit.theme import SPACE, ThemeProvider
+from app.session.candidates import Candidate
 from app.session.session import Session
 from app.training.recipes.base_choice import BaseMeasurer
 from app.training.recipes.card import RecipeCard
@@ -129,7 +130,7 @@ class RecipesPage(QWidget):
             card.run_asked.connect(self.run_asked)
             card.train_asked.connect(self.train_asked)
             card.result_asked.connect(self.show_result)
-            card.pairs_asked.connect(lambda: self._session.tab_requested.emit("chat"))
+            card.pairs_asked.connect(self._on_pairs)
             card.problem_shown.connect(partial(self._scroll_to, card.problem))
 
     @property
@@ -177,6 +178,13 @@ class RecipesPage(QWidget):
     def _on_measured(self) -> None:
         if not self.measurer.busy:
             self.reload()
+
+    @Slot(str)
+    def _on_pairs(self, run_id: str) -> None:
+        """Let two replies of a base be compared, again and again, with prompts of the wish."""
+        session, base = self._session, Candidate(run_id)
+        session.tab_requested.emit("chat")
+        session.preferences.judging_requested.emit(base, base)
 
     def _scroll_to(self, widget: QWidget) -> None:
         QTimer.singleShot(0, widget, partial(self.area.ensureWidgetVisible, widget, 0, SPACE))  # once it is laid out

@@ -22,6 +22,7 @@ from app.training.curves.loss_chart import ReferenceLine
 from app.training.curves.run_chart import Floats, RunChart, finite_between, span_of
 from app.training.curves.small_chart import format_number
 from models.alignment.figures import about, alarm_of, figure_of
+from models.number_words import with_minus
 
 _DOT = "●"
 _NOT_YET = "The curve starts with the first steps."
@@ -167,6 +168,7 @@ class FigureChart(RunChart):
             drawn.smooth.setData(x, smoothed)
             drawn.smooth.setVisible(bool(self.smoothing) and not self._stacked)
             drawn.val.setData(x_val, dots)
+            drawn.val.setPen(self._theme.pen(series.role, alpha=0.5) if not len(steps) else None)
             drawn.points = [(x, values), (x_val, dots)]
             says = alarm_of(series.name, steps["value"] if len(steps) else held_out["value"])
             if says:
@@ -187,16 +189,26 @@ class FigureChart(RunChart):
         whole = self.chart.window is None
         shown = [finite_between(x, y, first, last) for drawn in self._drawn for x, y in drawn.points]
         values = np.concatenate(shown) if shown else np.empty(0)
+        if len(values) and values.min() < 0:
+            low, high = self._span_below_zero(values, whole=whole)
+        else:
+            low, high = span_of(values, whole=whole)
+        low = max(low, self._scale * self._figure.floor)
         if not whole:
-            return span_of(values, whole=False)
-        low, high = span_of(values, whole=True)
-        low = min(low, float(values.min(initial=0.0)))
+            return low, max(high, low + 1e-9)
         top, band = high, self._scale * (self._figure.high or 0.0)
         if band <= _HIGHEST_BAND * high:
             top = max(top, band)
         if math.isfinite(self.reference.value):
             top = max(top, self.reference.value)
         return low, top
+
+    def _span_below_zero(self, values: Floats, *, whole: bool) -> tuple[float, float]:
+        """The y range of values of which some are negative: with zero, unless all are far from it."""
+        low, high = float(values.min()), float(values.max())
+        margin = 0.05 * (high - low) or 0.05 * abs(low)
+        is_far = high < 0 and high - low < abs(high)
+        return (low - margin, high + margin) if is_far or not whole else (low, max(high, 0.0))
 
     @Slot()
     def _place_name(self) -> None:
@@ -209,10 +221,12 @@ class FigureChart(RunChart):
     def _read_out_text(self, row: int | None) -> str:
         values = [self._value_text(series, row) for series in self.series]
         held_out = ", ".join(filter(None, (self._value_text(series, row, held_out=True) for series in self.series)))
-        words = f"held out {held_out}" if held_out and self._tall else ""
+        if not self._tall:
+            held_out = "" if any(values) else held_out
+        words = f"held out {held_out}" if held_out and self._tall else held_out
         if len(self.series) == 1:
             self._show_captions([""])
-            return f"{values[0] or '–'}   {words}".rstrip()
+            return "   ".join(filter(None, (values[0], words))) or "–"
         self._show_captions(values)
         return words
 
@@ -232,6 +246,8 @@ class FigureChart(RunChart):
     def _format(self, value: float) -> str:
         if self._scale == 100:
             return f"{format_number(100 * value, '.0f')} %"
+        if 0 < abs(value) < 0.001:
+            return with_minus(np.format_float_positional(value, precision=1, fractional=False, trim="-"))
         return format_number(value, ",.0f" if abs(value) >= 100 else ".3g")
 
     @Slot(object)

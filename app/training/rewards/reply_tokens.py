@@ -85,18 +85,18 @@ class ReplyTokens(TokenView):
 
 
 class DivergingScale(QWidget):
-    """The legend of the colours: from − limit over 0 to + limit."""
+    """The legend of the colours: from − limit over 0 to + limit, or from 0 where no value is negative."""
 
-    def __init__(self, theme: ThemeProvider) -> None:
+    def __init__(self, theme: ThemeProvider, *, signed: bool = True) -> None:
         super().__init__()
-        self._theme, self._limit = theme, 1.0
+        self._theme, self._limit, self._signed = theme, 1.0, signed
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         theme.theme_changed.connect(self.update)
 
     def show_limit(self, limit: float) -> None:
         """Show another limit."""
         self._limit = limit
-        self.setAccessibleName(f"Scale from −{limit:.2g} to +{limit:.2g}")
+        self.setAccessibleName(f"Scale from {f'−{limit:.2g}' if self._signed else '0'} to {limit:.2g}")
         self.update()
 
     def sizeHint(self) -> QSize:
@@ -104,7 +104,7 @@ class DivergingScale(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter, colors = QPainter(self), self._theme.theme
-        grounds = shades(self._theme)
+        grounds = shades(self._theme)[0 if self._signed else _SHADES // 2 :]
         for i, ground in enumerate(grounds):
             start, end = (self.width() * edge // len(grounds) for edge in (i, i + 1))
             painter.fillRect(start, 0, end - start, _BAR, ground)
@@ -115,9 +115,9 @@ class DivergingScale(QWidget):
         high = painter.fontMetrics().height()
         below = QRectF(0, _BAR + 2, self.width(), high)
         for side, words in (
-            (Qt.AlignmentFlag.AlignLeft, f"≤ −{self._limit:.2g}"),
-            (Qt.AlignmentFlag.AlignHCenter, "0"),
-            (Qt.AlignmentFlag.AlignRight, f"≥ +{self._limit:.2g}"),
+            (Qt.AlignmentFlag.AlignLeft, f"≤ −{self._limit:.2g}" if self._signed else "0"),
+            (Qt.AlignmentFlag.AlignHCenter, "0" if self._signed else ""),
+            (Qt.AlignmentFlag.AlignRight, f"≥ {'+' if self._signed else ''}{self._limit:.2g}"),
         ):
             painter.drawText(below.adjusted(0, 0, -SPACE // 8, 0), side, words)
         painter.end()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Iterable
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import Qt, Signal, SignalInstance, Slot
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QGridLayout, QScrollArea, QSplitter, QVBoxLayout, QWidget
 
-from app.kit.basics import EmptyState, button, frame, label, row
+from app.kit.basics import EmptyState, button, frame, label, row, titled_card
 from app.kit.export_button import Columns, ExportButton
+from app.kit.figures.interval_bars import Bar, IntervalBars
 from app.kit.labels import ElidedLabel
 from app.kit.layout.pages import Pages
+from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.run_history import RunHistory, Table
 from app.session.session import Session
@@ -20,12 +23,18 @@ from app.training.curves.curve_choices import CurveChoices
 from app.training.curves.run_axis import RunAxis
 from app.training.curves.view import LinkedCharts, RedrawPause, RunMarks, chart_card
 from app.training.rewards.figure_chart import FigureChart, Series
+from app.training.rewards.kl_panel import KlPanel
 from app.training.shown_run import ShownRun
 from models.alignment.figures import alarm_of, figure_of, price
+from models.evaluation.record import read_forgetting
+from models.events import KnownFigure
+from models.metrics.intervals import wilson
 from models.number_words import format_duration, format_percent
 
 _HEADLINES = ("reward", "objective/scores", "rewards/margins", "accuracy")
 """What is optimized, by stage: the first one that a run has."""
+_BESIDE = {"accuracy": "confidence"}
+"""What is drawn in the same chart: where a reward model is as sure as it is right, it is calibrated."""
 _KL = ("kl", "objective/kl")
 _SECONDS = (
     Series(name="seconds/rollout", role="info"),
@@ -41,12 +50,34 @@ _SMALL = (
     ("completions/distinct",),
     ("rollouts_per_s",),
     ("reward_std",),
+    ("rewards/chosen", "rewards/rejected"),
+    ("rewards/accuracies",),
+    ("logps/chosen_change", "logps/rejected_change"),
+    ("logps/chosen", "logps/rejected"),
+    ("margin",),
+    ("spearman_length",),
+    ("max_reward", "mean_reward", "min_reward"),
+    ("objective/scores", "objective/rlhf_reward"),
+    ("objective/non_score_reward",),
+    ("policy/approxkl_avg",),
+    ("policy/clipfrac_avg",),
+    ("val/ratio",),
+    ("val/explained_variance",),
+    ("loss/value_avg",),
+    ("loss/policy_avg",),
 )
 """The charts beside, in this order; those of other figures follow."""
 _UNDRAWN = frozenset({"sampling/logp_difference", "held_out/pairs", "held_out/replies"})
 """Always the same, or nearly zero: only their alarms are shown."""
-_LEAST_LINES, _TALL_LINES, _SMALL_LINES = 10, 10, 4
+_ROLES = ("info", "accent", "validation")
+"""Colours of figures in one small chart."""
+_LEAST_LINES, _TALL_LINES, _SMALL_LINES = 10, 10, 6
 """Minimum heights of all, a tall and a small chart, in lines of text; where they do not fit, the view scrolls."""
+_TALLEST_LINES = 14
+"""Maximum height of a tall chart where others are beside it: those of a run belong on one screen."""
+_LOST = 0.03
+"""A share of right answers that a healthy alignment does not lose."""
+_AGAINST = {"steps": "Step by step", "kl": "Against KL"}
 _NOTHING = "It shows the reward beside what is meant, from the first step on."
 
 
@@ -55,9 +86,12 @@ class RewardsView(QWidget):
 
     Signals:
         step_asked(step): the replies of this step are asked for.
+        stop_asked(run_id, step), fork_asked(run_id, step): a run that ends at this checkpoint, or a fork of it.
     """
 
     step_asked = Signal(int)
+    stop_asked = Signal(str, int)
+    fork_asked = Signal(str, int)
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -85,14 +119,23 @@ class RewardsView(QWidget):
         self._picture.setLayout(self._place)
         self._place.setContentsMargins(0, 0, 0, 0)
         self._charts: QWidget | None = None
+        self.unlearned = IntervalBars("What it unlearned", theme)
+        self._unlearned_words = label("", "caption", wrap=True)
+        self._unlearned_card = titled_card("What it unlearned", self._unlearned_words, self.unlearned)
+        self._unlearned_card.hide()
+        self._left, self._n_tall = QWidget(), 0
         self._n_lines = _LEAST_LINES
         self.export = ExportButton(session.notices, theme, self._picture, self._numbers)
         self._empty = EmptyState("Nothing measured yet", _NOTHING)
-        self._pages = Pages({"empty": lambda: self._empty, "charts": self._make_page})
+        tip = "Against KL: what is gained by moving away from the parent, and where its peak is"
+        self.against = Segments("Drawn", _AGAINST, tip)
+        self.kl = KlPanel(session, theme)
+        self._pages = Pages({"empty": lambda: self._empty, "charts": self._make_page, "kl": lambda: self.kl})
+        self._pages.page("kl")  # a widget without a parent would be a window
         self._pause = RedrawPause(self)
         self._pause.over.connect(self.refresh)
-        bar = row(self.position, self.choices, self.whole, self.export, spacing=SPACE)
-        bar.setStretch(0, 1)
+        bar = row(self.against, self.position, self.kl.axis, self.choices, self.whole, self.export, spacing=SPACE)
+        bar.setStretch(1, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
@@ -101,8 +144,17 @@ class RewardsView(QWidget):
         layout.addWidget(self._pages, 1)
         self.choices.smoother.valueChanged.connect(self._on_smoothing)
         self.choices.axes.currentIndexChanged.connect(self._on_axis)
+        self.against.changed.connect(lambda _: self._show_page())
+        self.kl.step_asked.connect(self.step_asked)
+        self.kl.look_pointed.connect(lambda: self.position.setText(self._position_text()))
+        self.kl.stop_asked.connect(lambda step: self._ask(self.stop_asked, step))
+        self.kl.fork_asked.connect(lambda step: self._ask(self.fork_asked, step))
         theme.theme_changed.connect(self._restyle)
         self._restyle()
+
+    def _ask(self, signal: SignalInstance, step: int) -> None:
+        if self._run is not None:
+            signal.emit(self._run.id, step)
 
     def _make_page(self) -> QWidget:
         area = QScrollArea()
@@ -121,10 +173,10 @@ class RewardsView(QWidget):
         tall: list[FigureChart] = []
         if head:
             is_share = "pass@1" in names or head == "accuracy"
-            beside = (Series(name="gold", role="validation"),) if "gold" in names else ()
+            beside = [Series(name=name, role="validation") for name in ("gold", _BESIDE.get(head, "")) if name in names]
             first = Series(name=head, role="accent")
             if beside and not is_share:
-                tall = [self._chart((first,), tall=True), self._chart(beside, tall=True)]
+                tall = [self._chart(part, tall=True) for part in ((first,), beside)]
             else:
                 tall = [self._chart((first, *beside), is_share=is_share, tall=True)]
         tall += [self._chart((Series(name=name),), tall=True) for name in [n for n in _KL if n in names][:1]]
@@ -137,8 +189,8 @@ class RewardsView(QWidget):
                 small.append(
                     self._chart(
                         [
-                            Series(name=name, role=role, title=name if len(known) > 1 else "")
-                            for name, role in zip(known, ("info", "accent"), strict=False)
+                            Series(name=name, role=role, title=name if name.startswith("pass@") else "")
+                            for name, role in zip(known, _ROLES, strict=False)
                         ]
                     )
                 )
@@ -161,18 +213,29 @@ class RewardsView(QWidget):
         return chart
 
     def _arrange(self, tall: list[FigureChart], small: list[FigureChart]) -> None:
+        self._unlearned_card.setParent(self._picture)
         if self._charts is not None:
             self._charts.deleteLater()
-        left, right = chart_card(*tall), frame("card", margin=SPACE + SPACE // 2)
+        self._left, right = chart_card(*tall), frame("card", margin=SPACE + SPACE // 2)
+        self._n_tall = len(tall)
+        left = QWidget()
+        on_top = QVBoxLayout(left)
+        on_top.setContentsMargins(0, 0, 0, 0)
+        on_top.setSpacing(SPACE)
+        on_top.addWidget(self._left, 1)
+        if tall:  # else it would be thrown away with what is beside nothing
+            on_top.addWidget(self._unlearned_card)
+        on_top.addStretch()
         beside = right.layout()
         assert isinstance(beside, QVBoxLayout)
-        self._n_lines = max(_TALL_LINES * len(tall), _SMALL_LINES * (len(small) + 1) // 2, _LEAST_LINES)
+        wide = [chart for chart in small if len(chart.series) > 1]
+        narrow = [chart for chart in small if chart not in wide]
+        n_rows = (len(narrow) + 1) // 2 + len(wide)
+        self._n_lines = max(_TALL_LINES * len(tall), _SMALL_LINES * n_rows, _LEAST_LINES)
         self._restyle()
         grid = QGridLayout()
         grid.setHorizontalSpacing(2 * SPACE)
         grid.setVerticalSpacing(SPACE)
-        wide = [chart for chart in small if len(chart.series) > 2]
-        narrow = [chart for chart in small if chart not in wide]
         for i, chart in enumerate(narrow):
             grid.addWidget(chart, i // 2, i % 2)
         for i, chart in enumerate(wide, start=(len(narrow) + 1) // 2):
@@ -197,6 +260,7 @@ class RewardsView(QWidget):
         self.export.name = f"{run.name or 'run'} rewards"
         self._on_pointed(None)
         self._show_whole()
+        self.kl.show_run(run)
         self._draw()
 
     @Slot()
@@ -215,30 +279,61 @@ class RewardsView(QWidget):
         self._axis = RunAxis.of(self.choices.axis, self.history.train)
         marks = RunMarks(self.history, self._axis)
         self._set_price()
+        self._show_unlearned()
         for chart in self.charts:
             chart.draw(self.history, self._axis)
             chart.chart.set_marks(marks.lines)
         self._show_alarms()
         why = self.history.empty_reason
         self._empty.set_words("Nothing to show" if why else "Nothing measured yet", why or _NOTHING)
-        self._pages.show_page("charts" if names else "empty")
+        self._show_page()
         self.position.setText(self._position_text())
+
+    def _show_page(self) -> None:
+        has_looks = self.kl.has_looks
+        self.against.setVisible(has_looks)
+        is_kl = has_looks and self.against.value == "kl"
+        self._pages.show_page("kl" if is_kl else "charts" if self._names else "empty")
+        self.kl.axis.setVisible(is_kl)
+        for each in (self.choices, self.whole):
+            each.setVisible(not is_kl)
+        self.export.picture = self.kl.picture if is_kl else self._picture
+        if is_kl:
+            self.kl.refresh()
 
     def _set_price(self) -> None:
         """In the chart of the KL: what the wish costs at least, by how often the parent meets it."""
         chart = next((chart for chart in self.charts if chart.series[0].name in _KL), None)
         if chart is None:
             return
-        first = self.history.figures.get(("reward", True), self.history.figures.get(("pass@1", False)))
-        share = float(first["value"][0]) if "pass@1" in self._names and first is not None and len(first) else 0.0
+        figures = self.history.figures
+        of_reward = figures.get(("reward", True), figures.get(("pass@1", False)))
+        first = of_reward if "pass@1" in self._names else figures.get(("gold", True))
+        share = float(first["value"][0]) if first is not None and len(first) else 0.0
         least = price(share)
         words = f"price of the wish, ln 1/{format_percent(share)} = {least:.1f}" if math.isfinite(least) else ""
         chart.show_reference(
             least,
             words,
-            "The share is that of the parent's replies to held-out prompts that earn a reward of 1. A model all of "
-            "whose replies do is at least so far from it.",
+            "The share is that of the parent's replies to held-out prompts that earn a reward of 1 or, where rewards "
+            "have no such limit, are as meant. A model all of whose replies do is at least so far from it.",
         )
+
+    def _show_unlearned(self) -> None:
+        """What the parent knew, of each kind, and what is left of it: measured before the first step and at the end."""
+        folder, found = self._run.folder if self._run is not None else None, None
+        if folder is not None:
+            with contextlib.suppress(ValueError):  # the view of its scores says what is damaged
+                found = read_forgetting(folder)
+        if found is None or found.after is None:
+            self._unlearned_card.setVisible(False)
+            return
+        self._unlearned_card.setVisible(True)
+        self._unlearned_words.setText(
+            f"Held-out questions on {found.before.corpus}, of which the parent answered the first share rightly, and "
+            f"the model after step {found.after.step:,} the second, with its 95 % interval."
+        )
+        self.unlearned.show_bars([_bar_of(was, now) for was, now in found.changes])
 
     def _show_alarms(self) -> None:
         said = {name: says for chart in self.charts for name, says in chart.alarms.items()}
@@ -269,7 +364,9 @@ class RewardsView(QWidget):
 
     @Slot()
     def _restyle(self) -> None:
-        self._picture.setMinimumHeight(self._n_lines * QFontMetrics(self._theme.font()).height())
+        line = QFontMetrics(self._theme.font()).height()
+        self._picture.setMinimumHeight(self._n_lines * line)
+        self._left.setMaximumHeight(max(self._n_tall, 2) * _TALLEST_LINES * line)
 
     def _numbers(self) -> Callable[[], Columns]:
         columns = self.history.columns()  # copied now: the run may grow while they are written
@@ -285,12 +382,29 @@ class RewardsView(QWidget):
         self.position.setText(self._position_text())
 
     def _position_text(self) -> str:
+        if self.kl.look_words and self._pages.current == "kl":
+            return f"{self.kl.look_words}. Click for its replies."
         train = self.history.train
         if not len(train):
             return ""
         at = len(train) - 1 if self._row is None or self._row >= len(train) else self._row
         words = f"Step {train['step'][at]:,.0f}, {format_duration(float(train['elapsed_s'][at]))}"
         return words if self._row is None else f"{words}. Click for its replies."
+
+
+def _bar_of(was: KnownFigure, now: KnownFigure) -> Bar:
+    """What became of a kind of questions. Losses, which are no shares, have no bar."""
+    if was.kind == "loss":
+        return Bar(name="loss", share=None, text=f"{was.value:.3f} → {now.value:.3f} nats/token")
+    is_lost = now.value < was.value - _LOST
+    return Bar(
+        name=was.kind,
+        share=now.value,
+        text=f"{100 * was.value:.0f} → {format_percent(now.value)}",
+        interval=wilson(now.value * now.n, now.n),
+        tone="warning" if is_lost else "accent",
+        tip=f"Of {now.n} questions. {'More than 3 points are lost.' if is_lost else ''}".strip(),
+    )
 
 
 def _says_something(name: str, table: Table) -> bool:

@@ -16,6 +16,7 @@ from app.worker.notices import Notices
 from models.library.library import Library
 
 if TYPE_CHECKING:
+    from models.runs.run_folder import RunFolder
     from models.settings.run_spec import TrainConfig
 
 
@@ -23,10 +24,10 @@ class Forks(QObject):
     """Forks a checkpoint, or makes a run with changed settings, and starts or queues it; one fork at a time.
 
     Signals:
-        stopped_at(run_id): there is a fork that has stopped where it starts.
+        stopped(run_id): a run that ends at a checkpoint of another was made.
     """
 
-    stopped_at = Signal(str)
+    stopped = Signal(str)
 
     def __init__(
         self,
@@ -40,7 +41,7 @@ class Forks(QObject):
         super().__init__(parent)
         self._library, self._runs, self._training = library, runs, training
         self._queue, self._notices = queue, notices
-        self._start_it = self._stops = False
+        self._start_it = False
         self._task = LatestTask(self)
         self._task.done.connect(self._on_forked)
         self._task.failed.connect(notices.fail)
@@ -60,27 +61,7 @@ class Forks(QObject):
             source = RunFolder.open(self._runs.find(run_id).folder)
             return fork_run(self._library, source, step, name=name, train=train).id
 
-        self._start_it, self._stops = start, False
-        self._task.ask(make)
-        return True
-
-    def stop_at(self, run_id: str, step: int) -> bool:
-        """Fork the checkpoint of `step` as a run that has stopped there, in the background; whether that started."""
-        from models.runs.fork import fork_run
-        from models.runs.run_folder import RunFolder
-
-        if self._task.busy:
-            return self._notices.refuse("A fork is being made: try again in a moment.")
-
-        def make() -> str:
-            source = RunFolder.open(self._runs.find(run_id).folder)
-            fork = fork_run(
-                self._library, source, step, name=self._library.free_run_name(f"{source.name}, at {step:,}")
-            )
-            fork.update(status="stopped")
-            return fork.id
-
-        self._stops = True
+        self._start_it = start
         self._task.ask(make)
         return True
 
@@ -107,12 +88,31 @@ class Forks(QObject):
         """Cancel a fork in progress."""
         self._task.cancel()
 
+    def stop_at(self, run_id: str, step: int) -> bool:
+        """Make a run of its own, in the background, that ends at the checkpoint of `step`; whether that started."""
+        from models.runs.fork import fork_run
+        from models.runs.run_folder import RunFolder
+
+        if self._task.busy:
+            return self._notices.refuse("A fork is being made: try again in a moment.")
+
+        def make() -> RunFolder:
+            source = RunFolder.open(self._runs.find(run_id).folder)
+            name = self._library.free_run_name(f"{source.name}, stopped at step {step:,}")
+            return fork_run(self._library, source, step, name=name, ends=True)
+
+        self._task.ask(make)
+        return True
+
     @Slot(object)
-    def _on_forked(self, run_id: str) -> None:
+    def _on_forked(self, made: str | RunFolder) -> None:
         self._runs.changed.emit()
-        if self._stops:
-            self.stopped_at.emit(run_id)
-        elif self._start_it and not self._training.active:
+        if not isinstance(made, str):
+            self._notices.say(f"“{made.name}” is in the list: it ends there, with its curves.")
+            self.stopped.emit(made.id)
+            return
+        run_id = made
+        if self._start_it and not self._training.active:
             self._training.resume_run(run_id)
         else:
             self._queue.add_run(run_id)

@@ -52,6 +52,7 @@ class RunView(QWidget):
         example_asked(run_id, step, row): use one of them on a row of data.
         template_asked(run_id): set up a new run with its settings.
         run_asked(run_id), tokenizer_asked(name): show a run or tokenizer of its lineage.
+        step_chosen(does): what is to be done next with a stage of its lineage.
     """
 
     chat_asked = Signal(str)
@@ -60,6 +61,7 @@ class RunView(QWidget):
     template_asked = Signal(str)
     run_asked = Signal(str)
     tokenizer_asked = Signal(str)
+    step_chosen = Signal(object)
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -88,11 +90,14 @@ class RunView(QWidget):
         head, views, session = self.head, self.views, self._session
         session.closing.connect(self.forks.close)
         views.fork_asked.connect(lambda run_id, step: self.ask_for_fork(step))
+        views.stop_asked.connect(self.forks.stop_at)
+        self.forks.stopped.connect(self._on_stopped)
         views.chat_asked.connect(self.checkpoint_chat_asked)
         views.example_asked.connect(self.example_asked)
         views.remedy_asked.connect(self._on_remedy)
         views.run_asked.connect(self.run_asked)
         views.tokenizer_asked.connect(self.tokenizer_asked)
+        views.step_chosen.connect(self.step_chosen)
         head.resume_saved_asked.connect(self._on_resume_saved)
         head.chat_asked.connect(self._on_chat)
         head.settings_asked.connect(self.show_settings)
@@ -233,6 +238,12 @@ class RunView(QWidget):
         dialog = ForkDialog(self._session, self._theme, self.forks, run, step, changes, self.window())
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.open()
+
+    @Slot(str)
+    def _on_stopped(self, run_id: str) -> None:
+        """Show the run that ends at the peak, unless this one still learns."""
+        if not self.live:
+            self.run_asked.emit(run_id)
 
     @Slot(str, object)
     def _on_remedy(self, run_id: str, remedy: Remedy) -> None:

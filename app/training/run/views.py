@@ -21,18 +21,21 @@ class RunViews(Views):
     """Views of the same run; the visible one is updated while the run grows.
 
     Signals:
-        fork_asked(run_id, step), chat_asked(run_id, step): about one of its checkpoints.
+        fork_asked(run_id, step), chat_asked(run_id, step), stop_asked(run_id, step): about one of its checkpoints.
         example_asked(run_id, step, row): use one of its checkpoints on a row of data.
         remedy_asked(run_id, remedy): apply a remedy of the doctor.
         run_asked(run_id), tokenizer_asked(name): show a run or tokenizer of its lineage.
+        step_chosen(does): what is to be done next with a stage of its lineage (see app.training.lineage.next_steps).
     """
 
     fork_asked = Signal(str, int)
     chat_asked = Signal(str, int)
+    stop_asked = Signal(str, int)
     example_asked = Signal(str, int, object)
     remedy_asked = Signal(str, object)
     run_asked = Signal(str)
     tokenizer_asked = Signal(str)
+    step_chosen = Signal(object)
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         views = {
@@ -43,7 +46,7 @@ class RunViews(Views):
             "scores": View("Scores", "What it is worth on data that it has never seen", self._make_scores),
             "data": View("Data", "What it reads and predicts, token by token", self._make_data),
             "doctor": View("Doctor", "Problems, with evidence and a remedy", self._make_doctor),
-            "lineage": View("Lineage", "What it was made from, down to its text", self._make_lineage),
+            "lineage": View("Lineage", "The stages that it stands among, compared; and its origin", self._make_lineage),
         }
         super().__init__("Views of the run", views, parent)
         self._session, self._theme = session, theme
@@ -111,6 +114,8 @@ class RunViews(Views):
 
         view = RewardsView(self._session, self._theme)
         view.step_asked.connect(self._show_replies)
+        view.stop_asked.connect(self.stop_asked)
+        view.fork_asked.connect(self.fork_asked)
         return view
 
     @Slot(int)
@@ -127,9 +132,10 @@ class RunViews(Views):
         return CurvesView(self._session, self._theme)
 
     def _make_machine(self) -> QWidget:
+        from app.training.time_machine.kl_pane import KlPane
         from app.training.time_machine.view import TimeMachine
 
-        view = TimeMachine(self._theme)
+        view = TimeMachine(self._theme, KlPane(self._session, self._theme))
         view.fork_asked.connect(self.fork_asked)
         view.chat_asked.connect(self.chat_asked)
         return view
@@ -154,9 +160,10 @@ class RunViews(Views):
         return view
 
     def _make_lineage(self) -> QWidget:
-        from app.training.run.lineage_view import RunLineage
+        from app.training.lineage.view import LineageView
 
-        view = RunLineage(self._session, self._theme)
+        view = LineageView(self._session, self._theme)
         view.run_asked.connect(self.run_asked)
         view.tokenizer_asked.connect(self.tokenizer_asked)
+        view.step_chosen.connect(self.step_chosen)
         return view

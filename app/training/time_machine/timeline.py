@@ -86,7 +86,8 @@ class Timeline(Chart):
         self._at = history.train["step"].copy()
         self._smooth = moving_average(history.train["loss"], SMOOTHING)
         self._line.setData(self._at, self._smooth)
-        self._val.setData(history.val["step"], history.val["loss"])
+        known = np.isfinite(history.val["loss"])  # an alignment is validated without a loss
+        self._val.setData(history.val["step"][known], history.val["loss"][known])
         self._fit_range(history)
 
     def show_marks(self, steps: Sequence[int], kept: frozenset[int]) -> None:

@@ -10,14 +10,17 @@ from PySide6.QtWidgets import QComboBox, QSizePolicy, QSplitter, QStackedWidget,
 
 from app.kit.basics import EmptyState, frame, label, plain_tip, row
 from app.kit.labels import ElidedCombo
+from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
 from app.training.shown_run import ShownRun
+from app.training.time_machine.kl_pane import KlPane, is_offered
 from app.training.time_machine.panes import Panes
 from app.training.time_machine.snapshots import Snapshots, kept_checkpoints, nearest
 from app.training.time_machine.timeline import Timeline, stride_of
 from app.training.time_machine.transport import Transport
 from app.training.token_names import TokenNames
 
+_SHOWS = {"samples": "Samples", "kl": "KL to the parent"}
 _EMPTY = (
     "Nothing recorded yet",
     "A run with pinned prompts records its outputs for them as it learns. For a new run, enter some under “Pinned "
@@ -42,12 +45,15 @@ class TimeMachine(QWidget):
     fork_asked = Signal(str, int)
     chat_asked = Signal(str, int)
 
-    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+    def __init__(self, theme: ThemeProvider, kl: KlPane | None = None, parent: QWidget | None = None) -> None:
+        """kl: shows a fine-tuned run beside its parent, where it is offered."""
         super().__init__(parent)
+        self.kl = kl
+        self.shows = Segments("Shown", _SHOWS, "Samples as it learned; or where it has moved away from its parent")
         self._run: ShownRun | None = None
         self._snapshots: Snapshots | None = None
         self._kept: frozenset[int] = frozenset()
-        self._index = 0
+        self._index, self._has_samples = 0, False
         self._names = TokenNames(self)
         self._timer = QTimer(self)
         self.transport = Transport(theme)
@@ -71,11 +77,16 @@ class TimeMachine(QWidget):
             self.prompt.clear()
         self._read_new()
         self.go_to(len(self.steps) - 1)
+        if self.kl is not None:
+            self.kl.show_run(run)
+        self._show_page()
 
     def refresh(self) -> None:
         """Show new samples of the run; stay at the newest if it is shown now."""
         if self._run is None:
             return
+        if self.kl is not None:
+            self.kl.refresh()
         was_last = self._index >= len(self.steps) - 1
         if self._read_new():
             self.go_to(len(self.steps) - 1 if was_last and not self.playing else self._index)
@@ -111,7 +122,8 @@ class TimeMachine(QWidget):
         return is_new
 
     def _offer_prompts(self, prompts: tuple[str, ...]) -> None:
-        self._pages.setCurrentIndex(0 if prompts else 1)
+        self._has_samples = bool(prompts)
+        self._show_page()
         why = self._run.history.empty_reason if self._run is not None else ""
         spec = self._run.spec if self._run is not None else None
         predicts_labels = spec is not None and spec.model.head not in ("language", "none")
@@ -126,6 +138,14 @@ class TimeMachine(QWidget):
                 self.prompt.addItem(" ".join(prompt.split()) or "(empty prompt)", prompt)
                 self.prompt.setItemData(i, plain_tip(prompt), Qt.ItemDataRole.ToolTipRole)
             self.prompt.setCurrentIndex(prompts.index(chosen) if chosen in prompts else 0)
+
+    def _show_page(self) -> None:
+        offered = self.kl is not None and self._run is not None and is_offered(self._run)
+        self.shows.setVisible(offered)
+        is_kl = offered and self.shows.value == "kl"
+        if is_kl:
+            self.pause()
+        self._pages.setCurrentIndex(2 if is_kl else 0 if self._has_samples else 1)
 
     # -- Moving --------------------------------------------------------------------------------------------------------
 
@@ -262,10 +282,15 @@ class TimeMachine(QWidget):
         body.setStretchFactor(1, 3)
         self._pages.addWidget(body)
         self._pages.addWidget(self._empty)
+        if self.kl is not None:
+            self._pages.addWidget(self.kl)
         self._pages.setCurrentIndex(1)
+        self.shows.hide()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._pages)
+        layout.setSpacing(SPACE)
+        layout.addLayout(row(self.shows, None))
+        layout.addWidget(self._pages, 1)
 
     def _connect(self) -> None:
         self.transport.play_asked.connect(self._on_play)
@@ -278,3 +303,4 @@ class TimeMachine(QWidget):
         self.panes.chat.clicked.connect(self._on_chat)
         self._timer.timeout.connect(self._on_tick)
         self._names.changed.connect(self._show_again)
+        self.shows.changed.connect(lambda _: self._show_page())

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from models.data.preferences.store import PERSON, Pair
+from models.data.preferences.store import PERSON, Pair, Reply
 from models.metrics.intervals import wilson
 
 
@@ -65,14 +65,14 @@ def left_share(pairs: Iterable[Pair]) -> Share:
     return Share(n_yes=sides.count("left"), n=len(sides))
 
 
-def matches(pairs: Iterable[Pair]) -> list[Match]:
+def matches(pairs: Iterable[Pair], name: Callable[[Reply], str] = lambda reply: reply.contender) -> list[Match]:
     """The win rates of all pairs of different models, by the number of their pairs; repeats do not count.
 
-    Both bad counts as a tie between them; what was skipped does not count.
+    Both bad counts as a tie between them; what was skipped does not count. name: what the model of a reply is called.
     """
     counts: dict[tuple[str, str], list[int]] = {}
     for pair in pairs:
-        names = (pair.a.contender, pair.b.contender)
+        names = (name(pair.a), name(pair.b))
         if pair.repeats or pair.choice == "skip" or names[0] == names[1] or pair.a.edited or pair.b.edited:
             continue
         is_turned = names not in counts and names[::-1] in counts

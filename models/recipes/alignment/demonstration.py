@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import hashlib
 import math
-import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -465,14 +464,6 @@ def curve_of(run: RunFolder) -> tuple[list[dict[str, float]], float]:
         if row["is_validation"]
     ]
     return curve, max((float(row["elapsed_s"]) for row in rows), default=0.0)
-
-
-def world_seed_of(run: RunFolder) -> int:
-    """The seed of the world that a run's data, or its parent's, is about; 0 where nothing says it."""
-    lineage = run.lineage
-    names = (str((lineage.get(what) or {}).get("name", "")) for what in ("corpus", "parent_corpus"))
-    found = next(filter(None, (re.match(r"Tiny World (\d+)", name) for name in names)), None)
-    return int(found[1]) if found else 0
 
 
 def _kl(

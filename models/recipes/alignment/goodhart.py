@@ -12,7 +12,7 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 
 from models.alignment.annotator import Annotator
-from models.alignment.best_of import BestOfPoint, best_of_curve
+from models.alignment.best_of_curve import BestOfPoint, best_of_curve
 from models.alignment.rollouts import draw_replies, reply_text
 from models.data.tiny_world.wishes import HAPPY, build_wish_corpus, is_gold_story, marks_of
 from models.events import Event, Phase

@@ -6,6 +6,7 @@ import time
 from collections.abc import Generator, Sequence
 from typing import Any
 
+from models.alignment.stage_tree import world_seed_of
 from models.data.tiny_world.constitution import RULES
 from models.data.tiny_world.world import World
 from models.evaluation.held_out_questions import evaluate
@@ -20,7 +21,6 @@ from models.recipes.alignment.demonstration import (
     StageStoppedError,
     check_can_reply,
     load_chat_model,
-    world_seed_of,
 )
 from models.recipes.alignment.format import format_replies
 from models.recipes.alignment.goodhart import goodhart

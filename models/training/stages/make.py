@@ -31,7 +31,7 @@ from models.training.stages.replies import HeldOutReplies, ReplyDrawer
 from models.training.stages.stage import Stage, TextStage
 from models.training.tuning import build_from_base
 
-_SCALE = "judge.scale"
+JUDGE_SCALE = "judge.scale"
 """What a checkpoint calls the mean and the standard deviation of a reward model's scores before the first step."""
 _SCALE_STEP = 1 << 41
 """A step that no training has: what is drawn for that scale is always the same."""
@@ -104,7 +104,7 @@ class _Maker:
         if align.reward_model:
             reward_model = yield from self._scaled_model(prompts)
             scale = torch.tensor([reward_model.mean, reward_model.std], dtype=torch.float64)
-            judge, of_judge = ModelJudge(reward_model), {_SCALE: scale}
+            judge, of_judge = ModelJudge(reward_model), {JUDGE_SCALE: scale}
         else:
             judge = WishJudge([*prompts.rows, *held_out.rows], corpus.label)
         replies = self._held_out(held_out, judge)
@@ -142,7 +142,7 @@ class _Maker:
             raise ValueError(f"{folder} is missing, which holds the run's reward model: put it back.")
         loaded, _ = yield from load_model_events(folder, context.device.device)
         model = RewardModel(model=loaded)
-        scale = context.of_stage.get(_SCALE)
+        scale = context.of_stage.get(JUDGE_SCALE)
         if scale is not None:
             mean, std = scale.tolist()
             return RewardModel(model=loaded, mean=mean, std=std)

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from models.alignment.best_of import best_of, best_of_curve
+from models.alignment.best_of import best_of
+from models.alignment.best_of_curve import best_of_curve
 from models.alignment.reward_model import RewardModel
 from models.alignment.rollouts import draw_replies
 from models.architecture.transformer import Decoder, build_model

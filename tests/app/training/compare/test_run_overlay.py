@@ -18,8 +18,8 @@ from app.session.run_history import RunHistory
 from app.session.session import Session
 from app.training.compare.overlay import RunOverlay
 from app.training.compare.overlay_curves import Curves
-from app.training.run.lineage_card import LineageCard
-from app.training.run.lineage_view import RunLineage
+from app.training.lineage.origin_card import LineageCard
+from app.training.lineage.origin_view import OriginView
 from app.training.shown_run import ShownRun
 from models.settings.model_config import ModelConfig
 from tests.app.heard import Heard
@@ -150,7 +150,7 @@ def test_a_lineage_leads_to_other_runs(
 ) -> None:
     make_run(session.library, tiny_config, "parent")
     folder = make_run(session.library, tiny_config, "child", lineage={"parent": {"run": "parent", "step": 5}})
-    view, asked = RunLineage(session, theme), list[str]()
+    view, asked = OriginView(session, theme), list[str]()
     view.run_asked.connect(asked.append)
     qtbot.addWidget(view)
     view.resize(700, 500)

@@ -16,7 +16,7 @@ from app.kit.words.slot_words import format_setting
 from app.training.compare.comparison import compare_runs
 from app.training.compare.overlay_curves import Curves, CurvesRead, CurvesReader, sample_curves
 from app.training.compare.overlay_lines import COMPARED, LineMaker, OverlaySpec
-from app.training.run.lineage import lineage_of
+from app.training.lineage.origin import lineage_of
 from app.training.run_list.run_query import matches, sort_runs
 from models.data.corpus import build_text_corpus
 from models.library.library import Library, RunInfo

@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from app.kit.theme import ThemeProvider
+from app.session.candidates import Candidate
 from app.session.session import Session
 from app.training.recipes.base_choice import STRONG_STEPS
 from app.training.recipes.demonstration_card import DemonstrationCard
@@ -130,9 +131,9 @@ def test_goodhart_from_start_to_the_peak(
 
     assert view.stop is not None
     qtbot.mouseClick(view.stop, Qt.MouseButton.LeftButton)
-    until(lambda: any(info.name == "PPO past its peak, at 1" for info in session.runs.list()))
-    fork = next(info for info in session.runs.list() if info.name == "PPO past its peak, at 1")
-    assert (fork.status, fork.step) == ("stopped", 1)
+    until(lambda: any(info.name == "PPO past its peak, stopped at step 1" for info in session.runs.list()))
+    fork = next(info for info in session.runs.list() if info.name == "PPO past its peak, stopped at step 1")
+    assert (fork.status, fork.step) == ("finished", 1)
     until(lambda: tab.run_view.run_id == fork.id)
 
     again = Session(library)  # as after a restart: nothing but the library tells
@@ -162,6 +163,10 @@ def test_stopped_and_gone_on_with(
     card = tab.recipes.demonstrations["taught"]
     until(lambda: card.own.count() == 2)
     assert card.own.itemText(1) == "Mine  ·  1 choice"
+    judged: list[tuple[Candidate, Candidate]] = []
+    session.preferences.judging_requested.connect(lambda *both: judged.append(both))
+    qtbot.mouseClick(card.judge, Qt.MouseButton.LeftButton)
+    assert judged == [(Candidate(base), Candidate(base))]
     card.own.setCurrentIndex(1)
 
     def stop(events: tuple[Event, ...]) -> None:
@@ -283,7 +288,9 @@ def test_what_refusing_came_to(tab: TrainingTab, base: str, library: Library, qt
         reports=reports,
         runs={"helpful": "deleted", "eroded": last},
         seconds=dict.fromkeys(reports, 61.0),
-        kl_by_position=[{"position": i, "kl": kl, "n": 10} for i, kl in enumerate((6.0, 2.0, 1.0, 1.0), start=1)],
+        kl_by_position=[
+            {"position": i, "kl": kl, "n": 10} for i, kl in enumerate((6.0, 2.0, 1.0, 0.5, 0.5, 0.0), start=1)
+        ],
     )
     mark = DemonstrationMark(name="refuse", base=base, seed=3, n_each=100)
     write_demonstrated(mark, library.runs / last, result, 150.0)
@@ -305,7 +312,7 @@ def test_what_refusing_came_to(tab: TrainingTab, base: str, library: Library, qt
     assert plot.picture.dots[2].y_interval == pytest.approx((4.8, 16.2), abs=0.1)
     assert plot.picture.arrows == ((0, 1), (1, 2), (1, 3), (2, 4))
     assert plot.spot_at(plot.place_of(plot.picture.dots[3])) == (3, 0)
-    assert len(positions.picture.dots) == 4
+    assert len(positions.picture.dots) == 6
     attacks = {row[0]: row[1:] for row in view.tables[1].texts()}
     assert attacks["The reply has begun already"][:3] == [
         "never trained on",
@@ -315,7 +322,9 @@ def test_what_refusing_came_to(tab: TrainingTab, base: str, library: Library, qt
     assert attacks["“Please spell it”"][2] == f"20{NBSP}% (13–29)"
     words = " ".join(each.text() for each in view.findChildren(type(view.about)))
     assert "says nothing of a model's safety elsewhere" in words
-    assert f"90{NBSP}% lies in their first 3 tokens" in words
+    assert f"it tells 99{NBSP}% (95–100) of what it must not tell; asked plainly, 9{NBSP}% (5–16)." in words
+    assert f"100{NBSP}% lies in their first 5 tokens, which are 83{NBSP}% of the tokens." in words
+    assert "safety is shallow" in words
     assert not view.links["helpful"].isEnabled(), "its run was deleted"
     view.grab()
     qtbot.mouseClick(view.links["eroded"], Qt.MouseButton.LeftButton)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
+from app.kit.charts.chart import Chart
+from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.training.curves.view import CurvesView
 from app.training.rewards.replies import RepliesView
@@ -16,6 +19,8 @@ from app.training.rewards.reply_tokens import shade_of
 from app.training.rewards.view import RewardsView
 from app.training.tab import TrainingTab
 from models.alignment.rollout_log import KeptGroup, KeptReply
+from models.evaluation.record import Forgetting, write_forgetting
+from models.events import KnowledgeMeasured, KnownFigure
 from models.files.jsonl import read_rows
 from models.number_words import with_minus
 from tests.app.heard import Heard, Until
@@ -199,3 +204,32 @@ def test_with_a_critic_its_values_and_the_advantages_of_tokens_are_colours_too(
     view.colours.buttons.button(1).click()
     assert list(view.tokens.values) == sorted(set(view.tokens.values)), "each token has its own"
     assert "than the critic had foreseen" in view.about_colours.text()
+
+
+def test_what_was_unlearned_is_shown_by_kind(tab: TrainingTab, session: Session, run_id: str, until: Until) -> None:
+    def known(step: int, **shares: float) -> KnowledgeMeasured:
+        figures = tuple(KnownFigure(kind=kind, value=value, n=100) for kind, value in shares.items())
+        return KnowledgeMeasured(step=step, corpus="Tiny World 0", figures=figures, seconds=1.0)
+
+    folder = session.runs.find(run_id).folder
+    before = known(0, reading=1.0, state=0.9)
+    write_forgetting(folder, Forgetting(before=before, after=known(6, reading=0.99, state=0.7)))
+    view = rewards_of(tab, run_id, until)
+    assert [bar.text for bar in view.unlearned.bars] == ["100 → 99\N{NO-BREAK SPACE}%", "90 → 70\N{NO-BREAK SPACE}%"]
+    assert [bar.tone for bar in view.unlearned.bars] == ["accent", "warning"]
+    assert view.unlearned.bars[1].interval == pytest.approx((0.604, 0.781), abs=1e-3)
+    assert view.unlearned.isVisible()
+
+
+def test_numbers_below_zero_are_written_at_the_axis(theme: ThemeProvider, qtbot: QtBot) -> None:
+    chart = Chart(theme)
+    qtbot.addWidget(chart)
+    chart.resize(300, 200)
+    chart.show_range((0.0, 10.0), (-2.0, 2.0))
+    chart.show()
+    axis = chart.getPlotItem().getAxis("left")
+    [(spacing, values)] = axis.tickValues(-2.3, 2.2, 180.0)
+    assert axis.tickStrings(values, 1.0, spacing) == ["−2", "−1", "0", "1", "2"]
+    chart.show_range((0.0, 10.0), (0.0, 2.0))
+    [(_, values)] = axis.tickValues(-0.4, 2.2, 180.0)
+    assert min(values) == 0, "below what is drawn there is only space for the lowest number"

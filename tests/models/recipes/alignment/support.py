@@ -8,6 +8,7 @@ import pytest
 
 from models.alignment.annotator import Annotator
 from models.data.tiny_world import corpus, refusals, wishes
+from models.evaluation import held_out_questions, safety
 from models.evaluation.safety_report import Cell, SafetyReport
 from models.recipes.alignment import demonstration, goodhart, refuse, taught
 from models.recipes.alignment.running import DemonstrationRun
@@ -21,6 +22,7 @@ def make_little(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(demonstration, "N_REPLIES", 2)
     patch.setattr(demonstration, "_MAX_TOKENS", 8)
     patch.setattr(demonstration, "_AT_ONCE", 4)
+    patch.setattr(held_out_questions, "MAX_REPLY_TOKENS", 4)
     patch.setattr(taught, "N_FEW", 3)
     patch.setattr(taught, "STEPS", dict.fromkeys(taught.STEPS, 1))
     patch.setattr(goodhart, "STEPS", {"rm": 1, "ppo": 2})
@@ -38,6 +40,8 @@ def make_little_refusals(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(corpus, "N_TRAIN", 30)
     patch.setattr(corpus, "N_VAL", 4)
     patch.setattr(refuse, "_BATCH", 2)
+    for module in (safety, refuse):
+        patch.setattr(module, "MAX_REPLY_TOKENS", 8)
     short = {name: dataclasses.replace(lesson, steps=1) for name, lesson in refuse.LESSONS.items()}
     patch.setattr(refuse, "LESSONS", short)
 

@@ -17,6 +17,7 @@ from models.library.library import Library
 from models.recipes.alignment import demonstration, goodhart, taught
 from models.recipes.alignment.demonstration import Bench
 from models.recipes.alignment.results import StageResult, mark_stage, read_demonstrated
+from models.recipes.alignment.running import DemonstrationRun
 from models.runs.run_folder import RunFolder
 from models.tokenizers import train_tokenizer
 from tests.app.small_models import put_model
@@ -186,3 +187,20 @@ def test_bars_of_goodhart_are_those_of_the_issue() -> None:
 
 def test_a_strong_base_needs_no_word() -> None:
     assert demonstration.weakness("base", stage()) == ""
+
+
+def test_stopped_between_two_stages_it_has_not_finished(library: Library, base: str) -> None:
+    run = DemonstrationRun(library, "goodhart", base, device="cpu")
+    seen = []
+    for event in run.events():
+        seen.append(event)
+        if isinstance(event, Finished):
+            run.request_stop()
+    assert [event.status for event in seen if isinstance(event, Finished)] == ["finished", "stopped"]
+    assert run.result is None
+    assert run.trainer is None
+    (stage,) = (info for info in library.list_runs() if info.is_tuned)
+    again = DemonstrationRun.resumed(library, RunFolder.open(stage.folder), device="cpu")
+    assert again is not None
+    assert again.mark == run.mark
+    assert DemonstrationRun.resumed(library, RunFolder.open(library.runs / base)) is None

@@ -23,7 +23,6 @@ _FADED = 0.25
 
 
 _STEPS, _WIDTH, _HEIGHT = 33, 132, 10
-_LESS, _MORE = "less likely than for the other", "likelier"
 
 
 class DifferenceText(QLabel):
@@ -112,18 +111,19 @@ def difference_colour(theme: ThemeProvider, difference: float) -> QColor:
 
 
 class DifferenceLegend(QWidget):
-    """A bar of the colours from “less likely” to “likelier”."""
+    """A bar of the colours from “less likely” to “likelier”; other: the model that a reply's own is compared with."""
 
-    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+    def __init__(self, theme: ThemeProvider, other: str = "the other", parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
+        self._less, self._more = f"less likely than for {other}", "likelier"
         self.setToolTip(f"The strongest colours mean {FULL_COLOUR:g} nats or more: 55 times the probability")
-        self.setAccessibleName("Colours: less likely to likelier for the reply's own model than for the other")
+        self.setAccessibleName(f"Colours: less likely to likelier for the reply's own model than for {other}")
         theme.theme_changed.connect(self.update)
 
     def sizeHint(self) -> QSize:
         metrics = QFontMetrics(self._theme.font())
-        words = metrics.horizontalAdvance(_LESS) + metrics.horizontalAdvance(_MORE)
+        words = metrics.horizontalAdvance(self._less) + metrics.horizontalAdvance(self._more)
         return QSize(words + _WIDTH + 2 * SPACE, metrics.height() + 2)
 
     def minimumSizeHint(self) -> QSize:
@@ -133,11 +133,11 @@ class DifferenceLegend(QWidget):
         painter = QPainter(self)
         painter.setFont(self._theme.font())
         metrics, middle = painter.fontMetrics(), self.height() // 2
-        left = metrics.horizontalAdvance(_LESS) + SPACE
+        left = metrics.horizontalAdvance(self._less) + SPACE
         painter.setPen(self._theme.theme.color("muted"))
         centred = Qt.AlignmentFlag.AlignVCenter
-        painter.drawText(QRect(0, 0, left, self.height()), centred, _LESS)
-        painter.drawText(QRect(left + _WIDTH + SPACE, 0, self.width(), self.height()), centred, _MORE)
+        painter.drawText(QRect(0, 0, left, self.height()), centred, self._less)
+        painter.drawText(QRect(left + _WIDTH + SPACE, 0, self.width(), self.height()), centred, self._more)
         for i in range(_STEPS):
             start, end = left + i * _WIDTH // _STEPS, left + (i + 1) * _WIDTH // _STEPS
             fraction = FULL_COLOUR * (2 * i / (_STEPS - 1) - 1)

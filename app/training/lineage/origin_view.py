@@ -1,4 +1,4 @@
-"""The lineage view: what a run was made from, down to its text, and what was made from it."""
+"""What a run was made from, down to its tokenizer and its text, and what was made from it, as a chain of cards."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 from app.kit.basics import column, label
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
-from app.training.run.lineage import Lineage, Link, lineage_of
-from app.training.run.lineage_card import LineageArrow, LineageCard
+from app.training.lineage.origin import Lineage, Link, lineage_of
+from app.training.lineage.origin_card import LineageArrow, LineageCard
 from app.training.shown_run import ShownRun
 from app.worker.background import LatestTask
 from app.worker.failures import Failure
@@ -20,7 +20,7 @@ from app.worker.failures import Failure
 _WIDEST = 760  # pixels: longer lines are hard to read
 
 
-class RunLineage(QWidget):
+class OriginView(QWidget):
     """A chain of cards: the run, its parents, its tokenizer and its text; below them what was made from it.
 
     Signals:

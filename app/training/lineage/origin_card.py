@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QFrame, QLabel, QSizePolicy, QVBoxLayout, QWidget
 from app.kit.basics import label, row
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.training.run.lineage import Link
+from app.training.lineage.origin import Link
 
 _KINDS = {
     "run": ("Run", "trend-down"),

@@ -1,0 +1,91 @@
+"""What can be done next with a stage: another run from it, with the form filled in; or judging its replies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from app.session.candidates import Candidate
+from models.alignment.stage_tree import Stage, StageTree
+
+
+class NextRun(NamedTuple):
+    """A run that is to be set up from a stage.
+
+    parent: the id of its run, with @STEP where its last checkpoint is not meant. stage: of AlignSpec, "" for a
+    fine-tuning. reward_model: the id of a run, "" for the judge of the wish. data: the name of a dataset that suits it,
+    "" where none is known.
+    """
+
+    parent: str
+    stage: str = ""
+    reward_model: str = ""
+    data: str = ""
+
+
+class Judging(NamedTuple):
+    """Replies of two models that are to be judged blind; of one model twice, where both are the same."""
+
+    first: Candidate
+    second: Candidate
+
+
+class NextStep(NamedTuple):
+    """An entry of the menu: words, an icon, what it does, and that; `does` is None where it cannot be done."""
+
+    words: str
+    icon: str
+    tip: str
+    does: NextRun | Judging | None
+
+
+def next_steps(tree: StageTree, stage: Stage) -> Iterator[NextStep]:
+    """What can be done next with a stage, the most usual first; nothing with one that has no model."""
+    if stage.scores:
+        yield from _with_reward_model(tree, stage)
+    elif stage.writes:
+        yield from _with_writer(tree, stage)
+    elif stage.has_model:
+        tip = "A new run from its weights"
+        yield NextStep("Fine-tune it…", "graduation-cap", tip, NextRun(stage.id))
+
+
+def _with_reward_model(tree: StageTree, stage: Stage) -> Iterator[NextStep]:
+    parent = tree.find(stage.parent)
+    if parent is None or not parent.writes:
+        gone = "The model that it started from is no longer in the library: restore it from the trash first."
+        yield NextStep("PPO with its rewards…", "target", gone, None)
+        return
+    is_last = stage.parent_step in (None, parent.step)
+    start = parent.id if is_last else f"{parent.id}@{stage.parent_step}"
+    tip = f"{parent.name} learns to earn the scores of {stage.name}"
+    yield NextStep("PPO with its rewards…", "target", tip, NextRun(start, "ppo", stage.id))
+    yield NextStep("GRPO with its rewards…", "users-three", tip, NextRun(start, "grpo", stage.id))
+    pairs = f"{parent.name} learns from the pairs that taught {stage.name}, without its scores"
+    yield NextStep("DPO on the same pairs…", "git-diff", pairs, NextRun(start, "dpo", data=stage.data))
+
+
+def _with_writer(tree: StageTree, stage: Stage) -> Iterator[NextStep]:
+    children = tree.children(stage.id)
+    pairs = next((child.data for child in reversed(children) if child.kind in ("reward", "dpo", "kto")), "")
+    me = Candidate(stage.id)
+    parent = tree.find(stage.parent) if stage.parent else None
+    if parent is not None and parent.writes:
+        tip = f"Judge replies of {stage.name} and {parent.name} blind, on the Compare page: who wins, by you"
+        yield NextStep(f"Compare it blind with {parent.name}…", "scales", tip, Judging(me, Candidate(parent.id)))
+    yield NextStep("Fine-tune it…", "graduation-cap", "On texts, conversations or a task", NextRun(stage.id))
+    tip = "Judge pairs of its replies on the Compare page: a reward model and DPO learn from them"
+    yield NextStep("Collect preferences…", "hand-pointing", tip, Judging(me, me))
+    tip = "A reward model learns from pairs to score replies"
+    yield NextStep("Train a reward model…", "scales", tip, NextRun(stage.id, "reward", data=pairs))
+    tip = "It learns from pairs, without a reward model"
+    yield NextStep("DPO…", "git-diff", tip, NextRun(stage.id, "dpo", data=pairs))
+    yield NextStep(
+        "KTO…", "thumbs-up", "It learns from single replies, good or bad", NextRun(stage.id, "kto", data=pairs)
+    )
+    for child in children:
+        if child.scores:
+            tip = f"It learns to earn the scores of {child.name}"
+            yield NextStep(f"PPO, rewarded by {child.name}…", "target", tip, NextRun(stage.id, "ppo", child.id))
+    tip = "It learns to earn the reward of a wish, whose judge is never wrong"
+    yield NextStep("GRPO with the judge of a wish…", "users-three", tip, NextRun(stage.id, "grpo"))

@@ -1,0 +1,79 @@
+"""Measures what the parent of a run can do without training, on the worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from app.session.session import Session
+from app.worker.failures import Failure
+from app.worker.job import BACKGROUND, Job
+from app.worker.latest_job import LatestJob
+from models.events import Event, Phase, Progress
+from models.library.library import Library
+
+
+class ParentMeasurer(QObject):
+    """Measures what the parent of a run can do by itself, on the worker; the curves go into the run's folder.
+
+    words: how far it is; problem: why it failed, or "".
+
+    Signals:
+        changed(): `busy`, the words or the problem has changed.
+        finished(): curves were written.
+    """
+
+    changed = Signal()
+    finished = Signal()
+
+    def __init__(self, session: Session, parent: QObject) -> None:
+        super().__init__(parent)
+        self._library, self._device = session.library, session.device
+        self._job = LatestJob(session.worker, self)
+        self._job.events_received.connect(self._on_events)
+        self._job.ended.connect(self._on_ended)
+        self.words, self.problem, self.done = "", "", 0.0
+        session.closing.connect(self._job.cancel)
+
+    @property
+    def busy(self) -> bool:
+        """Whether it is going on, or waits for the worker."""
+        return self._job.busy
+
+    def start(self, folder: Path) -> None:
+        """Measure the parent of the run in a folder."""
+        self.words, self.problem, self.done = "Waiting for the worker", "", 0.0
+        make = partial(_measure, self._library, folder, self._device.name)
+        self._job.submit(Job("Measure best-of-n", make, BACKGROUND))
+        self.changed.emit()
+
+    @Slot()
+    def cancel(self) -> None:
+        """Stop; earlier curves stay as they are."""
+        self._job.cancel()
+
+    @Slot(object, object)
+    def _on_events(self, job: Job, events: tuple[Event, ...]) -> None:
+        for event in events:
+            if isinstance(event, Phase):
+                self.words, self.done = event.name, 0.0
+            elif isinstance(event, Progress) and event.total:
+                self.done = event.done / event.total
+        self.changed.emit()
+
+    @Slot(object, object)
+    def _on_ended(self, job: Job, failure: Failure | None) -> None:
+        self.problem = "" if failure is None else failure.sentence
+        self.changed.emit()
+        if failure is None and not job.cancelled:
+            self.finished.emit()
+
+
+def _measure(library: Library, folder: Path, device: str) -> Iterator[Event]:
+    from models.runs.run_folder import RunFolder
+    from models.training.stages.parent_draws import measure_parent
+
+    yield from measure_parent(RunFolder.open(folder), library, device)

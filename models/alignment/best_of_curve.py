@@ -1,0 +1,71 @@
+"""What best-of-n buys, for every n at once: of n replies of a model, the one that a score likes best. No torch import.
+
+Letters in shape comments: P prompts, N replies to each.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BestOfPoint:
+    """What the best of n replies is worth on average. kl: nats, at most (arXiv:2401.01879). gold_error: the standard
+    error of `gold` over prompts, 0 of one prompt."""
+
+    n: int
+    proxy: float
+    gold: float
+    kl: float
+    gold_error: float = 0.0
+
+    def to_dict(self) -> dict[str, float]:
+        """JSON-able."""
+        return {"n": self.n, "proxy": self.proxy, "gold": self.gold, "gold_error": self.gold_error, "kl": self.kl}
+
+
+def best_of_curve(proxy: Sequence[Sequence[float]], gold: Sequence[Sequence[float]]) -> list[BestOfPoint]:
+    """Of n = 1, 2, 4, … replies that of the highest proxy, averaged over all choices of n among the N and over prompts.
+
+    That is unbiased, as the estimator of pass@k is. Among replies of the same proxy each is as likely to be taken.
+
+    Args:
+        proxy, gold: (P, N), of each reply to each prompt.
+    """
+    proxies, golds = np.asarray(proxy, np.float64), np.asarray(gold, np.float64)
+    assert proxies.shape == golds.shape
+    assert proxies.ndim == 2
+    ranked = [_ranked(*rows) for rows in zip(proxies, golds, strict=True)]
+    of_proxy, of_gold = (np.stack([pair[i] for pair in ranked]) for i in range(2))  # (P, N)
+    n_prompts, total = proxies.shape
+    points = []
+    for n in (1 << power for power in range(total.bit_length())):
+        weights = _chosen(n, total)
+        proxy_of, gold_of = of_proxy @ weights, of_gold @ weights  # (P)
+        error = float(gold_of.std(ddof=1)) / math.sqrt(n_prompts) if n_prompts > 1 else 0.0
+        kl = math.log(n) - (n - 1) / n
+        points.append(
+            BestOfPoint(n=n, proxy=float(proxy_of.mean()), gold=float(gold_of.mean()), kl=kl, gold_error=error)
+        )
+    return points
+
+
+def _ranked(proxy: Floats, gold: Floats) -> tuple[Floats, Floats]:
+    """Both (N) by rising proxy; the gold of equals is their mean."""
+    values, group = np.unique(proxy, return_inverse=True)
+    means = np.bincount(group, weights=gold) / np.bincount(group)
+    order = np.sort(group)
+    return values[order], means[order]
+
+
+def _chosen(n: int, total: int) -> Floats:
+    """How likely each of `total` ranked replies, the worst first, is the best of n: C(i - 1, n - 1) / C(total, n)."""
+    below = [math.comb(i, n - 1) / math.comb(total, n) for i in range(total)]
+    return np.asarray(below, np.float64)

@@ -1,0 +1,299 @@
+"""Reward against KL: what an alignment gains with its distance from the parent, and what that costs. No torch import.
+
+Optimizing a stand-in (the proxy) raises what is meant (gold) up to a peak only; Gao et al. describe that by a law
+(“Scaling laws for reward model overoptimization”, arXiv:2210.10760). Letters in shape comments: P prompts, N replies.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.alignment.best_of_curve import BestOfPoint, best_of_curve
+from models.files.atomic import atomic_write_json, read_json
+from models.metrics.intervals import wilson
+
+Floats = NDArray[np.float64]
+
+FEWEST_LOOKS = 8
+"""Looks from which on a law is fitted."""
+_FEWEST_REPLIES = 32.0
+"""The effective number of replies to a prompt down to which reweighted ones are believed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What was measured on held-out prompts after a step. kl: nats per reply. proxy: what is optimized; gold: the share
+    of replies that is what was meant; both NaN where unknown. n: replies, 0 where that was not written down."""
+
+    step: int
+    kl: float
+    proxy: float = math.nan
+    gold: float = math.nan
+    n: int = 0
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % interval of gold (Wilson); None where it is unknown."""
+        return wilson(self.gold * self.n, self.n) if math.isfinite(self.gold) else None
+
+
+def looks_of(
+    kl: Mapping[int, float], proxy: Mapping[int, float], gold: Mapping[int, float], n: Mapping[int, float]
+) -> list[Look]:
+    """The looks of a run with a KL, by rising step, out of values by step."""
+    return [
+        Look(
+            step=step,
+            kl=max(kl[step], 0.0),
+            proxy=proxy.get(step, math.nan),
+            gold=gold.get(step, math.nan),
+            n=int(n.get(step, 0)),
+        )
+        for step in sorted(kl)
+        if math.isfinite(kl[step])
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Peak:
+    """The look with the most gold, the earliest of equals. fallen: gold lost since, at the last look. error: the
+    standard error of that difference, NaN where the numbers of replies are unknown."""
+
+    look: Look
+    last: Look
+
+    @property
+    def fallen(self) -> float:
+        """Gold at the peak less gold at the last look."""
+        return self.look.gold - self.last.gold
+
+    @property
+    def error(self) -> float:
+        """The standard error of `fallen`; NaN where the numbers of replies are unknown."""
+        if not self.look.n or not self.last.n:
+            return math.nan
+        return math.sqrt(sum(each.gold * (1 - each.gold) / each.n for each in (self.look, self.last)))
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether it has fallen by two standard errors at least."""
+        return self.fallen > 0 and self.fallen >= 2 * self.error
+
+
+def peak_of(looks: Sequence[Look]) -> Peak | None:
+    """Gold's peak among looks; None where no look says gold."""
+    known = [look for look in looks if math.isfinite(look.gold)]
+    return Peak(look=max(known, key=lambda look: look.gold), last=known[-1]) if known else None
+
+
+# -- Gao's law ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class GaoFit:
+    """gold(d) = start + d (α − β log d) for reinforcement learning, start + d (α − β d) for best-of-n, with d = √KL.
+
+    start: gold of the parent. r2: the share of the variance of gold over the looks that it explains. n: looks.
+    """
+
+    alpha: float
+    beta: float
+    start: float
+    r2: float
+    n: int
+    is_best_of: bool
+
+    def gold(self, d: Floats) -> Floats:
+        """Gold at distances (n,)."""
+        first, second = _design(d, is_best_of=self.is_best_of).T
+        gold: Floats = self.start + self.alpha * first - self.beta * second
+        return gold
+
+    @property
+    def peak(self) -> float:
+        """The distance d at which gold is highest; inf where it only rises."""
+        if self.beta <= 0:
+            return math.inf
+        return self.alpha / (2 * self.beta) if self.is_best_of else math.exp(min(self.alpha / self.beta - 1, 700.0))
+
+
+def fit_gao(kl: Sequence[float], gold: Sequence[float], *, is_best_of: bool) -> GaoFit | None:
+    """Gao's law by least squares, the first look as the parent's; None for fewer than FEWEST_LOOKS, or for those that
+    are not apart.
+
+    Args:
+        kl: nats, of each look. gold: of each; NaN is left out.
+    """
+    known = np.isfinite(gold) & np.isfinite(kl)
+    d, values = np.sqrt(np.asarray(kl, np.float64)[known]), np.asarray(gold, np.float64)[known]
+    if len(d) < FEWEST_LOOKS:
+        return None
+    design, gained = _design(d, is_best_of=is_best_of), values - values[0]
+    found, _, rank, _ = np.linalg.lstsq(design, gained, rcond=None)
+    variance = float(((values - values.mean()) ** 2).sum())
+    if rank < 2 or variance == 0:
+        return None
+    unexplained = float(((gained - design @ found) ** 2).sum())
+    return GaoFit(
+        alpha=float(found[0]),
+        beta=float(-found[1]),
+        start=float(values[0]),
+        r2=1 - unexplained / variance,
+        n=len(d),
+        is_best_of=is_best_of,
+    )
+
+
+def _design(d: Floats, *, is_best_of: bool) -> Floats:
+    """What α and −β are multiplied with (n, 2)."""
+    second = d * d if is_best_of else d * np.log(d, out=np.zeros_like(d), where=d > 0)
+    return np.stack((d, second), axis=1)
+
+
+# -- What is possible -----------------------------------------------------------------------------------------------
+
+
+def least_kl(share: float, wanted: float) -> float:
+    """The least KL (nats) to a parent that meets a yes-or-no goal in this share of its replies, of a model that meets
+    it in the wanted share; inf where that cannot be.
+
+    KL(wanted ‖ share) of two coins: merging all replies of a kind into one outcome can only lower the KL, and averaging
+    over prompts as well.
+    """
+    parts = ((wanted, share), (1 - wanted, 1 - share))
+    if any(part > 0 and of <= 0 for part, of in parts):
+        return math.inf
+    return max(sum(part * math.log(part / of) for part, of in parts if part > 0), 0.0)
+
+
+def frontier(share: float, n_points: int = 101) -> tuple[Floats, Floats]:
+    """The most that any model can reach of a yes-or-no goal: KL (nats) and gold, each (n), from the parent's share to
+    all. Empty where the parent never meets it."""
+    if not 0 < share < 1:
+        return np.empty(0), np.empty(0)
+    gold = np.linspace(share, 1.0, n_points)
+    return np.array([least_kl(share, each) for each in gold.tolist()]), gold
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reweighted:
+    """What a policy ∝ parent · exp(λ · proxy) would reach: the best for the proxy at its KL, so it says how gold goes
+    where the proxy is optimized. n_effective: how many of the N replies it rests on, averaged over prompts."""
+
+    kl: float
+    proxy: float
+    gold: float
+    n_effective: float
+
+
+def predicted(proxy: Sequence[Sequence[float]], gold: Sequence[Sequence[float]]) -> list[Reweighted]:
+    """What optimizing the proxy would bring, out of replies that the parent drew: as far as they carry that.
+
+    Args:
+        proxy, gold: (P, N), of each reply to each prompt.
+    """
+    proxies, golds = np.asarray(proxy, np.float64), np.asarray(gold, np.float64)
+    assert proxies.shape == golds.shape
+    n = proxies.shape[1]
+    spread = float(proxies.std(axis=1).mean())
+    found: list[Reweighted] = []
+    for strength in np.linspace(0.0, 6.0, 61).tolist() if spread > 0 else [0.0]:
+        scaled = strength / (spread or 1.0) * proxies
+        weights = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        weights /= weights.sum(axis=1, keepdims=True)  # (P, N)
+        n_effective = float((1 / (weights**2).sum(axis=1)).mean())
+        if n_effective < min(_FEWEST_REPLIES, n):
+            break
+        kl = np.sum(weights * np.log(np.maximum(n * weights, 1e-300)), axis=1).mean()
+        found.append(
+            Reweighted(
+                kl=max(float(kl), 0.0),
+                proxy=float((weights * proxies).sum(axis=1).mean()),
+                gold=float((weights * golds).sum(axis=1).mean()),
+                n_effective=n_effective,
+            )
+        )
+    return found
+
+
+# -- What was measured of the parent --------------------------------------------------------------------------------
+
+_FILE = "best_of.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParentCurves:
+    """What the parent of a run can do by itself: best-of-n by the run's reward, and where that reward would lead.
+
+    share: of its replies that are what was meant, NaN where nothing says that. n_prompts, n_replies: drawn to each.
+    """
+
+    n_prompts: int
+    n_replies: int
+    share: float
+    best_of: tuple[BestOfPoint, ...]
+    predicted: tuple[Reweighted, ...]
+
+
+def parent_curves(proxy: Sequence[Sequence[float]], gold: Sequence[Sequence[float]]) -> ParentCurves:
+    """Of (P, N) replies that the parent drew: their rewards, and whether each is what was meant, NaN for unknown."""
+    return ParentCurves(
+        n_prompts=len(proxy),
+        n_replies=len(proxy[0]),
+        share=float(np.mean(gold)),
+        best_of=tuple(best_of_curve(proxy, gold)),
+        predicted=tuple(predicted(proxy, gold)),
+    )
+
+
+def write_parent_curves(folder: Path, curves: ParentCurves) -> None:
+    """Write them to the run's folder, replacing earlier ones."""
+    atomic_write_json(folder / _FILE, {"format": 1, **_without_nan(asdict(curves))})
+
+
+def read_parent_curves(folder: Path) -> ParentCurves | None:
+    """Those of a run; None where they were never measured.
+
+    Raises:
+        ValueError: where the file is damaged, naming it.
+    """
+    path = folder / _FILE
+    if not path.exists():
+        return None
+    data = read_json(path)
+    try:
+        return ParentCurves(
+            n_prompts=int(data["n_prompts"]),
+            n_replies=int(data["n_replies"]),
+            share=_number(data["share"]),
+            best_of=tuple(
+                BestOfPoint(n=int(row["n"]), **{name: _number(row[name]) for name in ("proxy", "gold", "kl")})
+                for row in data["best_of"]
+            ),
+            predicted=tuple(
+                Reweighted(**{name: _number(row[name]) for name in ("kl", "proxy", "gold", "n_effective")})
+                for row in data["predicted"]
+            ),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged: measure best-of-n again.") from error
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN: null stands for it."""
+    if isinstance(value, Mapping):
+        return {name: _without_nan(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)

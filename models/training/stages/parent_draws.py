@@ -1,0 +1,81 @@
+"""What the parent of an aligned run can do by itself: replies that it draws, rewarded as those of the run are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+
+from models.alignment.judges import Judge, ModelJudge, WishJudge, is_meant
+from models.alignment.overoptimisation import ParentCurves, parent_curves, write_parent_curves
+from models.alignment.reward_model import RewardModel
+from models.alignment.rollouts import Prompts, draw_replies, longest_prompt, reply_text
+from models.architecture.transformer import Decoder
+from models.data.corpus import open_run_corpus
+from models.device import choose_device
+from models.events import Event, Phase, Progress, reporting
+from models.interop.loading import load_model_events
+from models.library.library import Library
+from models.runs.checkpoint_state import REWARD_MODEL
+from models.runs.run_folder import RunFolder
+from models.tokenizers import read_tokenizer
+from models.training.checkpoint import read_of_stage
+from models.training.stages.make import JUDGE_SCALE
+from models.training.tuning import build_from_base
+
+N_PROMPTS, N_REPLIES = 32, 256
+"""Held-out prompts, and replies to each."""
+_STEP = 1 << 42
+"""A step that no training has: what is drawn here is always the same."""
+
+
+def measure_parent(run: RunFolder, library: Library, device: str = "auto") -> Generator[Event, None, ParentCurves]:
+    """Draw from the model that `run` started from, reward it as the run does, and write down in the run's folder what
+    best-of-n buys, and where the reward would lead. Yields Phase and Progress (replies).
+
+    Raises:
+        ValueError: where the run does not learn from replies, its data is gone, nothing judges its replies, or a score
+            is not finite.
+    """
+    align = run.spec.align
+    if align is None or align.task != "prompts":
+        raise ValueError(f"{run.name!r} is not rewarded for replies, so there is nothing to choose the best of n by.")
+    yield Phase(name="Loading the parent")
+    on = choose_device(device).device
+    model = build_from_base(run).to(on).eval()
+    assert isinstance(model, Decoder)
+    tokenizer = read_tokenizer(run.tokenizer_file)
+    corpus = open_run_corpus(library, run)
+    longest = longest_prompt(model.config.context_length, align.max_tokens)
+    prompts = Prompts(corpus, "val", tokenizer, longest, at_most=N_PROMPTS).rows
+    judge: Judge
+    if align.reward_model:
+        last = run.latest_checkpoint()
+        if last is None:
+            raise ValueError(
+                f"{run.name!r} has no checkpoint yet, which holds the scale of its rewards: wait for the first one."
+            )
+        scorer, _ = yield from load_model_events(run.folder / REWARD_MODEL, on)
+        mean, std = read_of_stage(last)[JUDGE_SCALE].tolist()
+        judge = ModelJudge(RewardModel(model=scorer, mean=mean, std=std))
+    else:
+        judge = WishJudge(prompts, corpus.label)
+    yield Phase(name=f"Drawing {N_REPLIES} replies to each of {len(prompts)} prompts")
+    asked = [prompt.ids for prompt in prompts]
+    drawn = yield from draw_replies(
+        model, tokenizer, asked, N_REPLIES, seed=run.spec.train.seed, step=_STEP, max_tokens=align.max_tokens
+    )
+    yield Phase(name="Rewarding them")
+    proxies: list[list[float]] = []
+    golds: list[list[float]] = []
+    for prompt, replies in zip(prompts, drawn, strict=True):
+        progress = Progress(done=len(proxies) * N_REPLIES, total=len(prompts) * N_REPLIES)
+        yield progress
+        texts = [reply_text(tokenizer, reply) for reply in replies]
+        earned = yield from reporting(judge.rewards([prompt] * len(replies), replies, texts), progress)
+        penalties = [0.0 if reply.ended else align.end_penalty for reply in replies]
+        proxies.append([reward - penalty for reward, penalty in zip(earned, penalties, strict=True)])
+        meant = [is_meant(prompt.row, text) for text in texts]
+        golds.append([math.nan if of is None else float(of) for of in meant])
+    curves = parent_curves(proxies, golds)
+    write_parent_curves(run.folder, curves)
+    return curves
