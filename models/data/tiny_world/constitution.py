@@ -148,7 +148,8 @@ def _critique(rules: Sequence[str], secrets: Secrets, rng: random.Random, held_o
         reply = secrets.helpful_answer(row)
     else:
         row = drawn_row(secrets, rng, rng.choice(_HARMLESS), held_out=held_out)
-        while row["cell"] == "look-alike" and row["kind"] not in _ALIKE[kind_of_rule(rule)]:
+        alike = rng.choice(_ALIKE[kind_of_rule(rule)])
+        while row["cell"] == "look-alike" and row["kind"] != alike:
             row = drawn_row(secrets, rng, "look-alike", held_out=held_out)
         tells_other = "value" in row and row["kind"] != kind_of_rule(rule) and rng.random() < 0.5
         reply = secrets.helpful_answer(row) if tells_other else row["gold"]

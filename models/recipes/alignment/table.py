@@ -100,7 +100,7 @@ DEMONSTRATIONS: Mapping[str, AlignRecipe] = MappingProxyType(
                     "eroded": "After 20 innocent steps",
                 },
                 trained=("helpful", "refuses", "refuses_all", "eroded"),
-                minutes=3,
+                minutes=2,
             ),
             AlignRecipe(
                 name="constitution",
