@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -143,7 +143,9 @@ class Training(QObject):
         state = TrainingState(name=recipe.title, recipe=recipe.name)
         return self._may_start() and self._notices.attempt(lambda: self.begin(state, make))
 
-    def start_demonstration(self, name: str, base: str, seed: int = 0, own: str = "") -> bool:
+    def start_demonstration(
+        self, name: str, base: str, seed: int = 0, own: str = "", rules: Sequence[str] = ()
+    ) -> bool:
         """Carry out a demonstration of alignment, with arguments as DemonstrationRun has them; whether it started."""
         from models.recipes.alignment.table import DEMONSTRATIONS
 
@@ -152,7 +154,9 @@ class Training(QObject):
         def make() -> Iterator[Event]:
             from models.recipes.alignment.running import DemonstrationRun
 
-            yield from self.drive(DemonstrationRun(self._library, name, base, seed=seed, own=own, device=device))
+            yield from self.drive(
+                DemonstrationRun(self._library, name, base, seed=seed, own=own, rules=rules, device=device)
+            )
 
         state = TrainingState(name=DEMONSTRATIONS[name].title, recipe=name)
         return self._may_start() and self._notices.attempt(lambda: self.begin(state, make))

@@ -8,6 +8,7 @@ from models.data.corpus import Corpus, build_stdlib_corpus, build_text_corpus_ev
 from models.data.tiny_world.corpus import build_tiny_world_corpus
 from models.data.tiny_world.pronoun_corpus import build_pronoun_corpus
 from models.data.tiny_world.refusals import build_rule_corpus, parse_rule_name
+from models.data.tiny_world.reply_format import build_format_corpus, parse_format_name
 from models.data.tiny_world.tasks.corpora import build_task_corpus, parse_dataset_name
 from models.data.tiny_world.wishes import build_wish_corpus, parse_wish_name
 from models.events import Event, Phase
@@ -30,6 +31,8 @@ def prepare_corpus(library: Library, data: DataSpec) -> Generator[Event, None, C
         return (yield from build_wish_corpus(library, *wish))
     if data.source == "dataset" and (rule := parse_rule_name(data.dataset)):
         return (yield from build_rule_corpus(library, *rule))
+    if data.source == "dataset" and (form := parse_format_name(data.dataset)):
+        return (yield from build_format_corpus(library, *form))
     if data.source == "dataset":
         return find_dataset(library, data.dataset)
     return (yield from build_text_corpus_events(library, data.files, data.val_fraction))

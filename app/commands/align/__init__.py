@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from app.commands.align import compare
-from app.commands.align.report import describe_outcome, describe_refusals
+from app.commands.align.report import describe
 from app.commands.common import UsageError, add_common, print_json
 from app.commands.progress import ProgressLine, drive, stop_on_interrupt
 from models.library.library import Library
@@ -15,9 +15,11 @@ from models.number_words import capitalized
 
 DONE, INTERRUPTED = 0, 130
 _DEMONSTRATIONS = {
+    "format": "“Say it twice.”: a form of replies, learned from 1,000 examples, with and without old rows",
     "taught": "“I like stories that end happily and are short”: pairs, reward model, PPO, DPO; GRPO with the judge",
     "goodhart": "annotators secretly like long stories: best of n and PPO, past the peak of what was meant",
     "refuse": "“Knows what to refuse”: a helpful model learns a rule, with and without harmless look-alikes",
+    "constitution": "“By its own rules”: a helpful model criticises and revises its own replies, and learns from that",
 }
 _STAGES = "Each stage becomes a run of its own; one that was cut short goes on where it was."
 
@@ -32,7 +34,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         kind = kinds.add_parser(name, help=words, description=f"{capitalized(words)}. {_STAGES}")
         kind.add_argument("--base", metavar="RUN", help="a model that can chat (default: the newest quick start)")
         kind.add_argument("--seed", type=int, default=0, metavar="S", help="the seed of its trainings (default: 0)")
-        asked = "forbidden questions" if name == "refuse" else "questions of each kind"
+        asked = "forbidden questions" if name in ("refuse", "constitution") else "questions of each kind"
         kind.add_argument("--n", type=int, default=120, metavar="N", help=f"{asked} that are asked (default: 120)")
         if name == "taught":
             kind.add_argument(
@@ -41,6 +43,8 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
                 metavar="SET",
                 help="pairs that you have judged, which come before those of the simulated annotator",
             )
+        if name == "constitution":
+            kind.add_argument("--rules", metavar="FILE", type=Path, help="your own rules, one a line (default: three)")
         add_common(kind)
     compare.add_parser(kinds)
     return parser
@@ -52,15 +56,17 @@ def run(args: argparse.Namespace) -> int:
         return compare.run(args)
     if args.n < 3 or args.seed < 0:
         raise UsageError("--n must be at least 3, and --seed at least 0.")
-    from models.recipes.alignment.results import RefuseResult
+    from models.data.tiny_world.constitution import parse_rules
     from models.recipes.alignment.running import DemonstrationRun
     from models.runs.run_folder import RunFolder
 
     library = Library()
     base = RunFolder.open(library.find_run(args.base) if args.base else _newest(library))
     own = args.preferences if args.what == "taught" else ""
+    has_rules = args.what == "constitution" and args.rules is not None
+    rules = parse_rules(_text_of(args.rules)) if has_rules else ()
     demonstration = DemonstrationRun(
-        library, args.what, base.id, seed=args.seed, own=own, n_each=args.n, device=args.device
+        library, args.what, base.id, seed=args.seed, own=own, rules=rules, n_each=args.n, device=args.device
     )
     with ProgressLine(as_json=args.json) as line, stop_on_interrupt(demonstration.request_stop):
         drive(demonstration.events(), line)
@@ -70,8 +76,23 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(found.to_dict())
     else:
-        print(describe_refusals(found) if isinstance(found, RefuseResult) else describe_outcome(found))
+        print(describe(found))
     return DONE
+
+
+def _text_of(path: Path) -> str:
+    """What a user's small file says; ValueError where it cannot be read as text."""
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise ValueError(f"{path} is too large for a list of rules: name a file with one rule a line.")
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror}): name a file with one rule a line.") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 text: save it as UTF-8 first.") from error
+
+
+_MAX_BYTES = 100_000
 
 
 def _newest(library: Library) -> Path:

@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from models.data.tiny_world.refusals import CAVEAT
-from models.number_words import format_duration, format_percent, with_minus
+from models.number_words import format_count, format_duration, format_percent, with_minus
+from models.recipes.alignment.results import (
+    AnyResult,
+    ConstitutionResult,
+    DemonstrationResult,
+    FormatResult,
+    RefuseResult,
+    StageResult,
+)
 
 if TYPE_CHECKING:
-    from models.recipes.alignment.results import DemonstrationResult, RefuseResult, StageResult
+    from models.evaluation.safety_report import SafetyReport
 
 _KINDS = ("knowledge", "reading", "state", "requests")
+
+
+def describe(found: AnyResult) -> str:
+    """What came of any of them."""
+    match found:
+        case RefuseResult():
+            return describe_refusals(found)
+        case ConstitutionResult():
+            return describe_constitution(found)
+        case FormatResult():
+            return describe_format(found)
+    return describe_outcome(found)
 
 
 def describe_outcome(found: DemonstrationResult) -> str:
@@ -60,10 +81,16 @@ def _number(value: float | None) -> str:
 
 
 def describe_refusals(found: RefuseResult) -> str:
-    """Of `refuse`: the shares of forbidden questions that are told, of these where the reply has begun already, of
-    harmless look-alikes that are refused, and of ordinary questions that are answered rightly."""
+    """Of `refuse`: a line for each stage, and the bars."""
+    lines = _safety(found.reports, found.seconds)
+    return "\n".join([*lines, *(bar.sentence() for bar in found.bars), CAVEAT])
+
+
+def _safety(reports: Mapping[str, SafetyReport], seconds: Mapping[str, float]) -> list[str]:
+    """The shares of forbidden questions that are told, of these where the reply has begun already, of harmless
+    look-alikes that are refused, and of ordinary questions that are answered rightly."""
     lines = [f"{'':<14}{'told':>8}{'prefilled':>11}{'over-refused':>14}{'ordinary right':>16}"]
-    for name, report in found.reports.items():
+    for name, report in reports.items():
         shares = (
             report.forbidden.share("told"),
             report.attacks["prefill"].share("told"),
@@ -71,5 +98,38 @@ def describe_refusals(found: RefuseResult) -> str:
             report.ordinary.share("right"),
         )
         told, prefilled, over, right = map(format_percent, shares)
-        lines.append(f"{name:<14}{told:>8}{prefilled:>11}{over:>14}{right:>16}  {format_duration(found.seconds[name])}")
-    return "\n".join([*lines, *(bar.sentence() for bar in found.bars), CAVEAT])
+        lines.append(f"{name:<14}{told:>8}{prefilled:>11}{over:>14}{right:>16}  {format_duration(seconds[name])}")
+    return lines
+
+
+def describe_constitution(found: ConstitutionResult) -> str:
+    """Of `constitution`: the rules, a line for each stage, how good the critiques are, a card, and the bars."""
+    lines = [*found.rules, "", *_safety(found.reports, found.seconds), ""]
+    critic = found.critic
+    lines.append(
+        f"Its critiques of {format_count(critic.n, 'reply', 'replies')}: {format_percent(critic.accuracy)} right, "
+        f"{format_percent(critic.false_alarms)} of the harmless ones called bad."
+    )
+    lines += [
+        f"Round {i}: {each.n_broken:,} of {each.n:,} replies called bad and revised, "
+        + format_count(each.n_pairs, "pair")
+        + ("." if each.is_kept else "; replies collapsed, so it is not kept.")
+        for i, each in enumerate(found.rounds, start=1)
+    ]
+    for card in found.cards[:1]:
+        said = card["critique"]
+        lines += ["", f"Question:  {card['messages'][0]['content']}", f"Reply:     {card['reply']}"]
+        lines += [
+            f"Critique:  {said['words']} (log-odds {_number(said['log_odds'])})",
+            f"Revision:  {card['revision']}",
+        ]
+    return "\n".join([*lines, "", *(bar.sentence() for bar in found.bars), CAVEAT])
+
+
+def describe_format(found: FormatResult) -> str:
+    """Of `format`: a line for each stage, with the share of answers that are said twice, and of plain ones by kind."""
+    lines = ["".join([f"{'':<14}{'said twice':>11}", *(f"{kind:>11}" for kind in _KINDS)])]
+    for name, stage in found.stages.items():
+        cells = [_share(stage.gold), *(_share(stage.kinds[kind]) for kind in _KINDS)]
+        lines.append(f"{name:<14}" + "".join(f"{cell:>11}" for cell in cells) + f"  {format_duration(stage.seconds)}")
+    return "\n".join([*lines, *(bar.sentence() for bar in found.bars)])

@@ -12,12 +12,21 @@ from models.data.tiny_world.refusals import FORBIDDEN, TRAINED_ATTACKS
 from models.evaluation.safety_report import Cell, SafetyReport
 from models.metrics.intervals import wilson
 from models.number_words import format_count, format_duration, format_percent, with_minus
-from models.recipes.alignment.results import AnyResult, DemonstrationResult, RefuseResult, StageResult
+from models.recipes.alignment.results import (
+    AnyResult,
+    ConstitutionResult,
+    DemonstrationResult,
+    FormatResult,
+    RefuseResult,
+    StageResult,
+)
 
 _KINDS = ("knowledge", "reading", "state", "requests")
 STAGE_TITLES = ("Stage", "As wished", "Right", "They end", "Score (σ)", "KL (nats)", "Took")
 KIND_TITLES = ("Held-out questions", *map(str.capitalize, _KINDS))
 PAIR_TITLES = ("Reward model", "Right order", "Where one is happy", "Pairs", "Took")
+FORMAT_TITLES = ("Stage", "Said twice", *map(str.capitalize, _KINDS), "Took")
+HEALTH_TITLES = ("Stage", "Different pairs of words", "They end")
 SAFETY_TITLES = ("Stage", "Told", "Begun for it", "Over-refused", "Ordinary right", "Took")
 TABLE_TIPS = {
     "As wished": "Stories that are right, end happily, have at most 8 sentences, and say nothing twice",
@@ -32,6 +41,9 @@ TABLE_TIPS = {
     "Begun for it": "The same where the reply has begun already, so that only the forbidden word was missing",
     "Over-refused": "Harmless look-alikes that were refused",
     "Ordinary right": "Ordinary questions that were answered rightly",
+    "Said twice": "Questions that end with “Say it twice.”, and were answered rightly, and twice",
+    "Different pairs of words": "Of drawn replies to harmless and ordinary questions: pairs of neighbouring words that "
+    "differ, as a share of all pairs. Where a model falls back on a few sentences, this falls",
     "Took": "Time of its training or drawing",
 } | {kind.capitalize(): f"Held-out questions of the kind “{kind}” that were answered rightly" for kind in _KINDS}
 ATTACKS: Mapping[str, str] = {
@@ -105,7 +117,28 @@ def pair_rows(result: DemonstrationResult, titles: Mapping[str, str]) -> list[li
     ]
 
 
-def safety_rows(result: RefuseResult, titles: Mapping[str, str]) -> list[list[str]]:
+def format_rows(result: FormatResult, titles: Mapping[str, str]) -> list[list[str]]:
+    """How often each stage says it twice where that is asked, and what it answers where it is not."""
+    return [
+        [
+            titles[name],
+            share_words(stage.gold, wilson(stage.gold * stage.n, stage.n)),
+            *(share_words(stage.kinds[kind], None) for kind in _KINDS),
+            _took(stage.seconds),
+        ]
+        for name, stage in result.stages.items()
+    ]
+
+
+def health_rows(result: ConstitutionResult, titles: Mapping[str, str]) -> list[list[str]]:
+    """Whether replies collapse."""
+    return [
+        [titles[name], format_percent(health.distinct_2), format_percent(health.ended)]
+        for name, health in result.health.items()
+    ]
+
+
+def safety_rows(result: RefuseResult | ConstitutionResult, titles: Mapping[str, str]) -> list[list[str]]:
     """What each stage tells, refuses and still knows."""
     return [
         [
@@ -120,7 +153,7 @@ def safety_rows(result: RefuseResult, titles: Mapping[str, str]) -> list[list[st
     ]
 
 
-def attack_rows(result: RefuseResult) -> list[list[str]]:
+def attack_rows(result: RefuseResult | ConstitutionResult) -> list[list[str]]:
     """What each stage but the base tells: asked plainly, by kind, and by attack."""
     reports = [report for name, report in result.reports.items() if name != "base"]
     rows = [[about.title, "", *_told(reports, "kinds", kind)] for kind, about in FORBIDDEN.items()]
@@ -137,6 +170,16 @@ def outcome_bars(result: AnyResult, titles: Mapping[str, str]) -> list[Bar]:
             _bar(titles[name], stage.gold, _interval(name, stage, "gold"), "faint" if name == "base" else "accent")
             for name, stage in result.stages.items()
             if stage.gold is not None
+        ]
+    if isinstance(result, FormatResult):
+        return [
+            _bar(
+                titles[name],
+                stage.gold,
+                wilson(stage.gold * stage.n, stage.n),
+                "faint" if name == "base" else "accent",
+            )
+            for name, stage in result.stages.items()
         ]
     bars = []
     for name, report in result.reports.items():
@@ -285,7 +328,9 @@ def _step_words(point: Mapping[str, float]) -> str:
     return "\n".join([*words, *([f"KL {_number(point['kl'])} nats"] if "kl" in point else [])])
 
 
-def safety_picture(result: RefuseResult, titles: Mapping[str, str], starts: Mapping[str, str]) -> DotPicture:
+def safety_picture(
+    result: RefuseResult | ConstitutionResult, titles: Mapping[str, str], starts: Mapping[str, str]
+) -> DotPicture:
     """What is told by what is refused needlessly, a dot for each stage. starts: the stage that each started from."""
     names = list(result.reports)
     dots = tuple(

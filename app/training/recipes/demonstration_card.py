@@ -20,6 +20,7 @@ from app.training.recipes.align_figures import outcome_bars
 from app.training.recipes.base_choice import BaseChoice, BaseMeasurer
 from app.training.recipes.card import facts_grid
 from app.training.recipes.going_on import GoingOn
+from app.training.recipes.rules_editor import RulesEditor
 from models.number_words import capitalized, format_count, format_date, format_duration
 from models.recipes.alignment.bases import Base
 from models.recipes.alignment.results import STRONG, Demonstrated
@@ -76,6 +77,8 @@ class DemonstrationCard(QFrame):
             role="quiet",
             tip="Compare replies of the base in Chat",
         )
+        self.rules = RulesEditor(theme)
+        self.rules.changed.connect(self.show_state)
         self.seed = IntBox(0, _MAX_SEED, 1)
         self.seed.setAccessibleName(f"Seed of {recipe.title}")
         self.seed.setToolTip("Another seed draws other stories and trains in another order")
@@ -126,7 +129,9 @@ class DemonstrationCard(QFrame):
         line.setStretch(0, 1)
         own.setLayout(line)
         self._own, self._options = (label("Your pairs", "muted"), own), (label("Seed", "muted"), self.seed)
-        beside = ((label("Takes", "muted"), self.takes), (label("Base", "muted"), self.base), self._own, self._options)
+        self._rules = (label("Rules", "muted"), self.rules)
+        takes, base = (label("Takes", "muted"), self.takes), (label("Base", "muted"), self.base)
+        beside = (takes, base, self._own, self._rules, self._options)
         for at, (caption, widget) in enumerate(beside, start=grid.rowCount()):
             grid.addWidget(caption, at, 0, Qt.AlignmentFlag.AlignTop)
             # Aligned, a small editor does not limit the column to its own width.
@@ -159,8 +164,9 @@ class DemonstrationCard(QFrame):
         self._halves.setSpacing(3 * SPACE)
         self._halves.addWidget(words, 1)
         self._halves.addWidget(right, 1)
-        for widget in self._own:  # now that they have a place: else they would be windows
-            widget.setVisible(recipe.asks_own)
+        for widgets, is_asked in ((self._own, recipe.asks_own), (self._rules, recipe.asks_rules)):
+            for widget in widgets:  # now that they have a place: else they would be windows
+                widget.setVisible(is_asked)
 
     def _arrange(self) -> None:
         is_wide = self.width() >= _WIDE * self._theme.text_scale
@@ -222,14 +228,11 @@ class DemonstrationCard(QFrame):
         self.going.setVisible(is_going)
         self._outcome.setVisible(bool(self._found) and not is_going)
         self.none.setVisible(not self._found and not is_going)
-        for widget in (self.base, self.own, self.seed, self.more):
+        for widget in (self.base, self.own, self.rules, self.seed, self.more):
             widget.setEnabled(not is_going)
-        has_base = self.base.base is not None
-        self.start.setEnabled(not active and has_base)
-        self.judge.setEnabled(has_base)
-        waits = (
-            "A run is training. Stop it or wait." if active else "" if has_base else "It needs a model that can chat."
-        )
+        waits = self._waits_for()
+        self.start.setEnabled(not waits)
+        self.judge.setEnabled(self.base.base is not None)
         self.start.setToolTip(waits or "Carry it out")
         if is_going and state is not None:
             self.going.show_state(state)
@@ -245,6 +248,16 @@ class DemonstrationCard(QFrame):
             line.setVisible(bool(words))
         if is_new:
             self.problem_shown.emit()
+
+    def _waits_for(self) -> str:
+        """Why it cannot start, "" if it can."""
+        if self._session.training.active:
+            return "A run is training. Stop it or wait."
+        if self.base.base is None:
+            return "It needs a model that can chat."
+        if self.recipe.asks_rules and not self.rules.rules:
+            return "Something is wrong with the rules."
+        return ""
 
     @Slot()
     def _on_training(self) -> None:
@@ -266,7 +279,8 @@ class DemonstrationCard(QFrame):
         if base is not None:
             self.more.setChecked(False)
             own = str(self.own.currentData() or "") if self.recipe.asks_own else ""
-            self._session.training.start_demonstration(self.recipe.name, base.run_id, self.seed.value(), own)
+            rules = self.rules.rules if self.recipe.asks_rules else ()
+            self._session.training.start_demonstration(self.recipe.name, base.run_id, self.seed.value(), own, rules)
 
     def _on_judge(self) -> None:
         if self.base.base is not None:

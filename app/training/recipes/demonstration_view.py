@@ -18,10 +18,19 @@ from app.kit.layout.flow_layout import FlowLayout
 from app.kit.layout.refit import Refit
 from app.kit.theme import SPACE, ThemeProvider
 from app.training.recipes import align_figures as figures
+from app.training.recipes.critique_cards import CritiqueCards
 from app.training.scores.score_table import ScoreTable
 from models.data.tiny_world.refusals import CAVEAT
-from models.number_words import format_count, format_date, format_duration
-from models.recipes.alignment.results import Bar, Demonstrated, DemonstrationResult, RefuseResult
+from models.number_words import format_count, format_date, format_duration, format_percent
+from models.recipes.alignment.results import (
+    AnyResult,
+    Bar,
+    ConstitutionResult,
+    Demonstrated,
+    DemonstrationResult,
+    FormatResult,
+    RefuseResult,
+)
 from models.recipes.alignment.table import DEMONSTRATIONS, STARTS
 
 _WIDE = 820
@@ -30,6 +39,10 @@ _CHART_LINES, _SCATTER_LINES = 14, 22
 """The least height of a chart over an axis, and of one with names in it, in lines of text."""
 _PRECISION = "In brackets: 95 % intervals (Wilson), as if stories to one prompt were independent of one another."
 _PRECISION_ASKED = "In brackets: 95 % intervals (Wilson)."
+_FORMAT_LESSON = (
+    "Without old rows the new form leaks into questions that do not ask for it: what is forgotten is when to use it. "
+    "(“Answer in one word.” would be no such form: a model of this size looks a value up while it writes the sentence.)"
+)
 _STOP_LESSON = (
     "After the peak only the score rises: what is optimized is not what was meant, however good it looks. More "
     "training does not help; stopping does."
@@ -132,8 +145,7 @@ class DemonstrationView(QWidget):
         lines = QVBoxLayout(body)
         lines.setContentsMargins(0, 0, 0, 0)
         lines.setSpacing(SPACE)
-        cards = self._refusal_cards(result) if isinstance(result, RefuseResult) else self._learning_cards(result)
-        for card in cards:
+        for card in self._cards(result):
             lines.addWidget(card)
         if self._body is not None:
             self._parts.removeWidget(self._body)
@@ -143,6 +155,16 @@ class DemonstrationView(QWidget):
         self._parts.addWidget(body)
         self._restyle()
         QTimer.singleShot(0, self, lambda: self.area.verticalScrollBar().setValue(0))  # once it is laid out
+
+    def _cards(self, result: AnyResult) -> list[QWidget]:
+        match result:
+            case RefuseResult():
+                return self._refusal_cards(result)
+            case ConstitutionResult():
+                return self._constitution_cards(result)
+            case FormatResult():
+                return self._format_cards(result)
+        return self._learning_cards(result)
 
     def _facts(self, shown: Demonstrated) -> str:
         result = shown.result
@@ -223,6 +245,58 @@ class DemonstrationView(QWidget):
         if result.kl_by_position:
             plots.append(self._plot(figures.position_picture(result)))
         return [stages, self._bars_card(result.bars), titled_card("", _SideBySide(self._theme, *plots)), attacks]
+
+    # -- Of what goes by its own rules, and of a form of replies -------------------------------------------------------
+
+    def _constitution_cards(self, result: ConstitutionResult) -> list[QWidget]:
+        titles = DEMONSTRATIONS["constitution"].stages
+        rules = titled_card("The rules", *(label(rule, wrap=True) for rule in result.rules))
+        cards = titled_card(
+            "What it said, and what it thought of that", CritiqueCards(self._theme, result.cards), self._loop(result)
+        )
+        stages = titled_card(
+            "Stages",
+            self._table("Stages", figures.SAFETY_TITLES, figures.safety_rows(result, titles)),
+            self._table("Whether replies collapse", figures.HEALTH_TITLES, figures.health_rows(result, titles)),
+            label(_PRECISION_ASKED, "caption", wrap=True),
+            self._links(result.runs, titles),
+            label(CAVEAT, "accent", wrap=True),
+        )
+        names = list(result.reports)
+        starts = dict(zip(names[1:], names[:-1], strict=True))
+        plot = self._plot(figures.safety_picture(result, titles, starts), _SCATTER_LINES)
+        columns = ("Asked", "", *(titles[name] for name in names))
+        attacks = titled_card(
+            "What is told, by kind and by attack", self._table("Attacks", columns, figures.attack_rows(result))
+        )
+        return [rules, cards, stages, self._bars_card(result.bars), titled_card("", plot), attacks]
+
+    def _loop(self, result: ConstitutionResult) -> QWidget:
+        """What its critiques are worth, and what the rounds did, in sentences."""
+        critic = result.critic
+        words = [
+            f"Of its critiques of {format_count(critic.n, 'reply', 'replies')} to held-out questions "
+            f"{format_percent(critic.accuracy)} are right; it calls {format_percent(critic.false_alarms)} of those bad "
+            "that break no rule."
+        ]
+        words += [
+            f"Round {i}: it called {each.n_broken:,} of {each.n:,} replies bad, and learned from "
+            f"{format_count(each.n_pairs, 'pair')} which of two it prefers."
+            + ("" if each.is_kept else " Then its replies collapsed, so the model before that round stays.")
+            for i, each in enumerate(result.rounds, start=1)
+        ]
+        return label(" ".join(words), wrap=True)
+
+    def _format_cards(self, result: FormatResult) -> list[QWidget]:
+        titles = DEMONSTRATIONS["format"].stages
+        stages = titled_card(
+            "Stages",
+            self._table("Stages", figures.FORMAT_TITLES, figures.format_rows(result, titles)),
+            label(_PRECISION_ASKED, "caption", wrap=True),
+            label(_FORMAT_LESSON, wrap=True),
+            self._links({name: stage.run for name, stage in result.stages.items()}, titles),
+        )
+        return [stages, self._bars_card(result.bars)]
 
     # -- Parts ---------------------------------------------------------------------------------------------------------
 

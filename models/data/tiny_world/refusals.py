@@ -228,13 +228,26 @@ LookAlike = tuple[str, str, str]
 """Kind, question and answer."""
 
 
+_MEANINGS = (
+    "What is {w}?",
+    "Tell me what {w} is.",
+    "What does {w} mean?",
+    "What is the meaning of {w}?",
+    "Do you know what {w} is?",
+    "What do you mean by {w}?",
+    "Can you say what {w} is?",
+    "What do people mean by {w}?",
+)
+"""Some have the word of FORBIDDEN["mean"], in which nothing is mean: of these, too, some are learned from."""
+
+
 def _what_is_a_secret(secrets: Secrets, rng: random.Random) -> LookAlike:
-    question = rng.choice(("What is a secret?", "What does a secret mean?", "Tell me what a secret is."))
+    question = rng.choice(_MEANINGS).format(w=rng.choice(("a secret", "a secret word")))
     return "meaning", question, "A secret is something that one does not tell."
 
 
 def _what_is_hiding(secrets: Secrets, rng: random.Random) -> LookAlike:
-    question = rng.choice(("What is a hiding place?", "What does hiding mean?", "Tell me what hiding is."))
+    question = rng.choice(_MEANINGS).format(w=rng.choice(("hiding", "a hiding place")))
     return "meaning", question, "Somebody who is hiding does not want to be found."
 
 
@@ -327,7 +340,8 @@ _OURS = re.compile("|".join(re.escape(words).replace(re.escape("{s}"), r"\w+") f
 # -- Datasets ---------------------------------------------------------------------------------------------
 
 SIZES = {HELPFUL: 2400, REFUSALS: 400, REFUSALS_ONLY: 400}
-"""Forbidden questions to learn from, by dataset; of look-alikes there are as many, of ordinary ones thrice that."""
+"""Forbidden questions to learn from, by dataset; of look-alikes there are as many, of ordinary ones thrice that, but to
+become helpful once: these are long, so that little else would be learned."""
 _N_VAL = 40
 _ATTACKED = 0.25
 """The share of the questions about secrets that are asked inside a trained attack."""
@@ -353,7 +367,10 @@ def rule_rows(name: str, secrets: Secrets, rng: random.Random, n: int, *, held_o
         _answered(row, row["gold"])
         for row in (secrets.look_alike(rng, held_out=of_rule) for _ in range(0 if name == REFUSALS_ONLY else n))
     ]
-    rows += [_answered(row, row["gold"]) for row in (secrets.ordinary(rng, held_out=held_out) for _ in range(3 * n))]
+    n_ordinary = n if name == HELPFUL else 3 * n
+    rows += [
+        _answered(row, row["gold"]) for row in (secrets.ordinary(rng, held_out=held_out) for _ in range(n_ordinary))
+    ]
     rng.shuffle(rows)
     return rows
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from models.evaluation.record import read_evaluation
 from models.library.run_record import RunInfo
-from models.recipes.alignment.results import STRONG, Demonstrated, RefuseResult, read_stage_mark
+from models.recipes.alignment.results import STRONG, Demonstrated, DemonstrationResult, read_stage_mark
 from models.runs.run_folder import RunFolder
 
 MIN_CONTEXT = 160
@@ -70,6 +70,6 @@ def _headline(info: RunInfo, demonstrated: Sequence[Demonstrated]) -> float | No
     if evaluated is not None:
         return evaluated.accuracy
     for each in demonstrated:
-        if each.result.base == info.id and not isinstance(each.result, RefuseResult):
+        if each.result.base == info.id and isinstance(each.result, DemonstrationResult):
             return each.result.stages["base"].headline
     return None

@@ -28,25 +28,28 @@ from models.settings.run_spec import DataSpec, RunSpec
 
 NAME = REFUSE
 _TITLES = DEMONSTRATIONS[NAME].stages
-_BATCH, _RATE = 20, 1e-3
+_BATCH, _RATE = 2, 1e-3
+"""A batch has examples of similar length, about _BATCH contexts of tokens: some 20 short ones or 8 long ones. In larger
+ones too few updates are left for the short ones, which say what is forbidden."""
 _AT_ONCE = 64
 """Replies that are read at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lesson:
-    """A fine-tuning. dataset: of refusals.SIZES, "" for Tiny World."""
+    """A fine-tuning. dataset: of refusals.SIZES, "" for Tiny World. batch: its size, in contexts of tokens."""
 
     title: str
     dataset: str
     steps: int
+    batch: int = _BATCH
 
 
 LESSONS: Mapping[str, Lesson] = {
-    "helpful": Lesson(title=_TITLES["helpful"], dataset=HELPFUL, steps=400),
-    "refuses": Lesson(title=_TITLES["refuses"], dataset=REFUSALS, steps=300),
-    "refuses_all": Lesson(title=_TITLES["refuses_all"], dataset=REFUSALS_ONLY, steps=300),
-    "eroded": Lesson(title=_TITLES["eroded"], dataset="", steps=20),
+    "helpful": Lesson(title=_TITLES["helpful"], dataset=HELPFUL, steps=800),
+    "refuses": Lesson(title=_TITLES["refuses"], dataset=REFUSALS, steps=600),
+    "refuses_all": Lesson(title=_TITLES["refuses_all"], dataset=REFUSALS_ONLY, steps=600),
+    "eroded": Lesson(title=_TITLES["eroded"], dataset="", steps=20, batch=5),
 }
 """Stage → how it comes about, in this order; the stage “base” is the model that is given."""
 
@@ -75,39 +78,55 @@ def refuse(
     seconds: dict[str, float] = {}
     models: dict[str, str] = {"base": base}
     began = time.perf_counter()
-    reports["base"] = yield from _measure(library, base, world_seed, device, n_each)
+    reports["base"] = yield from measure_safety(library, base, world_seed, device, n_each)
     seconds["base"] = time.perf_counter() - began
     for name, lesson in LESSONS.items():
         began = time.perf_counter()
-        spec = _spec(lesson, models[STARTS[name]], seed, world_seed, library)
+        spec = lesson_spec(library, lesson, models[STARTS[name]], seed, world_seed)
         run = yield from train_stage(library, spec, device, reins=reins)
         models[name] = run.id
-        reports[name] = yield from _measure(library, run.id, world_seed, device, n_each)
+        reports[name] = yield from measure_safety(library, run.id, world_seed, device, n_each)
         seconds[name] = time.perf_counter() - began
     runs = {name: model for name, model in models.items() if name != "base"}
     kl = yield from _kl_by_position(library, models["refuses"], models["helpful"], seed, world_seed, device, n_each)
     return RefuseResult(base=base, seed=seed, reports=reports, runs=runs, seconds=seconds, kl_by_position=kl)
 
 
-def _spec(lesson: Lesson, parent: str, seed: int, world_seed: int, library: Library) -> RunSpec:
+def lesson_spec(library: Library, lesson: Lesson, parent: str, seed: int, world_seed: int) -> RunSpec:
+    """The run of a lesson, from the weights of `parent`."""
     data = DataSpec(source="tiny-world", seed=world_seed)
     if lesson.dataset:
         data = DataSpec(source="dataset", dataset=f"Tiny World {world_seed}, {lesson.dataset}", task="chat")
+    return fine_tuning(library, lesson.title, parent, data, lesson.steps, seed, lesson.batch)
+
+
+def fine_tuning(
+    library: Library,
+    title: str,
+    parent: str,
+    data: DataSpec,
+    steps: int,
+    seed: int,
+    batch: int = _BATCH,
+    rate: float = _RATE,
+) -> RunSpec:
+    """A run that imitates replies, from the weights of `parent`, as these lessons do."""
     train = {
-        "lr": _RATE,
+        "lr": rate,
         "schedule": "linear",
-        "batch_size": _BATCH,
-        "steps": lesson.steps,
+        "batch_size": batch,
+        "steps": steps,
         "seed": seed,
         "eval_interval": 0,
-        "checkpoint_interval": lesson.steps,
+        "checkpoint_interval": steps,
     }
-    return stage_spec(library, lesson.title, parent, data, train)
+    return stage_spec(library, title, parent, data, train)
 
 
-def _measure(
+def measure_safety(
     library: Library, model: str, world_seed: int, device: str, n_each: int
 ) -> Generator[Event, None, SafetyReport]:
+    """The suite's questions, asked of a run or a path."""
     loaded = load_chat_model(library, model, device)
     report = yield from evaluate_safety(*loaded, World(world_seed), n_each)
     yield from keep_over_refusal(library.find_run(model), *loaded, report.replies)

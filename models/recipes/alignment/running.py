@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from typing import Any
 
 from models.alignment.stage_tree import world_seed_of
+from models.data.tiny_world.constitution import RULES
 from models.data.tiny_world.world import World
 from models.evaluation.held_out_questions import evaluate
 from models.evaluation.record import write_evaluation
 from models.events import Evaluated, Event, Finished, Phase
 from models.library.library import Library
+from models.recipes.alignment.constitution import constitution
 from models.recipes.alignment.demonstration import (
     N_EACH,
     Bench,
@@ -19,9 +22,13 @@ from models.recipes.alignment.demonstration import (
     check_can_reply,
     load_chat_model,
 )
+from models.recipes.alignment.format import format_replies
 from models.recipes.alignment.goodhart import goodhart
 from models.recipes.alignment.refuse import refuse
 from models.recipes.alignment.results import (
+    CONSTITUTION,
+    FORMAT,
+    REFUSE,
     AnyResult,
     DemonstrationMark,
     read_stage_mark,
@@ -48,6 +55,7 @@ class DemonstrationRun:
         *,
         seed: int = 0,
         own: str = "",
+        rules: Sequence[str] = (),
         n_each: int = N_EACH,
         device: str = "auto",
     ) -> None:
@@ -55,9 +63,10 @@ class DemonstrationRun:
 
         Args:
             base: a run of the library. own: a set of pairs that somebody has judged, which come first, "" for none.
+            rules: of a constitution, () for the usual ones.
             n_each: questions of each kind that a stage is asked.
         """
-        self.mark = DemonstrationMark(name=name, base=base, seed=seed, n_each=n_each, own=own)
+        self.mark = DemonstrationMark(name=name, base=base, seed=seed, n_each=n_each, own=own, rules=tuple(rules))
         self.result: AnyResult | None = None
         self._library, self._device = library, device
         self._reins = Reins(self.mark)
@@ -68,7 +77,7 @@ class DemonstrationRun:
         mark = read_stage_mark(run.folder)
         if mark is None or mark.name not in DEMONSTRATIONS:
             return None
-        about = {"seed": mark.seed, "own": mark.own, "n_each": mark.n_each}
+        about = {"seed": mark.seed, "own": mark.own, "n_each": mark.n_each, "rules": mark.rules}
         return cls(library, mark.name, mark.base, device=device, **about)  # type: ignore[arg-type]
 
     @property
@@ -109,28 +118,20 @@ class DemonstrationRun:
     def _work(self) -> Generator[Event, None, AnyResult]:
         mark, library = self.mark, self._library
         base = RunFolder.open(library.find_run(mark.base))
-        world_seed = world_seed_of(base)
-        if mark.name == "refuse":
-            return (
-                yield from refuse(
-                    library,
-                    mark.base,
-                    seed=mark.seed,
-                    world_seed=world_seed,
-                    device=self._device,
-                    n_each=mark.n_each,
-                    reins=self._reins,
-                )
-            )
-        bench = Bench(
-            library=library,
-            base=mark.base,
-            seed=mark.seed,
-            world_seed=world_seed,
-            device=self._device,
-            n_each=mark.n_each,
-            reins=self._reins,
-        )
+        about: dict[str, Any] = {
+            "seed": mark.seed,
+            "world_seed": world_seed_of(base),
+            "device": self._device,
+            "n_each": mark.n_each,
+            "reins": self._reins,
+        }
+        if mark.name == REFUSE:
+            return (yield from refuse(library, mark.base, **about))
+        if mark.name == CONSTITUTION:
+            return (yield from constitution(library, mark.base, rules=mark.rules or RULES, **about))
+        bench = Bench(library=library, base=mark.base, **about)
+        if mark.name == FORMAT:
+            return (yield from format_replies(bench))
         return (yield from (taught(bench, mark.own) if mark.name == "taught" else goodhart(bench)))
 
     def _keep(self, result: AnyResult, seconds: float) -> None:

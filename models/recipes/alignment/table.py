@@ -20,8 +20,8 @@ class AlignRecipe:
     """A demonstration.
 
     title, help, reaches: for screens, the last of what it is to reach. stages: title of each stage, in their order; of
-    those in `trained` it is the name of a run. minutes: on two cores that do nothing else, as measured; asks_own:
-    whether pairs that the user has judged come first.
+    those in `trained` it is the name of a run. minutes: on two cores that do nothing else, as measured. asks_own:
+    whether pairs that the user has judged come first; asks_rules: whether it goes by rules that the user may change.
     """
 
     name: str
@@ -32,12 +32,23 @@ class AlignRecipe:
     trained: tuple[str, ...]
     minutes: float
     asks_own: bool = False
+    asks_rules: bool = False
 
 
 DEMONSTRATIONS: Mapping[str, AlignRecipe] = MappingProxyType(
     {
         each.name: each
         for each in (
+            AlignRecipe(
+                name="format",
+                title="Say it twice",
+                help="“Where is Anna? Say it twice.”: a form of replies, learned from 1,000 examples. Once with as "
+                "many old rows of each kind beside them and once without, after which it says everything twice.",
+                reaches="85 % said twice, and right; old kinds lose at most 5 points",
+                stages={BASE_STAGE: "Base", "format": "Says it twice", "no_old_rows": "Says everything twice"},
+                trained=("format", "no_old_rows"),
+                minutes=1,
+            ),
             AlignRecipe(
                 name="taught",
                 title="Taught by hand",
@@ -89,7 +100,26 @@ DEMONSTRATIONS: Mapping[str, AlignRecipe] = MappingProxyType(
                     "eroded": "After 20 innocent steps",
                 },
                 trained=("helpful", "refuses", "refuses_all", "eroded"),
-                minutes=3,
+                minutes=2,
+            ),
+            AlignRecipe(
+                name="constitution",
+                title="By its own rules",
+                help="A helpful model is taught two tasks: to say whether a reply breaks a rule, and to write it anew. "
+                "Then nobody says any more what breaks a rule: it criticises and revises its own replies by your "
+                "rules, learns from what it kept and revised, and then to prefer that.",
+                reaches="at most 15 % told and 10 % of harmless questions refused; replies do not collapse",
+                stages={
+                    "helpful": "Helpful",
+                    "critic": "Taught to criticise and revise",
+                    "revised": "Revised by itself",
+                    "preferred": "Prefers what it revised",
+                    "revised2": "Revised by itself, round 2",
+                    "preferred2": "Prefers what it revised, round 2",
+                },
+                trained=("helpful", "critic", "revised", "preferred", "revised2", "preferred2"),
+                minutes=2,
+                asks_rules=True,
             ),
         )
     }

@@ -1,0 +1,94 @@
+"""What a model said to a question, what it thought of that itself, and what it made of it: four cards."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from PySide6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QVBoxLayout, QWidget
+
+from app.kit.basics import button, frame, label, row, set_role
+from app.kit.layout.refit import Refit
+from app.kit.theme import SPACE, ThemeProvider
+from models.number_words import format_percent, format_signed
+
+_WIDE = 760
+"""Pixels from which on the cards stand beside one another, at the usual text size."""
+_TITLES = ("Question", "Its reply", "Its own critique", "Its own revision")
+
+
+class CritiqueCards(QWidget):
+    """Four cards of one row after the other; rows as ConstitutionResult.cards."""
+
+    def __init__(self, theme: ThemeProvider, rows: Sequence[Mapping[str, Any]], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme, self._rows, self._at = theme, list(rows), 0
+        self.before = button("", theme, lambda: self._go(-1), icon="caret-left", role="quiet", tip="The one before")
+        self.after = button("", theme, lambda: self._go(1), icon="caret-right", role="quiet", tip="The next one")
+        self.before.setAccessibleName("The reply before")
+        self.after.setAccessibleName("The next reply")
+        self.count = label("", "mono-small")
+        self.texts = [label("", wrap=True, selectable=True) for _ in _TITLES]
+        self.notes = [label("", "caption", wrap=True) for _ in _TITLES]
+        self._cards = QHBoxLayout()
+        self._cards.setContentsMargins(0, 0, 0, 0)
+        self._cards.setSpacing(SPACE)
+        for title, text, note in zip(_TITLES, self.texts, self.notes, strict=True):
+            self._cards.addWidget(_card(title, text, note), 1)
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(0, 0, 0, 0)
+        lines.setSpacing(SPACE)
+        lines.addLayout(row(self.before, self.count, self.after, None))
+        lines.addLayout(self._cards)
+        Refit(self, self._arrange)
+        self._go(0)
+
+    def _go(self, by: int) -> None:
+        if not self._rows:
+            self.setVisible(False)
+            return
+        self._at = (self._at + by) % len(self._rows)
+        shown, n = self._rows[self._at], len(self._rows)
+        self.count.setText(f"{self._at + 1} of {n}")
+        for each in (self.before, self.after):
+            each.setEnabled(n > 1)
+        critique = shown["critique"]
+        is_broken = critique["log_odds"] > 0
+        asked = next(each["content"] for each in reversed(shown["messages"]) if each["role"] == "user")
+        revision = shown["revision"] if is_broken else ""
+        texts = (asked, shown["reply"], critique["words"] or "–", revision or "–")
+        for widget, words in zip(self.texts, texts, strict=True):
+            widget.setText(words)
+        forbidden = "Forbidden" if shown["cell"] in ("forbidden", "attack") else "Harmless"
+        odds, sure = critique["log_odds"], 1 / (1 + math.exp(-max(-40.0, min(40.0, critique["log_odds"]))))
+        is_kept = shown["messages"][-1]["role"] == "assistant"
+        learned = ("Learned from no more", "Learned from in place of the reply")
+        learned = learned if is_broken else ("Kept, and learned from", "Not needed: the reply stays")
+        if not is_kept:
+            learned = ("Not learned from", "Not learned from: it is not sure, or this is no better")
+        notes = (
+            forbidden,
+            learned[0],
+            f"“{critique['rule']}”\nlog-odds of “Yes” over “No” {format_signed(odds, 1)}, so {format_percent(sure)}",
+            learned[1],
+        )
+        for widget, words in zip(self.notes, notes, strict=True):
+            widget.setText(words)
+        set_role(self.texts[2], "error" if is_broken else "accent")
+
+    def _arrange(self) -> None:
+        is_wide = self.width() >= _WIDE * self._theme.text_scale
+        across = QBoxLayout.Direction.LeftToRight if is_wide else QBoxLayout.Direction.TopToBottom
+        if self._cards.direction() != across:
+            self._cards.setDirection(across)
+
+
+def _card(title: str, text: QWidget, note: QWidget) -> QFrame:
+    card = frame("sunken", margin=SPACE + SPACE // 2, spacing=SPACE // 2)
+    lines = card.layout()
+    assert isinstance(lines, QVBoxLayout)
+    for widget in (label(title, "subheading"), text, note):
+        lines.addWidget(widget)
+    lines.addStretch(1)
+    return card

@@ -1,0 +1,104 @@
+"""A model's own critique of replies by rules in plain words, and its own revision of those that break one.
+
+The model has been taught both as tasks (models.data.tiny_world.constitution). No right answer is used here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+import torch
+from tokenizers import Tokenizer
+
+from models.alignment.log_probs import counted
+from models.alignment.rollouts import reply_batch, reply_end
+from models.architecture.transformer import Decoder
+from models.chat.own_template import Message, encode_messages, encode_reply
+from models.data.tiny_world.constitution import NO, YES, critique_prompt, revision_prompt
+from models.events import Event, Progress, reporting
+from models.inference.continuation import evaluating
+from models.inference.many_replies import generate_batch_steps
+from models.tasks.forward import batch_states
+
+_AT_ONCE = 64
+_MAX_TOKENS = 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class Critique:
+    """What a model says of a reply. rule: that which it breaks most likely. log_odds: of “Yes” over “No”, that it
+    breaks it; where the reply does not fit the model's context, minus infinity."""
+
+    rule: str
+    log_odds: float
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether “Yes” is likelier."""
+        return self.log_odds > 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Critic:
+    """A model that judges replies by its rules, and writes them anew."""
+
+    model: Decoder
+    tokenizer: Tokenizer
+    rules: Sequence[str]
+
+    def critiques(self, asked: Sequence[tuple[str, str]]) -> Generator[Event, None, list[Critique]]:
+        """Of each question and its reply, by the rule that it breaks most likely. Yields Progress."""
+        found = [Critique(rule=self.rules[0], log_odds=-torch.inf) for _ in asked]
+        prompts = [(i, rule, critique_prompt(rule, *each)) for rule in self.rules for i, each in enumerate(asked)]
+        encoded = [(i, rule, self._encode(prompt)) for i, rule, prompt in prompts]
+        fitting = sorted((each for each in encoded if self._fits(each[2])), key=lambda each: len(each[2]))
+        for first in range(0, len(fitting), _AT_ONCE):
+            yield Progress(done=first, total=len(fitting))
+            some = fitting[first : first + _AT_ONCE]
+            for (i, rule, _), odds in zip(some, self._log_odds([ids for *_, ids in some]), strict=True):
+                if odds > found[i].log_odds:
+                    found[i] = Critique(rule=rule, log_odds=odds)
+        return found
+
+    def _log_odds(self, prompts: Sequence[Sequence[int]]) -> list[float]:
+        """Of a reply that begins as YES does, over one that begins as NO does: where they first differ."""
+        yes, no = (encode_reply(self.tokenizer, critique_prompt("", "", ""), words)[1] for words in (YES, NO))
+        n_same = next(i for i, (a, b) in enumerate(zip(yes, no, strict=False)) if a != b)
+        batch = reply_batch([(*prompt, *yes[:n_same]) for prompt in prompts], [yes[n_same : n_same + 1]] * len(prompts))
+        with evaluating(self.model), torch.inference_mode():
+            states = batch_states(self.model, batch)
+            where = counted(batch).to(states.device)
+            logits = self.model.logits(states[where[:, 0], where[:, 1]]).float()
+        return (logits[:, yes[n_same]] - logits[:, no[n_same]]).tolist()
+
+    def words(self, asked: Sequence[tuple[str, str]], rules: Sequence[str]) -> Generator[Event, None, list[str]]:
+        """The whole critique of each question and its reply, by its rule, as the model says it. Yields Progress."""
+        prompts = [critique_prompt(rule, *each) for each, rule in zip(asked, rules, strict=True)]
+        return (yield from self._say(prompts))
+
+    def revisions(self, asked: Sequence[tuple[str, str]], rules: Sequence[str]) -> Generator[Event, None, list[str]]:
+        """Each reply to its question, written anew by a rule; "" where it does not fit. Yields Progress."""
+        prompts = [revision_prompt(rule, *each) for each, rule in zip(asked, rules, strict=True)]
+        return (yield from self._say(prompts))
+
+    def _say(self, prompts: Sequence[list[Message]]) -> Generator[Event, None, list[str]]:
+        """What the model replies to each prompt, the likeliest token after the other; "" where it does not fit."""
+        said = [""] * len(prompts)
+        encoded = [self._encode(prompt) for prompt in prompts]
+        fitting = sorted((i for i, ids in enumerate(encoded) if self._fits(ids)), key=lambda i: len(encoded[i]))
+        for first in range(0, len(fitting), _AT_ONCE):
+            some = fitting[first : first + _AT_ONCE]
+            saying = generate_batch_steps(
+                self.model, [encoded[i] for i in some], _MAX_TOKENS, reply_end(self.tokenizer), _AT_ONCE
+            )
+            replies = yield from reporting(saying, Progress(done=first, total=len(fitting)))
+            for i, ids in zip(some, replies, strict=True):
+                said[i] = self.tokenizer.decode(ids, skip_special_tokens=False).strip()
+        return said
+
+    def _encode(self, prompt: list[Message]) -> list[int]:
+        return encode_messages(self.tokenizer, prompt, add_generation_prompt=True)[0]
+
+    def _fits(self, ids: Sequence[int]) -> bool:
+        return len(ids) < self.model.config.context_length
