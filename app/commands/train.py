@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from app.commands.common import UsageError, add_common, print_json
 from app.commands.progress import ProgressLine, drive, ignore_signals, stop_on_interrupt
+from models.data.corpus import list_corpora
 from models.evaluation.record import read_forgetting
 from models.events import TrainMetrics, ValMetrics
 from models.library.library import Library
 from models.metrics.table import METRICS, format_score
+from models.settings.align_spec import STAGES, AlignSpec, usual_align, usual_align_train
 from models.settings.presets import PRESETS
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from models.settings.spec_changes import changed_spec, parse_change
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from models.training.trainer import Trainer
 
 DONE, INTERRUPTED = 0, 130
-_BY_OPTIONS = ("preset", "data", "dataset", "tokenizer", "vocab_size", "parent", "mode")
+_BY_OPTIONS = ("preset", "data", "dataset", "tokenizer", "vocab_size", "parent", "mode", "stage")
 _OF_PARENT = ("preset", "tokenizer", "vocab_size")
 """What a run from weights takes from its parent."""
 
@@ -107,6 +109,12 @@ def add_spec_options(parser: argparse.ArgumentParser) -> None:
         "--mode",
         choices=TUNE_MODES,
         help="with --from: train all weights (the default), the last layers, the head, or LoRA adapters",
+    )
+    parser.add_argument(
+        "--stage",
+        choices=STAGES,
+        help="with --from and --dataset: learn from preferences or rewards instead of texts; --set align.NAME=VALUE "
+        "changes how",
     )
     parser.add_argument("--like", metavar="RUN", help="a new run with the settings of this one (path, id or name)")
 
@@ -237,19 +245,39 @@ def _tuned_from_options(args: argparse.Namespace) -> RunSpec:
     given += [name for name, _ in map(parse_change, args.changes) if name.startswith(("model.", "tokenizer."))]
     if given:
         raise UsageError(f"A run from weights has the design and tokenizer of its parent: omit {given[0]}.")
-    config = parent_config(Library(), args.parent)
+    library = Library()
+    config = parent_config(library, args.parent)
     mode = args.mode or "all"
     path = Path(args.parent).expanduser()
     files = tuple(str(Path(file).resolve()) for file in args.data or ())
     about = path.stem if path.exists() else args.parent
+    name = f"{about}-{args.dataset or Path(files[0]).stem}" if files or args.dataset else f"{about}-tuned"
+    data, train, align = _data_spec(args, files), usual_train(mode, total_parameters(config)), None
+    if args.stage is not None:
+        if args.dataset is None:
+            raise UsageError(
+                f"--stage {args.stage} learns from a dataset of preferences or prompts: name it with --dataset, as "
+                "“Tiny World 0, wish happy”."
+            )
+        align = AlignSpec(**usual_align(args.stage))
+        data = dataclasses.replace(data, task=_task_of(library, args.dataset, align))
+        train |= usual_align_train(args.stage)
     return RunSpec(
-        name=f"{about}-{args.dataset or Path(files[0]).stem}" if files or args.dataset else f"{about}-tuned",
+        name=name if align is None else f"{about}-{args.stage}",
         model=config,
         tokenizer=TokenizerSpec(),
-        data=_data_spec(args, files),
-        train=TrainConfig(**usual_train(mode, total_parameters(config))),
+        data=data,
+        train=TrainConfig(**train),
         tune=TuneSpec(parent=str(path.resolve()) if path.exists() else args.parent, mode=mode),
+        align=align,
     )
+
+
+def _task_of(library: Library, dataset: str, align: AlignSpec) -> str:
+    """The task of a dataset that a stage learns from; the usual one of the stage, where there is no such dataset yet:
+    those of Tiny World are made when they are needed."""
+    found = next((corpus.task for corpus in list_corpora(library) if dataset in (corpus.label, corpus.sha)), "")
+    return found if found in align.tasks else align.task
 
 
 def _spec_from_options(args: argparse.Namespace) -> RunSpec:
@@ -257,6 +285,8 @@ def _spec_from_options(args: argparse.Namespace) -> RunSpec:
         return _tuned_from_options(args)
     if args.mode is not None:
         raise UsageError("--mode says what of a model is trained: name the model with --from.")
+    if args.stage is not None:
+        raise UsageError("--stage says what a model that can reply learns from: name the model with --from.")
     preset = args.preset or "terrarium-tiny"
     files = tuple(str(Path(file).resolve()) for file in args.data or ())
     stem = args.dataset or (Path(files[0]).stem if files else "")

@@ -80,6 +80,24 @@ def test_a_settings_file_with_a_parent(library: Library, parent: RunFolder, tmp_
     assert run.spec.train.optimizer == "adamw"
 
 
+def test_a_stage_of_alignment(library: Library, parent: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = [[{"role": "user", "content": content}] for content in ("Hm?", "What?")]
+    pairs = [{"messages": messages, "chosen": "Yes.", "rejected": "No."} for messages in asked]
+    rated = [{"messages": messages, "completion": "Yes.", "label": True} for messages in asked]
+    build_examples_corpus(library, pairs[:1], pairs[1:], "pairs", None, task="preference")
+    build_examples_corpus(library, rated[:1], rated[1:], "rated", None, task="unpaired")
+    common = ["train", "--from", "small", *LITTLE, "--set", "tune.measure_forgetting=false"]
+    for stage, dataset, task in (("dpo", "pairs", "preference"), ("kto", "rated", "unpaired")):
+        words = ["--stage", stage, "--dataset", dataset, "--set", "align.beta=0.3", "--set", "align.max_tokens=4"]
+        assert main([*common, *words]) == 0
+        run = RunFolder.open(library.find_run(json.loads(capsys.readouterr().out)["run"]))
+        assert run.spec.align is not None
+        assert (run.spec.align.stage, run.spec.align.beta, run.spec.data.task) == (stage, 0.3, task)
+        assert (run.name, run.spec.train.lr, run.status) == (f"small-{stage}", 1e-3, "finished")
+    assert main([*common, "--stage", "dpo", "--dataset", "rated"]) == 1
+    assert "learns from preferences, and from nothing else" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
@@ -87,6 +105,8 @@ def test_a_settings_file_with_a_parent(library: Library, parent: RunFolder, tmp_
         (["train", "--from", "small", "--preset", "gpt2-tiny"], "omit --preset"),
         (["train", "--from", "small", "--set", "model.n_layer=3"], "omit model.n_layer"),
         (["train", "--mode", "lora"], "name the model with --from"),
+        (["train", "--stage", "dpo"], "name the model with --from"),
+        (["train", "--from", "small", "--stage", "ppo"], "name it with --dataset"),
         (["train", "--from", "small", "--mode", "head"], "head is its embedding table"),
         (["export", "small", "--format", "peft", "--out", "x"], "no LoRA adapter"),
         (["import", "adapter"], "name the model that it belongs to with --base"),
