@@ -39,7 +39,7 @@ def test_a_busy_worker_leaves_cycles_to_the_window(session: Session, until: Unti
     assert not gc.isenabled()
 
     def make() -> Iterator[Event]:
-        for _ in range(5000):  # would set off an automatic collection on the worker's thread several times
+        for _ in range(3 * gc.get_threshold()[0]):  # would set off automatic collections on the worker's thread
             Knot()
         yield Progress(done=1, total=1)
 

@@ -218,7 +218,7 @@ def test_axis_numbers_are_not_cut_off(theme: ThemeProvider) -> None:
     assert axis.tickStrings([0.0, 20_000.0], 1.0, spacing) == ["0", "20,000"]
     ((_, values),) = axis.tickValues(0.0, 35_000.0, 18.0)
     assert values == [20_000.0], "a low chart has room for one"
-    assert axis.tickStrings([-0.001, 0.0, 0.001], 1.0, 0.001) == ["", "0", "0.001"]
+    assert axis.tickStrings([-0.001, 0.0, 0.001], 1.0, 0.001) == ["−0.001", "0", "0.001"]
 
 
 def test_logarithmic_axes_name_round_numbers(theme: ThemeProvider) -> None:
