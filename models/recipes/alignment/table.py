@@ -65,7 +65,7 @@ DEMONSTRATIONS: Mapping[str, AlignRecipe] = MappingProxyType(
                     "grpo": "GRPO",
                 },
                 trained=("rm_few", "rm", "ppo", "dpo", "grpo"),
-                minutes=3,
+                minutes=4.5,
                 asks_own=True,
             ),
             AlignRecipe(
