@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import numpy as np
 from PySide6.QtCore import QSignalBlocker, Qt, Slot
 from PySide6.QtWidgets import QSizePolicy, QSlider, QSplitter, QVBoxLayout, QWidget
@@ -18,18 +23,31 @@ from app.training.shown_run import ShownRun
 from app.training.token_names import TokenNames
 from app.worker.background import LatestTask
 from app.worker.failures import Failure
-from models.alignment.rollout_log import KeptReply, KeptStep, RolloutLog
+from app.worker.job import BACKGROUND, Job
+from app.worker.latest_job import LatestJob
+from models.alignment.rollout_log import KeptGroup, KeptReply, KeptStep, RolloutLog
 from models.data.tiny_world.wishes import explain
+from models.events import Event
 from models.number_words import format_count
 
+if TYPE_CHECKING:
+    from models.chat.own_template import Message
+
 _NOTHING = "The replies of the first step appear here as soon as it is done."
-_COLOURS = {"log_ratio": "Against the parent", "advantage": "Advantage", "values": "Value"}
+_COLOURS = {
+    "log_ratio": "Against the parent",
+    "advantage": "Advantage",
+    "values": "Value",
+    "rewards": "Reward model",
+}
 _ABOUT = {
     "log_ratio": "How much likelier the model makes each token than its parent would: log π/ref, in nats.",
     "advantage": "How much more the reply earned than the others to its prompt. All its tokens are weighed alike.",
     "token_advantages": "How much more the reply earned from this token on than the critic had foreseen, in standard "
     "deviations of the step.",
     "values": "What the critic, at each token, expected the reply to earn from there on.",
+    "rewards": "What the reward model says of the reply as if it ended after that token, in standard deviations of its "
+    "scores of the parent's replies: where it changes its mind.",
 }
 
 
@@ -49,6 +67,12 @@ class RepliesView(QWidget):
         self._task = LatestTask(self)
         self._task.done.connect(self._on_read)
         self._task.failed.connect(self._on_failed)
+        self._rewards: dict[tuple[int, ...], tuple[float, ...]] = {}  # by the ids of replies of the step
+        self._reader, self._device = LatestJob(session.worker, self), session.device
+        self._reading: tuple[int, ...] = ()
+        self._reader.events_received.connect(self._on_rewards)
+        self._reader.failed.connect(self._on_failed)
+        session.closing.connect(self._reader.cancel)
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setAccessibleName("Step")
         self.slider.setToolTip("The step whose replies are shown")
@@ -113,7 +137,9 @@ class RepliesView(QWidget):
     def show_run(self, run: ShownRun) -> None:
         """Show a run at its newest step."""
         self._task.cancel()
+        self._reader.drop()
         self._run = run
+        self._rewards, self._reading = {}, ()
         self._log = RolloutLog(run.folder) if run.folder is not None else None
         self._names.read(run.folder)
         self._steps, self._step, self.kept = (), -1, None
@@ -149,7 +175,7 @@ class RepliesView(QWidget):
     @property
     def busy(self) -> bool:
         """Whether a step, or the tokenizer, is still being read."""
-        return self._task.busy or self._names.busy
+        return self._task.busy or self._names.busy or self._reader.busy
 
     @property
     def step(self) -> int:
@@ -187,7 +213,7 @@ class RepliesView(QWidget):
     def _on_read(self, kept: KeptStep) -> None:
         if kept.step != self._step:
             return
-        self.kept = kept
+        self.kept, self._rewards = kept, {}
         marks = [reply.gold for group in kept.groups for reply in group.replies]
         words = f"{format_count(len(marks), 'reply', 'replies')} to {format_count(len(kept.groups), 'prompt')}"
         if len(kept.groups) < kept.n_prompts:
@@ -225,23 +251,57 @@ class RepliesView(QWidget):
         self.prompt.setText(f"“{line.group.prompt}”")
         self.facts.setText(about_reply(reply))
         self.verdict.setText(explain(line.group.row, self.text_of(reply)))
-        has_critic = bool(reply.values)
+        has_critic, by = bool(reply.values), self.colours.value
         self.colours.buttons.button(2).setVisible(has_critic)
-        by = self.colours.value if has_critic or self.colours.value != "values" else "log_ratio"
+        self.colours.buttons.button(3).setVisible(self._has_reward_model)
+        if (by == "values" and not has_critic) or (by == "rewards" and not self._has_reward_model):
+            by = "log_ratio"
         self.colours.choose(by)
         if by == "advantage" and reply.token_advantages:
             by = "token_advantages"
-        values, limit = _values(reply, by), self._limit(by)
+        rewards = self._rewards.get(reply.ids, ())
+        if by == "rewards":
+            values = rewards or (0.0,) * len(reply.ids)
+            limit = max(map(abs, values), default=0.0) or 1.0
+            if not rewards:
+                self._read_rewards(line.group, reply)
+        else:
+            values, limit = _values(reply, by), self._limit(by)
         weighed, foreseen = _values(reply, "token_advantages"), _values(reply, "values")
         tips = [
             f"{signed(ratio)} nats: {as_odds(ratio)}   advantage {signed(weight)}"
             + (f"   value {signed(value)}" if has_critic else "")
-            for ratio, weight, value in zip(reply.log_ratio, weighed, foreseen, strict=True)
+            + (f"   reward model {signed(rewards[i])}" if rewards else "")
+            for i, (ratio, weight, value) in enumerate(zip(reply.log_ratio, weighed, foreseen, strict=True))
         ]
         self.scale.show_limit(limit)
-        self.about_colours.setText(_ABOUT[by])
+        self.about_colours.setText("The reward model is reading…" if by == "rewards" and not rewards else _ABOUT[by])
         self.tokens.show_reply(self._names.pieces(reply.ids), values, limit, tips)
         self._show_token()
+
+    @property
+    def _has_reward_model(self) -> bool:
+        """Whether a reward model, and not the judge, rewards the replies."""
+        spec = self._run.spec if self._run is not None else None
+        return spec is not None and spec.align is not None and bool(spec.align.reward_model)
+
+    def _read_rewards(self, group: KeptGroup, reply: KeptReply) -> None:
+        """Have the run's reward model read a reply token by token, on the worker."""
+        folder = self._run.folder if self._run is not None else None
+        if folder is None or (self._reading == reply.ids and self._reader.busy):
+            return
+        self._reading = reply.ids
+        make = partial(_read_rewards, folder, group.row["messages"], reply.ids, self._device.name)
+        self._reader.submit(Job("Read the reward", make, BACKGROUND))
+
+    @Slot(object, object)
+    def _on_rewards(self, job: Job, events: tuple[Event, ...]) -> None:
+        from models.training.stages.reward_reading import RewardRead
+
+        for event in events:
+            if isinstance(event, RewardRead) and not job.cancelled:
+                self._rewards[self._reading] = event.scores
+                self._show_reply(self.list.line)
 
     def _limit(self, by: str) -> float:
         """What has the strongest colour: nearly the largest value of the step, so that its replies can be compared."""
@@ -255,6 +315,13 @@ class RepliesView(QWidget):
     def _show_token(self) -> None:
         at = self.tokens.current
         self.token.setText(self.tokens.describe(at) if at >= 0 else "Point at a token for its numbers.")
+
+
+def _read_rewards(folder: Path, messages: Sequence[Message], ids: Sequence[int], device: str) -> Iterator[Event]:
+    from models.runs.run_folder import RunFolder
+    from models.training.stages.reward_reading import read_rewards
+
+    yield from read_rewards(RunFolder.open(folder), messages, ids, device)
 
 
 def _values(reply: KeptReply, by: str) -> tuple[float, ...]:

@@ -7,19 +7,15 @@ from collections.abc import Generator
 
 from models.alignment.judges import Judge, ModelJudge, WishJudge, is_meant
 from models.alignment.overoptimisation import ParentCurves, parent_curves, write_parent_curves
-from models.alignment.reward_model import RewardModel
 from models.alignment.rollouts import Prompts, draw_replies, longest_prompt, reply_text
 from models.architecture.transformer import Decoder
 from models.data.corpus import open_run_corpus
 from models.device import choose_device
 from models.events import Event, Phase, Progress, reporting
-from models.interop.loading import load_model_events
 from models.library.library import Library
-from models.runs.checkpoint_state import REWARD_MODEL
 from models.runs.run_folder import RunFolder
 from models.tokenizers import read_tokenizer
-from models.training.checkpoint import read_of_stage
-from models.training.stages.make import JUDGE_SCALE
+from models.training.stages.reward_reading import kept_reward_model
 from models.training.tuning import build_from_base
 
 N_PROMPTS, N_REPLIES = 32, 256
@@ -49,14 +45,7 @@ def measure_parent(run: RunFolder, library: Library, device: str = "auto") -> Ge
     prompts = Prompts(corpus, "val", tokenizer, longest, at_most=N_PROMPTS).rows
     judge: Judge
     if align.reward_model:
-        last = run.latest_checkpoint()
-        if last is None:
-            raise ValueError(
-                f"{run.name!r} has no checkpoint yet, which holds the scale of its rewards: wait for the first one."
-            )
-        scorer, _ = yield from load_model_events(run.folder / REWARD_MODEL, on)
-        mean, std = read_of_stage(last)[JUDGE_SCALE].tolist()
-        judge = ModelJudge(RewardModel(model=scorer, mean=mean, std=std))
+        judge = ModelJudge((yield from kept_reward_model(run, on)))
     else:
         judge = WishJudge(prompts, corpus.label)
     yield Phase(name=f"Drawing {N_REPLIES} replies to each of {len(prompts)} prompts")

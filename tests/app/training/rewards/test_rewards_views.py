@@ -22,10 +22,13 @@ from models.alignment.rollout_log import KeptGroup, KeptReply
 from models.evaluation.record import Forgetting, write_forgetting
 from models.events import KnowledgeMeasured, KnownFigure
 from models.files.jsonl import read_rows
+from models.library.library import Library
 from models.number_words import with_minus
 from models.runs.run_folder import RunFolder
 from models.training.doctor import RunLog, examine
 from tests.app.heard import Heard, Until
+from tests.models.training.stages.support import make_pairs, run_of
+from tests.models.training.support import train
 
 
 def rewards_of(tab: TrainingTab, run_id: str, until: Until) -> RewardsView:
@@ -208,6 +211,32 @@ def test_with_a_critic_its_values_and_the_advantages_of_tokens_are_colours_too(
     view.colours.buttons.button(1).click()
     assert list(view.tokens.values) == sorted(set(view.tokens.values)), "each token has its own"
     assert "than the critic had foreseen" in view.about_colours.text()
+
+
+def test_the_reward_model_is_read_at_every_token(
+    tab: TrainingTab, library: Library, run_id: str, until: Until, qtbot: QtBot
+) -> None:
+    view = replies_of(tab, run_id, until)
+    assert not view.colours.buttons.button(3).isVisible(), "the judge reads whole replies"
+    parent = RunFolder.open(library.find_run("small"))
+    make_pairs(library)
+    scorer = run_of(library, parent, {"stage": "reward"}, "pairs", steps=3)
+    train(scorer, library)
+    align = {"n_prompts": 2, "n_replies": 2, "end_penalty": 1.0, "reward_model": scorer.id}
+    run = run_of(library, parent, align, steps=1)
+    train(run, library)
+    view = replies_of(tab, run.id, until)
+    line = view.list.line
+    assert line is not None
+    reply = line.reply
+    assert reply is not None
+    qtbot.mouseClick(view.colours.buttons.button(3), Qt.MouseButton.LeftButton)
+    assert "is reading" in view.about_colours.text()
+    until(lambda: not view.busy and "changes its mind" in view.about_colours.text())
+    earned = reply.reward + (0.0 if reply.ended else 1.0)
+    assert view.tokens.values[-1] == pytest.approx(earned, abs=1e-3), "of the whole reply"
+    assert len(set(view.tokens.values)) > 1
+    assert "reward model" in view.tokens.describe(0)
 
 
 def test_what_was_unlearned_is_shown_by_kind(tab: TrainingTab, session: Session, run_id: str, until: Until) -> None:
