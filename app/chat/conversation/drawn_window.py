@@ -176,9 +176,10 @@ class DrawnWindow(QDialog):
     @Slot()
     def _show_taken(self) -> None:
         """Whether the selected reply can be taken: not the one that is shown, and not while another is written."""
-        shown = self._shown()
-        is_shown = shown is not None and shown.generation is not None and shown.generation.drawn is not None
-        taken = shown.generation.drawn.taken if is_shown else -1  # type: ignore[union-attr]
+        shown, taken = self._shown(), -1
+        drawn = None if shown is None or shown.generation is None else shown.generation.drawn
+        if drawn is not None and self._drawn is not None and drawn.replies == self._drawn.replies:
+            taken = drawn.taken  # else others were drawn after these
         self.take.setEnabled(not self._conversation.writing and shown is not None and taken != self.selected)
         self.take.setText("This is the reply" if taken == self.selected else "Use this reply")
 

@@ -75,9 +75,8 @@ def explain_reply(generation: GenerationInfo) -> str:
         }
         lines += [f"{name}: {value}" for name, value in changed.items()]
     if generation.drawn is not None:
-        lines.append(
-            f"Chosen among {len(generation.drawn.replies)} replies by the reward model {generation.drawn.judge}."
-        )
+        among = f"{len(generation.drawn.replies)} replies that the reward model {generation.drawn.judge} scored"
+        lines.append(f"Chosen by you among {among}." if generation.drawn.taken else f"The best of {among}.")
     context = f", of a context of {generation.context_length:,}" if generation.context_length else ""
     lines.append(f"{generation.n_prompt:,} tokens read and {generation.n_tokens:,} written{context}.")
     if generation.summary:
