@@ -1,4 +1,4 @@
-"""The replies among which the best one was chosen, as they are kept with it."""
+"""The replies among which one was chosen, as they are kept with it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from models.alignment.best_of import ScoredReply
 class DrawnReplies:
     """Replies to one prompt, the best first.
 
-    judge, judge_id: the reward model that scored them: the run's name then, and its id. taken: which of them the
-    message is. draw_s, score_s: what drawing and scoring took.
+    judge, judge_id: the reward model that scored them: the name of its run at that time, and its id. taken: which of
+    them the message is. draw_s, score_s: the seconds that drawing and scoring all of them took.
     """
 
     judge: str

@@ -30,9 +30,9 @@ _COLUMNS = ("", "Score", "Right", "Tokens", "Reply")
 _RANK, _SCORE, _RIGHT, _TOKENS, _REPLY = range(len(_COLUMNS))
 _TIPS = (
     "",
-    "What the reward model says of the reply, raw: only differences mean something",
-    "Whether it is right, by the known answer: the reward model does not see it",
-    "Its tokens, with the end token",
+    "The reward model's raw score: only differences between scores mean anything",
+    "Whether it is right by the known answer, which the reward model does not see",
+    "The number of its tokens, with the end token",
     "",
 )
 
@@ -199,36 +199,36 @@ class DrawnWindow(QDialog):
 
 
 def cost_of(drawn: DrawnReplies) -> str:
-    """What the replies cost together, measured."""
+    """What drawing and scoring the replies cost."""
     n, shown = len(drawn.replies), len(drawn.replies[drawn.taken].ids)
     return (
-        f"Scored by “{drawn.judge}”. Together {format_count(drawn.n_tokens, 'token')}, where this reply alone has "
-        f"{shown:,}: drawing {n} took {format_duration(drawn.draw_s, fine=True)}, and scoring them "
+        f"Scored by “{drawn.judge}”. The {n} replies have {format_count(drawn.n_tokens, 'token')} together, this one "
+        f"alone {shown:,}. Drawing them took {format_duration(drawn.draw_s, fine=True)}, scoring them "
         f"{format_duration(drawn.score_s, fine=True)}."
     )
 
 
 def gain_of(curve: list[BestOfPoint]) -> str:
-    """What the last replies have bought."""
-    n, half = len(curve), len(curve) // 2
-    middle = f"; the best of {half}: {format_score(curve[half - 1].proxy)}" if half > 1 else ""
+    """The expected scores of one reply, of the best of half of them, and of the best of all."""
+    total, half = len(curve), len(curve) // 2
+    middle = f"best of {half}: {format_score(curve[half - 1].proxy)}; " if half > 1 else ""
     return (
-        f"The score to expect of the best of n: the mean over all choices of n among these {n}. One reply: "
-        f"{format_score(curve[0].proxy)}{middle}; of all {n}: {format_score(curve[-1].proxy)}."
+        f"The expected score of the best of n: the mean over all ways to choose n of these {total}. One reply: "
+        f"{format_score(curve[0].proxy)}; {middle}best of {total}: {format_score(curve[-1].proxy)}."
     )
 
 
 def right_words(right: list[bool], curve: list[BestOfPoint]) -> str:
     """How many replies are right, and whether the one that scores best is."""
-    best = "right, too" if right[0] else "not"
+    best = "right, too" if right[0] else "not right"
     return (
-        f"{sum(right)} of {len(right)} are right by the known answer, which the reward model does not see "
-        f"({format_percent(curve[0].gold)}); the one that it likes best is {best}."
+        f"{sum(right)} of {len(right)} ({format_percent(curve[0].gold)}) are right by the known answer, which the "
+        f"reward model does not see; the one that it likes best is {best}."
     )
 
 
 def score_picture(curve: list[BestOfPoint]) -> LinePicture:
-    """The expected best score by n."""
+    """The expected score of the best of n, by n."""
     values = np.array([point.proxy for point in curve], np.float32)
     low, high = float(values.min()), float(values.max())
     room = max(0.08 * (high - low), 0.05)
@@ -243,7 +243,7 @@ def score_picture(curve: list[BestOfPoint]) -> LinePicture:
 
 
 def right_picture(curve: list[BestOfPoint]) -> LinePicture:
-    """How likely the best of n is right."""
+    """How likely the best of n is to be right, by n."""
     return LinePicture(
         title="Best of n: share that is right",
         at=np.arange(1, len(curve) + 1),

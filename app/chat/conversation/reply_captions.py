@@ -43,7 +43,7 @@ def describe_reply(reply: Message) -> str:
 
 
 def _describe_drawn(drawn: DrawnReplies) -> list[str]:
-    """Which of several replies it is, its score, and what all of them cost."""
+    """Which of several replies it is, its score, and what drawing all of them cost."""
     score, n = format_score(drawn.replies[drawn.taken].score), len(drawn.replies)
     which = f"the best of {n}" if not drawn.taken else f"number {drawn.taken + 1} of {n}"
     seconds = format_duration(drawn.draw_s + drawn.score_s, fine=True)

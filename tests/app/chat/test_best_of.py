@@ -194,4 +194,4 @@ def test_what_cannot_be_scored_is_said(
     draw(chat, 4)
     assert chat.best_of.best_of is None
     assert not chat.best_of.choice.isEnabled()
-    assert chat.best_of.about.text() == "Only a chat model that is a decoder draws several replies."
+    assert chat.best_of.about.text() == "Only a chat model that is a decoder can draw several replies."
