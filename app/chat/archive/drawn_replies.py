@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from models.alignment.best_of import ScoredReply
 
@@ -32,14 +31,3 @@ class DrawnReplies:
     def scores(self) -> list[float]:
         """From the highest to the lowest."""
         return [reply.score for reply in self.replies]
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able."""
-        return {
-            "judge": self.judge,
-            "judge_id": self.judge_id,
-            "taken": self.taken,
-            "draw_s": self.draw_s,
-            "score_s": self.score_s,
-            "replies": [[reply.text, reply.score, reply.ended, list(reply.ids)] for reply in self.replies],
-        }
