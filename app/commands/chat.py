@@ -221,9 +221,9 @@ class _Chat:
             print(best.text, flush=True)
         n_tokens = sum(len(reply.ids) for reply in ranked.replies)
         print(
-            f"(The best of {len(scores)} replies, with a score of {best.score:.2f}; one alone has "
-            f"{statistics.fmean(scores):.2f} on average, the worst {scores[-1]:.2f}. Together they took {n_tokens:,} "
-            f"tokens, and {ranked.draw_s + ranked.score_s:.1f} s.)",
+            f"(The best of {len(scores)} replies, with a score of {best.score:.2f}; their mean is "
+            f"{statistics.fmean(scores):.2f}, the lowest {scores[-1]:.2f}. Together they have {n_tokens:,} tokens and "
+            f"took {ranked.draw_s + ranked.score_s:.1f} s.)",
             file=sys.stderr,
         )
         return best.text

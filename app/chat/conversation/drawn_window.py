@@ -200,11 +200,11 @@ class DrawnWindow(QDialog):
 
 def cost_of(drawn: DrawnReplies) -> str:
     """What drawing and scoring the replies cost."""
-    n, shown = len(drawn.replies), len(drawn.replies[drawn.taken].ids)
+    n = len(drawn.replies)
+    draw, score = (format_duration(seconds, fine=True) for seconds in (drawn.draw_s, drawn.score_s))
     return (
-        f"Scored by “{drawn.judge}”. The {n} replies have {format_count(drawn.n_tokens, 'token')} together, this one "
-        f"alone {shown:,}. Drawing them took {format_duration(drawn.draw_s, fine=True)}, scoring them "
-        f"{format_duration(drawn.score_s, fine=True)}."
+        f"Scored by “{drawn.judge}”. The {n} replies have {format_count(drawn.n_tokens, 'token')} together, "
+        f"{drawn.n_tokens / n:,.0f} each on average. Drawing them took {draw}, scoring them {score}."
     )
 
 
