@@ -62,7 +62,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         help="draw N replies at temperature 1 from all tokens, whatever the settings below, and show the one that "
         "--reward-model likes best",
     )
-    group.add_argument("--reward-model", metavar="RUN", help="the run that scores them, of the stage reward")
+    group.add_argument("--reward-model", metavar="RUN", help="the run of the stage reward that scores them")
     add_sampling_options(parser)
     add_weights(parser)
     add_common(parser)
@@ -215,15 +215,15 @@ class _Chat:
             elif not isinstance(event, Phase):
                 self._note(event)
         assert ranked is not None
-        self._seed += 1  # else the same question would get the same replies
+        self._seed += 1  # else the same question would get the same replies again
         best, scores = ranked.replies[0], [reply.score for reply in ranked.replies]
         if not self._quiet:
             print(best.text, flush=True)
         n_tokens = sum(len(reply.ids) for reply in ranked.replies)
         print(
-            f"(The best of {len(scores)} replies, with a score of {best.score:.2f}; one alone has "
-            f"{statistics.fmean(scores):.2f} on average, the worst {scores[-1]:.2f}. Together they took {n_tokens:,} "
-            f"tokens, and {ranked.draw_s + ranked.score_s:.1f} s.)",
+            f"(The best of {len(scores)} replies, with a score of {best.score:.2f}; their mean is "
+            f"{statistics.fmean(scores):.2f}, the lowest {scores[-1]:.2f}. Together they have {n_tokens:,} tokens and "
+            f"took {ranked.draw_s + ranked.score_s:.1f} s.)",
             file=sys.stderr,
         )
         return best.text
@@ -241,7 +241,7 @@ class _Chat:
             yield event
 
     def _note(self, event: Event) -> None:
-        """Keep the prompt of a reply, and write what is said of it to stderr."""
+        """Keep the tokens of a reply's prompt, and write to stderr what else is said before the reply."""
         match event:
             case Phase(name=name):
                 print(f"({name}…)", file=sys.stderr)

@@ -20,13 +20,13 @@ from models.data.importing.checks import Checks, check_events
 from models.data.importing.importer import dataset_name, import_events
 from models.data.importing.inspection import SourceInfo, inspect_events
 from models.data.importing.plan import DEFAULT_MENDS, GROUP, MENDS, ROLES, ImportPlan
-from models.data.preferences.dataset import build_preference_corpus, collected_rows, rated_rows
+from models.data.preferences.dataset import build_set_corpus
 from models.data.preferences.measures import makers
 from models.data.preferences.store import GOLD, PERSON, SIMULATED, PreferenceSet, list_sets, rename_set
 from models.data.preferences.writing import PREFERENCE_FORMS, write_preferences
 from models.library.library import Library
 from models.number_words import capitalized, format_count, format_size
-from models.settings.tasks import TASKS
+from models.settings.tasks import PREFERENCE_TASKS, TASKS
 
 DONE = 0
 _MAKERS = {PERSON: "you", SIMULATED: "the simulated annotator", GOLD: "the judge of Tiny World"}
@@ -61,16 +61,16 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     show.add_argument("--rows", type=int, default=5, metavar="N", help="how many rows of each split (default: 5)")
     pairs = actions.add_parser(
         "pairs",
-        help="list the sets of pairs and thumbs that were given in the window; make a dataset of one, rename or "
-        "delete it",
+        help="list the preference sets, with the pairs and thumbs that were given in the window; make a dataset of "
+        "one, rename or delete it",
     )
     pairs.add_argument("name", nargs="?", default="", metavar="SET", help="the set's name (default: list all)")
-    do = pairs.add_mutually_exclusive_group()
-    do.add_argument(
-        "--thumbs", action="store_true", help="make a dataset of its replies that were called good or bad, for KTO"
+    instead = pairs.add_mutually_exclusive_group()
+    instead.add_argument(
+        "--thumbs", action="store_true", help="make a dataset of its thumbs, for KTO, instead of its pairs"
     )
-    do.add_argument("--rename", metavar="NAME", help="give the set this name")
-    do.add_argument("--delete", action="store_true", help="move the set to the trash")
+    instead.add_argument("--rename", metavar="NAME", help="rename the set")
+    instead.add_argument("--delete", action="store_true", help="move the set to the trash")
     export = actions.add_parser(
         "export",
         help="write a dataset of preferences for other programs",
@@ -79,7 +79,9 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     )
     export.add_argument("name", metavar="NAME", help="a dataset's name, or the name of its folder")
     export.add_argument("file", type=Path, metavar="FILE", help="the file to write; it is replaced")
-    export.add_argument("--form", default="trl", choices=tuple(PREFERENCE_FORMS), help="that of FILE (default: trl)")
+    export.add_argument(
+        "--form", default="trl", choices=tuple(PREFERENCE_FORMS), help="the form of FILE (default: trl)"
+    )
     export.add_argument("--split", choices=("train", "val", "test"), help="only these rows (default: all)")
     for action in (listing, show, pairs, export):
         add_common(action)
@@ -131,7 +133,7 @@ def run(args: argparse.Namespace) -> int:
         _show(find_dataset(library, args.name), args.rows, as_json=args.json)
     elif args.action == "pairs":
         if not args.name and (args.thumbs or args.rename is not None or args.delete):
-            raise UsageError("Name the set: terrarium data pairs lists them.")
+            raise UsageError("Name the set: `terrarium data pairs` lists them.")
         if args.name:
             _pair_set(library, args)
         else:
@@ -286,29 +288,26 @@ def _pair_set(library: Library, args: argparse.Namespace) -> None:
     names = list_sets(library)
     if args.name not in names:
         known = ", ".join(map(repr, names)) or "none yet"
-        raise ValueError(f"There is no set of pairs called {args.name!r}: there are {known}.")
-    chosen = PreferenceSet(library, args.name)
+        raise ValueError(f"There is no preference set called {args.name!r}: there are {known}.")
     if args.rename is not None:
         name = rename_set(library, args.name, args.rename)
         if args.json:
             print_json({"renamed": {"from": args.name, "to": name}})
         else:
-            print(f"{args.name!r} is called {name!r} now.")
+            print(f"{args.name!r} is now called {name!r}.")
         return
     if args.delete:
-        token = library.move_to_trash(chosen.folder)
+        token = library.move_to_trash(PreferenceSet(library, args.name).folder)
         if args.json:
             print_json({"deleted": args.name, "trash": token})
         else:
             print(f"{args.name!r} is in the trash: `terrarium trash restore {token}` puts it back.")
         return
-    found = rated_rows(chosen.read_thumbs().thumbs) if args.thumbs else collected_rows(chosen.read().pairs)
-    task = "unpaired" if args.thumbs else "preference"
-    corpus = build_preference_corpus(library, args.name, found.rows, task)
+    corpus, left_behind = build_set_corpus(library, args.name, rated=args.thumbs)
     if args.json:
-        print_json({"dataset": _facts(corpus), "left_behind": found.left_behind})
+        print_json({"dataset": _facts(corpus), "left_behind": left_behind})
         return
-    for reason, n in found.left_behind.items():
+    for reason, n in left_behind.items():
         print(f"Left behind: {format_count(n, 'thumb' if args.thumbs else 'pair')} {reason}")
     print(f"Dataset {corpus.label!r} ({corpus.sha}), {format_size(corpus.n_bytes)}")
 
@@ -317,9 +316,8 @@ def _list_pair_sets(library: Library, *, as_json: bool) -> None:
     sets = {each: makers(PreferenceSet(library, each).read().pairs) for each in list_sets(library)}
     thumbs = {}
     for each in sets:
-        given = [thumb.is_good for thumb in PreferenceSet(library, each).read_thumbs().thumbs]
-        if given:
-            thumbs[each] = {"up": sum(given), "down": len(given) - sum(given)}
+        if given := [thumb.is_good for thumb in PreferenceSet(library, each).read_thumbs().thumbs]:
+            thumbs[each] = {"up": given.count(True), "down": given.count(False)}
     if as_json:
         print_json({"sets": sets, "thumbs": thumbs})
         return
@@ -332,7 +330,7 @@ def _list_pair_sets(library: Library, *, as_json: bool) -> None:
 
 
 def _export(corpus: Corpus, args: argparse.Namespace) -> None:
-    if corpus.task not in ("preference", "unpaired"):
+    if corpus.task not in PREFERENCE_TASKS:
         raise ValueError(f"{corpus.label!r} has no preferences but is for {TASKS[corpus.task].title.lower()}.")
     splits = [args.split] if args.split else list(corpus.splits)
     if not set(splits) <= set(corpus.splits):

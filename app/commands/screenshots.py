@@ -124,7 +124,7 @@ def _moods() -> list[tuple[str, str]]:
 def _add_pairs(library: Library) -> None:
     """Make a dataset of pairs of stories that the simulated annotator chooses between; some of them twice."""
     from models.alignment.annotator import Annotator
-    from models.data.preferences.dataset import build_preference_corpus, collected_rows
+    from models.data.preferences.dataset import build_set_corpus
     from models.data.preferences.store import SIMULATED, Pair, PreferenceSet, Reply
     from models.data.tiny_world.english import tell
     from models.data.tiny_world.stories import requested_story
@@ -145,7 +145,7 @@ def _add_pairs(library: Library) -> None:
         for pair, first in zip(again, pairs, strict=False)
     ]
     PreferenceSet(library, _PAIRS).add([*pairs, *others])
-    build_preference_corpus(library, _PAIRS, collected_rows([*pairs, *others]).rows)
+    build_set_corpus(library, _PAIRS)
 
 
 def _is_idle(view: QWidget) -> bool:

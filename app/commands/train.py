@@ -114,7 +114,7 @@ def add_spec_options(parser: argparse.ArgumentParser) -> None:
         "--stage",
         choices=STAGES,
         help="with --from and --dataset: learn from preferences or rewards instead of texts; --set align.NAME=VALUE "
-        "changes how",
+        "changes a setting of the stage",
     )
     parser.add_argument("--like", metavar="RUN", help="a new run with the settings of this one (path, id or name)")
 
@@ -256,8 +256,8 @@ def _tuned_from_options(args: argparse.Namespace) -> RunSpec:
     if args.stage is not None:
         if args.dataset is None:
             raise UsageError(
-                f"--stage {args.stage} learns from a dataset of preferences or prompts: name it with --dataset, as "
-                "“Tiny World 0, wish happy”."
+                f"--stage {args.stage} learns from a dataset of preferences or prompts: name it with --dataset, "
+                "such as “Tiny World 0, wish happy”."
             )
         align = AlignSpec(**usual_align(args.stage))
         data = dataclasses.replace(data, task=_task_of(library, args.dataset, align))
@@ -274,8 +274,11 @@ def _tuned_from_options(args: argparse.Namespace) -> RunSpec:
 
 
 def _task_of(library: Library, dataset: str, align: AlignSpec) -> str:
-    """The task of a dataset that a stage learns from; the usual one of the stage, where there is no such dataset yet:
-    those of Tiny World are made when they are needed."""
+    """The task of a dataset that a stage learns from.
+
+    The stage's usual one where there is no such dataset yet (those of Tiny World are made when they are needed), and
+    where the dataset has a task that the stage cannot learn, which the settings then refuse.
+    """
     found = next((corpus.task for corpus in list_corpora(library) if dataset in (corpus.label, corpus.sha)), "")
     return found if found in align.tasks else align.task
 

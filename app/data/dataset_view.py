@@ -25,7 +25,7 @@ from models.data.importing.plan import SPLIT_WORDS
 from models.data.preferences.examining import ExaminedPair, ExaminedPairs, examine
 from models.data.preferences.writing import PREFERENCE_FORMS, Written, write_preferences
 from models.number_words import format_count, format_size
-from models.settings.tasks import JUDGED_BY, TASKS
+from models.settings.tasks import JUDGED_BY, PREFERENCE_TASKS, TASKS
 
 _N_ROWS = 20
 _MIN_CHARACTERS, _MAX_CHARACTERS = 12, 50
@@ -190,7 +190,7 @@ class DatasetView(QWidget):
     def _offer_forms(self, task: str) -> None:
         """Offer to export preferences: pairs in all forms, rated replies in those that need no pairs."""
         forms = {name: form for name, form in PREFERENCE_FORMS.items() if task == "preference" or not form.is_paired}
-        self.export.setVisible(task in ("preference", "unpaired"))
+        self.export.setVisible(task in PREFERENCE_TASKS)
         if task == self._forms_of:
             return
         self._forms_of = task

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.settings.slots import check_settings, slot
+from models.settings.tasks import PREFERENCE_TASKS
 
 _PAIRS, _REPLIES = ("reward", "dpo", "kto"), ("ppo", "grpo")
 STAGES = (*_PAIRS, *_REPLIES)
@@ -65,8 +66,8 @@ class AlignSpec:
     desirable_weight: float = slot(
         1.0,
         "Weight of good replies",
-        "How much the loss of a good reply counts. Where there are more bad ones, raise it: both kinds should weigh "
-        "about the same together.",
+        "How much the loss of a good reply counts. Where there are more bad ones, raise it: together, both kinds "
+        "should weigh about the same.",
         group=_GROUP,
         range=(0.0, 1000.0),
         only_if=("stage", "kto"),
@@ -242,14 +243,14 @@ class AlignSpec:
 
     @property
     def task(self) -> str:
-        """What it learns from: pairs of replies, or prompts."""
+        """The task of the datasets that it usually learns from: pairs of replies, or prompts."""
         return self.tasks[0]
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The tasks of datasets that it can learn from, the usual one first: KTO needs no pairs."""
+        """The tasks of all datasets that it can learn from, the usual one first: KTO needs no pairs."""
         if self.stage == "kto":
-            return ("preference", "unpaired")
+            return PREFERENCE_TASKS
         return ("preference",) if self.stage in _PAIRS else ("prompts",)
 
 

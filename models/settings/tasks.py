@@ -166,7 +166,9 @@ TASKS = {
         loss_unit="KTO loss per reply",
     ),
 }
-ALIGNED_TASKS = ("prompts", "preference", "unpaired")
+PREFERENCE_TASKS = ("preference", "unpaired")
+"""The tasks of replies that somebody judged: pairs of them, and single ones."""
+ALIGNED_TASKS = ("prompts", *PREFERENCE_TASKS)
 """The tasks that only an alignment learns (models.settings.align_spec)."""
 REWARD = "reward"
 """The metric of replies to prompts, which have no right answers: what they earn."""

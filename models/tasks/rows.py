@@ -10,7 +10,7 @@ from models.chat.own_template import check_messages
 from models.data.blocks import CHUNK_BYTES
 from models.data.corpus import Corpus, prompt_digest
 from models.events import Event, Progress
-from models.settings.tasks import TASKS
+from models.settings.tasks import PREFERENCE_TASKS, TASKS
 
 Row = Mapping[str, Any]
 """A row of a dataset; its form: models.settings.tasks."""
@@ -18,7 +18,7 @@ Row = Mapping[str, Any]
 LABEL_TASKS = ("classification", "multi-label", "regression", "tagging", "span")
 """The tasks of label and span heads; the others are learned as text."""
 
-CHECKED_TASKS = (*LABEL_TASKS, "preference", "unpaired")
+CHECKED_TASKS = (*LABEL_TASKS, *PREFERENCE_TASKS)
 """The tasks whose rows are all checked before they are learned from."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,36 +106,35 @@ def see_example(task: str, row: Mapping[str, Any], tokenizer: Tokenizer, labels:
 
 def _rated(row: Mapping[str, Any], tokenizer: Tokenizer, form: ExampleForm) -> SeenExample:
     what = "good" if row["label"] else "bad"
-    [text] = _replies([(f"A {what} reply", row["completion"])], row, tokenizer, form)
     return SeenExample(
-        texts=(text,), what_counts=f"The reply with its end token: it was called {what}. The prompt is only read."
+        texts=_replies({f"A {what} reply": row["completion"]}, row, tokenizer, form),
+        what_counts=f"The reply with its end token: it was called {what}. The prompt is only read.",
     )
 
 
 def _compared(row: Mapping[str, Any], tokenizer: Tokenizer, form: ExampleForm) -> SeenExample:
     is_tie = row.get("choice") == "tie"
     titles = ("One reply", "The other") if is_tie else ("The better reply", "The worse reply")
-    texts = _replies(zip(titles, (row["chosen"], row["rejected"]), strict=True), row, tokenizer, form)
+    replies = dict(zip(titles, (row["chosen"], row["rejected"]), strict=True))
     what = "neither is better" if is_tie else "the first one is better"
     return SeenExample(
-        texts=tuple(texts),
+        texts=_replies(replies, row, tokenizer, form),
         what_counts=f"Both replies to one prompt, each with its end token: {what}. The prompt is only read.",
     )
 
 
 def _replies(
-    titled: Iterable[tuple[str, str]], row: Mapping[str, Any], tokenizer: Tokenizer, form: ExampleForm
-) -> list[SeenText]:
-    """Replies to a prompt, each with its title, of which their own tokens count."""
-    titles, replies = zip(*titled, strict=True)
-    sides = [{"messages": [*row["messages"], {"role": "assistant", "content": reply}]} for reply in replies]
+    replies: Mapping[str, str], row: Mapping[str, Any], tokenizer: Tokenizer, form: ExampleForm
+) -> tuple[SeenText, ...]:
+    """Title → reply to the prompt of a row, as texts of which the reply's own tokens count."""
+    sides = [{"messages": [*row["messages"], {"role": "assistant", "content": reply}]} for reply in replies.values()]
     read, _ = encode_examples(sides, ManyTextsEncoder(tokenizer), form)
     # Of the conversation, what counts are all replies; a preference is about the last one.
     lasts = [max((i for i, each in enumerate(counts) if not each), default=-1) + 1 for _, counts in read]
-    return [
+    return tuple(
         SeenText(title=title, tokens=token_row(tokenizer, ids, predicted=range(last, len(ids))))
-        for title, (ids, _), last in zip(titles, read, lasts, strict=True)
-    ]
+        for title, (ids, _), last in zip(replies, read, lasts, strict=True)
+    )
 
 
 def _labelled(task: str, row: Mapping[str, Any], tokenizer: Tokenizer, labels: Sequence[str]) -> SeenExample:

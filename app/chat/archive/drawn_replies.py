@@ -1,9 +1,8 @@
-"""The replies among which the best one was chosen, as they are kept with it."""
+"""The replies among which one was chosen, as they are kept with it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from models.alignment.best_of import ScoredReply
 
@@ -12,8 +11,8 @@ from models.alignment.best_of import ScoredReply
 class DrawnReplies:
     """Replies to one prompt, the best first.
 
-    judge, judge_id: the reward model that scored them: the run's name then, and its id. taken: which of them the
-    message is. draw_s, score_s: what drawing and scoring took.
+    judge, judge_id: the reward model that scored them: the name of its run at that time, and its id. taken: which of
+    them the message is. draw_s, score_s: the seconds that drawing and scoring all of them took.
     """
 
     judge: str
@@ -32,14 +31,3 @@ class DrawnReplies:
     def scores(self) -> list[float]:
         """From the highest to the lowest."""
         return [reply.score for reply in self.replies]
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able."""
-        return {
-            "judge": self.judge,
-            "judge_id": self.judge_id,
-            "taken": self.taken,
-            "draw_s": self.draw_s,
-            "score_s": self.score_s,
-            "replies": [[reply.text, reply.score, reply.ended, list(reply.ids)] for reply in self.replies],
-        }

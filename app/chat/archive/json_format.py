@@ -60,11 +60,16 @@ def _message_dict(message: Message) -> dict[str, Any]:
         if message.generation.sampling is not None:
             found["made"]["sampling"] = settings_to_dict(message.generation.sampling)
         if message.generation.drawn is not None:
-            found["made"]["drawn"] = message.generation.drawn.to_dict()
+            found["made"]["drawn"] = _drawn_dict(message.generation.drawn)
     return found
 
 
-def _to_dict(value: Message | GenerationInfo, always: tuple[str, ...]) -> dict[str, Any]:
+def _drawn_dict(drawn: DrawnReplies) -> dict[str, Any]:
+    rows = [[reply.text, reply.score, reply.ended, list(reply.ids)] for reply in drawn.replies]
+    return {**_to_dict(drawn, ("judge",)), "replies": rows}
+
+
+def _to_dict(value: Message | GenerationInfo | DrawnReplies, always: tuple[str, ...]) -> dict[str, Any]:
     defaults = {f.name: f.default for f in dataclasses.fields(value)}
     return {
         _KEYS.get(name, name): getattr(value, name)

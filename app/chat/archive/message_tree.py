@@ -47,7 +47,7 @@ class GenerationInfo:
     n_left_out: how many of the oldest messages did not fit the context; `summary` replaced them, if there was one.
     first_token_s: seconds from the request to the first token. tokens_per_s: speed of the tokens after it.
     reason: stop, length, stopped (by the user), failed, or "" where the program ended before the reply did.
-    drawn: the replies of which it is one; None where only it was drawn.
+    drawn: all replies that were drawn, of which it is one; None where it was the only one.
     """
 
     model: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +43,7 @@ class Conversation(QObject):
         reply_progressed(text): what is done before the reply can start, such as reading a long prompt.
         reply_appended(text): more text of the reply.
         reply_ended(message): the reply as it was saved; None where there was none.
-        ratings_changed(): replies may have other thumbs.
+        ratings_changed(): the thumbs of replies may have changed.
     """
 
     chat_changed = Signal()
@@ -63,7 +63,7 @@ class Conversation(QObject):
         self.draw: Callable[[], SamplingConfig] = SamplingConfig
         """Called for the settings of each reply, including its seed."""
         self.best_of: Callable[[], BestOf | None] = lambda: None
-        """Called for how many replies are drawn of which the best one counts; None: one reply."""
+        """Called before each reply: how many are drawn, and what chooses the best of them; None for a single one."""
         self.chat = Chat()
         self._recorder: ReplyRecorder | None = None
         self._phase = "Reading"
@@ -263,7 +263,7 @@ class Conversation(QObject):
             self.path_changed.emit()
 
     def take_drawn(self, message_id: str, index: int) -> None:
-        """Show another one of the replies among which a message was chosen: as a version of it."""
+        """Show another one of the replies that were drawn with a message, as a version of it; index: among them."""
         old = self.chat.message(message_id)
         generation = old.generation
         if self._recorder is not None or generation is None or generation.drawn is None:
@@ -290,7 +290,7 @@ class Conversation(QObject):
         from models.data.preferences.store import Pair
 
         chosen, preferences = self.chat.message(message_id), self._session.preferences
-        prompt = tuple(with_system(self.chat.read_for(chosen.parent), self.chat.prompting))
+        prompt = self._prompt_of(chosen)
         pairs = [
             Pair(prompt=prompt, a=_as_reply(chosen), b=_as_reply(other), choice="a")
             for other in map(self.chat.message, others)
@@ -314,13 +314,17 @@ class Conversation(QObject):
         if not message.content.strip():
             self._session.notices.say("The reply is empty: there is nothing to rate.")
             return
-        prompt = tuple(with_system(self.chat.read_for(message.parent), self.chat.prompting))
+        prompt = self._prompt_of(message)
         preferences.rate(Thumb(prompt=prompt, reply=_as_reply(message), is_good=is_good, message=message_id))
 
     def rating(self, message_id: str) -> bool | None:
-        """Whether a reply was called good in the current set of preferences; None where nothing was said of it."""
+        """Whether a reply was called good in the current set of preferences; None where it was not rated."""
         thumb = self._session.preferences.thumb_of(message_id)
         return None if thumb is None else thumb.is_good
+
+    def _prompt_of(self, reply: Message) -> tuple[Mapping[str, str], ...]:
+        """The messages that a reply answers, with the system prompt."""
+        return tuple(with_system(self.chat.read_for(reply.parent), self.chat.prompting))
 
     def _add(self, message: Message) -> None:
         self.chat_library.cancel_opening()  # the user has begun to write here
@@ -346,7 +350,7 @@ class Conversation(QObject):
         assert self._recorder is None
         model, prompt = self._model, self.chat.message(message_id)
         best_of = self.best_of() if model.is_chat_model and not prefix else None
-        if best_of is not None:  # of the settings, the others do not count then
+        if best_of is not None:  # they are drawn from the model's own distribution, so no other settings count
             sampling = SamplingConfig(temperature=1.0, max_tokens=sampling.max_tokens, seed=sampling.seed)
         generation = GenerationInfo(
             model=model.name,

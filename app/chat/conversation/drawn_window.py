@@ -30,9 +30,9 @@ _COLUMNS = ("", "Score", "Right", "Tokens", "Reply")
 _RANK, _SCORE, _RIGHT, _TOKENS, _REPLY = range(len(_COLUMNS))
 _TIPS = (
     "",
-    "What the reward model says of the reply, raw: only differences mean something",
-    "Whether it is right, by the known answer: the reward model does not see it",
-    "Its tokens, with the end token",
+    "The reward model's raw score: only differences between scores mean anything",
+    "Whether it is right by the known answer, which the reward model does not see",
+    "The number of its tokens, with the end token",
     "",
 )
 
@@ -176,9 +176,10 @@ class DrawnWindow(QDialog):
     @Slot()
     def _show_taken(self) -> None:
         """Whether the selected reply can be taken: not the one that is shown, and not while another is written."""
-        shown = self._shown()
-        is_shown = shown is not None and shown.generation is not None and shown.generation.drawn is not None
-        taken = shown.generation.drawn.taken if is_shown else -1  # type: ignore[union-attr]
+        shown, taken = self._shown(), -1
+        drawn = None if shown is None or shown.generation is None else shown.generation.drawn
+        if drawn is not None and self._drawn is not None and drawn.replies == self._drawn.replies:
+            taken = drawn.taken  # else others were drawn after these
         self.take.setEnabled(not self._conversation.writing and shown is not None and taken != self.selected)
         self.take.setText("This is the reply" if taken == self.selected else "Use this reply")
 
@@ -198,36 +199,36 @@ class DrawnWindow(QDialog):
 
 
 def cost_of(drawn: DrawnReplies) -> str:
-    """What the replies cost together, measured."""
-    n, shown = len(drawn.replies), len(drawn.replies[drawn.taken].ids)
+    """What drawing and scoring the replies cost."""
+    n = len(drawn.replies)
+    draw, score = (format_duration(seconds, fine=True) for seconds in (drawn.draw_s, drawn.score_s))
     return (
-        f"Scored by “{drawn.judge}”. Together {format_count(drawn.n_tokens, 'token')}, where this reply alone has "
-        f"{shown:,}: drawing {n} took {format_duration(drawn.draw_s, fine=True)}, and scoring them "
-        f"{format_duration(drawn.score_s, fine=True)}."
+        f"Scored by “{drawn.judge}”. The {n} replies have {format_count(drawn.n_tokens, 'token')} together, "
+        f"{drawn.n_tokens / n:,.0f} each on average. Drawing them took {draw}, scoring them {score}."
     )
 
 
 def gain_of(curve: list[BestOfPoint]) -> str:
-    """What the last replies have bought."""
-    n, half = len(curve), len(curve) // 2
-    middle = f"; the best of {half}: {format_score(curve[half - 1].proxy)}" if half > 1 else ""
+    """The expected scores of one reply, of the best of half of them, and of the best of all."""
+    total, half = len(curve), len(curve) // 2
+    middle = f"best of {half}: {format_score(curve[half - 1].proxy)}; " if half > 1 else ""
     return (
-        f"The score to expect of the best of n: the mean over all choices of n among these {n}. One reply: "
-        f"{format_score(curve[0].proxy)}{middle}; of all {n}: {format_score(curve[-1].proxy)}."
+        f"The expected score of the best of n: the mean over all ways to choose n of these {total}. One reply: "
+        f"{format_score(curve[0].proxy)}; {middle}best of {total}: {format_score(curve[-1].proxy)}."
     )
 
 
 def right_words(right: list[bool], curve: list[BestOfPoint]) -> str:
     """How many replies are right, and whether the one that scores best is."""
-    best = "right, too" if right[0] else "not"
+    best = "right, too" if right[0] else "not right"
     return (
-        f"{sum(right)} of {len(right)} are right by the known answer, which the reward model does not see "
-        f"({format_percent(curve[0].gold)}); the one that it likes best is {best}."
+        f"{sum(right)} of {len(right)} ({format_percent(curve[0].gold)}) are right by the known answer, which the "
+        f"reward model does not see; the one that it likes best is {best}."
     )
 
 
 def score_picture(curve: list[BestOfPoint]) -> LinePicture:
-    """The expected best score by n."""
+    """The expected score of the best of n, by n."""
     values = np.array([point.proxy for point in curve], np.float32)
     low, high = float(values.min()), float(values.max())
     room = max(0.08 * (high - low), 0.05)
@@ -242,7 +243,7 @@ def score_picture(curve: list[BestOfPoint]) -> LinePicture:
 
 
 def right_picture(curve: list[BestOfPoint]) -> LinePicture:
-    """How likely the best of n is right."""
+    """How likely the best of n is to be right, by n."""
     return LinePicture(
         title="Best of n: share that is right",
         at=np.arange(1, len(curve) + 1),

@@ -154,13 +154,15 @@ class MessageActions(QWidget):
             words = "Good reply" if is_good else "Bad reply"
             self._theme.set_icon(widget, f"{name}-fill" if is_on else name, "accent" if is_on else "text")
             widget.setToolTip(
-                f"{words}: kept in your preferences. Click to take it back." if is_on else f"{words}: keep this thumb"
+                f"{words}: this is in your preferences. Click to take it back."
+                if is_on
+                else f"{words}: add this to your preferences"
             )
             widget.setAccessibleName(f"{words} (chosen)" if is_on else words)
             widget.setVisible(True)
 
     def offer_drawn(self, n: int) -> None:
-        """Offer to look at all n replies among which this one was chosen; 0 where only it was drawn."""
+        """Offer to look at all n replies among which this one was chosen; 0 where there was only this one."""
         self.drawn.setVisible(n > 0)
         self.drawn.setText(f"All {n}")
         words = f"See all {n} replies that were drawn, with their scores; another one can be taken"

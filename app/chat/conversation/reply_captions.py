@@ -43,7 +43,7 @@ def describe_reply(reply: Message) -> str:
 
 
 def _describe_drawn(drawn: DrawnReplies) -> list[str]:
-    """Which of several replies it is, its score, and what all of them cost."""
+    """Which of several replies it is, its score, and what drawing all of them cost."""
     score, n = format_score(drawn.replies[drawn.taken].score), len(drawn.replies)
     which = f"the best of {n}" if not drawn.taken else f"number {drawn.taken + 1} of {n}"
     seconds = format_duration(drawn.draw_s + drawn.score_s, fine=True)
@@ -75,9 +75,8 @@ def explain_reply(generation: GenerationInfo) -> str:
         }
         lines += [f"{name}: {value}" for name, value in changed.items()]
     if generation.drawn is not None:
-        lines.append(
-            f"Chosen among {len(generation.drawn.replies)} replies by the reward model {generation.drawn.judge}."
-        )
+        among = f"{len(generation.drawn.replies)} replies that the reward model {generation.drawn.judge} scored"
+        lines.append(f"Chosen by you among {among}." if generation.drawn.taken else f"The best of {among}.")
     context = f", of a context of {generation.context_length:,}" if generation.context_length else ""
     lines.append(f"{generation.n_prompt:,} tokens read and {generation.n_tokens:,} written{context}.")
     if generation.summary:

@@ -30,6 +30,7 @@ from app.session.undo import Step
 from app.worker.failures import Failure
 from models.data.preferences.store import PERSON, Pair, Reply
 from models.data.tiny_world.wishes import HAPPY, WISHES
+from models.settings.tasks import PREFERENCE_TASKS
 
 ROUND = 25
 """Choices in a row before a rest is suggested."""
@@ -217,7 +218,7 @@ class ComparePage(QWidget):
             self.prompts.addItem("Tiny World's stories" if name == HAPPY else words, ("wish", name))
             self.prompts.setItemData(self.prompts.count() - 1, wish.help, Qt.ItemDataRole.ToolTipRole)
         for info in self._session.datasets.list():
-            if info.corpus.task in ("chat", "prompts", "preference"):
+            if info.corpus.task in ("chat", "prompts", *PREFERENCE_TASKS):
                 self.prompts.addItem(f"Prompts of “{info.name}”", ("dataset", info.corpus.sha))
         self.prompts.addItem(_OWN, ("own", ""))
         at = next((i for i in range(self.prompts.count()) if self.prompts.itemData(i) == chosen), 0)

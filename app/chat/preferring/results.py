@@ -35,7 +35,7 @@ _EXPECT = (
     "How much so few can do: in Tiny World, a reward model put 93 % of held-out pairs in the right order after 300 "
     "pairs, and 95 % after 1,000. Each was measured once; “terrarium align taught” measures both anew."
 )
-_THUMBS_TIP = "Each is a reply by itself that you called good or bad: KTO learns from them, and needs some of both."
+_THUMBS_TIP = "Each says of one reply alone that it is good or bad. KTO learns from them, and needs some of both."
 _MAX_MATCHES = 3
 _NEW = "New set…"
 
@@ -164,17 +164,14 @@ class Results(QFrame):
             preferences.rename(name)
 
     def make_dataset(self, *, rated: bool = False) -> None:
-        """Make a dataset of the set's pairs, or of its thumbs (`rated`), in the background, and show it in the data
-        tab."""
-        collected, library = self._session.preferences.current(), self._session.library
+        """Make a dataset of the set's pairs, or of its thumbs (`rated`), in the background; the data tab shows it."""
+        name, library = self._session.preferences.name, self._session.library
 
         def work() -> tuple[str, str, dict[str, int]]:
-            from models.data.preferences.dataset import build_preference_corpus, collected_rows, rated_rows
+            from models.data.preferences.dataset import build_set_corpus
 
-            found = rated_rows(collected.read_thumbs().thumbs) if rated else collected_rows(collected.read().pairs)
-            task = "unpaired" if rated else "preference"
-            corpus = build_preference_corpus(library, collected.name, found.rows, task)
-            return corpus.sha, corpus.label, found.left_behind
+            corpus, left_behind = build_set_corpus(library, name, rated=rated)
+            return corpus.sha, corpus.label, left_behind
 
         self._task.ask(work)
 

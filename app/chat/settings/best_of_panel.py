@@ -1,4 +1,4 @@
-"""Replies that are the best of several: how many are drawn, and which reward model chooses."""
+"""The settings of best-of-n: how many replies are drawn, and which reward model chooses among them."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _NONE = "Choose a reward model"
 _ABOUT = "Draws several replies, and shows the one that a reward model likes best. All stay with the message."
 _HOW = "Drawn at temperature 1 from all tokens: of the settings above, only max length and seed count."
 _NO_MODEL = "No reward model yet: train one from pairs of replies (Training, “Learn from pairs: a reward model”)."
-_NOT_THIS = "Only a chat model that is a decoder draws several replies."
-_OTHERS = "All reward models here have another tokenizer than this model: train one from it."
+_NOT_THIS = "Only a chat model that is a decoder can draw several replies."
+_OTHERS = "All reward models here have a different tokenizer from this model's: train one that starts from it."
 _GONE = "The reward model “{name}” is no longer in the library: choose another one."
 
 
@@ -33,7 +33,7 @@ class BestOfPanel(QWidget):
     """Edits a `BestOf` for the open model.
 
     Signals:
-        changed(): another number, or another reward model, was chosen.
+        changed(): the number or the reward model has changed.
     """
 
     changed = Signal()
@@ -130,8 +130,9 @@ class BestOfPanel(QWidget):
             usable = [each.run_id for each in found if not each.problem]
             stays = chosen in usable
             # The only one needs no choice; one that is gone is not replaced silently.
-            first = usable[0] if chosen is None and len(usable) == 1 else None
-            self.choice.setCurrentIndex(self.choice.findData(chosen if stays else first) if stays or first else -1)
+            is_obvious = chosen is None and len(usable) == 1
+            pick = chosen if stays else usable[0] if is_obvious else None
+            self.choice.setCurrentIndex(-1 if pick is None else self.choice.findData(pick))
         if chosen is not None and not stays:
             self._gone = "" if chosen in [each.run_id for each in found] else name
             self._session.chat.release_reward_model()

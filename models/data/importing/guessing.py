@@ -194,7 +194,7 @@ def _preference(columns: Mapping[str, Column], rows: Sequence[Row]) -> Guess | N
 
 
 def _rated(columns: Mapping[str, Column], rows: Sequence[Row]) -> Guess | None:
-    """Replies with a truth value, as TRL's unpaired preferences."""
+    """Single replies with a truth value, as TRL's unpaired preferences."""
     reply = _named(columns, "reply", kinds=("text", "list", "object"))
     prompt = _named(columns, "asked", kinds=("text", "list", "mixed"))
     if "label" not in columns or columns["label"].type != "truth value" or not reply:
@@ -203,11 +203,9 @@ def _rated(columns: Mapping[str, Column], rows: Sequence[Row]) -> Guess | None:
         prompt = _named(columns, "messages", kinds=("list",))  # as our own rows have it
     if not prompt and columns[reply].type != "list":
         return None
-    roles = {"completion": reply, "label": "label"} | ({"prompt": prompt} if prompt else {})
-    for role in ("system", "source"):
-        name = _named(columns, role, kinds=("text",)) if role == "system" else role if role in columns else ""
-        if name and name not in roles.values():
-            roles[role] = name
+    source = "source" if "source" in columns and columns["source"].type == "text" else ""
+    further = {"prompt": prompt, "system": _named(columns, "system", kinds=("text",)), "source": source}
+    roles = {"completion": reply, "label": "label", **{role: name for role, name in further.items() if name}}
     return Guess(task="unpaired", roles=roles, reason=f"{reply!r} is called good or bad by 'label' (as TRL's unpaired)")
 
 

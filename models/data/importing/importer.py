@@ -29,7 +29,7 @@ from models.data.importing.splitting import LEFT_OUT, Codes, assign_splits, find
 from models.data.importing.task_rows import task_row
 from models.events import Event, Phase, ProgressMeter
 from models.library.library import Library
-from models.settings.tasks import JUDGED_BY, TASKS
+from models.settings.tasks import JUDGED_BY, PREFERENCE_TASKS, TASKS
 
 
 def import_events(library: Library, plan: ImportPlan, checks: Checks | None = None) -> Generator[Event, None, Corpus]:
@@ -90,7 +90,7 @@ def _write(
                 row = task_row(plan, record.values)
                 if has_labels:
                     labels.update(row_labels(plan.task, row))
-                if plan.task in ("preference", "unpaired"):
+                if plan.task in PREFERENCE_TASKS:
                     row.setdefault("source", Path(record.file).name)
                 writer.add(SPLIT_NAMES[codes[n_read]], row)
             n_read += 1

@@ -18,6 +18,7 @@ from models.data.importing.guessing import Column, guess_task
 from models.data.importing.preference_rows import import_notes
 from models.events import Event, Phase, Progress
 from models.number_words import format_count
+from models.settings.tasks import PREFERENCE_TASKS
 
 N_ROWS = 20
 """How many rows are shown."""
@@ -91,7 +92,7 @@ def inspect_events(
         raise ValueError(f"{source.files[0].name} has no rows: choose a file with data in it.")
     facts = {name: tally.column(name) for name, tally in columns.items()}
     guess = guess_task(facts, rows, is_text=source.format == "text")
-    notes = import_notes(facts, guess.roles, rows) if guess.task in ("preference", "unpaired") else []
+    notes = import_notes(facts, guess.roles, rows) if guess.task in PREFERENCE_TASKS else []
     return SourceInfo(
         format=source.format,
         n_files=sum(1 + len(file.beside) for file in source.files),

@@ -21,7 +21,7 @@ TRANSCRIPT = {"user": "\n\nHuman:", "assistant": "\n\nAssistant:"}
 _TURN = re.compile(r"(?:^|\n\n)(Human|Assistant):")
 _ROLES = {"Human": "user", "Assistant": "assistant"}
 _NO_LOSS = frozenset({"margin", "choice", "source"})
-"""Columns of our own rows and their like, of which nobody need hear that they are not kept."""
+"""Columns of our own rows and their like that need no note where they are not kept."""
 
 Messages = list[dict[str, str]]
 
@@ -52,7 +52,7 @@ def preference_row(cells: Mapping[str, Any]) -> Example:
 
 
 def rated_row(cells: Mapping[str, Any]) -> Example:
-    """The row of a reply that was called good or bad by itself, in TRL's unpaired form.
+    """The row of a single reply that was called good or bad, in TRL's unpaired form.
 
     Roles: `completion`, a text, a message or a conversation with one reply, and `label`: true or false, or 1 or 0.
     `prompt`, a text or a conversation, may be missing where a conversation as `completion` begins with it.

@@ -25,6 +25,7 @@ from models.data.importing.task_rows import task_row
 from models.events import Event, ProgressMeter
 from models.files.atomic import file_stamp
 from models.library.library import Library
+from models.settings.tasks import PREFERENCE_TASKS
 from models.tokenizers.special_tokens import unknown_ids
 from models.tokenizers.store import load_tokenizer
 
@@ -115,7 +116,7 @@ def paced(source: Source) -> Iterator[tuple[Record, bool]]:
 
 def input_text(task: str, row: Example) -> str:
     """What a model reads of a row, without what it has to find out."""
-    if task in ("chat", "preference", "unpaired"):
+    if task in ("chat", *PREFERENCE_TASKS):
         return "\n".join(message["content"] for message in row["messages"])
     if task == "tagging":
         return " ".join(row["words"])

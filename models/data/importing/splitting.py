@@ -12,6 +12,7 @@ from models.data.importing.near_duplicates import components
 from models.data.importing.plan import ImportPlan
 from models.data.importing.scan import EMPTY, GOOD, INVALID, TEST, TRAIN, VAL, Scan
 from models.events import Event, Phase, Progress
+from models.settings.tasks import PREFERENCE_TASKS
 
 LEFT_OUT = 255
 """In place of a split: not imported."""
@@ -19,7 +20,7 @@ MAX_UNKNOWN = 0.1
 _MAX_NEAR_SHARE = 0.1
 """Rows that are almost the same stay together in a split unless one group has more of all rows than this: then the
 texts follow a template, and to keep them together would leave nothing to validate on."""
-_NO_CONTRADICTION = ("language", "chat", "text-to-text", "preference", "unpaired")
+_NO_CONTRADICTION = ("language", "chat", "text-to-text", *PREFERENCE_TASKS)
 _NO_LENGTH = ("language", "span")
 """Tasks whose texts are cut into windows, so none is too long."""
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from models.data.corpus import Corpus, Example, build_examples_corpus, list_corpora, prompt_digest
-from models.data.preferences.store import Pair, Thumb
+from models.data.preferences.store import Pair, PreferenceSet, Thumb
 from models.library.library import Library
 from models.number_words import format_count
 
@@ -69,14 +69,26 @@ def rated_rows(thumbs: Iterable[Thumb]) -> CollectedRows:
     return CollectedRows(rows=tuple(rows), left_behind=dict(left))
 
 
+def build_set_corpus(library: Library, name: str, *, rated: bool = False) -> tuple[Corpus, dict[str, int]]:
+    """A dataset of the pairs of a set, or of its rated replies, and how many of them are no rows: reason → number.
+
+    Raises:
+        ValueError: where its file cannot be read, or as `build_preference_corpus`.
+    """
+    kept = PreferenceSet(library, name)
+    found = rated_rows(kept.read_thumbs().thumbs) if rated else collected_rows(kept.read().pairs)
+    corpus = build_preference_corpus(library, kept.name, found.rows, "unpaired" if rated else "preference")
+    return corpus, found.left_behind
+
+
 def build_preference_corpus(library: Library, name: str, rows: Sequence[Example], task: str = "preference") -> Corpus:
-    """A dataset of the rows of the set `name`, split by prompt: none is both for training and for validation.
+    """A dataset of the rows of the set `name`, split by prompt: no prompt is both for training and for validation.
 
     Args:
         task: "preference", or "unpaired" for rated replies.
 
     Raises:
-        ValueError: where they have fewer than two prompts.
+        ValueError: where the rows have fewer than two prompts.
     """
     is_paired = task == "preference"
     done, do = ("with a better reply", "compare") if is_paired else ("with a rated reply", "rate")
@@ -90,9 +102,8 @@ def build_preference_corpus(library: Library, name: str, rows: Sequence[Example]
     held_out = set(order[: max(1, round(VAL_SHARE * len(order)))])
     train = [row for prompt, row in zip(prompts, rows, strict=True) if prompt not in held_out]
     val = [row for prompt, row in zip(prompts, rows, strict=True) if prompt in held_out]
-    return preference_corpus(
-        library, train, val, f"{name}, {format_count(len(rows), 'pair' if is_paired else 'thumb')}", task
-    )
+    count = format_count(len(rows), "pair" if is_paired else "thumb")
+    return preference_corpus(library, train, val, f"{name}, {count}", task)
 
 
 def preference_corpus(

@@ -1,5 +1,4 @@
-"""Sets of what people prefer: preferences/NAME/ in the library, with pairs.jsonl and thumbs.jsonl, to which lines are
-only appended.
+"""Sets of preferences: preferences/NAME/ in the library, with pairs.jsonl and thumbs.jsonl. Lines are only appended.
 
 A line is a pair with its choice, or a reply with a thumb up or down, or the id of one that was taken back. So a kill at
 any moment loses at most the line that is being written, and several windows may add to one set.
@@ -10,7 +9,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +19,7 @@ from models.files.jsonl import JsonLines, parse_row
 from models.library.library import Library, safe_name
 
 CHOICES = ("a", "b", "tie", "bad", "skip")
-"""What can be said of a pair: the first or the second is better, both are about equal, both are bad, or nothing."""
+"""What can be said of a pair: the first or the second is better, they are about equal, both are bad, or nothing."""
 PERSON, SIMULATED, GOLD = "person", "simulated", "gold"
 """Who says it: somebody at the window, the simulated annotator, or the judge of Tiny World."""
 _FILES = ("pairs.jsonl", "thumbs.jsonl")
@@ -65,7 +64,7 @@ class Reply:
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """Two replies to a prompt, and what was said of them.
+    """Two replies to a prompt, and which one somebody prefers.
 
     prompt: messages, the last one the user's. choice: one of CHOICES. left: which of them stood on the left, "a" or
     "b". by: PERSON, SIMULATED or GOLD. repeats: the id of the pair that was shown again, with the sides swapped. about:
@@ -145,7 +144,7 @@ class StoredPairs:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredThumbs:
-    """The same of its thumbs."""
+    """The thumbs of a set, the oldest first, without those that were taken back; n_damaged: lines that are none."""
 
     thumbs: tuple[Thumb, ...]
     n_damaged: int = 0
@@ -175,7 +174,7 @@ class PreferenceSet:
 
     def add_thumbs(self, thumbs: Iterable[Thumb]) -> None:
         """Append thumbs as `add` does pairs."""
-        self._append(self.thumbs_path, [_as_thumb_row(thumb) for thumb in thumbs])
+        self._append(self.thumbs_path, [_as_row(thumb) for thumb in thumbs])
 
     def retract_thumbs(self, ids: Iterable[str]) -> None:
         """Take thumbs back; adding one again restores it."""
@@ -256,24 +255,17 @@ def _end_line(path: Path) -> None:
             file.write(b"\n")
 
 
-def _as_row(pair: Pair) -> dict[str, Any]:
-    row = asdict(replace(pair, prompt=tuple(dict(message) for message in pair.prompt), about=dict(pair.about)))
-    return row | {"a": _short(pair.a), "b": _short(pair.b)}
-
-
-def _as_thumb_row(thumb: Thumb) -> dict[str, Any]:
-    row = asdict(replace(thumb, prompt=tuple(dict(message) for message in thumb.prompt)))
-    return row | {"reply": _short(thumb.reply)}
+def _as_row(stored: Pair | Thumb) -> dict[str, Any]:
+    """The JSON of a pair or thumb; its replies without what is as usual."""
+    row = {each.name: getattr(stored, each.name) for each in fields(stored)}
+    row["prompt"] = [dict(message) for message in stored.prompt]
+    return row | {name: _short(value) for name, value in row.items() if isinstance(value, Reply)}
 
 
 def _short(reply: Reply) -> dict[str, Any]:
-    """A reply without what is as usual."""
+    rest = {each.name: getattr(reply, each.name) for each in fields(Reply) if each.name != "content"}
     usual = Reply(content="")
-    return {
-        each.name: value
-        for each in fields(Reply)
-        if (value := getattr(reply, each.name)) != getattr(usual, each.name) or each.name == "content"
-    }
+    return {"content": reply.content} | {name: value for name, value in rest.items() if value != getattr(usual, name)}
 
 
 def _as_pair(row: Mapping[str, Any] | None) -> Pair | None:

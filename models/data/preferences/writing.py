@@ -87,8 +87,10 @@ def write_preferences(rows: Iterable[Example], n_rows: int, form: str, path: Pat
 
 
 def unpaired(row: Example) -> list[Example]:
-    """A pair as two replies that are good or bad by themselves, as TRL's `unpair_preference_dataset` has it; a reply
-    that is rated already stays as it is."""
+    """A pair as two replies that are good or bad by themselves, as by TRL's `unpair_preference_dataset`.
+
+    A row with one rated reply stays as it is.
+    """
     if "completion" in row:
         return [row]
     rest = {name: value for name, value in row.items() if name not in ("chosen", "rejected", "choice", "margin")}
@@ -98,11 +100,11 @@ def unpaired(row: Example) -> list[Example]:
 _LONE, _TIES, _TURNS, _MARKS = "lone", "ties", "turns", "marks"
 _SYSTEM, _SOURCE = "system", "source"
 _NOTES = {
-    _LONE: "left behind: {pairs} rated without another one, since this form has pairs",
+    _LONE: "left behind: {replies} rated without another one, since this form has pairs",
     _TIES: "left behind: {pairs} about equal, since this form has no ties",
-    _TURNS: "left behind: {pairs} with several turns, since its prompts are single texts",
-    _MARKS: "left behind: {pairs} with texts that would be read as turns (“Human:”, “Assistant:”)",
-    _SYSTEM: "not kept: the system prompt of {pairs}",
+    _TURNS: "left behind: {rows} with several turns, since its prompts are single texts",
+    _MARKS: "left behind: {rows} with texts that would be read as turns (“Human:”, “Assistant:”)",
+    _SYSTEM: "not kept: the system prompt of {rows}",
     _SOURCE: "not kept: who chose",
 }
 
@@ -132,11 +134,12 @@ def _unsaid(form: PreferenceForm, row: Example) -> list[str]:
 
 
 def _notes(left: Mapping[str, int]) -> list[str]:
-    return [
-        words.format(pairs=format_count(left[name], *(("reply", "replies") if name == _LONE else ("pair",))))
-        for name, words in _NOTES.items()
-        if left[name]
-    ]
+    found = []
+    for name, words in _NOTES.items():
+        if n := left[name]:
+            replies = format_count(n, "reply", "replies")
+            found.append(words.format(pairs=format_count(n, "pair"), replies=replies, rows=format_count(n, "row")))
+    return found
 
 
 def _csv_line(cells: Iterable[Any]) -> str:

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 
 from app.chat.archive.json_format import chat_from, chat_text
 from app.chat.conversation.drawn_window import DrawnWindow
+from app.chat.conversation.reply_captions import explain_reply
 from app.chat.tab import ChatTab
 from app.kit.layout.section import Section
 from app.kit.theme import ThemeProvider
@@ -122,6 +123,9 @@ def test_the_best_is_shown_and_another_one_can_be_taken(
     [*_, taken] = chat.conversation.chat.path
     assert (taken.content, taken.parent) == (drawn.replies[4].text, shown.parent)
     assert "number" in chat.page.view.messages[-1].note.text()
+    assert taken.generation is not None
+    assert "The best of 6 replies that the reward model judge scored." in explain_reply(shown.generation)
+    assert "Chosen by you among 6 replies that the reward model judge scored." in explain_reply(taken.generation)
     window.table.selectRow(0)
     qtbot.mouseClick(window.take, Qt.MouseButton.LeftButton)
     assert chat.conversation.chat.path[-1].id == shown.id, "a reply becomes a version once"
@@ -131,6 +135,18 @@ def test_the_best_is_shown_and_another_one_can_be_taken(
     read = chat_from(json.loads(chat_text(chat.conversation.chat)), "here")
     assert read.message(shown.id).generation == shown.generation
     assert not heard.failures
+
+
+def test_the_best_of_earlier_replies_is_taken_again(chat: ChatTab, session: Session, qtbot: QtBot) -> None:
+    draw(chat, 2)
+    ask(chat, session, qtbot)
+    window, before = window_of(chat, qtbot), chat.conversation.chat.path[-1].id
+    chat.sampling.set_config(SamplingConfig(max_tokens=5, seed=2))
+    with qtbot.waitSignal(session.chat.reply_ended):
+        chat.conversation.retry(before)
+    assert chat.conversation.chat.path[-1].id != before
+    qtbot.mouseClick(window.take, Qt.MouseButton.LeftButton)
+    assert chat.conversation.chat.path[-1].id == before
 
 
 def test_drawing_can_be_stopped(chat: ChatTab, session: Session, qtbot: QtBot, heard: Heard) -> None:
@@ -178,4 +194,4 @@ def test_what_cannot_be_scored_is_said(
     draw(chat, 4)
     assert chat.best_of.best_of is None
     assert not chat.best_of.choice.isEnabled()
-    assert chat.best_of.about.text() == "Only a chat model that is a decoder draws several replies."
+    assert chat.best_of.about.text() == "Only a chat model that is a decoder can draw several replies."

@@ -103,7 +103,7 @@ def test_judged_pairs_become_a_dataset_and_a_file(
     assert main(["data", "pairs"]) == 0
     assert capsys.readouterr().out == "happy: 20 by you\n"
     assert main(["data", "pairs", "sad"]) == 1
-    assert "There is no set of pairs called 'sad': there are 'happy'." in capsys.readouterr().err
+    assert "There is no preference set called 'sad': there are 'happy'." in capsys.readouterr().err
     assert main(["data", "pairs", "happy"]) == 0
     out = capsys.readouterr().out
     assert "Left behind: 5 pairs both bad" in out

@@ -292,6 +292,7 @@ def test_thumbs_of_a_set_become_a_dataset_for_kto(
     assert heard.notices == ["“My preferences, 6 thumbs” is a dataset now."]
     until(lambda: bool(session.datasets.list()))
     assert session.datasets.list()[0].corpus.task == "unpaired"
+    until(lambda: page.prompts.findText("Prompts of “My preferences, 6 thumbs”") >= 0)
 
 
 def test_a_set_is_renamed_and_deleted_in_its_menu(

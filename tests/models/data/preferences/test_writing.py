@@ -26,8 +26,8 @@ TIE: Example = {**PLAIN, "choice": "tie"}
 ROWS = [PLAIN, TURNS, SYSTEM, TIE]
 
 TIES = "Left behind: 1 pair about equal, since this form has no ties."
-TURNS_LEFT = "Left behind: 1 pair with several turns, since its prompts are single texts."
-NO_SYSTEM, WHO = "Not kept: the system prompt of 1 pair.", "Not kept: who chose."
+TURNS_LEFT = "Left behind: 1 row with several turns, since its prompts are single texts."
+NO_SYSTEM, WHO = "Not kept: the system prompt of 1 row.", "Not kept: who chose."
 KEPT = {
     "trl": (3, (TIES, WHO)),
     "trl-text": (2, (TIES, TURNS_LEFT, NO_SYSTEM, WHO)),
@@ -85,6 +85,9 @@ def test_rated_replies_are_written_where_no_pair_is_needed(tmp_path: Path) -> No
         assert [task_row(plan, values) for values in info.rows] == [
             {name: value for name, value in row.items() if name != "source"} for row in rated
         ]
+    briefed = {**rated[0], "messages": SYSTEM["messages"]}
+    found = written([briefed], "trl-unpaired-text", tmp_path / "briefed.jsonl")
+    assert found.notes == (NO_SYSTEM, WHO), "a rated reply is no pair"
     found = written([PLAIN, rated[0]], "trl", tmp_path / "mixed.jsonl")
     assert (found.n, found.notes[0]) == (
         1,
@@ -97,16 +100,14 @@ def test_transcripts_cannot_hold_what_looks_like_a_turn(tmp_path: Path) -> None:
     found = written([PLAIN, row], "hh", tmp_path / "out.jsonl")
     assert (found.n, found.notes[0]) == (
         1,
-        "Left behind: 1 pair with texts that would be read as turns (“Human:”, “Assistant:”).",
+        "Left behind: 1 row with texts that would be read as turns (“Human:”, “Assistant:”).",
     )
 
 
 def test_nothing_is_written_where_no_row_fits(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     path.write_text("mine")
-    with pytest.raises(
-        ValueError, match="No row can be written as TRL, texts: left behind: 2 pairs with several turns"
-    ):
+    with pytest.raises(ValueError, match="No row can be written as TRL, texts: left behind: 2 rows with several turns"):
         written([TURNS, TURNS], "trl-text", path)
     with pytest.raises(ValueError, match="There is no form 'xml' of preferences"):
         written([PLAIN], "xml", path)
