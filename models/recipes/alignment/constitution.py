@@ -38,8 +38,8 @@ from models.data.tiny_world.refusals import Secrets
 from models.data.tiny_world.world import World
 from models.evaluation.safety import N_EACH
 from models.evaluation.safety_report import SafetyReport
-from models.events import Event, Notice, Phase, Progress, reporting
-from models.inference.many_replies import generate_batch_steps
+from models.events import Event, Notice, Phase
+from models.inference.many_replies import generate_in_batches
 from models.library.library import Library
 from models.number_words import format_count
 from models.recipes.alignment.demonstration import Reins, check_can_reply, load_chat_model, stage_spec, train_stage
@@ -68,7 +68,6 @@ SURE = 2.0
 _VAL_SHARE = 0.1
 _MAX_TOKENS = 80
 _N_HEALTH, _N_CARDS = 96, 6
-_AT_ONCE = 64
 
 
 def constitution(
@@ -293,12 +292,9 @@ class _Loop:
     ) -> Generator[Event, None, tuple[list[Example], list[tuple[str, bool]]]]:
         """The likeliest reply to each row that leaves room for one, and whether it ends by itself; with these rows."""
         asked = self._fitting(model, tokenizer, rows)
-        replies: list[tuple[str, bool]] = []
-        for first in range(0, len(asked), _AT_ONCE):
-            prompts = [prompt for _, prompt in asked[first : first + _AT_ONCE]]
-            saying = generate_batch_steps(model, prompts, _MAX_TOKENS, reply_end(tokenizer), _AT_ONCE)
-            for ids in (yield from reporting(saying, Progress(done=first, total=len(asked)))):
-                replies.append((tokenizer.decode(ids, skip_special_tokens=False).strip(), len(ids) < _MAX_TOKENS))
+        prompts = [prompt for _, prompt in asked]
+        said = yield from generate_in_batches(model, prompts, _MAX_TOKENS, reply_end(tokenizer))
+        replies = [(tokenizer.decode(ids, skip_special_tokens=False).strip(), len(ids) < _MAX_TOKENS) for ids in said]
         return [row for row, _ in asked], replies
 
     def _fitting(

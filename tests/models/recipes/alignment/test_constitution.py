@@ -45,7 +45,7 @@ def little(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recipe, "_MAX_TOKENS", 40)
     # Random letters may be no text at all.
     monkeypatch.setattr(Critic, "_say", _say)
-    monkeypatch.setattr(recipe, "generate_batch_steps", _replies)
+    monkeypatch.setattr(recipe, "generate_in_batches", _replies)
     monkeypatch.setattr(Critic, "critiques", _critiques)
 
 
