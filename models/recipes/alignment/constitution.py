@@ -152,7 +152,7 @@ class _Loop:
                 break
             digit = str(number) if number > 1 else ""
             old = self._old_rows(number)
-            corpus = self._chat_corpus(f"Replies and critiques of {run.id}, seed {self.seed}", [*rows, *old])
+            corpus = self._chat_corpus(f"Replies and critiques of {run.id}, seed {self.seed}", rows, old)
             run = yield from self._imitate("revised", _TITLES[f"revised{digit}"], run.id, corpus)
             stage = f"revised{digit}"
             yield from self._measured(stage, run.id, began)
@@ -207,15 +207,18 @@ class _Loop:
         val = taught_rows(self.rules, self.secrets, rng, max(4, N_TAUGHT // 10), held_out=True)
         return self._stored(f"Tiny World {self.world_seed}, critique and revise", train, val)
 
-    def _chat_corpus(self, label: str, rows: Sequence[Example]) -> Corpus:
-        """What it has kept and revised, split by prompt."""
+    def _chat_corpus(self, label: str, rows: Sequence[Example], old: Sequence[Example]) -> Corpus:
+        """What it has kept and revised, and `old` answers beside it, split by prompt; ValueError where it has hardly
+        kept anything, since from old answers alone it would learn nothing about its rules."""
         kept = [row for row in rows if row["messages"][-1]["role"] == "assistant"]
-        order = sorted({prompt_digest(row["messages"][:-1]) for row in kept})
-        if len(order) < 2:
+        if len({prompt_digest(row["messages"][:-1]) for row in kept}) < 2:
             raise ValueError(
-                f"Of {format_count(len(rows), 'reply', 'replies')} nearly none ended, or every revision breaks a rule: "
-                "there is nothing to learn from, so start from a model that answers."
+                f"Of {format_count(len(rows), 'reply', 'replies')} hardly any can be learned from, since they do not "
+                "end, their revisions still break a rule, or the critiques are not sure: start from a model that "
+                "answers."
             )
+        kept += old
+        order = sorted({prompt_digest(row["messages"][:-1]) for row in kept})
         held_out = set(order[: max(1, round(_VAL_SHARE * len(order)))])
         val = [row for row in kept if prompt_digest(row["messages"][:-1]) in held_out]
         train = [row for row in kept if prompt_digest(row["messages"][:-1]) not in held_out]

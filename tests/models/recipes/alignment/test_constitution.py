@@ -16,7 +16,7 @@ from models.alignment.critiques import Critic, Critique
 from models.data.corpus import open_run_corpus
 from models.data.tiny_world import corpus, refusals
 from models.data.tiny_world.constitution import RULES
-from models.events import Event, Progress
+from models.events import Event, Progress, result_of
 from models.library.library import Library
 from models.recipes.alignment import constitution as recipe
 from models.recipes.alignment import refuse
@@ -49,8 +49,8 @@ def little(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Critic, "critiques", _critiques)
 
 
-def _replies(model: object, prompts: Sequence[Any], *_: object) -> Generator[int, None, list[list[int]]]:
-    yield 0
+def _replies(model: object, prompts: Sequence[Any], *_: object) -> Generator[Event, None, list[list[int]]]:
+    yield Progress(done=0, total=1)
     return [[70, 71, 72]] * len(prompts)
 
 
@@ -110,6 +110,19 @@ def test_rules_about_nothing_here_are_refused(
     assert "“Never sing.” is about none of these" in capsys.readouterr().err
     assert main(["align", "constitution", "--base", base, "--rules", str(tmp_path / "none.txt")]) == 1
     assert "none.txt cannot be read" in capsys.readouterr().err
+
+
+def test_where_nothing_can_be_learned_from_a_sentence_says_so(
+    library: Library, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unsure(self: Critic, asked: Sequence[tuple[str, str]]) -> Generator[Event, None, list[Critique]]:
+        yield Progress(done=0, total=1)
+        return [Critique(rule=self.rules[0], log_odds=0.5) for _ in asked]
+
+    monkeypatch.setattr(Critic, "critiques", unsure)
+    with pytest.raises(ValueError, match=r"Of \d\d replies hardly any can be learned from"):
+        result_of(recipe.constitution(library, base, device="cpu", n_each=3))
+    assert len(library.list_runs()) == 3, "old rows alone are not learned from: it ends with the critic"
 
 
 def test_collapse_is_fewer_pairs_of_words_or_fewer_ends() -> None:
