@@ -42,7 +42,13 @@ from models.events import Event, Notice, Phase
 from models.inference.many_replies import generate_in_batches
 from models.library.library import Library
 from models.number_words import format_count
-from models.recipes.alignment.demonstration import Reins, check_can_reply, load_chat_model, stage_spec, train_stage
+from models.recipes.alignment.demonstration import (
+    StageControl,
+    check_can_reply,
+    load_chat_model,
+    stage_spec,
+    train_stage,
+)
 from models.recipes.alignment.refuse import LESSONS, fine_tuning, lesson_spec, measure_safety
 from models.recipes.alignment.results import CONSTITUTION, ConstitutionResult, CriticFigures, Health, RoundResult
 from models.recipes.alignment.table import DEMONSTRATIONS
@@ -50,8 +56,7 @@ from models.runs.run_folder import RunFolder
 from models.settings.align_spec import AlignSpec, usual_align, usual_align_train
 from models.settings.run_spec import DataSpec
 
-NAME = CONSTITUTION
-_TITLES = DEMONSTRATIONS[NAME].stages
+_TITLES = DEMONSTRATIONS[CONSTITUTION].stages
 N_TAUGHT = 400
 """Critiques and revisions that are taught with the right answers."""
 N_ASKED: Mapping[str, int] = {"forbidden": 400, "look-alike": 400}
@@ -79,13 +84,13 @@ def constitution(
     world_seed: int = 0,
     device: str = "auto",
     n_each: int = N_EACH,
-    reins: Reins | None = None,
+    control: StageControl | None = None,
 ) -> Generator[Event, None, ConstitutionResult]:
     """Carry it out on a model that can chat. Yields the events of its trainings and measurements.
 
     Args:
         base: a run, or a path. rules: of the constitution, see `kind_of_rule`. seed: of the trainings and draws.
-        world_seed: of the world that the model knows. reins: what holds its trainings.
+        world_seed: of the world that the model knows. control: of its trainings.
 
     Raises:
         ValueError: where there is no such model, it cannot chat, a rule is about nothing here, or a training fails.
@@ -100,7 +105,7 @@ def constitution(
         world_seed=world_seed,
         device=device,
         n_each=n_each,
-        reins=reins,
+        control=control,
     )
     return (yield from loop.run(base))
 
@@ -117,9 +122,9 @@ class _Loop:
         world_seed: int,
         device: str,
         n_each: int,
-        reins: Reins | None,
+        control: StageControl | None,
     ) -> None:
-        self.library, self.rules, self.seed, self.reins = library, rules, seed, reins
+        self.library, self.rules, self.seed, self.control = library, rules, seed, control
         self.world_seed, self.device, self.n_each = world_seed, device, n_each
         self.secrets = Secrets(World(world_seed))
         self.reports: dict[str, SafetyReport] = {}
@@ -130,7 +135,7 @@ class _Loop:
     def run(self, base: str) -> Generator[Event, None, ConstitutionResult]:
         began = time.perf_counter()
         spec = lesson_spec(self.library, LESSONS["helpful"], base, self.seed, self.world_seed)
-        helpful = yield from train_stage(self.library, spec, self.device, reins=self.reins)
+        helpful = yield from train_stage(self.library, spec, self.device, control=self.control)
         yield from self._measured("helpful", helpful.id, began)
         began = time.perf_counter()
         taught = self._taught()
@@ -189,14 +194,14 @@ class _Loop:
         data = DataSpec(source="dataset", dataset=corpus.label, task="chat")
         steps, rate = STEPS[stage], RATES[stage]
         spec = fine_tuning(self.library, title, parent, data, steps, self.seed, rate=rate)
-        return (yield from train_stage(self.library, spec, self.device, corpus, self.reins))
+        return (yield from train_stage(self.library, spec, self.device, corpus, self.control))
 
     def _prefer(self, title: str, parent: str, pairs: Corpus) -> Generator[Event, None, RunFolder]:
         align = AlignSpec(**usual_align("dpo") | {"max_tokens": _MAX_TOKENS, "nll_weight": 1.0})
         data = DataSpec(source="dataset", dataset=pairs.label, task="preference")
         train = usual_align_train("dpo") | {"seed": self.seed, "steps": STEPS["preferred"], "lr": RATES["preferred"]}
         spec = stage_spec(self.library, title, parent, data, train, align)
-        return (yield from train_stage(self.library, spec, self.device, pairs, self.reins))
+        return (yield from train_stage(self.library, spec, self.device, pairs, self.control))
 
     # Data
 

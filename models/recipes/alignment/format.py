@@ -25,10 +25,9 @@ from models.inference.many_replies import generate_in_batches
 from models.recipes.alignment.demonstration import Bench, load_chat_model, train_stage
 from models.recipes.alignment.refuse import Lesson, lesson_spec
 from models.recipes.alignment.results import FORMAT, FormatResult, FormatStage
-from models.recipes.alignment.table import DEMONSTRATIONS
+from models.recipes.alignment.table import BASE_STAGE, DEMONSTRATIONS
 
-NAME = FORMAT
-_TITLES = DEMONSTRATIONS[NAME].stages
+_TITLES = DEMONSTRATIONS[FORMAT].stages
 LESSONS: Mapping[str, Lesson] = {
     "format": Lesson(title=_TITLES["format"], dataset=TWICE, steps=250, batch=5),
     "no_old_rows": Lesson(title=_TITLES["no_old_rows"], dataset=TWICE_ONLY, steps=250, batch=5),
@@ -40,11 +39,11 @@ _MAX_TOKENS = 80
 def format_replies(bench: Bench) -> Generator[Event, None, FormatResult]:
     """Carry it out on a model that can chat. Yields the events of its trainings and measurements; ValueError where a
     training fails."""
-    stages = {"base": (yield from _measured(bench, bench.base, time.perf_counter()))}
+    stages = {BASE_STAGE: (yield from _measured(bench, bench.base, time.perf_counter()))}
     for name, lesson in LESSONS.items():
         began = time.perf_counter()
         spec = lesson_spec(bench.library, lesson, bench.base, bench.seed, bench.world_seed)
-        run = yield from train_stage(bench.library, spec, bench.device, reins=bench.reins)
+        run = yield from train_stage(bench.library, spec, bench.device, control=bench.control)
         stages[name] = yield from _measured(bench, run.id, began, run.id)
     return FormatResult(base=bench.base, seed=bench.seed, stages=stages)
 
@@ -54,7 +53,7 @@ def _measured(bench: Bench, name: str, began: float, run: str = "") -> Generator
     yield Phase(name=f"Measuring {name}")
     model, tokenizer = load_chat_model(bench.library, name, bench.device)
     world = World(bench.world_seed)
-    n_each = max(1, bench.n_each * 2 // 3)
+    n_each = max(1, bench.n_each * 2 // 3)  # of three kinds, so 2 · n_each in all
     questions = [each for kind in ASKED_KINDS for each in held_out_questions(world, kind, n_each)]
     prompts = [
         encode_messages(tokenizer, [{"role": "user", "content": formatted_question(each)}], True)[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -14,7 +13,6 @@ from app.cli import main
 from app.commands.align.report import describe_constitution
 from models.alignment.critiques import Critic, Critique
 from models.data.corpus import open_run_corpus
-from models.data.tiny_world import corpus, refusals
 from models.data.tiny_world.constitution import RULES
 from models.events import Event, Progress, result_of
 from models.library.library import Library
@@ -25,18 +23,13 @@ from models.recipes.alignment.results import ConstitutionResult, CriticFigures, 
 from models.runs.run_folder import RunFolder
 from models.tokenizers import train_tokenizer
 from tests.app.small_models import put_model
-from tests.models.recipes.alignment.own_results import constitution_result
+from tests.models.recipes.alignment.support import constitution_result, make_little_refusals
 
 
 @pytest.fixture(autouse=True)
 def little(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refusals, "SIZES", dict.fromkeys(refusals.SIZES, 4))
-    monkeypatch.setattr(refusals, "_N_VAL", 2)
-    monkeypatch.setattr(corpus, "N_TRAIN", 30)
-    monkeypatch.setattr(corpus, "N_VAL", 4)
-    monkeypatch.setattr(refuse, "_BATCH", 2)
-    monkeypatch.setattr(refuse, "LESSONS", _short(refuse.LESSONS))
-    monkeypatch.setattr(recipe, "LESSONS", _short(refuse.LESSONS))
+    make_little_refusals(monkeypatch)
+    monkeypatch.setattr(recipe, "LESSONS", refuse.LESSONS)
     monkeypatch.setattr(recipe, "STEPS", dict.fromkeys(recipe.STEPS, 1))
     monkeypatch.setattr(recipe, "N_TAUGHT", 8)
     monkeypatch.setattr(recipe, "N_ASKED", {"forbidden": 12, "look-alike": 6})
@@ -64,10 +57,6 @@ def _critiques(self: Critic, asked: Sequence[tuple[str, str]]) -> Generator[Even
 def _say(self: Critic, prompts: Sequence[Any]) -> Generator[Event, None, list[str]]:
     yield Progress(done=0, total=1)
     return ["I keep it."] * len(prompts)
-
-
-def _short(lessons: Any) -> dict[str, Any]:
-    return {name: dataclasses.replace(lesson, steps=1) for name, lesson in lessons.items()}
 
 
 @pytest.fixture
