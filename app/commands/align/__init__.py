@@ -26,7 +26,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     )
     kinds = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
     for name, recipe in DEMONSTRATIONS.items():
-        kind = kinds.add_parser(name, help=f"{recipe.title}: {recipe.summary}", description=f"{recipe.help} {_STAGES}")
+        kind = kinds.add_parser(name, help=recipe.summary, description=f"{recipe.help} {_STAGES}")
         kind.add_argument("--base", metavar="RUN", help="a model that can chat (default: the newest quick start)")
         kind.add_argument("--seed", type=int, default=0, metavar="S", help="the seed of its trainings (default: 0)")
         asked = "forbidden questions" if name in (REFUSE, CONSTITUTION) else "questions of each kind"

@@ -45,7 +45,7 @@ DEMONSTRATIONS: Mapping[str, AlignRecipe] = MappingProxyType(
             AlignRecipe(
                 name="format",
                 title="Say it twice",
-                summary="a form of replies, learned from 1,000 examples, with and without old rows",
+                summary="“Say it twice.”: a form of replies, learned from 1,000 examples, with and without old rows",
                 help="“Where is Anna? Say it twice.”: a form of replies, learned from 1,000 examples. Once with as "
                 "many old rows of each kind beside them and once without, after which it says everything twice.",
                 reaches="85 % said twice, and right; old kinds lose at most 5 points",
@@ -56,7 +56,8 @@ DEMONSTRATIONS: Mapping[str, AlignRecipe] = MappingProxyType(
             AlignRecipe(
                 name="taught",
                 title="Taught by hand",
-                summary="choices between stories, reward model, PPO, DPO; GRPO with the judge",
+                summary="“I like stories that end happily and are short”: pairs, reward model, PPO, DPO; GRPO with the "
+                "judge",
                 help="“I like stories that end happily and are short”, said by choosing between pairs of stories. From "
                 "the same pairs come a reward model, PPO with it, and DPO; beside them GRPO with the judge itself.",
                 reaches="70 % of stories as wished with PPO, 45 % with DPO; with GRPO 80 % right and happy; old "
