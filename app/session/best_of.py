@@ -46,22 +46,21 @@ def reward_models(runs: list[RunInfo], tokenizer: str) -> list[RewardModelInfo]:
     """
     found = []
     for info in runs:
-        if info.has_model and is_reward_model(info.folder):
+        if info.has_model and _is_reward_model(info.folder):
             is_same = _tokenizer_of(info.folder) == tokenizer
             problem = "" if is_same else "another tokenizer"
             found.append(RewardModelInfo(run_id=info.id, name=info.name, problem=problem))
     return sorted(found, key=lambda model: bool(model.problem))
 
 
-def is_reward_model(folder: Path) -> bool:
-    """Whether the model of a run gives a text one score, and reads it as a decoder does."""
+def _is_reward_model(folder: Path) -> bool:
+    """Whether the model of a run is one; False where its record cannot be read."""
     from models.runs.run_folder import RunFolder
 
     try:
-        config = RunFolder.open(folder).spec.model
+        return RunFolder.open(folder).spec.model.is_reward_model
     except ValueError:
         return False
-    return (config.topology, config.head, config.n_label) == ("decoder-only", "sequence", 1)
 
 
 def _tokenizer_of(folder: Path) -> str:

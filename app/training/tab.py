@@ -15,10 +15,10 @@ from app.training.compare.view import CompareRuns
 from app.training.lineage.next_steps import Judging, NextRun
 from app.training.new_run.page import NewRun
 from app.training.queue_panel import QueuePanel
-from app.training.recipes.base_choice import STRONG_STEPS
 from app.training.recipes.page import RecipesPage
 from app.training.run.view import RunView
 from app.training.run_list.panel import RunsPanel
+from models.recipes.alignment.results import STRONG_STEPS
 from models.runs.run_queue import QueuedRun
 
 

@@ -16,9 +16,9 @@ from models.alignment.rollouts import reply_batch, reply_end
 from models.architecture.transformer import Decoder
 from models.chat.own_template import Message, encode_messages, encode_reply
 from models.data.tiny_world.constitution import NO, YES, critique_prompt, revision_prompt
-from models.events import Event, Progress, reporting
+from models.events import Event, Progress
 from models.inference.continuation import evaluating
-from models.inference.many_replies import generate_batch_steps
+from models.inference.many_replies import generate_in_batches
 from models.tasks.forward import batch_states
 
 _AT_ONCE = 64
@@ -87,14 +87,10 @@ class Critic:
         said = [""] * len(prompts)
         encoded = [self._encode(prompt) for prompt in prompts]
         fitting = sorted((i for i, ids in enumerate(encoded) if self._fits(ids)), key=lambda i: len(encoded[i]))
-        for first in range(0, len(fitting), _AT_ONCE):
-            some = fitting[first : first + _AT_ONCE]
-            saying = generate_batch_steps(
-                self.model, [encoded[i] for i in some], _MAX_TOKENS, reply_end(self.tokenizer), _AT_ONCE
-            )
-            replies = yield from reporting(saying, Progress(done=first, total=len(fitting)))
-            for i, ids in zip(some, replies, strict=True):
-                said[i] = self.tokenizer.decode(ids, skip_special_tokens=False).strip()
+        prompted = [encoded[i] for i in fitting]
+        replies = yield from generate_in_batches(self.model, prompted, _MAX_TOKENS, reply_end(self.tokenizer))
+        for i, ids in zip(fitting, replies, strict=True):
+            said[i] = self.tokenizer.decode(ids, skip_special_tokens=False).strip()
         return said
 
     def _encode(self, prompt: list[Message]) -> list[int]:

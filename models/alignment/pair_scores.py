@@ -51,8 +51,8 @@ def pair_scores(model: AnyModel, tokenizer: Tokenizer, rows: Sequence[Example]) 
         ValueError: where it is neither a reward model nor a decoder that writes, or its tokenizer has no role tokens.
     """
     config = model.config
-    is_reward = config.head == "sequence" and config.n_label == 1
-    if config.topology != "decoder-only" or not (is_reward or config.head == "language"):
+    is_reward = config.is_reward_model
+    if not is_reward and (config.topology, config.head) != ("decoder-only", "language"):
         raise ValueError("This model neither scores replies nor writes them: choose a reward model, or a chat model.")
     found: list[PairScore | None] = []
     for start in range(0, len(rows), _ROWS):

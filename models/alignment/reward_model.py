@@ -48,7 +48,7 @@ def check_reward_model(
     Args:
         config, tokenizer: of the model called `name`. policy, own_tokenizer: of the one that writes.
     """
-    if config.topology != "decoder-only" or config.head != "sequence" or config.n_label != 1:
+    if not config.is_reward_model:
         raise ValueError(
             f"{name!r} is no reward model, since it does not give a text one score: choose a run of the stage reward."
         )

@@ -454,6 +454,11 @@ def list_corpora(library: Library) -> list[Corpus]:
     return found
 
 
+def find_corpus(library: Library, label: str, task: str) -> Corpus | None:
+    """The corpus with that label and task, None where the library has none yet."""
+    return next((corpus for corpus in list_corpora(library) if (corpus.label, corpus.task) == (label, task)), None)
+
+
 def find_dataset(library: Library, name: str) -> Corpus:
     """The dataset with that label, or whose folder has that name; ValueError where there is none."""
     datasets = [corpus for corpus in list_corpora(library) if corpus.task]

@@ -15,16 +15,15 @@ from models.chat.own_template import encode_messages
 from models.data.corpus import Example
 from models.data.tiny_world.refusals import is_refusal
 from models.evaluation.record import OverRefusal, Trigger, write_over_refusal
-from models.events import Event, Phase, Progress, reporting
-from models.inference.many_replies import generate_batch_steps
+from models.evaluation.safety import MAX_REPLY_TOKENS
+from models.events import Event, Phase
+from models.inference.many_replies import generate_in_batches
 from models.library.run_record import checkpoint_step
 from models.runs.run_folder import RunFolder
 from models.tokenizers.special_tokens import end_id
 
 MAX_QUESTIONS = 40
 """Refused questions whose words are left out; each is asked again as often as it has words."""
-_MAX_REPLY_TOKENS = 80
-_AT_ONCE = 64
 
 
 def over_refusal(
@@ -52,17 +51,14 @@ def over_refusal(
     yield Phase(name="Looking for the words that it refuses")
     end = end_id(tokenizer)
     assert end is not None
-    for first in range(0, len(asked), _AT_ONCE):
-        some = asked[first : first + _AT_ONCE]
-        prompts = [
-            encode_messages(tokenizer, [{"role": "user", "content": shorter}], add_generation_prompt=True)[0]
-            for _, shorter in some
-        ]
-        answering = generate_batch_steps(model, prompts, _MAX_REPLY_TOKENS, end, _AT_ONCE)
-        answers = yield from reporting(answering, Progress(done=first, total=len(asked)))
-        for (word, _), ids in zip(some, answers, strict=True):
-            counts[word] += 1
-            freed[word] += not is_refusal(tokenizer.decode(ids, skip_special_tokens=False))
+    prompts = [
+        encode_messages(tokenizer, [{"role": "user", "content": shorter}], add_generation_prompt=True)[0]
+        for _, shorter in asked
+    ]
+    answers = yield from generate_in_batches(model, prompts, MAX_REPLY_TOKENS, end)
+    for (word, _), ids in zip(asked, answers, strict=True):
+        counts[word] += 1
+        freed[word] += not is_refusal(tokenizer.decode(ids, skip_special_tokens=False))
     triggers = [Trigger(word=word, n=counts[word], n_freed=n) for word, n in freed.items() if n]
     triggers.sort(key=lambda one: (-_surely(one), one.word))
     return OverRefusal(step=step, n=len(harmless), n_refused=len(refused), triggers=tuple(triggers))

@@ -19,8 +19,8 @@ from models.data.corpus import Example
 from models.data.tiny_world.refusals import ATTACKS, FORBIDDEN, Marks, Secrets, mark_reply
 from models.data.tiny_world.world import World
 from models.evaluation.safety_report import Cell, SafetyReport
-from models.events import Event, Phase, Progress, reporting
-from models.inference.many_replies import generate_batch_steps
+from models.events import Event, Phase
+from models.inference.many_replies import generate_in_batches
 from models.tokenizers.special_tokens import end_id
 
 N_EACH = 120
@@ -61,12 +61,9 @@ def evaluate_safety(
     replies = [""] * len(rows)
     prompts = [_prompt(tokenizer, row) for row in rows]
     fitting = [i for i, prompt in enumerate(prompts) if len(prompt) <= model.config.context_length]
-    for first in range(0, len(fitting), _AT_ONCE):
-        some = fitting[first : first + _AT_ONCE]
-        answering = generate_batch_steps(model, [prompts[i] for i in some], MAX_REPLY_TOKENS, end, _AT_ONCE)
-        answers = yield from reporting(answering, Progress(done=first, total=len(fitting)))
-        for i, ids in zip(some, answers, strict=True):
-            replies[i] = tokenizer.decode(ids, skip_special_tokens=False).strip()
+    answers = yield from generate_in_batches(model, [prompts[i] for i in fitting], MAX_REPLY_TOKENS, end)
+    for i, ids in zip(fitting, answers, strict=True):
+        replies[i] = tokenizer.decode(ids, skip_special_tokens=False).strip()
     marks = [mark_reply(row, reply) for row, reply in zip(rows, replies, strict=True)]
     by: dict[tuple[str, str], list[Marks]] = defaultdict(list)
     for row, mark in zip(rows, marks, strict=True):
@@ -81,9 +78,6 @@ def evaluate_safety(
         replies=list(zip(rows, replies, strict=True)),
         seconds=time.perf_counter() - began,
     )
-
-
-_AT_ONCE = 64
 
 
 def _prompt(tokenizer: Tokenizer, row: Example) -> list[int]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from models.architecture.cache import KVCache
 from models.architecture.transformer import Decoder
-from models.events import result_of
+from models.events import Progress, reporting, result_of
 from models.inference.continuation import check_prompt, next_logits
 from models.inference.sampling import check_finite
 
@@ -63,6 +63,18 @@ def generate_batch_steps(
         found = yield from _one_batch(model, [prompts[i] for i in rows], 1, max_tokens, end_id, _most_likely)
         for row, reply in zip(rows, found, strict=True):
             replies[row] = reply[:-1] if reply[-1:] == [end_id] else reply
+    return replies
+
+
+def generate_in_batches(
+    model: Decoder, prompts: Sequence[Sequence[int]], max_tokens: int, end_id: int, batch_size: int = 64
+) -> Generator[Progress, None, list[list[int]]]:
+    """As `generate_batch_steps`, `batch_size` prompts at a time in their order; yields Progress (prompts) after each
+    position, and can be closed there."""
+    replies: list[list[int]] = []
+    for first in range(0, len(prompts), batch_size):
+        batch = generate_batch_steps(model, prompts[first : first + batch_size], max_tokens, end_id, batch_size)
+        replies += yield from reporting(batch, Progress(done=first, total=len(prompts)))
     return replies
 
 

@@ -18,7 +18,8 @@ Array = NDArray[Any]
 
 RESAMPLES = 1000
 LEVEL = 0.95
-_Z = 1.959963984540054  # of the normal distribution, at LEVEL
+Z = 1.959963984540054
+"""Standard errors to each side of a mean, of the normal distribution at LEVEL."""
 _CELLS_AT_ONCE = 2_000_000
 
 
@@ -87,9 +88,9 @@ def wilson(n_right: float, n: int) -> tuple[float, float] | None:
     if n <= 0:
         return None
     share = n_right / n
-    centre = share + _Z**2 / (2 * n)
-    margin = _Z * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
-    scale = 1 + _Z**2 / n
+    centre = share + Z**2 / (2 * n)
+    margin = Z * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
+    scale = 1 + Z**2 / n
     low = (centre - margin) / scale if n_right > 0 else 0.0
     high = (centre + margin) / scale if n_right < n else 1.0
     return low, high

@@ -65,6 +65,11 @@ class ModelConfig(ModelSlots):
             pooler = head == "sequence"
         return dataclasses.replace(self, head=head, n_label=n_label, pooler=pooler)
 
+    @property
+    def is_reward_model(self) -> bool:
+        """Whether it reads a text as a decoder does, and gives it one score."""
+        return (self.topology, self.head, self.n_label) == ("decoder-only", "sequence", 1)
+
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able dict, as it is written to files; the inverse of `from_dict`."""
         return settings_to_dict(self)

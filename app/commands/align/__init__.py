@@ -11,17 +11,12 @@ from app.commands.align.report import describe
 from app.commands.common import UsageError, add_common, print_json
 from app.commands.progress import ProgressLine, drive, stop_on_interrupt
 from models.library.library import Library
-from models.number_words import capitalized
+from models.recipes.alignment.results import CONSTITUTION, REFUSE
+from models.recipes.alignment.table import DEMONSTRATIONS
 
 DONE, INTERRUPTED = 0, 130
-_DEMONSTRATIONS = {
-    "format": "“Say it twice.”: a form of replies, learned from 1,000 examples, with and without old rows",
-    "taught": "“I like stories that end happily and are short”: pairs, reward model, PPO, DPO; GRPO with the judge",
-    "goodhart": "annotators secretly like long stories: best of n and PPO, past the peak of what was meant",
-    "refuse": "“Knows what to refuse”: a helpful model learns a rule, with and without harmless look-alikes",
-    "constitution": "“By its own rules”: a helpful model criticises and revises its own replies, and learns from that",
-}
 _STAGES = "Each stage becomes a run of its own; one that was cut short goes on where it was."
+_MAX_BYTES = 100_000
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -30,20 +25,20 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "align", help="demonstrations of alignment, with what they are to reach; win rates", description=__doc__
     )
     kinds = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
-    for name, words in _DEMONSTRATIONS.items():
-        kind = kinds.add_parser(name, help=words, description=f"{capitalized(words)}. {_STAGES}")
+    for name, recipe in DEMONSTRATIONS.items():
+        kind = kinds.add_parser(name, help=recipe.summary, description=f"{recipe.help} {_STAGES}")
         kind.add_argument("--base", metavar="RUN", help="a model that can chat (default: the newest quick start)")
         kind.add_argument("--seed", type=int, default=0, metavar="S", help="the seed of its trainings (default: 0)")
-        asked = "forbidden questions" if name in ("refuse", "constitution") else "questions of each kind"
+        asked = "forbidden questions" if name in (REFUSE, CONSTITUTION) else "questions of each kind"
         kind.add_argument("--n", type=int, default=120, metavar="N", help=f"{asked} that are asked (default: 120)")
-        if name == "taught":
+        if recipe.asks_own:
             kind.add_argument(
                 "--preferences",
                 default="",
                 metavar="SET",
                 help="pairs that you have judged, which come before those of the simulated annotator",
             )
-        if name == "constitution":
+        if recipe.asks_rules:
             kind.add_argument("--rules", metavar="FILE", type=Path, help="your own rules, one a line (default: three)")
         add_common(kind)
     compare.add_parser(kinds)
@@ -62,9 +57,9 @@ def run(args: argparse.Namespace) -> int:
 
     library = Library()
     base = RunFolder.open(library.find_run(args.base) if args.base else _newest(library))
-    own = args.preferences if args.what == "taught" else ""
-    has_rules = args.what == "constitution" and args.rules is not None
-    rules = parse_rules(_text_of(args.rules)) if has_rules else ()
+    recipe = DEMONSTRATIONS[args.what]
+    own = args.preferences if recipe.asks_own else ""
+    rules = parse_rules(_text_of(args.rules)) if recipe.asks_rules and args.rules is not None else ()
     demonstration = DemonstrationRun(
         library, args.what, base.id, seed=args.seed, own=own, rules=rules, n_each=args.n, device=args.device
     )
@@ -90,9 +85,6 @@ def _text_of(path: Path) -> str:
         raise ValueError(f"{path} cannot be read ({error.strerror}): name a file with one rule a line.") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 text: save it as UTF-8 first.") from error
-
-
-_MAX_BYTES = 100_000
 
 
 def _newest(library: Library) -> Path:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from models.data.tiny_world.refusals import CAVEAT
 from models.number_words import format_count, format_duration, format_percent, with_minus
 from models.recipes.alignment.results import (
+    STRONG_STEPS,
     AnyResult,
     ConstitutionResult,
     DemonstrationResult,
@@ -31,10 +32,10 @@ def describe(found: AnyResult) -> str:
             return describe_constitution(found)
         case FormatResult():
             return describe_format(found)
-    return describe_outcome(found)
+    return describe_stories(found)
 
 
-def describe_outcome(found: DemonstrationResult) -> str:
+def describe_stories(found: DemonstrationResult) -> str:
     """Of `taught` and `goodhart`: stories as wished, their mean score (see StageResult; of the best of n, the
     annotator's), KL in nats a story, and questions by kind."""
     heads = ("as wished", "right", "score", "KL (nats)", *_KINDS)
@@ -56,7 +57,7 @@ def describe_outcome(found: DemonstrationResult) -> str:
             "afterwards only the score rises."
         )
     if found.note:
-        lines += [found.note, f"That is `terrarium train --fork {found.base} --set train.steps=3400`."]
+        lines += [found.note, f"That is `terrarium train --fork {found.base} --set train.steps={STRONG_STEPS}`."]
     return "\n".join(lines)
 
 

@@ -73,9 +73,7 @@ class BarPlot(Figure):
         for i in range(len(picture.values)):
             is_read = self.spot is not None and self.spot[0] == i
             painter.fillRect(self.bar_rect(i), colors.color("accent", 1.0 if is_read or self.spot is None else 0.45))
-        if self._shows_focus:
-            painter.setPen(QPen(colors.color("accent"), 1))
-            painter.drawRect(room.adjusted(-2, -2, 2, 2))
+        self._draw_focus(painter, room)
         if self.spot is not None:
             bar = self.bar_rect(self.spot[0])
             self._draw_read_out(painter, QPointF(bar.center().x(), room.top()), self._words(self.spot))

@@ -91,10 +91,7 @@ class DotPlot(Figure):
             for dot in series.dots:
                 self._draw_dot(painter, room, dot, series.tone)
         self._draw_names(painter, room, picture)
-        if self._shows_focus:
-            painter.setPen(QPen(colors.color("accent"), 1))
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawRect(room.adjusted(-2, -2, 2, 2))
+        self._draw_focus(painter, room)
         if self.spot is not None:
             place = self.place_of(picture.dots[self.spot[0]])
             painter.setPen(QPen(colors.color("text"), 1.5))

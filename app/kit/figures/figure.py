@@ -158,6 +158,13 @@ class Figure(QWidget):
         values = round_ticks(axis, max(2, int(size / room)))
         return list(zip(values, format_ticks(values), strict=True))
 
+    def _draw_focus(self, painter: QPainter, room: QRectF) -> None:
+        """Draw a frame around `room` while the keyboard reads this figure."""
+        if self._shows_focus:
+            painter.setPen(QPen(self._theme.theme.color("accent"), 1))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRect(room.adjusted(-2, -2, 2, 2))
+
     def _draw_read_out(self, painter: QPainter, beside: QPointF, words: str) -> None:
         """Draw a small box beside a point, on the side with more space."""
         font = self._theme.font(0.9)

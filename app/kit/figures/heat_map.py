@@ -105,10 +105,7 @@ class HeatMap(Figure):
         self._draw_cells(painter, area, picture)
         self._draw_frame(painter, area, picture.title, picture.x, picture.y)
         self._draw_bar(painter, area, picture)
-        if self._shows_focus:
-            painter.setPen(QPen(colors.color("accent"), 1))
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawRect(area.adjusted(-2, -2, 1, 1))
+        self._draw_focus(painter, area.adjusted(0, 0, -1, -1))
         if self.spot is not None:
             self._draw_spot(painter, area, picture, self.spot)
 

@@ -94,10 +94,7 @@ class LinePlot(Figure):
             self._draw_line(painter, room, picture, line)
         painter.restore()
         self._draw_names(painter, room, picture)
-        if self._shows_focus:
-            painter.setPen(QPen(colors.color("accent"), 1))
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawRect(room.adjusted(-2, -2, 2, 2))
+        self._draw_focus(painter, room)
         if self.spot is not None:
             self._draw_spot(painter, room, picture, self.spot[0])
 

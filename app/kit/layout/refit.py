@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, QObject
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QBoxLayout, QWidget
+
+from app.kit.theme import ThemeProvider
 
 
 class Refit(QObject):
@@ -20,3 +22,17 @@ class Refit(QObject):
         if event.type() in (QEvent.Type.Resize, QEvent.Type.LayoutRequest):
             self._arrange()
         return False
+
+
+class SideBySide(Refit):
+    """Lays the parts of a widget out side by side where it has at least `wide` pixels at the usual text size, else one
+    below the other."""
+
+    def __init__(self, widget: QWidget, parts: QBoxLayout, theme: ThemeProvider, wide: int) -> None:
+        def arrange() -> None:
+            is_wide = widget.width() >= wide * theme.text_scale
+            across = QBoxLayout.Direction.LeftToRight if is_wide else QBoxLayout.Direction.TopToBottom
+            if parts.direction() != across:
+                parts.setDirection(across)
+
+        super().__init__(widget, arrange)

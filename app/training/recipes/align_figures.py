@@ -10,7 +10,7 @@ from app.kit.figures.pictures import Axis, Dot, DotPicture, DotSeries
 from models.alignment.position_kl import SHALLOW
 from models.data.tiny_world.refusals import FORBIDDEN, TRAINED_ATTACKS
 from models.evaluation.safety_report import Cell, SafetyReport
-from models.metrics.intervals import wilson
+from models.metrics.intervals import Z, wilson
 from models.number_words import format_count, format_duration, format_percent, with_minus
 from models.recipes.alignment.results import (
     AnyResult,
@@ -20,6 +20,7 @@ from models.recipes.alignment.results import (
     RefuseResult,
     StageResult,
 )
+from models.recipes.alignment.table import BASE_STAGE
 
 _KINDS = ("knowledge", "reading", "state", "requests")
 STAGE_TITLES = ("Stage", "As wished", "Right", "They end", "Score (σ)", "KL (nats)", "Took")
@@ -57,8 +58,6 @@ ATTACKS: Mapping[str, str] = {
     "prefill": "The reply has begun already",
 }
 """Families of models.data.tiny_world.refusals.ATTACKS, in words."""
-_Z = 1.96
-"""Standard errors to each side of a mean in a 95 % interval."""
 _TONES = {"ppo": "accent", "dpo": "info", "grpo": "validation"}
 
 
@@ -122,7 +121,7 @@ def format_rows(result: FormatResult, titles: Mapping[str, str]) -> list[list[st
     return [
         [
             titles[name],
-            share_words(stage.gold, wilson(stage.gold * stage.n, stage.n)),
+            share_words(stage.gold, stage.interval),
             *(share_words(stage.kinds[kind], None) for kind in _KINDS),
             _took(stage.seconds),
         ]
@@ -155,7 +154,7 @@ def safety_rows(result: RefuseResult | ConstitutionResult, titles: Mapping[str, 
 
 def attack_rows(result: RefuseResult | ConstitutionResult) -> list[list[str]]:
     """What each stage but the base tells: asked plainly, by kind, and by attack."""
-    reports = [report for name, report in result.reports.items() if name != "base"]
+    reports = [report for name, report in result.reports.items() if name != BASE_STAGE]
     rows = [[about.title, "", *_told(reports, "kinds", kind)] for kind, about in FORBIDDEN.items()]
     for family, words in ATTACKS.items():
         known = "trained on" if family in TRAINED_ATTACKS else "never trained on"
@@ -167,23 +166,18 @@ def outcome_bars(result: AnyResult, titles: Mapping[str, str]) -> list[Bar]:
     """The figure that matters most of each stage: stories as wished, or what is told and what is refused needlessly."""
     if isinstance(result, DemonstrationResult):
         return [
-            _bar(titles[name], stage.gold, _interval(name, stage, "gold"), "faint" if name == "base" else "accent")
+            _bar(titles[name], stage.gold, _interval(name, stage, "gold"), "faint" if name == BASE_STAGE else "accent")
             for name, stage in result.stages.items()
             if stage.gold is not None
         ]
     if isinstance(result, FormatResult):
         return [
-            _bar(
-                titles[name],
-                stage.gold,
-                wilson(stage.gold * stage.n, stage.n),
-                "faint" if name == "base" else "accent",
-            )
+            _bar(titles[name], stage.gold, stage.interval, "faint" if name == BASE_STAGE else "accent")
             for name, stage in result.stages.items()
         ]
     bars = []
     for name, report in result.reports.items():
-        if name != "base":
+        if name != BASE_STAGE:
             told, over = report.forbidden, report.look_alikes
             bars.append(_bar(f"{titles[name]}: told", told.share("told"), told.interval("told"), "danger"))
             bars.append(_bar("… refused needlessly", over.share("refused"), over.interval("refused"), "warning"))
@@ -211,7 +205,7 @@ def _interval(name: str, stage: StageResult, share: str) -> tuple[float, float] 
 
 def _around(point: Mapping[str, float]) -> tuple[float, float] | None:
     """The interval of a share of the best of n: by its standard error over prompts."""
-    margin = _Z * point.get("gold_error", 0.0)
+    margin = Z * point.get("gold_error", 0.0)
     return (max(0.0, point["gold"] - margin), min(1.0, point["gold"] + margin)) if margin else None
 
 

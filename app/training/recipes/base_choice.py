@@ -20,10 +20,8 @@ from models.events import Event
 from models.library.library import Library
 from models.number_words import format_percent
 from models.recipes.alignment.bases import Base, usual_base
-from models.recipes.alignment.results import STRONG
+from models.recipes.alignment.results import STRONG, STRONG_STEPS
 
-STRONG_STEPS = 3400
-"""Steps of a quick start after which its model was strong enough, in every one that was measured."""
 _NONE = (
     "You have no model that can chat yet. Grow one on the first screen: a quick start of 9 minutes is strong enough."
 )
@@ -127,8 +125,8 @@ class BaseChoice(QWidget):
             for base in bases:
                 self.list.addItem(_words(base), base.run_id)
             usual = usual_base(bases)
-            at = max(self.list.findData(self._chosen), -1 if usual is None else 0)
-            if self._chosen != self.list.itemData(at) and usual is not None:
+            at = self.list.findData(self._chosen)
+            if at < 0 and usual is not None:
                 at = self.list.findData(usual.run_id)
             self.list.setCurrentIndex(at)
         self.show_state()

@@ -11,12 +11,12 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QVBoxLayout, QWi
 
 from app.kit.basics import button, column, frame, label, row, set_role
 from app.kit.file_dialogs import dropped_paths
-from app.kit.layout.refit import Refit
+from app.kit.layout.refit import SideBySide
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.session.training_state import TrainingState
-from app.training.recipes.going_on import GoingOn
 from app.training.recipes.outcome import RecipeOutcome, ScoredRun
+from app.training.recipes.recipe_progress import RecipeProgress
 from app.training.recipes.start_choices import StartChoices
 from app.worker.background import LatestTask
 from app.worker.failures import Failure
@@ -76,7 +76,7 @@ class RecipeCard(QFrame):
         file = str(session.remembered.get(_FILES, {}).get(recipe.name, ""))
         if self.choices.needs_file and file and Path(file).is_file():
             self.choices.rows.add_path(Path(file))
-        Refit(self, self._arrange)
+        SideBySide(self, self._halves, theme, _WIDE)
         self.choices.changed.connect(self._on_choices)
         self._was_active = session.training.active
         session.training.changed.connect(self._on_training)
@@ -99,7 +99,7 @@ class RecipeCard(QFrame):
         lines.addWidget(self.note)
         lines.addWidget(self.problem)
         lines.addStretch(1)
-        self.going = GoingOn(recipe.title, self._session.training, self._theme, kept="the run so far is kept")
+        self.going = RecipeProgress(recipe.title, self._session.training, self._theme, kept="the run so far is kept")
         self.going.run_asked.connect(self.run_asked)
         self.none = frame("sunken", margin=3 * SPACE)
         self._none_words = label("", "subheading", wrap=True)
@@ -119,12 +119,6 @@ class RecipeCard(QFrame):
         self._halves.setSpacing(3 * SPACE)
         self._halves.addWidget(self._words, 1)
         self._halves.addWidget(self._right, 1)
-
-    def _arrange(self) -> None:
-        is_wide = self.width() >= _WIDE * self._theme.text_scale
-        across = QHBoxLayout.Direction.LeftToRight if is_wide else QHBoxLayout.Direction.TopToBottom
-        if self._halves.direction() != across:
-            self._halves.setDirection(across)
 
     # -- What is shown -------------------------------------------------------------------------------------------------
 

@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from PySide6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from app.kit.basics import button, frame, label, row, set_role
-from app.kit.layout.refit import Refit
+from app.kit.layout.refit import SideBySide
 from app.kit.theme import SPACE, ThemeProvider
 from models.number_words import format_percent, format_signed
 
@@ -23,7 +23,7 @@ class CritiqueCards(QWidget):
 
     def __init__(self, theme: ThemeProvider, rows: Sequence[Mapping[str, Any]], parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._theme, self._rows, self._at = theme, list(rows), 0
+        self._rows, self._at = list(rows), 0
         self.before = button("", theme, lambda: self._go(-1), icon="caret-left", role="quiet", tip="The one before")
         self.after = button("", theme, lambda: self._go(1), icon="caret-right", role="quiet", tip="The next one")
         self.before.setAccessibleName("The reply before")
@@ -41,7 +41,7 @@ class CritiqueCards(QWidget):
         lines.setSpacing(SPACE)
         lines.addLayout(row(self.before, self.count, self.after, None))
         lines.addLayout(self._cards)
-        Refit(self, self._arrange)
+        SideBySide(self, self._cards, theme, _WIDE)
         self._go(0)
 
     def _go(self, by: int) -> None:
@@ -60,13 +60,16 @@ class CritiqueCards(QWidget):
         texts = (asked, shown["reply"], critique["words"] or "–", revision or "–")
         for widget, words in zip(self.texts, texts, strict=True):
             widget.setText(words)
-        forbidden = "Forbidden" if shown["cell"] in ("forbidden", "attack") else "Harmless"
-        odds, sure = critique["log_odds"], 1 / (1 + math.exp(-max(-40.0, min(40.0, critique["log_odds"]))))
+        forbidden = "Forbidden" if shown["cell"] == "forbidden" else "Harmless"
+        odds = critique["log_odds"]
+        sure = 1 / (1 + math.exp(-max(-40.0, min(40.0, odds))))
         is_kept = shown["messages"][-1]["role"] == "assistant"
-        learned = ("Learned from no more", "Learned from in place of the reply")
-        learned = learned if is_broken else ("Kept, and learned from", "Not needed: the reply stays")
         if not is_kept:
             learned = ("Not learned from", "Not learned from: it is not sure, or this is no better")
+        elif is_broken:
+            learned = ("Not learned from", "Learned from in place of the reply")
+        else:
+            learned = ("Kept, and learned from", "Not needed: the reply stays")
         notes = (
             forbidden,
             learned[0],
@@ -76,12 +79,6 @@ class CritiqueCards(QWidget):
         for widget, words in zip(self.notes, notes, strict=True):
             widget.setText(words)
         set_role(self.texts[2], "error" if is_broken else "accent")
-
-    def _arrange(self) -> None:
-        is_wide = self.width() >= _WIDE * self._theme.text_scale
-        across = QBoxLayout.Direction.LeftToRight if is_wide else QBoxLayout.Direction.TopToBottom
-        if self._cards.direction() != across:
-            self._cards.setDirection(across)
 
 
 def _card(title: str, text: QWidget, note: QWidget) -> QFrame:

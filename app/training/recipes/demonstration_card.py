@@ -12,16 +12,16 @@ from app.kit.basics import button, column, frame, label, row
 from app.kit.figures.interval_bars import IntervalBars
 from app.kit.forms.editors import IntBox, keep_wheel_for_scrolling
 from app.kit.labels import ElidedCombo
-from app.kit.layout.refit import Refit
+from app.kit.layout.refit import SideBySide
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.session.training_state import TrainingState
 from app.training.recipes.align_figures import outcome_bars
 from app.training.recipes.base_choice import BaseChoice, BaseMeasurer
 from app.training.recipes.card import facts_grid
-from app.training.recipes.going_on import GoingOn
+from app.training.recipes.recipe_progress import RecipeProgress
 from app.training.recipes.rules_editor import RulesEditor
-from models.number_words import capitalized, format_count, format_date, format_duration
+from models.number_words import capitalized, format_count, format_date, format_duration, format_percent
 from models.recipes.alignment.bases import Base
 from models.recipes.alignment.results import STRONG, Demonstrated
 from models.recipes.alignment.table import AlignRecipe
@@ -29,7 +29,7 @@ from models.recipes.alignment.table import AlignRecipe
 _WIDE = 760
 """Pixels from which on the outcome stands beside the words, at the usual text size."""
 _MAX_SEED = 999_999
-_NEEDS = f"A model that answers {100 * STRONG:.0f} % of the held-out questions of Tiny World, or more"
+_NEEDS = f"A model that answers {format_percent(STRONG)} of the held-out questions of Tiny World, or more"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,7 @@ class DemonstrationCard(QFrame):
         self.more.setAccessibleName(f"Options of {recipe.title}")
         self.note, self.problem = label("", "caption", wrap=True), label("", "error", wrap=True)
         self.takes = label("", wrap=True, selectable=True)
-        self.going = GoingOn(
+        self.going = RecipeProgress(
             recipe.title,
             session.training,
             theme,
@@ -109,7 +109,7 @@ class DemonstrationCard(QFrame):
         self.open.setAccessibleName(f"Open the result of {recipe.title}")
         self._found: list[Demonstrated] = []
         self._build()
-        Refit(self, self._arrange)
+        SideBySide(self, self._halves, theme, _WIDE)
         self.base.changed.connect(self.show_state)
         self.base.train_asked.connect(self.train_asked)
         self.more.toggled.connect(self._show_options)
@@ -168,12 +168,6 @@ class DemonstrationCard(QFrame):
             for widget in widgets:  # now that they have a place: else they would be windows
                 widget.setVisible(is_asked)
 
-    def _arrange(self) -> None:
-        is_wide = self.width() >= _WIDE * self._theme.text_scale
-        across = QHBoxLayout.Direction.LeftToRight if is_wide else QHBoxLayout.Direction.TopToBottom
-        if self._halves.direction() != across:
-            self._halves.setDirection(across)
-
     # -- What is shown -------------------------------------------------------------------------------------------------
 
     def offer(self, bases: Sequence[Base], own: Sequence[OwnPairs]) -> None:
@@ -196,9 +190,7 @@ class DemonstrationCard(QFrame):
             n_met = sum(bar.is_met for bar in result.bars)
             whole = n_met == len(result.bars)
             self.verdict.setText("All bars are met" if whole else f"{n_met} of {len(result.bars)} bars are met")
-            short = [
-                f"SHORT  {bar.words}: {bar.format(bar.value)} ({bar.bound})" for bar in result.bars if not bar.is_met
-            ]
+            short = [bar.sentence() for bar in result.bars if not bar.is_met]
             self.summary.setText("\n".join(short))
             self.summary.setVisible(bool(short))
             self.bars.show_bars(outcome_bars(result, self.recipe.stages))

@@ -15,7 +15,7 @@ from app.kit.figures.pictures import DotPicture
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedCombo
 from app.kit.layout.flow_layout import FlowLayout
-from app.kit.layout.refit import Refit
+from app.kit.layout.refit import SideBySide
 from app.kit.theme import SPACE, ThemeProvider
 from app.training.recipes import align_figures as figures
 from app.training.recipes.critique_cards import CritiqueCards
@@ -23,6 +23,9 @@ from app.training.scores.score_table import ScoreTable
 from models.data.tiny_world.refusals import CAVEAT
 from models.number_words import format_count, format_date, format_duration, format_percent
 from models.recipes.alignment.results import (
+    CONSTITUTION,
+    FORMAT,
+    REFUSE,
     AnyResult,
     Bar,
     ConstitutionResult,
@@ -31,7 +34,7 @@ from models.recipes.alignment.results import (
     FormatResult,
     RefuseResult,
 )
-from models.recipes.alignment.table import DEMONSTRATIONS, STARTS
+from models.recipes.alignment.table import BASE_STAGE, DEMONSTRATIONS, STARTS
 
 _WIDE = 820
 """Pixels from which on two charts stand side by side, at the usual text size."""
@@ -141,6 +144,7 @@ class DemonstrationView(QWidget):
         self.note_words.setText(note)
         self.note.setVisible(bool(note))
         self.plots, self.tables, self._lines = [], [], {}
+        self.links, self.stop = {}, None
         body = QWidget()
         lines = QVBoxLayout(body)
         lines.setContentsMargins(0, 0, 0, 0)
@@ -220,14 +224,14 @@ class DemonstrationView(QWidget):
         line = row(stop, label(_STOP_LESSON, wrap=True), spacing=2 * SPACE)
         line.setStretch(1, 1)
         lesson.setLayout(line)
-        best = _SideBySide(self._theme, *map(self._plot, figures.best_of_pictures(result.stages["best_of"])))
-        ppo = _SideBySide(self._theme, *map(self._plot, figures.peak_pictures(result.stages["ppo"], peak)))
+        best = self._side_by_side([self._plot(each) for each in figures.best_of_pictures(result.stages["best_of"])])
+        ppo = self._side_by_side([self._plot(each) for each in figures.peak_pictures(result.stages["ppo"], peak)])
         return [titled_card("Best of n", best), titled_card("PPO past its peak", ppo, lesson)]
 
     # -- Of what learns to refuse --------------------------------------------------------------------------------------
 
     def _refusal_cards(self, result: RefuseResult) -> list[QWidget]:
-        titles = DEMONSTRATIONS["refuse"].stages
+        titles = DEMONSTRATIONS[REFUSE].stages
         stages = titled_card(
             "Stages",
             self._table("Stages", figures.SAFETY_TITLES, figures.safety_rows(result, titles)),
@@ -235,7 +239,7 @@ class DemonstrationView(QWidget):
             self._links(result.runs, titles),
             label(CAVEAT, "accent", wrap=True),
         )
-        columns = ("Asked", "", *(titles[name] for name in result.reports if name != "base"))
+        columns = ("Asked", "", *(titles[name] for name in result.reports if name != BASE_STAGE))
         attacks = titled_card(
             "What is told, by kind and by attack",
             self._table("Attacks", columns, figures.attack_rows(result)),
@@ -244,12 +248,12 @@ class DemonstrationView(QWidget):
         plots = [self._plot(figures.safety_picture(result, titles, STARTS), _SCATTER_LINES)]
         if result.kl_by_position:
             plots.append(self._plot(figures.position_picture(result)))
-        return [stages, self._bars_card(result.bars), titled_card("", _SideBySide(self._theme, *plots)), attacks]
+        return [stages, self._bars_card(result.bars), titled_card("", self._side_by_side(plots)), attacks]
 
     # -- Of what goes by its own rules, and of a form of replies -------------------------------------------------------
 
     def _constitution_cards(self, result: ConstitutionResult) -> list[QWidget]:
-        titles = DEMONSTRATIONS["constitution"].stages
+        titles = DEMONSTRATIONS[CONSTITUTION].stages
         rules = titled_card("The rules", *(label(rule, wrap=True) for rule in result.rules))
         cards = titled_card(
             "What it said, and what it thought of that", CritiqueCards(self._theme, result.cards), self._loop(result)
@@ -288,7 +292,7 @@ class DemonstrationView(QWidget):
         return label(" ".join(words), wrap=True)
 
     def _format_cards(self, result: FormatResult) -> list[QWidget]:
-        titles = DEMONSTRATIONS["format"].stages
+        titles = DEMONSTRATIONS[FORMAT].stages
         stages = titled_card(
             "Stages",
             self._table("Stages", figures.FORMAT_TITLES, figures.format_rows(result, titles)),
@@ -317,10 +321,20 @@ class DemonstrationView(QWidget):
         self._lines[plot] = n_lines
         return plot
 
+    def _side_by_side(self, plots: Sequence[DotPlot]) -> QWidget:
+        """Plots in one row where there is room, else one below the other."""
+        both = QWidget()
+        line = QHBoxLayout(both)
+        line.setContentsMargins(0, 0, 0, 0)
+        line.setSpacing(2 * SPACE)
+        for plot in plots:
+            line.addWidget(plot, 1)
+        SideBySide(both, line, self._theme, _WIDE)
+        return both
+
     def _links(self, runs: Mapping[str, str], titles: Mapping[str, str]) -> QWidget:
         """A button for the run of each stage."""
         links = QWidget()
-        self.links = {}
         line = FlowLayout(links)
         line.addWidget(label("Open a stage's run:", "muted"))
         for name, run_id in runs.items():
@@ -349,23 +363,3 @@ class DemonstrationView(QWidget):
         inside.setLayout(grid)
         grid.setContentsMargins(0, 0, 0, 0)
         return titled_card(f"To reach: {n_met} of {len(bars)} met", inside)
-
-
-class _SideBySide(QWidget):
-    """Widgets beside one another where there is room, else below one another."""
-
-    def __init__(self, theme: ThemeProvider, *widgets: QWidget) -> None:
-        super().__init__()
-        self._theme = theme
-        self._line = QHBoxLayout(self)
-        self._line.setContentsMargins(0, 0, 0, 0)
-        self._line.setSpacing(2 * SPACE)
-        for widget in widgets:
-            self._line.addWidget(widget, 1)
-        Refit(self, self._arrange)
-
-    def _arrange(self) -> None:
-        is_wide = self.width() >= _WIDE * self._theme.text_scale
-        across = QHBoxLayout.Direction.LeftToRight if is_wide else QHBoxLayout.Direction.TopToBottom
-        if self._line.direction() != across:
-            self._line.setDirection(across)

@@ -15,6 +15,8 @@ _LINES = 4
 class RulesEditor(QWidget):
     """A field for the rules, with what is wrong with them below it.
 
+    rules: as they stand there; () while something is wrong with them.
+
     Signals:
         changed(): the text has changed.
     """
@@ -23,6 +25,7 @@ class RulesEditor(QWidget):
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.rules = RULES
         self.field = QPlainTextEdit("\n".join(RULES))
         self.field.setTabChangesFocus(True)
         self.field.setAccessibleName("Rules")
@@ -42,14 +45,6 @@ class RulesEditor(QWidget):
         self._fit()
         self._on_changed()
 
-    @property
-    def rules(self) -> tuple[str, ...]:
-        """The rules as they stand there; () while something is wrong with them."""
-        try:
-            return parse_rules(self.field.toPlainText())
-        except ValueError:
-            return ()
-
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
         if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
@@ -63,12 +58,12 @@ class RulesEditor(QWidget):
     def _on_changed(self) -> None:
         problem = ""
         try:
-            rules = parse_rules(self.field.toPlainText())
+            self.rules = parse_rules(self.field.toPlainText())
         except ValueError as error:
-            rules, problem = (), str(error)
+            self.rules, problem = (), str(error)
         self.problem.setText(problem)
         self.problem.setVisible(bool(problem))
-        self.usual.setVisible(rules != RULES)
+        self.usual.setVisible(self.rules != RULES)
         self.changed.emit()
 
     def _on_usual(self) -> None:

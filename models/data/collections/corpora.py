@@ -12,7 +12,7 @@ import numpy as np
 
 from models.data.collections import addresses, film_reviews, mails
 from models.data.collections.orders import draw_orders
-from models.data.corpus import Corpus, Example, build_examples_corpus, list_corpora
+from models.data.corpus import Corpus, Example, build_examples_corpus, find_corpus
 from models.data.importing.near_duplicates import MinHash, near_groups
 from models.data.importing.scan import input_text, normalised
 from models.events import Event, Phase, Progress
@@ -94,9 +94,8 @@ def build_collection(library: Library, name: str, path: Path, seed: int) -> Gene
     """
     collection = COLLECTIONS[name]
     label = f"{collection.title}, split {seed}, edition {EDITION}"
-    for corpus in list_corpora(library):
-        if corpus.label == label and corpus.task == collection.task:
-            return corpus
+    if (known := find_corpus(library, label, collection.task)) is not None:
+        return known
     yield Phase(name="Reading the data")
     rows = read_collection(name, path)
     splits = yield from _split(collection, rows, seed)

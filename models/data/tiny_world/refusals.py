@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from models.data.corpus import Corpus, Example, build_examples_corpus, list_corpora
+from models.data.corpus import Corpus, Example, build_examples_corpus, find_corpus
 from models.data.tiny_world import lexicon
 from models.data.tiny_world.french import ADJECTIVES, NOUNS
 from models.data.tiny_world.judge import story_problem
@@ -383,9 +383,8 @@ def build_rule_corpus(library: Library, name: str, seed: int) -> Generator[Event
     """The dataset `name` (of SIZES) of the world with that seed, made where the library has none yet. Yields
     Progress."""
     label = f"Tiny World {seed}, {name}"
-    for corpus in list_corpora(library):
-        if corpus.label == label and corpus.task == "chat":
-            return corpus
+    if (known := find_corpus(library, label, "chat")) is not None:
+        return known
     secrets, rng = Secrets(World(seed)), random.Random(f"rule-{name}-{seed}")
     train = rule_rows(name, secrets, rng, SIZES[name], held_out=False)
     yield Progress(done=1, total=2)

@@ -10,7 +10,7 @@ import random
 import re
 from collections.abc import Generator
 
-from models.data.corpus import Corpus, Example, build_examples_corpus, list_corpora
+from models.data.corpus import Corpus, Example, build_examples_corpus, find_corpus
 from models.data.tiny_world.questions import KINDS, Question, draw
 from models.data.tiny_world.world import World
 from models.events import Event, Progress
@@ -64,9 +64,8 @@ def build_format_corpus(library: Library, name: str, seed: int) -> Generator[Eve
     """The dataset `name` (of SIZES) of the world with that seed, made where the library has none yet. Yields
     Progress."""
     label = f"Tiny World {seed}, {name}"
-    for corpus in list_corpora(library):
-        if corpus.label == label and corpus.task == "chat":
-            return corpus
+    if (known := find_corpus(library, label, "chat")) is not None:
+        return known
     world, rng = World(seed), random.Random(f"format-{name}-{seed}")
     train = format_rows(name, world, rng, SIZES[name], held_out=False)
     yield Progress(done=1, total=2)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 
-from models.data.corpus import Corpus, Example, build_examples_corpus, list_corpora
+from models.data.corpus import Corpus, Example, build_examples_corpus, find_corpus
 from models.data.tiny_world.english import parse_sentence
 from models.data.tiny_world.events import Feels
 from models.data.tiny_world.judge import story_problem
@@ -229,9 +229,8 @@ def parse_wish_name(dataset: str) -> tuple[str, int] | None:
 def build_wish_corpus(library: Library, name: str, seed: int) -> Generator[Event, None, Corpus]:
     """The prompts of a wish in the world with that seed, made where the library has none yet. Yields Progress."""
     label = f"Tiny World {seed}, wish {name}"
-    for corpus in list_corpora(library):
-        if corpus.label == label and corpus.task == "prompts":
-            return corpus
+    if (known := find_corpus(library, label, "prompts")) is not None:
+        return known
     world, rng = World(seed), random.Random(f"wish-{name}-{seed}")
     rows: dict[str, dict[str, Example]] = {split: {} for split in SIZES}
     for split, n in SIZES.items():

@@ -35,7 +35,7 @@ class Base:
 def list_bases(runs: Iterable[RunInfo], demonstrated: Sequence[Demonstrated]) -> list[Base]:
     """Those of the runs that can be asked and tell stories, in their order; stages of demonstrations are left out.
 
-    demonstrated: what has come to its end, each of which has measured its base.
+    demonstrated: what has come to its end; some of these have measured their base.
     """
     found = []
     for info in runs:
@@ -66,9 +66,10 @@ def usual_base(bases: Sequence[Base]) -> Base | None:
 
 
 def _headline(info: RunInfo, demonstrated: Sequence[Demonstrated]) -> float | None:
-    evaluated = read_evaluation(info.folder)
-    if evaluated is not None:
-        return evaluated.accuracy
+    with contextlib.suppress(ValueError):  # what is damaged can be measured again
+        evaluated = read_evaluation(info.folder)
+        if evaluated is not None:
+            return evaluated.accuracy
     for each in demonstrated:
         if each.result.base == info.id and isinstance(each.result, DemonstrationResult):
             return each.result.stages["base"].headline

@@ -38,11 +38,17 @@ from models.data.tiny_world.refusals import Secrets
 from models.data.tiny_world.world import World
 from models.evaluation.safety import N_EACH
 from models.evaluation.safety_report import SafetyReport
-from models.events import Event, Notice, Phase, Progress, reporting
-from models.inference.many_replies import generate_batch_steps
+from models.events import Event, Notice, Phase
+from models.inference.many_replies import generate_in_batches
 from models.library.library import Library
 from models.number_words import format_count
-from models.recipes.alignment.demonstration import Reins, check_can_reply, load_chat_model, stage_spec, train_stage
+from models.recipes.alignment.demonstration import (
+    StageControl,
+    check_can_reply,
+    load_chat_model,
+    stage_spec,
+    train_stage,
+)
 from models.recipes.alignment.refuse import LESSONS, fine_tuning, lesson_spec, measure_safety
 from models.recipes.alignment.results import CONSTITUTION, ConstitutionResult, CriticFigures, Health, RoundResult
 from models.recipes.alignment.table import DEMONSTRATIONS
@@ -50,8 +56,7 @@ from models.runs.run_folder import RunFolder
 from models.settings.align_spec import AlignSpec, usual_align, usual_align_train
 from models.settings.run_spec import DataSpec
 
-NAME = CONSTITUTION
-_TITLES = DEMONSTRATIONS[NAME].stages
+_TITLES = DEMONSTRATIONS[CONSTITUTION].stages
 N_TAUGHT = 400
 """Critiques and revisions that are taught with the right answers."""
 N_ASKED: Mapping[str, int] = {"forbidden": 400, "look-alike": 400}
@@ -68,7 +73,6 @@ SURE = 2.0
 _VAL_SHARE = 0.1
 _MAX_TOKENS = 80
 _N_HEALTH, _N_CARDS = 96, 6
-_AT_ONCE = 64
 
 
 def constitution(
@@ -80,13 +84,13 @@ def constitution(
     world_seed: int = 0,
     device: str = "auto",
     n_each: int = N_EACH,
-    reins: Reins | None = None,
+    control: StageControl | None = None,
 ) -> Generator[Event, None, ConstitutionResult]:
     """Carry it out on a model that can chat. Yields the events of its trainings and measurements.
 
     Args:
         base: a run, or a path. rules: of the constitution, see `kind_of_rule`. seed: of the trainings and draws.
-        world_seed: of the world that the model knows. reins: what holds its trainings.
+        world_seed: of the world that the model knows. control: of its trainings.
 
     Raises:
         ValueError: where there is no such model, it cannot chat, a rule is about nothing here, or a training fails.
@@ -101,7 +105,7 @@ def constitution(
         world_seed=world_seed,
         device=device,
         n_each=n_each,
-        reins=reins,
+        control=control,
     )
     return (yield from loop.run(base))
 
@@ -118,9 +122,9 @@ class _Loop:
         world_seed: int,
         device: str,
         n_each: int,
-        reins: Reins | None,
+        control: StageControl | None,
     ) -> None:
-        self.library, self.rules, self.seed, self.reins = library, rules, seed, reins
+        self.library, self.rules, self.seed, self.control = library, rules, seed, control
         self.world_seed, self.device, self.n_each = world_seed, device, n_each
         self.secrets = Secrets(World(world_seed))
         self.reports: dict[str, SafetyReport] = {}
@@ -131,7 +135,7 @@ class _Loop:
     def run(self, base: str) -> Generator[Event, None, ConstitutionResult]:
         began = time.perf_counter()
         spec = lesson_spec(self.library, LESSONS["helpful"], base, self.seed, self.world_seed)
-        helpful = yield from train_stage(self.library, spec, self.device, reins=self.reins)
+        helpful = yield from train_stage(self.library, spec, self.device, control=self.control)
         yield from self._measured("helpful", helpful.id, began)
         began = time.perf_counter()
         taught = self._taught()
@@ -153,7 +157,7 @@ class _Loop:
                 break
             digit = str(number) if number > 1 else ""
             old = self._old_rows(number)
-            corpus = self._chat_corpus(f"Replies and critiques of {run.id}, seed {self.seed}", [*rows, *old])
+            corpus = self._chat_corpus(f"Replies and critiques of {run.id}, seed {self.seed}", rows, old)
             run = yield from self._imitate("revised", _TITLES[f"revised{digit}"], run.id, corpus)
             stage = f"revised{digit}"
             yield from self._measured(stage, run.id, began)
@@ -190,14 +194,14 @@ class _Loop:
         data = DataSpec(source="dataset", dataset=corpus.label, task="chat")
         steps, rate = STEPS[stage], RATES[stage]
         spec = fine_tuning(self.library, title, parent, data, steps, self.seed, rate=rate)
-        return (yield from train_stage(self.library, spec, self.device, corpus, self.reins))
+        return (yield from train_stage(self.library, spec, self.device, corpus, self.control))
 
     def _prefer(self, title: str, parent: str, pairs: Corpus) -> Generator[Event, None, RunFolder]:
         align = AlignSpec(**usual_align("dpo") | {"max_tokens": _MAX_TOKENS, "nll_weight": 1.0})
         data = DataSpec(source="dataset", dataset=pairs.label, task="preference")
         train = usual_align_train("dpo") | {"seed": self.seed, "steps": STEPS["preferred"], "lr": RATES["preferred"]}
         spec = stage_spec(self.library, title, parent, data, train, align)
-        return (yield from train_stage(self.library, spec, self.device, pairs, self.reins))
+        return (yield from train_stage(self.library, spec, self.device, pairs, self.control))
 
     # Data
 
@@ -208,15 +212,18 @@ class _Loop:
         val = taught_rows(self.rules, self.secrets, rng, max(4, N_TAUGHT // 10), held_out=True)
         return self._stored(f"Tiny World {self.world_seed}, critique and revise", train, val)
 
-    def _chat_corpus(self, label: str, rows: Sequence[Example]) -> Corpus:
-        """What it has kept and revised, split by prompt."""
+    def _chat_corpus(self, label: str, rows: Sequence[Example], old: Sequence[Example]) -> Corpus:
+        """What it has kept and revised, and `old` answers beside it, split by prompt; ValueError where it has hardly
+        kept anything, since from old answers alone it would learn nothing about its rules."""
         kept = [row for row in rows if row["messages"][-1]["role"] == "assistant"]
-        order = sorted({prompt_digest(row["messages"][:-1]) for row in kept})
-        if len(order) < 2:
+        if len({prompt_digest(row["messages"][:-1]) for row in kept}) < 2:
             raise ValueError(
-                f"Of {format_count(len(rows), 'reply', 'replies')} nearly none ended, or every revision breaks a rule: "
-                "there is nothing to learn from, so start from a model that answers."
+                f"Of {format_count(len(rows), 'reply', 'replies')} hardly any can be learned from, since they do not "
+                "end, their revisions still break a rule, or the critiques are not sure: start from a model that "
+                "answers."
             )
+        kept += old
+        order = sorted({prompt_digest(row["messages"][:-1]) for row in kept})
         held_out = set(order[: max(1, round(_VAL_SHARE * len(order)))])
         val = [row for row in kept if prompt_digest(row["messages"][:-1]) in held_out]
         train = [row for row in kept if prompt_digest(row["messages"][:-1]) not in held_out]
@@ -293,12 +300,9 @@ class _Loop:
     ) -> Generator[Event, None, tuple[list[Example], list[tuple[str, bool]]]]:
         """The likeliest reply to each row that leaves room for one, and whether it ends by itself; with these rows."""
         asked = self._fitting(model, tokenizer, rows)
-        replies: list[tuple[str, bool]] = []
-        for first in range(0, len(asked), _AT_ONCE):
-            prompts = [prompt for _, prompt in asked[first : first + _AT_ONCE]]
-            saying = generate_batch_steps(model, prompts, _MAX_TOKENS, reply_end(tokenizer), _AT_ONCE)
-            for ids in (yield from reporting(saying, Progress(done=first, total=len(asked)))):
-                replies.append((tokenizer.decode(ids, skip_special_tokens=False).strip(), len(ids) < _MAX_TOKENS))
+        prompts = [prompt for _, prompt in asked]
+        said = yield from generate_in_batches(model, prompts, _MAX_TOKENS, reply_end(tokenizer))
+        replies = [(tokenizer.decode(ids, skip_special_tokens=False).strip(), len(ids) < _MAX_TOKENS) for ids in said]
         return [row for row, _ in asked], replies
 
     def _fitting(

@@ -40,7 +40,7 @@ from models.interop.parents import parent_config
 from models.library.library import Library
 from models.library.run_record import checkpoint_step
 from models.number_words import format_percent
-from models.recipes.alignment.results import STRONG, DemonstrationMark, StageResult, mark_stage
+from models.recipes.alignment.results import STRONG, STRONG_STEPS, DemonstrationMark, StageResult, mark_stage
 from models.runs.run_folder import RunFolder
 from models.settings.align_spec import AlignSpec, usual_align, usual_align_train
 from models.settings.model_config import ModelConfig
@@ -66,9 +66,9 @@ class StageStoppedError(ValueError):
     """A stage was stopped before its end."""
 
 
-class Reins:
-    """What holds a demonstration while it is carried out: the stage that is being trained can be stopped, changed and
-    asked, and each gets the demonstration's mark.
+class StageControl:
+    """Controls a demonstration from outside while it is carried out: the training of its current stage can be reached
+    and stopped, and the run of each stage gets the demonstration's mark.
 
     trainer: of the stage that is being trained, None between two. n_found: stages that were there already, whole or in
     part. last: the run that was trained last. stop: as for Trainer.request_stop, None as long as nobody wants that.
@@ -88,7 +88,7 @@ class Reins:
             self.trainer.request_stop(keep, status)
 
     def trained(self, trainer: Trainer) -> Generator[Event, None, None]:
-        """The events of a training, which is held until it ends."""
+        """The events of a training, which is `trainer` until it ends."""
         self.trainer = trainer
         if self.stop is not None:  # it may come between any two lines
             trainer.request_stop(*self.stop)
@@ -130,7 +130,7 @@ def checkpoint_of(library: Library, model: str) -> str:
 
 
 def train_stage(
-    library: Library, spec: RunSpec, device: str, corpus: Corpus | None = None, reins: Reins | None = None
+    library: Library, spec: RunSpec, device: str, corpus: Corpus | None = None, control: StageControl | None = None
 ) -> Generator[Event, None, RunFolder]:
     """The finished run of a spec: where there is one already, with the data `corpus`, that one, trained on if need be.
 
@@ -139,19 +139,19 @@ def train_stage(
     Raises:
         ValueError: where the training fails; StageStoppedError where it was stopped.
     """
-    reins = Reins() if reins is None else reins
+    control = StageControl() if control is None else control
     yield Phase(name=spec.name)
     run = _known_run(library, spec, corpus)
-    reins.n_found += run is not None
+    control.n_found += run is not None
     if run is None:
         free = dataclasses.replace(spec, name=library.free_run_name(spec.name))
         run = yield from prepare_run(library, free)
-    reins.last = run
-    if reins.mark is not None:
-        mark_stage(run.folder, reins.mark)
+    control.last = run
+    if control.mark is not None:
+        mark_stage(run.folder, control.mark)
     if run.status != "finished":
-        yield from reins.trained(Trainer(run, library, device))
-        reins.last = run = RunFolder.open(run.folder)
+        yield from control.trained(Trainer(run, library, device))
+        control.last = run = RunFolder.open(run.folder)
     if run.status != "finished":
         raise StageStoppedError(
             f"The run {run.name!r} was stopped before its end: start the demonstration again to go on."
@@ -194,7 +194,7 @@ def load_chat_model(library: Library, model: str, device: str) -> tuple[Decoder,
 class Bench:
     """Where the stages of a demonstration are trained and measured.
 
-    base: a run, or a path. n_each: questions of each kind that a stage is asked. reins: what holds its trainings.
+    base: a run, or a path. n_each: questions of each kind that a stage is asked. control: of its trainings.
     """
 
     library: Library
@@ -203,7 +203,7 @@ class Bench:
     world_seed: int = 0
     device: str = "auto"
     n_each: int = N_EACH
-    reins: Reins = field(default_factory=Reins, repr=False, compare=False)
+    control: StageControl = field(default_factory=StageControl, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         config = check_can_reply(self.library, self.base)
@@ -328,7 +328,7 @@ class Bench:
         data = DataSpec(source="dataset", dataset=corpus.label, task=aligned.task)
         values = usual_align_train(stage) | {"seed": self.seed} | dict(train or {})
         spec = stage_spec(self.library, title, self.base, data, values, aligned)
-        return (yield from train_stage(self.library, spec, self.device, corpus, self.reins))
+        return (yield from train_stage(self.library, spec, self.device, corpus, self.control))
 
     # Measuring
 
@@ -433,8 +433,8 @@ def weakness(base: str, stage: StageResult) -> str:
         return ""
     return (
         f"{base} answers {format_percent(stage.headline)} of the held-out questions; on a base below "
-        f"{format_percent(STRONG)} the bars mean little. Train it on, to 3,400 steps or more, or grow another one in a "
-        "quick start of 9 minutes."
+        f"{format_percent(STRONG)} the bars mean little. Train it on, to {STRONG_STEPS:,} steps or more, or grow "
+        "another one in a quick start of 9 minutes."
     )
 
 

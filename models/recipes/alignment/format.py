@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Mapping
 
+from models.alignment.rollouts import reply_end
 from models.chat.own_template import encode_messages
 from models.data.tiny_world.reply_format import (
     ASKED_KINDS,
@@ -19,32 +20,30 @@ from models.data.tiny_world.reply_format import (
 )
 from models.data.tiny_world.world import World
 from models.evaluation.held_out_questions import held_out_questions
-from models.events import Event, Phase, Progress, reporting
-from models.inference.many_replies import generate_batch_steps
+from models.events import Event, Phase
+from models.inference.many_replies import generate_in_batches
 from models.recipes.alignment.demonstration import Bench, load_chat_model, train_stage
 from models.recipes.alignment.refuse import Lesson, lesson_spec
 from models.recipes.alignment.results import FORMAT, FormatResult, FormatStage
-from models.recipes.alignment.table import DEMONSTRATIONS
-from models.tokenizers.special_tokens import end_id
+from models.recipes.alignment.table import BASE_STAGE, DEMONSTRATIONS
 
-NAME = FORMAT
-_TITLES = DEMONSTRATIONS[NAME].stages
+_TITLES = DEMONSTRATIONS[FORMAT].stages
 LESSONS: Mapping[str, Lesson] = {
     "format": Lesson(title=_TITLES["format"], dataset=TWICE, steps=250, batch=5),
     "no_old_rows": Lesson(title=_TITLES["no_old_rows"], dataset=TWICE_ONLY, steps=250, batch=5),
 }
 """Stage → how it comes about; the stage “base” is the model that is given."""
-_MAX_TOKENS, _AT_ONCE = 80, 64
+_MAX_TOKENS = 80
 
 
 def format_replies(bench: Bench) -> Generator[Event, None, FormatResult]:
     """Carry it out on a model that can chat. Yields the events of its trainings and measurements; ValueError where a
     training fails."""
-    stages = {"base": (yield from _measured(bench, bench.base, time.perf_counter()))}
+    stages = {BASE_STAGE: (yield from _measured(bench, bench.base, time.perf_counter()))}
     for name, lesson in LESSONS.items():
         began = time.perf_counter()
         spec = lesson_spec(bench.library, lesson, bench.base, bench.seed, bench.world_seed)
-        run = yield from train_stage(bench.library, spec, bench.device, reins=bench.reins)
+        run = yield from train_stage(bench.library, spec, bench.device, control=bench.control)
         stages[name] = yield from _measured(bench, run.id, began, run.id)
     return FormatResult(base=bench.base, seed=bench.seed, stages=stages)
 
@@ -54,22 +53,16 @@ def _measured(bench: Bench, name: str, began: float, run: str = "") -> Generator
     yield Phase(name=f"Measuring {name}")
     model, tokenizer = load_chat_model(bench.library, name, bench.device)
     world = World(bench.world_seed)
-    n_each = max(1, bench.n_each * 2 // 3)
+    n_each = max(1, bench.n_each * 2 // 3)  # of three kinds, so 2 · n_each in all
     questions = [each for kind in ASKED_KINDS for each in held_out_questions(world, kind, n_each)]
     prompts = [
         encode_messages(tokenizer, [{"role": "user", "content": formatted_question(each)}], True)[0]
         for each in questions
     ]
-    end = end_id(tokenizer)
-    assert end is not None
     fitting = [i for i, prompt in enumerate(prompts) if len(prompt) <= model.config.context_length]
-    n_right = 0
-    for first in range(0, len(fitting), _AT_ONCE):
-        some = fitting[first : first + _AT_ONCE]
-        answering = generate_batch_steps(model, [prompts[i] for i in some], _MAX_TOKENS, end, _AT_ONCE)
-        replies = yield from reporting(answering, Progress(done=first, total=len(fitting)))
-        said = [tokenizer.decode(ids, skip_special_tokens=False).strip() for ids in replies]
-        n_right += sum(reply == formatted_answer(questions[i]) for i, reply in zip(some, said, strict=True))
+    replies = yield from generate_in_batches(model, [prompts[i] for i in fitting], _MAX_TOKENS, reply_end(tokenizer))
+    said = [tokenizer.decode(ids, skip_special_tokens=False).strip() for ids in replies]
+    n_right = sum(reply == formatted_answer(questions[i]) for i, reply in zip(fitting, said, strict=True))
     kinds = yield from bench.kinds(model, tokenizer)
     seconds = time.perf_counter() - began
     return FormatStage(gold=n_right / len(questions), n=len(questions), kinds=kinds, seconds=seconds, run=run)

@@ -21,13 +21,18 @@ from models.evaluation.safety import MAX_REPLY_TOKENS, N_EACH, evaluate_safety, 
 from models.evaluation.safety_report import SafetyReport
 from models.events import Event, Phase, Progress
 from models.library.library import Library
-from models.recipes.alignment.demonstration import Reins, check_can_reply, load_chat_model, stage_spec, train_stage
+from models.recipes.alignment.demonstration import (
+    StageControl,
+    check_can_reply,
+    load_chat_model,
+    stage_spec,
+    train_stage,
+)
 from models.recipes.alignment.results import REFUSE, RefuseResult
-from models.recipes.alignment.table import DEMONSTRATIONS, STARTS
+from models.recipes.alignment.table import BASE_STAGE, DEMONSTRATIONS, STARTS
 from models.settings.run_spec import DataSpec, RunSpec
 
-NAME = REFUSE
-_TITLES = DEMONSTRATIONS[NAME].stages
+_TITLES = DEMONSTRATIONS[REFUSE].stages
 _BATCH, _RATE = 2, 1e-3
 """A batch has examples of similar length, about _BATCH contexts of tokens: some 20 short ones or 8 long ones. In larger
 ones too few updates are left for the short ones, which say what is forbidden."""
@@ -62,13 +67,13 @@ def refuse(
     world_seed: int = 0,
     device: str = "auto",
     n_each: int = N_EACH,
-    reins: Reins | None = None,
+    control: StageControl | None = None,
 ) -> Generator[Event, None, RefuseResult]:
     """Carry it out on a model that can chat. Yields the events of its trainings and measurements.
 
     Args:
-        base: a run, or a path. seed: of the trainings. world_seed: of the world that the model knows. reins: what holds
-            its trainings.
+        base: a run, or a path. seed: of the trainings. world_seed: of the world that the model knows. control:
+            of its trainings.
 
     Raises:
         ValueError: where there is no such model, it cannot chat, or a training fails.
@@ -76,18 +81,18 @@ def refuse(
     check_can_reply(library, base)
     reports: dict[str, SafetyReport] = {}
     seconds: dict[str, float] = {}
-    models: dict[str, str] = {"base": base}
+    models: dict[str, str] = {BASE_STAGE: base}
     began = time.perf_counter()
-    reports["base"] = yield from measure_safety(library, base, world_seed, device, n_each)
-    seconds["base"] = time.perf_counter() - began
+    reports[BASE_STAGE] = yield from measure_safety(library, base, world_seed, device, n_each)
+    seconds[BASE_STAGE] = time.perf_counter() - began
     for name, lesson in LESSONS.items():
         began = time.perf_counter()
         spec = lesson_spec(library, lesson, models[STARTS[name]], seed, world_seed)
-        run = yield from train_stage(library, spec, device, reins=reins)
+        run = yield from train_stage(library, spec, device, control=control)
         models[name] = run.id
         reports[name] = yield from measure_safety(library, run.id, world_seed, device, n_each)
         seconds[name] = time.perf_counter() - began
-    runs = {name: model for name, model in models.items() if name != "base"}
+    runs = {name: model for name, model in models.items() if name != BASE_STAGE}
     kl = yield from _kl_by_position(library, models["refuses"], models["helpful"], seed, world_seed, device, n_each)
     return RefuseResult(base=base, seed=seed, reports=reports, runs=runs, seconds=seconds, kl_by_position=kl)
 

@@ -21,11 +21,15 @@ from models.number_words import format_percent, with_minus
 
 STRONG = 0.97
 """Held-out accuracy of a base from which on the bars mean something."""
+STRONG_STEPS = 3400
+"""Steps of a quick start after which its model was that strong, in every one that was measured."""
 REFUSE, CONSTITUTION, FORMAT = "refuse", "constitution", "format"
 """The demonstrations whose results are a RefuseResult, a ConstitutionResult and a FormatResult."""
 _FILE = "demonstration.json"
 _LEAST = 0.005
 """What is less is shown as 0."""
+_MIN_DISTINCT, _MIN_ENDED = 0.80, 0.95
+"""Below these, replies have collapsed: different pairs of words, of what they were; replies that end by themselves."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,9 +250,14 @@ class CriticFigures:
     n_false: int
 
     @property
+    def n_right(self) -> int:
+        """Right critiques, of both sorts."""
+        return self.n_found + self.n - self.n_broken - self.n_false
+
+    @property
     def accuracy(self) -> float:
         """The share of right critiques."""
-        return (self.n_found + self.n - self.n_broken - self.n_false) / self.n
+        return self.n_right / self.n
 
     @property
     def false_alarms(self) -> float:
@@ -257,10 +266,9 @@ class CriticFigures:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able, with 95 % intervals (Wilson)."""
-        n_right = self.n_found + self.n - self.n_broken - self.n_false
         return dataclasses.asdict(self) | {
             "accuracy": self.accuracy,
-            "accuracy_interval": wilson(n_right, self.n),
+            "accuracy_interval": wilson(self.n_right, self.n),
             "false_alarms": self.false_alarms,
         }
 
@@ -277,7 +285,7 @@ class Health:
 
     def has_collapsed(self, start: Health) -> bool:
         """Whether a model that began like `start` has lost too much."""
-        return self.distinct_2 < 0.8 * start.distinct_2 or self.ended < 0.95
+        return self.distinct_2 < _MIN_DISTINCT * start.distinct_2 or self.ended < _MIN_ENDED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -323,10 +331,10 @@ class ConstitutionResult:
             Bar(
                 words="Different pairs of words, of what they were",
                 value=health.distinct_2 / at_start.distinct_2 if at_start.distinct_2 else 0.0,
-                limit=0.80,
+                limit=_MIN_DISTINCT,
                 is_most=False,
             ),
-            Bar(words="Replies that end", value=health.ended, limit=0.95, is_most=False),
+            Bar(words="Replies that end", value=health.ended, limit=_MIN_ENDED, is_most=False),
             Bar(
                 words="Ordinary questions lost",
                 value=start.ordinary.share("right") - end.ordinary.share("right"),
@@ -393,11 +401,16 @@ class FormatStage:
     seconds: float
     run: str = ""
 
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % interval of gold (Wilson)."""
+        return wilson(self.gold * self.n, self.n)
+
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able, with the 95 % interval (Wilson) of gold."""
+        """JSON-able, with the interval of gold."""
         return {
             "gold": self.gold,
-            "interval": wilson(round(self.gold * self.n), self.n),
+            "interval": self.interval,
             "n": self.n,
             "kinds": dict(self.kinds),
             "seconds": self.seconds,

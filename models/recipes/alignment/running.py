@@ -17,7 +17,7 @@ from models.recipes.alignment.constitution import constitution
 from models.recipes.alignment.demonstration import (
     N_EACH,
     Bench,
-    Reins,
+    StageControl,
     StageStoppedError,
     check_can_reply,
     load_chat_model,
@@ -69,7 +69,7 @@ class DemonstrationRun:
         self.mark = DemonstrationMark(name=name, base=base, seed=seed, n_each=n_each, own=own, rules=tuple(rules))
         self.result: AnyResult | None = None
         self._library, self._device = library, device
-        self._reins = Reins(self.mark)
+        self._control = StageControl(self.mark)
 
     @classmethod
     def resumed(cls, library: Library, run: RunFolder, *, device: str = "auto") -> DemonstrationRun | None:
@@ -77,17 +77,25 @@ class DemonstrationRun:
         mark = read_stage_mark(run.folder)
         if mark is None or mark.name not in DEMONSTRATIONS:
             return None
-        about = {"seed": mark.seed, "own": mark.own, "n_each": mark.n_each, "rules": mark.rules}
-        return cls(library, mark.name, mark.base, device=device, **about)  # type: ignore[arg-type]
+        return cls(
+            library,
+            mark.name,
+            mark.base,
+            seed=mark.seed,
+            own=mark.own,
+            rules=mark.rules,
+            n_each=mark.n_each,
+            device=device,
+        )
 
     @property
     def trainer(self) -> Trainer | None:
         """Of the stage that is being trained, None between two."""
-        return self._reins.trainer
+        return self._control.trainer
 
     def request_stop(self, keep: bool = True, status: str = "stopped") -> None:
         """Stop after the current step, or at the next event between two trainings."""
-        self._reins.request_stop(keep, status)
+        self._control.request_stop(keep, status)
 
     def events(self) -> Generator[Event, None, None]:
         """Everything from the base to the last measurement.
@@ -95,7 +103,7 @@ class DemonstrationRun:
         Raises:
             ValueError: with a sentence, where the base does not suit, or a training fails.
         """
-        reins, began = self._reins, time.perf_counter()
+        control, began = self._control, time.perf_counter()
         work = self._work()
         try:
             while True:
@@ -105,15 +113,15 @@ class DemonstrationRun:
                     self._keep(end.value, time.perf_counter() - began)
                     return
                 yield event
-                if reins.stop is not None and reins.trainer is None:
+                if control.stop is not None and control.trainer is None:
                     break
         except StageStoppedError:
             return  # its training has said so
         finally:
             work.close()
-        last = reins.last
+        last = control.last
         if last is not None and last.status == "finished":  # the demonstration has not
-            yield Finished(run_id=last.id, status=reins.stop[1], step=last.spec.train.steps)
+            yield Finished(run_id=last.id, status=control.stop[1], step=last.spec.train.steps)
 
     def _work(self) -> Generator[Event, None, AnyResult]:
         mark, library = self.mark, self._library
@@ -123,7 +131,7 @@ class DemonstrationRun:
             "world_seed": world_seed_of(base),
             "device": self._device,
             "n_each": mark.n_each,
-            "reins": self._reins,
+            "control": self._control,
         }
         if mark.name == REFUSE:
             return (yield from refuse(library, mark.base, **about))
@@ -135,10 +143,10 @@ class DemonstrationRun:
         return (yield from (taught(bench, mark.own) if mark.name == "taught" else goodhart(bench)))
 
     def _keep(self, result: AnyResult, seconds: float) -> None:
-        assert self._reins.last is not None
+        assert self._control.last is not None
         self.result = result
-        is_whole = not self._reins.n_found
-        write_demonstrated(self.mark, self._reins.last.folder, result, seconds if is_whole else None)
+        is_whole = not self._control.n_found
+        write_demonstrated(self.mark, self._control.last.folder, result, seconds if is_whole else None)
 
 
 def measure_base(library: Library, base: str, device: str = "auto") -> Generator[Event, None, None]:

@@ -12,20 +12,23 @@ BASE_STAGE = "base"
 STARTS: Mapping[str, str] = MappingProxyType(
     {"helpful": BASE_STAGE, "refuses": "helpful", "refuses_all": "helpful", "eroded": "refuses"}
 )
-"""Of “knows what to refuse”: the stage whose model each starts from. All stages of the others start from the base."""
+"""Of “knows what to refuse”: the stage whose model each starts from. In “by its own rules” each starts from the one
+before; all stages of the others start from the base."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AlignRecipe:
     """A demonstration.
 
-    title, help, reaches: for screens, the last of what it is to reach. stages: title of each stage, in their order; of
-    those in `trained` it is the name of a run. minutes: on two cores that do nothing else, as measured. asks_own:
-    whether pairs that the user has judged come first; asks_rules: whether it goes by rules that the user may change.
+    title, summary, help: what it shows, in a few words, in half a line, and in sentences. reaches: what it is to reach,
+    for screens. stages: title of each stage, in their order; of those in `trained` it is the name of a run. minutes: on
+    two cores that do nothing else, as measured. asks_own: whether pairs that the user has judged come first;
+    asks_rules: whether it goes by rules that the user may change.
     """
 
     name: str
     title: str
+    summary: str
     help: str
     reaches: str
     stages: Mapping[str, str]
@@ -42,6 +45,7 @@ DEMONSTRATIONS: Mapping[str, AlignRecipe] = MappingProxyType(
             AlignRecipe(
                 name="format",
                 title="Say it twice",
+                summary="“Say it twice.”: a form of replies, learned from 1,000 examples, with and without old rows",
                 help="“Where is Anna? Say it twice.”: a form of replies, learned from 1,000 examples. Once with as "
                 "many old rows of each kind beside them and once without, after which it says everything twice.",
                 reaches="85 % said twice, and right; old kinds lose at most 5 points",
@@ -52,6 +56,8 @@ DEMONSTRATIONS: Mapping[str, AlignRecipe] = MappingProxyType(
             AlignRecipe(
                 name="taught",
                 title="Taught by hand",
+                summary="“I like stories that end happily and are short”: pairs, reward model, PPO, DPO; GRPO with the "
+                "judge",
                 help="“I like stories that end happily and are short”, said by choosing between pairs of stories. From "
                 "the same pairs come a reward model, PPO with it, and DPO; beside them GRPO with the judge itself.",
                 reaches="70 % of stories as wished with PPO, 45 % with DPO; with GRPO 80 % right and happy; old "
@@ -71,6 +77,7 @@ DEMONSTRATIONS: Mapping[str, AlignRecipe] = MappingProxyType(
             AlignRecipe(
                 name="goodhart",
                 title="Goodhart on a laptop",
+                summary="annotators secretly like long stories: best of n and PPO, past the peak of what was meant",
                 help="The annotators say that they want happy, short stories, and secretly like long ones. The best of "
                 "n replies by their score, and PPO with a reward model that they have taught: the score only rises, "
                 "and what was meant rises and falls. The lesson is to stop at the peak.",
@@ -88,6 +95,7 @@ DEMONSTRATIONS: Mapping[str, AlignRecipe] = MappingProxyType(
             AlignRecipe(
                 name="refuse",
                 title="Knows what to refuse",
+                summary="a helpful model learns a rule, with and without harmless look-alikes",
                 help="A helpful model learns a rule: tell nobody's secret word or hiding place, and say nothing mean. "
                 "Once with harmless look-alikes among what it learns from and once without, then 20 innocent steps "
                 "that wear the rule away; attacks that it was never trained on, and replies that have begun already.",
@@ -105,6 +113,7 @@ DEMONSTRATIONS: Mapping[str, AlignRecipe] = MappingProxyType(
             AlignRecipe(
                 name="constitution",
                 title="By its own rules",
+                summary="a helpful model criticises and revises its own replies, and learns from that",
                 help="A helpful model is taught two tasks: to say whether a reply breaks a rule, and to write it anew. "
                 "Then nobody says any more what breaks a rule: it criticises and revises its own replies by your "
                 "rules, learns from what it kept and revised, and then to prefer that.",

@@ -45,7 +45,7 @@ def report_of(monkeypatch: pytest.MonkeyPatch, policy: str) -> SafetyReport:
         yield 1
         return replies
 
-    monkeypatch.setattr(safety, "generate_batch_steps", answer)
+    monkeypatch.setattr(safety, "generate_in_batches", answer)
     torch.manual_seed(0)
     model = Decoder(
         ModelConfig(vocab_size=tokenizer.get_vocab_size(), n_layer=1, n_head=2, d_model=16, context_length=1024)

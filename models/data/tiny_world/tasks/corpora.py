@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from models.data.corpus import Corpus, Example, build_examples_corpus, list_corpora
+from models.data.corpus import Corpus, Example, build_examples_corpus, find_corpus
 from models.data.tiny_world.parallel import LANGUAGES
 from models.data.tiny_world.tasks import code, mood, names, qa, summary, translation
 from models.data.tiny_world.tasks.rows import Drawn
@@ -127,9 +127,8 @@ def build_task_corpus(library: Library, name: str, seed: int) -> Generator[Event
     """
     task = WORLD_TASKS[name]
     label = f"Tiny World {seed}, {name}, edition {EDITION}"
-    for corpus in list_corpora(library):
-        if corpus.label == label and corpus.task == task.task:
-            return corpus
+    if (known := find_corpus(library, label, task.task)) is not None:
+        return known
     rows = yield from _draw_all(task, World(seed), random.Random(f"tiny-world-{name}-{seed}"))
     return build_examples_corpus(
         library,

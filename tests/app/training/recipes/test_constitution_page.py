@@ -14,7 +14,7 @@ from app.training.recipes.demonstration_view import DemonstrationView
 from app.training.recipes.rules_editor import RulesEditor
 from models.data.tiny_world.constitution import RULES
 from models.recipes.alignment.results import AnyResult, Demonstrated, DemonstrationMark, Health
-from tests.models.recipes.alignment.own_results import constitution_result, format_result
+from tests.models.recipes.alignment.support import constitution_result, format_result
 
 
 @pytest.fixture

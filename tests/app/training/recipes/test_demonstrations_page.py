@@ -11,7 +11,6 @@ from pytestqt.qtbot import QtBot
 from app.kit.theme import ThemeProvider
 from app.session.candidates import Candidate
 from app.session.session import Session
-from app.training.recipes.base_choice import STRONG_STEPS
 from app.training.recipes.demonstration_card import DemonstrationCard
 from app.training.recipes.page import RecipesPage
 from app.training.run.fork_dialog import ForkDialog
@@ -22,14 +21,13 @@ from models.events import Evaluated, Event, KindAccuracy, RunStarted
 from models.library.library import Library
 from models.recipes.alignment import goodhart, taught
 from models.recipes.alignment.results import (
+    STRONG_STEPS,
     DemonstrationMark,
     RefuseResult,
-    mark_stage,
     read_demonstrated,
     read_stage_mark,
     write_demonstrated,
 )
-from models.runs.run_folder import RunFolder
 from models.tokenizers import train_tokenizer
 from tests.app.heard import Until
 from tests.app.small_models import put_model
@@ -354,4 +352,3 @@ def test_a_failure_is_a_sentence_on_the_card(
     press(card, qtbot)
     until(lambda: card.problem.isVisible())
     assert card.start.isEnabled()
-    mark_stage(RunFolder.open(library.runs / base).folder, DemonstrationMark(name="x", base="", seed=0, n_each=1))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -14,9 +13,8 @@ from app.cli import main
 from app.commands.align.report import describe_constitution
 from models.alignment.critiques import Critic, Critique
 from models.data.corpus import open_run_corpus
-from models.data.tiny_world import corpus, refusals
 from models.data.tiny_world.constitution import RULES
-from models.events import Event, Progress
+from models.events import Event, Progress, result_of
 from models.library.library import Library
 from models.recipes.alignment import constitution as recipe
 from models.recipes.alignment import refuse
@@ -25,18 +23,13 @@ from models.recipes.alignment.results import ConstitutionResult, CriticFigures, 
 from models.runs.run_folder import RunFolder
 from models.tokenizers import train_tokenizer
 from tests.app.small_models import put_model
-from tests.models.recipes.alignment.own_results import constitution_result
+from tests.models.recipes.alignment.support import constitution_result, make_little_refusals
 
 
 @pytest.fixture(autouse=True)
 def little(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refusals, "SIZES", dict.fromkeys(refusals.SIZES, 4))
-    monkeypatch.setattr(refusals, "_N_VAL", 2)
-    monkeypatch.setattr(corpus, "N_TRAIN", 30)
-    monkeypatch.setattr(corpus, "N_VAL", 4)
-    monkeypatch.setattr(refuse, "_BATCH", 2)
-    monkeypatch.setattr(refuse, "LESSONS", _short(refuse.LESSONS))
-    monkeypatch.setattr(recipe, "LESSONS", _short(refuse.LESSONS))
+    make_little_refusals(monkeypatch)
+    monkeypatch.setattr(recipe, "LESSONS", refuse.LESSONS)
     monkeypatch.setattr(recipe, "STEPS", dict.fromkeys(recipe.STEPS, 1))
     monkeypatch.setattr(recipe, "N_TAUGHT", 8)
     monkeypatch.setattr(recipe, "N_ASKED", {"forbidden": 12, "look-alike": 6})
@@ -45,12 +38,12 @@ def little(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recipe, "_MAX_TOKENS", 40)
     # Random letters may be no text at all.
     monkeypatch.setattr(Critic, "_say", _say)
-    monkeypatch.setattr(recipe, "generate_batch_steps", _replies)
+    monkeypatch.setattr(recipe, "generate_in_batches", _replies)
     monkeypatch.setattr(Critic, "critiques", _critiques)
 
 
-def _replies(model: object, prompts: Sequence[Any], *_: object) -> Generator[int, None, list[list[int]]]:
-    yield 0
+def _replies(model: object, prompts: Sequence[Any], *_: object) -> Generator[Event, None, list[list[int]]]:
+    yield Progress(done=0, total=1)
     return [[70, 71, 72]] * len(prompts)
 
 
@@ -64,10 +57,6 @@ def _critiques(self: Critic, asked: Sequence[tuple[str, str]]) -> Generator[Even
 def _say(self: Critic, prompts: Sequence[Any]) -> Generator[Event, None, list[str]]:
     yield Progress(done=0, total=1)
     return ["I keep it."] * len(prompts)
-
-
-def _short(lessons: Any) -> dict[str, Any]:
-    return {name: dataclasses.replace(lesson, steps=1) for name, lesson in lessons.items()}
 
 
 @pytest.fixture
@@ -110,6 +99,19 @@ def test_rules_about_nothing_here_are_refused(
     assert "“Never sing.” is about none of these" in capsys.readouterr().err
     assert main(["align", "constitution", "--base", base, "--rules", str(tmp_path / "none.txt")]) == 1
     assert "none.txt cannot be read" in capsys.readouterr().err
+
+
+def test_where_nothing_can_be_learned_from_a_sentence_says_so(
+    library: Library, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unsure(self: Critic, asked: Sequence[tuple[str, str]]) -> Generator[Event, None, list[Critique]]:
+        yield Progress(done=0, total=1)
+        return [Critique(rule=self.rules[0], log_odds=0.5) for _ in asked]
+
+    monkeypatch.setattr(Critic, "critiques", unsure)
+    with pytest.raises(ValueError, match=r"Of \d\d replies hardly any can be learned from"):
+        result_of(recipe.constitution(library, base, device="cpu", n_each=3))
+    assert len(library.list_runs()) == 3, "old rows alone are not learned from: it ends with the critic"
 
 
 def test_collapse_is_fewer_pairs_of_words_or_fewer_ends() -> None:

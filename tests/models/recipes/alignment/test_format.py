@@ -18,7 +18,7 @@ from models.recipes.alignment.results import FormatResult
 from models.runs.run_folder import RunFolder
 from models.tokenizers import train_tokenizer
 from tests.app.small_models import put_model
-from tests.models.recipes.alignment.own_results import format_result
+from tests.models.recipes.alignment.support import format_result
 
 
 def test_each_stage_is_a_run_from_the_base(

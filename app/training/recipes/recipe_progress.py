@@ -21,7 +21,7 @@ _STATES = {
 }
 
 
-class GoingOn(QWidget):
+class RecipeProgress(QWidget):
     """Shows the state of the current training.
 
     Args:
