@@ -10,14 +10,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.alignment.best_of_curve import BestOfPoint, best_of_curve
 from models.files.atomic import atomic_write_json, read_json
-from models.metrics.intervals import wilson
+from models.files.jsonl import finite
+from models.metrics.intervals import difference_error, wilson
 
 Floats = NDArray[np.float64]
 
@@ -63,8 +63,7 @@ def looks_of(
 
 @dataclass(frozen=True, kw_only=True)
 class Peak:
-    """The look with the most gold, the earliest of equals. fallen: gold lost since, at the last look. error: the
-    standard error of that difference, NaN where the numbers of replies are unknown."""
+    """The look with the most gold, the earliest of equals; and the last one."""
 
     look: Look
     last: Look
@@ -79,7 +78,7 @@ class Peak:
         """The standard error of `fallen`; NaN where the numbers of replies are unknown."""
         if not self.look.n or not self.last.n:
             return math.nan
-        return math.sqrt(sum(each.gold * (1 - each.gold) / each.n for each in (self.look, self.last)))
+        return difference_error(self.look.gold, self.look.n, self.last.gold, self.last.n)
 
     @property
     def is_clear(self) -> bool:
@@ -255,7 +254,7 @@ def parent_curves(proxy: Sequence[Sequence[float]], gold: Sequence[Sequence[floa
 
 def write_parent_curves(folder: Path, curves: ParentCurves) -> None:
     """Write them to the run's folder, replacing earlier ones."""
-    atomic_write_json(folder / _FILE, {"format": 1, **_without_nan(asdict(curves))})
+    atomic_write_json(folder / _FILE, {"format": 1, **finite(asdict(curves))})
 
 
 def read_parent_curves(folder: Path) -> ParentCurves | None:
@@ -284,15 +283,6 @@ def read_parent_curves(folder: Path) -> ParentCurves | None:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged: measure best-of-n again.") from error
-
-
-def _without_nan(value: Any) -> Any:
-    """JSON has no NaN: null stands for it."""
-    if isinstance(value, Mapping):
-        return {name: _without_nan(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _number(value: float | None) -> float:
