@@ -273,7 +273,11 @@ def read_parent_curves(folder: Path) -> ParentCurves | None:
             n_replies=int(data["n_replies"]),
             share=_number(data["share"]),
             best_of=tuple(
-                BestOfPoint(n=int(row["n"]), **{name: _number(row[name]) for name in ("proxy", "gold", "kl")})
+                BestOfPoint(
+                    n=int(row["n"]),
+                    gold_error=_number(row.get("gold_error")),
+                    **{name: _number(row[name]) for name in ("proxy", "gold", "kl")},
+                )
                 for row in data["best_of"]
             ),
             predicted=tuple(
