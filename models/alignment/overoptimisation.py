@@ -23,7 +23,9 @@ Floats = NDArray[np.float64]
 
 FEWEST_LOOKS = 8
 """Looks from which on a law is fitted."""
-_FEWEST_REPLIES = 32.0
+N_PROMPTS, N_REPLIES = 32, 256
+"""Held-out prompts, and replies of the parent to each, from which its curves are measured."""
+FEWEST_REPLIES = 32
 """The effective number of replies to a prompt down to which reweighted ones are believed."""
 
 
@@ -208,7 +210,7 @@ def predicted(proxy: Sequence[Sequence[float]], gold: Sequence[Sequence[float]])
         weights = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         weights /= weights.sum(axis=1, keepdims=True)  # (P, N)
         n_effective = float((1 / (weights**2).sum(axis=1)).mean())
-        if n_effective < min(_FEWEST_REPLIES, n):
+        if n_effective < min(FEWEST_REPLIES, n):
             break
         kl = np.sum(weights * np.log(np.maximum(n * weights, 1e-300)), axis=1).mean()
         found.append(
