@@ -64,11 +64,6 @@ def leaves_start(low: float, high: float) -> Callable[[Floats], bool]:
     return leaves
 
 
-def grows_from_start(times: float) -> Callable[[Floats], bool]:
-    """Whether the mean of the last steps is more than so many times that of the first ones."""
-    return leaves_start(0.0, times)
-
-
 def ends_outside(low: float, high: float, n_steps: int) -> Callable[[Floats], bool]:
     """Whether the mean of the last steps is outside, after this many."""
     return lambda values: len(values) >= n_steps and not low <= float(values[-_SOME:].mean()) <= high
@@ -425,7 +420,9 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             title="Critic's loss",
             help="Half the squared error of the critic's values, averaged over tokens.",
             healthy="Falls fast, then slowly.",
-            alarm=Alarm(says="The critic does not learn: lower its learning rate.", has_gone_off=grows_from_start(2.0)),
+            alarm=Alarm(
+                says="The critic does not learn: lower its learning rate.", has_gone_off=leaves_start(0.0, 2.0)
+            ),
         ),
         "val/clipfrac_avg": Figure(
             title="Clipped values",

@@ -10,20 +10,22 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.alignment.best_of_curve import BestOfPoint, best_of_curve
 from models.files.atomic import atomic_write_json, read_json
-from models.metrics.intervals import wilson
+from models.files.jsonl import finite
+from models.metrics.intervals import difference_error, wilson
 
 Floats = NDArray[np.float64]
 
 FEWEST_LOOKS = 8
 """Looks from which on a law is fitted."""
-_FEWEST_REPLIES = 32.0
+N_PROMPTS, N_REPLIES = 32, 256
+"""Held-out prompts, and replies of the parent to each, from which its curves are measured."""
+FEWEST_REPLIES = 32
 """The effective number of replies to a prompt down to which reweighted ones are believed."""
 
 
@@ -63,8 +65,7 @@ def looks_of(
 
 @dataclass(frozen=True, kw_only=True)
 class Peak:
-    """The look with the most gold, the earliest of equals. fallen: gold lost since, at the last look. error: the
-    standard error of that difference, NaN where the numbers of replies are unknown."""
+    """The look with the most gold, the earliest of equals; and the last one."""
 
     look: Look
     last: Look
@@ -79,7 +80,7 @@ class Peak:
         """The standard error of `fallen`; NaN where the numbers of replies are unknown."""
         if not self.look.n or not self.last.n:
             return math.nan
-        return math.sqrt(sum(each.gold * (1 - each.gold) / each.n for each in (self.look, self.last)))
+        return difference_error(self.look.gold, self.look.n, self.last.gold, self.last.n)
 
     @property
     def is_clear(self) -> bool:
@@ -209,7 +210,7 @@ def predicted(proxy: Sequence[Sequence[float]], gold: Sequence[Sequence[float]])
         weights = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         weights /= weights.sum(axis=1, keepdims=True)  # (P, N)
         n_effective = float((1 / (weights**2).sum(axis=1)).mean())
-        if n_effective < min(_FEWEST_REPLIES, n):
+        if n_effective < min(FEWEST_REPLIES, n):
             break
         kl = np.sum(weights * np.log(np.maximum(n * weights, 1e-300)), axis=1).mean()
         found.append(
@@ -255,7 +256,7 @@ def parent_curves(proxy: Sequence[Sequence[float]], gold: Sequence[Sequence[floa
 
 def write_parent_curves(folder: Path, curves: ParentCurves) -> None:
     """Write them to the run's folder, replacing earlier ones."""
-    atomic_write_json(folder / _FILE, {"format": 1, **_without_nan(asdict(curves))})
+    atomic_write_json(folder / _FILE, {"format": 1, **finite(asdict(curves))})
 
 
 def read_parent_curves(folder: Path) -> ParentCurves | None:
@@ -274,7 +275,11 @@ def read_parent_curves(folder: Path) -> ParentCurves | None:
             n_replies=int(data["n_replies"]),
             share=_number(data["share"]),
             best_of=tuple(
-                BestOfPoint(n=int(row["n"]), **{name: _number(row[name]) for name in ("proxy", "gold", "kl")})
+                BestOfPoint(
+                    n=int(row["n"]),
+                    gold_error=_number(row.get("gold_error")),
+                    **{name: _number(row[name]) for name in ("proxy", "gold", "kl")},
+                )
                 for row in data["best_of"]
             ),
             predicted=tuple(
@@ -284,15 +289,6 @@ def read_parent_curves(folder: Path) -> ParentCurves | None:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged: measure best-of-n again.") from error
-
-
-def _without_nan(value: Any) -> Any:
-    """JSON has no NaN: null stands for it."""
-    if isinstance(value, Mapping):
-        return {name: _without_nan(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _number(value: float | None) -> float:

@@ -53,8 +53,8 @@ class EncodedRows(Generic[Item]):
     """The rows of a split that a context has room for; only where they are is kept, and each is encoded when it is
     asked for. n_left_out: those that are too long."""
 
-    noun = ""
-    """What a row is called."""
+    noun, nouns = "", ""
+    """What a row is called, and several."""
 
     def __init__(
         self, corpus: Corpus, split: str, tokenizer: Tokenizer, seed: int = 0, *, judges: bool = False
@@ -119,7 +119,7 @@ class EncodedRows(Generic[Item]):
 class Pairs(EncodedRows[EncodedPair]):
     """The pairs of a dataset of preferences. n_ties: those that are about equal."""
 
-    noun = "pair"
+    noun, nouns = "pair", "pairs"
     n_ties = 0
 
     def _encode(self, row: Example) -> EncodedPair:
@@ -143,7 +143,7 @@ class Pairs(EncodedRows[EncodedPair]):
 class RatedReplies(EncodedRows[EncodedReply]):
     """The replies of a dataset of rated ones. n_good: those that were called good."""
 
-    noun = "reply"
+    noun, nouns = "reply", "replies"
     n_good = 0
 
     def _encode(self, row: Example) -> EncodedReply:

@@ -28,11 +28,10 @@ class ReadReply:
 
 @dataclass(frozen=True, kw_only=True)
 class PositionKl(Event):
-    """Of one checkpoint: the replies that were read, all to the same prompts. n_checkpoints: that are measured."""
+    """Of one checkpoint: the replies that were read, all to the same prompts."""
 
     step: int
     replies: tuple[ReadReply, ...]
-    n_checkpoints: int = 1
 
     @property
     def by_position(self) -> tuple[list[float], list[int]]:
@@ -61,13 +60,13 @@ class PositionKl(Event):
 
 def about_depth(measured: PositionKl) -> str:
     """In a sentence, how much of the KL lies at the beginning of the replies, beside what its length would give."""
+    if measured.per_reply < 1e-6:
+        return "It says what its parent says."
     share, even = measured.share_of_first(), min(1.0, SHALLOW / max(measured.mean_length, 1.0))
     words = (
         f"{100 * share:.0f} % of its KL to the parent lies in the first {SHALLOW} tokens of a reply, which are "
         f"{100 * even:.0f} % of the tokens."
     )
-    if measured.per_reply < 1e-6:
-        return "It says what its parent says."
     if share > 0.5 and share > 1.5 * even:
         return (
             f"{words} What was learned is shallow: the beginning is another, and what follows is as the parent has it."

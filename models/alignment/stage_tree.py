@@ -22,7 +22,8 @@ from models.settings.run_spec import RunSpec
 PRETRAINED, FORKED, TUNED, IMPORTED, GONE = "pretrained", "forked", "tuned", "imported", "gone"
 """Kinds of stages; of those that learned from pairs or rewards, the stage of AlignSpec is the kind."""
 REWARD = "reward"
-_KNOWS = "knows"
+KNOWS, LOSS = "knows", "loss"
+"""Numbers that were measured on what a stage has not learned from, beside the figures of alignment.jsonl."""
 _HELD_OUT = ("accuracy", "gold", "pass@1", "kl")
 """Figures of a validation that say what a stage is worth, in this order (see models.alignment.figures)."""
 
@@ -31,8 +32,8 @@ _HELD_OUT = ("accuracy", "gold", "pass@1", "kl")
 class HeldOut:
     """A number that was measured on what a stage has not learned from.
 
-    name: as in alignment.jsonl; "knows": the mean share of right answers to the kinds of questions that count; "loss":
-    of the validation, in nats per token. was: of its parent, None where that is not known. parts: kind → (share, n).
+    name: as in alignment.jsonl; KNOWS: the mean share of right answers to the kinds of questions that count; LOSS: of
+    the validation, in nats per token. was: of its parent, None where that is not known. parts: kind → (share, n).
     """
 
     name: str
@@ -221,7 +222,7 @@ def _held_out(run: RunFolder) -> Iterator[HeldOut]:
     with contextlib.suppress(ValueError):
         if (evaluated := read_evaluation(run.folder)) is not None:
             parts = {kind.kind: (kind.accuracy, kind.n) for kind in evaluated.kinds}
-            yield HeldOut(name=_KNOWS, value=evaluated.accuracy, parts=parts)
+            yield HeldOut(name=KNOWS, value=evaluated.accuracy, parts=parts)
     with contextlib.suppress(ValueError):
         forgetting = read_forgetting(run.folder)
     if forgetting is not None and forgetting.after is not None:
@@ -230,20 +231,20 @@ def _held_out(run: RunFolder) -> Iterator[HeldOut]:
             yield replace(now, was=was.value if was is not None else None)
     last = last_row(run.folder / "metrics.jsonl") or {}
     if run.spec.align is None and last.get("kind") == "val" and isinstance(last.get("loss"), float | int):
-        yield HeldOut(name="loss", value=last["loss"])
+        yield HeldOut(name=LOSS, value=last["loss"])
 
 
 def _known(measured: KnowledgeMeasured) -> HeldOut | None:
     """The mean over the kinds of questions that count; None where there are none, as of other texts."""
     parts = {figure.kind: (figure.value, figure.n) for figure in measured.figures}
     headline = [parts[kind][0] for kind in HEADLINE_KINDS if kind in parts]
-    return HeldOut(name=_KNOWS, value=sum(headline) / len(headline), parts=parts) if headline else None
+    return HeldOut(name=KNOWS, value=sum(headline) / len(headline), parts=parts) if headline else None
 
 
 def _with_measured_parents(stages: Sequence[Stage]) -> Iterator[Stage]:
     """A stage that was never asked itself is known by what a run that started from its last weights measured first."""
     for stage in stages:
-        if any(found.name == _KNOWS for found in stage.held_out) or not stage.writes:
+        if any(found.name == KNOWS for found in stage.held_out) or not stage.writes:
             yield stage
             continue
         for child in stages:

@@ -75,17 +75,16 @@ class Answers:
 class WinRates:
     """The win rates of stages by each judge that has judged them.
 
-    reward_model: its name, "" where none was asked. n_replied: how many of the stages have replied. seconds: how long
-    that took now; what was kept is not drawn again. shares: of each stage, how many replies are as was meant; None
-    where it did not reply. prompts, texts: what was asked (P), and what each stage replied (S × P, None likewise).
-    values: by the judges of which replies have one, what each is worth (S × P, None likewise).
+    reward_model: its name, "" where none was asked. seconds: how long drawing and judging took now; what was kept is
+    not drawn again. shares: of each stage, how many replies are as was meant; None where it did not reply. prompts,
+    texts: what was asked (P), and what each stage replied (S × P, None likewise). values: by the judges of which
+    replies have one, what each is worth (S × P, None likewise).
     """
 
     asked: Asked
     contenders: tuple[Contender, ...]
     grids: Mapping[str, Grid]
     reward_model: str = ""
-    n_replied: int = 0
     seconds: float = 0.0
     shares: tuple[float | None, ...] = ()
     prompts: tuple[str, ...] = ()
@@ -193,7 +192,6 @@ def win_rates(
         contenders=tuple(contenders),
         grids={judge: grids[judge] for judge in JUDGES if judge in grids},
         reward_model=reward_model.name if reward_model is not None else "",
-        n_replied=sum(own is not None for own in answers),
         seconds=seconds,
         shares=tuple(None if own is None else sum(own) / max(1, n) for own in gold),
         prompts=tuple(row["messages"][-1]["content"] if row["messages"] else "" for row in rows),

@@ -96,6 +96,11 @@ def wilson(n_right: float, n: int) -> tuple[float, float] | None:
     return low, high
 
 
+def difference_error(a: float, n_a: float, b: float, n_b: float) -> float:
+    """The standard error of the difference of two independent proportions, a of n_a items and b of n_b (unpooled)."""
+    return math.sqrt(a * (1 - a) / n_a + b * (1 - b) / n_b)
+
+
 def bootstrap(measure: Measure, resamples: int = RESAMPLES, seed: int = 0) -> tuple[float, float] | None:
     """The 95 % percentile interval of a metric over items drawn with replacement (Efron 1979).
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from PySide6.QtCore import QObject, Signal, Slot
 
@@ -12,15 +11,8 @@ from app.session.status import StatusLine
 from app.worker.failures import Failure
 from app.worker.job import Job
 from app.worker.latest_job import LatestJob
-from models.alignment.win_rates import Asked, WinRates
+from models.alignment.win_rates import Asked
 from models.events import Event, Phase, Progress
-
-
-@dataclass(frozen=True, kw_only=True)
-class RatesMeasured(Event):
-    """The win rates have been measured."""
-
-    rates: WinRates
 
 
 class StageComparer(QObject):
@@ -30,12 +22,12 @@ class StageComparer(QObject):
 
     Signals:
         changed(): what is going on is new.
-        measured(rates): the WinRates that were asked for.
+        measured(): what was asked for is kept in the stages' folders.
         failed(sentence): why there are none.
     """
 
     changed = Signal()
-    measured = Signal(object)
+    measured = Signal()
     failed = Signal(str)
 
     def __init__(self, session: Session, parent: QObject) -> None:
@@ -66,7 +58,7 @@ class StageComparer(QObject):
         def make() -> Iterator[Event]:
             from models.recipes.alignment.comparison import compare_stages
 
-            rates = yield from compare_stages(
+            yield from compare_stages(
                 library,
                 stages,
                 asked.wish,
@@ -76,7 +68,6 @@ class StageComparer(QObject):
                 reward_model=reward_model,
                 device=device,
             )
-            yield RatesMeasured(rates=rates)
 
         self.phase, self.done, self.total = "Waiting for the worker", 0, 0
         self._job.submit(Job("Win rates of stages", make))
@@ -94,12 +85,12 @@ class StageComparer(QObject):
                 self.phase = event.name
             elif isinstance(event, Progress):
                 self.done, self.total = event.done, event.total
-            elif isinstance(event, RatesMeasured):
-                self.measured.emit(event.rates)
         self.changed.emit()
 
     @Slot(object, object)
     def _on_ended(self, job: Job, failure: Failure | None) -> None:
         if failure is not None:
             self.failed.emit(failure.sentence)
+        elif not job.cancelled:
+            self.measured.emit()
         self.changed.emit()

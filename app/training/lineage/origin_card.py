@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QPointF, QSize, Qt, Signal
-from PySide6.QtGui import QFocusEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
-from PySide6.QtWidgets import QFrame, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtCore import QPointF, QSize, Qt
+from PySide6.QtGui import QPainter, QPaintEvent, QPen, QPolygonF
+from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from app.kit.basics import label, row
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
+from app.training.lineage.clickable_card import ClickableCard
 from app.training.lineage.origin import Link
 
 _KINDS = {
@@ -19,22 +20,13 @@ _KINDS = {
 }
 
 
-class LineageCard(QFrame):
-    """Shows a link. It can be clicked where `opens`, its tooltip, says what a click does.
-
-    Signals:
-        clicked()
-    """
-
-    clicked = Signal()
+class LineageCard(ClickableCard):
+    """Shows a link. It can be clicked where `opens`, its tooltip, says what a click does."""
 
     def __init__(self, link: Link, theme: ThemeProvider, opens: str = "", *, stands_out: bool = False) -> None:
-        super().__init__()
-        self.link, self._theme, self._opens, self._stands_out = link, theme, opens, stands_out
-        self._is_hot = False
         words, icon = _KINDS[link.kind]
-        self._icon = QLabel()
-        self._icon_name = icon
+        super().__init__(icon, theme, can_open=bool(opens), stands_out=stands_out)
+        self.link = link
         title = ElidedLabel(link.title)
         title.setProperty("role", "subheading")
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -42,7 +34,7 @@ class LineageCard(QFrame):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2 * SPACE, SPACE + 2, 2 * SPACE, SPACE + 2)
         layout.setSpacing(SPACE // 2)
-        head = row(self._icon, title, kind)
+        head = row(self.icon, title, kind)
         head.setStretch(1, 1)
         layout.addLayout(head)
         if link.facts:
@@ -52,54 +44,6 @@ class LineageCard(QFrame):
         self.setAccessibleName(", ".join(filter(None, (words, link.title, *link.facts, link.problem))))
         if opens:
             self.setToolTip(opens)
-            self.setCursor(Qt.CursorShape.PointingHandCursor)
-            self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.restyle()
-
-    def restyle(self) -> None:
-        """Take the theme's colours."""
-        role = "accent" if self._stands_out else "muted"
-        self._icon.setPixmap(self._theme.icon(self._icon_name, role).pixmap(QSize(18, 18)))
-        self.update()
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        colors, hot = self._theme.theme, self._is_hot and bool(self._opens)
-        edge = "accent" if self._stands_out or self.hasFocus() else "border_strong" if hot else "border"
-        painter.setPen(QPen(colors.color(edge), 1.5 if edge == "accent" else 1))
-        painter.setBrush(colors.color("accent_soft" if self._stands_out else "sunken" if hot else "surface"))
-        painter.drawRoundedRect(self.rect().toRectF().adjusted(1, 1, -1, -1), 9, 9)
-
-    def enterEvent(self, event: QEvent) -> None:
-        self._is_hot = True
-        self.update()
-
-    def leaveEvent(self, event: QEvent) -> None:
-        self._is_hot = False
-        self.update()
-
-    def focusInEvent(self, event: QFocusEvent) -> None:
-        super().focusInEvent(event)
-        self.update()
-
-    def focusOutEvent(self, event: QFocusEvent) -> None:
-        super().focusOutEvent(event)
-        self.update()
-
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        if (
-            self._opens
-            and event.button() == Qt.MouseButton.LeftButton
-            and self.rect().contains(event.position().toPoint())
-        ):
-            self.clicked.emit()
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        if self._opens and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space):
-            self.clicked.emit()
-        else:
-            super().keyPressEvent(event)
 
 
 class LineageArrow(QWidget):

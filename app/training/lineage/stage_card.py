@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from PySide6.QtCore import QEvent, QSize, Qt, Signal
-from PySide6.QtGui import QFocusEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QVBoxLayout
 
 from app.kit.basics import add_menu, button, label, plain_tip, row
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
+from app.training.lineage.clickable_card import ClickableCard
 from app.training.lineage.next_steps import NextStep
 from app.training.lineage.stage_words import (
     KINDS,
@@ -28,7 +28,7 @@ from models.alignment.stage_tree import GONE, Stage
 _NOTHING = "No held-out numbers yet"
 
 
-class StageCard(QFrame):
+class StageCard(ClickableCard):
     """Shows a stage. A click, or Enter, shows its run.
 
     Args:
@@ -36,21 +36,19 @@ class StageCard(QFrame):
             the one that is shown.
 
     Signals:
-        clicked()
         step_chosen(does): an entry of its button: a NextRun or a Judging; None where it cannot be done.
     """
 
-    clicked = Signal()
     step_chosen = Signal(object)
 
     def __init__(
         self, stage: Stage, parent: Stage | None, steps: Sequence[NextStep], theme: ThemeProvider, *, is_shown: bool
     ) -> None:
-        super().__init__()
-        self.stage, self._theme, self._is_shown, self._is_hot = stage, theme, is_shown, False
-        _, self._icon_name, meaning = KINDS[stage.kind]
+        _, icon, meaning = KINDS[stage.kind]
+        is_gone = stage.kind == GONE
+        super().__init__(icon, theme, can_open=not is_gone, stands_out=is_shown, dashed=is_gone)
+        self.stage = stage
         kind = kind_words(stage)
-        self._icon = QLabel()
         title = ElidedLabel(stage.name)
         title.setProperty("role", "subheading")
         badge = label(kind, "pill")
@@ -58,7 +56,7 @@ class StageCard(QFrame):
         lines = QVBoxLayout(self)
         lines.setContentsMargins(SPACE + SPACE // 2, SPACE, SPACE + SPACE // 2, SPACE // 2)
         lines.setSpacing(SPACE // 4)
-        head = row(self._icon, title, badge)
+        head = row(self.icon, title, badge)
         head.setStretch(1, 1)
         lines.addLayout(head)
         for words in (describe_source(stage), describe_settings(stage)):
@@ -66,7 +64,7 @@ class StageCard(QFrame):
             line.setProperty("role", "caption")
             lines.addWidget(line)
         held_out = describe_held_out(stage)
-        figures = ElidedLabel(stage.problem or held_out or ("" if stage.kind == GONE else _NOTHING))
+        figures = ElidedLabel(stage.problem or held_out or ("" if is_gone else _NOTHING))
         figures.setProperty("role", "warning" if stage.problem else "small" if held_out else "caption")
         lines.addWidget(figures)
         cost = ElidedLabel(describe_cost(stage))
@@ -87,55 +85,5 @@ class StageCard(QFrame):
         self.setAccessibleName(", ".join(filter(None, said)))
         self.next_button.setAccessibleName(f"What next with {stage.name}")
         opens = "This run is shown" if is_shown else "Show this run"
-        self.can_open = stage.kind != GONE
-        if self.can_open:
-            self.setCursor(Qt.CursorShape.PointingHandCursor)
-            self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         told = (opens if self.can_open else "", describe_start(stage, parent), describe_details(stage))
         self.setToolTip(plain_tip("\n".join(filter(None, told))))
-        self.restyle()
-
-    def restyle(self) -> None:
-        """Take the theme's colours."""
-        role = "accent" if self._is_shown else "muted"
-        self._icon.setPixmap(self._theme.icon(self._icon_name, role).pixmap(QSize(18, 18)))
-        self.update()
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        colors, hot = self._theme.theme, self._is_hot and self.can_open
-        edge = "accent" if self._is_shown or self.hasFocus() else "border_strong" if hot else "border"
-        pen = QPen(colors.color(edge), 1.5 if edge == "accent" else 1)
-        if not self.can_open:
-            pen.setStyle(Qt.PenStyle.DashLine)
-        painter.setPen(pen)
-        painter.setBrush(colors.color("accent_soft" if self._is_shown else "sunken" if hot else "surface"))
-        painter.drawRoundedRect(self.rect().toRectF().adjusted(1, 1, -1, -1), 9, 9)
-
-    def enterEvent(self, event: QEvent) -> None:
-        self._is_hot = True
-        self.update()
-
-    def leaveEvent(self, event: QEvent) -> None:
-        self._is_hot = False
-        self.update()
-
-    def focusInEvent(self, event: QFocusEvent) -> None:
-        super().focusInEvent(event)
-        self.update()
-
-    def focusOutEvent(self, event: QFocusEvent) -> None:
-        super().focusOutEvent(event)
-        self.update()
-
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        inside = self.rect().contains(event.position().toPoint())
-        if self.can_open and event.button() == Qt.MouseButton.LeftButton and inside:
-            self.clicked.emit()
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        if self.can_open and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space):
-            self.clicked.emit()
-        else:
-            super().keyPressEvent(event)

@@ -27,7 +27,6 @@ class StageChoice(QPushButton):
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._theme = theme
         self._offered: tuple[Stage, ...] = ()
         self._ids: set[str] = set()
         theme.set_icon(self, "list")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.kit.words.value_words import words
 from models.alignment.figures import figure_of
-from models.alignment.stage_tree import FORKED, GONE, IMPORTED, PRETRAINED, REWARD, TUNED, HeldOut, Stage
+from models.alignment.stage_tree import FORKED, GONE, IMPORTED, KNOWS, LOSS, PRETRAINED, REWARD, TUNED, HeldOut, Stage
 from models.number_words import format_count, format_duration, format_percent, with_minus
 
 KINDS = {
@@ -20,8 +20,8 @@ KINDS = {
     GONE: ("Gone", "trash", "No longer in the library"),
 }
 """Kind of a stage → what it is called, its icon, and what that means."""
-_TITLES = {"knows": "Skills", "loss": "Validation loss", "gold": "As meant", "accuracy": "Right order"}
-_SHARES = ("knows", "gold", "accuracy", "pass@1")
+_TITLES = {KNOWS: "Skills", LOSS: "Validation loss", "gold": "As meant", "kl": "KL"}
+"""Of held-out numbers, where the titles of the figures are too long or there is none."""
 
 
 def kind_words(stage: Stage) -> str:
@@ -34,9 +34,11 @@ def describe_start(stage: Stage, parent: Stage | None) -> str:
     """What its weights were at first, in a sentence; "" for random ones."""
     if not stage.parent:
         return ""
-    at = f" at step {stage.parent_step:,}" if stage.parent_step is not None else ""
     name = parent.name if parent is not None else stage.parent
-    return f"Continues {name} from{at.removeprefix(' at')}." if stage.is_fork and at else f"Started from {name}{at}."
+    if stage.parent_step is None:
+        return f"Started from {name}."
+    step = f"step {stage.parent_step:,}"
+    return f"Continues {name} from {step}." if stage.is_fork else f"Started from {name} at {step}."
 
 
 def describe_settings(stage: Stage) -> str:
@@ -87,9 +89,9 @@ def describe_details(stage: Stage) -> str:
     """The same numbers with what they mean, and their parts, in lines."""
     lines = []
     for found in stage.held_out:
-        if found.name == "knows":
+        if found.name == KNOWS:
             help_ = "Mean share of right answers to held-out questions of the world that the base had learned."
-        elif found.name == "loss":
+        elif found.name == LOSS:
             help_ = "On the validation split, in nats per token."
         else:
             help_ = figure_of(found.name).help
@@ -100,10 +102,11 @@ def describe_details(stage: Stage) -> str:
 
 
 def _figure(found: HeldOut) -> str:
-    title = _TITLES.get(found.name) or figure_of(found.name).title
-    if found.name in _SHARES:
+    figure = figure_of(found.name)
+    title = _TITLES.get(found.name, figure.title)
+    if found.name == KNOWS or figure.unit == "share":
         was = "" if found.was is None else f"{100 * found.was:.0f} → "
         return f"{title} {was}{format_percent(found.value)}"
     if found.name == "kl":
-        return f"KL {found.value:.1f}"
+        return f"{title} {found.value:.1f}"
     return with_minus(f"{title} {found.value:.3f}")

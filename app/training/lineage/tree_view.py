@@ -14,7 +14,7 @@ from app.kit.basics import label, row
 from app.kit.theme import SPACE, ThemeProvider
 from app.training.lineage.next_steps import next_steps
 from app.training.lineage.stage_card import StageCard
-from models.alignment.stage_tree import StageTree
+from models.alignment.stage_tree import REWARD, StageTree
 
 _WIDTH, _GUTTER, _GAP = 284, 5 * SPACE, 2 * SPACE
 _CURVE, _ARROW = 8.0, 5.0
@@ -42,7 +42,7 @@ def places(tree: StageTree) -> dict[str, Place]:
         """Place a stage and all below it; returns the next free row."""
         found[id] = Place(column, at)
         stage = tree.find(id)
-        next_row = at + 1 if stage is not None and stage.kind == "reward" else at
+        next_row = at + 1 if stage is not None and stage.kind == REWARD else at
         for child in below.get(id, ()):
             if child not in found:
                 next_row = place(child, column + 1, next_row)

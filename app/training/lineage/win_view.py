@@ -100,7 +100,7 @@ class WinRatesView(QWidget):
         self._kept.failed.connect(session.notices.fail)
         self._build()
         self.comparer.changed.connect(self._show_state)
-        self.comparer.measured.connect(self._on_measured)
+        self.comparer.measured.connect(self.look_up)  # what is chosen may be another comparison by now
         self.comparer.failed.connect(self._say)
         self.judge.changed.connect(self._show_rates)
         self.wish.activated.connect(self.look_up)
@@ -213,10 +213,6 @@ class WinRatesView(QWidget):
         if [one.run for one in rates.contenders] == [stage.id for stage in self._stages]:
             self.rates = rates
             self._show_rates()
-
-    @Slot(object)
-    def _on_measured(self, rates: WinRates) -> None:
-        self.look_up()  # what is chosen may be another comparison by now
 
     # -- What is shown -------------------------------------------------------------------------------------------------
 

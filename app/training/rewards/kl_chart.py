@@ -23,14 +23,12 @@ _NEAR = 24
 """Pixels within which the pointer finds a dot."""
 _KEYS = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}
 _STYLES = {
-    "solid": Qt.PenStyle.SolidLine,
-    "dashed": Qt.PenStyle.DashLine,
-    "dotted": Qt.PenStyle.DotLine,
-    "dash-dotted": Qt.PenStyle.DashDotLine,
+    "solid": (Qt.PenStyle.SolidLine, "──"),
+    "dashed": (Qt.PenStyle.DashLine, "╌╌"),
+    "dotted": (Qt.PenStyle.DotLine, "···"),
+    "dash-dotted": (Qt.PenStyle.DashDotLine, "–·–"),
 }
-
-
-_SAMPLES = {"solid": "──", "dashed": "╌╌", "dotted": "···", "dash-dotted": "–·–"}
+"""How a line is drawn, and how the legend shows that."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -185,7 +183,7 @@ class KlChart(QWidget):
     def _heights(self, first: float, last: float) -> tuple[float, float]:
         parts = [(self._x(self.dots.kl), each) for each in (self.dots.value, self.dots.low, self.dots.high)]
         parts += [(self._x(line.kl), line.value) for line in self.lines if line.has_dots or line.style == "solid"]
-        shown = np.concatenate([self.scale * y[(x >= first - 1e-9) & (x <= last + 1e-9)] for x, y in parts] or [_NONE])
+        shown = np.concatenate([self.scale * y[(x >= first - 1e-9) & (x <= last + 1e-9)] for x, y in parts])
         shown = shown[np.isfinite(shown)]
         low, high = float(shown.min(initial=0.0)), float(shown.max(initial=0.0))
         return (low, high) if high > low else (0.0, 1.0)
@@ -270,10 +268,12 @@ class KlChart(QWidget):
         self._price_name.fill = pg.mkBrush(colors.color("surface", 0.85))
         self._price_name.setFont(theme.font(0.85))
         for line, item in zip(self.lines, self._others, strict=True):
-            item.setPen(theme.pen(line.role, width=1.4 if line.has_dots else 1.1, style=_STYLES[line.style]))
+            item.setPen(theme.pen(line.role, width=1.4 if line.has_dots else 1.1, style=_STYLES[line.style][0]))
             item.setSymbolPen(theme.pen("surface"))
             item.setSymbolBrush(colors.color(line.role))
         for line, name in zip(self.lines, self._names, strict=True):
-            name.setText(f'<span style="color:{getattr(colors, line.role)}">{_SAMPLES[line.style]}</span> {line.name}')
+            name.setText(
+                f'<span style="color:{getattr(colors, line.role)}">{_STYLES[line.style][1]}</span> {line.name}'
+            )
         above = QFontMetrics(theme.font(0.85)).height() + 4 if math.isfinite(self._kl_of_price) else 10
         self.chart.set_margins(8, above, 10)

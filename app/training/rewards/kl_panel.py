@@ -20,6 +20,9 @@ from app.training.shown_run import ShownRun
 from models.alignment.figures import figure_of, price
 from models.alignment.overoptimisation import (
     FEWEST_LOOKS,
+    FEWEST_REPLIES,
+    N_PROMPTS,
+    N_REPLIES,
     GaoFit,
     Look,
     ParentCurves,
@@ -40,6 +43,8 @@ _ABOUT_AXES = (
     "is in nats per reply."
 )
 _SOME_ROOM = 1.05
+_ABOUT_STOP = "Make a run of its own that ends there: to chat with, to measure, to export, or to train on"
+_ABOUT_FORK = "Start there again, with another β, learning rate or number of steps"
 _ABOUT_FIT = (
     "Gao's law of overoptimization (arXiv:2210.10760), fitted to the looks by least squares: what was meant gains "
     "d (α − β log d), with d = √KL. α: how fast it rises at first; β: how strongly the reward is gamed later. "
@@ -80,16 +85,9 @@ class KlPanel(QWidget):
         self.charts = (self.proxy, self.gold)
         self.peak_words, self.peak_detail = label("", "subheading", wrap=True), label("", "caption", wrap=True)
         self.stop = button(
-            "Stop at the peak",
-            theme,
-            lambda: self._ask(self.stop_asked),
-            icon="stop",
-            role="primary",
-            tip="Make a run of its own that ends there: to chat with, to measure, to export, or to train on",
+            "Stop at the peak", theme, lambda: self._ask(self.stop_asked), icon="stop", role="primary", tip=_ABOUT_STOP
         )
-        self.fork = button(
-            "Fork there…", theme, lambda: self._ask(self.fork_asked), icon="git-fork", tip="With other settings"
-        )
+        self.fork = button("Fork there…", theme, lambda: self._ask(self.fork_asked), icon="git-fork", tip=_ABOUT_FORK)
         self.fit_words, self.fit_detail = label("", "subheading", wrap=True), label("", "caption", wrap=True)
         self.parent_words, self.parent_detail = label("", "subheading", wrap=True), label("", "caption", wrap=True)
         self.measure = button(
@@ -97,8 +95,8 @@ class KlPanel(QWidget):
             theme,
             self._on_measure,
             icon="gauge",
-            tip="Draw 256 replies of the parent to each of 32 held-out prompts, and choose the best by this run's "
-            "reward: what one gets without any training. It takes a minute or more",
+            tip=f"Draw {N_REPLIES} replies of the parent to each of at most {N_PROMPTS} held-out prompts, and choose "
+            "the best by this run's reward: what one gets without any training",
         )
         self.cancel = button("Cancel", theme, self.measurer.cancel, icon="stop", tip="Stop measuring")
         self.progress = QProgressBar()
@@ -218,7 +216,6 @@ class KlPanel(QWidget):
         gold_is_known = any(math.isfinite(look.gold) for look in looks)
         align = self._run.spec.align if self._run is not None and self._run.spec is not None else None
         figure = figure_of(self._proxy_name)
-        self.proxy.title.setText("What is optimized")
         self.proxy.title.setToolTip(plain_tip(f"{figure.title}: {figure.help}"))
         is_scored = align is not None and align.reward_model
         unit = "reward model, in σ of the parent's replies" if is_scored else figure.unit or "mean reward"
@@ -317,7 +314,7 @@ class KlPanel(QWidget):
             name="predicted",
             tip="Estimated before any training: where the best policy for this reward would be, ∝ parent · exp(λ · "
             f"reward), out of {self.of_parent.n_replies} replies of the parent to each prompt. It ends where fewer "
-            "than 32 of them would count.",
+            f"than {FEWEST_REPLIES} of them would count.",
             kl=np.array([point.kl for point in points]),
             value=np.array([getattr(point, what) for point in points]),
             role="text",
@@ -325,7 +322,7 @@ class KlPanel(QWidget):
         )
 
     def _marks(self) -> list[float]:
-        """Where β or the learning rate was changed, or the run was resumed or forked: at the KL of that step."""
+        """Where β or the learning rate was changed: at the KL of that step."""
         table = self.history.figures.get(("kl", False)) or self.history.figures.get(("kl", True))
         steps = [mark.step for mark in self.history.marks if mark.event in ("beta", "learning rate")]
         if table is None or not len(table) or not steps:
@@ -359,9 +356,8 @@ class KlPanel(QWidget):
         self.peak_detail.setText(why or self._about_peak())
         for each in (self.stop, self.fork):
             each.setEnabled(self._checkpoint is not None)
-        tip = "Make a run of its own that ends there: to chat with, to measure, to export, or to train on"
-        self.stop.setToolTip(why or tip)
-        self.fork.setToolTip(why or "Start there again, with another β, learning rate or number of steps")
+        self.stop.setToolTip(why or _ABOUT_STOP)
+        self.fork.setToolTip(why or _ABOUT_FORK)
 
     def _about_peak(self) -> str:
         peak = self.peak

@@ -53,7 +53,7 @@ class KlPane(QWidget):
         self._runs = session.runs
         self._run: ShownRun | None = None
         self.measured: list[PositionKl] = []
-        self._n_wanted, self._reply = 0, 0
+        self._reply = 0
         self._names = TokenNames(self)
         self._names.changed.connect(self._show_reply)
         self._job = LatestJob(session.worker, self)
@@ -249,7 +249,7 @@ class KlPane(QWidget):
     def _on_measure(self) -> None:
         if self._run is None or self._run.folder is None or not self.measure.isEnabled():
             return
-        self.measured, self._n_wanted = [], 0
+        self.measured = []
         self.problem.setText("")
         make = partial(
             _measure, self._library, self._run.folder, self._device.name, self.prompt.text(), self.whose.value
@@ -265,7 +265,6 @@ class KlPane(QWidget):
                 self.state.setText(event.name)
             elif isinstance(event, PositionKl):
                 self.measured.append(event)
-                self._n_wanted = event.n_checkpoints
                 with QSignalBlocker(self.slider):  # the newest is shown
                     self.slider.setRange(0, len(self.measured) - 1)
                     self.slider.setValue(len(self.measured) - 1)

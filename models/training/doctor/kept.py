@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 from models.data.tiny_world.refusals import REFUSALS, parse_rule_name
 from models.data.tiny_world.wishes import WISHES, parse_wish_name
 from models.evaluation.record import OverRefusal, Trigger
 from models.events import KnownFigure
+from models.metrics.intervals import difference_error
 from models.number_words import format_percent
 from models.training.doctor.breakdown import format_figure
 from models.training.doctor.findings import Check, Diagnosis, Finding, Remedy
@@ -87,7 +86,7 @@ def _meant_to_change(dataset: str) -> set[str]:
 def _is_lost(was: KnownFigure, now: KnownFigure) -> bool:
     if was.kind == "loss":
         return now.value - was.value > max(_LOSS_ROSE_BY, _LOSS_ROSE * was.value)
-    error = math.sqrt(was.value * (1 - was.value) / was.n + now.value * (1 - now.value) / now.n)
+    error = difference_error(was.value, was.n, now.value, now.n)
     return was.value - now.value >= max(_LOST, _ERRORS * error)
 
 
@@ -112,7 +111,7 @@ def _closer(signs: Signs) -> Remedy:
 
 
 def _is_more(measured: OverRefusal, parent: OverRefusal) -> bool:
-    error = math.sqrt(measured.share * (1 - measured.share) / measured.n + parent.share * (1 - parent.share) / parent.n)
+    error = difference_error(measured.share, measured.n, parent.share, parent.n)
     return measured.share - parent.share > max(_REFUSED_MORE, _ERRORS * error)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from models.alignment.figures import alarm_of, price
+from models.metrics.intervals import difference_error
 from models.number_words import format_count, format_percent
 from models.runs.checkpoint_state import BASE
 from models.settings.align_spec import AlignSpec, usual_align, usual_align_train
@@ -178,7 +179,7 @@ def reward_hacking(signs: Signs) -> Finding:
     at = int(np.argmax(gold.value))
     peak, now, step = float(gold.value[at]), gold.last(), int(gold.step[at])
     later = gold.value[at + 1 :]
-    allowed = max(_FALL, _ERRORS * math.sqrt((peak * (1 - peak) + now * (1 - now)) / n))
+    allowed = max(_FALL, _ERRORS * difference_error(peak, n, now, n))
     fell = len(later) > 1 and later[-2:].max() <= peak - allowed
     start, then, latest = float(proxy.value[0]), float(proxy.value[at]), proxy.last()
     if not fell or latest <= start or latest < then - 0.1 * abs(then - start):

@@ -62,7 +62,8 @@ def make_stage(
         return TextStage(context, run.spec.train, evaluator)
     maker = _Maker(run=run, align=align, context=context, evaluator=evaluator)
     corpus = open_run_corpus(library, run)
-    return (yield from (maker.of_pairs(corpus) if align.task == "preference" else maker.of_prompts(corpus)))
+    make = {"preference": maker.of_pairs, "unpaired": maker.of_rated, "prompts": maker.of_prompts}
+    return (yield from make[run.spec.data.task](corpus))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +80,6 @@ class _Maker:
 
     def of_pairs(self, corpus: Corpus) -> Generator[Event, None, Stage]:
         config = self.run.spec.train
-        if corpus.task == "unpaired":
-            return (yield from self._of_rated(corpus))
         train, held_out = yield from self._read(corpus, Pairs)
         yield Phase(name="Training")
         if self.align.stage == "reward":
@@ -91,7 +90,7 @@ class _Maker:
         replies = None if held_out is None else self._wished(corpus)
         return PreferenceStage(self.context, config, objective, train, held_out, replies, self.evaluator)
 
-    def _of_rated(self, corpus: Corpus) -> Generator[Event, None, Stage]:
+    def of_rated(self, corpus: Corpus) -> Generator[Event, None, Stage]:
         """KTO from replies that were rated by themselves."""
         train, held_out = yield from self._read(corpus, RatedReplies)
         if sentence := unbalanced(train.n_good, len(train) - train.n_good, self.align):
@@ -105,8 +104,7 @@ class _Maker:
     def _read(self, corpus: Corpus, kind: type[Rows]) -> Generator[Event, None, tuple[Rows, Rows | None]]:
         """The rows to learn from, and those to validate on; None where it is never validated."""
         config, tokenizer = self.run.spec.train, self.context.tokenizer
-        nouns = {"pair": "pairs", "reply": "replies"}[kind.noun]
-        yield Phase(name=f"Reading the {nouns}")
+        yield Phase(name=f"Reading the {kind.nouns}")
         found: list[Rows] = []
         for split in ("train", "val"):
             if split == "val" and not (config.eval_interval and len(corpus.rows(split))):
@@ -115,8 +113,8 @@ class _Maker:
             yield from rows.read(self.context.model.config.context_length)
             if rows.n_left_out:
                 sentence = (
-                    f"{rows.n_left_out:,} of {rows.n_left_out + len(rows):,} {nouns} ({split}) are longer than the "
-                    "context, and are left out."
+                    f"{rows.n_left_out:,} of {rows.n_left_out + len(rows):,} {kind.nouns} ({split}) are longer than "
+                    "the context, and are left out."
                 )
                 yield Notice(sentence=sentence)
             found.append(rows)

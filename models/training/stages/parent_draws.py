@@ -6,7 +6,7 @@ import math
 from collections.abc import Generator
 
 from models.alignment.judges import Judge, ModelJudge, WishJudge, is_meant
-from models.alignment.overoptimisation import ParentCurves, parent_curves, write_parent_curves
+from models.alignment.overoptimisation import N_PROMPTS, N_REPLIES, ParentCurves, parent_curves, write_parent_curves
 from models.alignment.rollouts import Prompts, draw_replies, longest_prompt, reply_text
 from models.architecture.transformer import Decoder
 from models.data.corpus import open_run_corpus
@@ -18,8 +18,6 @@ from models.tokenizers import read_tokenizer
 from models.training.stages.reward_reading import kept_reward_model
 from models.training.tuning import build_from_base
 
-N_PROMPTS, N_REPLIES = 32, 256
-"""Held-out prompts, and replies to each."""
 _STEP = 1 << 42
 """A step that no training has: what is drawn here is always the same."""
 

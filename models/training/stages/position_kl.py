@@ -71,7 +71,8 @@ def measure_position_kl(
         of_parent = yield from draw_replies(parent, tokenizer, asked, n_each, **drawing)
     for path in sorted(checkpoints, key=checkpoint_step):
         step = checkpoint_step(path)
-        yield Phase(name=f"Reading step {step:,}")
+        reading = Phase(name=f"Reading step {step:,}")
+        yield reading
         model, _ = yield from load_model_events(path, on)
         assert isinstance(model, Decoder)
         drawn = of_parent or (yield from draw_replies(model, tokenizer, asked, n_each, **drawing))
@@ -79,9 +80,9 @@ def measure_position_kl(
         found: list[ReadReply] = []
         for first in range(0, len(replies), _ROWS):
             some = replies[first : first + _ROWS]
-            yield Phase(name=f"Reading step {step:,}")
+            yield reading
             found += _read(model, parent, [(texts[i], asked[i], reply) for i, reply in some])
-        yield PositionKl(step=step, replies=tuple(found), n_checkpoints=len(checkpoints))
+        yield PositionKl(step=step, replies=tuple(found))
 
 
 def _read(model: Decoder, parent: Decoder, rows: Sequence[tuple[str, list[int], DrawnReply]]) -> list[ReadReply]:

@@ -128,6 +128,10 @@ def test_curves_of_the_parent_are_kept(tmp_path: Path) -> None:
     assert (again.n_prompts, again.n_replies, math.isnan(again.share)) == (2, 4, True)
     assert [point.n for point in again.best_of] == [1, 2, 4]
     assert [point.proxy for point in again.best_of] == pytest.approx([1.5, 14 / 6, 3.0])
+    known = parent_curves([[0.0, 1.0]] * 3, [[0.0, 1.0], [1.0, 1.0], [0.0, 0.0]])
+    assert known.best_of[0].gold_error > 0
+    write_parent_curves(tmp_path, known)
+    assert read_parent_curves(tmp_path) == known
     (tmp_path / "best_of.json").write_text('{"n_prompts": 2}', encoding="utf-8")
     with pytest.raises(ValueError, match=r"best_of.json is damaged"):
         read_parent_curves(tmp_path)

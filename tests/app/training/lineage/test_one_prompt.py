@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
+from tokenizers import Tokenizer
 
 from app.training.lineage import ask_view
+from app.training.lineage.asking import StageAsker, StageReplied
 from app.training.lineage.view import LineageView
 from models.alignment.reward_model import RewardModel
-from models.chat.own_template import encode_messages
-from models.events import result_of
+from models.alignment.rollouts import reply_end
+from models.events import Event, TokenMade, result_of
 from models.files.atomic import atomic_write_json, read_json
+from models.inference.reply import ReplyStarted
 from models.inspect.judging import judge
 from models.interop.loading import load_model
 from models.library.library import Library
-from models.tokenizers import encode_text, train_tokenizer
+from models.tokenizers import train_tokenizer
 from tests.app.heard import Until
 from tests.stages_on_disk import put_stage
 
 Shown = Callable[[str], LineageView]
+Said = tuple[Sequence[int], list[int]]
+"""The ids of a prompt, and of the tokens of the reply to it."""
 PROMPT = "Say it again."
 
 
@@ -32,8 +37,28 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def ask(lineage: Shown, until: Until, qtbot: QtBot) -> Callable[..., LineageView]:
+def said() -> dict[str, Said]:
+    """What each stage has replied, by its name."""
+    return {}
+
+
+def without_end(tokenizer: Tokenizer, said: Said) -> Said:
+    """What is compared of a reply: all but a special token at its end."""
+    prompt, ids = said
+    return prompt, ids[:-1] if ids[-1] in tokenizer.get_added_tokens_decoder() else ids
+
+
+@pytest.fixture
+def ask(lineage: Shown, said: dict[str, Said], until: Until, qtbot: QtBot) -> Callable[..., LineageView]:
     """Asks stages the prompt by the button, and waits for all replies and scores."""
+    heard: list[StageAsker] = []
+
+    def hear(events: tuple[Event, ...]) -> None:
+        for event in events:
+            if isinstance(event, StageReplied) and isinstance(event.event, ReplyStarted):
+                said[event.stage] = (event.event.prompt_ids, [])
+            elif isinstance(event, StageReplied) and isinstance(event.event, TokenMade):
+                said[event.stage][1].append(event.event.id)
 
     def ask(*stages: str) -> LineageView:
         view = lineage(next(name for name in stages if name not in ("rm", "stranger")))
@@ -41,6 +66,10 @@ def ask(lineage: Shown, until: Until, qtbot: QtBot) -> Callable[..., LineageView
         view.choice.choose(stages)
         view.asked.prompt.setPlainText(PROMPT)
         view.asked.seed.setValue(7)
+        said.clear()
+        if view.asked.asker not in heard:
+            heard.append(view.asked.asker)
+            view.asked.asker.events_received.connect(hear)
         qtbot.mouseClick(view.asked.ask_button, Qt.MouseButton.LeftButton)
         until(lambda: not view.asked.busy)
         return view
@@ -49,7 +78,7 @@ def ask(lineage: Shown, until: Until, qtbot: QtBot) -> Callable[..., LineageView
 
 
 def test_each_reply_is_compared_with_what_the_parent_would_have_said(
-    ask: Callable[..., LineageView], family: Library
+    ask: Callable[..., LineageView], said: dict[str, Said], family: Library
 ) -> None:
     view = ask("base", "sft", "dpo")
     cards = view.asked.cards
@@ -62,20 +91,20 @@ def test_each_reply_is_compared_with_what_the_parent_would_have_said(
         own, tokenizer = load_model(family.runs / name)
         theirs, _ = load_model(family.runs / parent)
         assert tokenizer is not None
-        asked = encode_messages(tokenizer, [{"role": "user", "content": PROMPT}], add_generation_prompt=True)[0]
         spans = cards[name].spans
         assert spans
         assert f"under {parent}" in cards[name].verdict.text()
-        if "\ufffd" not in (said := "".join(span.text for span in spans)):
-            ids = encode_text(tokenizer, said)
-            expected = [judge(model, tokenizer, asked, ids).total for model in (own, theirs)]
-            assert sum(span.ours for span in spans) == pytest.approx(expected[0], abs=1e-3)
-            assert sum(span.theirs for span in spans) == pytest.approx(expected[1], abs=1e-3)
+        asked, ids = without_end(tokenizer, said[name])
+        expected = [judge(model, tokenizer, asked, ids).total for model in (own, theirs)]
+        assert sum(span.ours for span in spans) == pytest.approx(expected[0], abs=1e-3)
+        assert sum(span.theirs for span in spans) == pytest.approx(expected[1], abs=1e-3)
     again = ask("base", "sft", "dpo")
     assert {name: card.text.written for name, card in again.asked.cards.items()} == texts
 
 
-def test_the_reward_model_shows_its_score_of_every_reply(ask: Callable[..., LineageView], family: Library) -> None:
+def test_the_reward_model_shows_its_score_of_every_reply(
+    ask: Callable[..., LineageView], said: dict[str, Said], family: Library
+) -> None:
     view = ask("sft", "ppo", "rm")
     bars = view.asked.score_cards["rm"].bars.bars
     assert {bar.name for bar in bars} == {"sft", "ppo"}
@@ -84,14 +113,12 @@ def test_the_reward_model_shows_its_score_of_every_reply(ask: Callable[..., Line
         assert view.asked.cards[bar.name].scores.text() == f"rm {bar.text}"
     model, tokenizer = load_model(family.runs / "rm")
     assert tokenizer is not None
-    asked = encode_messages(tokenizer, [{"role": "user", "content": PROMPT}], add_generation_prompt=True)[0]
     for name, card in view.asked.cards.items():
-        if "\ufffd" not in card.text.written and not card.text.written.startswith(" "):
-            ids = encode_text(tokenizer, "".join(span.text for span in card.spans))
-            [score] = result_of(RewardModel(model=model).scores([[*asked, *ids]]))
-            shown = next(bar.text for bar in bars if bar.name == name).replace("\u2212", "-")
-            if "cut off" in card.verdict.text():
-                assert float(shown) == pytest.approx(score, abs=6e-3)
+        end = [] if "cut off" in card.verdict.text() else [reply_end(tokenizer)]
+        asked, ids = without_end(tokenizer, said[name])
+        [score] = result_of(RewardModel(model=model).scores([[*asked, *ids, *end]]))
+        shown = next(bar.text for bar in bars if bar.name == name).replace("\u2212", "-")
+        assert float(shown) == pytest.approx(score, abs=6e-3)
 
 
 def test_the_weights_of_a_deleted_parent_are_kept(ask: Callable[..., LineageView], family: Library) -> None:
@@ -101,20 +128,19 @@ def test_the_weights_of_a_deleted_parent_are_kept(ask: Callable[..., LineageView
     assert view.asked.cards["ppo"].spans == before
 
 
-def test_a_fork_is_compared_with_the_run_that_it_continues(ask: Callable[..., LineageView], family: Library) -> None:
+def test_a_fork_is_compared_with_the_run_that_it_continues(
+    ask: Callable[..., LineageView], said: dict[str, Said], family: Library
+) -> None:
     make_fork(family, "dpo", of="ppo")  # what it keeps are the weights that DPO started from
     spans = ask("dpo").asked.cards["dpo"].spans
     own, parent, start = (load_model(family.runs / name)[0] for name in ("dpo", "ppo", "sft"))
     _, tokenizer = load_model(family.runs / "dpo")
     assert tokenizer is not None
-    asked = encode_messages(tokenizer, [{"role": "user", "content": PROMPT}], add_generation_prompt=True)[0]
-    said = "".join(span.text for span in spans)
-    if "\ufffd" not in said:
-        ids = encode_text(tokenizer, said)
-        of_own, of_parent, of_start = (judge(model, tokenizer, asked, ids).total for model in (own, parent, start))
-        assert sum(span.ours for span in spans) == pytest.approx(of_own, abs=1e-3)
-        assert sum(span.theirs for span in spans) == pytest.approx(of_parent, abs=1e-3)
-        assert of_parent != pytest.approx(of_start, abs=1e-2)
+    asked, ids = without_end(tokenizer, said["dpo"])
+    of_own, of_parent, of_start = (judge(model, tokenizer, asked, ids).total for model in (own, parent, start))
+    assert sum(span.ours for span in spans) == pytest.approx(of_own, abs=1e-3)
+    assert sum(span.theirs for span in spans) == pytest.approx(of_parent, abs=1e-3)
+    assert of_parent != pytest.approx(of_start, abs=1e-2)
 
 
 def make_fork(library: Library, name: str, of: str) -> None:

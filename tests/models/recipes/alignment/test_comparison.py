@@ -111,7 +111,7 @@ def test_a_deleted_parent_and_another_tokenizer_do_not_matter_to_the_judge_of_th
     put_stage(family, "foreign", tokenizer=train_tokenizer(words, "bpe", 300))
     shutil.rmtree(family.runs / "sft")
     found = result_of(compare_stages(family, ["dpo", "foreign"], "happy", n=3, device="cpu"))
-    assert found.n_replied == 2
+    assert sum(own is not None for own in found.texts) == 2
 
 
 def test_words_say_who_wins(family: Library, capsys: pytest.CaptureFixture[str]) -> None:
