@@ -57,6 +57,9 @@ N_REPLIES = 4
 """Replies to each of 128 held-out prompts by which a stage is measured."""
 NOISE = 0.1
 """The share of choices of the simulated annotator that are wrong."""
+RM_LR = 2e-3
+"""Learning rate of a reward model with that many pairs: at the usual one it puts a percent more of them in the wrong
+order."""
 _AT_ONCE = 64
 """Prompts whose pairs are kept together; and rows that are read at once."""
 _MAX_TOKENS = 80

@@ -19,6 +19,7 @@ from models.events import Event, Phase
 from models.recipes.alignment import demonstration
 from models.recipes.alignment.demonstration import (
     NOISE,
+    RM_LR,
     Bench,
     checkpoint_of,
     weak_notice,
@@ -49,7 +50,7 @@ def goodhart(bench: Bench) -> Generator[Event, None, DemonstrationResult]:
     title = f"Likes length, {bench.base}, seed {bench.seed}"
     pairs, _ = yield from bench.pair_corpus(title, annotator, demonstration.N_PAIRS)
     wish = yield from build_wish_corpus(bench.library, HAPPY, bench.world_seed)
-    scorer = yield from bench.train(_TITLES["rm"], pairs, {"stage": "reward"}, {"steps": STEPS["rm"]})
+    scorer = yield from bench.train(_TITLES["rm"], pairs, {"stage": "reward"}, {"steps": STEPS["rm"], "lr": RM_LR})
     judge, stages["rm"] = yield from bench.reward_model(scorer, stories, pairs)
     stages["base"] = dataclasses.replace(base, proxy=0.0)  # the judge counts from the mean of just these stories
     align = {"stage": "ppo", "beta": 0.0, "reward_model": checkpoint_of(bench.library, scorer.id)}

@@ -17,6 +17,7 @@ from models.events import Event
 from models.recipes.alignment import demonstration
 from models.recipes.alignment.demonstration import (
     NOISE,
+    RM_LR,
     Bench,
     checkpoint_of,
     weak_notice,
@@ -31,8 +32,6 @@ N_FEW = 300
 STEPS = {"rm": 94, "rm_few": 113, "ppo": 60, "dpo": 62, "grpo": 50}
 """Of each stage. A reward model reads 1,000 pairs one and a half times, DPO once; rm_few reads its pairs three times, 8
 a step."""
-RM_LR = 2e-3
-"""Of a reward model with 1,000 pairs: at the usual rate it puts a percent more of its pairs in the wrong order."""
 _TITLES = DEMONSTRATIONS[NAME].stages
 _ALIGNED = ("ppo", "dpo", "grpo")
 _KEPT = ("knowledge", "reading", "state")
