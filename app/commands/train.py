@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from app.commands.common import UsageError, add_common, print_json
 from app.commands.progress import ProgressLine, drive, ignore_signals, stop_on_interrupt
-from models.data.corpus import list_corpora
 from models.evaluation.record import read_forgetting
 from models.events import TrainMetrics, ValMetrics
 from models.library.library import Library
@@ -245,8 +244,7 @@ def _tuned_from_options(args: argparse.Namespace) -> RunSpec:
     given += [name for name, _ in map(parse_change, args.changes) if name.startswith(("model.", "tokenizer."))]
     if given:
         raise UsageError(f"A run from weights has the design and tokenizer of its parent: omit {given[0]}.")
-    library = Library()
-    config = parent_config(library, args.parent)
+    config = parent_config(Library(), args.parent)
     mode = args.mode or "all"
     path = Path(args.parent).expanduser()
     files = tuple(str(Path(file).resolve()) for file in args.data or ())
@@ -260,7 +258,7 @@ def _tuned_from_options(args: argparse.Namespace) -> RunSpec:
                 "such as “Tiny World 0, wish happy”."
             )
         align = AlignSpec(**usual_align(args.stage))
-        data = dataclasses.replace(data, task=_task_of(library, args.dataset, align))
+        data = dataclasses.replace(data, task=align.task)  # or another that its dataset says
         train |= usual_align_train(args.stage)
     return RunSpec(
         name=name if align is None else f"{about}-{args.stage}",
@@ -271,16 +269,6 @@ def _tuned_from_options(args: argparse.Namespace) -> RunSpec:
         tune=TuneSpec(parent=str(path.resolve()) if path.exists() else args.parent, mode=mode),
         align=align,
     )
-
-
-def _task_of(library: Library, dataset: str, align: AlignSpec) -> str:
-    """The task of a dataset that a stage learns from.
-
-    The stage's usual one where there is no such dataset yet (those of Tiny World are made when they are needed), and
-    where the dataset has a task that the stage cannot learn, which the settings then refuse.
-    """
-    found = next((corpus.task for corpus in list_corpora(library) if dataset in (corpus.label, corpus.sha)), "")
-    return found if found in align.tasks else align.task
 
 
 def _spec_from_options(args: argparse.Namespace) -> RunSpec:

@@ -29,6 +29,7 @@ from models.runs.checkpoint_state import REWARD_MODEL
 from models.runs.run_folder import RunFolder
 from models.runs.run_queue import QueuedRun, RunQueue
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, objective_of
+from models.settings.tasks import PREFERENCE_TASKS
 from models.tasks.rows import CHECKED_TASKS, LABEL_TASKS, check_prompts_apart, check_split, find_labels
 from models.tokenizers import find_tokenizer, load_tokenizer, save_tokenizer, train_in_child, train_tokenizer
 from models.tokenizers.special_tokens import add_missing_special_tokens
@@ -211,7 +212,7 @@ def _with_task(data: DataSpec, corpus: Corpus, known: Sequence[str] = ()) -> Gen
     labels = yield from find_labels(corpus)
     for split in SPLITS if corpus.task in CHECKED_TASKS else ():
         yield from check_split(corpus, split, labels)
-    if corpus.task in ("preference", "unpaired"):
+    if corpus.task in PREFERENCE_TASKS:
         yield from check_prompts_apart(corpus)
     if set(known) == set(labels):
         labels = tuple(known)
