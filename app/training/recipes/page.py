@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QTimer, Signal, Slot
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QStackedLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPushButton, QStackedLayout, QVBoxLayout, QWidget
 
-from app.kit.basics import label, scrolling
+from app.kit.basics import button, label, row, scrolling
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.candidates import Candidate
 from app.session.session import Session
@@ -85,11 +85,13 @@ class RecipesPage(QWidget):
         lines.addWidget(label("Learn a task", "title"))
         self.about = label(_ABOUT, "muted", wrap=True)
         lines.addWidget(self.about)
+        self.links: dict[str, QPushButton] = {}
+        links = row(spacing=2 * SPACE)
+        lines.addLayout(links)
         for title, is_published in (("Tiny World", False), ("Real data and published models", True)):
             chosen = [card for card in self.cards.values() if isinstance(card.recipe, PublishedRecipe) == is_published]
             if chosen:
-                lines.addSpacing(SPACE)
-                lines.addWidget(label(title, "heading"))
+                self._add_heading(lines, title, theme)
             for card in chosen:
                 lines.addWidget(card)
                 card.run_asked.connect(self.run_asked)
@@ -97,7 +99,10 @@ class RecipesPage(QWidget):
                 card.chat_asked.connect(self.chat_asked)
                 card.problem_shown.connect(partial(self._scroll_to, card.problem))
             if not is_published:
-                self._add_demonstrations(lines)
+                self._add_demonstrations(lines, theme)
+        for link in self.links.values():
+            links.addWidget(link)
+        links.addStretch(1)
         lines.addStretch(1)
         self.area = scrolling(inner)
         self._pages = QStackedLayout(self)
@@ -119,11 +124,22 @@ class RecipesPage(QWidget):
         self._show_waits()
         self.reload()
 
-    def _add_demonstrations(self, lines: QVBoxLayout) -> None:
+    def _add_heading(self, lines: QVBoxLayout, title: str, theme: ThemeProvider) -> None:
+        """A heading, and a link at the top of the page that scrolls to it: some are screens below."""
+        heading = label(title, "heading")
+        lines.addSpacing(SPACE)
+        lines.addWidget(heading)
+        scroll = partial(self._scroll_up_to, heading)
+        self.links[title] = button(title, theme, scroll, role="link", tip=f"Scroll to “{title}”")
+
+    def _scroll_up_to(self, widget: QWidget) -> None:
+        """Bring a widget of the cards' page to its top."""
+        self.area.verticalScrollBar().setValue(widget.y() - SPACE)
+
+    def _add_demonstrations(self, lines: QVBoxLayout, theme: ThemeProvider) -> None:
         if not self.demonstrations:
             return
-        lines.addSpacing(SPACE)
-        lines.addWidget(label("Learning from rewards", "heading"))
+        self._add_heading(lines, "Learning from rewards", theme)
         lines.addWidget(label(_ABOUT_DEMONSTRATIONS, "muted", wrap=True))
         for card in self.demonstrations.values():
             lines.addWidget(card)
@@ -153,8 +169,7 @@ class RecipesPage(QWidget):
         else:
             card = self.cards[name]
             (card.open if card.choices.missing else card.start).setFocus()
-        bar = self.area.verticalScrollBar()
-        QTimer.singleShot(0, card, lambda: bar.setValue(card.y() - SPACE))  # once it is laid out
+        QTimer.singleShot(0, card, lambda: self._scroll_up_to(card))  # once it is laid out
 
     @Slot(str)
     def show_result(self, name: str) -> None:

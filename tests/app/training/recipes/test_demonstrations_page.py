@@ -196,6 +196,16 @@ def test_stopped_and_gone_on_with(
     tab.recipes.grab()
 
 
+def test_links_at_the_top_scroll_to_the_sections(tab: TrainingTab, qtbot: QtBot) -> None:
+    page = tab.recipes
+    first, bar = next(iter(page.demonstrations.values())), page.area.verticalScrollBar()
+    bar.setValue(0)
+    assert first.visibleRegion().isEmpty(), "it is screens below"
+    qtbot.mouseClick(page.links["Learning from rewards"], Qt.MouseButton.LeftButton)
+    assert not first.visibleRegion().isEmpty()
+    assert bar.value() > 0
+
+
 def test_stopped_between_two_stages(tab: TrainingTab, session: Session, qtbot: QtBot, until: Until) -> None:
     card = tab.recipes.demonstrations["goodhart"]
     session.training.changed.connect(
