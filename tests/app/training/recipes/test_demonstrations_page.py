@@ -89,14 +89,15 @@ def test_goodhart_from_start_to_the_peak(
     assert card.base.list.currentText() == "decoder-only  ·  step 40  ·  not measured"
     assert "that comes first" in card.base.note.text()
     assert card.takes.text().startswith("about 3 min")
-    seen: set[str] = set()
-    session.training.changed.connect(lambda: seen.add(card.going.phase.text()))
     press(card, qtbot)
     assert card.going.isVisible()
     assert not any(each.start.isEnabled() for each in page.demonstrations.values())
     until(lambda: card.open.isVisible())
-    assert "Training “PPO past its peak”: step 2 of 2" in seen
-    assert any(words.startswith("Measuring") for words in seen)
+    state = session.training.state
+    assert state is not None
+    assert "Measuring PPO past its peak" in state.phases
+    card.going.show_state(dataclasses.replace(state, status="running"))
+    assert card.going.phase.text() == "Training “PPO past its peak”: step 2 of 2"
     assert [line.text()[:1] for line in card.going.stages] == ["✓", "▸"]
     names = {info.name for info in session.runs.list()}
     assert {"Reward model that likes length", "PPO past its peak"} <= names, "its stages are in the list"
