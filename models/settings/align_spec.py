@@ -268,8 +268,6 @@ class AlignSpec:
             raise ValueError(
                 "A second reward model is compared with the first one, and none is chosen: set reward_model, too."
             )
-        if self.reward_by == "lower" and not self.second_reward_model:
-            raise ValueError("There is no second reward model whose score could be lower: set second_reward_model.")
         if self.stage in ("dpo", "kto") and self.beta == 0:
             raise ValueError(
                 f"With a β of 0 {self.stage.upper()} learns nothing, since its loss is the same for all weights: set "

@@ -93,8 +93,7 @@ class AlignPicker(QWidget):
         chosen: AlignSpec = self.form.config
         model = str(self.rewarder.currentData() or "") if chosen.task == "prompts" else ""
         second = str(self.second.currentData() or "") if model else ""
-        lower = chosen.reward_by if second else "first"
-        return dataclasses.replace(chosen, reward_model=model, second_reward_model=second, reward_by=lower)
+        return dataclasses.replace(chosen, reward_model=model, second_reward_model=second)
 
     @property
     def problem(self) -> str:
