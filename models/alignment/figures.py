@@ -155,12 +155,12 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             title="Disagreement",
             help="How far the scores of two reward models, which learned from different pairs, are apart on average, "
             "in standard deviations of the parent's replies.",
-            healthy="Stays about what it was at the start.",
+            healthy="Falls, or stays what it was. Annotators' common bias does not show: both models have learned it.",
             alarm=Alarm(
-                says="Two reward models disagree about the replies twice as much as at the start: neither was taught "
+                says="Two reward models disagree about the replies much more than at the start: neither was taught "
                 "what such replies are worth, so what is earned says little. Go back to where they agreed, let the "
                 "lower score count, or judge more pairs of what the model writes now.",
-                has_gone_off=leaves_start(0.0, 2.0),
+                has_gone_off=leaves_start(0.0, 1.5),
             ),
         ),
         "frac_reward_zero_std": Figure(
