@@ -151,6 +151,18 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             healthy="Above 0: without differences, nothing is learned. It falls as all replies become good.",
             alarm=_SAME_REWARDS,
         ),
+        "reward_disagreement": Figure(
+            title="Disagreement",
+            help="How far the scores of two reward models, which learned from different pairs, are apart on average, "
+            "in standard deviations of the parent's replies.",
+            healthy="Falls, or stays what it was. Annotators' common bias does not show: both models have learned it.",
+            alarm=Alarm(
+                says="Two reward models disagree about the replies much more than at the start: neither was taught "
+                "what such replies are worth, so what is earned says little. Go back to where they agreed, let the "
+                "lower score count, or judge more pairs of what the model writes now.",
+                has_gone_off=leaves_start(0.0, 1.5),
+            ),
+        ),
         "frac_reward_zero_std": Figure(
             title="No signal",
             help="The share of prompts whose replies all earned the same. They teach nothing.",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from models.alignment.reward_model import RewardModel
@@ -10,6 +12,15 @@ from models.alignment.rollouts import Prompt
 from models.data.corpus import Example
 from models.data.tiny_world.wishes import WISHES
 from models.inference.many_replies import DrawnReply
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What replies earn, each a number. disagreement: how far two reward models are apart in their scores, on average;
+    None where there are not two."""
+
+    rewards: Sequence[float]
+    disagreement: float | None = None
 
 
 class Judge(Protocol):
@@ -21,7 +32,7 @@ class Judge(Protocol):
 
     def rewards(
         self, prompts: Sequence[Prompt], replies: Sequence[DrawnReply], texts: Sequence[str]
-    ) -> Generator[None, None, list[float]]:
+    ) -> Generator[None, None, Judged]:
         """What each reply earns to its prompt. Yields now and then; ValueError where that is not finite.
 
         Args:
@@ -44,28 +55,35 @@ class WishJudge:
 
     def rewards(
         self, prompts: Sequence[Prompt], replies: Sequence[DrawnReply], texts: Sequence[str]
-    ) -> Generator[None, None, list[float]]:
+    ) -> Generator[None, None, Judged]:
         """As of Judge."""
         yield from ()
-        return [
-            WISHES[prompt.row["wish"]].reward(prompt.row, text) for prompt, text in zip(prompts, texts, strict=True)
-        ]
+        asked = zip(prompts, texts, strict=True)
+        return Judged(rewards=[WISHES[prompt.row["wish"]].reward(prompt.row, text) for prompt, text in asked])
 
 
 class ModelJudge:
-    """Rewards by the scores of a reward model."""
+    """Rewards by the scores of a reward model, which a second one may question (an idea of ensembles,
+    arXiv:2310.02743): where they disagree more and more, neither was taught what such replies are worth."""
 
     is_bounded = False
 
-    def __init__(self, model: RewardModel) -> None:
-        self.model = model
+    def __init__(self, model: RewardModel, second: RewardModel | None = None, *, lower: bool = False) -> None:
+        """lower: whether the lower score of both counts, instead of the first model's."""
+        self._model, self._second, self._lower = model, second, lower
 
     def rewards(
         self, prompts: Sequence[Prompt], replies: Sequence[DrawnReply], texts: Sequence[str]
-    ) -> Generator[None, None, list[float]]:
+    ) -> Generator[None, None, Judged]:
         """As of Judge."""
         read = [(*prompt.ids, *reply.ids) for prompt, reply in zip(prompts, replies, strict=True)]
-        return (yield from self.model.scores(read))
+        scores = yield from self._model.scores(read)
+        if self._second is None:
+            return Judged(rewards=scores)
+        others = yield from self._second.scores(read)
+        apart = [abs(score - other) for score, other in zip(scores, others, strict=True)]
+        rewards = [*map(min, scores, others)] if self._lower else scores
+        return Judged(rewards=rewards, disagreement=statistics.fmean(apart))
 
 
 def is_meant(row: Example, reply: str) -> bool | None:

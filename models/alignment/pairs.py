@@ -57,10 +57,22 @@ class EncodedRows(Generic[Item]):
     """What a row is called, and several."""
 
     def __init__(
-        self, corpus: Corpus, split: str, tokenizer: Tokenizer, seed: int = 0, *, judges: bool = False
+        self,
+        corpus: Corpus,
+        split: str,
+        tokenizer: Tokenizer,
+        seed: int = 0,
+        *,
+        judges: bool = False,
+        used: str = "all",
     ) -> None:
-        """Nothing is read before `read`. judges: whether the wish of a row, where it names one, judges its replies."""
+        """Nothing is read before `read`.
+
+        Args:
+            judges: whether the wish of a row, where it names one, judges its replies. used: as AlignSpec.pairs_used.
+        """
         self._judges = judges
+        self._used = {"all": (1, 1), "odd": (1, 0), "even": (0, 1)}[used]  # whether the first, third … row; the others
         self._corpus, self._split, self._tokenizer = corpus, split, tokenizer
         self._rows = corpus.rows(split)
         self._fitting = array("q")
@@ -76,12 +88,13 @@ class EncodedRows(Generic[Item]):
         meter, number = ProgressMeter(self._rows.offset(len(self._rows))), 0
         for group, progress in checked_groups(self._corpus, self._split, None, _GROUP_BYTES):
             for row in group:
-                item = self._encode(row)
-                if self._length(item) <= context_length:
-                    self._fitting.append(number)
-                    self._count(item)
-                else:
-                    self.n_left_out += 1
+                if self._used[number % 2]:
+                    item = self._encode(row)
+                    if self._length(item) <= context_length:
+                        self._fitting.append(number)
+                        self._count(item)
+                    else:
+                        self.n_left_out += 1
                 number += 1
             yield meter.progress(progress.done)
         if not self._fitting:

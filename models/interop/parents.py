@@ -20,8 +20,9 @@ from models.interop.stored import read_header, read_tensors
 from models.interop.writing import write_tensors
 from models.library.library import Library
 from models.library.run_record import checkpoint_step
-from models.runs.checkpoint_state import BASE, FORMAT, REWARD_MODEL, TrainState, read_about, read_model_config
+from models.runs.checkpoint_state import BASE, FORMAT, TrainState, read_about, read_model_config
 from models.runs.run_folder import RunFolder
+from models.settings.align_spec import REWARD_MODELS
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TokenizerSpec
 from models.tokenizers import read_tokenizer
@@ -61,8 +62,8 @@ def open_parent(library: Library, text: str) -> Generator[Event, None, Parent]:
 
     Args:
         text: the path, id or name of a run, with @STEP or @best where its last checkpoint is not meant; or the path of
-            a checkpoint, of what a run has kept of its parent (BASE) or its reward model (REWARD_MODEL), a Hugging Face
-            folder or a .gguf file.
+            a checkpoint, of what a run has kept of its parent (BASE) or its reward models (REWARD_MODELS), a Hugging
+            Face folder or a .gguf file.
 
     Raises:
         ValueError: where there is no such model, it has no tokenizer, or a file of it is damaged.
@@ -71,7 +72,7 @@ def open_parent(library: Library, text: str) -> Generator[Event, None, Parent]:
     path, step = _find(library, text)
     if (path / "run.json").is_file():
         return (yield from _open_checkpoint(library, _checkpoint_of(RunFolder.open(path), step)))
-    if path.name in (BASE, REWARD_MODEL) and (path.parent / "run.json").is_file():
+    if path.name in (BASE, *REWARD_MODELS.values()) and (path.parent / "run.json").is_file():
         return (yield from _open_kept(path.absolute()))
     if (path / "state.json").is_file():
         return (yield from _open_checkpoint(library, path.absolute()))
@@ -180,7 +181,8 @@ def _open_kept(base: Path) -> Generator[Event, None, Parent]:
     """What a run has kept of another model, under that model's name, with the run's own tokenizer."""
     run, config, about = RunFolder.open(base.parent), read_model_config(base), read_about(base)
     read_header(base / "model.safetensors")  # raises where it is damaged
-    parent = run.lineage.get("reward_model" if base.name == REWARD_MODEL else "parent") or {}
+    rewarders = {folder: name for name, folder in REWARD_MODELS.items()}
+    parent = run.lineage.get(rewarders.get(base.name, "parent")) or {}
     if parent.get("kind") != "weights":  # a fork, whose own parent is the run that it was forked from
         parent = {"kind": "weights", "name": f"{run.name}/{base.name}", "path": str(base), "format": "terrarium"}
     name = str(parent.get("name") or run.name)

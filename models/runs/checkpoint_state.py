@@ -25,9 +25,6 @@ PART_FORMAT = 4
 BASE = "base"
 """The folder of a run that holds the weights it started from."""
 
-REWARD_MODEL = "reward"
-"""The folder of a run that holds the reward model that it learns from, like BASE."""
-
 _SINCE_2: dict[str, Any] = {"lowest_loss": None, "n_since_lowest": 0}
 """Fields that checkpoints of format 1 lack, with their values."""
 

@@ -22,8 +22,9 @@ from models.files.atomic import (
 )
 from models.library.library import Library
 from models.library.run_record import CHAT_FORM, checkpoint_step, read_record
-from models.runs.checkpoint_state import BASE, REWARD_MODEL
+from models.runs.checkpoint_state import BASE
 from models.runs.run_folder import LOG_NAMES, RunFolder
+from models.settings.align_spec import REWARD_MODELS
 from models.settings.run_spec import RunSpec, TokenizerSpec, TrainConfig, objective_of
 
 
@@ -124,8 +125,9 @@ def spec_like(library: Library, source: RunFolder, name: str | None = None) -> R
     if tune is not None and not _is_there(library, tune.parent):
         tune = dataclasses.replace(tune, parent=str(source.folder / BASE))
     align = source.spec.align
-    if align is not None and align.reward_model and not _is_there(library, align.reward_model):
-        align = dataclasses.replace(align, reward_model=str(source.folder / REWARD_MODEL))
+    if align is not None:
+        gone = [setting for setting, model in align.reward_models.items() if not _is_there(library, model)]
+        align = align.with_reward_models({setting: str(source.folder / REWARD_MODELS[setting]) for setting in gone})
     return dataclasses.replace(source.spec, name=name, tokenizer=TokenizerSpec(path=path), tune=tune, align=align)
 
 
@@ -209,11 +211,12 @@ def _copy(source: RunFolder, checkpoint: Path, target: Path) -> None:
 
 
 def _copy_start(source: RunFolder, target: Path) -> None:
-    """What a run from weights has beside its checkpoints: those weights, those of its reward model, and the parent's
+    """What a run from weights has beside its checkpoints: those weights, those of its reward models, and the parent's
     chat template."""
     shutil.copytree(source.folder / BASE, target / BASE, copy_function=link_or_copy)
-    if (source.folder / REWARD_MODEL).is_dir():
-        shutil.copytree(source.folder / REWARD_MODEL, target / REWARD_MODEL, copy_function=link_or_copy)
+    for folder in REWARD_MODELS.values():
+        if (source.folder / folder).is_dir():
+            shutil.copytree(source.folder / folder, target / folder, copy_function=link_or_copy)
     if (source.folder / CHAT_FORM).is_file():
         shutil.copyfile(source.folder / CHAT_FORM, target / CHAT_FORM)
 

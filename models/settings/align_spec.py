@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from models.settings.slots import check_settings, slot
@@ -11,6 +13,8 @@ from models.settings.tasks import PREFERENCE_TASKS
 _PAIRS, _REPLIES = ("reward", "dpo", "kto"), ("ppo", "grpo")
 STAGES = (*_PAIRS, *_REPLIES)
 _GROUP = "Alignment"
+REWARD_MODELS: Mapping[str, str] = MappingProxyType({"reward_model": "reward", "second_reward_model": "reward-2"})
+"""The settings that name a reward model, as a run's lineage does -> the folder of the run that holds it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +46,16 @@ class AlignSpec:
         group=_GROUP,
         range=(0.0, 100.0),
         only_if=("stage", "reward"),
+        omit_default=True,
+    )
+    pairs_used: str = slot(
+        "all",
+        "Pairs",
+        "All of them; or every other one, so that two reward models learn from different pairs and can be compared.",
+        group=_GROUP,
+        choices=("all", "odd", "even"),
+        only_if=("stage", "reward"),
+        advanced=True,
         omit_default=True,
     )
     label_noise: float = slot(
@@ -88,6 +102,26 @@ class AlignSpec:
         "The run whose model scores the replies. Empty = the judge that the prompts name, their wish.",
         group=_GROUP,
         only_if=("stage", _REPLIES),
+        omit_default=True,
+    )
+    second_reward_model: str = slot(
+        "",
+        "Second reward model",
+        "One that learned from other pairs. Where both disagree about the replies more and more, neither knows what "
+        "they are worth any longer, and the first one is being gamed.",
+        group=_GROUP,
+        only_if=("stage", _REPLIES),
+        omit_default=True,
+    )
+    reward_by: str = slot(
+        "first",
+        "Of two reward models",
+        "first: it alone rewards, and the second one is only asked. lower: the lower score of both counts, which is "
+        "harder to game.",
+        group=_GROUP,
+        choices=("first", "lower"),
+        only_if=("stage", _REPLIES),
+        advanced=True,
         omit_default=True,
     )
     n_prompts: int = slot(
@@ -230,6 +264,10 @@ class AlignSpec:
         check_settings(self)
         if self.stage == "grpo" and self.n_replies < 2:
             raise ValueError("GRPO compares replies to one prompt with one another: set n_replies to 2 or more.")
+        if self.second_reward_model and not self.reward_model:
+            raise ValueError(
+                "A second reward model is compared with the first one, and none is chosen: set reward_model, too."
+            )
         if self.stage in ("dpo", "kto") and self.beta == 0:
             raise ValueError(
                 f"With a β of 0 {self.stage.upper()} learns nothing, since its loss is the same for all weights: set "
@@ -245,6 +283,16 @@ class AlignSpec:
     def task(self) -> str:
         """The task of the datasets that it usually learns from: pairs of replies, or prompts."""
         return self.tasks[0]
+
+    @property
+    def reward_models(self) -> dict[str, str]:
+        """The reward models that are chosen, by the settings of REWARD_MODELS."""
+        return {setting: model for setting in REWARD_MODELS if (model := getattr(self, setting))}
+
+    def with_reward_models(self, found: Mapping[str, str]) -> AlignSpec:
+        """With other names for its reward models."""
+        changes: dict[str, Any] = dict(found)
+        return replace(self, **changes)
 
     @property
     def tasks(self) -> tuple[str, ...]:

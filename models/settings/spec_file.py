@@ -84,8 +84,8 @@ def spec_to_toml(spec: RunSpec, folder: Path) -> str:
     tables["tokenizer"]["path"] = _from_folder(spec.tokenizer.path, folder)
     if spec.tune is not None:
         tables["tune"]["parent"] = _from_folder(spec.tune.parent, folder)
-    if spec.align is not None and spec.align.reward_model:
-        tables["align"]["reward_model"] = _from_folder(spec.align.reward_model, folder)
+    for setting, model in spec.align.reward_models.items() if spec.align is not None else ():
+        tables["align"][setting] = _from_folder(model, folder)
     tables["data"]["files"] = [_from_folder(file, folder) for file in spec.data.files]
     return tomli_w.dumps({"run": {"name": spec.name}, **tables}, multiline_strings=False)
 
@@ -124,9 +124,10 @@ def _tune_from_table(table: dict[str, Any], path: Path) -> TuneSpec:
 def _align_from_table(table: dict[str, Any], path: Path) -> AlignSpec:
     usual = usual_align(str(table.get("stage", AlignSpec.stage)))
     spec = settings_from_dict(AlignSpec, usual | table, f"{path} [align]")
-    if spec.reward_model and (path.parent / spec.reward_model).exists():
-        spec = dataclasses.replace(spec, reward_model=str((path.parent / spec.reward_model).resolve()))
-    return spec
+    folder, models = path.parent, spec.reward_models
+    return spec.with_reward_models(
+        {setting: str((folder / model).resolve()) for setting, model in models.items() if (folder / model).exists()}
+    )
 
 
 def _data_from_table(table: dict[str, Any], path: Path) -> DataSpec:

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import shutil
 import uuid
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tokenizers import Tokenizer
@@ -25,9 +25,9 @@ from models.interop.parents import Parent, open_parent, write_kept, write_parent
 from models.library.library import Library
 from models.library.run_notes import write_notes
 from models.pronouns.pointing import check_pointing
-from models.runs.checkpoint_state import REWARD_MODEL
 from models.runs.run_folder import RunFolder
 from models.runs.run_queue import QueuedRun, RunQueue
+from models.settings.align_spec import REWARD_MODELS
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, objective_of
 from models.settings.tasks import PREFERENCE_TASKS
 from models.tasks.rows import CHECKED_TASKS, LABEL_TASKS, check_prompts_apart, check_split, find_labels
@@ -41,7 +41,7 @@ from models.training.tuning import build_run_model, check_tuning, keeps_head_of,
 class PreparedData:
     """The data of a run, and the model that it starts from, if it does. `spec.model` is complete.
 
-    reward_model: what scores its replies, where a model does.
+    reward_models: what scores its replies, by the settings of AlignSpec that name them.
     old: the corpus of which `spec.old_share` is mixed in; None where nothing is.
     """
 
@@ -49,7 +49,7 @@ class PreparedData:
     tokenizer: Tokenizer
     corpus: Corpus
     parent: Parent | None = None
-    reward_model: Parent | None = None
+    reward_models: Mapping[str, Parent] = field(default_factory=dict)
     old: Corpus | None = None
     template: ChatTemplateConfig = field(default_factory=ChatTemplateConfig)
 
@@ -99,9 +99,9 @@ def _create_tuned(library: Library, ready: PreparedData, parent: Parent) -> Gene
     try:
         yield from write_parent(parent, contents)
         lineage = parent.lineage
-        if ready.reward_model is not None:
-            yield from write_kept(ready.reward_model, contents / REWARD_MODEL)
-            lineage = {**lineage, "reward_model": ready.reward_model.lineage["parent"]}
+        for setting, reward_model in ready.reward_models.items():
+            yield from write_kept(reward_model, contents / REWARD_MODELS[setting])
+            lineage = {**lineage, setting: reward_model.lineage["parent"]}
         return RunFolder.create(
             library,
             ready.spec,
@@ -176,11 +176,12 @@ def _prepare_tuned(library: Library, spec: RunSpec) -> Generator[Event, None, Pr
     align = spec.align
     head_of = "regression" if align is not None and align.stage == "reward" else data.task
     design = tuned_design(parent.config, tokenizer, head_of, data.labels)
-    reward_model = None
-    if align is not None and align.reward_model:
-        reward_model = yield from open_parent(library, align.reward_model)
-        check_reward_model(reward_model.config, reward_model.tokenizer, design, tokenizer, reward_model.name)
-        align = dataclasses.replace(align, reward_model=reward_model.reference)
+    reward_models: dict[str, Parent] = {}
+    if align is not None:
+        for setting, model in align.reward_models.items():
+            found = reward_models[setting] = yield from open_parent(library, model)
+            check_reward_model(found.config, found.tokenizer, design, tokenizer, found.name)
+        align = align.with_reward_models({setting: found.reference for setting, found in reward_models.items()})
     if align is not None and align.task == "prompts" and align.max_tokens >= design.context_length:
         raise ValueError(
             f"Replies of up to {align.max_tokens} tokens leave no room for a prompt in {parent.name!r}, whose context "
@@ -197,7 +198,7 @@ def _prepare_tuned(library: Library, spec: RunSpec) -> Generator[Event, None, Pr
         tokenizer=tokenizer,
         corpus=corpus,
         parent=parent,
-        reward_model=reward_model,
+        reward_models=reward_models,
         old=old,
         template=parent.template_config,
     )

@@ -13,7 +13,7 @@ from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedCombo
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
-from models.settings.align_spec import AlignSpec, usual_align
+from models.settings.align_spec import REWARD_MODELS, AlignSpec, usual_align
 
 _STAGES = {
     "": ("Learn from texts", "It imitates texts, conversations, or the answers of a task."),
@@ -56,7 +56,12 @@ class AlignPicker(QWidget):
         self.rewarder: QComboBox = ElidedCombo()
         self.rewarder.setAccessibleName("Rewarded by")
         self.rewarder.setToolTip("What says how much a reply earns: the judge of the wish, or a reward model of yours")
-        for box in (self.choice, self.rewarder):
+        self.second: QComboBox = ElidedCombo()
+        self.second.setAccessibleName("Second reward model")
+        self.second.setToolTip(
+            "One that learned from other pairs: where both disagree more and more, the first one is being gamed"
+        )
+        for box in (self.choice, self.rewarder, self.second):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             box.setMinimumContentsLength(18)
             keep_wheel_for_scrolling(box)
@@ -64,10 +69,11 @@ class AlignPicker(QWidget):
             self.choice.addItem(title, stage)
             self.choice.setItemData(self.choice.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
         self._about = label("", "caption", wrap=True)
-        self.form = ConfigForm(AlignSpec(), theme, hidden={"stage", "reward_model"})
-        self.setLayout(column(self.choice, self._about, self.rewarder))
+        self.form = ConfigForm(AlignSpec(), theme, hidden={"stage", *REWARD_MODELS})
+        self.setLayout(column(self.choice, self._about, self.rewarder, self.second))
         self.choice.currentIndexChanged.connect(self._on_choice)
-        self.rewarder.activated.connect(lambda _: self.changed.emit())
+        self.rewarder.activated.connect(self._on_rewarder)
+        self.second.activated.connect(lambda _: self.changed.emit())
         session.runs.changed.connect(self._list_rewarders)
         self.form.changed.connect(lambda _: self.changed.emit())
         self.form.problem_changed.connect(lambda _: self.changed.emit())
@@ -86,7 +92,8 @@ class AlignPicker(QWidget):
             return None
         chosen: AlignSpec = self.form.config
         model = str(self.rewarder.currentData() or "") if chosen.task == "prompts" else ""
-        return dataclasses.replace(chosen, reward_model=model)
+        second = str(self.second.currentData() or "") if model else ""
+        return dataclasses.replace(chosen, reward_model=model, second_reward_model=second)
 
     @property
     def problem(self) -> str:
@@ -99,7 +106,7 @@ class AlignPicker(QWidget):
             self.choice.setCurrentIndex(max(0, self.choice.findData(spec.stage if spec is not None else "")))
             if spec is not None:
                 self.form.set_config(spec)
-                self._list_rewarders(spec.reward_model)
+                self._list_rewarders(spec.reward_model, spec.second_reward_model)
             self._show()
         self.changed.emit()
 
@@ -112,24 +119,39 @@ class AlignPicker(QWidget):
         self.changed.emit()
 
     @Slot()
-    def _list_rewarders(self, wanted: str = "") -> None:
-        """List the reward models of the library, keeping the choice; `wanted` is listed even if it is gone."""
-        wanted = wanted or str(self.rewarder.currentData() or "")
-        with QSignalBlocker(self.rewarder):
-            self.rewarder.clear()
-            self.rewarder.addItem("Rewarded by the judge of the wish", "")
-            for info in self._session.runs.list():
-                spec = None if info.problem or not info.step else self._session.runs.spec(info.id)
-                if spec is not None and spec.align is not None and spec.align.stage == "reward":
-                    self.rewarder.addItem(f"Rewarded by “{info.name}”", info.id)
-            run_id = wanted.partition("@")[0]
-            if run_id and self.rewarder.findData(run_id) < 0:
-                self.rewarder.addItem(f"Rewarded by {wanted}", wanted)
-            self.rewarder.setCurrentIndex(max(0, self.rewarder.findData(run_id), self.rewarder.findData(wanted)))
+    def _on_rewarder(self) -> None:
+        self._show()
+        self.changed.emit()
+
+    @Slot()
+    def _list_rewarders(self, wanted: str = "", second: str = "") -> None:
+        """List the reward models of the library, keeping the choices; those that are wanted are listed even if they are
+        gone."""
+        models = []
+        for info in self._session.runs.list():
+            spec = None if info.problem or not info.step else self._session.runs.spec(info.id)
+            if spec is not None and spec.align is not None and spec.align.stage == "reward":
+                models.append((f"“{info.name}”", info.id))
+        for box, none, verb, chosen in (
+            (self.rewarder, "Rewarded by the judge of the wish", "Rewarded by", wanted),
+            (self.second, "No second reward model", "Questioned by", second),
+        ):
+            chosen = chosen or str(box.currentData() or "")
+            with QSignalBlocker(box):
+                box.clear()
+                box.addItem(none, "")
+                for name, run_id in models:
+                    box.addItem(f"{verb} {name}", run_id)
+                run_id = chosen.partition("@")[0]
+                if run_id and box.findData(run_id) < 0:
+                    box.addItem(f"{verb} {chosen}", chosen)
+                box.setCurrentIndex(max(0, box.findData(run_id), box.findData(chosen)))
         self._show()
 
     def _show(self) -> None:
         spec = self.spec
-        self.rewarder.setVisible(spec is not None and spec.task == "prompts" and self.rewarder.count() > 1)
+        is_rewarded = spec is not None and spec.task == "prompts" and self.rewarder.count() > 1
+        self.rewarder.setVisible(is_rewarded)
+        self.second.setVisible(is_rewarded and bool(self.rewarder.currentData()) and self.second.count() > 2)
         self._about.setText(_STAGES[self.stage][1])
         self.form.setVisible(bool(self.stage))

@@ -190,7 +190,7 @@ def step_bytes(
     parts = cost.memory(model, n_rows, length, train.optimizer, device=kind, precision=precision, tune=tune)
     needed = sum(parts.values())
     if align is not None:
-        n_frozen = (align.stage != "reward") + bool(align.reward_model)
+        n_frozen = (align.stage != "reward") + len(align.reward_models)
         needed += n_frozen * FLOAT32_BYTES * cost.total_parameters(model)
     if align is not None and align.stage == "ppo":
         critic = cost.memory(model, n_rows, length, train.optimizer, device=kind, precision=precision)

@@ -52,6 +52,7 @@ _SMALL = (
     ("completions/distinct",),
     ("rollouts_per_s",),
     ("reward_std",),
+    ("reward_disagreement",),
     ("rewards/chosen", "rewards/rejected"),
     ("rewards/accuracies",),
     ("logps/chosen_change", "logps/rejected_change"),

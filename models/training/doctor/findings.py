@@ -36,7 +36,7 @@ TITLES: dict[str, str] = {
 """All diagnoses by kind, the most severe first."""
 
 SHOWN_BY: dict[str, tuple[str, ...]] = {
-    "reward_hacking": ("gold",),
+    "reward_hacking": ("gold", "reward_disagreement"),
     "large_updates": ("policy/clipfrac_avg",),
     "kl_high": ("kl",),
     "collapse": ("entropy",),

@@ -37,6 +37,11 @@ _FALL = 0.1
 """What was meant has become rarer where its share has fallen by so much …"""
 _ERRORS = 2.0
 """… and by so many standard errors."""
+_TIMES_APART = 1.5
+"""Two reward models disagree where they are so many times as far apart as at the start, as those of 150 pairs each were
+when nothing that was meant was left (0.39 to 0.76 σ); those of 500 came closer in a fair run …"""
+_RISEN = 1.0
+"""… and what the first one gives has risen by so many standard deviations of the parent's replies."""
 _USUAL_REPLIES = 100
 """Held-out replies of a run that did not note how many they were."""
 _NEAR = 0.2
@@ -174,8 +179,7 @@ def reward_hacking(signs: Signs) -> Finding:
     elif not math.isfinite(n):
         n = _USUAL_REPLIES
     if len(gold) < 3 or len(proxy) != len(gold):
-        words = "Needs three measurements of what was meant, by a judge of prompts that name a wish."
-        return Check(kind="reward_hacking", words=words, possible=False)
+        return _by_disagreement(signs)
     at = int(np.argmax(gold.value))
     peak, now, step = float(gold.value[at]), gold.last(), int(gold.step[at])
     later = gold.value[at + 1 :]
@@ -197,6 +201,37 @@ def reward_hacking(signs: Signs) -> Finding:
         f"{title} at the peak": then,
         f"{title} now": latest,
     }
+    remedy = _stop_at(signs, step) if step else None
+    return Diagnosis(kind="reward_hacking", sentence=sentence, step=step, evidence=evidence, remedy=remedy)
+
+
+def _by_disagreement(signs: Signs) -> Finding:
+    """Reward hacking where nobody knows what was meant: two reward models that learned from different pairs disagree
+    about the replies far more than at the start, while what is earned rises (idea: arXiv:2310.02743)."""
+    log = signs.log
+    apart, proxy = (log.figure(name, held_out=True) for name in ("reward_disagreement", "reward"))
+    if len(apart) < 3 or len(proxy) != len(apart):
+        words = (
+            "Needs three measurements of what was meant, by a judge of prompts that name a wish, or of how far two "
+            "reward models are apart."
+        )
+        return Check(kind="reward_hacking", words=words, possible=False)
+    first, now, start, latest = float(apart.value[0]), apart.last(), float(proxy.value[0]), proxy.last()
+    is_far = apart.value > _TIMES_APART * first
+    if not is_far[-2:].all() or latest < start + _RISEN:
+        words = (
+            f"Two reward models are {format_figure(now, 2)} σ apart; they were {format_figure(first, 2)} at the start."
+        )
+        return Check(kind="reward_hacking", words=words)
+    agreed = np.flatnonzero(~is_far)
+    step = int(apart.step[agreed[-1]])
+    sentence = (
+        f"Since step {step:,} two reward models, which learned from different pairs, disagree about the replies: they "
+        f"are {format_figure(now, 2)} σ apart instead of {format_figure(first, 2)}, while the reward rose to "
+        f"{format_figure(latest, 2)}. Neither was taught what such replies are worth, so the first one is probably "
+        "being gamed: look at the replies, and judge pairs of what it writes now."
+    )
+    evidence = {"apart at the start": first, "apart now": now, "reward at the start": start, "reward now": latest}
     remedy = _stop_at(signs, step) if step else None
     return Diagnosis(kind="reward_hacking", sentence=sentence, step=step, evidence=evidence, remedy=remedy)
 

@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import TypeVar
 
 import torch
-from torch import Tensor
 
 from models.alignment.judges import Judge, ModelJudge, WishJudge
 from models.alignment.pairs import Pairs, RatedReplies
@@ -19,9 +18,8 @@ from models.data.corpus import Corpus, open_run_corpus
 from models.events import Event, Notice, Phase
 from models.interop.loading import load_model_events
 from models.library.library import Library
-from models.runs.checkpoint_state import REWARD_MODEL
 from models.runs.run_folder import RunFolder
-from models.settings.align_spec import AlignSpec
+from models.settings.align_spec import REWARD_MODELS, AlignSpec
 from models.training.evaluator import Evaluator
 from models.training.setup import TrainingContext
 from models.training.stages.critic import Critic
@@ -39,8 +37,9 @@ from models.training.stages.replies import HeldOutReplies, ReplyDrawer
 from models.training.stages.stage import Stage, TextStage
 from models.training.tuning import build_from_base
 
-JUDGE_SCALE = "judge.scale"
-"""What a checkpoint calls the mean and the standard deviation of a reward model's scores before the first step."""
+JUDGE_SCALES = {"reward_model": "judge.scale", "second_reward_model": "judge.scale-2"}
+"""What a checkpoint calls the mean and the standard deviation of the scores of a reward model, that of this setting,
+before the first step."""
 _SCALE_STEP = 1 << 41
 """A step that no training has: what is drawn for that scale is always the same."""
 _SCALE_PROMPTS, _SCALE_REPLIES = 128, 2
@@ -109,7 +108,8 @@ class _Maker:
         for split in ("train", "val"):
             if split == "val" and not (config.eval_interval and len(corpus.rows(split))):
                 break
-            rows = kind(corpus, split, tokenizer, config.seed, judges=split == "val")
+            used = self.align.pairs_used if split == "train" else "all"
+            rows = kind(corpus, split, tokenizer, config.seed, judges=split == "val", used=used)
             yield from rows.read(self.context.model.config.context_length)
             if rows.n_left_out:
                 sentence = (
@@ -125,13 +125,18 @@ class _Maker:
         prompts = Prompts(corpus, "train", context.tokenizer, self._longest, config.seed)
         held_out = Prompts(corpus, "val", context.tokenizer, self._longest)
         judge: Judge
-        reward_model, of_judge = None, dict[str, Tensor]()
-        if align.reward_model:
-            reward_model = yield from self._scaled_model(prompts)
-            scale = torch.tensor([reward_model.mean, reward_model.std], dtype=torch.float64)
-            judge, of_judge = ModelJudge(reward_model), {JUDGE_SCALE: scale}
+        models: dict[str, RewardModel] = {}
+        for setting in align.reward_models:
+            models[setting] = yield from self._scaled_model(setting, prompts)
+        reward_model = models.get("reward_model")
+        if reward_model is not None:
+            judge = ModelJudge(reward_model, models.get("second_reward_model"), lower=align.reward_by == "lower")
         else:
             judge = WishJudge([*prompts.rows, *held_out.rows], corpus.label)
+        of_judge = {
+            JUDGE_SCALES[setting]: torch.tensor([model.mean, model.std], dtype=torch.float64)
+            for setting, model in models.items()
+        }
         replies = self._held_out(held_out, judge)
         if align.stage == "grpo":
             return GrpoStage(context, config, align, prompts, replies, of_judge)
@@ -158,16 +163,17 @@ class _Maker:
             return None
         return self._held_out(prompts, judge)
 
-    def _scaled_model(self, prompts: Prompts) -> Generator[Event, None, RewardModel]:
-        """The reward model that the run keeps, in standard deviations of what it says of the parent's replies."""
+    def _scaled_model(self, setting: str, prompts: Prompts) -> Generator[Event, None, RewardModel]:
+        """The reward model that the run keeps of a setting, in standard deviations of what it says of the parent's
+        replies."""
         yield Phase(name="Loading the reward model")
         context = self.context
-        folder = self.run.folder / REWARD_MODEL
+        folder = self.run.folder / REWARD_MODELS[setting]
         if not folder.is_dir():
             raise ValueError(f"{folder} is missing, which holds the run's reward model: put it back.")
         loaded, _ = yield from load_model_events(folder, context.device.device)
         model = RewardModel(model=loaded)
-        scale = context.of_stage.get(JUDGE_SCALE)
+        scale = context.of_stage.get(JUDGE_SCALES[setting])
         if scale is not None:
             mean, std = scale.tolist()
             return RewardModel(model=loaded, mean=mean, std=std)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 
-from models.alignment.judges import Judge, ModelJudge, WishJudge, is_meant
+from models.alignment.judges import Judge, WishJudge, is_meant
 from models.alignment.overoptimisation import N_PROMPTS, N_REPLIES, ParentCurves, parent_curves, write_parent_curves
 from models.alignment.rollouts import Prompts, draw_replies, longest_prompt, reply_text
 from models.architecture.transformer import Decoder
@@ -15,7 +15,7 @@ from models.events import Event, Phase, Progress, reporting
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.tokenizers import read_tokenizer
-from models.training.stages.reward_reading import kept_reward_model
+from models.training.stages.reward_reading import kept_judge
 from models.training.tuning import build_from_base
 
 _STEP = 1 << 42
@@ -43,7 +43,7 @@ def measure_parent(run: RunFolder, library: Library, device: str = "auto") -> Ge
     prompts = Prompts(corpus, "val", tokenizer, longest, at_most=N_PROMPTS).rows
     judge: Judge
     if align.reward_model:
-        judge = ModelJudge((yield from kept_reward_model(run, on)))
+        judge = yield from kept_judge(run, on)
     else:
         judge = WishJudge(prompts, corpus.label)
     yield Phase(name=f"Drawing {N_REPLIES} replies to each of {len(prompts)} prompts")
@@ -58,9 +58,9 @@ def measure_parent(run: RunFolder, library: Library, device: str = "auto") -> Ge
         progress = Progress(done=len(proxies) * N_REPLIES, total=len(prompts) * N_REPLIES)
         yield progress
         texts = [reply_text(tokenizer, reply) for reply in replies]
-        earned = yield from reporting(judge.rewards([prompt] * len(replies), replies, texts), progress)
+        judged = yield from reporting(judge.rewards([prompt] * len(replies), replies, texts), progress)
         penalties = [0.0 if reply.ended else align.end_penalty for reply in replies]
-        proxies.append([reward - penalty for reward, penalty in zip(earned, penalties, strict=True)])
+        proxies.append([reward - penalty for reward, penalty in zip(judged.rewards, penalties, strict=True)])
         meant = [is_meant(prompt.row, text) for text in texts]
         golds.append([math.nan if of is None else float(of) for of in meant])
     curves = parent_curves(proxies, golds)

@@ -36,13 +36,15 @@ _TOKENS_BETWEEN = 400
 """Tokens that are drawn between two events, so that a chat beside it is served."""
 _VALIDATION_STEP = 1 << 40
 """A step that no training has: the draws of each validation are the same."""
-_HELD_OUT_FIGURES = ("reward", "gold", "completions/mean_length", "completions/clipped_ratio", "kl")
+_HELD_OUT_FIGURES = frozenset(
+    {"reward", "gold", "completions/mean_length", "completions/clipped_ratio", "kl", "reward_disagreement"}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rollouts:
     """The replies of a step: rows prompt by prompt. texts: what they say. rewards: (P, G), of each, without the penalty
-    for no end in `earned`. seconds: of drawing, and of rewarding."""
+    for no end in `earned`. seconds: of drawing, and of rewarding. disagreement: as of Judged."""
 
     prompts: Sequence[Prompt]
     replies: Sequence[DrawnReply]
@@ -51,6 +53,7 @@ class Rollouts:
     rewards: Tensor
     is_bounded: bool
     seconds: tuple[float, float]
+    disagreement: float | None = None
 
     @property
     def n_tokens(self) -> int:
@@ -89,6 +92,8 @@ class Rollouts:
         per_token = reward_per_token(self.earned, torch.tensor(lengths).view_as(self.earned))
         if per_token is not None:
             more["reward_per_token"] = per_token
+        if self.disagreement is not None:
+            more["reward_disagreement"] = self.disagreement
         return more | {
             "reward": float(rewards.mean()),
             "reward_std": float(rewards.std(1).mean()) if rewards.size(1) > 1 else 0.0,
@@ -135,7 +140,8 @@ class ReplyDrawer:
         replies = [reply for some in by_prompt for reply in some]
         texts = [reply_text(self._tokenizer, reply) for reply in replies]
         judging = self._judge.rewards(asked, replies, texts)
-        earned = torch.tensor((yield from reporting(judging, MicroStep(step=step + 1, micro_step=micro_step))))
+        judged = yield from reporting(judging, MicroStep(step=step + 1, micro_step=micro_step))
+        earned = torch.tensor(judged.rewards)
         if not earned.isfinite().all():
             raise ValueError(
                 "A reply earns a number that is not finite (NaN or infinite), so nothing can be learned from it: look "
@@ -150,6 +156,7 @@ class ReplyDrawer:
             rewards=(earned - penalty).view(len(prompts), n_replies),
             is_bounded=self._judge.is_bounded,
             seconds=(drawn - began, time.perf_counter() - drawn),
+            disagreement=judged.disagreement,
         )
 
     def read(self, batches: Sequence[Batch], step: int) -> Generator[Event, None, list[ReadReplies]]:

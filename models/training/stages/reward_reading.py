@@ -1,4 +1,4 @@
-"""The reward model that a run keeps, with the scale of its rewards; and what it says of a reply at every token."""
+"""The reward models that a run keeps, with the scale of their scores; and what one says at every token of a reply."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from dataclasses import dataclass
 
 import torch
 
+from models.alignment.judges import ModelJudge
 from models.alignment.reward_model import RewardModel
 from models.chat.own_template import Message, encode_messages
 from models.device import choose_device
 from models.events import Event, Progress, reporting
 from models.interop.loading import load_model_events
-from models.runs.checkpoint_state import REWARD_MODEL
 from models.runs.run_folder import RunFolder
+from models.settings.align_spec import REWARD_MODELS
 from models.tokenizers import read_tokenizer
 from models.training.checkpoint import read_of_stage
-from models.training.stages.make import JUDGE_SCALE
+from models.training.stages.make import JUDGE_SCALES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +27,17 @@ class RewardRead(Event):
     scores: tuple[float, ...]
 
 
-def kept_reward_model(run: RunFolder, device: torch.device) -> Generator[Event, None, RewardModel]:
-    """The reward model in the folder of a run, as the run uses it. Yields the events of loading it.
+def kept_judge(run: RunFolder, device: torch.device) -> Generator[Event, None, ModelJudge]:
+    """The reward models of a run, as it uses them. Yields the events of loading them, and raises as `_kept`."""
+    align = run.spec.align
+    assert align is not None
+    first = yield from _kept(run, "reward_model", device)
+    second = (yield from _kept(run, "second_reward_model", device)) if align.second_reward_model else None
+    return ModelJudge(first, second, lower=align.reward_by == "lower")
+
+
+def _kept(run: RunFolder, setting: str, device: torch.device) -> Generator[Event, None, RewardModel]:
+    """The reward model in the folder of a run that a setting of AlignSpec names. Yields the events of loading it.
 
     Raises:
         ValueError: where the run has no checkpoint yet, or the folder of its reward model is missing or damaged.
@@ -37,11 +47,11 @@ def kept_reward_model(run: RunFolder, device: torch.device) -> Generator[Event, 
         raise ValueError(
             f"{run.name!r} has no checkpoint yet, which holds the scale of its rewards: wait for the first one."
         )
-    folder = run.folder / REWARD_MODEL
+    folder = run.folder / REWARD_MODELS[setting]
     if not folder.is_dir():
         raise ValueError(f"{folder} is missing, which holds the run's reward model: put it back.")
     model, _ = yield from load_model_events(folder, device)
-    mean, std = read_of_stage(last)[JUDGE_SCALE].tolist()
+    mean, std = read_of_stage(last)[JUDGE_SCALES[setting]].tolist()
     return RewardModel(model=model, mean=mean, std=std)
 
 
@@ -53,9 +63,9 @@ def read_rewards(
     Yields RewardRead at the end.
 
     Raises:
-        ValueError: as `kept_reward_model`, and where a score is not finite.
+        ValueError: as `_kept`, and where a score is not finite.
     """
-    judge = yield from kept_reward_model(run, choose_device(device).device)
+    judge = yield from _kept(run, "reward_model", choose_device(device).device)
     prompt = encode_messages(read_tokenizer(run.tokenizer_file), messages, add_generation_prompt=True)[0]
     texts = [(*prompt, *ids[: n + 1]) for n in range(len(ids))]
     scores = yield from reporting(judge.scores(texts), Progress(done=0, total=len(texts)))

@@ -63,7 +63,7 @@ def measure_base_rate(library: Library, spec: RunSpec, device: str = "auto") -> 
     rewards, judged = list[list[float]](), list[bool | None]()
     for prompt, own in zip(prompts, drawn, strict=True):
         texts = [reply_text(ready.tokenizer, reply) for reply in own]
-        rewards.append(result_of(judge.rewards([prompt] * len(own), own, texts)))
+        rewards.append([*result_of(judge.rewards([prompt] * len(own), own, texts)).rewards])
         judged += [is_meant(prompt.row, text) for text in texts]
     meant = [known for known in judged if known is not None]
     replies = [reply for own in drawn for reply in own]

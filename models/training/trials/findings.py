@@ -226,7 +226,7 @@ class BaseRate(Event):
     def seconds(self, n_steps: int, align: AlignSpec) -> float:
         """Estimated, of so many steps of an alignment: drawing its replies, reading them, and learning from them."""
         is_ppo = align.stage == "ppo"
-        n_read = 2 + is_ppo + bool(align.reward_model)  # by the model and its parent, the critic, the reward model
+        n_read = 2 + is_ppo + len(align.reward_models)  # by the model and its parent, the critic, the reward models
         n_learned = 2 * align.n_epochs if is_ppo else 1  # by the model and its critic; by the model
         passes = n_read + _PASSES_TO_LEARN * n_learned
         n_replies = n_steps * align.n_prompts * align.n_replies

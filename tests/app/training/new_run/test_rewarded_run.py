@@ -26,6 +26,7 @@ from models.tokenizers import train_tokenizer
 from models.training.trials import base_rate
 from tests.app.heard import Heard
 from tests.app.small_models import put_model
+from tests.stages_on_disk import put_stage
 
 Until = Callable[[Callable[[], bool]], None]
 
@@ -141,6 +142,36 @@ def test_pairs_need_a_dataset_of_them_and_prompts_need_rewards(
     assert form.draft.problem.startswith("Prompts are no text to imitate")
 
 
+def test_a_second_reward_model_can_question_the_first(tab: TrainingTab, parent: str, session: Session) -> None:
+    picker, form = tab.new_run.choices.align, tab.new_run
+    put_stage(session.library, "rm", parent, "reward")
+    session.runs.changed.emit()
+    choose(tab, "ppo")
+    picker.rewarder.setCurrentIndex(picker.rewarder.findData("rm"))
+    picker.rewarder.activated.emit(picker.rewarder.currentIndex())
+    assert not picker.second.isVisible(), "there is one only"
+    put_stage(session.library, "rm of other pairs", parent, "reward")
+    session.runs.changed.emit()
+    assert picker.second.isVisible()
+    picker.second.setCurrentIndex(picker.second.findData("rm of other pairs"))
+    picker.form.apply({"reward_by": "lower"})
+    align = form.draft.spec().align
+    assert align is not None
+    assert (align.reward_models, align.reward_by) == (
+        {"reward_model": "rm", "second_reward_model": "rm of other pairs"},
+        "lower",
+    )
+    picker.set_spec(align)
+    assert picker.spec == align
+    picker.rewarder.setCurrentIndex(0)
+    picker.rewarder.activated.emit(0)
+    assert not picker.second.isVisible(), "the judge of a wish needs none"
+    align = form.draft.spec().align
+    assert align is not None
+    assert align.reward_models == {}
+    assert not form.draft.problem
+
+
 def test_the_memory_of_a_step_counts_the_models_that_it_needs() -> None:
     model = ModelConfig()
     weights = 4 * cost.total_parameters(model)
@@ -152,6 +183,7 @@ def test_the_memory_of_a_step_counts_the_models_that_it_needs() -> None:
     assert needed("dpo", batch_size=64) == needed("dpo"), "pairs are read a few at once"
     assert needed("dpo") == needed("kto") == needed("reward") + weights, "a reward model is compared with nothing"
     assert needed("grpo", reward_model="any") == needed("grpo") + weights
+    assert needed("grpo", reward_model="any", second_reward_model="other") == needed("grpo") + 2 * weights
     assert needed("ppo") == needed("grpo") + 4 * weights, "its critic has gradients and two moments"
 
 

@@ -13,15 +13,18 @@ import pytest
 import torch
 
 from models.alignment import reward_model
+from models.alignment.pairs import EncodedPair, Pairs
 from models.alignment.reward_model import RewardModel, check_reward_model
 from models.chat.own_template import encode_messages
-from models.data.corpus import build_examples_corpus
+from models.data.corpus import build_examples_corpus, open_run_corpus
 from models.events import Notice, TrainMetrics
 from models.interop.loading import load_model
 from models.library.library import Library
 from models.runs.fork import fork_run, spec_like
 from models.runs.run_folder import RunFolder
+from models.settings.align_spec import AlignSpec, usual_align
 from models.tokenizers import read_tokenizer
+from models.training.stages.parent_draws import measure_parent
 from models.training.stages.ppo import make_experience
 from models.training.trainer import Trainer, prepare_run
 from tests.models.training.stages.support import (
@@ -160,6 +163,56 @@ def test_a_reward_model_is_learned_from_and_kept(
     assert again.align is not None
     run = result_of(prepare_run(library, again))
     assert run.lineage["reward_model"]["run"] == scorer.id
+
+
+def test_a_second_reward_model_is_asked_too(library: Library, parent: RunFolder, scorer: RunFolder) -> None:
+    make_pairs(library)
+    other = run_of(library, parent, {"stage": "reward", "pairs_used": "even"}, "pairs", steps=4)
+    train(other, library)
+    align = {"stage": "ppo", "reward_model": scorer.id, "second_reward_model": other.id}
+    whole, parts = (run_of(library, parent, align, eval_interval=6) for _ in range(2))
+    lower = run_of(library, parent, align | {"reward_by": "lower"}, eval_interval=1, steps=1)
+    alone = run_of(library, parent, {"stage": "ppo", "reward_model": scorer.id}, eval_interval=6)
+    assert whole.lineage["second_reward_model"]["run"] == other.id
+    events = train(whole, library)
+    held_out, steps = figures(events, validation=True), figures(events)
+    assert all(step["reward_disagreement"] > 0 for step in [*held_out, *steps])
+    expected = [step["reward"] for step in figures(train(alone, library))]
+    assert [step["reward"] for step in steps] == expected, "it is only asked"
+    start = figures(train(lower, library), validation=True)[0]
+    assert start["reward_disagreement"] == held_out[0]["reward_disagreement"]
+    lost = held_out[0]["reward"] - start["reward"]
+    assert 0 < lost < start["reward_disagreement"], "what the first model gives above the second"
+
+    train_in_two(parts, library)
+    assert rows_of(parts) == rows_of(whole)
+    shutil.rmtree(other.folder)
+    forked = fork_run(library, whole, 3)
+    train(forked, library)
+    assert rows_of(forked) == rows_of(whole)
+    again = spec_like(library, whole)
+    assert again.align is not None
+    assert again.align.second_reward_model == str(whole.folder / "reward-2")
+    of_first, of_lower = (result_of(measure_parent(run, library, "cpu")).best_of[0].proxy for run in (whole, lower))
+    assert of_lower < of_first
+
+
+def test_a_second_reward_model_needs_a_first() -> None:
+    with pytest.raises(ValueError, match="is compared with the first one, and none is chosen"):
+        AlignSpec(**usual_align("ppo"), second_reward_model="rm")
+
+
+def test_every_other_pair_is_learned_from(library: Library, parent: RunFolder) -> None:
+    make_pairs(library)
+    corpus = open_run_corpus(library, run_of(library, parent, {"stage": "reward"}, "pairs"))
+    tokenizer = read_tokenizer(parent.tokenizer_file)
+    read: dict[str, list[EncodedPair]] = {}
+    for used in ("all", "odd", "even"):
+        pairs = Pairs(corpus, "train", tokenizer, used=used)
+        result_of(pairs.read(CONFIG.context_length))
+        read[used] = pairs.spread(1000)
+    assert read["odd"] == read["all"][::2]
+    assert read["even"] == read["all"][1::2]
 
 
 def test_models_that_cannot_score_are_refused(library: Library, parent: RunFolder, scorer: RunFolder) -> None:
