@@ -27,8 +27,8 @@ if TYPE_CHECKING:  # what hands tests out to others needs no torch, and waits fo
     from models.settings.model_config import ModelConfig
 
 _IN_MEMORY = "/dev/shm"
-"""A folder whose files are held in memory, on Linux. Tests write theirs there if there is room: on a disk each takes ten
-times as long."""
+"""A folder whose files are held in memory, on Linux. Tests write theirs there if there is room: on a disk each takes
+ten times as long."""
 
 if os.access(_IN_MEMORY, os.W_OK) and shutil.disk_usage(_IN_MEMORY).free > 4 * 2**30:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", _IN_MEMORY)
