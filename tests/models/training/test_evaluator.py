@@ -22,6 +22,12 @@ from models.training.update_ratios import UpdateRatios, layer_of
 from tests.models.training.support import make_run, make_spec, numbers, train
 
 
+@pytest.fixture
+def tiny_config(tiny_config: ModelConfig) -> ModelConfig:
+    """With two layers, of which each is measured."""
+    return dataclasses.replace(tiny_config, n_layer=2)
+
+
 def test_an_update_is_measured_layer_by_layer(tiny_config: ModelConfig) -> None:
     torch.manual_seed(0)
     model = build_model(tiny_config)
@@ -117,7 +123,15 @@ def test_capturing_attention_preserves_mode_and_random_state(library: Library, t
 
 def test_patience_stops_a_run_without_improvement(library: Library, tiny_config: ModelConfig) -> None:
     run = make_run(
-        library, tiny_config, steps=400, eval_interval=2, patience=3, lr=0.05, muon_lr=0.3, sample_interval=0
+        library,
+        tiny_config,
+        steps=400,
+        eval_interval=2,
+        patience=3,
+        lr=0.3,
+        muon_lr=1.0,
+        sample_interval=0,
+        checkpoint_interval=50,
     )
     events = train(run, library)
     losses = [event.loss for event in events if isinstance(event, ValMetrics)]
