@@ -58,7 +58,7 @@ def scorer(library: Library, trained_scorer: RunFolder) -> RunFolder:
 def test_what_is_rewarded_becomes_likelier(library: Library, parent: RunFolder, reward: Reward) -> None:
     reward(share_of_a)
     run = run_of(
-        library, parent, {"stage": "ppo", "n_prompts": 12, "max_kl": 0.0, "critic_lr": 0.02}, steps=16, eval_interval=16
+        library, parent, {"stage": "ppo", "n_prompts": 8, "max_kl": 0.0, "critic_lr": 0.02}, steps=16, eval_interval=16
     )
     events = train(run, library)
     held_out, steps = figures(events, validation=True), figures(events)
