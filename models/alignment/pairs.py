@@ -67,7 +67,7 @@ class EncodedRows(Generic[Item]):
         self._corpus, self._split, self._tokenizer = corpus, split, tokenizer
         self._rows = corpus.rows(split)
         self._fitting = array("q")
-        self._known = dict[int, Item]()
+        self._known: dict[int, Item] = {}
         """Those that `read` came to first, by their number: to encode one takes as long as a step of a small model."""
         self._order = EpochPermutations(seed)
         self.n_left_out = 0
