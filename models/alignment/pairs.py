@@ -22,6 +22,9 @@ from models.tasks.rows import checked_groups
 _GROUP_BYTES = 1 << 16
 """Rows that are encoded between two events."""
 
+_MAX_KNOWN = 1 << 19
+"""Tokens of rows that are kept, encoded: some 20 MB."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedPair:
@@ -50,8 +53,8 @@ Item = TypeVar("Item", EncodedPair, EncodedReply)
 
 
 class EncodedRows(Generic[Item]):
-    """The rows of a split that a context has room for; only where they are is kept, and each is encoded when it is
-    asked for. n_left_out: those that are too long."""
+    """The rows of a split that a context has room for. Of all where they are is kept, of the first ones their ids too;
+    the others are encoded when they are asked for. n_left_out: those that are too long."""
 
     noun, nouns = "", ""
     """What a row is called, and several."""
@@ -76,6 +79,8 @@ class EncodedRows(Generic[Item]):
         self._corpus, self._split, self._tokenizer = corpus, split, tokenizer
         self._rows = corpus.rows(split)
         self._fitting = array("q")
+        self._known: dict[int, Item] = {}
+        """Those that `read` came to first, by their number: to encode one takes as long as a step of a small model."""
         self._order = EpochPermutations(seed)
         self.n_left_out = 0
 
@@ -85,13 +90,16 @@ class EncodedRows(Generic[Item]):
         Raises:
             ValueError: where none does, a row has not the form of its task, or the tokenizer has no role tokens.
         """
-        meter, number = ProgressMeter(self._rows.offset(len(self._rows))), 0
+        meter, number, n_known = ProgressMeter(self._rows.offset(len(self._rows))), 0, 0
         for group, progress in checked_groups(self._corpus, self._split, None, _GROUP_BYTES):
             for row in group:
                 if self._used[number % 2]:
                     item = self._encode(row)
-                    if self._length(item) <= context_length:
+                    length = self._length(item)
+                    if length <= context_length:
                         self._fitting.append(number)
+                        if n_known < _MAX_KNOWN:
+                            self._known[number], n_known = item, n_known + length
                         self._count(item)
                     else:
                         self.n_left_out += 1
@@ -107,7 +115,8 @@ class EncodedRows(Generic[Item]):
         return len(self._fitting)
 
     def __getitem__(self, index: int) -> Item:
-        return self._encode(self._rows[self._fitting[index]])
+        number = self._fitting[index]
+        return self._known.get(number) or self._encode(self._rows[number])
 
     def of_step(self, step: int, n: int) -> list[Item]:
         """The `n` rows of a step, the same whenever it is asked for."""

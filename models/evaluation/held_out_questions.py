@@ -7,6 +7,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tokenizers import Tokenizer
 
@@ -38,12 +39,18 @@ class AnsweredQuestion:
 
 def held_out_questions(world: World, kind: str, n: int) -> list[Question]:
     """`n` distinct held-out questions of one kind, always the same for a world; half of the state ones are hard."""
-    rng = random.Random(f"evaluation-{world.seed}-{kind}")
+    return list(_held_out_questions(world.seed, kind, n))
+
+
+@lru_cache(maxsize=32)
+def _held_out_questions(seed: int, kind: str, n: int) -> tuple[Question, ...]:
+    """Known once they are drawn: those of all kinds take a second, and each stage of a demonstration is asked them."""
+    world, rng = World(seed), random.Random(f"evaluation-{seed}-{kind}")
     questions: dict[str, Question] = {}
     while len(questions) < n:
         question = draw(world, kind, rng, held_out=True, hard=len(questions) % 2 == 0)
         questions.setdefault(question.text, question)
-    return list(questions.values())
+    return tuple(questions.values())
 
 
 def evaluate(

@@ -20,7 +20,7 @@ from models.cost import training_factor
 from models.data.batch import Batch
 from models.data.batches import Batches
 from models.data.corpus import open_run_corpus
-from models.device import DeviceChoice, choose_device, core_count, pick_precision
+from models.device import DeviceChoice, choose_device, core_count, pick_precision, seed_global
 from models.events import Event, Phase
 from models.files.atomic import DamagedError
 from models.library.library import Library
@@ -179,7 +179,7 @@ def set_up(
     measured |= {} if is_alignment else _unigram(run, train_batches)
 
     yield Phase(name="Building the model")
-    torch.manual_seed(spec.train.seed)
+    seed_global(spec.train.seed, device.device)
     model = build_from_base(run)
     measured["trained_parameters"] = sum(p.numel() for p in model.parameters() if p.requires_grad)
     if process_group.size == 1 or spec.train.parallel == "ddp":

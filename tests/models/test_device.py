@@ -53,6 +53,9 @@ def test_running_out_of_memory_is_recognised() -> None:
     with pytest.raises(RuntimeError) as raised:
         torch.empty(2**50)
     assert is_out_of_memory(raised.value)
-    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    words = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 123 bytes. Error code 12"
+    also = RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: not enough memory: you tried to allocate")
+    for error in (torch.OutOfMemoryError("CUDA out of memory"), RuntimeError(words), also, MemoryError()):
+        assert is_out_of_memory(error)
     assert not is_out_of_memory(RuntimeError("shapes cannot be multiplied"))
     assert not is_out_of_memory(ValueError("out of memory"))

@@ -15,7 +15,14 @@ from models.chat.template_config import ChatTemplateConfig, read_kept_template_c
 from models.data.batch import Batch
 from models.data.batches import Batches
 from models.data.corpus import open_run_corpus
-from models.device import DeviceChoice, describe_out_of_memory, is_out_of_memory, pick_precision, synchronize
+from models.device import (
+    DeviceChoice,
+    describe_out_of_memory,
+    is_out_of_memory,
+    pick_precision,
+    seed_global,
+    synchronize,
+)
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.tokenizers import read_tokenizer
@@ -61,7 +68,7 @@ class Trial:
         self._dtype = pick_precision(spec.train, spec.model, device.device)
         self._held_before = torch.cuda.memory_allocated(self._device) if self._device.type == "cuda" else 0
         with self._rng_preserved():
-            torch.manual_seed(spec.train.seed)
+            seed_global(spec.train.seed, self._device)
             self._model = prepared.build_model().to(self._device).train()
         self._optimizers = make_optimizers(self._model, spec.train)
 

@@ -33,8 +33,9 @@ def stories(row: Example) -> dict[tuple[str, int], str]:
     """(mood, sentences) -> a right story for the row."""
     rng, found = random.Random(1), dict[tuple[str, int], str]()
     person, thing, place = row["topic"]
+    world = World(0)
     for _ in range(400):
-        story = tell(requested_story(World(0), person, thing, place, rng), rng)
+        story = tell(requested_story(world, person, thing, place, rng), rng)
         marks = marks_of(row, story)
         found[marks.mood, marks.n_sentences] = story
     return found

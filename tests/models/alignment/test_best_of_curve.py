@@ -6,7 +6,7 @@ import itertools
 import statistics
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.alignment.best_of_curve import best_of_curve
@@ -24,6 +24,7 @@ def mean_of_best(row: list[tuple[int, int]], n: int) -> tuple[float, float]:
 
 
 @given(ROW, ROW)
+@settings(max_examples=40)
 def test_curve_is_the_mean_over_all_choices(first: list[tuple[int, int]], second: list[tuple[int, int]]) -> None:
     rows = [first, second]
     points = best_of_curve([[s for s, _ in row] for row in rows], [[g for _, g in row] for row in rows])

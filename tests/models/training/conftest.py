@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,12 @@ from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.training.trainer import Trainer
 from tests.models.training.support import make_run, train
+
+
+@pytest.fixture
+def tiny_config(tiny_config: ModelConfig) -> ModelConfig:
+    """With a single layer: most of what is proved here about a training does not depend on the model."""
+    return dataclasses.replace(tiny_config, n_layer=1)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import torch
 
 from models.architecture.transformer import build_model
 from models.cost import operations
-from models.events import AttentionSeen, Finished, LayerMetrics, SampleMade, TrainMetrics, ValMetrics
+from models.events import AttentionSeen, Event, Finished, LayerMetrics, SampleMade, TrainMetrics, ValMetrics
 from models.library.library import Library
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
@@ -20,6 +20,12 @@ from models.training.parallel.layout import Layout
 from models.training.trainer import Trainer
 from models.training.update_ratios import UpdateRatios, layer_of
 from tests.models.training.support import make_run, make_spec, numbers, train
+
+
+@pytest.fixture
+def tiny_config(tiny_config: ModelConfig) -> ModelConfig:
+    """With two layers, of which each is measured."""
+    return dataclasses.replace(tiny_config, n_layer=2)
 
 
 def test_an_update_is_measured_layer_by_layer(tiny_config: ModelConfig) -> None:
@@ -116,13 +122,15 @@ def test_capturing_attention_preserves_mode_and_random_state(library: Library, t
 
 
 def test_patience_stops_a_run_without_improvement(library: Library, tiny_config: ModelConfig) -> None:
-    run = make_run(
-        library, tiny_config, steps=400, eval_interval=2, patience=3, lr=0.05, muon_lr=0.3, sample_interval=0
-    )
-    events = train(run, library)
+    run = make_run(library, tiny_config, steps=60, eval_interval=2, patience=3, sample_interval=0)
+    trainer, events = Trainer(run, library, device="cpu"), list[Event]()
+    for event in trainer.events():
+        events.append(event)
+        if isinstance(event, TrainMetrics) and event.step == 6:
+            trainer.set_lr(50)  # which spoils what it has learned
     losses = [event.loss for event in events if isinstance(event, ValMetrics)]
     assert events[-1] == Finished(run_id=run.id, status="stopped", step=2 * (len(losses) - 1))
-    assert len(losses) < 200
+    assert len(losses) < 25
     assert min(losses) == min(losses[:-3]) < min(losses[-3:])
     assert "early stop" in [row["event"] for row in run.read_events()]
     again = train(run, library)

@@ -63,7 +63,7 @@ def can_learn(name: str, config: ModelConfig) -> bool:
 
 
 @given(config=designs())
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_every_design_learns_and_every_weight_takes_part(library: Library, config: ModelConfig) -> None:
     data = DataSpec(source="files", files=(str(library.home / "a.txt"),))
     spec = RunSpec(name="any", model=config, tokenizer=TokenizerSpec(kind="byte"), data=data, train=TRAIN)

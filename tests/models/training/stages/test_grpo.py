@@ -24,7 +24,7 @@ from tests.models.training.support import final_weights, result_of, train
 
 def test_what_is_rewarded_becomes_likelier(library: Library, parent: RunFolder, reward: Callable[..., None]) -> None:
     reward(share_of_a)
-    run = run_of(library, parent, steps=25, eval_interval=25)
+    run = run_of(library, parent, steps=16, eval_interval=16)
     events = train(run, library)
     held_out, steps = figures(events, validation=True), figures(events)
     assert held_out[1]["reward"] > 3 * held_out[0]["reward"] > 0
@@ -34,7 +34,7 @@ def test_what_is_rewarded_becomes_likelier(library: Library, parent: RunFolder, 
     assert all(each["gold"] == 0 for each in held_out), "letters are no story"
     assert steps[-1]["kl"] > 0.1
     assert all(step["sampling/logp_difference"] < 1e-4 for step in steps), "what is learned from was drawn by the model"
-    assert RunFolder.open(run.folder).best_step == 25
+    assert RunFolder.open(run.folder).best_step == 16
     validations = [event.metric_value for event in events if isinstance(event, ValMetrics)]
     assert validations == [each["reward"] for each in held_out]
 

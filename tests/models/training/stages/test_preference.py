@@ -244,6 +244,21 @@ def test_beta_is_set_while_it_trains_and_kept(library: Library, parent: RunFolde
         Trainer(reward, library).set_beta(0.1)
 
 
+def test_it_does_not_matter_how_many_pairs_stay_encoded(
+    library: Library, parent: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [pair(i, "a" * (150 if i == 3 else 5 + i), "b") for i in range(12)]
+    corpus = build_examples_corpus(library, rows[:8], rows[8:], "kept", None, task="preference")
+    found = []
+    for limit in (0, 60, 10**6):
+        monkeypatch.setattr("models.alignment.pairs._MAX_KNOWN", limit)
+        read = Pairs(corpus, "train", read_tokenizer(parent.tokenizer_file))
+        result_of(read.read(128))
+        found.append([read[i] for i in range(len(read))])
+    assert found[0] == found[1] == found[2]
+    assert len(found[0]) == 7
+
+
 def test_pairs_that_do_not_fit_are_left_out_and_counted(library: Library, parent: RunFolder) -> None:
     rows = [pair(i, "a" * (150 if i == 3 else 5), "b") for i in range(12)]
     build_examples_corpus(library, rows[:8], rows[8:], "long", None, task="preference")
