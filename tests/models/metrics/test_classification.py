@@ -24,7 +24,7 @@ def _draw(n: int, k: int = 4, seed: int = 0) -> tuple[list[str], list[str], np.n
 
 
 @given(label_lists)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_one_label_per_item_equals_scikit_learn(pairs: list[tuple[str, str]]) -> None:
     from sklearn import metrics as sk

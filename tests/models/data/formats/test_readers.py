@@ -370,7 +370,7 @@ def test_what_csv_writes_is_read(tmp_path_factory: pytest.TempPathFactory, cells
     assert [(row["some text"] or "", row["label"]) for row in rows] == cells
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
