@@ -61,9 +61,7 @@ def test_requests_share_words_with_training_but_no_combination(asked: set[str]) 
     assert len(trained) > 300
     assert not trained & unseen
     words = [{combination[i] for combination in trained} for i in range(3)]
-    assert all(
-        combination is not None and all(combination[i] in words[i] for i in range(3)) for combination in unseen
-    )
+    assert all(combination is not None and all(combination[i] in words[i] for i in range(3)) for combination in unseen)
 
 
 def test_sums_are_held_out_in_either_order(asked: set[str]) -> None:

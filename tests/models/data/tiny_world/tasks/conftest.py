@@ -32,7 +32,9 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Splits]:
     @cache
     def read(name: str) -> Splits:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(corpora, "WORLD_TASKS", shrunk(name, {"qa": 8, "translation": 16, "summary": 16}.get(name, 4)))
+            patch.setattr(
+                corpora, "WORLD_TASKS", shrunk(name, {"qa": 8, "translation": 16, "summary": 16}.get(name, 4))
+            )
             corpus = result_of(build_task_corpus(Library(folder), name, 0))
         return {split: corpus.read_examples(split) for split in corpus.splits}
 
