@@ -114,9 +114,8 @@ def parse_story(text: str) -> list[WorldEvent]:
         event = parse_sentence(sentence.strip())
         if event is None:
             raise ValueError(f"“{sentence.strip()}” is not a sentence of Tiny World.")
-        problem = state.problem(event)
+        problem = state.apply_if_possible(event)
         if problem:
             raise ValueError(f"“{sentence.strip()}” cannot happen: {problem}")
-        state.apply(event)
         events.append(event)
     return events

@@ -62,20 +62,17 @@ def simulate(cast: Cast, n_events: int, rng: random.Random, weights: EventWeight
     state = WorldState()
     events: list[WorldEvent] = []
     for person in cast.people:
-        _happen(Is(person, rng.choice(cast.places)), state, events)
+        events.append(Is(person, rng.choice(cast.places)))
+        state.apply(events[-1])
     for thing in cast.things:
-        _happen(Lies(thing, rng.choice(cast.places)), state, events)
+        events.append(Lies(thing, rng.choice(cast.places)))
+        state.apply(events[-1])
     wanted = len(events) + n_events
     while len(events) < wanted:
         event = _propose(rng.choices(EventWeights._fields, weights)[0], cast, state, rng)
-        if event is not None and state.problem(event) is None:
-            _happen(event, state, events)
+        if event is not None and state.apply_if_possible(event) is None:
+            events.append(event)
     return events
-
-
-def _happen(event: WorldEvent, state: WorldState, events: list[WorldEvent]) -> None:
-    state.apply(event)
-    events.append(event)
 
 
 def _propose(kind: str, cast: Cast, state: WorldState, rng: random.Random) -> WorldEvent | None:

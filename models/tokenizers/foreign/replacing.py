@@ -50,9 +50,11 @@ def replacement_steps(rules: Mapping[str, str], symbols: Sequence[str] = ()) -> 
     table.pop(ord(_APART), None)  # it stands between the keys
     composed = _each(lambda text: nfc.normalize_str(text.translate(table)), several)
     odd = [key for key, text in zip(several, composed, strict=True) if text != rules[key]]
+    if len(odd) > _MAX_IRREGULAR:
+        return None
     regular = set(several).difference(odd)
     followers = _followers(regular)
-    if len(odd) > _MAX_IRREGULAR or not _is_regular(followers):
+    if not _is_regular(followers):
         return None
     steps: list[normalizers.Normalizer] = [
         normalizers.Replace(key, rules[key]) for key in sorted(odd, key=len, reverse=True)

@@ -35,7 +35,7 @@ def trained_with(config: ModelConfig, text: MaskedText) -> np.ndarray:
 
 
 @given(text=texts(), causal=st.booleans(), window=st.integers(0, 45), n_blocks=st.integers(1, 40))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_every_pair_is_counted_as_in_training(text: MaskedText, causal: bool, window: int, n_blocks: int) -> None:
     config = ModelConfig(topology="decoder-only" if causal else "encoder-only", sliding_window=window)
     expected = trained_with(config, text)

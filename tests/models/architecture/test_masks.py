@@ -42,7 +42,7 @@ def plain(config: ModelConfig, past: int, length: int, mask: Tensor | None, segm
 
 
 @given(data=st.data(), causal=st.booleans(), window=st.integers(0, 9), length=st.integers(1, 8))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_self_attention_sees_what_the_rules_say(data: st.DataObject, causal: bool, window: int, length: int) -> None:
     config = dataclasses.replace(DECODER if causal else ENCODER, sliding_window=window)
     packed = data.draw(st.booleans())

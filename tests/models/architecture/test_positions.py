@@ -66,7 +66,7 @@ CONTEXTS = st.sampled_from([16, 64, 256, 8192])
 
 
 @given(theta=THETAS, head_dim=HEAD_DIMS, factor=STRETCHES)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_linear_scaling(theta: float, head_dim: int, factor: float) -> None:
     config = rope_config(d_head=head_dim, rope_theta=theta, rope_scaling="linear", rope_factor=factor)
     expected, _ = reference(config, None, factor=factor)
@@ -226,7 +226,7 @@ def test_alibi_adds_the_negative_distance_times_the_slope(n_head: int) -> None:
     extra=st.integers(1, 200),
     both_ways=st.booleans(),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_buckets_are_those_of_t5(n_bucket: int, extra: int, both_ways: bool) -> None:
     from transformers.models.t5.modeling_t5 import T5Attention
 

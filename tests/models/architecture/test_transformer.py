@@ -150,7 +150,7 @@ def test_an_untrained_model_knows_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_one_batch_is_learned_by_heart(name: str) -> None:
-    model = make_model(name, init_std=0.02, dropout=0.0).float().train()
+    model = make_model(name, init_std=0.02, dropout=0.0, n_layer=1).float().train()
     ids = torch.randint(0, V, (4, T + 1), generator=torch.Generator().manual_seed(2))
     optimizer = AdamW(model.parameters(), lr=1e-2, weight_decay=0.0, fused=True)
     for _ in range(100):
@@ -158,9 +158,9 @@ def test_one_batch_is_learned_by_heart(name: str) -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        if loss.item() < 0.05:
+        if loss.item() < 0.1:
             break
-    assert loss.item() < 0.05
+    assert loss.item() < 0.1
     assert (model(ids[:, :-1]).argmax(dim=-1) == ids[:, 1:]).float().mean().item() > 0.97
 
 

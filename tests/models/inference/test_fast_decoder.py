@@ -66,7 +66,7 @@ def test_presets_say_the_same(name: str) -> None:
     check_equal(decoder(config), pieces(config, 9, *[1] * 12))
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", range(14))
 def test_all_designs_say_the_same(seed: int) -> None:
     design, *_ = random_design("decoder-only", seed)
     small = {"n_layer": min(design.n_layer, 2), "d_model": 16 * design.n_head}
@@ -95,7 +95,7 @@ def test_all_designs_say_the_same(seed: int) -> None:
     ],
     ids=str,
 )
-@pytest.mark.parametrize(("first", "steps"), [(1, 15), (12, 4)])
+@pytest.mark.parametrize(("first", "steps"), [(1, 8), (12, 4)])
 def test_each_kind_of_part_says_the_same(changes: dict[str, object], first: int, steps: int) -> None:
     config = dataclasses.replace(TINY, **changes)
     check_equal(decoder(config), pieces(config, first, *[1] * steps))

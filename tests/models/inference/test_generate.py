@@ -84,7 +84,7 @@ def test_batch_equals_one_at_a_time(slots: dict[str, object]) -> None:
     model = tiny_model(slots)
     draw = random.Random(0)
     prompts = [
-        [draw.randrange(5, MIN_VOCAB_SIZE) for _ in range(draw.choice([1, 2, 3, 7, 20, 40, 48]))] for _ in range(20)
+        [draw.randrange(5, MIN_VOCAB_SIZE) for _ in range(length)] for length in (7, 40, 1, 20, 48, 3, 2, 30, 7, 12)
     ]
     # Any token may serve as the end, so a frequent one makes rows leave the batch at different times.
     replies = [greedy_without_cache(model, prompt, GREEDY.max_tokens) for prompt in prompts]
@@ -92,7 +92,7 @@ def test_batch_equals_one_at_a_time(slots: dict[str, object]) -> None:
     end = max(sorted(set(counts)), key=counts.count)
     expected = [reply[: reply.index(end)] if end in reply else reply for reply in replies]
     assert len({len(reply) for reply in expected}) > 3
-    assert generate_batch(model, prompts, GREEDY.max_tokens, end, batch_size=8) == expected
+    assert generate_batch(model, prompts, GREEDY.max_tokens, end, batch_size=4) == expected
     assert generate_batch(model, prompts, GREEDY.max_tokens, end, batch_size=1) == expected
 
 

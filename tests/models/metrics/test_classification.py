@@ -24,7 +24,7 @@ def _draw(n: int, k: int = 4, seed: int = 0) -> tuple[list[str], list[str], np.n
 
 
 @given(label_lists)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_one_label_per_item_equals_scikit_learn(pairs: list[tuple[str, str]]) -> None:
     from sklearn import metrics as sk
@@ -86,6 +86,7 @@ def test_intervals_hold_the_value() -> None:
         assert score.interval[0] < score.value < score.interval[1]
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.permutations(LABELS), label_lists)
 def test_the_order_of_labels_changes_no_score(order: list[str], pairs: list[tuple[str, str]]) -> None:
     gold, predicted = map(list, zip(*pairs, strict=True))
@@ -124,7 +125,7 @@ def test_unequal_lengths_are_refused() -> None:
         score_classification(["calm", "sad"], ["calm"])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(st.tuples(st.sets(st.sampled_from(LABELS)), st.sets(st.sampled_from(LABELS))), max_size=12))
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_several_labels_equal_scikit_learn(pairs: list[tuple[set[str], set[str]]]) -> None:

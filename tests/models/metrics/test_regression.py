@@ -13,7 +13,7 @@ scores = st.floats(-1e6, 1e6).map(lambda x: round(x, 2))
 
 
 @given(st.lists(st.tuples(scores, scores), min_size=2, max_size=30))
-@settings(deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_values_equal_the_references(pairs: list[tuple[float, float]]) -> None:
     from scipy import stats
     from sklearn.metrics import mean_absolute_error, root_mean_squared_error

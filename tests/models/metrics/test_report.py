@@ -77,7 +77,7 @@ tags = st.lists(st.sampled_from(["O", "B-A", "I-A", "I-B", "NOUN", "B", "", "L-A
     st.lists(st.tuples(labels, labels, tags, tags, st.integers(-3, 3), st.integers(-3, 3)), max_size=5),
     st.sampled_from([None, "IOB1", "BILOU"]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_any_predictions_give_numbers_or_a_sentence(rows: list[tuple[Any, ...]], scheme: str | None) -> None:
     """Whatever is compared: empty texts, unseen labels and tags, rows of other lengths, no rows at all."""
     a, b, gold_tags, tags, x, y = (list(column) for column in zip(*rows, strict=True)) if rows else ([],) * 6

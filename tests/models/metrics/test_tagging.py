@@ -19,7 +19,7 @@ def _tag_lists(prefixes: str, **sizes: int) -> st.SearchStrategy[list[str]]:
 
 @pytest.mark.parametrize("scheme", PREFIXES)
 @given(data=st.data())
-@settings(deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_strict_entities_equal_seqeval(scheme: str, data: st.DataObject) -> None:
     from seqeval import scheme as reference_schemes
 

@@ -32,7 +32,7 @@ some_words = st.lists(st.sampled_from(WORDS), max_size=14).map(" ".join)
 
 
 @given(some_words, some_words)
-@settings(deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_rouge_equals_rouge_score(reference: str, predicted: str) -> None:
     from rouge_score.rouge_scorer import RougeScorer
 

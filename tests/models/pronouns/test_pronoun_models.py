@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import random
 from collections.abc import Generator
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import torch
 from tokenizers import Tokenizer
 
 from models.architecture.transformer import build_model
+from models.data.tiny_world import pronoun_corpus
 from models.data.tiny_world.pronoun_corpus import build_pronoun_corpus
-from models.data.tiny_world.pronouns import NOUNS
+from models.data.tiny_world.pronouns import NOUNS, Reference, sentences
 from models.events import ARROW, Event, Finished, SampleMade, ValMetrics
 from models.interop.loading import load_model
 from models.library.library import Library
@@ -30,6 +32,7 @@ from models.pronouns.reading import read_sentence, read_sentences
 from models.pronouns.resolving import evaluate_pronouns, resolve
 from models.recipes.pronoun_specs import KINDS, pronoun_spec
 from models.recipes.pronouns import PronounRecipe
+from models.settings.run_spec import RunSpec
 from models.tokenizers import decode, train_tokenizer
 from models.training.batches import make_batches
 from models.training.objective import weighted_nll
@@ -41,13 +44,22 @@ TIRED, WIDE = (f"The animal didn't cross the street because it was too {word}." 
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
-    return Library(tmp_path_factory.mktemp("home"))
+    """With some of the sentences only, of which each of these trainings sees no more."""
+
+    def some(*, held_out: bool) -> list[Reference]:
+        return random.Random(0).sample(list(sentences(held_out=held_out)), 300 if held_out else 3000)
+
+    library = Library(tmp_path_factory.mktemp("home"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pronoun_corpus, "sentences", some)
+        pronoun_corpus.build_pronoun_corpus(library)
+    return library
 
 
 @pytest.fixture(scope="module")
 def tokenizer(library: Library) -> Tokenizer:
     corpus = build_pronoun_corpus(library)
-    lines = [example["text"] for example in corpus.read_examples("train")[:4000]]
+    lines = [example["text"] for example in corpus.read_examples("train")]
     return train_tokenizer(lines, "word", 87)
 
 
@@ -193,14 +205,18 @@ def test_an_evaluation_is_kept_with_its_run(tmp_path: Path) -> None:
 def test_the_recipe_trains_and_evaluates_both(
     library: Library, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In 60 steps at a high learning rate the encoder learns the task; the causal model cannot."""
-    import models.recipes.pronoun_specs as specs
+    """In 60 steps at a high learning rate a narrow encoder learns the task; the causal model cannot."""
+    every = {"eval_interval": 60, "sample_interval": 60, "checkpoint_interval": 60}
 
-    training = dataclasses.replace(
-        specs.TRAINING, steps=60, optimizer="muon", eval_interval=60, sample_interval=60, eval_batches=2
-    )
-    monkeypatch.setattr(specs, "TRAINING", training)
-    monkeypatch.setattr("models.pronouns.resolving.evaluation_pairs", lambda: evaluation_pairs(200))
+    def narrow(topology: str, name: str, seed: int) -> RunSpec:
+        spec = pronoun_spec(topology, name, seed)
+        training = dataclasses.replace(
+            spec.train, steps=60, optimizer="muon", lr=2e-3, warmup_steps=5, eval_batches=2, **every
+        )
+        return dataclasses.replace(spec, model=dataclasses.replace(spec.model, d_model=32), train=training)
+
+    monkeypatch.setattr("models.recipes.pronouns.pronoun_spec", narrow)
+    monkeypatch.setattr("models.pronouns.resolving.evaluation_pairs", lambda: evaluation_pairs(100))
     recipe = PronounRecipe(library, device="cpu")
     events = drive(recipe.events())
     assert [event.status for event in events if isinstance(event, Finished)] == ["finished", "finished"]

@@ -197,7 +197,7 @@ JUNK = st.one_of(
 
 
 @given(st.dictionaries(st.sampled_from([f.name for f in fields(ModelConfig)]), JUNK, max_size=4))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_any_values_give_a_design_or_a_sentence(values: dict[str, Any]) -> None:
     if ModelConfig.problems(upgraded(values)):
         with pytest.raises(ValueError, match=r"^the design: .*\.$"):

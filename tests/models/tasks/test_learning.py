@@ -38,12 +38,12 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
 
 
 def train_until_learned(run: RunFolder, library: Library) -> list[ValMetrics]:
-    """The validations of a training, which ends as soon as two of them running miss nothing."""
+    """The validations of a training, which ends as soon as one of them misses nothing."""
     trainer, seen = Trainer(run, library, device="cpu"), list[ValMetrics]()
     for event in trainer.events():
         if isinstance(event, ValMetrics):
             seen.append(event)
-            if all((each.metric_value or 0) > 0.98 for each in seen[-2:]) and len(seen) > 1:
+            if (event.metric_value or 0) > 0.995:
                 trainer.request_stop()
     return seen
 
@@ -63,7 +63,7 @@ def test_learned_from_scratch(library: Library, task: str, topology: str) -> Non
     found = result_of(predict(model, tokenizer, task, rows, labels))
     report = score(task, found, rows, labels)
     assert report.value is not None
-    least = 0.8 if (task, topology) == ("span", "decoder-only") else 0.95
+    least = 0.8 if (task, topology) == ("span", "decoder-only") else 0.9
     assert report.value > least, report.value
     assert report.interval is not None
     last = run.read_metrics()[-1]
@@ -113,7 +113,7 @@ def test_resume_is_exact(library: Library) -> None:
 def test_the_best_checkpoint_is_that_of_the_best_metric(library: Library) -> None:
     make_dataset(library, "classification")
     run = make_task_run(
-        library, "classification", "encoder-only", steps=60, eval_interval=10, checkpoint_interval=10, lr=0.02
+        library, "classification", "encoder-only", steps=24, eval_interval=4, checkpoint_interval=4, lr=0.02
     )
     train(run, library)
     rows = [row for row in run.read_metrics() if row["kind"] == "val"]

@@ -52,7 +52,7 @@ def tokenizers() -> dict[str, Tokenizer]:
 
 
 @pytest.mark.parametrize("name", KINDS)
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(texts=st.lists(st.lists(st.sampled_from(WORDS) | st.text(max_size=4), max_size=12).map(" ".join), max_size=4))
 def test_the_ids_are_those_of_each_text_alone(tokenizers: dict[str, Tokenizer], name: str, texts: list[str]) -> None:
     encoder = ManyTextsEncoder(tokenizers[name])

@@ -36,7 +36,7 @@ def test_special_tokens_come_first(tokenizer: Tokenizer) -> None:
 
 
 @given(text=st.text() | st.binary().map(lambda data: data.decode("utf-8", errors="replace")))
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_any_text_is_restored(tokenizer: Tokenizer, text: str) -> None:
     ids = encode_text(tokenizer, text)
     assert decode(tokenizer, ids) == text
@@ -45,7 +45,7 @@ def test_any_text_is_restored(tokenizer: Tokenizer, text: str) -> None:
 
 
 @given(parts=st.lists(st.sampled_from([*SPECIAL_TOKENS, "<|e<|end|>nd|>", "<|", "end|>", "hello ", "é"]), max_size=8))
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_plain_text_never_becomes_a_special_token(tokenizer: Tokenizer, parts: list[str]) -> None:
     text = "".join(parts)
     ids = encode_text(tokenizer, text)

@@ -370,7 +370,7 @@ def test_what_csv_writes_is_read(tmp_path_factory: pytest.TempPathFactory, cells
     assert [(row["some text"] or "", row["label"]) for row in rows] == cells
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
@@ -394,7 +394,7 @@ def test_nested_objects_become_dotted_columns() -> None:
         flatten({str(index): index for index in range(501)})
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.sampled_from(sorted(GOOD)), st.integers(0, 2000), st.integers(0, 40), st.binary(max_size=12))
 def test_any_damage_gives_rows_or_a_sentence(
     tmp_path_factory: pytest.TempPathFactory, name: str, start: int, length: int, put: bytes

@@ -366,15 +366,15 @@ def test_a_name_is_given_once(tmp_path: Path, library: Library) -> None:
 
 
 def test_many_rows_are_compared_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [*mails(300), *mails(100), *({**row, "label": "ham"} for row in mails(40)), *mails(200, seed=2)]
+    rows = [*mails(120), *mails(40), *({**row, "label": "ham"} for row in mails(20)), *mails(80, seed=2)]
     rows = [{**row, "number": index // 7} for index, row in enumerate(rows)]
-    train, test = write_rows(tmp_path / "train.jsonl", rows), write_rows(tmp_path / "test.jsonl", rows[250:310])
+    train, test = write_rows(tmp_path / "train.jsonl", rows), write_rows(tmp_path / "test.jsonl", rows[100:130])
     grouped = {"text": "text", "label": "label", "group": "number"}
     plans = [plan_of(train), plan_of(train, mends=frozenset(MENDS) - {"rare-labels"}), plan_of(train, test)]
     plans.append(plan_of(train, columns=grouped, mends=frozenset[str]()))
     at_once = [imported(Library(tmp_path / f"whole-{i}"), plan) for i, plan in enumerate(plans)]
-    monkeypatch.setattr(columns, "CHUNK_ROWS", 64)
-    monkeypatch.setattr(columns, "BUCKET_ROWS", 100)
+    monkeypatch.setattr(columns, "CHUNK_ROWS", 24)
+    monkeypatch.setattr(columns, "BUCKET_ROWS", 40)
     in_parts = [imported(Library(tmp_path / f"parts-{i}"), plan) for i, plan in enumerate(plans)]
     assert [corpus.sha for corpus in in_parts] == [corpus.sha for corpus in at_once]
 

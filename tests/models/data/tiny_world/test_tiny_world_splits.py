@@ -7,6 +7,7 @@ import json
 import random
 import re
 from collections import defaultdict
+from functools import cache
 
 import pytest
 
@@ -14,7 +15,7 @@ from models.chat.own_template import Message
 from models.data.tiny_world import corpus as tiny_world
 from models.data.tiny_world.corpus import EDITION, N_TRAIN, N_VAL
 from models.data.tiny_world.dialogues import SHARES, conversations
-from models.data.tiny_world.questions import KINDS, held_out_phrasing
+from models.data.tiny_world.questions import KINDS, Question, held_out_phrasing
 from models.data.tiny_world.splits import is_held_out
 from models.data.tiny_world.world import World
 from models.evaluation.held_out_questions import held_out_questions
@@ -24,6 +25,11 @@ from tests.models.training.support import result_of
 
 WORLD = World(0)
 N_CONVERSATIONS = 3000
+
+
+@cache
+def unseen_questions(kind: str) -> list[Question]:
+    return held_out_questions(WORLD, kind, 60)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +44,7 @@ def asked(training: list[list[Message]]) -> set[str]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_evaluation_item_occurs_in_training(kind: str, asked: set[str], training: list[list[Message]]) -> None:
-    questions = held_out_questions(WORLD, kind, 120)
+    questions = unseen_questions(kind)
     assert not {question.text for question in questions} & asked
     if questions[0].story:
         everything = "\n".join(message["content"] for row in training for message in row)
@@ -51,19 +57,17 @@ def test_requests_share_words_with_training_but_no_combination(asked: set[str]) 
         return found.groups() if found else None
 
     trained = {found for text in asked if (found := topic(text))}
-    held_out = {topic(question.text) for question in held_out_questions(WORLD, "requests", 120)}
+    unseen = {topic(question.text) for question in unseen_questions("requests")}
     assert len(trained) > 300
-    assert not trained & held_out
+    assert not trained & unseen
     words = [{combination[i] for combination in trained} for i in range(3)]
-    assert all(
-        combination is not None and all(combination[i] in words[i] for i in range(3)) for combination in held_out
-    )
+    assert all(combination is not None and all(combination[i] in words[i] for i in range(3)) for combination in unseen)
 
 
 def test_sums_are_held_out_in_either_order(asked: set[str]) -> None:
     pairs = {frozenset(numbers) for text in asked if (numbers := re.findall(r"\d+", text))}
     assert pairs
-    for question in held_out_questions(WORLD, "sums", 120):
+    for question in unseen_questions("sums"):
         assert frozenset(re.findall(r"\d+", question.text)) not in pairs
 
 
@@ -133,7 +137,8 @@ def test_a_corpus_is_generated_once(library: Library, monkeypatch: pytest.Monkey
         next(tiny_world.build_tiny_world_corpus(library, 5))
     assert done.value.value == corpus
     monkeypatch.setattr(tiny_world, "EDITION", EDITION + 1)
-    assert isinstance(next(tiny_world.build_tiny_world_corpus(library, 5)), Progress)
+    monkeypatch.setattr(tiny_world, "N_TRAIN", 30)
+    assert result_of(tiny_world.build_tiny_world_corpus(library, 5)).sha != corpus.sha
 
 
 def test_the_corpus_is_the_same_for_a_seed() -> None:

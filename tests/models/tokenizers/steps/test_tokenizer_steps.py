@@ -152,7 +152,7 @@ texts = st.one_of(st.text(max_size=60), st.lists(_pieces, max_size=30).map("".jo
 
 
 @pytest.mark.parametrize("name", [*OURS, *FOREIGN])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @example(WORDS)
 @example("")
 @example("  the\0cat\n\n")
@@ -169,7 +169,7 @@ def test_every_word_ends_in_the_tokens_of_the_tokenizer(name: str, text: str) ->
 
 
 @pytest.mark.parametrize("name", ["bpe", "gpt2", "llama2", "suffix", "prefix", "bpe, one word"])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(texts)
 def test_each_merge_joins_two_neighbours(name: str, text: str) -> None:
     steps = _steps(name)

