@@ -48,8 +48,8 @@ Pages = Iterator[tuple[str, QWidget]]
 Sizes = tuple[tuple[int, int], ...]
 
 SIZES: dict[float, Sizes] = {1.0: ((1440, 900),), 1.5: ((960, 600), (1440, 900))}
-"""Text scale → sizes of the window in pixels: from little room for the largest text to much for the usual one. What fits
-into the smallest window with the largest text fits with smaller text."""
+"""Text scale → sizes of the window in pixels: from little room for the largest text to much for the usual one. What
+fits into the smallest window with the largest text fits with smaller text."""
 _TOLERANCE = 2
 """Pixels: a style rounds, and a frame may lie on its neighbour's edge."""
 _PADDING = 16
