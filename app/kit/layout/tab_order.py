@@ -11,10 +11,14 @@ from PySide6.QtWidgets import QWidget
 def stops_in(parent: QWidget) -> list[QWidget]:
     """The tab stops within a widget, in order."""
     inside: list[QWidget] = []
+    # The chain leads through the whole window: it need not be followed once all that is within has been met.
+    left = sum(parent.isAncestorOf(child) for child in parent.findChildren(QWidget))
     widget = parent.nextInFocusChain()
-    while widget is not None and widget is not parent:
-        if parent.isAncestorOf(widget) and widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
-            inside.append(widget)
+    while left and widget is not None and widget is not parent:
+        if parent.isAncestorOf(widget):
+            left -= 1
+            if widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
+                inside.append(widget)
         widget = widget.nextInFocusChain()
     return inside
 

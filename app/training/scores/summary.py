@@ -72,6 +72,7 @@ class ScoresSummary(QWidget):
         grid.setSpacing(SPACE)
         for i, column in enumerate(self._columns):
             column.setSpacing(SPACE)
+            column.addStretch(1)
             grid.addLayout(column, 0, i)
         self._grid = grid
         self._shown: tuple[str, ...] = ()
@@ -198,15 +199,12 @@ class ScoresSummary(QWidget):
         if n == self._n_columns or not self._shown:
             return
         self._n_columns = n
-        for column in self._columns:
-            while column.count():
-                column.takeAt(0)
+        for i, name in enumerate(self._shown):
+            # From wherever it is: of an item that Python has taken, Qt would keep the height of before.
+            self._columns[i % n].insertWidget(self._columns[i % n].count() - 1, self._cards[name])
         for name, card in self._cards.items():
             card.setVisible(name in self._shown)
-        for i, name in enumerate(self._shown):
-            self._columns[i % n].addWidget(self._cards[name])
-        for i, column in enumerate(self._columns):
-            column.addStretch(1)
+        for i in range(len(self._columns)):
             self._grid.setColumnStretch(i, 1 if i < n else 0)
 
 

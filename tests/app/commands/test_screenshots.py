@@ -19,8 +19,8 @@ TOKENIZER_VIEWS = ("steps", "vocabulary", "compare", "decode", "chat", "about", 
 DESIGN_VIEWS = ("positions", "mask", "compare", "code")
 GLASS_PANELS = ("next", "attention", "layers", "ablation", "inputs")
 CHAT_MODES = ("notebook", "compare", "pairs", "embeddings")
-TASKS = ("mood", "code")
-"""A task on which a model marks texts, and one on which it writes; the others' pages are reached in the same way."""
+TASKS = ("mood",)
+"""A task on which a model marks texts; the others' pages are reached in the same way."""
 RUN_VIEWS = ("machine", "scores", "data", "doctor", "lineage")
 
 

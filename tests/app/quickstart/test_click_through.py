@@ -25,7 +25,7 @@ Until = Callable[[Callable[[], bool]], None]
 @pytest.mark.slow
 @pytest.mark.usefixtures("little_quickstart")
 def test_from_the_home_screen_to_a_reply(session: Session, theme: ThemeProvider, qtbot: QtBot, until: Until) -> None:
-    session.training.quickstart_minutes = 0.02
+    session.training.quickstart_minutes = 0.001
     window = MainWindow(session, theme)
     qtbot.addWidget(window)
     window.show()

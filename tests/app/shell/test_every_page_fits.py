@@ -45,15 +45,11 @@ from tests.models.tasks.small_tasks import make_row
 
 Until = Callable[[Callable[[], bool]], None]
 Pages = Iterator[tuple[str, QWidget]]
-Sizes = tuple[tuple[int, int], tuple[int, int]]
+Sizes = tuple[tuple[int, int], ...]
 
-SIZES: dict[float, Sizes] = {
-    1.0: ((1280, 720), (1440, 900)),
-    1.25: ((960, 600), (1280, 720)),
-    1.5: ((960, 600), (1440, 900)),
-}
-"""Text scale → sizes of the window in pixels. The smallest window has the largest text, too: what fits there fits with
-smaller text."""
+SIZES: dict[float, Sizes] = {1.0: ((1440, 900),), 1.5: ((960, 600), (1440, 900))}
+"""Text scale → sizes of the window in pixels: from little room for the largest text to much for the usual one. What
+fits into the smallest window with the largest text fits with smaller text."""
 _TOLERANCE = 2
 """Pixels: a style rounds, and a frame may lie on its neighbour's edge."""
 _PADDING = 16

@@ -22,8 +22,11 @@ from app.session.session import Session
 from app.training.run_list.run_model import loss_points
 from app.training.tab import TrainingTab
 from models.events import SampleMade, TrainMetrics, ValMetrics
+from models.library.run_record import RunInfo
 from models.runs.run_queue import RunQueue
+from models.settings.model_config import ModelConfig
 from models.settings.run_spec import RunSpec
+from tests.runs_on_disk import make_run
 
 Until = Callable[[Callable[[], bool]], None]
 
@@ -36,6 +39,17 @@ def tab(session: Session, theme: ThemeProvider, qtbot: QtBot) -> TrainingTab:
     tab.resize(1280, 640)
     tab.show()
     return tab
+
+
+@pytest.fixture
+def run(tab: TrainingTab, session: Session, tiny_config: ModelConfig, until: Until) -> RunInfo:
+    """A finished run of 12 steps, which is shown."""
+    config = dataclasses.replace(tiny_config, n_layer=1)
+    make_run(session.library, config, "tiny", losses=[3.0 - step / 8 for step in range(12)], steps=12)
+    session.runs.changed.emit()
+    tab.show_run("tiny")
+    until(lambda: tab.run_view.follower.is_loaded)
+    return session.runs.list()[0]
 
 
 def endless(spec: RunSpec) -> RunSpec:
@@ -104,29 +118,20 @@ def test_the_buttons_follow_the_state_of_the_run(
 
 
 def test_a_run_shows_its_own_settings_not_the_forms(
-    tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until
+    tab: TrainingTab, session: Session, tiny_spec: RunSpec, run: RunInfo
 ) -> None:
-    session.training.start(tiny_spec)
-    until(lambda: not session.training.active)
     tab.new_run.form.set_config(dataclasses.replace(tiny_spec.train, steps=999))
     session.designs.choose("gpt2-tiny")
-    run_id = session.runs.list()[0].id
     tab.show_new_run()
-    tab.show_run(run_id)
+    tab.show_run(run.id)
     assert "1 layer × 32" in tab.run_view.head.summary.text()
     assert "step 12 of 12" in tab.run_view.head.count.text()
 
 
+@pytest.mark.usefixtures("run")
 def test_runs_are_renamed_deleted_and_restored(
-    tab: TrainingTab,
-    session: Session,
-    tiny_spec: RunSpec,
-    until: Until,
-    qtbot: QtBot,
-    monkeypatch: pytest.MonkeyPatch,
+    tab: TrainingTab, session: Session, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session.training.start(tiny_spec)
-    until(lambda: not session.training.active)
     undos: list[Callable[[], None]] = []
     session.notices.deleted.connect(lambda words, undo: undos.append(undo))
     monkeypatch.setattr(QInputDialog, "getText", lambda *args, **kwargs: ("better", True))
@@ -151,12 +156,7 @@ def test_the_menu_offers_what_is_possible(tab: TrainingTab, session: Session, ti
     assert all(entry.isEnabled() for entry in menu.actions())
 
 
-def test_a_damaged_run_is_listed_with_its_problem(
-    tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until
-) -> None:
-    session.training.start(tiny_spec)
-    until(lambda: not session.training.active)
-    run = session.runs.list()[0]
+def test_a_damaged_run_is_listed_with_its_problem(tab: TrainingTab, session: Session, run: RunInfo) -> None:
     (run.folder / "run.json").write_text("{", "utf-8")
     broken = session.library.runs / "broken"
     broken.mkdir()
@@ -189,7 +189,8 @@ def test_a_training_that_ends_before_it_has_a_run_leads_back_to_the_form(
 
 
 def test_the_queue_does_not_switch_pages(tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until) -> None:
-    first, third = (dataclasses.replace(tiny_spec, name=name) for name in ("first", "third"))
+    short = dataclasses.replace(tiny_spec.train, steps=1, eval_interval=0, sample_interval=0)
+    first, third = (dataclasses.replace(tiny_spec, name=name, train=short) for name in ("first", "third"))
     second = dataclasses.replace(endless(tiny_spec), name="second")
     session.training.start(first)
     session.queue.add([second, third])
@@ -237,12 +238,7 @@ def test_a_run_that_ended_here_is_followed_when_another_process_resumes_it(
     until(lambda: history.train["step"][-1] == 13)
 
 
-def test_a_vanished_run_is_reported_and_leaves_the_list(
-    tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until
-) -> None:
-    session.training.start(tiny_spec)
-    until(lambda: not session.training.active)
-    run = session.runs.list()[0]
+def test_a_vanished_run_is_reported_and_leaves_the_list(tab: TrainingTab, session: Session, run: RunInfo) -> None:
     shutil.rmtree(run.folder)
     said: list[str] = []
     session.notices.notified.connect(said.append)

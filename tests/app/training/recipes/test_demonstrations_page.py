@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
+from collections.abc import Iterator
 
 import pytest
 from PySide6.QtCore import Qt
@@ -28,6 +30,7 @@ from models.recipes.alignment.results import (
     read_stage_mark,
     write_demonstrated,
 )
+from models.recipes.alignment.running import DemonstrationRun
 from models.tokenizers import train_tokenizer
 from tests.app.heard import Until
 from tests.app.small_models import put_model
@@ -153,7 +156,15 @@ def test_stopped_and_gone_on_with(
     until: Until,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(taught.STEPS, "rm_few", 200)  # as many as there is time to stop in
+    monkeypatch.setitem(taught.STEPS, "rm_few", 3)
+    clicked, work = threading.Event(), DemonstrationRun.events
+
+    def held_until_clicked(run: DemonstrationRun) -> Iterator[Event]:
+        for event in work(run):
+            yield event
+            assert not isinstance(event, RunStarted) or clicked.wait(60)
+
+    monkeypatch.setattr(DemonstrationRun, "events", held_until_clicked)
     mine = Pair(prompt=({"role": "user", "content": "Say it"},), a=Reply(content="a"), b=Reply(content="b"), choice="a")
     skipped = dataclasses.replace(mine, id="x", choice="skip")
     PreferenceSet(library, "Mine").add([mine, skipped])
@@ -171,6 +182,7 @@ def test_stopped_and_gone_on_with(
     def stop(events: tuple[Event, ...]) -> None:
         if any(isinstance(event, RunStarted) for event in events):
             card.going.stop.click()
+            clicked.set()
 
     session.training.events_received.connect(stop)
     press(card, qtbot)

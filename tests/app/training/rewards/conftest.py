@@ -1,4 +1,4 @@
-"""The training tab with a run that has learned from rewards."""
+"""What the training tab shows of a run that has learned from rewards."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pytestqt.qtbot import QtBot
 
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
-from app.training.tab import TrainingTab
+from app.training.run.view import RunView
 from models.library.library import Library
 
 
@@ -23,12 +23,12 @@ def library(rewarded_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture
-def tab(session: Session, theme: ThemeProvider, qtbot: QtBot) -> TrainingTab:
-    tab = TrainingTab(session, theme)
-    qtbot.addWidget(tab)
-    tab.resize(1280, 720)
-    tab.show()
-    return tab
+def run_view(session: Session, theme: ThemeProvider, qtbot: QtBot) -> RunView:
+    view = RunView(session, theme)
+    qtbot.addWidget(view)
+    view.resize(1000, 690)
+    view.show()
+    return view
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from app.session.session import Session
 from app.training.rewards.kl_panel import KlPanel
 from app.training.rewards.view import RewardsView
 from app.training.run.fork_dialog import ForkDialog
-from app.training.tab import TrainingTab
+from app.training.run.view import RunView
 from models.alignment.best_of_curve import BestOfPoint
 from models.alignment.overoptimisation import ParentCurves, read_parent_curves, write_parent_curves
 from models.files.jsonl import read_rows
@@ -25,11 +25,11 @@ from models.training.stages import parent_draws
 from tests.app.heard import Heard, Until
 
 
-def panel_of(tab: TrainingTab, run_id: str, until: Until) -> KlPanel:
-    tab.show_run(run_id)
-    until(lambda: tab.run_view.follower.is_loaded)
-    tab.run_view.views.show_view("rewards")
-    view = tab.run_view.views.view("rewards")
+def panel_of(run_view: RunView, run_id: str, until: Until) -> KlPanel:
+    run_view.show_run(run_id)
+    until(lambda: run_view.follower.is_loaded)
+    run_view.views.show_view("rewards")
+    view = run_view.views.view("rewards")
     assert isinstance(view, RewardsView)
     view.refresh()
     QTest.mouseClick(view.against.buttons.button(1), Qt.MouseButton.LeftButton)
@@ -50,9 +50,9 @@ def write_looks(session: Session, run_id: str, golds: Sequence[float], kls: Sequ
 
 
 def test_every_look_is_a_dot_and_a_click_shows_its_replies(
-    tab: TrainingTab, session: Session, run_id: str, until: Until
+    run_view: RunView, session: Session, run_id: str, until: Until
 ) -> None:
-    panel = panel_of(tab, run_id, until)
+    panel = panel_of(run_view, run_id, until)
     log = read_rows(session.runs.find(run_id).folder / "alignment.jsonl")
     held_out = [row for row in log if row["is_validation"]]
     assert [look.step for look in panel.looks] == [0, 3, 6]
@@ -64,27 +64,29 @@ def test_every_look_is_a_dot_and_a_click_shows_its_replies(
     assert first <= 0 < panel.looks[-1].kl ** 0.5 <= last
     chart.chart.pointed.emit(QPointF(panel.looks[1].kl ** 0.5, panel.looks[1].proxy))
     assert panel.gold.read_out.text() == "0\N{NO-BREAK SPACE}% (0 to 49)", "both say what is pointed at"
-    assert tab.run_view.views.view("rewards").position.text().startswith("Step 3 · KL ")
+    assert run_view.views.view("rewards").position.text().startswith("Step 3 · KL ")
     QTest.mouseClick(panel.axis.buttons.button(1), Qt.MouseButton.LeftButton)
     (_, last), _ = chart.chart.getPlotItem().getViewBox().viewRange()
     assert last >= panel.looks[-1].kl
     QTest.keyClick(chart, Qt.Key.Key_Right)
     QTest.keyClick(chart, Qt.Key.Key_Return)
-    views = tab.run_view.views
+    views = run_view.views
     until(lambda: views.current == "replies")
     assert views.view("replies").step == 6, "the keys went one further"
 
 
 def test_one_click_makes_a_run_that_ends_at_the_peak(
-    tab: TrainingTab, session: Session, run_id: str, until: Until, heard: Heard
+    run_view: RunView, session: Session, run_id: str, until: Until, heard: Heard
 ) -> None:
     write_looks(session, run_id, [0.05, 0.5, 0.1])
-    panel = panel_of(tab, run_id, until)
+    panel = panel_of(run_view, run_id, until)
     assert panel.peak_words.text() == "Peak: 50\N{NO-BREAK SPACE}% as meant, at step 3"
     assert "A checkpoint of just this step is left" in panel.peak_detail.text()
     assert "more than chance" in panel.peak_detail.text()
     assert panel.gold.dots.peak == 1
     before = {info.id for info in session.runs.list()}
+    asked: list[str] = []
+    run_view.run_asked.connect(asked.append)
     QTest.mouseClick(panel.stop, Qt.MouseButton.LeftButton)
     until(lambda: len(session.runs.list()) > len(before))
     [made] = [info for info in session.runs.list() if info.id not in before]
@@ -94,18 +96,18 @@ def test_one_click_makes_a_run_that_ends_at_the_peak(
     assert (kept / "model.safetensors").read_bytes() == (source.checkpoint_path(3) / "model.safetensors").read_bytes()
     assert max(row["step"] for row in run.read_alignment()) == 3
     assert [row["event"] for row in run.read_events()][-2:] == ["forked", "finished"]
-    until(lambda: tab.run_view.run_id == made.id)
+    until(lambda: asked == [made.id])
 
 
 def test_a_run_that_still_learns_is_stopped_at_its_peak_too(
-    tab: TrainingTab, session: Session, run_id: str, until: Until
+    run_view: RunView, session: Session, run_id: str, until: Until
 ) -> None:
     write_looks(session, run_id, [0.05, 0.5, 0.1])
     source = RunFolder.open(session.runs.find(run_id).folder)
     source.acquire()  # as long as it is trained
     try:
         source.update(status="running")
-        panel = panel_of(tab, run_id, until)
+        panel = panel_of(run_view, run_id, until)
         QTest.mouseClick(panel.stop, Qt.MouseButton.LeftButton)
         until(lambda: len(session.runs.list()) == 3)
         made = next(info for info in session.runs.list() if "stopped at step 3" in info.name)
@@ -115,7 +117,7 @@ def test_a_run_that_still_learns_is_stopped_at_its_peak_too(
         source.release()
 
 
-def test_best_of_n_has_a_law_of_its_own(tab: TrainingTab, session: Session, run_id: str, until: Until) -> None:
+def test_best_of_n_has_a_law_of_its_own(run_view: RunView, session: Session, run_id: str, until: Until) -> None:
     n = [1 << power for power in range(9)]
     kl = [math.log(each) - (each - 1) / each for each in n]
     gold = [0.05 + d * (0.6 - 0.2 * d) for d in np.sqrt(kl).tolist()]
@@ -124,36 +126,36 @@ def test_best_of_n_has_a_law_of_its_own(tab: TrainingTab, session: Session, run_
     write_parent_curves(
         folder, ParentCurves(n_prompts=32, n_replies=256, share=0.05, best_of=tuple(points), predicted=())
     )
-    panel = panel_of(tab, run_id, until)
+    panel = panel_of(run_view, run_id, until)
     assert "d (α − β d): α 0.60, β 0.20, R² 1.00" in panel.parent_detail.text()
     assert [line.name for line in panel.gold.lines][-1] == "best-of-n's law"
 
 
 def test_the_peak_is_forked_with_other_settings_too(
-    tab: TrainingTab, session: Session, run_id: str, until: Until
+    run_view: RunView, session: Session, run_id: str, until: Until
 ) -> None:
     write_looks(session, run_id, [0.05, 0.5, 0.1])
-    panel = panel_of(tab, run_id, until)
+    panel = panel_of(run_view, run_id, until)
     QTest.mouseClick(panel.fork, Qt.MouseButton.LeftButton)
-    dialog = tab.findChild(ForkDialog) or tab.window().findChild(ForkDialog)
+    dialog = run_view.findChild(ForkDialog) or run_view.window().findChild(ForkDialog)
     assert dialog is not None
     assert dialog.checkpoint.currentData() == 3
     dialog.reject()
 
 
-def test_what_has_not_fallen_is_not_stopped(tab: TrainingTab, session: Session, run_id: str, until: Until) -> None:
+def test_what_has_not_fallen_is_not_stopped(run_view: RunView, session: Session, run_id: str, until: Until) -> None:
     write_looks(session, run_id, [0.05, 0.2, 0.3])
-    panel = panel_of(tab, run_id, until)
+    panel = panel_of(run_view, run_id, until)
     assert not panel.stop.isEnabled()
     assert "It has not fallen" in panel.stop.toolTip()
     assert "From 8 looks on (3 so far)" in panel.fit_detail.text()
 
 
 def test_without_a_checkpoint_of_the_peak_the_one_before_it_is_taken_and_without_any_it_says_so(
-    tab: TrainingTab, session: Session, run_id: str, until: Until
+    run_view: RunView, session: Session, run_id: str, until: Until
 ) -> None:
     write_looks(session, run_id, [0.05, 0.1, 0.5, 0.1])  # at the steps 0, 2, 4 and 6
-    panel = panel_of(tab, run_id, until)
+    panel = panel_of(run_view, run_id, until)
     assert "The nearest checkpoint before it is of step 3, 1 step earlier." in panel.peak_detail.text()
     assert panel.stop.isEnabled()
     shutil.rmtree(RunFolder.open(session.runs.find(run_id).folder).checkpoint_path(3))
@@ -162,12 +164,12 @@ def test_without_a_checkpoint_of_the_peak_the_one_before_it_is_taken_and_without
     assert "No checkpoint at or before step 4 is left" in panel.stop.toolTip()
 
 
-def test_the_law_is_fitted_from_eight_looks_on(tab: TrainingTab, session: Session, run_id: str, until: Until) -> None:
+def test_the_law_is_fitted_from_eight_looks_on(run_view: RunView, session: Session, run_id: str, until: Until) -> None:
     d = np.linspace(0, 2.4, 9)
     gold = 0.05 + d * (0.5 - 0.3 * np.log(np.maximum(d, 1e-9)))
     write_looks(session, run_id, gold.tolist(), (d**2).tolist())
     (session.runs.find(run_id).folder / "best_of.json").write_text("{}", encoding="utf-8")
-    panel = panel_of(tab, run_id, until)
+    panel = panel_of(run_view, run_id, until)
     assert panel.fit_words.text() == "α 0.50   β 0.30   R² 1.00"
     assert [line.name for line in panel.gold.lines] == ["most possible", "Gao's law"]
     assert "is damaged: measure best-of-n again" in panel.problem.text()
@@ -175,11 +177,11 @@ def test_the_law_is_fitted_from_eight_looks_on(tab: TrainingTab, session: Sessio
 
 
 def test_best_of_n_is_measured_and_drawn(
-    tab: TrainingTab, session: Session, run_id: str, until: Until, monkeypatch: pytest.MonkeyPatch, heard: Heard
+    run_view: RunView, session: Session, run_id: str, until: Until, monkeypatch: pytest.MonkeyPatch, heard: Heard
 ) -> None:
     monkeypatch.setattr(parent_draws, "N_PROMPTS", 2)
     monkeypatch.setattr(parent_draws, "N_REPLIES", 8)
-    panel = panel_of(tab, run_id, until)
+    panel = panel_of(run_view, run_id, until)
     assert panel.parent_words.text() == "Best-of-n is not measured"
     QTest.mouseClick(panel.measure, Qt.MouseButton.LeftButton)
     assert panel.cancel.isVisible()
@@ -196,13 +198,13 @@ def test_best_of_n_is_measured_and_drawn(
     assert panel.measure.text() == "Measure again"
 
 
-def test_changes_of_beta_and_rate_are_marked(tab: TrainingTab, session: Session, run_id: str, until: Until) -> None:
+def test_changes_of_beta_and_rate_are_marked(run_view: RunView, session: Session, run_id: str, until: Until) -> None:
     run = RunFolder.open(session.runs.find(run_id).folder)
     with (run.folder / "events.jsonl").open("a", encoding="utf-8") as file:
         for event, detail in (("beta", "0.2 from here on"), ("learning rate", "× 0.5 from here on")):
             file.write(json.dumps({"step": 4, "event": event, "detail": detail, "time": "2026-01-01T00:00:00"}) + "\n")
-    panel = panel_of(tab, run_id, until)
+    panel = panel_of(run_view, run_id, until)
     kl = next(row["figures"]["kl"] for row in run.read_alignment() if row["step"] == 4)
     assert panel.gold.chart.mark_lines.xvals == pytest.approx([kl**0.5] * 2)
-    view = tab.run_view.views.view("rewards")
+    view = run_view.views.view("rewards")
     assert view.charts[0].chart.mark_lines.xvals.count(4.0) == 2

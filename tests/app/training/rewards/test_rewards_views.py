@@ -17,7 +17,7 @@ from app.training.rewards.replies import RepliesView
 from app.training.rewards.reply_list import about_group, about_reply
 from app.training.rewards.reply_tokens import shade_of
 from app.training.rewards.view import RewardsView
-from app.training.tab import TrainingTab
+from app.training.run.view import RunView
 from models.alignment.rollout_log import KeptGroup, KeptReply
 from models.evaluation.record import Forgetting, write_forgetting
 from models.events import KnowledgeMeasured, KnownFigure
@@ -31,40 +31,40 @@ from tests.models.training.stages.support import make_pairs, run_of
 from tests.models.training.support import train
 
 
-def rewards_of(tab: TrainingTab, run_id: str, until: Until) -> RewardsView:
-    tab.show_run(run_id)
-    until(lambda: tab.run_view.follower.is_loaded)
-    view = tab.run_view.views.view("rewards")
+def rewards_of(run_view: RunView, run_id: str, until: Until) -> RewardsView:
+    run_view.show_run(run_id)
+    until(lambda: run_view.follower.is_loaded)
+    view = run_view.views.view("rewards")
     assert isinstance(view, RewardsView)
     return view
 
 
-def replies_of(tab: TrainingTab, run_id: str, until: Until) -> RepliesView:
-    rewards_of(tab, run_id, until)
-    tab.run_view.views.show_view("replies")
-    view = tab.run_view.views.view("replies")
+def replies_of(run_view: RunView, run_id: str, until: Until) -> RepliesView:
+    rewards_of(run_view, run_id, until)
+    run_view.views.show_view("replies")
+    view = run_view.views.view("replies")
     assert isinstance(view, RepliesView)
     until(lambda: not view.busy and view.kept is not None)
     return view
 
 
 def test_it_begins_with_the_rewards_and_other_runs_have_none(
-    tab: TrainingTab, session: Session, run_id: str, until: Until
+    run_view: RunView, session: Session, run_id: str, until: Until
 ) -> None:
-    views = tab.run_view.views
-    rewards_of(tab, run_id, until)
+    views = run_view.views
+    rewards_of(run_view, run_id, until)
     assert views.current == "rewards", "its loss says nothing"
     assert views.bar.isTabVisible(views.names.index("replies"))
     parent = next(info.id for info in session.runs.list() if info.name == "small")
-    tab.show_run(parent)
+    run_view.show_run(parent)
     assert isinstance(views.pages.page(views.current), CurvesView)
     assert not any(views.bar.isTabVisible(views.names.index(name)) for name in ("rewards", "replies"))
 
 
 def test_figures_are_those_of_the_log_and_say_what_they_are(
-    tab: TrainingTab, session: Session, run_id: str, until: Until
+    run_view: RunView, session: Session, run_id: str, until: Until
 ) -> None:
-    view = rewards_of(tab, run_id, until)
+    view = rewards_of(run_view, run_id, until)
     charts = {series.name: chart for chart in view.charts for series in chart.series}
     tips = {
         series.name: caption.toolTip()
@@ -94,8 +94,8 @@ def test_figures_are_those_of_the_log_and_say_what_they_are(
     assert columns["kl"].tolist()[1:] == [row["figures"]["kl"] for row in steps]
 
 
-def test_alarms_are_what_the_doctor_says(tab: TrainingTab, session: Session, run_id: str, until: Until) -> None:
-    view = rewards_of(tab, run_id, until)
+def test_alarms_are_what_the_doctor_says(run_view: RunView, session: Session, run_id: str, until: Until) -> None:
+    view = rewards_of(run_view, run_id, until)
     until(lambda: view.alarm_words != "")
     found = examine(RunLog.read(RunFolder.open(session.runs.find(run_id).folder))).diagnoses
     assert view.alarm_words.splitlines() == [f"{each.title}: {each.sentence}" for each in found]
@@ -107,22 +107,22 @@ def test_alarms_are_what_the_doctor_says(tab: TrainingTab, session: Session, run
 
 
 def test_a_click_on_a_chart_shows_the_replies_of_that_step(
-    tab: TrainingTab, run_id: str, until: Until, qtbot: QtBot
+    run_view: RunView, run_id: str, until: Until, qtbot: QtBot
 ) -> None:
-    view = rewards_of(tab, run_id, until)
+    view = rewards_of(run_view, run_id, until)
     chart = view.charts[0]
     chart.chart.pointed.emit(QPointF(2.1, 0.0))
     assert view.position.text().startswith("Step 2")
     QTest.mouseClick(chart.chart.viewport(), Qt.MouseButton.LeftButton, pos=chart.chart.viewport().rect().center())
-    views = tab.run_view.views
+    views = run_view.views
     until(lambda: views.current == "replies")
     assert views.view("replies").step == 2, "that of the pointer"
 
 
 def test_replies_are_grouped_and_the_best_come_first(
-    tab: TrainingTab, session: Session, run_id: str, until: Until
+    run_view: RunView, session: Session, run_id: str, until: Until
 ) -> None:
-    view = replies_of(tab, run_id, until)
+    view = replies_of(run_view, run_id, until)
     log = read_rows(session.runs.find(run_id).folder / "rollouts.jsonl")
     assert [row["step"] for row in log] == [1, 2, 3, 4, 5, 6]
     assert view.step == 6, "the newest"
@@ -140,8 +140,8 @@ def test_replies_are_grouped_and_the_best_come_first(
     assert every == [0.0] * len(every), "at the first step the model is its parent"
 
 
-def test_a_reply_is_read_token_by_token(tab: TrainingTab, run_id: str, until: Until, qtbot: QtBot) -> None:
-    view = replies_of(tab, run_id, until)
+def test_a_reply_is_read_token_by_token(run_view: RunView, run_id: str, until: Until, qtbot: QtBot) -> None:
+    view = replies_of(run_view, run_id, until)
     line = view.list.line
     assert line is not None
     reply = line.reply
@@ -175,24 +175,24 @@ def test_shades_are_symmetric() -> None:
 
 
 def test_damage_is_a_sentence_and_a_run_that_kept_none_says_so(
-    tab: TrainingTab, session: Session, heard: Heard, run_id: str, until: Until
+    run_view: RunView, session: Session, heard: Heard, run_id: str, until: Until
 ) -> None:
     log = session.runs.find(run_id).folder / "rollouts.jsonl"
     log.write_text(json.dumps({"step": 3, "n_prompts": 1, "prompts": [{}]}) + "\n", encoding="utf-8")
-    rewards_of(tab, run_id, until)
-    tab.run_view.views.show_view("replies")
+    rewards_of(run_view, run_id, until)
+    run_view.views.show_view("replies")
     until(lambda: bool(heard.failures))
     assert "is damaged: the replies of step 3" in heard.failures[0]
     log.unlink()
-    view = tab.run_view.views.view("replies")
+    view = run_view.views.view("replies")
     assert not view.list.replies.lines
     assert not view.list.isVisible(), "a sentence stands there instead"
 
 
 def test_with_a_critic_its_values_and_the_advantages_of_tokens_are_colours_too(
-    tab: TrainingTab, session: Session, run_id: str, until: Until
+    run_view: RunView, session: Session, run_id: str, until: Until
 ) -> None:
-    view = replies_of(tab, run_id, until)
+    view = replies_of(run_view, run_id, until)
     value = view.colours.buttons.button(2)
     assert not value.isVisible(), "GRPO has no critic"
     log = session.runs.find(run_id).folder / "rollouts.jsonl"
@@ -214,9 +214,9 @@ def test_with_a_critic_its_values_and_the_advantages_of_tokens_are_colours_too(
 
 
 def test_the_reward_model_is_read_at_every_token(
-    tab: TrainingTab, library: Library, run_id: str, until: Until, qtbot: QtBot
+    run_view: RunView, library: Library, run_id: str, until: Until, qtbot: QtBot
 ) -> None:
-    view = replies_of(tab, run_id, until)
+    view = replies_of(run_view, run_id, until)
     assert not view.colours.buttons.button(3).isVisible(), "the judge reads whole replies"
     parent = RunFolder.open(library.find_run("small"))
     make_pairs(library)
@@ -225,7 +225,7 @@ def test_the_reward_model_is_read_at_every_token(
     align = {"n_prompts": 2, "n_replies": 2, "end_penalty": 1.0, "reward_model": scorer.id}
     run = run_of(library, parent, align, steps=1)
     train(run, library)
-    view = replies_of(tab, run.id, until)
+    view = replies_of(run_view, run.id, until)
     line = view.list.line
     assert line is not None
     reply = line.reply
@@ -239,7 +239,7 @@ def test_the_reward_model_is_read_at_every_token(
     assert "reward model" in view.tokens.describe(0)
 
 
-def test_what_was_unlearned_is_shown_by_kind(tab: TrainingTab, session: Session, run_id: str, until: Until) -> None:
+def test_what_was_unlearned_is_shown_by_kind(run_view: RunView, session: Session, run_id: str, until: Until) -> None:
     def known(step: int, **shares: float) -> KnowledgeMeasured:
         figures = tuple(KnownFigure(kind=kind, value=value, n=100) for kind, value in shares.items())
         return KnowledgeMeasured(step=step, corpus="Tiny World 0", figures=figures, seconds=1.0)
@@ -247,7 +247,7 @@ def test_what_was_unlearned_is_shown_by_kind(tab: TrainingTab, session: Session,
     folder = session.runs.find(run_id).folder
     before = known(0, reading=1.0, state=0.9)
     write_forgetting(folder, Forgetting(before=before, after=known(6, reading=0.99, state=0.7)))
-    view = rewards_of(tab, run_id, until)
+    view = rewards_of(run_view, run_id, until)
     assert [bar.text for bar in view.unlearned.bars] == ["100 → 99\N{NO-BREAK SPACE}%", "90 → 70\N{NO-BREAK SPACE}%"]
     assert [bar.tone for bar in view.unlearned.bars] == ["accent", "warning"]
     assert view.unlearned.bars[1].interval == pytest.approx((0.604, 0.781), abs=1e-3)

@@ -14,7 +14,7 @@ from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.training.doctor.view import DoctorView
 from app.training.run.fork_dialog import ForkDialog
-from app.training.tab import TrainingTab
+from app.training.run.view import RunView
 from models.events import result_of
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
@@ -29,12 +29,12 @@ NAMES = ("cut short", "letters pay", "refuses everything")
 
 
 @pytest.fixture
-def tab(session: Session, theme: ThemeProvider, qtbot: QtBot) -> TrainingTab:
-    tab = TrainingTab(session, theme)
-    qtbot.addWidget(tab)
-    tab.resize(1280, 720)
-    tab.show()
-    return tab
+def run_view(session: Session, theme: ThemeProvider, qtbot: QtBot) -> RunView:
+    view = RunView(session, theme)
+    qtbot.addWidget(view)
+    view.resize(1000, 620)
+    view.show()
+    return view
 
 
 def train_faulty(library: Library) -> list[tuple[AlignRecipe, RunFolder]]:
@@ -44,7 +44,7 @@ def train_faulty(library: Library) -> list[tuple[AlignRecipe, RunFolder]]:
 
 
 def test_each_button_begins_what_it_says(
-    tab: TrainingTab,
+    run_view: RunView,
     session: Session,
     library: Library,
     heard: Heard,
@@ -62,10 +62,10 @@ def test_each_button_begins_what_it_says(
     forks: list[tuple[int, Mapping[str, Any]]] = []
     for recipe, run in train_faulty(library):
         session.runs.changed.emit()
-        tab.show_run(run.id)
-        until(lambda: tab.run_view.follower.is_loaded)
-        tab.run_view.views.show_view("doctor")
-        view = tab.run_view.views.view("doctor")
+        run_view.show_run(run.id)
+        until(lambda: run_view.follower.is_loaded)
+        run_view.views.show_view("doctor")
+        view = run_view.views.view("doctor")
         assert isinstance(view, DoctorView)
         assert not view.cards, "those of the run before are gone at once"
         until(lambda: set(recipe.found) <= set(view.cards))  # noqa: B023

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QCoreApplication, QEvent, Qt
@@ -26,6 +28,8 @@ from models.settings.spec_file import load_spec
 from models.settings.tune_spec import TuneSpec
 from models.training.doctor.findings import Remedy
 from tests.app.heard import Heard, Until, long
+from tests.models.training.support import make_run as prepared_run
+from tests.models.training.support import train
 from tests.runs_on_disk import make_run
 
 
@@ -38,13 +42,24 @@ def tab(session: Session, theme: ThemeProvider, qtbot: QtBot) -> Iterator[Traini
     return tab
 
 
+@pytest.fixture(scope="module")
+def trained_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of a library with a finished run, which has checkpoints of 4, 8 and 12."""
+    library = Library(tmp_path_factory.mktemp("trained"))
+    config = ModelConfig(vocab_size=261, context_length=32, n_layer=1, n_head=2, d_model=32)
+    train(prepared_run(library, config, steps=12, checkpoint_interval=4, keep_checkpoints=9), library)
+    return library.home
+
+
 @pytest.fixture
-def source(tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until) -> str:
-    """A finished run with checkpoints of 4, 8 and 12, which is shown."""
-    train = dataclasses.replace(tiny_spec.train, checkpoint_interval=4, keep_checkpoints=9)
-    session.training.start(dataclasses.replace(tiny_spec, train=train))
-    until(lambda: not session.training.active)
-    return session.runs.list()[0].id
+def source(trained_home: Path, tab: TrainingTab, session: Session, until: Until) -> str:
+    """That run, in the library of the window, and shown."""
+    shutil.copytree(trained_home, session.library.home, dirs_exist_ok=True)
+    session.runs.changed.emit()
+    (run,) = session.runs.list()
+    tab.show_run(run.id)
+    until(lambda: tab.run_view.follower.is_loaded)
+    return run.id
 
 
 def dialog_of(tab: TrainingTab, kind: type) -> object:
@@ -213,7 +228,8 @@ def test_the_queue_is_shown_reordered_and_emptied(
     tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until, qtbot: QtBot
 ) -> None:
     assert not tab.queue.isVisibleTo(tab)
-    session.queue.add([dataclasses.replace(tiny_spec, name=name) for name in ("a", "b", "c")])
+    train = dataclasses.replace(tiny_spec.train, steps=1, eval_interval=0, sample_interval=0)
+    session.queue.add([dataclasses.replace(tiny_spec, name=name, train=train) for name in ("a", "b", "c")])
     panel = tab.queue
     assert panel.isVisibleTo(tab)
     assert panel.start.isVisibleTo(tab)

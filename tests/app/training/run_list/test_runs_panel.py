@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import os
 import shutil
 import signal
 import subprocess
@@ -24,8 +22,6 @@ from app.training.run_list.panel import RunsPanel
 from app.training.run_list.run_notes import NotesDialog
 from models.library.run_notes import read_notes, write_notes
 from models.settings.model_config import ModelConfig
-from models.settings.run_spec import RunSpec
-from models.settings.spec_file import write_spec
 from tests import ROOT
 from tests.app.heard import Heard
 from tests.runs_on_disk import make_run, metrics_line
@@ -190,15 +186,27 @@ def test_the_selection_survives_reordering(panel: RunsPanel, until: Until) -> No
     assert [panel.list.runs.runs[index.row()].name for index in sorted(panel.list.selectedIndexes())] == ["b", "d"]
 
 
+_TRAINS = """
+import itertools, sys, time
+from pathlib import Path
+from models.runs.run_folder import RunFolder
+from models.training.record import metrics_row
+run = RunFolder.open(Path(sys.argv[1]))
+run.acquire()
+run.update(status="running")
+for step in itertools.count(1):
+    run.append("metrics", metrics_row("train", step=step, tokens=step, elapsed_s=0.01 * step, loss=1.0))
+    time.sleep(0.01)
+"""
+"""What another process does that trains a run, but for the training."""
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_a_run_trained_elsewhere_is_followed_and_shown_as_interrupted(
-    panel: RunsPanel, session: Session, tiny_spec: RunSpec, tmp_path: Path, until: Until
+    panel: RunsPanel, session: Session, tiny_config: ModelConfig, until: Until
 ) -> None:
-    endless = dataclasses.replace(tiny_spec, train=dataclasses.replace(tiny_spec.train, steps=1_000_000))
-    write_spec(tmp_path / "spec.toml", endless)
-    command = [sys.executable, "-m", "app", "train", str(tmp_path / "spec.toml"), "--device", "cpu"]
-    environment = {**os.environ, "TERRARIUM_HOME": str(session.library.home), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    folder = make_run(session.library, tiny_config, "tiny", created="2026-02-01T00:00:00")
+    process = subprocess.Popen([sys.executable, "-c", _TRAINS, str(folder)], cwd=ROOT)
     model, follower, history = panel.list.runs, RunFollower(panel), RunHistory()
     try:
         until(lambda: any(run.name == "tiny" and run.status == "running" and run.step > 3 for run in model.runs))

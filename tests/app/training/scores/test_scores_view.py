@@ -6,7 +6,6 @@ import json
 import random
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,9 @@ from tokenizers import Tokenizer
 
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
+from app.training.run.view import RunView
 from app.training.scores.comparison import distinct_names
 from app.training.scores.view import ScoresView
-from app.training.tab import TrainingTab
 from models.data.corpus import list_corpora
 from models.evaluation.record import Forgetting, write_forgetting
 from models.events import KnowledgeMeasured, KnownFigure, result_of
@@ -41,13 +40,13 @@ def library(learned_library: Library) -> Library:
 
 
 @pytest.fixture
-def tab(session: Session, theme: ThemeProvider, qtbot: QtBot) -> Iterator[TrainingTab]:
-    tab = TrainingTab(session, theme)
-    theme.dress(tab)
-    qtbot.addWidget(tab)
-    tab.resize(1280, 700)
-    tab.show()
-    return tab
+def run_view(session: Session, theme: ThemeProvider, qtbot: QtBot) -> RunView:
+    view = RunView(session, theme)
+    theme.dress(view)
+    qtbot.addWidget(view)
+    view.resize(1000, 600)
+    view.show()
+    return view
 
 
 def runs(session: Session, task: str) -> list[str]:
@@ -56,29 +55,29 @@ def runs(session: Session, task: str) -> list[str]:
     return [run.id for run in sorted(found, key=lambda run: -run.step)]
 
 
-def opened(tab: TrainingTab, run_id: str, until: Until) -> ScoresView:
-    tab.show_run(run_id)
-    tab.run_view.views.show_view("scores")
-    view: ScoresView = tab.run_view.views.view("scores")
+def opened(run_view: RunView, run_id: str, until: Until) -> ScoresView:
+    run_view.show_run(run_id)
+    run_view.views.show_view("scores")
+    view: ScoresView = run_view.views.view("scores")
     until(lambda: not view.busy)
     return view
 
 
-def evaluated(tab: TrainingTab, run_id: str, until: Until, qtbot: QtBot) -> ScoresView:
-    view = opened(tab, run_id, until)
+def evaluated(run_view: RunView, run_id: str, until: Until, qtbot: QtBot) -> ScoresView:
+    view = opened(run_view, run_id, until)
     qtbot.mouseClick(view.evaluate, Qt.MouseButton.LeftButton)
     until(lambda: view.found is not None and not view.busy)
     return view
 
 
 def test_a_run_is_evaluated_and_shown(
-    tab: TrainingTab, session: Session, until: Until, qtbot: QtBot, heard: Heard
+    run_view: RunView, session: Session, until: Until, qtbot: QtBot, heard: Heard
 ) -> None:
     best, weak = runs(session, "classification")
-    view = opened(tab, best, until)
+    view = opened(run_view, best, until)
     assert view.found is None
     assert view.evaluate.text() == "Evaluate"
-    view = evaluated(tab, best, until, qtbot)
+    view = evaluated(run_view, best, until, qtbot)
     assert view.found is not None
     assert view.found.step == view.checkpoints.currentData() == 40
     assert view.evaluate.text() == "Evaluate again"
@@ -95,20 +94,20 @@ def test_a_run_is_evaluated_and_shown(
     summary.calibration.set_spot((9, 0))
     assert "sure" in summary.calibration.accessibleDescription()
     view.grab()
-    other = opened(tab, weak, until)
+    other = opened(run_view, weak, until)
     assert other.found is None, "each run has scores of its own"
-    again = opened(tab, best, until)
+    again = opened(run_view, best, until)
     assert again.found is not None, "they are kept with the run"
     assert not heard.failures
 
 
 def test_an_imported_model_is_scored_on_a_dataset(
-    tab: TrainingTab, session: Session, library: Library, until: Until, qtbot: QtBot, heard: Heard
+    run_view: RunView, session: Session, library: Library, until: Until, qtbot: QtBot, heard: Heard
 ) -> None:
     trained = session.runs.find(runs(session, "classification")[0])
     imported = result_of(import_model(trained.folder, library, name="from elsewhere"))
-    view = opened(tab, imported.id, until)
-    assert tab.run_view.views.current == "scores"
+    view = opened(run_view, imported.id, until)
+    assert run_view.views.current == "scores"
     assert view.words.startswith("Not evaluated yet")
     assert view.data.isVisibleTo(view)
     assert not view.checkpoints.isVisibleTo(view), "it has one only"
@@ -121,10 +120,10 @@ def test_an_imported_model_is_scored_on_a_dataset(
 
 
 def test_a_model_that_writes_is_scored_on_any_texts(
-    tab: TrainingTab, session: Session, library: Library, byte_tokenizer: Tokenizer, until: Until, qtbot: QtBot
+    run_view: RunView, session: Session, library: Library, byte_tokenizer: Tokenizer, until: Until, qtbot: QtBot
 ) -> None:
-    base = put_model(library, byte_tokenizer, "decoder-only", context_length=256)
-    view = opened(tab, base, until)
+    base = put_model(library, byte_tokenizer, "decoder-only", context_length=128)
+    view = opened(run_view, base, until)
     offered = [view.data.itemText(i) for i in range(view.data.count())]
     assert offered == [corpus.label for corpus in list_corpora(library) if corpus.task == "text-to-text"]
     qtbot.mouseClick(view.evaluate, Qt.MouseButton.LeftButton)
@@ -134,21 +133,21 @@ def test_a_model_that_writes_is_scored_on_any_texts(
     for corpus in list_corpora(library):
         if corpus.task == "text-to-text":
             shutil.rmtree(corpus.folder)
-    opened(tab, runs(session, "classification")[0], until)
-    assert opened(tab, base, until).found is not None, "its scores stay"
+    opened(run_view, runs(session, "classification")[0], until)
+    assert opened(run_view, base, until).found is not None, "its scores stay"
     for path in list_scores(session.runs.find(base).folder):
         path.unlink()
-    opened(tab, runs(session, "classification")[0], until)
-    assert "No dataset to score it on yet" in opened(tab, base, until).words
+    opened(run_view, runs(session, "classification")[0], until)
+    assert "No dataset to score it on yet" in opened(run_view, base, until).words
     encoder = put_model(library, byte_tokenizer, "encoder-only")
-    assert "no task to be scored" in opened(tab, encoder, until).words
+    assert "no task to be scored" in opened(run_view, encoder, until).words
 
 
 def test_predictions_are_searched_and_filtered_and_one_is_opened(
-    tab: TrainingTab, session: Session, until: Until, qtbot: QtBot
+    run_view: RunView, session: Session, until: Until, qtbot: QtBot
 ) -> None:
     weak = runs(session, "classification")[1]
-    view = evaluated(tab, weak, until, qtbot)
+    view = evaluated(run_view, weak, until, qtbot)
     assert view.found is not None
     view.parts.show_view("predictions")
     page, model = view.parts.predictions, view.parts.predictions.model
@@ -170,17 +169,17 @@ def test_predictions_are_searched_and_filtered_and_one_is_opened(
     assert page.chosen is not None
     assert page.detail.values["Read"].text() == page.chosen.row["text"]
     asked: list[Any] = []
-    tab.run_view.views.example_asked.connect(lambda *what: asked.append(what))
+    run_view.views.example_asked.connect(lambda *what: asked.append(what))
     qtbot.mouseClick(page.detail.open, Qt.MouseButton.LeftButton)
     assert asked == [(weak, view.found.step, page.chosen.row)]
 
 
-def test_two_runs_are_compared(tab: TrainingTab, session: Session, until: Until, qtbot: QtBot) -> None:
+def test_two_runs_are_compared(run_view: RunView, session: Session, until: Until, qtbot: QtBot) -> None:
     best, weak = runs(session, "classification")
-    view = evaluated(tab, weak, until, qtbot)
+    view = evaluated(run_view, weak, until, qtbot)
     view.parts.show_view("comparison")
     assert view.parts.comparison.result is None, "there is none to compare with"
-    view = evaluated(tab, best, until, qtbot)
+    view = evaluated(run_view, best, until, qtbot)
     page = view.parts.comparison
     until(lambda: page.result is not None)
     assert page.result is not None
@@ -197,12 +196,12 @@ def test_two_runs_are_compared(tab: TrainingTab, session: Session, until: Until,
     until(lambda: page.result is None)
 
 
-def test_two_runs_of_one_name_are_told_apart(tab: TrainingTab, session: Session, until: Until, qtbot: QtBot) -> None:
+def test_two_runs_of_one_name_are_told_apart(run_view: RunView, session: Session, until: Until, qtbot: QtBot) -> None:
     best, weak = runs(session, "classification")
     for run_id in (best, weak):
         session.runs.rename(run_id, "twin")
-    evaluated(tab, weak, until, qtbot)
-    page = evaluated(tab, best, until, qtbot).parts.comparison
+    evaluated(run_view, weak, until, qtbot)
+    page = evaluated(run_view, best, until, qtbot).parts.comparison
     until(lambda: page.result is not None)
     better, worse = re.findall("“(.*?)”", page.sentence.text())
     assert better != worse
@@ -230,14 +229,14 @@ def test_only_runs_of_one_name_are_given_a_date_or_else_an_id() -> None:
     ]
 
 
-def test_names_have_a_table_of_types(tab: TrainingTab, session: Session, until: Until, qtbot: QtBot) -> None:
+def test_names_have_a_table_of_types(run_view: RunView, session: Session, until: Until, qtbot: QtBot) -> None:
     [run] = runs(session, "tagging")
     knew = (KnownFigure(kind="state", value=0.96, n=20), KnownFigure(kind="loss", value=1.25, n=20))
     knows = (KnownFigure(kind="state", value=0.5, n=20), KnownFigure(kind="loss", value=1.5, n=20))
     before = KnowledgeMeasured(step=0, corpus="Tiny World 0", figures=knew, seconds=1.0)
     after = KnowledgeMeasured(step=30, corpus="Tiny World 0", figures=knows, seconds=1.0)
     write_forgetting(session.runs.find(run).folder, Forgetting(before=before, after=after))
-    view = evaluated(tab, run, until, qtbot)
+    view = evaluated(run_view, run, until, qtbot)
     summary = view.parts.summary
     assert [row[0] for row in summary.figures.texts()] == ["LOC", "PER", "All together"]
     assert summary.lenient.texts()[0][0] == "Words and type"
@@ -247,9 +246,9 @@ def test_names_have_a_table_of_types(tab: TrainingTab, session: Session, until: 
 
 
 def test_an_evaluation_can_be_cancelled(
-    tab: TrainingTab, session: Session, until: Until, qtbot: QtBot, heard: Heard
+    run_view: RunView, session: Session, until: Until, qtbot: QtBot, heard: Heard
 ) -> None:
-    view = opened(tab, runs(session, "classification")[0], until)
+    view = opened(run_view, runs(session, "classification")[0], until)
     qtbot.mouseClick(view.evaluate, Qt.MouseButton.LeftButton)
     assert view.evaluator.busy
     assert not view.evaluate.isEnabled()
@@ -260,20 +259,20 @@ def test_an_evaluation_can_be_cancelled(
     assert not heard.failures
 
 
-def test_damaged_scores_are_one_sentence(tab: TrainingTab, session: Session, until: Until, qtbot: QtBot) -> None:
+def test_damaged_scores_are_one_sentence(run_view: RunView, session: Session, until: Until, qtbot: QtBot) -> None:
     run, other = runs(session, "classification")
-    evaluated(tab, run, until, qtbot)
+    evaluated(run_view, run, until, qtbot)
     [path] = list_scores(session.runs.find(run).folder)
     path.write_text("{}", "utf-8")
-    opened(tab, other, until)
-    view = opened(tab, run, until)
+    opened(run_view, other, until)
+    view = opened(run_view, run, until)
     assert view.found is None
     assert "Evaluate again" in view.words
     assert view.evaluate.isEnabled()
 
 
 def test_scores_of_text_have_signatures_to_copy(
-    tab: TrainingTab, session: Session, library: Library, until: Until, qtbot: QtBot
+    run_view: RunView, session: Session, library: Library, until: Until, qtbot: QtBot
 ) -> None:
     rows = [make_row("text-to-text", random.Random(i)) for i in range(6)]
     gold = [row["target"] for row in rows]
@@ -281,7 +280,7 @@ def test_scores_of_text_have_signatures_to_copy(
     data = TaskRows(name="reversed", task="text-to-text", metric="", rows=rows)
     found = Evaluation(data=data, predictions=[Prediction(value=text) for text in gold], report=report)
     write_scores(session.runs.find(runs(session, "classification")[0]).folder, found)
-    view = opened(tab, runs(session, "classification")[0], until)
+    view = opened(run_view, runs(session, "classification")[0], until)
     signatures = view.parts.summary.signatures
     assert signatures.isVisibleTo(view)
     qtbot.mouseClick(signatures.copy, Qt.MouseButton.LeftButton)

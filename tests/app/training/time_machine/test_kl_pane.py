@@ -14,7 +14,7 @@ from pytestqt.qtbot import QtBot
 
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
-from app.training.tab import TrainingTab
+from app.training.run.view import RunView
 from app.training.time_machine.kl_pane import KlPane
 from app.training.time_machine.view import TimeMachine
 from models.chat.own_template import encode_messages
@@ -34,20 +34,20 @@ def library(rewarded_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture
-def tab(session: Session, theme: ThemeProvider, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> TrainingTab:
+def run_view(session: Session, theme: ThemeProvider, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> RunView:
     monkeypatch.setattr(position_kl, "N_REPLIES", 4)
-    tab = TrainingTab(session, theme)
-    qtbot.addWidget(tab)
-    tab.resize(1280, 720)
-    tab.show()
-    return tab
+    view = RunView(session, theme)
+    qtbot.addWidget(view)
+    view.resize(1000, 620)
+    view.show()
+    return view
 
 
-def opened(tab: TrainingTab, session: Session, name: str, until: Until) -> TimeMachine:
-    tab.show_run(next(info.id for info in session.runs.list() if info.name == name))
-    until(lambda: tab.run_view.follower.is_loaded)
-    tab.run_view.views.show_view("machine")
-    view = tab.run_view.views.view("machine")
+def opened(run_view: RunView, session: Session, name: str, until: Until) -> TimeMachine:
+    run_view.show_run(next(info.id for info in session.runs.list() if info.name == name))
+    until(lambda: run_view.follower.is_loaded)
+    run_view.views.show_view("machine")
+    view = run_view.views.view("machine")
     assert isinstance(view, TimeMachine)
     return view
 
@@ -60,13 +60,13 @@ def pane_of(machine: TimeMachine) -> KlPane:
     return pane
 
 
-def test_kl_by_position_is_exact_at_every_checkpoint(tab: TrainingTab, session: Session, until: Until) -> None:
-    pane = pane_of(opened(tab, session, "aligned", until))
+def test_kl_by_position_is_exact_at_every_checkpoint(run_view: RunView, session: Session, until: Until) -> None:
+    pane = pane_of(opened(run_view, session, "aligned", until))
     pane.prompt.setText("Say a")
     QTest.mouseClick(pane.measure, Qt.MouseButton.LeftButton)
     until(lambda: not pane.busy)
     assert not pane.problem.text()
-    run = RunFolder.open(session.runs.find(tab.run_view.run_id).folder)
+    run = RunFolder.open(session.runs.find(run_view.run_id).folder)
     assert [each.step for each in pane.measured] == [int(path.name[5:]) for path in run.checkpoints()]
     shown = pane.shown
     assert shown is pane.measured[-1]
@@ -96,8 +96,10 @@ def test_kl_by_position_is_exact_at_every_checkpoint(tab: TrainingTab, session: 
     assert pane.where.text() == f"Step {pane.measured[0].step}"
 
 
-def test_the_parents_replies_are_the_same_at_every_checkpoint(tab: TrainingTab, session: Session, until: Until) -> None:
-    pane = pane_of(opened(tab, session, "aligned", until))
+def test_the_parents_replies_are_the_same_at_every_checkpoint(
+    run_view: RunView, session: Session, until: Until
+) -> None:
+    pane = pane_of(opened(run_view, session, "aligned", until))
     QTest.mouseClick(pane.whose.buttons.button(1), Qt.MouseButton.LeftButton)
     QTest.mouseClick(pane.measure, Qt.MouseButton.LeftButton)
     until(lambda: not pane.busy)
@@ -107,15 +109,15 @@ def test_the_parents_replies_are_the_same_at_every_checkpoint(tab: TrainingTab, 
 
 
 def test_what_cannot_be_asked_says_so_and_a_run_without_a_parent_has_no_such_chart(
-    tab: TrainingTab, session: Session, until: Until
+    run_view: RunView, session: Session, until: Until
 ) -> None:
-    machine = opened(tab, session, "aligned", until)
+    machine = opened(run_view, session, "aligned", until)
     pane = pane_of(machine)
     pane.prompt.setText("a" * 400)
     QTest.mouseClick(pane.measure, Qt.MouseButton.LeftButton)
     until(lambda: not pane.busy)
     assert "ask something shorter" in pane.problem.text()
     assert pane.problem.isVisible()
-    machine = opened(tab, session, "small", until)
+    machine = opened(run_view, session, "small", until)
     assert not machine.shows.isVisible()
     assert not pane.isVisible()
