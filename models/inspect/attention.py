@@ -128,9 +128,11 @@ def read_window(
     In a causal model the text after the rows is not read, nor what is in the cache already.
 
     Raises:
-        ValueError: as `read_attention`.
+        ValueError: as `read_attention`, and where the model has no attention of this kind.
     """
-    stack = next(stack for stack in stacks_of(model, len(ids), len(source_ids)) if stack.kind == kind)
+    stack = {stack.kind: stack for stack in stacks_of(model, len(ids), len(source_ids))}.get(kind)
+    if stack is None:  # another model may have been chosen since this one's maps were read
+        raise ValueError(f"This model has no {kind} attention: choose another map.")
     shape = (stack.config.n_head + 2, len(rows), len(columns))
     found = {site: np.full(shape, np.nan, np.float32) for site in stack.sites}
 

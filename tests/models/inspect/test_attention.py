@@ -138,6 +138,12 @@ def test_any_window_is_read_again_exactly(name: str, monkeypatch: pytest.MonkeyP
                 np.testing.assert_allclose(found[site.site], part, rtol=1e-4, atol=1e-6)
 
 
+def test_a_window_of_attention_that_the_model_has_not_is_refused() -> None:
+    """As a window is asked for while another model is chosen."""
+    with pytest.raises(ValueError, match="This model has no cross attention"):
+        result_of(read_window(make(PRESETS["gpt2-tiny"]), IDS, (), "cross", range(2), range(2)))
+
+
 @pytest.mark.parametrize("name", ["gpt2-tiny", "llama-tiny", "bert-tiny", "t5-tiny"])
 def test_a_row_is_read_exactly_from_the_prefix_cache(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(prefill.CHUNK_FLOPS, "cpu", 1.0)
