@@ -144,12 +144,12 @@ def tiny_spec(text_file: Path, tiny_config: ModelConfig) -> RunSpec:
 
 
 _LEARNED = (
-    ("classification", "encoder-only", 6),  # has learned little
+    ("classification", "encoder-only", 3),  # has learned little
     ("classification", "encoder-only", 40),
     ("multi-label", "encoder-only", 20),
     ("regression", "decoder-only", 4),
-    ("tagging", "encoder-only", 40),
-    ("span", "encoder-only", 150),
+    ("tagging", "encoder-only", 20),
+    ("span", "encoder-only", 70),
     ("text-to-text", "encoder-decoder", 4),
     ("text-to-text", "decoder-only", 4),  # said to write code
 )
@@ -172,6 +172,7 @@ def learned_home(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Pa
             for task, topology, steps in _LEARNED:
                 make_dataset(half_made, task)
                 settings = {"steps": steps, "eval_interval": steps, "checkpoint_interval": steps}
+                settings |= {"lr": 0.01, "muon_lr": 0.05}  # learned in half the steps
                 spec = make_task_spec(half_made, task, topology, **settings)
                 if (task, topology) == ("text-to-text", "decoder-only"):
                     spec = dataclasses.replace(spec, data=dataclasses.replace(spec.data, metric="pass_at_1"))
