@@ -132,11 +132,12 @@ def tiny_spec(text_file: Path, tiny_config: ModelConfig) -> RunSpec:
         train=TrainConfig(
             steps=12,
             batch_size=2,
+            optimizer="adamw",
             warmup_steps=2,
             eval_interval=4,
             eval_batches=1,
             sample_interval=6,
-            sample_tokens=4,
+            sample_tokens=2,
             checkpoint_interval=5,
             prompts=("The cat", "The dog"),
         ),
