@@ -113,7 +113,8 @@ def text_file(tmp_path: Path) -> Path:
 @pytest.fixture
 def little_quickstart(monkeypatch: pytest.MonkeyPatch) -> None:
     """Quick starts on text grow a tiny model; those on Tiny World read little of it, and give short answers."""
-    monkeypatch.setattr(quickstart, "TEXT_MODEL", dataclasses.replace(quickstart.TEXT_MODEL, n_layer=1, d_model=32))
+    small = dataclasses.replace(quickstart.TEXT_MODEL, n_layer=1, d_model=32, context_length=64)
+    monkeypatch.setattr(quickstart, "TEXT_MODEL", small)
     monkeypatch.setattr(quickstart, "PROBE_STEPS", 4)
     monkeypatch.setattr(corpus, "N_TRAIN", 600)
     monkeypatch.setattr(corpus, "N_VAL", 30)
