@@ -20,12 +20,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from app.worker.imports import import_plainly
+
 if TYPE_CHECKING:  # what hands tests out to others needs no torch, and waits for it before it does
     from tokenizers import Tokenizer
 
     from models.library.library import Library
     from models.settings.model_config import ModelConfig
 
+import_plainly()
 gc.disable()  # until all tests are known: what is imported stays, and looking through it takes seconds
 
 
@@ -42,9 +45,8 @@ def pytest_collection_modifyitems(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What the tests themselves consist of is not looked through for garbage while they run, and the rest more rarely
-    than usual: that took a twentieth of all their time."""
-    gc.collect()
+    """What the tests themselves consist of is not looked through for garbage while they run, nor now, and the rest more
+    rarely than usual: that took a twentieth of all their time."""
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
     gc.enable()
