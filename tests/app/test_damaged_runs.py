@@ -56,12 +56,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def damaged_runs(whole: Path, library: Library, file: str, by: str) -> Iterator[tuple[str, Path]]:
     """The run with each damage to one of its files in turn, as the only one in `library`: what was done, its folder.
 
-    Each key is missing or strange, by turns, for one of the two, commands or window, also by turns: what reads the file
-    is the same, and is asked of every key below.
+    Each damage is shown to one of the two, commands or window, by turns, and so is each key, missing or strange, also
+    by turns: what reads the file is the same, and is asked of every key below.
     """
-    damages = ["gone", "empty", "half", "less a byte"]
+    i_by, i_file = ("commands", "window").index(by), FILES.index(file)
+    damages = [damage for i, damage in enumerate(("gone", "empty", "half", "less a byte")) if (i + i_file) % 2 == i_by]
     for i, key in enumerate(KEYS.get(file, ())):
-        if by == ("commands", "window")[i % 2]:
+        if i % 2 == i_by:
             damages.append(f"{('without', 'strange')[i // 2 % 2]} {key}")
     for damage in damages:
         shutil.rmtree(library.home, ignore_errors=True)
