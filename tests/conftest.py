@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from app.worker.imports import import_plainly
+
 if TYPE_CHECKING:  # what hands tests out to others needs no torch, and waits for it before it does
     from tokenizers import Tokenizer
 
@@ -33,6 +35,7 @@ ten times as long."""
 if os.access(_IN_MEMORY, os.W_OK) and shutil.disk_usage(_IN_MEMORY).free > 4 * 2**30:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", _IN_MEMORY)
 
+import_plainly()
 gc.disable()  # until all tests are known: what is imported stays, and looking through it takes seconds
 
 
@@ -49,9 +52,8 @@ def pytest_collection_modifyitems(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What the tests themselves consist of is not looked through for garbage while they run, and the rest more rarely
-    than usual: that took a twentieth of all their time."""
-    gc.collect()
+    """What the tests themselves consist of is not looked through for garbage while they run, nor now, and the rest more
+    rarely than usual: that took a twentieth of all their time."""
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
     gc.enable()

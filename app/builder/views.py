@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 class DesignViews(Views):
     """The diagram, the positions, the mask, the comparison with other designs, and the code; in a narrow window also
-    the costs.
+    the costs. At first of the session's design, for `batch` texts of `length` tokens.
 
     Signals:
         edited(changes): a dict of slots was changed on the diagram.
@@ -29,7 +29,9 @@ class DesignViews(Views):
     edited = Signal(object)
     slot_focused = Signal(str)
 
-    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, session: Session, theme: ThemeProvider, batch: int, length: int, parent: QWidget | None = None
+    ) -> None:
         views = {
             "diagram": View("Diagram", "The model as a block diagram", self._make_diagram),
             "positions": View("Positions", "How the model knows the order of tokens", self._make_positions),
@@ -40,7 +42,7 @@ class DesignViews(Views):
         }
         super().__init__("Views of the design", views, parent)
         self._session, self._theme = session, theme
-        self._design: tuple[ModelConfig, int, int, str] = (session.designs.current, 1, 1, "This design")
+        self._design: tuple[ModelConfig, int, int, str] = (session.designs.current, batch, length, "This design")
         self._shown: dict[str, tuple[ModelConfig, int, int, str]] = {}
         self.stale = stale_mark()
         self.top.addWidget(self.stale, 0, Qt.AlignmentFlag.AlignVCenter)
@@ -78,7 +80,8 @@ class DesignViews(Views):
     def _make_diagram(self) -> QWidget:
         from app.builder.diagram.block_diagram import DiagramPage
 
-        page = DiagramPage(self._design[0], self._theme)
+        config, batch, length, _ = self._design
+        page = DiagramPage(config, self._theme, batch, length)
         page.diagram.edited.connect(self.edited)
         page.diagram.slot_focused.connect(self.slot_focused)
         return page

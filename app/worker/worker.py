@@ -22,6 +22,7 @@ from typing import NamedTuple
 from PySide6.QtCore import QObject, QThread, Signal, Slot
 
 from app.worker.failures import describe
+from app.worker.imports import import_plainly
 from app.worker.job import INTERACTIVE, Job
 from app.worker.mailbox import Mailbox
 from models.events import Event
@@ -57,6 +58,7 @@ class Worker(QThread):
 
     def __init__(self, parent: QObject | None = None, *, name: str = "worker") -> None:
         super().__init__(parent)
+        import_plainly()  # torch, for one, which is imported by what runs here
         self.setObjectName(name)
         # macOS gives a QThread 512 kB, too little for some numerical libraries.
         self.setStackSize(16 * 1024 * 1024)

@@ -135,11 +135,12 @@ def tiny_spec(text_file: Path, tiny_config: ModelConfig) -> RunSpec:
         train=TrainConfig(
             steps=12,
             batch_size=2,
+            optimizer="adamw",
             warmup_steps=2,
             eval_interval=4,
             eval_batches=1,
             sample_interval=6,
-            sample_tokens=4,
+            sample_tokens=2,
             checkpoint_interval=5,
             prompts=("The cat", "The dog"),
         ),
@@ -147,12 +148,12 @@ def tiny_spec(text_file: Path, tiny_config: ModelConfig) -> RunSpec:
 
 
 _LEARNED = (
-    ("classification", "encoder-only", 6),  # has learned little
+    ("classification", "encoder-only", 3),  # has learned little
     ("classification", "encoder-only", 40),
     ("multi-label", "encoder-only", 20),
     ("regression", "decoder-only", 4),
-    ("tagging", "encoder-only", 40),
-    ("span", "encoder-only", 150),
+    ("tagging", "encoder-only", 20),
+    ("span", "encoder-only", 70),
     ("text-to-text", "encoder-decoder", 4),
     ("text-to-text", "decoder-only", 4),  # said to write code
 )
@@ -175,6 +176,7 @@ def learned_home(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Pa
             for task, topology, steps in _LEARNED:
                 make_dataset(half_made, task)
                 settings = {"steps": steps, "eval_interval": steps, "checkpoint_interval": steps}
+                settings |= {"lr": 0.01, "muon_lr": 0.05}  # learned in half the steps
                 spec = make_task_spec(half_made, task, topology, **settings)
                 if (task, topology) == ("text-to-text", "decoder-only"):
                     spec = dataclasses.replace(spec, data=dataclasses.replace(spec.data, metric="pass_at_1"))

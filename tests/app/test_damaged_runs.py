@@ -10,10 +10,14 @@ import pytest
 
 from app.cli import main
 from app.session.session import Session
-from models.evaluation.record import write_evaluation
+from models.architecture.transformer import build_model
+from models.data.corpus import open_run_corpus
+from models.evaluation.record import read_evaluation, write_evaluation
 from models.events import Evaluated, KindAccuracy, TrainMetrics
 from models.library.library import Library
+from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
+from models.training.checkpoint import read_checkpoint
 from models.training.trainer import Trainer
 from tests.app.heard import Heard
 from tests.models.training.support import make_run
@@ -52,19 +56,27 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def damaged_runs(whole: Path, library: Library, file: str, by: str) -> Iterator[tuple[str, Path]]:
     """The run with each damage to one of its files in turn, as the only one in `library`: what was done, its folder.
 
-    A key is missing `by` the one reader, commands or window, and strange by the other, in turns: they share what reads
-    the file.
+    Each damage is shown to one of the two, commands or window, by turns, and so is each key, missing or strange, also
+    by turns: what reads the file is the same, and is asked of every key below.
     """
-    damages = ["gone", "empty", "half", "less a byte"]
-    whats = ("without", "strange") if by == "commands" else ("strange", "without")
-    damages += [f"{whats[i % 2]} {key}" for i, key in enumerate(KEYS.get(file, ()))]
+    i_by, i_file = ("commands", "window").index(by), FILES.index(file)
+    damages = [damage for i, damage in enumerate(("gone", "empty", "half", "less a byte")) if (i + i_file) % 2 == i_by]
+    for i, key in enumerate(KEYS.get(file, ())):
+        if i % 2 == i_by:
+            damages.append(f"{('without', 'strange')[i // 2 % 2]} {key}")
     for damage in damages:
         shutil.rmtree(library.home, ignore_errors=True)
         shutil.copytree(whole, library.home, dirs_exist_ok=True)  # the window may have made it anew
-        (folder,) = library.runs.iterdir()
-        (path,) = {*folder.rglob(file), *library.corpora.rglob(file)}
+        folder, path = find(library, file)
         do_damage(path, damage)
         yield damage, folder
+
+
+def find(library: Library, file: str) -> tuple[Path, Path]:
+    """The folder of the only run, and a file of its own or of its text."""
+    (folder,) = library.runs.iterdir()
+    (path,) = {*folder.rglob(file), *library.corpora.rglob(file)}
+    return folder, path
 
 
 def do_damage(path: Path, damage: str) -> None:
@@ -95,14 +107,36 @@ def is_sentence(text: str) -> bool:
     return text.endswith(".") and not any(word in text for word in ("unexpected", "Error", "Traceback", "literal"))
 
 
+@pytest.mark.parametrize("file", KEYS)
+def test_each_key_is_read_or_missed_in_a_sentence(whole: Path, library: Library, file: str) -> None:
+    shutil.copytree(whole, library.home)
+    folder, path = find(library, file)
+    model = build_model(RunFolder.open(folder).spec.model)
+    checkpoint = RunFolder.open(folder).latest_checkpoint()
+    assert checkpoint is not None
+    undamaged = path.read_text("utf-8")
+    for key in KEYS[file]:
+        for what in ("without", "strange"):
+            do_damage(path, f"{what} {key}")
+            said = "It is read."
+            try:
+                open_run_corpus(library, RunFolder.open(folder))
+                read_checkpoint(checkpoint, model)
+                read_evaluation(folder)
+            except ValueError as error:
+                said = str(error)
+            assert is_sentence(said), (what, key)
+            path.write_text(undamaged, "utf-8")
+
+
 @pytest.mark.parametrize("file", FILES)
 def test_commands_say_it_in_a_sentence(
     whole: Path, library: Library, capsys: pytest.CaptureFixture[str], file: str
 ) -> None:
+    generate = ["generate", "--prompt", "Anna", "--max-tokens", "1"]
     for damage, folder in damaged_runs(whole, library, file, "commands"):
-        generate = ["generate", str(folder), "--prompt", "Anna", "--max-tokens", "1"]
-        for command in (["describe", str(folder)], generate, ["train", "--resume", str(folder)]):
-            code = main(command)
+        for command in (["describe"], generate, ["train", "--resume"]):
+            code = main([*command, str(folder)])
             last = capsys.readouterr().err.strip().split("\n")[-1]
             assert code == 0 or (code == 1 and last.startswith("terrarium: ") and is_sentence(last)), (damage, last)
 

@@ -52,10 +52,12 @@ class BlockDiagram(QWidget):
     edited = Signal(object)
     slot_focused = Signal(str)
 
-    def __init__(self, config: ModelConfig, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, config: ModelConfig, theme: ThemeProvider, batch: int, length: int, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self._config, self._theme = config, theme
-        self._batch, self._length = 1, config.context_length
+        self._batch, self._length = batch, length
         self._kind = "blocks"
         self._problem = ""
         self._parts: dict[str, Part] = {}
@@ -294,9 +296,11 @@ class BlockDiagram(QWidget):
 class DiagramPage(QWidget):
     """The diagram with its controls: blocks or areas to scale, and zoom."""
 
-    def __init__(self, config: ModelConfig, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, config: ModelConfig, theme: ThemeProvider, batch: int, length: int, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
-        self.diagram = diagram = BlockDiagram(config, theme)
+        self.diagram = diagram = BlockDiagram(config, theme, batch, length)
         self.kind = Segments(
             "Diagram", {"blocks": "Blocks", "area": "Area = parameters"}, "Blocks and arrows, or everything to scale"
         )

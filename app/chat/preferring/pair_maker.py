@@ -34,7 +34,7 @@ REPEAT_EVERY = 20
 """One pair in so many is an earlier one, with its sides swapped."""
 N_AHEAD = 3
 """So many pairs wait for whoever judges."""
-_MAX_TOKENS = 200
+MAX_TOKENS = 200
 """Of a reply."""
 _MAX_TRIES = 6
 """How often replies, and how often prompts, are drawn until two replies differ."""
@@ -206,7 +206,7 @@ def _reply(
     from models.inference.summarising import SummaryCache
 
     about, text, reason = loaded.about, "", ""
-    sampling = SamplingConfig(temperature=contest.temperature, max_tokens=_MAX_TOKENS, seed=seed)
+    sampling = SamplingConfig(temperature=contest.temperature, max_tokens=MAX_TOKENS, seed=seed)
     request = ReplyRequest(messages=messages, sampling=sampling, prompting=PromptSettings(system=contest.system))
     events = reply_events(loaded.model, loaded.tokenizer, about.step, about.template_config, request, SummaryCache())
     for event in events:

@@ -22,16 +22,13 @@ class GrowthChart(QWidget):
         super().__init__(parent)
         self._theme, self._hint = theme, hint
         self._points: tuple[VocabularyGrowth, ...] = ()
-        self._chart = Chart(theme, x="Vocabulary (tokens)", y="Bytes per token", margins=(8, 12, 16))
-        self._chart.setAccessibleName("Compression by vocabulary size")
+        self._chart: Chart | None = None  # made for the first points: that takes longer than all of the page
         self._dots = pg.PlotDataItem(symbol="o", symbolSize=6)
-        self._chart.addItem(self._dots)
         self._words = label("", "caption", wrap=True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
         layout.addWidget(label("Compression by size", "subheading"))
-        layout.addWidget(self._chart, 1000)
         layout.addWidget(self._words)
         layout.addStretch(1)
         theme.theme_changed.connect(self._restyle)
@@ -51,18 +48,30 @@ class GrowthChart(QWidget):
     def set_points(self, points: Sequence[VocabularyGrowth]) -> None:
         """Replace the points, in order of size."""
         self._points = tuple(points)
-        self._chart.setVisible(bool(points))
+        if self._chart is not None:
+            self._chart.setVisible(bool(points))
         x = [point.vocab_size for point in points]
         y = [point.bytes_per_token for point in points]
         self._dots.setData(x, y)
         if not points:
             self._words.setText(self._hint)
             return
+        if self._chart is None:
+            self._chart = self._make_chart()
         self._chart.show_range((x[0], max(x[-1], x[0] + 1)), (0.0, max(y)))
         self._words.setText(
             f"Measured on the first {format_size(points[0].sample_bytes)} of the text, by replaying the first merges, "
             f"as smaller vocabularies would. {x[-1]:,} tokens: {y[-1]:.2f} bytes per token."
         )
+
+    def _make_chart(self) -> Chart:
+        chart = Chart(self._theme, x="Vocabulary (tokens)", y="Bytes per token", margins=(8, 12, 16))
+        chart.setAccessibleName("Compression by vocabulary size")
+        chart.addItem(self._dots)
+        layout = self.layout()
+        assert isinstance(layout, QVBoxLayout)
+        layout.insertWidget(1, chart, 1000)
+        return chart
 
     def add_point(self, point: VocabularyGrowth) -> None:
         """Add a point."""

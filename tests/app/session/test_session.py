@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import threading
+from collections.abc import Iterator
 
 import pytest
 from tokenizers import Tokenizer
 
 from app.session.session import Session
+from app.session.training_state import TrainingState
 from app.tokenizer.making.training import TokenizerTraining
+from models.events import Event, Finished, Phase, RunStarted
 from models.library.library import Library
 from models.settings.run_spec import RunSpec
 from models.tokenizers import save_tokenizer
@@ -170,11 +174,27 @@ def test_damaged_settings_are_left_alone(library: Library, qapp: object) -> None
     assert path.read_text("utf-8") == "{not json"
 
 
+class Endless:
+    """A trainer that holds the worker until it is stopped, and computes nothing."""
+
+    def __init__(self) -> None:
+        self.stopped = threading.Event()
+
+    def events(self) -> Iterator[Event]:
+        yield RunStarted(run_id="e", name="e", step=0, total_steps=2, device="CPU", precision="float32", threads=1)
+        while not self.stopped.wait(0.01):
+            yield Phase(name="Training")
+        yield Finished(run_id="e", status="stopped", step=1)
+
+    def request_stop(self, keep: bool, status: str) -> None:
+        self.stopped.set()
+
+
 def test_a_tokenizer_is_trained_beside_a_training(
     session: Session, heard: Heard, tiny_spec: RunSpec, until: Until
 ) -> None:
-    session.training.start(long(tiny_spec))
-    until(lambda: session.training.state is not None and session.training.state.step >= 1)
+    session.training.begin(TrainingState(name="e"), lambda: session.training.drive(Endless()))
+    until(lambda: session.training.state is not None and session.training.state.status == "running")
     training = TokenizerTraining(session.library, session.tokenizers, session.notices, session)
     assert training.train("words", "bpe", 300, tiny_spec.data)
     assert training.busy

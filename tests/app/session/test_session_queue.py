@@ -46,7 +46,8 @@ def test_a_failed_run_does_not_stop_the_next(
     no_text = dataclasses.replace(
         tiny_spec, name="gone", data=DataSpec(source="files", files=(str(tmp_path / "no.txt"),))
     )
-    diverges = named(tiny_spec, "diverges", lr=10.0, muon_lr=10.0, warmup_steps=0, grad_clip=0.0, steps=60)
+    hot = {"lr": 10.0, "warmup_steps": 0, "grad_clip": 0.0}
+    diverges = named(tiny_spec, "diverges", **hot, steps=60, eval_interval=60, sample_interval=0)
     session.queue.add([no_text, diverges, named(tiny_spec, "good")])
     assert not session.queue.is_draining, "nothing is trained, so it waits for the button"
     session.queue.start()

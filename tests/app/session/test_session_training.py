@@ -165,8 +165,8 @@ def test_a_resumed_run_shows_the_history_up_to_its_checkpoint(
     session: Session, heard: Heard, tiny_spec: RunSpec, until: Until
 ) -> None:
     """The steps after the last checkpoint are trained again: they must not be drawn twice."""
-    spec = dataclasses.replace(tiny_spec, train=dataclasses.replace(tiny_spec.train, steps=60, checkpoint_interval=5))
-    session.training.start(spec)
+    often = dataclasses.replace(tiny_spec.train, steps=60, checkpoint_interval=5, eval_interval=12, sample_interval=20)
+    session.training.start(dataclasses.replace(tiny_spec, train=often))
     until(lambda: session.training.state is not None and session.training.state.step >= 6)
     session.training.pause()
     until(lambda: session.training.state.status == "paused")  # type: ignore[union-attr]
@@ -185,7 +185,7 @@ def test_a_resumed_run_shows_the_history_up_to_its_checkpoint(
     assert seen is session.training.history
     assert list(seen.train["step"]) == list(range(1, 61))
     kept = RunHistory.read(RunFolder.open(session.runs.find(run_id).folder))
-    assert list(seen.val["step"]) == list(kept.val["step"]) == list(range(0, 61, 4))
+    assert list(seen.val["step"]) == list(kept.val["step"]) == list(range(0, 61, 12))
     assert seen.samples == kept.samples
     assert not heard.failures
 
@@ -208,7 +208,9 @@ def test_each_quick_start_has_a_new_world(
 
 
 @pytest.mark.usefixtures("little_quickstart")
-def test_a_quick_start_on_a_text(session: Session, heard: Heard, text_file: Path, until: Until) -> None:
+def test_a_quick_start_on_a_text(
+    session: Session, heard: Heard, text_file: Path, little_quickstart: None, until: Until
+) -> None:
     assert session.training.start_quickstart(0.001, files=(str(text_file),))
     until(lambda: not session.training.active)
     assert not heard.failures

@@ -104,7 +104,7 @@ def test_ids_are_taken_from_the_text_and_the_text_is_returned(
     assert wanted.args == [TEXT]
     view.copy_text()
     assert QGuiApplication.clipboard().text() == TEXT
-    long = "The cat sat. " * 20_000
+    long = "The cat sat. " * (MAX_SYNC_CHARACTERS // 4)
     view.set_text(long)
     view.take.click()
     until(lambda: view.result is not None and len(view.result.text) == len(long))

@@ -17,11 +17,6 @@ from models.library.library import Library
 Until = Callable[[Callable[[], bool]], None]
 
 
-@pytest.fixture
-def stays_frozen() -> None:
-    """Nothing does here."""
-
-
 class Knot:
     """Refers to itself, so that only the collector frees it; records on which thread."""
 
@@ -34,7 +29,22 @@ class Knot:
         self.freed_on.append(threading.get_ident())
 
 
-def test_a_busy_worker_leaves_cycles_to_the_window(session: Session, until: Until) -> None:
+@pytest.fixture
+def stays_frozen() -> None:
+    """Nothing does here."""
+
+
+@pytest.fixture
+def often_collected() -> Iterator[None]:
+    """Collections are set off by few objects, and look through few."""
+    gc.freeze()
+    usual = gc.get_threshold()
+    gc.set_threshold(1000, *usual[1:])
+    yield
+    gc.set_threshold(*usual)
+
+
+def test_a_busy_worker_leaves_cycles_to_the_window(often_collected: None, session: Session, until: Until) -> None:
     Knot.freed_on.clear()
     assert not gc.isenabled()
 

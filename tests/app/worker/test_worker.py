@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import linecache
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QThread
@@ -308,3 +311,12 @@ def test_close_while_paused_and_before_start(qtbot: QtBot, qapp: object) -> None
     worker.close()
     assert worker.isFinished()
     assert log.has("finished", "train")
+
+
+def test_imports_keep_no_sources(worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "imported_in_a_test.py"
+    path.write_text("a = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    __import__("imported_in_a_test")
+    assert str(path) not in linecache.cache
+    del sys.modules["imported_in_a_test"]

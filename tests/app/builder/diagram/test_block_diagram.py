@@ -27,7 +27,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 @pytest.fixture
 def diagram(qtbot: QtBot, theme: ThemeProvider) -> Iterator[BlockDiagram]:
-    diagram = BlockDiagram(PRESETS["llama-tiny"], theme)
+    diagram = BlockDiagram(PRESETS["llama-tiny"], theme, 1, PRESETS["llama-tiny"].context_length)
     qtbot.addWidget(diagram)
     diagram.resize(640, 640)
     diagram.set_design(PRESETS["llama-tiny"], 8, 128)
@@ -67,7 +67,7 @@ def follow(diagram: BlockDiagram) -> list[dict[str, object]]:
 @pytest.mark.parametrize("mode", ["light", "dark"])
 def test_every_family_is_painted_in_both_views(qtbot: QtBot, theme: ThemeProvider, name: str, mode: str) -> None:
     theme.set_mode(mode)
-    diagram = BlockDiagram(PRESETS[name], theme)
+    diagram = BlockDiagram(PRESETS[name], theme, 1, PRESETS[name].context_length)
     qtbot.addWidget(diagram)
     diagram.resize(560, 540)
     ground = diagram.grab().toImage()

@@ -31,8 +31,8 @@ def test_fitting_comes_to_an_end_whatever_the_sizes(
     view = Counting(theme)
     qtbot.addWidget(view)
     view.show()
-    for across in range(width - 24, width + 24, 3):
-        for down in range(height - 24, height + 24, 3):
+    for across in range(width - 24, width + 24, 4):
+        for down in range(height - 24, height + 24, 4):
             for zoom in (0.6, 1.0, 1.35, 1.7, 2.2):  # scales at which a picture of that size would fill the view
                 view.n_fits = 0
                 view.resize(width, height)

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import pytest
 from PySide6.QtCore import QMimeData, Qt
 from pytestqt.qtbot import QtBot
 
 from app.chat.conversation.bubble import Bubble
-from app.kit.text.growing_field import MAX_CHARACTERS
+from app.kit.text import growing_field
 from tests.app.chat.chat_actor import Actor
 from tests.app.chat.conversation.bench import Bench
 
 
-def test_a_long_paste_is_refused_in_a_sentence(bench: Bench, actor: Actor) -> None:
+def test_a_long_paste_is_refused_in_a_sentence(bench: Bench, actor: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(growing_field, "MAX_CHARACTERS", 1000)
     field, data = bench.composer.field, QMimeData()
     field.setPlainText("mine")
     data.setText("x" * 10_000_000)
     field.insertFromMimeData(data)
     assert field.toPlainText() == "mine"
-    assert "10,000,000 characters" in bench.composer.problem.text()
+    assert "10,000,000 characters; a message can have up to 1,000." in bench.composer.problem.text()
     assert bench.composer.problem.isVisible()
-    data.setText("x" * (MAX_CHARACTERS - 4))
+    data.setText("x" * 996)
     field.insertFromMimeData(data)
-    assert len(field.toPlainText()) == MAX_CHARACTERS
+    assert len(field.toPlainText()) == 1000
     assert not bench.composer.problem.isVisible()
 
 

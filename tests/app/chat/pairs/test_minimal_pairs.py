@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import shutil
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,11 @@ from app.chat.pairs.pair_text import attention_columns, column_labels, describe_
 from app.chat.pairs.pronoun_models import PRONOUNS
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
+from models.data.tiny_world import pronoun_corpus
+from models.data.tiny_world.pronouns import Reference, sentences
 from models.library.library import Library
+from models.pronouns import resolving
+from models.pronouns.evaluation import evaluation_pairs
 from models.pronouns.reading import NounScores
 from models.recipes import pronoun_specs as specs
 from models.recipes.pronoun_specs import KINDS
@@ -29,13 +35,25 @@ QUICK = dataclasses.replace(
 )
 
 
-@pytest.fixture(scope="module")
-def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A library with both pronoun models, trained for two steps."""
+@pytest.fixture(scope="module", autouse=True)
+def little_recipe() -> Iterator[None]:
+    """The recipe trains for two steps, on every tenth sentence, and evaluates little."""
+
+    def few(*, held_out: bool) -> Iterator[Reference]:
+        return itertools.islice(sentences(held_out=held_out), 0, None, 10)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(specs, "TRAINING", QUICK)
-        home = tmp_path_factory.mktemp("grown")
-        list(PronounRecipe(Library(home), device="cpu").events())
+        patch.setattr(pronoun_corpus, "sentences", few)
+        patch.setattr(resolving, "evaluation_pairs", lambda: evaluation_pairs(50))
+        yield
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library with both pronoun models."""
+    home = tmp_path_factory.mktemp("grown")
+    list(PronounRecipe(Library(home), device="cpu").events())
     return home
 
 
@@ -162,10 +180,7 @@ def test_any_open_model_is_compared(page: MinimalPairs, session: Session, qtbot:
     assert page.problem.text() == "The first sentence is empty: write one."
 
 
-def test_missing_models_are_trained(
-    session: Session, qtbot: QtBot, theme: ThemeProvider, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(specs, "TRAINING", QUICK)
+def test_missing_models_are_trained(session: Session, qtbot: QtBot, theme: ThemeProvider) -> None:
     page = MinimalPairs(session, theme)
     qtbot.addWidget(page)
     page.resize(740, 640)

@@ -11,6 +11,7 @@ from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
 from app.chat.preferring import page as compare
+from app.chat.preferring import pair_maker
 from app.chat.preferring.page import ComparePage
 from app.chat.preferring.pair_maker import Contest, PairMaker, PromptSource
 from app.chat.tab import ChatTab
@@ -33,6 +34,13 @@ KEYS = {
     "bad": Qt.Key.Key_Up,
     "skip": Qt.Key.Key_S,
 }
+
+
+@pytest.fixture(autouse=True)
+def short_replies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replies of a few tokens, and one pair ahead."""
+    monkeypatch.setattr(pair_maker, "MAX_TOKENS", 4)
+    monkeypatch.setattr(pair_maker, "N_AHEAD", 1)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import shutil
 import weakref
 from pathlib import Path
@@ -25,19 +24,27 @@ from models.inference.reply import ReplyStarted
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
-from models.settings.run_spec import RunSpec
 from models.settings.sampling_config import SamplingConfig
 from tests.app.heard import Until
 from tests.app.small_models import put_model
+from tests.models.training.support import make_run, train
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of a library with a run of 12 steps, of two layers: one says only spaces."""
+    home = tmp_path_factory.mktemp("trained") / "home"
+    config = ModelConfig(context_length=32, n_layer=2, n_head=2, d_model=32, position="rope", conv_width=4)
+    steps = {"steps": 12, "checkpoint_interval": 5, "eval_interval": 12, "eval_batches": 1, "sample_interval": 0}
+    train(make_run(Library(home), config, **steps), Library(home))
+    return home
 
 
 @pytest.fixture
-def page(
-    qtbot: QtBot, session: Session, theme: ThemeProvider, tiny_spec: RunSpec, tiny_config: ModelConfig, until: Until
-) -> SideBySidePage:
-    """Two sides: the newest checkpoint of a run of 12 steps, and one before it, of two layers: one says only spaces."""
-    session.training.start(dataclasses.replace(tiny_spec, model=tiny_config))
-    until(lambda: not session.training.active)
+def page(trained: Path, library: Library, session: Session, qtbot: QtBot, theme: ThemeProvider) -> SideBySidePage:
+    """Two sides: the newest checkpoint of that run, and one before it."""
+    shutil.copytree(trained, library.home, dirs_exist_ok=True)
+    session.runs.changed.emit()
     page = SideBySidePage(session, theme, lambda: SamplingConfig(max_tokens=12, temperature=0.0), str)
     qtbot.addWidget(page)
     page.resize(900, 600)

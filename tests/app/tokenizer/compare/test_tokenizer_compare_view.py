@@ -16,12 +16,13 @@ from tokenizers import Tokenizer
 
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
+from app.tokenizer.compare import text_work
+from app.tokenizer.compare import view as compare_view
 from app.tokenizer.compare.figures_table import FiguresTable
 from app.tokenizer.compare.grid_lines import GridLines
 from app.tokenizer.compare.metrics import RATIOS, TABLE, best
 from app.tokenizer.compare.spot import token_spot
 from app.tokenizer.compare.text_grid import AlignedTokens, TextGrid, cluster_edges
-from app.tokenizer.compare.text_work import MAX_DRAWN
 from app.tokenizer.compare.view import Selection, TokenizerCompareView
 from models import cost
 from models.data.tiny_world import parallel
@@ -327,11 +328,15 @@ def test_without_other_tokenizers_there_is_a_hint(
     view.grab()
 
 
-def test_long_texts_are_counted_in_full_but_drawn_in_part(view: TokenizerCompareView, until: Until) -> None:
-    text = "the cat sat on the mat \ud83c\n" * (MAX_DRAWN // 20)
+def test_long_texts_are_counted_in_full_but_drawn_in_part(
+    view: TokenizerCompareView, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (text_work, compare_view):
+        monkeypatch.setattr(module, "MAX_DRAWN", 2000)
+    text = "the cat sat on the mat \ud83c\n" * 100
     view.set_text(text)
     until(lambda: view.shown.n_characters == len(text))
-    assert len(view.shown.grid.text) == MAX_DRAWN
+    assert len(view.shown.grid.text) == 2000
     assert view.shown.figures["bpe"].n_characters == len(text)
 
 

@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.kit.text.text_box import MAX_CHARACTERS
+from app.kit.text import text_box
 from app.kit.theme import ThemeProvider
 from app.tokenizer.explore.explore_view import ExploreView
 from app.tokenizer.explore.round_trip_strip import MAX_SYNC_BYTES, RoundTripStrip, format_change
@@ -115,8 +115,9 @@ def test_changes_are_formatted_visibly(small: Tokenizer) -> None:
 
 
 def test_a_difference_is_selected_in_the_text(
-    qtbot: QtBot, theme: ThemeProvider, small: Tokenizer, until: Until
+    qtbot: QtBot, theme: ThemeProvider, small: Tokenizer, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(text_box, "MAX_LINE_LENGTH", 5_000)
     view = ExploreView(theme)
     qtbot.addWidget(view)
     view.resize(900, 600)
@@ -130,7 +131,7 @@ def test_a_difference_is_selected_in_the_text(
     tokens = view.lab.tokens
     assert tokens is not None
     assert tokens[view.lab.view.marked.start].display == "·the"
-    view.set_text("a" * MAX_CHARACTERS + "B")
+    view.set_text("a" * 5_000 + "B")
     until(lambda: view.round_trip.result is not None)
     view.round_trip.show_span()  # beyond what the editor shows: its token is marked
     assert view.lab.tokens is not None
