@@ -42,16 +42,13 @@ def _nll(model: AnyModel, batch: Batch, dtype: torch.dtype, trace: Trace | None)
     weights, targets = batch.weights.flatten(), batch.targets.flatten()  # (B·T)
     counting = None
     if int(weights.count_nonzero()) < SPARSE_BELOW * weights.numel():
-        counting = weights.nonzero().squeeze(1)  # (N)
-        weights, targets, counting = weights[counting], targets[counting], counting.to(device)
+        counting = batch.counted  # (N)
+        weights, targets = weights[counting], targets[counting]
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
-        states = batch_states(model, batch, trace)
         if batch.candidates is not None:
-            return pointing_nll(states, batch)
-        hidden = states.flatten(0, 1)  # (B·T, C)
-        if counting is not None:
-            hidden = hidden.index_select(0, counting)  # (N, C)
-        logits = model.logits(hidden)
+            return pointing_nll(batch_states(model, batch, trace), batch)
+        states = batch_states(model, batch, trace, counting)
+        logits = model.logits(states if counting is not None else states.flatten(0, 1))
     nll = F.cross_entropy(logits.float(), targets.to(device), reduction="none")
     return nll, weights.to(device)
 
