@@ -28,7 +28,12 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         help="grow a small model from scratch in minutes, and test it",
         description="Make a tiny world, a tokenizer and a small GPT, train it, and ask it held-out questions.",
     )
-    parser.add_argument("--minutes", type=float, default=3.0, metavar="M", help="how long it may take (default: 3)")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        metavar="M",
+        help="train only as long as fits into M minutes, and know less (default: all steps, or 3 minutes for a text)",
+    )
     parser.add_argument("--data", nargs="+", metavar="FILE", help="train on these UTF-8 texts instead of Tiny World")
     parser.add_argument("--seed", type=int, default=0, help="random seed, also of the world (default: 0)")
     add_common(parser)
@@ -37,7 +42,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Train a model; returns 130 if Ctrl-C stopped it (the run is saved)."""
-    if not math.isfinite(args.minutes) or args.minutes <= 0:
+    if args.minutes is not None and (not math.isfinite(args.minutes) or args.minutes <= 0):
         raise UsageError(f"--minutes {args.minutes:g} is not valid: use a number above 0.")
     from models.recipes.quickstart import QuickStart
 

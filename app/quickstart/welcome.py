@@ -53,7 +53,7 @@ class Welcome(QWidget):
             role="hero",
             tip="Data, tokenizer, training, chat",
         )
-        self.hint = label("Grow a small model in about 3 minutes", "muted")
+        self.hint = label("Grow a small model in a few minutes", "muted")
         grid = QGridLayout()
         grid.setSpacing(2 * SPACE)
         cards = (
@@ -189,7 +189,7 @@ class Welcome(QWidget):
             if grows
             else "A run is training. The quick start has to wait until it ends."
             if busy
-            else "Grow a small model in about 3 minutes"
+            else "Grow a small model in a few minutes"
         )
 
 

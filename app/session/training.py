@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from models.settings.run_spec import RunSpec
 
 
-QUICKSTART_MINUTES = 3.0
 _TRY_AGAIN_MS = 5000
 """Interval after a Blocked event at which the training tries again."""
 _NEXT_WORLD = "next world"
@@ -84,7 +83,7 @@ class Training(QObject):
         self._source: Any = None
         self.state: TrainingState | None = None
         self.history = RunHistory()
-        self.quickstart_minutes = QUICKSTART_MINUTES
+        self.quickstart_minutes: float | None = None
         self.retry = QTimer(self, singleShot=True, interval=_TRY_AGAIN_MS)
         """Tries again after a Blocked event."""
         self.retry.timeout.connect(self._try_again)
@@ -223,7 +222,7 @@ class Training(QObject):
         state = TrainingState(name=info.name, run_id=run.id, saved_step=saved_step, recipe=recipe)
         self.begin(state, make, keep_history=True)
 
-    def begin_quickstart(self, minutes: float, seed: int, files: tuple[str, ...] = ()) -> None:
+    def begin_quickstart(self, minutes: float | None, seed: int, files: tuple[str, ...] = ()) -> None:
         """Run the whole loop from data to evaluation, on the Tiny World of `seed` or on text files."""
         device = self._device.name
 

@@ -21,7 +21,7 @@ TABS = (
 
 _ICON_GAP = 4
 """Pixels between a tab's icon and its name."""
-_QUICKSTART_TIP = "Grow a small model in about 3 minutes"
+_QUICKSTART_TIP = "Grow a small model in a few minutes"
 
 
 class TopBar(QFrame):

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import torch
 from tokenizers import Tokenizer
 
-from models.alignment.log_probs import counted
 from models.alignment.rollouts import reply_batch, reply_end
 from models.architecture.transformer import Decoder
 from models.chat.own_template import Message, encode_messages, encode_reply
@@ -67,9 +66,7 @@ class Critic:
         n_same = next(i for i, (a, b) in enumerate(zip(yes, no, strict=False)) if a != b)
         batch = reply_batch([(*prompt, *yes[:n_same]) for prompt in prompts], [yes[n_same : n_same + 1]] * len(prompts))
         with evaluating(self.model), torch.inference_mode():
-            states = batch_states(self.model, batch)
-            where = counted(batch).to(states.device)
-            logits = self.model.logits(states[where[:, 0], where[:, 1]]).float()
+            logits = self.model.logits(batch_states(self.model, batch, counted=batch.counted)).float()
         return (logits[:, yes[n_same]] - logits[:, no[n_same]]).tolist()
 
     def words(self, asked: Sequence[tuple[str, str]], rules: Sequence[str]) -> Generator[Event, None, list[str]]:

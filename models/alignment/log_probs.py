@@ -91,9 +91,9 @@ def token_facts(model: AnyModel, batch: Batch) -> list[TokenFacts]:
 
 def _log_softmax(model: AnyModel, batch: Batch) -> Iterator[tuple[Tensor, Tensor]]:
     """Of some counted targets after others: the log-probabilities of all tokens there (n, V), and the targets (n)."""
-    where = counted(batch).to(model.embedding.weight.device)
-    states = batch_states(model, batch)[where[:, 0], where[:, 1]]  # (N, C)
-    targets = batch.targets.to(states.device)[where[:, 0], where[:, 1]]
+    where = batch.counted  # (N)
+    states = batch_states(model, batch, counted=where)  # (N, C)
+    targets = batch.targets.flatten()[where].to(states.device)
     n = max(1, _CHUNK // model.config.vocab_size)
     for some, wanted in zip(states.split(n), targets.split(n), strict=True):
         yield torch.log_softmax(model.logits(some).float(), dim=-1), wanted

@@ -48,14 +48,17 @@ class Block(nn.Module):
         memory_context: AttentionContext | None = None,
         trace: Trace | None = None,
         site: str = "",
+        keep: Tensor | None = None,
     ) -> Tensor:
-        """x (B, T, C) -> (B, T, C).
+        """x (B, T, C) -> (B, T, C), or (N, C) with `keep`.
 
         Args:
             context: mask and rotation of self-attention; `memory_context`: of cross-attention to `memory` (B, S, C).
             segments: (B, T) long; the short convolutions do not cross segment boundaries.
             memory: the encoder's output; None where the cache holds its keys and values already.
             site: the block's path, for the trace.
+            keep: (N) long; which of the B·T tokens' states are wanted, without a trace. Tokens see one another no more
+                after attention, but for the short convolution, so only theirs go through the feed-forward.
         """
 
         def attend(h: Tensor) -> Tensor:
@@ -76,10 +79,23 @@ class Block(nn.Module):
         x = self._add(x, self.attention_norm, attend, trace, f"{site}.attention")
         if self.cross_attention_norm is not None:
             x = self._add(x, self.cross_attention_norm, cross_attend, trace, f"{site}.cross_attention")
+        if keep is not None:
+            return self._feed_some(x, keep, cache, segments)
         x = self._add(x, self.feed_forward_norm, feed, trace, f"{site}.feed_forward")
         if trace is not None and "residual" in trace.wanted:
             trace.residual[site] = x
         return x
+
+    def _feed_some(self, x: Tensor, keep: Tensor, cache: LayerCache | None, segments: Tensor | None) -> Tensor:
+        """The feed-forward sublayer for some tokens, x (B, T, C) -> (N, C)."""
+        kept = x.flatten(0, 1).index_select(0, keep)
+        if self.feed_forward_conv is None:
+            h = self.feed_forward_norm(kept) if self.is_pre else kept
+        else:
+            h = self.feed_forward_norm(x) if self.is_pre else x
+            h = convolve(self.feed_forward_conv, h, cache, "feed_forward", segments).flatten(0, 1).index_select(0, keep)
+        kept = kept + self.dropout(self.feed_forward(h))
+        return kept if self.is_pre else self.feed_forward_norm(kept)  # type: ignore[no-any-return]
 
     def _add(
         self, x: Tensor, norm: nn.Module, sublayer: Callable[[Tensor], Tensor], trace: Trace | None, site: str

@@ -47,13 +47,18 @@ class Stack(nn.Module):
         memory: Tensor | None = None,
         memory_mask: Tensor | None = None,
         trace: Trace | None = None,
+        keep: Tensor | None = None,
     ) -> Tensor:
         """Token embeddings (B, T, C) -> hidden states (B, T, C). Arguments as in `Decoder.forward`, packing = segments.
+
+        With `keep` (N) long, only those of these of the B·T tokens: (N, C); for them alone the last block is computed
+        to its end. A trace needs all.
 
         Raises:
             ValueError: if the tokens do not fit the context, a mask or position is malformed, packing is given with a
                 cache that holds tokens, or the cache is of another model or batch size.
         """
+        assert keep is None or trace is None
         length, past = x.size(1), cache.length if cache is not None else 0
         if past + length > self.config.context_length:
             raise ValueError(
@@ -94,6 +99,7 @@ class Stack(nn.Module):
                 memory_context=memory_context,
                 trace=trace,
                 site=site,
+                keep=keep if i == len(self.blocks) - 1 else None,
             )
         return x if self.final_norm is None else self.final_norm(x)
 

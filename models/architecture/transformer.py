@@ -140,11 +140,12 @@ class Decoder(Model, Stack):
         segments: Tensor | None = None,
         cache: KVCache | None = None,
         trace: Trace | None = None,
+        keep: Tensor | None = None,
     ) -> Tensor:
-        """As `forward`, up to the final norm: -> (B, T, C)."""
+        """As `forward`, up to the final norm: -> (B, T, C), or (N, C) with `keep`, as of `Stack.transform`."""
         check_ablations(self, trace)
         return self.transform(
-            self.embed(ids), mask=mask, positions=positions, packing=segments, cache=cache, trace=trace
+            self.embed(ids), mask=mask, positions=positions, packing=segments, cache=cache, trace=trace, keep=keep
         )
 
 
@@ -202,8 +203,9 @@ class Encoder(Model, Stack):
         segments: Tensor | None = None,
         cache: None = None,
         trace: Trace | None = None,
+        keep: Tensor | None = None,
     ) -> Tensor:
-        """As `forward`, up to the last block: -> (B, T, C)."""
+        """As `forward`, up to the last block: -> (B, T, C), or (N, C) with `keep`, as of `Stack.transform`."""
         if cache is not None:
             raise ValueError("An encoder reads its text at once, so it takes no cache: leave it out.")
         check_ablations(self, trace)
@@ -212,7 +214,7 @@ class Encoder(Model, Stack):
         if self.segment is not None:
             x = x + look_up(self.segment, torch.zeros_like(ids) if segments is None else segments, "Segments")
         packing = segments if self.segment is None else None
-        return self.transform(x, mask=mask, positions=positions, packing=packing, trace=trace)
+        return self.transform(x, mask=mask, positions=positions, packing=packing, trace=trace, keep=keep)
 
 
 class EncoderDecoder(Model):
@@ -265,8 +267,9 @@ class EncoderDecoder(Model):
         target_mask: Tensor | None = None,
         cache: KVCache | None = None,
         trace: Trace | None = None,
+        keep: Tensor | None = None,
     ) -> Tensor:
-        """As `forward`, up to the decoder's final norm: -> (B, T, C)."""
+        """As `forward`, up to the final norm: -> (B, T, C), or (N, C) with `keep`, as of `Stack.transform`."""
         check_ablations(self, trace)
         memory = None
         if cache is None or not cache.has_source:
@@ -275,7 +278,9 @@ class EncoderDecoder(Model):
                     f"{len(source_ids)} sources do not go with {len(target_ids)} targets: pass one for each."
                 )
             memory = self.encode(source_ids, mask=source_mask, trace=trace)
-        return self.decode(target_ids, memory, source_mask=source_mask, mask=target_mask, cache=cache, trace=trace)
+        return self.decode(
+            target_ids, memory, source_mask=source_mask, mask=target_mask, cache=cache, trace=trace, keep=keep
+        )
 
     def encode(self, ids: Tensor, *, mask: Tensor | None = None, trace: Trace | None = None) -> Tensor:
         """The source's token ids (B, S) -> the encoder's hidden states (B, S, C)."""
@@ -290,6 +295,7 @@ class EncoderDecoder(Model):
         mask: Tensor | None = None,
         cache: KVCache | None = None,
         trace: Trace | None = None,
+        keep: Tensor | None = None,
     ) -> Tensor:
         """The target's token ids (B, T) -> hidden states (B, T, C); memory (B, S, C) = `encode`'s result.
 
@@ -298,7 +304,7 @@ class EncoderDecoder(Model):
         if cache is not None:
             source_mask = cache.source_mask = source_mask if source_mask is not None else cache.source_mask
         return self.decoder.transform(
-            self.embed(ids), mask=mask, cache=cache, memory=memory, memory_mask=source_mask, trace=trace
+            self.embed(ids), mask=mask, cache=cache, memory=memory, memory_mask=source_mask, trace=trace, keep=keep
         )
 
 

@@ -53,6 +53,14 @@ def operations(config: ModelConfig, length: int | None = None, source_length: in
     return dict(found)
 
 
+def operations_of_targets(config: ModelConfig) -> int:
+    """FLOPs of the forward pass that only a token whose prediction counts takes in training: those of the last
+    feed-forward (the decoder's) and of the head."""
+    stack, _ = stacks(config)[-1]
+    n_used = stack.n_expert_used if stack.n_expert else 1
+    return 2 * n_used * feed_forward_weights(stack) + operations(config, 1, 1)[HEAD]
+
+
 def flops_per_token(config: ModelConfig, length: int | None = None, source_length: int | None = None) -> int:
     """FLOPs of the forward pass for one token of a text of `length` tokens (default: the context).
 

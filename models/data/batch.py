@@ -34,6 +34,11 @@ class Batch:
     n_tokens: int | None = None
     """Number of source and input tokens without padding; None where not counted."""
 
+    @property
+    def counted(self) -> Tensor:
+        """Which of the B·T targets have a weight: (N) long, in the order of rows and positions."""
+        return self.weights.flatten().nonzero()[:, 0]
+
     def count_tokens(self, *, padded: bool) -> int:
         """Tokens read, without padding. If not counted, id 0 is taken as padding where texts are `padded`."""
         if self.n_tokens is not None:

@@ -1,4 +1,4 @@
-"""The whole loop as one generator: data, tokenizer, model, training and evaluation, within a given time."""
+"""The whole loop as one generator: data, tokenizer, model, training and evaluation."""
 
 from __future__ import annotations
 
@@ -31,8 +31,11 @@ from models.training.optim import make_optimizers
 from models.training.prepare import prepare_tokenizer
 from models.training.trainer import Trainer
 
-MIN_STEPS, MAX_STEPS = 20, 3400
-"""Training steps: a minimum however little time is left, and a maximum beyond which accuracy hardly improves."""
+STEPS, MIN_STEPS = 3400, 20
+"""Training steps: those of Tiny World, beyond which accuracy hardly improves, however long they take on a slow or busy
+machine; and a minimum where there is a time that it has to fit into."""
+TEXT_MINUTES = 3.0
+"""A text has no end to what can be learned from it."""
 EVALUATION_SHARE, MARGIN_SHARE = 0.05, 0.10
 """Shares of the time reserved for the evaluation, and for other load on the machine."""
 PROBE_STEPS = 10
@@ -75,7 +78,7 @@ TEXT_TRAINING = dataclasses.replace(TINY_WORLD_TRAINING, batch_size=12, weight_d
 
 
 class QuickStart:
-    """Trains a model from scratch within `minutes`, on Tiny World or on text `files`, and evaluates it if possible.
+    """Trains a model from scratch, on Tiny World or on text `files`, and evaluates it if possible.
 
     After the events, `answers` holds every held-out question with its reply (Tiny World only), and `seconds` the total
     time. While it trains, `trainer` is the live Trainer and `run` its folder.
@@ -84,16 +87,21 @@ class QuickStart:
     def __init__(
         self,
         library: Library,
-        minutes: float = 3.0,
+        minutes: float | None = None,
         device: str = "auto",
         seed: int = 0,
         files: Sequence[Path | str] = (),
     ) -> None:
-        if minutes <= 0:
+        """minutes: as many steps as fit into them, and STEPS at most; None for STEPS, or of a text TEXT_MINUTES.
+
+        Raises:
+            ValueError: if the minutes are not above 0.
+        """
+        if minutes is not None and minutes <= 0:
             raise ValueError(f"A quick start cannot last {minutes} minutes: use a number above 0.")
         self._library, self._device, self._seed = library, device, seed
-        self._seconds = 60 * minutes
         self.files = tuple(str(file) for file in files)
+        self._minutes = TEXT_MINUTES if minutes is None and self.files else minutes
         self.trainer: Trainer | None = None
         self.run: RunFolder | None = None
         self.answers: dict[str, list[AnsweredQuestion]] = {}
@@ -188,7 +196,8 @@ class QuickStart:
     def _fit_steps(
         self, spec: RunSpec, corpus: Corpus, tokenizer_name: str, started_at: float
     ) -> Generator[Event, None, RunSpec]:
-        """The spec with as many steps as fit into the time left; chooses the faster number of threads."""
+        """The spec with its number of steps: those that fit into the time left, if it is limited. Chooses the faster
+        number of threads."""
         tokenizer = load_tokenizer(tokenizer_name, self._library)
         model = dataclasses.replace(spec.model, vocab_size=tokenizer.get_vocab_size())
         reading = time.perf_counter()
@@ -201,8 +210,11 @@ class QuickStart:
             seconds[threads] = yield from self._step_seconds(model, spec.train, batches)
         self._threads = min(seconds, key=lambda threads: seconds[threads])
         torch.set_num_threads(self._threads)
-        left = self._seconds * (1 - MARGIN_SHARE - EVALUATION_SHARE) - (time.perf_counter() - started_at) - reading
-        steps = max(MIN_STEPS, min(MAX_STEPS, int(left / seconds[self._threads])))
+        steps = STEPS
+        if self._minutes is not None:
+            usable = 60 * self._minutes * (1 - MARGIN_SHARE - EVALUATION_SHARE)
+            left = usable - (time.perf_counter() - started_at) - reading
+            steps = max(MIN_STEPS, min(STEPS, int(left / seconds[self._threads])))
         warmup = min(spec.train.warmup_steps, steps // 4)
         train = dataclasses.replace(spec.train, steps=steps, warmup_steps=warmup)
         return dataclasses.replace(spec, model=model, train=train)

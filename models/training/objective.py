@@ -17,8 +17,8 @@ from models.pronouns.pointing import pointing_nll
 from models.tasks.forward import batch_states, task_logits
 from models.tasks.losses import task_nll
 
-SPARSE_BELOW = 0.6
-"""Below this share of targets with a weight, selecting them costs less than computing logits for all."""
+_SPARSE_BELOW = 0.6
+"""Below this share of targets with a weight, selecting them costs less than computing all."""
 
 
 def weighted_nll(
@@ -26,8 +26,8 @@ def weighted_nll(
 ) -> Tensor:
     """Sum of weight × negative log-likelihood over the batch, in nats: a float32 scalar with a gradient.
 
-    Matrices are multiplied in `dtype`; the softmax is float32. Where few targets have a weight, only their logits are
-    computed.
+    Matrices are multiplied in `dtype`; the softmax is float32. Where few targets have a weight, only theirs go through
+    the last feed-forward and the head.
     """
     nll, weights = _nll(model, batch, dtype, trace)
     return (nll * weights).sum()
@@ -41,19 +41,21 @@ def _nll(model: AnyModel, batch: Batch, dtype: torch.dtype, trace: Trace | None)
             return task_nll(task_logits(model, batch, trace), batch)
     weights, targets = batch.weights.flatten(), batch.targets.flatten()  # (B·T)
     counting = None
-    if int(weights.count_nonzero()) < SPARSE_BELOW * weights.numel():
-        counting = weights.nonzero().squeeze(1)  # (N)
-        weights, targets, counting = weights[counting], targets[counting], counting.to(device)
+    if is_sparse(batch):
+        counting = batch.counted  # (N)
+        weights, targets = weights[counting], targets[counting]
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
-        states = batch_states(model, batch, trace)
         if batch.candidates is not None:
-            return pointing_nll(states, batch)
-        hidden = states.flatten(0, 1)  # (B·T, C)
-        if counting is not None:
-            hidden = hidden.index_select(0, counting)  # (N, C)
-        logits = model.logits(hidden)
+            return pointing_nll(batch_states(model, batch, trace), batch)
+        states = batch_states(model, batch, trace, counting)
+        logits = model.logits(states if counting is not None else states.flatten(0, 1))
     nll = F.cross_entropy(logits.float(), targets.to(device), reduction="none")
     return nll, weights.to(device)
+
+
+def is_sparse(batch: Batch) -> bool:
+    """Whether so few targets count that the others are left out."""
+    return int(batch.weights.count_nonzero()) < _SPARSE_BELOW * batch.weights.numel()
 
 
 def validation_slice(batches: Batches, n: int) -> list[Batch]:

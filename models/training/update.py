@@ -10,13 +10,13 @@ import torch
 
 from models.architecture.experts import balance_loss
 from models.architecture.trace import Trace
-from models.cost.operations import operations
+from models.cost.operations import operations, operations_of_targets
 from models.data.batch import Batch
 from models.device import seed_global
 from models.events import MicroStep
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
-from models.training.objective import weighted_nll
+from models.training.objective import is_sparse, weighted_nll
 from models.training.parallel.process_group import Command
 from models.training.setup import TrainingContext
 from models.training.update_ratios import UpdateRatios
@@ -113,11 +113,19 @@ def _micro_step_seed(seed: int, step: int, micro_step: int, rank: int) -> int:
 
 
 def batch_flops(config: ModelConfig, batch: Batch) -> int:
-    """The estimated operations of a forward pass."""
+    """The estimated operations of a forward pass, as `models.training.objective` does it."""
     n, length = batch.inputs.shape
-    return n * _flops_of_text(config, length, None if batch.source is None else batch.source.shape[1])
+    whole = n * _flops_of_text(config, length, None if batch.source is None else batch.source.shape[1])
+    if batch.task or batch.candidates is not None or not is_sparse(batch):
+        return whole
+    return whole - (batch.weights.numel() - len(batch.counted)) * _flops_of_target(config)
 
 
 @lru_cache(maxsize=1024)
 def _flops_of_text(config: ModelConfig, length: int, source_length: int | None) -> int:
     return sum(operations(config, length, source_length).values())
+
+
+@lru_cache(maxsize=64)
+def _flops_of_target(config: ModelConfig) -> int:
+    return operations_of_targets(config)

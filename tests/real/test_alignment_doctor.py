@@ -283,7 +283,7 @@ def nursery(tmp_path_factory: pytest.TempPathFactory) -> Nursery:
     if BASE:
         return Nursery(Library(Path(HOME)), BASE)
     library = Library(tmp_path_factory.mktemp("aligned"))
-    quick = QuickStart(library, minutes=9, device="cpu")
+    quick = QuickStart(library, device="cpu")
     for _ in quick.events():
         pass
     assert quick.run is not None

@@ -96,4 +96,4 @@ def _newest(library: Library) -> Path:
             spec = RunFolder.open(info.folder).spec
             if spec.data.source == "tiny-world" and spec.tune is None and spec.model.topology == "decoder-only":
                 return info.folder
-    raise ValueError("There is no model that can chat yet: grow one with `terrarium quickstart --minutes 9`.")
+    raise ValueError("There is no model that can chat yet: grow one with `terrarium quickstart`.")

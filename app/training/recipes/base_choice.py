@@ -22,9 +22,7 @@ from models.number_words import format_percent
 from models.recipes.alignment.bases import Base, usual_base
 from models.recipes.alignment.results import STRONG, STRONG_STEPS
 
-_NONE = (
-    "You have no model that can chat yet. Grow one on the first screen: a quick start of 9 minutes is strong enough."
-)
+_NONE = "You have no model that can chat yet. Grow one by a quick start, on the first screen."
 
 
 class BaseMeasurer(QObject):
@@ -159,7 +157,7 @@ class BaseChoice(QWidget):
             words = (
                 f"It answers {format_percent(base.headline, 1)} of the held-out questions. Below "
                 f"{format_percent(STRONG)} the bars mean little: train it on, to {STRONG_STEPS:,} steps or more, or "
-                "grow another one in a quick start of 9 minutes."
+                "grow another one by a quick start."
             )
         self.note.setText(words)
 

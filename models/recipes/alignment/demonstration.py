@@ -437,7 +437,7 @@ def weakness(base: str, stage: StageResult) -> str:
     return (
         f"{base} answers {format_percent(stage.headline)} of the held-out questions; on a base below "
         f"{format_percent(STRONG)} the bars mean little. Train it on, to {STRONG_STEPS:,} steps or more, or grow "
-        "another one in a quick start of 9 minutes."
+        "another one by a quick start."
     )
 
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from models.alignment.log_probs import counted
 from models.alignment.reward_model import RewardModel
 from models.architecture.transformer import AnyModel, build_model
 from models.data.batch import Batch
@@ -55,8 +54,7 @@ class Critic:
 
     def values_to_learn(self, batch: Batch) -> Tensor:
         """The same with gradients."""
-        where = counted(batch).to(self._model.embedding.weight.device)
-        states = batch_states(self._model, batch)[where[:, 0], where[:, 1]]  # (N, C)
+        states = batch_states(self._model, batch, counted=batch.counted)  # (N, C)
         values: Tensor = self._head(states).float()[:, 0]
         judge = self._model_of_judge
         return values if judge is None else (values - judge.mean) / judge.std

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import random
 from functools import partial
 from pathlib import Path
@@ -165,6 +166,22 @@ def test_stopping_during_training_keeps_the_run_unevaluated(library: Library, te
     assert start.run is not None
     assert start.run.status == "stopped"
     assert not start.answers
+
+
+def test_a_slow_machine_learns_as_much(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan is steps, not seconds: a clock on which a step takes hours changes nothing, but where time is given."""
+    monkeypatch.setattr(quickstart, "STEPS", 25)
+    hours = itertools.count(0, 3600.0)
+    monkeypatch.setattr(quickstart.time, "perf_counter", lambda: next(hours))
+    planned = []
+    for minutes in (None, 3):
+        start = QuickStart(library, minutes=minutes, device="cpu", seed=3)
+        events = start.events()
+        assert next(event for event in events if isinstance(event, RunStarted))
+        events.close()
+        assert start.run is not None
+        planned.append(start.run.spec.train.steps)
+    assert planned == [25, N_STEPS]
 
 
 def test_closing_at_any_time_keeps_the_library_intact(library: Library, text: Path) -> None:
