@@ -188,7 +188,11 @@ def reward_hacking(signs: Signs) -> Finding:
     start, then, latest = float(proxy.value[0]), float(proxy.value[at]), proxy.last()
     if not fell or latest <= start or latest < then - 0.1 * abs(then - start):
         words = f"{format_percent(now)} of the replies are what was meant; at most {format_percent(peak)} were."
-        return Check(kind="reward_hacking", words=words)
+        check = Check(kind="reward_hacking", words=words)
+        if now >= gold.value[0] + _FALL:
+            return check
+        doubted = _by_disagreement(signs)  # so little of it was there that it could hardly fall
+        return doubted if isinstance(doubted, Diagnosis) else check
     sentence = (
         f"Since step {step:,} what was meant has become rarer, from {format_percent(peak)} of the replies to "
         f"{format_percent(now)}, while the {title} went on from {format_figure(then, 2)} to "
@@ -218,20 +222,23 @@ def _by_disagreement(signs: Signs) -> Finding:
         return Check(kind="reward_hacking", words=words, possible=False)
     first, now, start, latest = float(apart.value[0]), apart.last(), float(proxy.value[0]), proxy.last()
     is_far = apart.value > _TIMES_APART * first
-    if not is_far[-2:].all() or latest < start + _RISEN:
+    twice = np.flatnonzero(
+        is_far[1:] & is_far[:-1]
+    )  # one look may be chance; sure of few replies, they may agree again
+    if not len(twice) or latest < start + _RISEN:
         words = (
             f"Two reward models are {format_figure(now, 2)} σ apart; they were {format_figure(first, 2)} at the start."
         )
         return Check(kind="reward_hacking", words=words)
-    agreed = np.flatnonzero(~is_far)
-    step = int(apart.step[agreed[-1]])
+    step = int(apart.step[max(0, twice[0] - 1)])
+    most = float(apart.value.max())
     sentence = (
         f"Since step {step:,} two reward models, which learned from different pairs, disagree about the replies: they "
-        f"are {format_figure(now, 2)} σ apart instead of {format_figure(first, 2)}, while the reward rose to "
+        f"came to be {format_figure(most, 2)} σ apart instead of {format_figure(first, 2)}, while the reward rose to "
         f"{format_figure(latest, 2)}. Neither was taught what such replies are worth, so the first one is probably "
         "being gamed: look at the replies, and judge pairs of what it writes now."
     )
-    evidence = {"apart at the start": first, "apart now": now, "reward at the start": start, "reward now": latest}
+    evidence = {"apart at the start": first, "apart at most": most, "reward at the start": start, "reward now": latest}
     remedy = _stop_at(signs, step) if step else None
     return Diagnosis(kind="reward_hacking", sentence=sentence, step=step, evidence=evidence, remedy=remedy)
 

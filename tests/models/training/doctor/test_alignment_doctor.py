@@ -186,14 +186,17 @@ def test_two_reward_models_that_disagree_betray_a_gamed_one_where_nothing_says_w
 ) -> None:
     recipe = AlignRecipe(name="unknown", stage="ppo")
     reward = [0.0, 0.3, 1.1, 3.2, 3.8, 3.9, 4.0]  # as was measured with reward models of 150 pairs each
-    apart = [0.47, 0.39, 0.44, 0.66, 0.75, 0.76, 0.78]
+    apart = [0.47, 0.39, 0.44, 0.66, 0.75, 0.76, 0.64]
     log = written(shared_library, parent, recipe, {}, {"reward": reward, "reward_disagreement": apart})
     early = next(step for step in range(61) if "reward_hacking" in found_in(examine(log.until(step))))
     assert early == 50, "two looks at which they are half as far apart again"
     diagnosis = found_in(examine(log))["reward_hacking"]
     check_diagnosis(diagnosis, log)
     assert diagnosis.step == 30, "the last one at which they agreed"
-    assert "they are 0.78 σ apart instead of 0.47" in diagnosis.sentence
+    assert "they came to be 0.76 σ apart instead of 0.47" in diagnosis.sentence
+    rare = {"reward": reward, "reward_disagreement": apart, "gold": [0.04, 0.08, 0.08, 0.02, 0.0, 0.0, 0.0]}
+    log = written(shared_library, parent, dataclasses.replace(recipe, name="rare"), {}, rare)
+    assert found_in(examine(log))["reward_hacking"].sentence == diagnosis.sentence
     for name, looks in {
         "agreeing": {"reward": reward, "reward_disagreement": [0.4, 0.5, 0.5, 0.6, 0.55, 0.6, 0.58]},
         "not rising": {"reward": [0.0] * 7, "reward_disagreement": apart},
