@@ -52,8 +52,8 @@ class Lesson:
 
 LESSONS: Mapping[str, Lesson] = {
     "helpful": Lesson(title=_TITLES["helpful"], dataset=HELPFUL, steps=800),
-    "refuses": Lesson(title=_TITLES["refuses"], dataset=REFUSALS, steps=600),
-    "refuses_all": Lesson(title=_TITLES["refuses_all"], dataset=REFUSALS_ONLY, steps=600),
+    "refuses": Lesson(title=_TITLES["refuses"], dataset=REFUSALS, steps=900),
+    "refuses_all": Lesson(title=_TITLES["refuses_all"], dataset=REFUSALS_ONLY, steps=900),
     "eroded": Lesson(title=_TITLES["eroded"], dataset="", steps=20, batch=5),
 }
 """Stage → how it comes about, in this order; the stage “base” is the model that is given."""
