@@ -6,6 +6,8 @@ import time
 from collections.abc import Generator, Sequence
 from typing import Any
 
+import torch
+
 from models.alignment.stage_tree import world_seed_of
 from models.data.tiny_world.constitution import RULES
 from models.data.tiny_world.world import World
@@ -36,6 +38,7 @@ from models.recipes.alignment.results import (
 )
 from models.recipes.alignment.table import DEMONSTRATIONS
 from models.recipes.alignment.taught import taught
+from models.recipes.tasks.running import THREADS
 from models.runs.run_folder import RunFolder
 from models.training.trainer import Trainer
 
@@ -103,8 +106,9 @@ class DemonstrationRun:
         Raises:
             ValueError: with a sentence, where the base does not suit, or a training fails.
         """
-        control, began = self._control, time.perf_counter()
+        control, began, threads = self._control, time.perf_counter(), torch.get_num_threads()
         work = self._work()
+        torch.set_num_threads(THREADS)
         try:
             while True:
                 try:
@@ -119,6 +123,7 @@ class DemonstrationRun:
             return  # its training has said so
         finally:
             work.close()
+            torch.set_num_threads(threads)
         last = control.last
         if last is not None and last.status == "finished":  # the demonstration has not
             yield Finished(run_id=last.id, status=control.stop[1], step=last.spec.train.steps)

@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 import pytest
+import torch
 
 from app.cli import main
 from models.data.corpus import open_run_corpus
@@ -196,11 +197,19 @@ def test_a_strong_base_needs_no_word() -> None:
 
 def test_stopped_between_two_stages_it_has_not_finished(library: Library, base: str) -> None:
     run = DemonstrationRun(library, "goodhart", base, device="cpu")
-    seen = []
-    for event in run.events():
-        seen.append(event)
-        if isinstance(event, Finished):
-            run.request_stop()
+    seen, threads = [], set()
+    torch.set_num_threads(2)
+    try:
+        for event in run.events():
+            seen.append(event)
+            if run.trainer is not None:
+                threads.add(torch.get_num_threads())
+            if isinstance(event, Finished):
+                run.request_stop()
+        assert threads == {1}, "such small models gain nothing from more, and lose much beside another program"
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
     assert [event.status for event in seen if isinstance(event, Finished)] == ["finished", "stopped"]
     assert run.result is None
     assert run.trainer is None
