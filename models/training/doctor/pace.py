@@ -30,7 +30,9 @@ _FALLING_LOW = 0.05
 _LATEST = 5
 """“Now” is the median of this many blocks."""
 _LEARNED = 0.25
-"""A fine-tuning has learned what there is to learn below this share of its first loss."""
+"""A fine-tuning has learned what there is to learn below this share of its first loss, …"""
+_LITTLE = 0.15
+"""… or below so many nats a token: what is left may be the choice among words that are equally right."""
 _SMALL_MOVEMENT = 0.3
 """Below this sum of all update-to-weight ratios, a run cannot learn much."""
 _HARDLY_LEARNED = 0.5
@@ -112,8 +114,9 @@ def plateau(signs: Signs) -> Finding:
         words = f"The longest stretch without a fall was {end - begin:,} steps."
         return Check(kind="plateau", words=words)
     now = float(np.median(signs.loss[-_LATEST:]))
-    if signs.log.spec.tune is not None and now <= _LEARNED * signs.first_loss:  # it knew most of it, and learns fast
-        words = f"The loss is {format_percent(now / signs.first_loss)} of what it was at the start."
+    is_little = now <= max(_LITTLE, _LEARNED * signs.first_loss)
+    if signs.log.spec.tune is not None and is_little:  # it knew most of it, and learns fast
+        words = f"The loss is {now:.3g} nats, {format_percent(now / signs.first_loss)} of what it was at the start."
         return Check(kind="plateau", words=words)
     sentence = f"The loss has not fallen since step {begin:,}: it was {loss:.3g} then, and is {now:.3g} now."
     evidence = {"loss then": loss, "loss now": now, "noise": signs.noise}

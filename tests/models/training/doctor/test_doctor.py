@@ -17,6 +17,7 @@ from models.runs.fork import fork_run
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.settings.spec_changes import changed_spec
+from models.settings.tune_spec import TuneSpec
 from models.training.doctor import RunLog, examine, kinds_of
 from models.training.doctor.breakdown import format_figure
 from tests.models.training.doctor.doctor_suite import (
@@ -136,6 +137,15 @@ def test_an_early_stopped_run_is_not_overfitting(trained: Callable[[Recipe], Run
     assert "overfitting" not in kinds(stopped)
     (words,) = [check.words for check in examine(stopped).checks if check.kind == "overfitting"]
     assert words.startswith("Stopped early: ")
+
+
+def test_a_fine_tuning_that_knows_nearly_all_is_on_no_plateau() -> None:
+    recipe = next(recipe for recipe in faulty() if recipe.found == "plateau" and not recipe.is_trained)
+    log = recorded_log(recipe)
+    spec = dataclasses.replace(log.spec, tune=TuneSpec(parent="any"))
+    for now, expected in ((1.0, True), (0.1, False)):
+        scaled = dataclasses.replace(log, spec=spec, loss=log.loss * now / float(np.median(log.loss[-20:])))
+        assert ("plateau" in kinds(scaled)) == expected
 
 
 def test_logs_of_any_length_are_examined(library: Library, tiny_config: ModelConfig) -> None:
