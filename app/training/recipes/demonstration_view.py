@@ -306,11 +306,7 @@ class DemonstrationView(QWidget):
 
     def _table(self, name: str, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> ScoreTable:
         table = ScoreTable(name, self._theme)
-        table.show_rows(titles, rows)
-        for at, title in enumerate(titles):
-            head = table.horizontalHeaderItem(at)
-            assert head is not None
-            head.setToolTip(figures.TABLE_TIPS.get(title, ""))
+        table.show_rows(titles, rows, heads=figures.TABLE_TIPS)
         self.tables.append(table)
         return table
 

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
-from PySide6.QtCore import QEvent, QSize, Qt, Slot
+from PySide6.QtCore import (
+    QAbstractTableModel,
+    QEvent,
+    QModelIndex,
+    QObject,
+    QPersistentModelIndex,
+    QSize,
+    Qt,
+    Slot,
+)
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
 from app.kit.basics import plain_tip
 from app.kit.theme import ThemeProvider
 from models.number_words import format_percent
 
+AnyIndex: TypeAlias = QModelIndex | QPersistentModelIndex
+
+_NOWHERE = QModelIndex()
+_DISPLAY, _TIP = Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole
+_ALIGNMENT = Qt.ItemDataRole.TextAlignmentRole
 _MAX_ROWS = 16
 """More rows than these scroll."""
 _SHARES = (("Precision", "precision"), ("Recall", "recall"), ("F1", "f1"))
@@ -26,13 +42,58 @@ _TIPS = {
 }
 
 
-class ScoreTable(QTableWidget):
+class _Figures(QAbstractTableModel):
+    """Rows of text under titles. A model instead of items: PySide has been seen to crash as it deleted items of a table
+    that was filled anew."""
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self._titles: tuple[str, ...] = ()
+        self.rows: list[list[str]] = []
+        self._tips: list[str] = []
+        self._heads: Mapping[str, str] = {}
+
+    def show_rows(
+        self, titles: Sequence[str], rows: Sequence[Sequence[str]], tips: Sequence[str], heads: Mapping[str, str]
+    ) -> None:
+        """Replace all of them. tips: a tooltip for each row, () for the texts themselves. heads: those of titles."""
+        self.beginResetModel()
+        self._titles, self.rows, self._tips = tuple(titles), [list(row) for row in rows], list(tips)
+        self._heads = heads
+        self.endResetModel()
+
+    def rowCount(self, parent: AnyIndex = _NOWHERE) -> int:
+        return 0 if parent.isValid() else len(self.rows)
+
+    def columnCount(self, parent: AnyIndex = _NOWHERE) -> int:
+        return 0 if parent.isValid() else len(self._titles)
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        if orientation != Qt.Orientation.Horizontal or section >= len(self._titles):
+            return None
+        title = self._titles[section]
+        if role == _TIP:
+            return self._heads.get(title, "")
+        return title if role == _DISPLAY else _alignment(section) if role == _ALIGNMENT else None
+
+    def data(self, index: AnyIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        row, column = index.row(), index.column()
+        if column >= len(self.rows[row]):
+            return None
+        text = self.rows[row][column]
+        if role == _TIP:
+            return plain_tip(self._tips[row] if self._tips else text)
+        return text if role == _DISPLAY else _alignment(column) if role == _ALIGNMENT else None
+
+
+class ScoreTable(QTableView):
     """Rows of text; the first column is a name, the others are numbers. Nothing in it can be edited."""
 
     def __init__(self, name: str, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._figures = _Figures(self)
+        self.setModel(self._figures)
         self.setAccessibleName(name)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.verticalHeader().hide()
@@ -42,32 +103,25 @@ class ScoreTable(QTableWidget):
         self.setTabKeyNavigation(False)  # Tab moves to the next widget
         theme.theme_changed.connect(self._fit)
 
-    def show_rows(self, titles: Sequence[str], rows: Sequence[Sequence[str]], tips: Sequence[str] = ()) -> None:
-        """Show rows under titles. tips: a tooltip for each row."""
-        self.clear()
-        self.setColumnCount(len(titles))
-        self.setRowCount(len(rows))
-        for column, title in enumerate(titles):
-            head = QTableWidgetItem(title)
-            head.setTextAlignment(_alignment(column))
-            head.setToolTip(_TIPS.get(title, ""))
-            self.setHorizontalHeaderItem(column, head)
-        for i, texts in enumerate(rows):
-            for column, text in enumerate(texts):
-                item = QTableWidgetItem(text)
-                item.setTextAlignment(_alignment(column))
-                item.setToolTip(plain_tip(tips[i] if tips else text))
-                self.setItem(i, column, item)
+    def show_rows(
+        self,
+        titles: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        tips: Sequence[str] = (),
+        heads: Mapping[str, str] = MappingProxyType(_TIPS),
+    ) -> None:
+        """Show rows under titles. tips: a tooltip for each row. heads: tooltips of titles."""
+        self._figures.show_rows(titles, rows, tips, heads)
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        if titles:
+            header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         header.setMinimumSectionSize(40)
         self._fit()
 
     def texts(self) -> list[list[str]]:
         """What is shown, row by row."""
-        rows, columns = range(self.rowCount()), range(self.columnCount())
-        return [[item.text() if (item := self.item(i, j)) is not None else "" for j in columns] for i in rows]
+        return [list(row) for row in self._figures.rows]
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
@@ -85,7 +139,7 @@ class ScoreTable(QTableWidget):
         self.setFixedHeight(self.sizeHint().height())
 
     def sizeHint(self) -> QSize:
-        shown = min(self.rowCount(), _MAX_ROWS)
+        shown = min(self._figures.rowCount(), _MAX_ROWS)
         rows = sum(self.rowHeight(i) for i in range(shown))
         header = self.horizontalHeader()
         return QSize(320, max(header.sizeHint().height(), header.height()) + rows + 2 * self.frameWidth() + 4)

@@ -72,7 +72,6 @@ class ScoresSummary(QWidget):
         grid.setSpacing(SPACE)
         for i, column in enumerate(self._columns):
             column.setSpacing(SPACE)
-            column.addStretch(1)
             grid.addLayout(column, 0, i)
         self._grid = grid
         self._shown: tuple[str, ...] = ()
@@ -199,12 +198,15 @@ class ScoresSummary(QWidget):
         if n == self._n_columns or not self._shown:
             return
         self._n_columns = n
-        for i, name in enumerate(self._shown):
-            # From wherever it is: of an item that Python has taken, Qt would keep the height of before.
-            self._columns[i % n].insertWidget(self._columns[i % n].count() - 1, self._cards[name])
+        for column in self._columns:
+            while column.count():
+                column.takeAt(0)
         for name, card in self._cards.items():
             card.setVisible(name in self._shown)
-        for i in range(len(self._columns)):
+        for i, name in enumerate(self._shown):
+            self._columns[i % n].addWidget(self._cards[name])
+        for i, column in enumerate(self._columns):
+            column.addStretch(1)
             self._grid.setColumnStretch(i, 1 if i < n else 0)
 
 

@@ -74,13 +74,7 @@ def shown(result: AnyResult, name: str, theme: ThemeProvider, qtbot: QtBot) -> s
     found = Demonstrated(mark=mark, run=Path("p"), result=result, seconds=200.0, created="2026-01-02T03:04:05+00:00")
     view.show_results([found], {"base": "Base run", "p": "p"})
     words = [each.text() for each in view.findChildren(QWidget) if isinstance(each, QLabel)]
-    tables = [
-        item.text()
-        for table in view.tables
-        for at in range(table.rowCount())
-        for column in range(table.columnCount())
-        if (item := table.item(at, column)) is not None
-    ]
+    tables = [text for table in view.tables for row in table.texts() for text in row]
     return "\n".join([*words, *tables]).replace("\u00a0", " ")
 
 
