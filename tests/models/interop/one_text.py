@@ -42,10 +42,10 @@ def compare(folder: Path, theirs: Any) -> Encoder:
     """Load `folder` as ours, and hold it against their model for every kind of padding, with token types."""
     ours, _ = load_model(folder)
     assert isinstance(ours, Encoder)
-    options = theirs.config
+    options, generator = theirs.config, torch.Generator().manual_seed(0)
     for length in (CONTEXT, 7, 1):
-        ids = torch.randint(0, options.vocab_size, (3, length))
-        types = torch.randint(0, options.type_vocab_size, (3, length))
+        ids = torch.randint(0, options.vocab_size, (3, length), generator=generator)
+        types = torch.randint(0, options.type_vocab_size, (3, length), generator=generator)
         for mask in padding_masks(3, length).values():
             expected = theirs(ids, attention_mask=mask.long(), token_type_ids=types)
             if ours.config.head == "none":
