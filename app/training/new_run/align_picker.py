@@ -124,9 +124,9 @@ class AlignPicker(QWidget):
         self.changed.emit()
 
     @Slot()
-    def _list_rewarders(self, wanted: str = "", second: str = "") -> None:
-        """List the reward models of the library, keeping the choices; those that are wanted are listed even if they are
-        gone."""
+    def _list_rewarders(self, wanted: str | None = None, second: str | None = None) -> None:
+        """List the reward models of the library, and choose those that are wanted ("" for none), which are listed even
+        if they are gone; None keeps the choice."""
         models = []
         for info in self._session.runs.list():
             spec = None if info.problem or not info.step else self._session.runs.spec(info.id)
@@ -136,7 +136,7 @@ class AlignPicker(QWidget):
             (self.rewarder, "Rewarded by the judge of the wish", "Rewarded by", wanted),
             (self.second, "No second reward model", "Questioned by", second),
         ):
-            chosen = chosen or str(box.currentData() or "")
+            chosen = str(box.currentData() or "") if chosen is None else chosen
             with QSignalBlocker(box):
                 box.clear()
                 box.addItem(none, "")

@@ -161,8 +161,9 @@ def test_a_second_reward_model_can_question_the_first(tab: TrainingTab, parent: 
         {"reward_model": "rm", "second_reward_model": "rm of other pairs"},
         "lower",
     )
-    picker.set_spec(align)
-    assert picker.spec == align
+    for spec in (AlignSpec(**usual_align("ppo")), align):
+        picker.set_spec(spec)
+        assert picker.spec == spec
     picker.rewarder.setCurrentIndex(0)
     picker.rewarder.activated.emit(0)
     assert not picker.second.isVisible(), "the judge of a wish needs none"
