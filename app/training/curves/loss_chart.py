@@ -179,7 +179,8 @@ class LossChart(RunChart):
         self.raw.setData(x, raw)
         self.smooth.setVisible(bool(self._smoothing))  # its antialiasing hides peaks, the thin line keeps them
         self.smooth.setData(x, smoothed)
-        self.val.setData(x_val, dots)
+        n_dots = len(dots) if np.isfinite(dots).any() else 0  # an alignment from rewards has no validation loss
+        self.val.setData(x_val[:n_dots], dots[:n_dots])
         self.val.setVisible(anything)
         self.chart.say("" if anything else self.history.empty_caption or _NOTHING_YET)
         self._ends = (_last(smoothed), _last(dots))
