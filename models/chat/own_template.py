@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib.resources import files
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from models.chat.sandbox import render_here
 from models.tokenizers import SPECIAL_TOKENS, encode_text
 
 if TYPE_CHECKING:
-    from models.tokenizers.many_texts import ManyTextsEncoder
+    from models.tokenizers.many_texts import Ids, ManyTextsEncoder
 
 Message = dict[str, str]
 """{"role": "system" | "user" | "assistant", "content": text}, as in the OpenAI chat format."""
@@ -65,7 +67,12 @@ def encode_messages(
     Raises:
         ValueError: for an unknown role, a missing key, or a tokenizer without the special tokens.
     """
-    return _joined(tokenizer, _segments(messages, add_generation_prompt), {})
+    ids: list[int] = []
+    is_reply: list[bool] = []
+    for segment, new in encode_segments(tokenizer, messages, add_generation_prompt):
+        ids += new
+        is_reply += [segment.reply] * len(new)
+    return ids, is_reply
 
 
 def encode_reply(tokenizer: Tokenizer, messages: Sequence[Message], reply: str) -> tuple[list[int], list[int]]:
@@ -112,29 +119,39 @@ def encode_segments(
 
 
 def encode_conversations(
-    encoder: ManyTextsEncoder, conversations: Iterable[Sequence[Message]]
-) -> list[tuple[list[int], list[bool]]]:
-    """`encode_messages` of many conversations, several times as fast."""
-    found: list[list[Segment]] = [list(_segments(messages, False)) for messages in conversations]
-    texts = list(dict.fromkeys(segment.text for each in found for segment in each if not segment.special))
+    encoder: ManyTextsEncoder, conversations: Sequence[Sequence[Message]]
+) -> tuple[Ids, npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """`encode_messages` of many conversations, ten times as fast: all ids (n,), whether each belongs to a reply (n,)
+    uint8, and where each conversation begins (conversations + 1,).
+    """
+    patterns, written = list[tuple[Segment, ...]](), list[str]()
+    for messages in conversations:
+        check_messages(messages)
+        pattern = _pattern(tuple(message["role"] for message in messages))
+        patterns.append(pattern)
+        written += [
+            segment.text.replace(_CONTENT, messages[segment.message]["content"].strip())
+            for segment in pattern
+            if not segment.special
+        ]
+    texts = list(dict.fromkeys(written))
     ids, starts = encoder.encode(texts)
-    known = {(text, False): ids[a:b].tolist() for text, (a, b) in zip(texts, pairwise(starts.tolist()), strict=True)}
-    return [_joined(encoder.tokenizer, segments, known) for segments in found]
-
-
-def _joined(
-    tokenizer: Tokenizer, segments: Iterable[Segment], known: dict[tuple[str, bool], list[int]]
-) -> tuple[list[int], list[bool]]:
-    """The result of `encode_messages`; `known` holds the ids of texts encoded so far."""
-    ids: list[int] = []
-    is_reply: list[bool] = []
-    for text, special, reply, _ in segments:
-        new = known.get((text, special))
-        if new is None:
-            new = known[text, special] = _encode_segment(tokenizer, text, special)
-        ids.extend(new)
-        is_reply.extend([reply] * len(new))
-    return ids, is_reply
+    known = {text: ids[a:b].tobytes() for text, (a, b) in zip(texts, pairwise(starts.tolist()), strict=True)}
+    special = {
+        segment.text: _encode_segment(encoder.tokenizer, segment.text, True)[0].to_bytes(ids.itemsize, "little")
+        for pattern in set(patterns)
+        for segment in pattern
+        if segment.special
+    }
+    rest = iter(written)
+    pieces = [
+        special[segment.text] if segment.special else known[next(rest)] for pattern in patterns for segment in pattern
+    ]
+    lengths = np.array([len(piece) for piece in pieces], np.int64) // ids.itemsize
+    is_reply = np.array([segment.reply for pattern in patterns for segment in pattern], np.uint8)
+    ends = np.concatenate(([0], lengths.cumsum()))
+    firsts = np.array([0, *accumulate(len(pattern) for pattern in patterns)])
+    return np.frombuffer(b"".join(pieces), ids.dtype), np.repeat(is_reply, lengths), ends[firsts]
 
 
 def _encode_segment(tokenizer: Tokenizer, text: str, special: bool) -> list[int]:
@@ -144,6 +161,16 @@ def _encode_segment(tokenizer: Tokenizer, text: str, special: bool) -> list[int]
     if id is None:
         raise ValueError(f"This tokenizer has no token {text}, so its model cannot chat: use text completion.")
     return [id]
+
+
+_CONTENT = "\ue000"
+"""Stands for a message's content in a pattern."""
+
+
+@lru_cache(maxsize=256)
+def _pattern(roles: tuple[str, ...]) -> tuple[Segment, ...]:
+    """The segments of every conversation with these roles."""
+    return tuple(_segments([{"role": role, "content": _CONTENT} for role in roles], False))
 
 
 _MARK = re.compile("(\ue000\\d+\ue001)")

@@ -31,6 +31,7 @@ from models.data.examples import (
     Integers,
     PackedExamples,
     encode_examples,
+    encode_own_chats,
     encode_plain_texts,
     fit_pair,
     pack_examples,
@@ -206,6 +207,8 @@ def _encode(rows: Sequence[Example], encoder: ManyTextsEncoder, form: ExampleFor
     """The examples, pairs cut to the context. numbers: of the rows in their split, from 1."""
     if all("text" in row for row in rows):
         return _Part(encode_plain_texts(rows, encoder, form))
+    if not form.template.template and all("messages" in row for row in rows):
+        return _Part(encode_own_chats(rows, encoder))
     examples, n_bytes = encode_examples(rows, encoder, form, numbers)
     n_cut = 0
     if form.pairs_apart and form.model is not None and any("target" in row for row in rows):

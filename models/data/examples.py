@@ -26,6 +26,7 @@ EncodedExample = tuple[list[int], list[bool]]
 Of a pair of texts for an encoder-decoder, the target is the reply.
 """
 
+
 Integers = npt.NDArray[Any]
 
 
@@ -84,6 +85,13 @@ def encode_plain_texts(examples: Sequence[Example], encoder: ManyTextsEncoder, f
     return PackedExamples(ids, starts, np.ones(len(ids), np.uint8), n_bytes)
 
 
+def encode_own_chats(examples: Sequence[Example], encoder: ManyTextsEncoder) -> PackedExamples:
+    """Examples that are conversations, in the native format. Raises ValueError as `encode_examples`."""
+    ids, reply, starts = encode_conversations(encoder, [example["messages"] for example in examples])
+    n_bytes = sum(len(message["content"].encode()) for example in examples for message in example["messages"])
+    return PackedExamples(ids, starts, reply, n_bytes)
+
+
 def pack_examples(examples: Sequence[EncodedExample], n_bytes: int = 0) -> PackedExamples:
     """Examples as arrays, ids as int64."""
     return PackedExamples(
@@ -113,7 +121,9 @@ def _encode_others(
             tokenizer, template.template, template.named_tokens, talks, numbers=[*chats]
         )
     else:
-        encoded += encode_conversations(encoder, talks)
+        ids, reply, starts = encode_conversations(encoder, talks)
+        spans = pairwise(starts.tolist())
+        encoded += [(ids[start:end].tolist(), reply[start:end].astype(bool).tolist()) for start, end in spans]
     texts = [text for pair in pairs.values() for text in pair]
     texts += [message["content"] for example in examples.values() for message in example.get("messages", ())]
     return encoded, sum(len(text.encode()) for text in texts)

@@ -13,7 +13,6 @@ import torch
 
 from models.architecture.transformer import Decoder
 from models.data.batches import Batches
-from models.data.corpus import Corpus
 from models.data.sources import prepare_corpus
 from models.data.tiny_world.world import World
 from models.device import choose_device, pick_precision
@@ -25,7 +24,7 @@ from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from models.tokenizers import load_tokenizer
-from models.training.batches import make_batches
+from models.training.batches import make_batches_events
 from models.training.objective import weighted_nll
 from models.training.optim import make_optimizers
 from models.training.prepare import prepare_tokenizer
@@ -134,11 +133,16 @@ class QuickStart:
         spec = self._first_spec()
         corpus = yield from prepare_corpus(self._library, spec.data)
         yield Phase(name="Training the tokenizer")
-        tokenizer = yield from prepare_tokenizer(self._library, spec.tokenizer, corpus, spec.name)
-        yield Phase(name="Measuring this device")
-        spec = yield from self._fit_steps(spec, corpus, tokenizer, started_at)
-        self.run = RunFolder.create(self._library, spec, tokenizer, corpus.sha)
-        self.trainer = Trainer(self.run, self._library, device=self._device, allow_threads=self._threads)
+        name = yield from prepare_tokenizer(self._library, spec.tokenizer, corpus, spec.name)
+        yield Phase(name="Reading the text")
+        tokenizer = load_tokenizer(name, self._library)
+        model = dataclasses.replace(spec.model, vocab_size=tokenizer.get_vocab_size())
+        batches = yield from make_batches_events(corpus, tokenizer, model, spec.train)
+        spec = yield from self._fit_steps(dataclasses.replace(spec, model=model), batches, started_at)
+        self.run = RunFolder.create(self._library, spec, name, corpus.sha)
+        self.trainer = Trainer(
+            self.run, self._library, device=self._device, allow_threads=self._threads, made_batches=batches
+        )
         if self._stop is not None:  # Ctrl-C may come between any two lines
             self.trainer.request_stop(*self._stop)
         finished = False
@@ -193,31 +197,25 @@ class QuickStart:
             train=dataclasses.replace(TINY_WORLD_TRAINING, seed=self._seed, prompts=prompts),
         )
 
-    def _fit_steps(
-        self, spec: RunSpec, corpus: Corpus, tokenizer_name: str, started_at: float
-    ) -> Generator[Event, None, RunSpec]:
+    def _fit_steps(self, spec: RunSpec, batches: Batches, started_at: float) -> Generator[Event, None, RunSpec]:
         """The spec with its number of steps: those that fit into the time left, if it is limited. Chooses the faster
         number of threads."""
-        tokenizer = load_tokenizer(tokenizer_name, self._library)
-        model = dataclasses.replace(spec.model, vocab_size=tokenizer.get_vocab_size())
-        reading = time.perf_counter()
-        batches = make_batches(corpus, tokenizer, model, spec.train)
-        reading = time.perf_counter() - reading
+        yield Phase(name="Measuring this device")
         cores = torch.get_num_threads()
         seconds: dict[int, float] = {}
         for threads in sorted({cores, max(1, cores // 2)}):
             torch.set_num_threads(threads)
-            seconds[threads] = yield from self._step_seconds(model, spec.train, batches)
+            seconds[threads] = yield from self._step_seconds(spec.model, spec.train, batches)
         self._threads = min(seconds, key=lambda threads: seconds[threads])
         torch.set_num_threads(self._threads)
         steps = STEPS
         if self._minutes is not None:
             usable = 60 * self._minutes * (1 - MARGIN_SHARE - EVALUATION_SHARE)
-            left = usable - (time.perf_counter() - started_at) - reading
+            left = usable - (time.perf_counter() - started_at)
             steps = max(MIN_STEPS, min(STEPS, int(left / seconds[self._threads])))
         warmup = min(spec.train.warmup_steps, steps // 4)
         train = dataclasses.replace(spec.train, steps=steps, warmup_steps=warmup)
-        return dataclasses.replace(spec, model=model, train=train)
+        return dataclasses.replace(spec, train=train)
 
     def _step_seconds(self, config: ModelConfig, train: TrainConfig, batches: Batches) -> Generator[Event, None, float]:
         """Seconds per training step here: the mean of a few, on throw-away weights."""

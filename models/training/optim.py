@@ -86,11 +86,15 @@ class Muon(_Plain):
         torch._foreach_add_(parameters, updates, alpha=-scale)
 
     def _orthogonal(self, matrices: list[Tensor]) -> list[Tensor]:
-        """Matrices of one shape, orthogonalised."""
-        stacked = torch.stack(matrices)
-        in_short = not self._precise and bf16_is_fast(stacked.device)
-        updates = orthogonalise(stacked.bfloat16() if in_short else stacked).to(stacked.dtype)
-        return list(updates.unbind())
+        """Matrices of one shape, orthogonalised: on a CPU, whose products in a batch are slower, one by one."""
+        device, dtype = matrices[0].device, matrices[0].dtype
+        if not self._precise and bf16_is_fast(device):
+            matrices = [matrix.bfloat16() for matrix in matrices]
+        if device.type == "cpu":
+            updates = [orthogonalise(matrix) for matrix in matrices]
+        else:
+            updates = list(orthogonalise(torch.stack(matrices)).unbind())
+        return [update.to(dtype) for update in updates]
 
 
 class Lion(_Plain):
@@ -125,21 +129,46 @@ class Lion(_Plain):
 
 
 def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:
-    """Push the singular values of matrices (N, rows, columns) towards 1 by a quintic Newton-Schulz iteration.
+    """Push the singular values of matrices (…, rows, columns) towards 1 by a quintic Newton-Schulz iteration.
 
     The coefficients are those of the Muon post: they trade exactness (values end in about 0.7…1.2) for speed.
     """
-    a, b, c = 3.4445, -4.7750, 2.0315
-    x: Tensor = matrices
-    tall = x.size(-2) > x.size(-1)
-    if tall:
-        x = x.mT
+    tall = matrices.size(-2) > matrices.size(-1)
+    x = matrices.mT if tall else matrices
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    is_long = x.size(-1) >= 2 * x.size(-2) and x.dtype == torch.float32  # in bfloat16, squared values would be lost
+    x = _iterate_on_gram(x, iterations) if is_long else _iterate(x, iterations)
+    return x.mT if tall else x
+
+
+_A, _B, _C = 3.4445, -4.7750, 2.0315
+
+
+def _iterate(x: Tensor, iterations: int) -> Tensor:
+    """x ← p(x xᵀ) x, where p(g) = a + b g + c g²."""
     for _ in range(iterations):
         gram = x @ x.mT
-        polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
-        x = torch.baddbmm(x, polynomial, x, beta=a)
-    return x.mT if tall else x
+        x = _add_product(x, _A, _add_product(gram, _B, gram, gram, _C), x)
+    return x
+
+
+def _iterate_on_gram(x: Tensor, iterations: int) -> Tensor:
+    """The same for x much longer than high, with products of x xᵀ alone, which is square: those of x with p(x xᵀ) come
+    last, as one."""
+    gram, polynomials = x @ x.mT, x.new_empty(0)
+    for i in range(iterations):
+        polynomial = _add_product(gram, _B, gram, gram, _C)
+        polynomial.diagonal(dim1=-2, dim2=-1).add_(_A)
+        polynomials = polynomial @ polynomials if i else polynomial
+        if i < iterations - 1:
+            gram = polynomial @ gram @ polynomial
+    return polynomials @ x
+
+
+def _add_product(x: Tensor, share: float, left: Tensor, right: Tensor, scale: float = 1.0) -> Tensor:
+    """share · x + scale · left right, of matrices or batches of them."""
+    multiply = torch.addmm if x.dim() == 2 else torch.baddbmm
+    return multiply(x, left, right, beta=share, alpha=scale)
 
 
 @dataclass(frozen=True)

@@ -110,8 +110,11 @@ def set_up(
     device_name: str,
     allow_threads: int | None,
     process_group: ProcessGroup = SINGLE_PROCESS,
+    made_batches: Batches | None = None,
 ) -> Generator[Event, None, TrainingContext]:
     """Read and build everything; remove log rows of steps after the checkpoint. Yields Phase.
+
+    made_batches: the run's training batches, where they are made already: reading a text takes seconds.
 
     Collective: all processes of a group call this; only the main one, which holds the run's lock, changes its folder.
 
@@ -149,6 +152,8 @@ def set_up(
     if spec.align is not None:
         n_pairs = spec.train.batch_size * spec.train.grad_accum_steps
         train_batches = RowBatches(corpus, n_pairs if spec.align.task == "preference" else spec.align.n_prompts)
+    elif made_batches is not None:
+        train_batches = made_batches
     else:
         train_batches = yield from make_batches_events(
             corpus,

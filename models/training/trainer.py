@@ -12,6 +12,7 @@ import torch
 from tokenizers import Tokenizer
 
 from models.architecture.transformer import AnyModel
+from models.data.batches import Batches
 from models.device import is_out_of_memory
 from models.events import AlignMetrics, Event, Finished, LayerMetrics, Noted, Notice, RunStarted, Saved, TrainMetrics
 from models.library.library import Library
@@ -54,10 +55,13 @@ class Trainer:
         device: str = "auto",
         allow_threads: int | None = None,
         process_group: ProcessGroup = SINGLE_PROCESS,
+        made_batches: Batches | None = None,
     ) -> None:
+        """allow_threads: at most so many; None = all. made_batches: see `set_up`."""
         assert process_group.is_main_process
         self.run, self._process_group = run, process_group
         self._library, self._device_name, self._allow_threads = library, device, allow_threads
+        self._made_batches = made_batches
         self._config = run.spec.train
         self._record = Recorder(run)
         self._clock = Clock()
@@ -160,8 +164,9 @@ class Trainer:
 
     def _events(self) -> Generator[Event, None, None]:
         context = yield from set_up(
-            self.run, self._library, self._device_name, self._allow_threads, self._process_group
+            self.run, self._library, self._device_name, self._allow_threads, self._process_group, self._made_batches
         )
+        self._made_batches = None
         threads = self.run.threads or context.threads * self._process_group.local_size
         yield from self._record.status("running", threads=threads, measured=context.measured)
         self._context, self._state = context, context.state

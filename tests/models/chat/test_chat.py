@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
@@ -70,8 +72,18 @@ def test_private_use_characters_in_a_message_change_nothing(tokenizer: Tokenizer
 
 
 def test_many_conversations_encode_as_one_by_one(tokenizer: Tokenizer) -> None:
-    rows = [CHAT, CHAT[:2], CHAT[1:], [{"role": "user", "content": INJECTION}], CHAT]
-    assert encode_conversations(ManyTextsEncoder(tokenizer), rows) == [encode_messages(tokenizer, row) for row in rows]
+    rows = [
+        CHAT,
+        CHAT[:2],
+        [],
+        CHAT[1:],
+        [{"role": "user", "content": text} for text in (INJECTION, "\ue000", "")],
+        CHAT,
+    ]
+    ids, reply, starts = encode_conversations(ManyTextsEncoder(tokenizer), rows)
+    spans = [slice(start, end) for start, end in pairwise(starts.tolist())]
+    found = [(ids[span].tolist(), reply[span].astype(bool).tolist()) for span in spans]
+    assert found == [encode_messages(tokenizer, row) for row in rows]
 
 
 @pytest.mark.parametrize(

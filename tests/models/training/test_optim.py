@@ -45,6 +45,17 @@ def test_matrices_do_not_disturb_each_other() -> None:
     assert torch.isfinite(orthogonalise(torch.zeros(1, 4, 4))).all()
 
 
+@pytest.mark.parametrize("shape", [(24, 24), (24, 40), (24, 96), (96, 24)])
+def test_products_of_the_gram_matrix_come_to_the_same_as_the_iteration(shape: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    matrix = torch.randn(*shape)
+    x = matrix.double() / matrix.double().norm()
+    for _ in range(5):
+        x = 3.4445 * x - 4.7750 * x @ x.T @ x + 2.0315 * x @ x.T @ x @ x.T @ x
+    torch.testing.assert_close(orthogonalise(matrix).double(), x, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(orthogonalise(matrix[None])[0], orthogonalise(matrix))
+
+
 def test_an_update_is_scaled_by_rate_and_shape() -> None:
     torch.manual_seed(0)
     tall, wide = nn.Parameter(torch.zeros(64, 16)), nn.Parameter(torch.zeros(16, 64))
