@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from models.data.corpus import Corpus
     from models.settings.run_spec import DataSpec
 
-PARTS = ("train", "overhead", "throughput", "decode", "generate", "tokenizer", "gui", "builder")
+PARTS = ("train", "overhead", "throughput", "decode", "generate", "tokenizer", "gui", "window", "builder")
 SEEDS = 3
 GUI_SECONDS = 20.0
 GIGABYTES = 2.0
@@ -36,10 +36,11 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "Face's GPT-2 at three sizes; decode: tokens/s with and without the KV cache; generate: milliseconds to the "
         "first token and tokens/s against Hugging Face's generate with the same weights, at three sizes; tokenizer: "
         "training and encoding against plain calls of the tokenizers library, and milliseconds from a key press to the "
-        "token pills; gui: late timer ticks of the window while a model trains; builder: milliseconds until a changed "
-        "setting is drawn. Not part of all: weights MODEL: speed and perplexity of float32, bfloat16 and int8 weights; "
-        "data: importing generated JSONL and beginning a training on it: peak memory at a quarter of the size and at "
-        "the whole, MB/s, and the longest time between two events.",
+        "token pills; gui: late timer ticks of the window while a model trains; window: how long it takes to open, its "
+        "memory, and what a library of 1,000 runs and a run of a million steps cost; builder: milliseconds until a "
+        "changed setting is drawn. Not part of all: weights MODEL: speed and perplexity of float32, bfloat16 and int8 "
+        "weights; data: importing generated JSONL and beginning a training on it: peak memory at a quarter of the size "
+        "and at the whole, MB/s, and the longest time between two events.",
     )
     parser.add_argument(
         "part", nargs="?", choices=(*PARTS, "weights", "data", "all"), default="all", help="default: all"
@@ -111,6 +112,10 @@ def measure(
             from app.commands.bench_parts.window import bench_window
 
             results.append(bench_window(device_name, files, GUI_SECONDS, line))
+        elif part == "window":
+            from app.commands.bench_parts.opening import bench_opening
+
+            results += bench_opening(line)
         elif part == "builder":
             from app.commands.bench_parts.builder import bench_builder
 

@@ -203,7 +203,8 @@ class LossChart(RunChart):
         x, y = self._dots
         most = max(self.chart.width() // _APART, 1)
         if len(x) > 2 * most:
-            x, y = thinned(x, y, *self.chart.getPlotItem().getViewBox().viewRange()[0], most)
+            left, right = self.chart.getPlotItem().getViewBox().viewRange()[0]
+            x, y = thinned(x, y, left, right, most)
         self._n_dots = len(x)
         self.val.setData(x, y)
 

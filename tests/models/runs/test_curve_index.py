@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -60,7 +61,8 @@ def read(folder: Path, most_bytes: int = AT_ONCE) -> IndexedCurve:
 
 
 def column(points: Floats, name: str) -> Floats:
-    return points[POINT_COLUMNS.index(name)]
+    values: Floats = points[POINT_COLUMNS.index(name)]
+    return values
 
 
 def trained(rows: Sequence[Row], n: int | None = None) -> list[Row]:
@@ -157,6 +159,18 @@ def test_a_log_that_a_resume_cut_keeps_the_blocks_before(
     found = read(folder)
     np.testing.assert_array_equal(found.points, again.points)
     assert (found.validations, found.ends, found.lines) == (again.validations, again.ends, again.lines)
+
+
+def test_a_training_keeps_the_index_of_its_log(library: Library, tiny_config: ModelConfig) -> None:
+    run = RunFolder.open(make_run(library, tiny_config, "grows"))
+    run.acquire()
+    for row in random_rows(3 * BLOCK_ROWS):
+        run.append("metrics", row)
+    run.release()
+    log = run.folder / "metrics.jsonl"
+    (row,) = sqlite3.connect(run.folder / "curve.sqlite").execute("SELECT count(*), max(ends) FROM block").fetchall()
+    assert row[0] >= 2
+    assert 0 < log.stat().st_size - row[1] < log.stat().st_size / 2
 
 
 def test_another_log_in_its_place_is_indexed_anew(tmp_path: Path) -> None:
