@@ -34,7 +34,7 @@ def test_replies_are_made_with_the_weights_asked_for(run: str, kind: str, capsys
 
 def test_other_weights_are_refused(run: str, capsys: pytest.CaptureFixture[str]) -> None:
     for command in ("generate", "chat", "serve"):
-        assert main([command, run, "--weights", "int4"]) == 2
+        assert main([command, run, "--weights", "int3"]) == 2
         assert "float32" in capsys.readouterr().err
 
 
