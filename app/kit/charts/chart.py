@@ -326,12 +326,24 @@ class Curve(pg.PlotCurveItem):  # type: ignore[misc]
 class NumberAxis(pg.AxisItem):  # type: ignore[misc]
     """An axis with plain numbers, 1,000 and 0.003, never 1e+03 or “k”, and only as many as fit."""
 
+    _words = ""
+
     def __init__(self, side: str) -> None:
         super().__init__(side)
         self.start, self.end = -math.inf, math.inf
         """There are no ticks before or beyond them, only space for labels."""
         self._lies = side == "bottom"
         self.enableAutoSIPrefix(False)
+
+    def _updateLabel(self) -> None:
+        """The base sets the text whenever the view moves: here, where it is another."""
+        words = self.labelString()
+        if words != self._words:
+            self._words = words
+            self.label.setHtml(words)
+        self._adjustSize()
+        self.picture = None
+        self.update()
 
     def tickValues(self, low: float, high: float, size: float) -> list[tuple[float | None, list[float]]]:
         if self.logMode:
