@@ -112,22 +112,6 @@ class ThemeProvider(QObject):
         target.setProperty("iconRole", role)
         target.setIcon(self.icon(name, role))
 
-    def style_plot(self, plot: pg.PlotItem) -> None:
-        """Give a chart the theme's axes, labels, grid and background; call again on `theme_changed`."""
-        view = plot.getViewWidget()
-        if view is not None:
-            view.setBackground(self.theme.color("surface"))
-        for side in ("left", "bottom"):
-            axis = plot.getAxis(side)
-            axis.setPen(self.theme.border_strong)
-            axis.setTextPen(self.theme.muted)
-            axis.setTickFont(self.font(0.9))
-            axis.setStyle(tickLength=0, tickTextOffset=6)
-            axis.label.setFont(self.font(0.9))
-            axis.label.setDefaultTextColor(self.theme.color("muted"))
-        plot.hideButtons()
-        plot.showGrid(x=False, y=True, alpha=0.12)
-
     def pen(self, role: str, width: float = 1, alpha: float = 1.0, **kwargs: Any) -> Any:
         """A pyqtgraph pen in the colour of a field of the theme."""
         import pyqtgraph as pg
