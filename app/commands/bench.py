@@ -37,7 +37,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "first token and tokens/s against Hugging Face's generate with the same weights, at three sizes; tokenizer: "
         "training and encoding against plain calls of the tokenizers library, and milliseconds from a key press to the "
         "token pills; gui: late timer ticks of the window while a model trains; builder: milliseconds until a changed "
-        "setting is drawn. Not part of all: weights MODEL: speed and perplexity of float32, bfloat16, int8 and int4 weights; "
+        "setting is drawn. Not part of all: weights MODEL: speed and perplexity of each format of weights; "
         "data: importing generated JSONL and beginning a training on it: peak memory at a quarter of the size and at "
         "the whole, MB/s, and the longest time between two events.",
     )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -109,6 +109,21 @@ def slower_reason(kind: str, device: torch.device) -> str:
     return ""
 
 
+Kernel = Callable[[Tensor], Tensor]
+"""(1, K) bfloat16 -> (1, N) bfloat16."""
+
+
+def join_layers(layers: Sequence[nn.Module]) -> Int8Linear | Int4Linear | None:
+    """One layer that makes the outputs of several with the same input, one after another: for one token, each call of
+    a kernel takes about as long as a small matrix. None where they cannot be joined. Their weights become views of its.
+    """
+    for kind in (Int8Linear, Int4Linear):
+        found = [layer for layer in layers if isinstance(layer, kind)]
+        if len(found) == len(layers) and all(layer.bias is None and layer.token_kernel() for layer in found):
+            return kind.joined(found)  # type: ignore[arg-type]
+    return None
+
+
 class Bfloat16Linear(nn.Module):
     """A linear layer whose weights are rounded to bfloat16."""
 
@@ -145,6 +160,25 @@ class Int8Linear(nn.Module):
         self.register_buffer("scale", scale)
         self.bias = bias
         self._n_added = self.weight.size(1) - whole.size(1)
+
+    def token_kernel(self) -> Kernel | None:
+        """Its product with one token, without bias; None where that has no kernel."""
+        if self._n_added or self.weight.device.type != "cpu" or not has_int8_kernel():
+            return None
+        weight, scale = self.weight, self.scale
+        return lambda row: _int8_kernel(row, weight, scale)
+
+    @classmethod
+    def joined(cls, layers: Sequence[Int8Linear]) -> Int8Linear:
+        """One layer of the outputs of `layers`, one after another; their weights become views of its."""
+        joint = copy.copy(layers[0])
+        joint._buffers = {
+            "weight": torch.cat([layer.weight for layer in layers]),
+            "scale": torch.cat([layer.scale for layer in layers]),
+        }
+        for layer, weight in zip(layers, joint.weight.split([len(layer.weight) for layer in layers]), strict=True):
+            layer.weight = weight
+        return joint
 
     def dequantized(self) -> Tensor:
         """The dequantized weights, (N, K) float32."""
@@ -192,6 +226,27 @@ class Int4Linear(nn.Module):
         else:
             rounded = (quanta - 8) * groups[..., :1].float() + groups[..., 1:].float()
             self.register_buffer("weight", rounded.flatten(1)[: self._size[0], : self._size[1]].bfloat16())
+
+    def token_kernel(self) -> Kernel | None:
+        """Its product with one token, without bias; None where that has no kernel."""
+        if not self._is_packed or self._size[0] % _BLOCK or self._size[1] % _GROUP:
+            return None
+        weight, groups = self.weight, self.groups
+        return lambda row: _int4_kernel(row, weight, _GROUP, groups)
+
+    @classmethod
+    def joined(cls, layers: Sequence[Int4Linear]) -> Int4Linear:
+        """One layer of the outputs of `layers`, one after another; their weights become views of its."""
+        joint = copy.copy(layers[0])
+        sizes = [layer._size[0] for layer in layers]
+        joint._size = torch.Size((sum(sizes), layers[0]._size[1]))
+        joint._buffers = {
+            "weight": torch.cat([layer.weight for layer in layers]),
+            "groups": torch.cat([layer.groups for layer in layers], dim=1),
+        }
+        for layer, weight in zip(layers, joint.weight.split(sizes), strict=True):
+            layer.weight = weight
+        return joint
 
     def dequantized(self) -> Tensor:
         """The dequantized weights, (N, K) float32, rounded to bfloat16."""

@@ -155,6 +155,24 @@ def test_the_fast_decoder_supports_them(kind: str) -> None:
         assert torch.allclose(text.next_logits(new), expected, atol=0.02 * float(expected.abs().max()))
 
 
+@pytest.mark.parametrize("kind", ["int8", "int4"])
+def test_the_fast_decoder_joins_matrices_with_one_input_and_keeps_them_once(kind: str) -> None:
+    torch.manual_seed(0)
+    narrow = prepare_weights(build_model(dataclasses.replace(TINY, d_model=64, n_head=2, n_kv_head=1, d_head=64)), kind)
+    assert isinstance(narrow, Decoder)
+    layer, ids = narrow.blocks[0], torch.randint(261, (1, 9))
+    matrices = (layer.attention.query, layer.attention.key, layer.attention.value)
+    with torch.inference_mode():
+        before = narrow(ids)[:, -1]
+    text = Continuation(narrow, ids[0, :-1].tolist(), -1)
+    text.next_logits(ids[:, :-1])
+    after = text.next_logits(ids[:, -1:])
+    assert torch.allclose(after, before, atol=0.02 * float(before.abs().max()))
+    assert len({matrix.weight.untyped_storage().data_ptr() for matrix in matrices}) == 1
+    with torch.inference_mode():
+        assert torch.equal(narrow(ids)[:, -1], before)
+
+
 def test_gradients_reach_the_input() -> None:
     x = torch.randn(1, 32, requires_grad=True)
     for narrow in (Int8Linear, Int4Linear, Bfloat16Linear):
