@@ -31,6 +31,10 @@ TURN_WORDS = 6
 """Number of words that a turn's special tokens and punctuation count as."""
 
 
+N_ASKED = {"reading": 4, "state": 5}
+"""Questions on one topic, at most: a story takes long to read, so that as many as it has are worth asking."""
+
+
 def conversations(world: World, n: int, rng: random.Random, *, n_events: int | None = None) -> Iterator[list[Message]]:
     """`n` conversations of several turns, none of which is held out.
 
@@ -74,6 +78,6 @@ def _turns(world: World, kind: str, rng: random.Random, n_events: int | None) ->
         if kind == "reading":
             asked = questions.reading(world, rng, n_facts=rng.randint(2, 7))
         else:
-            asked = questions.state(world, rng, n_events=n_events or rng.randint(3, 10))
-    asked = asked[:4]
+            asked = questions.state(world, rng, n_events=n_events or rng.randint(3, 10), also_easy=True)
+    asked = asked[: N_ASKED[kind]]
     return [(asked[0].text, asked[0].gold)] + [(question.prompt, question.gold) for question in asked[1:]]
