@@ -1,4 +1,5 @@
-"""The curves of a run: its loss, its task's metric, learning rate, gradient norm, speed, memory and layer updates."""
+"""The curves of a run: its loss, its task's metric, accuracy on held-out questions, learning rate, gradient norm, speed,
+memory and layer updates."""
 
 from __future__ import annotations
 
@@ -19,6 +20,7 @@ from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.run_history import RunHistory, Table
 from app.session.session import Session
+from app.training.curves.accuracy_curves import AccuracyCurves
 from app.training.curves.curve_choices import CurveChoices
 from app.training.curves.layer_heat import LayerHeat
 from app.training.curves.loss_chart import LOSS, LossChart
@@ -79,6 +81,7 @@ class CurvesView(QWidget):
         self.marks = RunMarks(self.history, self._axis)
         self.loss = LossChart(theme)
         self.metric_chart = MetricChart(theme, self.loss)
+        self.accuracy = AccuracyCurves(theme, self.loss)
         self.rate = SmallChart(theme, "Learning rate", "lr", numbers=False, tip=_RATE_TIP)
         self.gradient = SmallChart(
             theme, "Gradient norm", "grad_norm", form=".3f", noisy=True, numbers=False, tip=_GRADIENT_TIP
@@ -98,6 +101,7 @@ class CurvesView(QWidget):
         self.charts: tuple[RunChart, ...] = (
             self.loss,
             self.metric_chart,
+            self.accuracy,
             self.rate,
             self.gradient,
             self.speed,
@@ -166,7 +170,7 @@ class CurvesView(QWidget):
         lines.addLayout(grid)
         charts = QSplitter(Qt.Orientation.Horizontal)
         charts.setChildrenCollapsible(False)
-        charts.addWidget(chart_card(self.loss, self.metric_chart))
+        charts.addWidget(chart_card(self.loss, self.metric_chart, self.accuracy))
         charts.addWidget(small)
         charts.setStretchFactor(0, 1)
         charts.setStretchFactor(1, 1)
@@ -213,6 +217,7 @@ class CurvesView(QWidget):
         self._axis = RunAxis.of(self.choices.axis, self.history.train)
         self.marks = RunMarks(self.history, self._axis)
         self.metric_chart.setVisible(bool(self.history.metric))
+        self.accuracy.setVisible(bool(self.history.accuracy))
         for chart in self.charts:
             chart.draw(self.history, self._axis)
             chart.chart.set_marks(self.marks.lines, self.marks.ticks if chart is self.loss else ())
