@@ -50,7 +50,7 @@ class AccuracyChart(QWidget):
         self._kinds: dict[str, KindAccuracy] = {}
         self._curves: dict[str, list[tuple[float, float]]] = {}
         self._chosen = ""
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.MinimumExpanding)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setMouseTracking(True)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
@@ -111,7 +111,7 @@ class AccuracyChart(QWidget):
     def sizeHint(self) -> QSize:
         legend = self._legend(max(self.width(), self.minimumWidth()))
         lines = 1 + max(line for line, _ in legend)  # those of all baselines, of which one is measured last
-        return QSize(420, self._row() * len(KINDS) + SPACE + lines * self._line())
+        return QSize(420, self._min_row() * len(KINDS) + SPACE + lines * self._line())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -120,8 +120,13 @@ class AccuracyChart(QWidget):
     def minimumSizeHint(self) -> QSize:
         return QSize(320, self.sizeHint().height())
 
-    def _row(self) -> int:
+    def _min_row(self) -> int:
         return self.fontMetrics().height() + SPACE + SPACE // 2
+
+    def _row(self) -> int:
+        """The height of a row: in a high chart up to twice as high, which the curves gain by."""
+        least = self._min_row()
+        return min(2 * least, least + max(self.height() - self.sizeHint().height(), 0) // len(KINDS))
 
     def _line(self) -> int:
         return QFontMetrics(self._theme.font(0.9)).height() + 4

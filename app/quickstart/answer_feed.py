@@ -71,7 +71,7 @@ class AnswerFeed(QWidget):
         self._area.setAccessibleName("What it said before")
         self._area.setWidget(body)
         self._area.setMinimumHeight(4 * SPACE)
-        self._before = label("What it said before", "caption")
+        self._before = label("", "caption")
         layout = column(self._head(), self.question, self.gold, box, self._before, self._area, spacing=SPACE)
         layout.setStretch(5, 1)
         self.setLayout(layout)
@@ -108,7 +108,7 @@ class AnswerFeed(QWidget):
             for answer in measured.answers
             if answer.kind == self.kind
         ]
-        self._before.setVisible(len(said) > 1)
+        self._before.setText("What it said before" if len(said) > 1 else "")
         for i, (step, answer) in enumerate(said[:-1]):
             if i == len(self.rows):
                 self.rows.append(AnswerRow(self._grid, i))

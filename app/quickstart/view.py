@@ -70,7 +70,7 @@ class QuickStartView(QWidget):
         self.stepper = Stepper(theme, STAGES)
         self._title = ElidedLabel("Growing a small model")
         set_role(self._title, "title")
-        self._phase = ElidedLabel()
+        self.phase = ElidedLabel()
         self._progress = QProgressBar()
         self._progress.setRange(0, 1000)
         self._progress.setTextVisible(False)
@@ -112,8 +112,7 @@ class QuickStartView(QWidget):
         assert isinstance(lines, QVBoxLayout)
         lines.addWidget(label("Right answers to questions it has never seen", "subheading"))
         lines.addLayout(row(self.headline, self.measured_on, spacing=2 * SPACE))
-        lines.addWidget(self.accuracy)
-        lines.addStretch(1)
+        lines.addWidget(self.accuracy, 1)
         self._side = QStackedWidget()
         for page in (self.answers, self.samples, self.text_result):
             self._side.addWidget(page)
@@ -135,7 +134,7 @@ class QuickStartView(QWidget):
         head_lines.setSpacing(SPACE + SPACE // 2)
         head_lines.addLayout(row(self._title, self.back, self.stop, self.again, self.chat))
         head_lines.addWidget(self.stepper)
-        head_lines.addLayout(row(self._phase, self._left, spacing=2 * SPACE))
+        head_lines.addLayout(row(self.phase, self._left, spacing=2 * SPACE))
         head_lines.addWidget(self._progress)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4 * SPACE, 2 * SPACE, 4 * SPACE, 2 * SPACE)
@@ -145,9 +144,10 @@ class QuickStartView(QWidget):
 
     @Slot()
     def _restyle(self) -> None:
-        """Reserve the headline's largest width, so that nothing moves as it grows."""
+        """Reserve the most that the headline and the words beside it take, so that nothing moves as numbers arrive."""
         metrics = QFontMetrics(self._theme.font(HEADLINE_SIZE, bold=True))
         self.headline.setFixedWidth(metrics.horizontalAdvance(format_percent(1.0, 1)) + SPACE)
+        self.measured_on.setMinimumHeight(2 * QFontMetrics(self._theme.font()).lineSpacing())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -174,7 +174,7 @@ class QuickStartView(QWidget):
         self.stepper.show_stage(stage, failed=failed)
         done, total = (state.step, state.total_steps) if stage == TRAINING else (state.done, state.total)
         self._progress.setValue(1000 if stage == CHAT else round(1000 * done / total) if total else 0)
-        self._phase.setText(self._describe(state, stage))
+        self.phase.setText(self._describe(state, stage))
         left = state.seconds_left if stage != CHAT else None
         self._left.setText("" if left is None else f"{format_duration(left)} left")
         self._title.setText(

@@ -18,7 +18,7 @@ from models.chat.own_template import encode_messages
 from models.data.tiny_world.judge import is_right, may_become_right
 from models.data.tiny_world.questions import HEADLINE_KINDS, KINDS, Question, draw
 from models.data.tiny_world.world import World
-from models.events import Evaluated, Event, HeldOutAnswer, KindAccuracy, Phase, Progress, result_of
+from models.events import Evaluated, Event, HeldOutAnswer, KindAccuracy, Phase, Progress, reporting, result_of
 from models.inference.many_replies import KeepOn, generate_batch_steps
 
 MAX_REPLY_TOKENS = 80
@@ -102,7 +102,7 @@ class HeldOutSample:
     """The first few of the questions of `evaluate`, which a model is asked again and again as it learns."""
 
     def __init__(self, world: World, tokenizer: Tokenizer, n_per_kind: int = 0) -> None:
-        """n_per_kind: N_SAMPLE by default. Nothing is drawn before the first `ask`."""
+        """n_per_kind: N_SAMPLE by default. Nothing is drawn before `draw`, or the first `ask`."""
         self._world, self._tokenizer, self._n_per_kind = world, tokenizer, n_per_kind or N_SAMPLE
         self._asked: list[tuple[Question, list[int]]] = []  # with the prompt's tokens
         self._unmeasured: list[KindAccuracy] = []
@@ -114,7 +114,7 @@ class HeldOutSample:
         model's context is not asked, and counts as wrong.
         """
         if not self._asked:
-            yield from self._draw()
+            yield from self.draw()
         shown = {self._asked[first][0] for first in range(0, len(self._asked), self._n_per_kind)}
         said: dict[Question, str] = {}
         for are_stories in (True, False):  # stories take many more tokens than all other replies
@@ -143,15 +143,15 @@ class HeldOutSample:
         ]
         return kinds, answers[:: self._n_per_kind]
 
-    def _draw(self) -> Generator[object, None, None]:
-        """Draw the questions, and find what guessing would make of them."""
-        asked, kinds = [], []
+    def draw(self) -> Generator[Progress, None, None]:
+        """Draw the questions, and find what guessing would make of them, which takes a second or two."""
+        asked, kinds = list[tuple[Question, list[int]]](), list[KindAccuracy]()
         for kind in KINDS:
+            progress = Progress(done=len(kinds), total=len(KINDS))
+            yield progress
             questions = held_out_questions(self._world, kind, self._n_per_kind)
-            yield kind
-            frequent = yield from _most_frequent_share(self._world, questions)
-            last = _last_mentioned_share(questions)
-            n = len(questions)
+            frequent = yield from reporting(_most_frequent_share(self._world, questions), progress)
+            last, n = _last_mentioned_share(questions), len(questions)
             kinds.append(KindAccuracy(kind=kind, n=n, accuracy=0.0, most_frequent=frequent, last_mentioned=last))
             asked += [(question, _prompt(self._tokenizer, question.text)) for question in questions]
         self._asked, self._unmeasured = asked, kinds

@@ -120,10 +120,10 @@ class Evaluator:
     def ask_held_out(self, context: TrainingContext, state: TrainState) -> Generator[Event, None, None]:
         """Where that is due, ask the model as it is some held-out questions of its world; a stop cuts it short.
 
-        In the first interval, in which most changes, that is also after a quarter and a half of it.
+        In the first interval, in which most changes, that is also after a sixteenth and a quarter of it.
         """
         sample, interval = context.questions, self.config.accuracy_interval
-        early = state.step in (interval // 4, interval // 2)
+        early = state.step in (interval // 16, interval // 4)
         if sample is None or not self._is_due(interval, state.asked_step, state.step, early):
             return
         self._check(context, state)

@@ -182,6 +182,11 @@ def set_up(
     measured["val_targets"] = sum(float(batch.weights.sum()) for batch in val_batches)
     measured |= {} if is_alignment else _unigram(run, train_batches)
 
+    questions = _held_out_sample(corpus, tokenizer, spec)
+    if questions is not None and process_group.is_main_process:
+        yield Phase(name="Drawing held-out questions")
+        yield from questions.draw()
+
     yield Phase(name="Building the model")
     seed_global(spec.train.seed, device.device)
     model = build_from_base(run)
@@ -213,7 +218,7 @@ def set_up(
         scorer=make_scorer(corpus, tokenizer, spec, template)
         if spec.train.eval_interval and not is_alignment
         else None,
-        questions=_held_out_sample(corpus, tokenizer, spec),
+        questions=questions,
         state=state,
         resumed=resumed,
         of_stage=of_stage,

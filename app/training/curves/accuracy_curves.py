@@ -41,7 +41,6 @@ class AccuracyCurves(RunChart):
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.read_out.setProperty("role", "small")
         self.chart.setAccessibleName("Accuracy by kind of question")
-        self.chart.setMinimumHeight(7 * SPACE)
         self.lines: dict[str, pg.PlotDataItem] = {}
         self.names: dict[str, pg.TextItem] = {}
         for kind in KINDS:
@@ -116,11 +115,13 @@ class AccuracyCurves(RunChart):
     @Slot()
     def _restyle(self) -> None:
         theme, colors = self._theme, self._theme.theme
+        line = QFontMetrics(theme.font(0.9)).height()
+        self.chart.setMinimumHeight((len(KINDS) + 2) * line)  # for all names, and the numbers below
         for kind, colour in zip(KINDS, colors.categories, strict=False):
-            line, name = self.lines[kind], self.names[kind]
-            line.setPen(pg.mkPen(colour, width=1.5))
-            line.setSymbolPen(None)
-            line.setSymbolBrush(colour)
+            curve, name = self.lines[kind], self.names[kind]
+            curve.setPen(pg.mkPen(colour, width=1.5))
+            curve.setSymbolPen(None)
+            curve.setSymbolBrush(colour)
             name.fill = pg.mkBrush(colors.surface)  # so that no line crosses it
             name.setFont(theme.font(0.85))
             name.setHtml(
