@@ -33,9 +33,9 @@ class AccuracyCurves(RunChart):
     """
 
     def __init__(self, theme: ThemeProvider, loss: LossChart) -> None:
-        title = label("Right answers to unseen questions", "subheading")
+        title = label("Unseen questions", "subheading")
         title.setToolTip(_TIP)
-        super().__init__(theme, Chart(theme), title, "%")
+        super().__init__(theme, Chart(theme), title, "% right")
         self._loss = loss
         self.setAccessibleName("Accuracy. Left and right read values, plus and minus zoom, Escape shows everything.")
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
@@ -109,7 +109,7 @@ class AccuracyCurves(RunChart):
         n = min(kind.n for kind in latest.kinds)
         words = f"mean {format_percent(latest.accuracy, 1)} at step {latest.step:,}"
         if row is None:
-            return f"{words}, {n} of each kind"
+            return f"{words}, {n} of each"
         return f"{words}: " + ", ".join(f"{kind.kind} {100 * kind.accuracy:.0f}" for kind in latest.kinds)
 
     @Slot()
