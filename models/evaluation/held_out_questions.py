@@ -29,8 +29,6 @@ N_SAMPLE = 24
 of the four headline kinds 5."""
 _TOKENS_BETWEEN_LOOKS = 8
 """How often it is looked whether a story can become right, which takes longer than whether a sentence can."""
-_MIN_SHOWN_TOKENS = 40
-"""A reply that is shown is not cut before, even if it is wrong."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +123,8 @@ class HeldOutSample:
             ]
 
             def keep_on(i: int, reply: Sequence[int], group: Sequence[tuple[Question, object]] = group) -> bool:
-                question, n = group[i][0], len(reply)
-                if (question in shown and n < _MIN_SHOWN_TOKENS) or (question.topic and n % _TOKENS_BETWEEN_LOOKS):
+                question = group[i][0]
+                if question in shown or (question.topic is not None and len(reply) % _TOKENS_BETWEEN_LOOKS):
                     return True
                 return may_become_right(question, self._tokenizer.decode(reply, skip_special_tokens=False))
 
