@@ -100,7 +100,7 @@ class QuickStartView(QWidget):
         session.training.changed.connect(self._on_training)
         session.training.events_received.connect(self._on_events)
         self._shown: tuple[RunHistory, str] | None = None
-        self._accuracy_shown: tuple[int, int] | None = None
+        self._accuracy_shown: tuple[object, int] | None = None
         self.accuracy.choose(self.answers.kind)
         self.accuracy.kind_chosen.connect(self.answers.choose)
         self.answers.kind_chosen.connect(self.accuracy.choose)
@@ -202,7 +202,7 @@ class QuickStartView(QWidget):
         known = self._session.training.history.accuracy
         self.answers.show_measured(known)
         latest = state.evaluated or (known[-1] if known else None)
-        shown = (id(latest), len(known))
+        shown = (latest, len(known))
         if shown == self._accuracy_shown:
             return
         self._accuracy_shown = shown
