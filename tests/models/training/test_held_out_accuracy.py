@@ -39,7 +39,7 @@ def world_run(library: Library, config: ModelConfig, **settings: Any) -> RunFold
     """Six steps with dropout, whose random numbers nothing else may draw; questions at 0, 1, 4 and 6."""
     spec = RunSpec(
         name="world",
-        model=dataclasses.replace(config, context_length=512, n_layer=1, dropout=0.1),
+        model=dataclasses.replace(config, context_length=128, n_layer=1, dropout=0.1),
         tokenizer=TokenizerSpec(kind="byte"),
         data=DataSpec(source="tiny-world"),
         train=TrainConfig(**({"steps": 6, "batch_size": 1, "accuracy_interval": 4} | QUIET | settings)),
@@ -72,9 +72,8 @@ def test_it_is_measured_early_and_at_each_interval(library: Library, tiny_config
     assert measured(train(run, library)) == [], "of a finished run, nothing is measured again"
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-def test_training_is_the_same_with_and_without_it(library: Library, tiny_config: ModelConfig, optimizer: str) -> None:
-    runs = [world_run(library, tiny_config, accuracy_interval=n, optimizer=optimizer) for n in (1, 0)]
+def test_training_is_the_same_with_and_without_it(library: Library, tiny_config: ModelConfig) -> None:
+    runs = [world_run(library, tiny_config, accuracy_interval=n) for n in (1, 0)]
     found = [measured(train(run, library)) for run in runs]
     assert [len(events) for events in found] == [7, 0]
     assert numbers(runs[0]) == numbers(runs[1])
@@ -82,7 +81,7 @@ def test_training_is_the_same_with_and_without_it(library: Library, tiny_config:
     assert all(torch.equal(weight, without[name]) for name, weight in with_it.items())
 
 
-@pytest.mark.parametrize("stop_at", [1, 3, 4])
+@pytest.mark.parametrize("stop_at", [3, 4])
 def test_a_resumed_run_measures_what_an_unbroken_one_does(
     library: Library, tiny_config: ModelConfig, stop_at: int
 ) -> None:
