@@ -17,8 +17,8 @@ from models.events import AccuracyMeasured, HeldOutAnswer
 _NOT_YET = "Its first answer appears here in a moment."
 _NOTHING = "(no text)"
 _STEP_CHARACTERS = 5
-_LINES_NOW = 4
-"""Lines of text that the latest reply has room for from the beginning."""
+_LINES_NOW = 6
+"""Lines of text that the latest reply has room for from the beginning: those of the longest, which is babble."""
 DEFAULT_KIND = "requests"
 """A story shows best how words, then sentences, then sense come about."""
 

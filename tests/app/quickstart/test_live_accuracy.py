@@ -91,7 +91,9 @@ def test_accuracy_climbs_while_nothing_moves(view: QuickStartView, script: Scrip
     places = [each.mapTo(view, QPoint()) for each in fixed]
     sizes = [each.size() for each in fixed]
     for i, accuracy in enumerate((0.0, 0.5, 1.0)):
-        script.give(*([STARTED] if i == 0 else [trained(100 * i)]), measured(100 * i, accuracy))
+        script.give(
+            *([STARTED] if i == 0 else [trained(100 * i)]), measured(100 * i, accuracy, "The " * (80, 8, 30)[i])
+        )
         assert view.headline.text() == f"{100 * accuracy:.1f}\N{NO-BREAK SPACE}%"
         assert f"24 questions of each, at step {100 * i:,}" in view.measured_on.text()
         assert f"state: {100 * accuracy:.1f}\N{NO-BREAK SPACE}% of 24 questions" in view.accuracy.accessibleName()
