@@ -25,6 +25,8 @@ SPACE = 8
 """The layout grid in pixels: margins and gaps are multiples of it, or of half of it."""
 
 MODES = ("system", "light", "dark")
+HEADLINE_SIZE = 2.6
+"""How many times as large as text the one number is that a screen is about."""
 TEXT_SCALES = (0.9, 1.0, 1.1, 1.25, 1.5)
 
 
@@ -186,6 +188,7 @@ class ThemeProvider(QObject):
             "size_lead": f"{size * 1.15:.1f}pt",
             "size_heading": f"{size * 1.25:.1f}pt",
             "size_title": f"{size * 1.9:.1f}pt",
+            "size_headline": f"{size * HEADLINE_SIZE:.1f}pt",
             "icon": f"{round(16 * self._text_scale)}px",
             "icon_large": f"{round(22 * self._text_scale)}px",
             "mono": QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont).family(),
