@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.commands.common import UsageError, add_common, print_json
+from app.commands.common import UsageError, add_common, find_model, print_json
 from app.commands.progress import ProgressLine, drive
 from models.library.library import Library
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from models.settings.run_spec import DataSpec
 
 PARTS = ("train", "overhead", "throughput", "decode", "generate", "tokenizer", "gui", "builder")
+OF_MODELS = ("weights", "llama.cpp")
 SEEDS = 3
 GUI_SECONDS = 20.0
 GIGABYTES = 2.0
@@ -39,12 +40,15 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "token pills; gui: late timer ticks of the window while a model trains; builder: milliseconds until a changed "
         "setting is drawn. Not part of all: weights MODEL: speed and perplexity of each format of weights; "
         "data: importing generated JSONL and beginning a training on it: peak memory at a quarter of the size and at "
-        "the whole, MB/s, and the longest time between two events.",
+        "the whole, MB/s, and the longest time between two events; llama.cpp FILE.gguf: tokens/s and perplexity of "
+        "int4 and int8 weights against llama.cpp, where llama-cpp-python is installed.",
     )
     parser.add_argument(
-        "part", nargs="?", choices=(*PARTS, "weights", "data", "all"), default="all", help="default: all"
+        "part", nargs="?", choices=(*PARTS, *OF_MODELS, "data", "all"), default="all", help="default: all"
     )
-    parser.add_argument("model", nargs="?", metavar="MODEL", help="for weights: a path, or a run's id or name")
+    parser.add_argument(
+        "model", nargs="?", metavar="MODEL", help="for weights: a path, or a run's id or name; for llama.cpp: a file"
+    )
     parser.add_argument(
         "--data", nargs="+", type=Path, default=[], metavar="FILE", help="text to use instead of Python's docstrings"
     )
@@ -63,15 +67,17 @@ def run(args: argparse.Namespace) -> int:
     """Measure; print the results or one JSON object to stdout."""
     if args.seeds < 1:
         raise UsageError(f"--seeds {args.seeds} trains nothing: use at least 1.")
-    if (args.part == "weights") is not (args.model is not None):
-        raise UsageError("The part weights needs a MODEL to measure; no other part takes one.")
-    if args.model is not None:
+    if (args.part in OF_MODELS) is not (args.model is not None):
+        raise UsageError(f"The parts {' and '.join(OF_MODELS)} need a MODEL to measure; no other part takes one.")
+    if args.part == "weights":
         return _run_weights(args)
     if args.gb <= 0:
         raise UsageError(f"--gb {args.gb:g} is no size: use a number above 0.")
     parts = PARTS if args.part == "all" else (args.part,)
     with ProgressLine(as_json=args.json) as line:
-        if args.part == "data":
+        if args.part == "llama.cpp":
+            results = _run_llama_cpp(args.model, line)
+        elif args.part == "data":
             results = _run_data(args.gb, line)
         else:
             results = measure(parts, args.device, args.data, 1 if args.quick else args.seeds, line)
@@ -92,6 +98,12 @@ def _run_weights(args: argparse.Namespace) -> int:
     else:
         print(format_table(measured))
     return 0
+
+
+def _run_llama_cpp(model: str, line: ProgressLine) -> list[Result]:
+    from models.bench.llama_cpp import bench_llama_cpp
+
+    return drive(bench_llama_cpp(find_model(model), Library()), line)
 
 
 def _run_data(gigabytes: float, line: ProgressLine) -> list[Result]:

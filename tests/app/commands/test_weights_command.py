@@ -47,7 +47,7 @@ def test_the_bench_measures_all_kinds(run: str, capsys: pytest.CaptureFixture[st
 
 def test_the_bench_says_what_it_needs(run: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "weights"]) == 2
-    assert "needs a MODEL" in capsys.readouterr().err
+    assert "need a MODEL" in capsys.readouterr().err
     assert main(["bench", "decode", run]) == 2
 
 
