@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import platform
 import tempfile
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.commands.common import UsageError, add_common, find_model, print_json
 from app.commands.progress import ProgressLine, drive
+from app.session.computer_load import ComputerLoad
+from models.files.atomic import atomic_write_json
 from models.library.library import Library
 
 if TYPE_CHECKING:
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
 PARTS = ("train", "overhead", "throughput", "decode", "generate", "tokenizer", "gui", "builder")
 OF_MODELS = ("weights", "llama.cpp")
 SEEDS = 3
+TOO_BUSY = 0.1
+"""Share of the computer from which on other programs make a measurement uncertain."""
 GUI_SECONDS = 20.0
 GIGABYTES = 2.0
 
@@ -59,6 +65,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "--gb", type=float, default=GIGABYTES, metavar="GB", help=f"for data: its size (default: {GIGABYTES:g})"
     )
     parser.add_argument("--quick", action="store_true", help="one seed: a third of the time, less precise")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="also write the results and the machine as JSON")
     add_common(parser)
     return parser
 
@@ -81,6 +88,8 @@ def run(args: argparse.Namespace) -> int:
             results = _run_data(args.gb, line)
         else:
             results = measure(parts, args.device, args.data, 1 if args.quick else args.seeds, line)
+    if args.out is not None:
+        atomic_write_json(args.out, {"machine": _machine(), "results": [result.to_dict() for result in results]})
     if args.json:
         print_json({"results": [result.to_dict() for result in results]})
     else:
@@ -118,19 +127,26 @@ def measure(
 ) -> list[Result]:
     """The results of the parts, in order."""
     results = []
+    load = ComputerLoad()
     for part in parts:
-        if part == "gui":
-            from app.commands.bench_parts.window import bench_window
-
-            results.append(bench_window(device_name, files, GUI_SECONDS, line))
-        elif part == "builder":
-            from app.commands.bench_parts.builder import bench_builder
-
-            results.append(bench_builder(line))
-        else:
-            with tempfile.TemporaryDirectory(prefix="terrarium-bench-") as home:
-                results += _measure_models(part, device_name, files, seeds, Library(Path(home)), line)
+        load.measure()
+        found = _measure(part, device_name, files, seeds, line)
+        others = load.measure()
+        results += [dataclasses.replace(result, others=others) for result in found]
     return results
+
+
+def _measure(part: str, device_name: str, files: Sequence[Path], seeds: int, line: ProgressLine) -> Sequence[Result]:
+    if part == "gui":
+        from app.commands.bench_parts.window import bench_window
+
+        return [bench_window(device_name, files, GUI_SECONDS, line)]
+    if part == "builder":
+        from app.commands.bench_parts.builder import bench_builder
+
+        return [bench_builder(line)]
+    with tempfile.TemporaryDirectory(prefix="terrarium-bench-") as home:
+        return _measure_models(part, device_name, files, seeds, Library(Path(home)), line)
 
 
 def _measure_models(
@@ -198,7 +214,25 @@ def format_result(result: Result) -> str:
     if result.reference is not None:
         text += f", reference {result.reference:.4g}"
     if result.ratio is not None:
-        text += f", ratio {result.ratio:.2f} (higher is better)"
+        rounds = "" if result.spread is None else "{:.2f} to {:.2f} in the rounds; ".format(*result.spread)
+        text += f", ratio {result.ratio:.2f} ({rounds}higher is better)"
     if result.target is not None:
         text += f"; target {result.target:g}: {'met' if result.met else 'missed'}"
+    if result.others is not None and result.others >= TOO_BUSY:
+        text += f"; too busy to judge: other programs used {result.others:.0%} of this computer"
     return text
+
+
+def _machine() -> dict[str, Any]:
+    import torch
+
+    from models.device import core_count
+
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "cores": core_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

@@ -71,7 +71,12 @@ def bench_llama_cpp(path: Path, library: Library, rounds: int = ROUNDS) -> Gener
         for what, rates, target in (("writes", written, WRITTEN_TARGET), ("reads", read, READ_TARGET)):
             best, reference = max(rates[kind][1:]), max(rates["llama.cpp"][1:])
             goal = target if kind == KINDS[0] else None
-            results.append(compared(f"{kind} {what}", best, reference, "tokens/s", less_is_better=False, target=goal))
+            rounds = zip(rates[kind][1:], rates["llama.cpp"][1:], strict=True)
+            results.append(
+                compared(
+                    f"{kind} {what}", best, reference, "tokens/s", less_is_better=False, target=goal, rounds=rounds
+                )
+            )
         reference = perplexity["llama.cpp"]
         results.append(compared(f"{kind} perplexity", perplexity[kind], reference, "", less_is_better=True))
     return results

@@ -38,8 +38,8 @@ class TrainState:
     """The progress of a run. A step of -1 means never; `best_step` is that of a checkpoint.
 
     `n_sampled` counts the pinned prompts sampled so far where sampling was interrupted. `asked_step` is the last at
-    which held-out questions were asked. `lowest_loss` is the lowest
-    of all validation losses, and `n_since_lowest` the number of validations since then.
+    which held-out questions were asked. `lowest_loss` is the lowest of all validation losses, and `n_since_lowest` the
+    number of validations since then.
 
     Where a task is scored, its metric decides instead of the loss which checkpoint is the best and when to stop:
     `val_score` is its value at the last validation, negated where less is better, `highest_score` the highest of all.
