@@ -26,6 +26,8 @@ Linear = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 _SMALL = 2**16
 """Elements up to which a plain call is faster than strips, which pay if memory bandwidth is the limit."""
+_LITTLE = 2**24
+"""Multiplications up to which the time that oneDNN takes to begin counts: up to twice that of all (measured)."""
 _N_STRIPS = 16
 """Fixed, whatever the number of threads, so that rounding is always the same; 4 to 32 are equally fast."""
 
@@ -170,4 +172,6 @@ def batch_linear() -> Linear:
 
 
 def _one_dnn_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    if len(x) * weight.numel() < _LITTLE:
+        return F.linear(x, weight, bias)
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")  # type: ignore[no-any-return]
