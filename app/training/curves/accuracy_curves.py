@@ -48,7 +48,7 @@ class AccuracyCurves(RunChart):
             self.names[kind] = pg.TextItem(anchor=(0, 0.5))
             self.names[kind].textItem.document().setDocumentMargin(1)
             self.chart.addItem(self.lines[kind])
-            self.chart.addItem(self.names[kind], ignoreBounds=True)
+            self.chart.addItem(self.names[kind])
         self._ends: dict[str, float] = {}
         view = self.chart.getPlotItem().getViewBox()
         view.sigRangeChanged.connect(self._place_names)
