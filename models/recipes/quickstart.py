@@ -30,7 +30,7 @@ from models.training.optim import make_optimizers
 from models.training.prepare import prepare_tokenizer
 from models.training.trainer import Trainer
 
-STEPS, MIN_STEPS = 2200, 20
+STEPS, MIN_STEPS = 2400, 20
 """Training steps: those of Tiny World, beyond which accuracy hardly improves, however long they take on a slow or busy
 machine; and a minimum where there is a time that it has to fit into."""
 TEXT_MINUTES = 3.0
