@@ -288,6 +288,33 @@ class Evaluated(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class HeldOutAnswer:
+    """A model's reply to a held-out question. gold: the right answer; of requested stories, one of many."""
+
+    kind: str
+    question: str
+    gold: str
+    reply: str
+    right: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccuracyMeasured(Event):
+    """Held-out accuracy at `step` of a training, on few questions of each kind, always the same ones.
+
+    accuracy: the mean of the headline kinds, as in Evaluated. answers: to the first question of each kind.
+    """
+
+    step: int
+    tokens: int
+    elapsed_s: float
+    accuracy: float
+    kinds: tuple[KindAccuracy, ...]
+    answers: tuple[HeldOutAnswer, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class KnownFigure:
     """How well a model knows something: a kind of question, or a text.
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import platform
 import tempfile
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.commands.common import UsageError, add_common, print_json
+from app.commands.common import UsageError, add_common, find_model, print_json
 from app.commands.progress import ProgressLine, drive
+from app.session.computer_load import ComputerLoad
+from models.files.atomic import atomic_write_json
 from models.library.library import Library
 
 if TYPE_CHECKING:
@@ -21,7 +25,10 @@ if TYPE_CHECKING:
     from models.settings.run_spec import DataSpec
 
 PARTS = ("train", "overhead", "throughput", "decode", "generate", "tokenizer", "gui", "window", "builder")
+OF_MODELS = ("weights", "llama.cpp")
 SEEDS = 3
+TOO_BUSY = 0.1
+"""Share of the computer from which on other programs make a measurement uncertain."""
 GUI_SECONDS = 20.0
 GIGABYTES = 2.0
 
@@ -38,14 +45,17 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "training and encoding against plain calls of the tokenizers library, and milliseconds from a key press to the "
         "token pills; gui: late timer ticks of the window while a model trains; window: how long it takes to open, its "
         "memory, and what a library of 1,000 runs and a run of a million steps cost; builder: milliseconds until a "
-        "changed setting is drawn. Not part of all: weights MODEL: speed and perplexity of float32, bfloat16 and int8 "
-        "weights; data: importing generated JSONL and beginning a training on it: peak memory at a quarter of the size "
-        "and at the whole, MB/s, and the longest time between two events.",
+        "changed setting is drawn. Not part of all: weights MODEL: speed and perplexity of each format of weights; "
+        "data: importing generated JSONL and beginning a training on it: peak memory at a quarter of the size and at "
+        "the whole, MB/s, and the longest time between two events; llama.cpp FILE.gguf: tokens/s and perplexity of "
+        "int4 and int8 weights against llama.cpp, where llama-cpp-python is installed.",
     )
     parser.add_argument(
-        "part", nargs="?", choices=(*PARTS, "weights", "data", "all"), default="all", help="default: all"
+        "part", nargs="?", choices=(*PARTS, *OF_MODELS, "data", "all"), default="all", help="default: all"
     )
-    parser.add_argument("model", nargs="?", metavar="MODEL", help="for weights: a path, or a run's id or name")
+    parser.add_argument(
+        "model", nargs="?", metavar="MODEL", help="for weights: a path, or a run's id or name; for llama.cpp: a file"
+    )
     parser.add_argument(
         "--data", nargs="+", type=Path, default=[], metavar="FILE", help="text to use instead of Python's docstrings"
     )
@@ -56,6 +66,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "--gb", type=float, default=GIGABYTES, metavar="GB", help=f"for data: its size (default: {GIGABYTES:g})"
     )
     parser.add_argument("--quick", action="store_true", help="one seed: a third of the time, less precise")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="also write the results and the machine as JSON")
     add_common(parser)
     return parser
 
@@ -64,18 +75,22 @@ def run(args: argparse.Namespace) -> int:
     """Measure; print the results or one JSON object to stdout."""
     if args.seeds < 1:
         raise UsageError(f"--seeds {args.seeds} trains nothing: use at least 1.")
-    if (args.part == "weights") is not (args.model is not None):
-        raise UsageError("The part weights needs a MODEL to measure; no other part takes one.")
-    if args.model is not None:
+    if (args.part in OF_MODELS) is not (args.model is not None):
+        raise UsageError(f"The parts {' and '.join(OF_MODELS)} need a MODEL to measure; no other part takes one.")
+    if args.part == "weights":
         return _run_weights(args)
     if args.gb <= 0:
         raise UsageError(f"--gb {args.gb:g} is no size: use a number above 0.")
     parts = PARTS if args.part == "all" else (args.part,)
     with ProgressLine(as_json=args.json) as line:
-        if args.part == "data":
+        if args.part == "llama.cpp":
+            results = _run_llama_cpp(args.model, line)
+        elif args.part == "data":
             results = _run_data(args.gb, line)
         else:
             results = measure(parts, args.device, args.data, 1 if args.quick else args.seeds, line)
+    if args.out is not None:
+        atomic_write_json(args.out, {"machine": _machine(), "results": [result.to_dict() for result in results]})
     if args.json:
         print_json({"results": [result.to_dict() for result in results]})
     else:
@@ -95,6 +110,12 @@ def _run_weights(args: argparse.Namespace) -> int:
     return 0
 
 
+def _run_llama_cpp(model: str, line: ProgressLine) -> list[Result]:
+    from models.bench.llama_cpp import bench_llama_cpp
+
+    return drive(bench_llama_cpp(find_model(model), Library()), line)
+
+
 def _run_data(gigabytes: float, line: ProgressLine) -> list[Result]:
     from models.bench.big_data import bench_data
 
@@ -107,23 +128,30 @@ def measure(
 ) -> list[Result]:
     """The results of the parts, in order."""
     results = []
+    load = ComputerLoad()
     for part in parts:
-        if part == "gui":
-            from app.commands.bench_parts.window import bench_window
-
-            results.append(bench_window(device_name, files, GUI_SECONDS, line))
-        elif part == "window":
-            from app.commands.bench_parts.opening import bench_opening
-
-            results += bench_opening(line)
-        elif part == "builder":
-            from app.commands.bench_parts.builder import bench_builder
-
-            results.append(bench_builder(line))
-        else:
-            with tempfile.TemporaryDirectory(prefix="terrarium-bench-") as home:
-                results += _measure_models(part, device_name, files, seeds, Library(Path(home)), line)
+        load.measure()
+        found = _measure(part, device_name, files, seeds, line)
+        others = load.measure()
+        results += [dataclasses.replace(result, others=others) for result in found]
     return results
+
+
+def _measure(part: str, device_name: str, files: Sequence[Path], seeds: int, line: ProgressLine) -> Sequence[Result]:
+    if part == "gui":
+        from app.commands.bench_parts.window import bench_window
+
+        return [bench_window(device_name, files, GUI_SECONDS, line)]
+    if part == "window":
+        from app.commands.bench_parts.opening import bench_opening
+
+        return bench_opening(line)
+    if part == "builder":
+        from app.commands.bench_parts.builder import bench_builder
+
+        return [bench_builder(line)]
+    with tempfile.TemporaryDirectory(prefix="terrarium-bench-") as home:
+        return _measure_models(part, device_name, files, seeds, Library(Path(home)), line)
 
 
 def _measure_models(
@@ -191,7 +219,25 @@ def format_result(result: Result) -> str:
     if result.reference is not None:
         text += f", reference {result.reference:.4g}"
     if result.ratio is not None:
-        text += f", ratio {result.ratio:.2f} (higher is better)"
+        rounds = "" if result.spread is None else "{:.2f} to {:.2f} in the rounds; ".format(*result.spread)
+        text += f", ratio {result.ratio:.2f} ({rounds}higher is better)"
     if result.target is not None:
         text += f"; target {result.target:g}: {'met' if result.met else 'missed'}"
+    if result.others is not None and result.others >= TOO_BUSY:
+        text += f"; too busy to judge: other programs used {result.others:.0%} of this computer"
     return text
+
+
+def _machine() -> dict[str, Any]:
+    import torch
+
+    from models.device import core_count
+
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "cores": core_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

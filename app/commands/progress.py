@@ -20,6 +20,7 @@ from types import FrameType
 from typing import Any, TextIO, TypeVar
 
 from models.events import (
+    AccuracyMeasured,
     Blocked,
     Event,
     Finished,
@@ -175,6 +176,9 @@ def _sentence(event: Event) -> str:
         return f"Run {event.run_id} on {event.device}, {event.precision}, {threads}, from step {event.step:,}"
     if isinstance(event, VocabularyGrowth):
         return f"{event.vocab_size:>9,} tokens: {event.bytes_per_token:.2f} bytes per token"
+    if isinstance(event, AccuracyMeasured):
+        kinds = "  ".join(f"{kind.kind} {100 * kind.accuracy:3.0f} %" for kind in event.kinds)
+        return f"step {event.step:>6,}: {100 * event.accuracy:5.1f} % right · {kinds}"
     if isinstance(event, SampleMade):
         return f"step {event.step:,}: {_one_line(event.prompt + event.text)}"
     if isinstance(event, Finished) and event.status != "finished":

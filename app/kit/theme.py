@@ -25,6 +25,8 @@ SPACE = 8
 """The layout grid in pixels: margins and gaps are multiples of it, or of half of it."""
 
 MODES = ("system", "light", "dark")
+HEADLINE_SIZE = 2.6
+"""How many times as large as text the one number is that a screen is about."""
 TEXT_SCALES = (0.9, 1.0, 1.1, 1.25, 1.5)
 
 
@@ -112,22 +114,6 @@ class ThemeProvider(QObject):
         target.setProperty("iconRole", role)
         target.setIcon(self.icon(name, role))
 
-    def style_plot(self, plot: pg.PlotItem) -> None:
-        """Give a chart the theme's axes, labels, grid and background; call again on `theme_changed`."""
-        view = plot.getViewWidget()
-        if view is not None:
-            view.setBackground(self.theme.color("surface"))
-        for side in ("left", "bottom"):
-            axis = plot.getAxis(side)
-            axis.setPen(self.theme.border_strong)
-            axis.setTextPen(self.theme.muted)
-            axis.setTickFont(self.font(0.9))
-            axis.setStyle(tickLength=0, tickTextOffset=6)
-            axis.label.setFont(self.font(0.9))
-            axis.label.setDefaultTextColor(self.theme.color("muted"))
-        plot.hideButtons()
-        plot.showGrid(x=False, y=True, alpha=0.12)
-
     def pen(self, role: str, width: float = 1, alpha: float = 1.0, **kwargs: Any) -> Any:
         """A pyqtgraph pen in the colour of a field of the theme."""
         import pyqtgraph as pg
@@ -202,6 +188,7 @@ class ThemeProvider(QObject):
             "size_lead": f"{size * 1.15:.1f}pt",
             "size_heading": f"{size * 1.25:.1f}pt",
             "size_title": f"{size * 1.9:.1f}pt",
+            "size_headline": f"{size * HEADLINE_SIZE:.1f}pt",
             "icon": f"{round(16 * self._text_scale)}px",
             "icon_large": f"{round(22 * self._text_scale)}px",
             "mono": QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont).family(),

@@ -1,29 +1,40 @@
-"""The quick start in progress: stages, loss curve, samples, and the final evaluation."""
+"""The quick start in progress: stages, what the model can already do, the loss, and the final evaluation."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QFontMetrics, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
 
-from app.kit.basics import button, frame, label, row, set_role
+from app.kit.basics import button, column, frame, label, row, set_role
 from app.kit.labels import ElidedLabel
 from app.kit.stat_strip import StatStrip
-from app.kit.theme import SPACE, ThemeProvider
+from app.kit.theme import HEADLINE_SIZE, SPACE, ThemeProvider
 from app.quickstart.accuracy_chart import AccuracyChart
+from app.quickstart.answer_feed import AnswerFeed
 from app.quickstart.stepper import Stepper
 from app.session.run_history import RunHistory
 from app.session.session import Session
 from app.session.training_state import TrainingState
 from app.training.curves.loss_chart import LossChart
 from app.training.curves.sample_feed import SampleFeed
+from models.data.tiny_world.questions import HEADLINE_KINDS
+from models.events import KindAccuracy
 from models.number_words import format_duration, format_percent
 
 STAGES = ("Data", "Tokenizer", "Training", "Evaluation", "Chat")
 DATA, TOKENIZER, TRAINING, EVALUATION, CHAT = range(5)
 _REDRAW_MS = 500
 """Redrawing takes CPU time from training: ten redraws a second cost a quarter of its speed (measured)."""
+
+_LOSS_STEPS = 50
+"""The loss that is told in words is the mean of the last steps."""
+_CURVE_LINES = 11
+"""Below that many lines of text, the loss would be no curve, and is told in words only."""
+_LEARNING, _LEARNED = "Chat with it as it learns", "Chat with your model"
 
 LOSS, PERPLEXITY, BITS = "validation loss", "perplexity", "bits per byte"
 
@@ -54,12 +65,12 @@ class QuickStartView(QWidget):
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._session = session
+        self._session, self._theme = session, theme
         self.setProperty("role", "page")
         self.stepper = Stepper(theme, STAGES)
         self._title = ElidedLabel("Growing a small model")
         set_role(self._title, "title")
-        self._phase = ElidedLabel()
+        self.phase = ElidedLabel()
         self._progress = QProgressBar()
         self._progress.setRange(0, 1000)
         self._progress.setTextVisible(False)
@@ -68,22 +79,19 @@ class QuickStartView(QWidget):
         self.loss = LossChart(theme, controls=False)
         self.samples = SampleFeed(theme)
         self.accuracy = AccuracyChart(theme)
-        self._headline = label("", "title")
+        self.answers = AnswerFeed(theme)
+        self.headline = label("–", "headline")
+        self.measured_on = label("", "muted", wrap=True)
         self.text_result = TextResult(theme)
         self.stop = button(
             "Stop", theme, self._on_stop, icon="stop-fill", tip="Stop the quick start; the model so far is kept"
         )
         self.again = button("Try again", theme, self._on_again, icon="arrow-counter-clockwise")
         self.back = button("Back", theme, self.closed.emit, role="quiet", tip="Training continues in the background")
-        self.chat = button(
-            "Chat with your model",
-            theme,
-            self._on_chat,
-            icon="chat-circle",
-            role="primary",
-            tip="Talk to your model",
-        )
+        self.chat = button(_LEARNING, theme, self._on_chat, icon="chat-circle", role="primary")
         self._build()
+        theme.theme_changed.connect(self._restyle)
+        self._restyle()
         self._dirty = False
         self._redraw = QTimer(self)
         self._redraw.setInterval(_REDRAW_MS)
@@ -92,42 +100,64 @@ class QuickStartView(QWidget):
         session.training.changed.connect(self._on_training)
         session.training.events_received.connect(self._on_events)
         self._shown: tuple[RunHistory, str] | None = None
+        self._accuracy_shown: tuple[object, int] | None = None
+        self.accuracy.choose(self.answers.kind)
+        self.accuracy.kind_chosen.connect(self.answers.choose)
+        self.answers.kind_chosen.connect(self.accuracy.choose)
         self._on_training()
 
     def _build(self) -> None:
-        result = QWidget()
-        lines = QVBoxLayout(result)
-        lines.setContentsMargins(0, 0, 0, 0)
-        lines.addWidget(label("Right answers to questions it has never seen", "muted"))
-        lines.addWidget(self._headline)
-        lines.addSpacing(SPACE)
-        lines.addWidget(self.accuracy)
-        lines.addStretch(1)
+        self._result = frame("card")
+        lines = self._result.layout()
+        assert isinstance(lines, QVBoxLayout)
+        lines.addWidget(label("Right answers to questions it has never seen", "subheading"))
+        lines.addLayout(row(self.headline, self.measured_on, spacing=2 * SPACE))
+        lines.addWidget(self.accuracy, 1)
         self._side = QStackedWidget()
-        self._side.addWidget(self.samples)
-        self._side.addWidget(result)
-        self._side.addWidget(self.text_result)
-        charts = QHBoxLayout()
-        charts.setSpacing(2 * SPACE)
-        for widget, stretch in ((self.loss, 3), (self._side, 2)):
-            card = frame("card")
+        for page in (self.answers, self.samples, self.text_result):
+            self._side.addWidget(page)
+        self._curve, side = frame("card"), frame("card")
+        for card, widget in ((self._curve, self.loss), (side, self._side)):
             layout = card.layout()
             assert layout is not None
             layout.addWidget(widget)
-            charts.addWidget(card, stretch)
-        head = frame("card", margin=3 * SPACE)
+        left = column(self._result, self._curve, spacing=2 * SPACE)
+        left.setStretch(0, 1)
+        left.setStretch(1, 1000)  # where the curve is not shown, the result takes its place
+        charts = QHBoxLayout()
+        charts.setSpacing(2 * SPACE)
+        charts.addLayout(left, 3)
+        charts.addWidget(side, 2)
+        self._head = head = frame("card")
         head_lines = head.layout()
         assert isinstance(head_lines, QVBoxLayout)
-        head_lines.setSpacing(2 * SPACE)
+        head_lines.setSpacing(SPACE + SPACE // 2)
         head_lines.addLayout(row(self._title, self.back, self.stop, self.again, self.chat))
         head_lines.addWidget(self.stepper)
-        head_lines.addLayout(row(self._phase, self._left, spacing=2 * SPACE))
+        head_lines.addLayout(row(self.phase, self._left, spacing=2 * SPACE))
         head_lines.addWidget(self._progress)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(4 * SPACE, 3 * SPACE, 4 * SPACE, 3 * SPACE)
+        layout.setContentsMargins(4 * SPACE, 2 * SPACE, 4 * SPACE, 2 * SPACE)
         layout.setSpacing(2 * SPACE)
         layout.addWidget(head)
         layout.addLayout(charts, 1)
+
+    @Slot()
+    def _restyle(self) -> None:
+        """Reserve the most that the headline and the words beside it take, so that nothing moves as numbers arrive."""
+        metrics = QFontMetrics(self._theme.font(HEADLINE_SIZE, bold=True))
+        self.headline.setFixedWidth(metrics.horizontalAdvance(format_percent(1.0, 1)) + SPACE)
+        self.measured_on.setMinimumHeight(2 * QFontMetrics(self._theme.font()).lineSpacing())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """Show the loss curve where there is room for it below what the model can do."""
+        taken = self._head.sizeHint().height() + self._result.sizeHint().height() + 8 * SPACE
+        room = self.height() - taken
+        self._curve.setVisible(self._result.isHidden() or room >= _CURVE_LINES * self.fontMetrics().height())
 
     @Slot()
     def _on_training(self) -> None:
@@ -137,14 +167,14 @@ class QuickStartView(QWidget):
         stage, failed = stage_of(state), state.status == "failed"
         shown = (self._session.training.history, state.run_id)
         if shown != self._shown:
-            self._shown = shown
+            self._shown, self._accuracy_shown = shown, None
             spec = self._session.runs.spec(state.run_id) if state.run_id else None
             self.loss.show_history(self._session.training.history, spec.model.vocab_size if spec is not None else 0)
             self.samples.show_history(self._session.training.history, spec)
         self.stepper.show_stage(stage, failed=failed)
         done, total = (state.step, state.total_steps) if stage == TRAINING else (state.done, state.total)
         self._progress.setValue(1000 if stage == CHAT else round(1000 * done / total) if total else 0)
-        self._phase.setText(self._describe(state, stage))
+        self.phase.setText(self._describe(state, stage))
         left = state.seconds_left if stage != CHAT else None
         self._left.setText("" if left is None else f"{format_duration(left)} left")
         self._title.setText(
@@ -153,15 +183,37 @@ class QuickStartView(QWidget):
         self.stop.setVisible(self._session.training.active)
         self.stop.setEnabled(state.status != "stopping")
         self.again.setVisible(state.over and (failed or not state.run_id))
-        self.chat.setVisible(bool(state.run_id) and stage >= TRAINING and not failed)
-        self.chat.setText("Chat with your model" if stage == CHAT else "Chat with it as it learns")
-        if state.evaluated is not None:
-            self._headline.setText(format_percent(state.evaluated.accuracy, 1))
-            self.accuracy.show_result(state.evaluated)
+        is_open = bool(state.run_id) and stage >= TRAINING and not failed
+        self.chat.setVisible(not (state.over and not is_open))
+        self.chat.setEnabled(is_open)
+        self.chat.setText(_LEARNED if stage == CHAT else _LEARNING)
+        self.chat.setToolTip("Talk to your model" if is_open else "As soon as it has its first weights")
+        self._result.setVisible(not state.files)
+        self._make_room()
+        self._show_accuracy(state)
         measured = state.files and state.over and len(self._session.training.history.val) > 0
         if measured:
             self.text_result.show_result(self._session.training.history)
-        self._side.setCurrentIndex(2 if measured else 1 if state.evaluated is not None else 0)
+        page = self.text_result if measured else self.samples if state.files else self.answers
+        self._side.setCurrentWidget(page)
+
+    def _show_accuracy(self, state: TrainingState) -> None:
+        """Show what it can do: while it learns the latest measurement, at last the evaluation."""
+        known = self._session.training.history.accuracy
+        self.answers.show_measured(known)
+        latest = state.evaluated or (known[-1] if known else None)
+        shown = (latest, len(known))
+        if shown == self._accuracy_shown:
+            return
+        self._accuracy_shown = shown
+        if latest is None:
+            self.headline.setText("–")
+            self.measured_on.setText("Measured as it learns, from the first step on.")
+            self.accuracy.show_kinds(())
+            return
+        self.headline.setText(format_percent(latest.accuracy, 1))
+        self.measured_on.setText(_measured_on(latest.kinds, None if latest is state.evaluated else known[-1].step))
+        self.accuracy.show_kinds(latest.kinds, known, state.total_steps)
 
     def _describe(self, state: TrainingState, stage: int) -> str:
         if state.status == "failed":
@@ -169,7 +221,9 @@ class QuickStartView(QWidget):
         if state.status in ("paused", "blocked", "stopping", "stopped"):
             return f"{state.status.capitalize()}. {state.problem}"
         if stage == TRAINING:
-            return f"Training: step {state.step:,} of {state.total_steps:,}"
+            losses = self._session.training.history.train["loss"][-_LOSS_STEPS:]
+            loss = f"  ·  loss {losses.mean():.3f}" if len(losses) else ""
+            return f"Training: step {state.step:,} of {state.total_steps:,}{loss}"
         if stage == CHAT:
             what = "continues whatever you write" if state.files else "is ready to chat"
             return f"{state.name} is in your library, and {what}."
@@ -199,6 +253,13 @@ class QuickStartView(QWidget):
         if state is not None:
             training = self._session.training.active and stage_of(state) == TRAINING
             self.chat_requested.emit("live" if training else state.run_id)
+
+
+def _measured_on(kinds: Sequence[KindAccuracy], step: int | None) -> str:
+    """What the headline is, and on how many questions it was measured; step: None after training."""
+    n = min(kind.n for kind in kinds)
+    when = f"at step {step:,}; the same ones each time" if step is not None else "after training"
+    return f"The mean of {', '.join(HEADLINE_KINDS[:-1])} and {HEADLINE_KINDS[-1]}: {n} questions of each, {when}."
 
 
 class TextResult(QWidget):

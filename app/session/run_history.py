@@ -13,7 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.events import AlignMetrics, AttentionSeen, Event, LayerMetrics, Noted, SampleMade, TrainMetrics, ValMetrics
+from models.evaluation.record import accuracy_of_row
+from models.events import (
+    AccuracyMeasured,
+    AlignMetrics,
+    AttentionSeen,
+    Event,
+    LayerMetrics,
+    Noted,
+    SampleMade,
+    TrainMetrics,
+    ValMetrics,
+)
 from models.files.log_tail import LogTail
 from models.metrics.table import METRICS, format_score
 from models.runs.curve import STEP_COLUMNS, TRAIN_COLUMNS, VAL_COLUMNS, Table, TrainCurve
@@ -41,6 +52,7 @@ class RunHistory:
 
     `metric`: the name of the task's metric (of METRICS), whose values are in `val`; "" for a run without a task.
     `figures`: those of an alignment, by TRL's name and whether they are of a validation; tables of FIGURE_COLUMNS.
+    `accuracy`: how many held-out questions it answered, at each step at which it was asked some.
     `layers` has a column of update-to-weight ratios for each of `layer_names`, beside those of STEP_COLUMNS; `marks`
     are its notable events. `is_loading`: its folder is still being read for the first time; `problem`: why it cannot
     be read.
@@ -51,6 +63,7 @@ class RunHistory:
         self.val = Table(VAL_COLUMNS)
         self.metric = ""
         self.figures: dict[tuple[str, bool], Table] = {}
+        self.accuracy: list[AccuracyMeasured] = []
         self.layer_names: tuple[str, ...] = ()
         self.layers = Table(STEP_COLUMNS)
         self.samples: list[SampleMade] = []
@@ -95,6 +108,7 @@ class RunHistory:
             return
         take = {
             "alignment": self._take_figures,
+            "accuracy": self._take_accuracy,
             "samples": self._take_sample,
             "layers": self._take_layers,
             "attention": self._take_attention,
@@ -118,12 +132,19 @@ class RunHistory:
         """All measurements as one table with a row for each measured step: columns by name, NaN where a value is
         missing.
 
-        Those of the validation begin with `val_`, those of layers are named `update_ratio:blocks.0`.
+        Those of the validation begin with `val_`, those of layers are named `update_ratio:blocks.0`, those of held-out
+        questions `accuracy:reading`.
         """
         train, val, layers = self.train, self.val, self.layers
-        known = (train["step"], val["step"], layers["step"], *(table["step"] for table in self.figures.values()))
+        asked = np.array([measured.step for measured in self.accuracy], np.float64)
+        known = (train["step"], val["step"], layers["step"], asked, *(table["step"] for table in self.figures.values()))
         steps = functools.reduce(np.union1d, known)
         columns = {"step": steps} | {name: np.full(len(steps), np.nan) for name in STEP_COLUMNS[1:]}
+        for row, measured in zip(np.searchsorted(steps, asked), self.accuracy, strict=True):
+            columns["tokens"][row], columns["elapsed_s"][row] = measured.tokens, measured.elapsed_s
+            for kind in measured.kinds:
+                column = columns.setdefault(f"accuracy:{kind.kind}", np.full(len(steps), np.nan))
+                column[row] = kind.accuracy
         for table, names, prefix in (
             (layers, self.layer_names, "update_ratio:"),
             (val, VAL_COLUMNS, "val_"),
@@ -139,7 +160,8 @@ class RunHistory:
         for (name, is_validation), table in self.figures.items():
             column = columns[f"val_{name}" if is_validation else name] = np.full(len(steps), np.nan)
             column[np.searchsorted(steps, table["step"])] = table["value"]
-        order = sorted(columns, key=lambda name: (name.startswith("update_ratio:"), name.startswith("val_")))
+        last = ("update_ratio:", "accuracy:", "val_")
+        order = sorted(columns, key=lambda name: [name.startswith(prefix) for prefix in last])
         return {name: columns[name] for name in order}
 
     def replace_with(self, other: RunHistory) -> None:
@@ -147,6 +169,7 @@ class RunHistory:
         self.train, self.val, self.layers, self.layer_names = other.train, other.val, other.layers, other.layer_names
         self.metric, self.figures = other.metric, other.figures
         self.samples[:], self.attention[:], self.marks[:] = other.samples, other.attention, other.marks
+        self.accuracy[:] = other.accuracy
 
     def add(self, event: Event) -> bool:
         """Add an event that belongs in the history; whether it did."""
@@ -158,6 +181,8 @@ class RunHistory:
                 self._take_metric(event.metric)
             case AlignMetrics():
                 self._take_figures({**vars(event), "figures": dict(event.figures)})
+            case AccuracyMeasured():
+                self.accuracy.append(event)
             case LayerMetrics():
                 self._take_layers({**vars(event), "update_ratio": dict(event.update_ratio)})
             case SampleMade():
@@ -197,6 +222,9 @@ class RunHistory:
         for name, value in row["figures"].items():
             table = self.figures.setdefault((str(name), bool(row["is_validation"])), Table(FIGURE_COLUMNS))
             table.append({**position, "value": value})
+
+    def _take_accuracy(self, row: Mapping[str, Any]) -> None:
+        self.accuracy.append(accuracy_of_row(row))
 
     def _take_layers(self, row: Mapping[str, Any]) -> None:
         ratios = row["update_ratio"]

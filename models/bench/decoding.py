@@ -38,7 +38,12 @@ def bench_decoding(
             if number:  # the first round warms up
                 rates[cached].append(n_tokens / (time.perf_counter() - began))
     return compared(
-        "decode", statistics.median(rates[True]), statistics.median(rates[False]), "tokens/s", less_is_better=False
+        "decode",
+        statistics.median(rates[True]),
+        statistics.median(rates[False]),
+        "tokens/s",
+        less_is_better=False,
+        rounds=zip(rates[True], rates[False], strict=True),
     )
 
 

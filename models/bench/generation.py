@@ -11,7 +11,7 @@ import dataclasses
 import importlib.util
 import tempfile
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,39 +29,46 @@ from models.interop.loading import load_model_events
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 
-N_PROMPT, ROUNDS = 32, 7
+N_PROMPT, N_LONG_PROMPT, ROUNDS = 32, 512, 7
 Generate = Callable[[int], list[int]]
 """Generates a number of tokens after the prompt."""
 
 
 @dataclass(frozen=True)
 class GenerationCase:
-    """A model of about `millions` of parameters, the tokens generated per round, and the target ratio of speeds."""
+    """A model of about `millions` of parameters, the tokens generated per round, and the target ratios of the speeds:
+    of writing, and until the first token."""
 
     millions: int
     config: ModelConfig
     n_tokens: int
     target: float
+    first_target: float
 
 
-_LLAMA = dataclasses.replace(PRESETS["llama-tiny"], context_length=512, tied_embeddings=True)
+_LLAMA = dataclasses.replace(PRESETS["llama-tiny"], context_length=1024, tied_embeddings=True)
 SMOLLM2 = dataclasses.replace(
     _LLAMA, vocab_size=49_152, context_length=2048, n_layer=30, d_model=576, n_head=9, n_kv_head=3, d_ff=1536
 )
 """The design of SmolLM2-135M (Allal et al., 2025, arXiv:2502.02737)."""
 SIZES = (
-    GenerationCase(1, dataclasses.replace(_LLAMA, tied_embeddings=False), n_tokens=128, target=3.0),
+    GenerationCase(1, dataclasses.replace(_LLAMA, tied_embeddings=False), n_tokens=128, target=3.0, first_target=3.0),
     GenerationCase(
-        10, dataclasses.replace(_LLAMA, vocab_size=8192, n_layer=6, d_model=320, n_head=5, n_kv_head=5), 64, 3.0
+        10,
+        dataclasses.replace(_LLAMA, vocab_size=8192, n_layer=6, d_model=320, n_head=5, n_kv_head=5),
+        n_tokens=64,
+        target=3.0,
+        first_target=3.0,
     ),
-    GenerationCase(135, SMOLLM2, n_tokens=24, target=1.5),
+    GenerationCase(135, SMOLLM2, n_tokens=24, target=3.0, first_target=2.0),
 )
 
 
 def bench_generation(
     device: torch.device, sizes: tuple[GenerationCase, ...] = SIZES, rounds: int = ROUNDS
 ) -> Generator[Event, None, list[Result]]:
-    """Three results per size: time to first token, tokens per second, and the share of the memory bandwidth used."""
+    """Four results per size: time to the first token after a short and a long prompt, tokens per second, and the share
+    of the memory bandwidth used."""
     if importlib.util.find_spec("transformers") is None:
         return [Result(name=f"generate {size.millions} M", unit="tokens/s", skipped=SKIPPED) for size in sizes]
     results = []
@@ -91,26 +98,63 @@ def _compare(size: GenerationCase, device: torch.device, rounds: int) -> Generat
             whole[i].append(ended - middle)
         bandwidth = max(bandwidth, memory_bandwidth(bytes_per_token(model), device))
         yield Progress(done=done, total=rounds)
+    long = yield from _first_after(N_LONG_PROMPT, model, theirs, device, rounds)
     n_equal = next((i for i, pair in enumerate(zip(*generated, strict=True)) if len(set(pair)) > 1), len(generated[0]))
     yield Notice(sentence=f"the first {n_equal} of {len(generated[0])} tokens are equal")
     # The best round counts: other load can only make one slower. The first round warms up.
     to_first, to_last = ([min(seconds[1:]) for seconds in both] for both in (first, whole))
     per_second = [size.n_tokens / max(last - one, 1e-9) for one, last in zip(to_first, to_last, strict=True)]
+    rates = [
+        [size.n_tokens / max(last - one, 1e-9) for one, last in zip(ones[1:], lasts[1:], strict=True)]
+        for ones, lasts in zip(first, whole, strict=True)
+    ]
     name = f"{size.millions} M"
     share = 100 * per_second[0] * bytes_per_token(model) / bandwidth
     return [
-        compared(
-            f"first token {name}",
-            1000 * to_first[0],
-            1000 * to_first[1],
-            f"ms after a prompt of {N_PROMPT} tokens",
-            less_is_better=True,
+        *(
+            _first_result(name, n_prompt, seconds, size)
+            for n_prompt, seconds in ((N_PROMPT, first), (N_LONG_PROMPT, long))
         ),
         compared(
-            f"generate {name}", per_second[0], per_second[1], "tokens/s", less_is_better=False, target=size.target
+            f"generate {name}",
+            per_second[0],
+            per_second[1],
+            "tokens/s",
+            less_is_better=False,
+            target=size.target,
+            rounds=zip(*rates, strict=True),
         ),
         Result(name=f"memory {name}", ours=share, unit="% of the memory bandwidth"),
     ]
+
+
+def _first_after(
+    n_prompt: int, model: AnyModel, theirs: Any, device: torch.device, rounds: int
+) -> Generator[Event, None, tuple[list[float], list[float]]]:
+    """The seconds to the first token after a prompt, ours and theirs, of each round."""
+    prompt = torch.randint(model.config.vocab_size, (n_prompt,), generator=torch.Generator().manual_seed(0))
+    generators = (_our_generate(model, prompt), _their_generate(theirs, prompt.to(device)))
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for done in range(rounds + 1):
+        for generate, times in zip(generators, seconds, strict=True):
+            began = time.perf_counter()
+            generate(1)
+            times.append(time.perf_counter() - began)
+        yield Progress(done=done, total=rounds)
+    return seconds
+
+
+def _first_result(name: str, n_prompt: int, seconds: Sequence[Sequence[float]], size: GenerationCase) -> Result:
+    ours, theirs = (times[1:] for times in seconds)
+    return compared(
+        f"first token {name}",
+        1000 * min(ours),
+        1000 * min(theirs),
+        f"ms after a prompt of {n_prompt} tokens",
+        less_is_better=True,
+        target=size.first_target,
+        rounds=zip(ours, theirs, strict=True),
+    )
 
 
 def bytes_per_token(model: AnyModel) -> int:
@@ -184,6 +228,6 @@ def _their_generate(model: Any, prompt: Tensor) -> Generate:
                 do_sample=False,
                 pad_token_id=0,
             )
-        return ids[0, N_PROMPT:].tolist()  # type: ignore[no-any-return]
+        return ids[0, len(prompt) :].tolist()  # type: ignore[no-any-return]
 
     return generate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,8 @@ class Result:
     """A measurement. `ratio`: how many times better than the reference it is; None if not measured.
 
     `target` is the minimum of `ratio`, or the maximum of `ours` if there is no reference. `skipped` says why there is
-    no figure.
+    no figure. `spread`: the least and the greatest ratio of the rounds, None of one. `others`: what share of the
+    computer other programs used meanwhile, 0 to 1; None if not measured.
     """
 
     name: str
@@ -23,6 +25,8 @@ class Result:
     target: float | None = None
     met: bool | None = None
     skipped: str | None = None
+    spread: tuple[float, float] | None = None
+    others: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able dict."""
@@ -30,11 +34,34 @@ class Result:
 
 
 def compared(
-    name: str, ours: float | None, reference: float, unit: str, *, less_is_better: bool, target: float | None = None
+    name: str,
+    ours: float | None,
+    reference: float,
+    unit: str,
+    *,
+    less_is_better: bool,
+    target: float | None = None,
+    rounds: Iterable[tuple[float, float]] = (),
 ) -> Result:
-    """A result compared to a reference; `ours` None means not reached, which misses every target."""
+    """A result compared to a reference; `ours` None means not reached, which misses every target.
+
+    rounds: of each round our figure and the reference's, in any unit in which less is better or worse alike.
+    """
     if ours is None:
         return Result(name=name, unit=unit, reference=reference, target=target, met=None if target is None else False)
-    ratio = reference / ours if less_is_better else ours / reference
-    met = None if target is None else ratio >= target
-    return Result(name=name, ours=ours, reference=reference, unit=unit, ratio=ratio, target=target, met=met)
+    ratio = _ratio(ours, reference, less_is_better)
+    ratios = [_ratio(*both, less_is_better) for both in rounds]
+    return Result(
+        name=name,
+        ours=ours,
+        reference=reference,
+        unit=unit,
+        ratio=ratio,
+        target=target,
+        met=None if target is None else ratio >= target,
+        spread=(min(ratios), max(ratios)) if len(ratios) > 1 else None,
+    )
+
+
+def _ratio(ours: float, reference: float, less_is_better: bool) -> float:
+    return reference / ours if less_is_better else ours / reference

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
+import statistics
 import time
 from collections import Counter, defaultdict
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -13,15 +15,20 @@ from tokenizers import Tokenizer
 
 from models.architecture.transformer import Decoder
 from models.chat.own_template import encode_messages
-from models.data.tiny_world.judge import is_right
+from models.data.tiny_world.judge import is_right, may_become_right
 from models.data.tiny_world.questions import HEADLINE_KINDS, KINDS, Question, draw
 from models.data.tiny_world.world import World
-from models.events import Evaluated, Event, KindAccuracy, Phase, Progress
-from models.inference.many_replies import generate_batch
+from models.events import Evaluated, Event, HeldOutAnswer, KindAccuracy, Phase, Progress, reporting, result_of
+from models.inference.many_replies import KeepOn, generate_batch_steps
 
 MAX_REPLY_TOKENS = 80
-N_SEEN = 1000
-"""Training questions drawn per kind to find the most frequent answer."""
+N_SEEN, _PARTS = 1000, 10
+"""Training questions drawn per kind to find the most frequent answer, and in how many parts."""
+N_SAMPLE = 24
+"""Questions of each kind in a HeldOutSample: the standard error of an accuracy is 10 points at most, that of the mean
+of the four headline kinds 5."""
+_TOKENS_BETWEEN_LOOKS = 8
+"""How often it is looked whether a story can become right, which takes longer than whether a sentence can."""
 
 
 @dataclass(frozen=True)
@@ -66,25 +73,86 @@ def evaluate(
         questions = held_out_questions(world, kind, n_per_kind)
         replies = _answer(model, tokenizer, [question.text for question in questions])
         answers[kind] = [AnsweredQuestion(q, reply) for q, reply in zip(questions, replies, strict=True)]
-        without_story = last_mentioned = None
+        without_story = None
         if questions[0].story:
             guesses = _answer(model, tokenizer, [question.prompt for question in questions])
             without_story = _share(is_right(q, guess) for q, guess in zip(questions, guesses, strict=True))
-            last_mentioned = _share(q.last_mentioned == q.gold for q in questions)
-        frequent = _most_frequent_answers(world, questions)
         results.append(
             KindAccuracy(
                 kind=kind,
                 n=len(questions),
                 accuracy=_share(answer.right for answer in answers[kind]),
-                most_frequent=_share(is_right(q, guess) for q, guess in zip(questions, frequent, strict=True)),
-                last_mentioned=last_mentioned,
+                most_frequent=result_of(_most_frequent_share(world, questions)),
+                last_mentioned=_last_mentioned_share(questions),
                 without_story=without_story,
             )
         )
-    headline = [result.accuracy for result in results if result.kind in HEADLINE_KINDS]
-    yield Evaluated(accuracy=sum(headline) / len(headline), kinds=tuple(results), seconds=time.perf_counter() - began)
+    yield Evaluated(accuracy=headline(results), kinds=tuple(results), seconds=time.perf_counter() - began)
     return answers
+
+
+def headline(kinds: Iterable[KindAccuracy]) -> float:
+    """The figure that stands for all: the mean accuracy of the headline kinds."""
+    return statistics.fmean(kind.accuracy for kind in kinds if kind.kind in HEADLINE_KINDS)
+
+
+class HeldOutSample:
+    """The first few of the questions of `evaluate`, which a model is asked again and again as it learns."""
+
+    def __init__(self, world: World, tokenizer: Tokenizer, n_per_kind: int = 0) -> None:
+        """n_per_kind: N_SAMPLE by default. Nothing is drawn before `draw`, or the first `ask`."""
+        self._world, self._tokenizer, self._n_per_kind = world, tokenizer, n_per_kind or N_SAMPLE
+        self._asked: list[tuple[Question, list[int]]] = []  # with the prompt's tokens
+        self._unmeasured: list[KindAccuracy] = []
+
+    def ask(self, model: Decoder) -> Generator[object, None, tuple[list[KindAccuracy], list[HeldOutAnswer]]]:
+        """The accuracy of each kind, and the answer to its first question; yields often, for other work between.
+
+        A reply is cut where it can only be wrong any more, but for that to the first question. What does not fit the
+        model's context is not asked, and counts as wrong.
+        """
+        if not self._asked:
+            yield from self.draw()
+        shown = {self._asked[first][0] for first in range(0, len(self._asked), self._n_per_kind)}
+        said: dict[Question, str] = {}
+        for are_stories in (True, False):  # stories take many more tokens than all other replies
+            group = [
+                (question, prompt)
+                for question, prompt in self._asked
+                if len(prompt) <= model.config.context_length and (question.topic is not None) == are_stories
+            ]
+
+            def keep_on(i: int, reply: Sequence[int], group: Sequence[tuple[Question, object]] = group) -> bool:
+                question = group[i][0]
+                if question in shown or (question.topic is not None and len(reply) % _TOKENS_BETWEEN_LOOKS):
+                    return True
+                return may_become_right(question, self._tokenizer.decode(reply, skip_special_tokens=False))
+
+            prompts = [prompt for _, prompt in group]
+            replies = yield from _replies(model, self._tokenizer, prompts, 2 * self._n_per_kind, keep_on)
+            said |= zip((question for question, _ in group), replies, strict=True)
+        answers = [
+            HeldOutAnswer(kind=q.kind, question=q.text, gold=q.gold, reply=reply, right=is_right(q, reply))
+            for q, reply in ((question, said.get(question, "")) for question, _ in self._asked)
+        ]
+        kinds = [
+            dataclasses.replace(kind, accuracy=_share(each.right for each in answers if each.kind == kind.kind))
+            for kind in self._unmeasured
+        ]
+        return kinds, answers[:: self._n_per_kind]
+
+    def draw(self) -> Generator[Progress, None, None]:
+        """Draw the questions, and find what guessing would make of them, which takes a second or two."""
+        asked, kinds = list[tuple[Question, list[int]]](), list[KindAccuracy]()
+        for kind in KINDS:
+            progress = Progress(done=len(kinds), total=len(KINDS))
+            yield progress
+            questions = held_out_questions(self._world, kind, self._n_per_kind)
+            frequent = yield from reporting(_most_frequent_share(self._world, questions), progress)
+            last, n = _last_mentioned_share(questions), len(questions)
+            kinds.append(KindAccuracy(kind=kind, n=n, accuracy=0.0, most_frequent=frequent, last_mentioned=last))
+            asked += [(question, _prompt(self._tokenizer, question.text)) for question in questions]
+        self._asked, self._unmeasured = asked, kinds
 
 
 def answer_in_rounds(
@@ -116,21 +184,45 @@ def _fits(model: Decoder, tokenizer: Tokenizer, text: str) -> bool:
 
 def _answer(model: Decoder, tokenizer: Tokenizer, texts: Sequence[str]) -> list[str]:
     """The model's greedy replies to user messages."""
-    prompts = [_prompt(tokenizer, text) for text in texts]
+    return result_of(_replies(model, tokenizer, [_prompt(tokenizer, text) for text in texts]))
+
+
+def _replies(
+    model: Decoder,
+    tokenizer: Tokenizer,
+    prompts: Sequence[Sequence[int]],
+    batch_size: int = 64,
+    keep_on: KeepOn | None = None,
+) -> Generator[object, None, list[str]]:
+    """The model's greedy replies; yields after each position of a batch. For the rest see `generate_batch_steps`."""
     end_id = tokenizer.token_to_id("<|end|>")
     assert end_id is not None
-    replies = generate_batch(model, prompts, MAX_REPLY_TOKENS, end_id)
+    replies = yield from generate_batch_steps(model, prompts, MAX_REPLY_TOKENS, end_id, batch_size, keep_on)
     return [tokenizer.decode(reply, skip_special_tokens=False).strip() for reply in replies]
 
 
-def _most_frequent_answers(world: World, questions: Sequence[Question]) -> list[str]:
-    """The baseline answers: for each question form, the value that is most frequent in training."""
-    rng = random.Random(f"frequent-{world.seed}-{questions[0].kind}")
+def _last_mentioned_share(questions: Sequence[Question]) -> float | None:
+    """The accuracy of answering with the last candidate that the story mentions; None where there is no story."""
+    return _share(q.last_mentioned == q.gold for q in questions) if questions[0].story else None
+
+
+def _most_frequent_share(world: World, questions: Sequence[Question]) -> Generator[object, None, float]:
+    """The accuracy of answering each form of question with its most frequent value in training; yields between."""
     seen: dict[str, Counter[str]] = defaultdict(Counter)
-    for _ in range(N_SEEN):
-        question = draw(world, questions[0].kind, rng, held_out=False)
-        seen[question.form][question.value] += 1
-    return [q.frame.format(*[value for value, _ in seen[q.form].most_common(1)] or [""]) for q in questions]
+    for part in range(_PARTS):
+        for form, value in _seen_values(world.seed, questions[0].kind, part, N_SEEN // _PARTS):
+            seen[form][value] += 1
+        yield part
+    guesses = (q.frame.format(*[value for value, _ in seen[q.form].most_common(1)] or [""]) for q in questions)
+    return _share(is_right(q, guess) for q, guess in zip(questions, guesses, strict=True))
+
+
+@lru_cache(maxsize=16 * _PARTS)
+def _seen_values(seed: int, kind: str, part: int, n: int) -> tuple[tuple[str, str], ...]:
+    """Form and value of `n` training questions. Known once they are drawn, since that takes a second for all kinds."""
+    world, rng = World(seed), random.Random(f"frequent-{seed}-{kind}-{part}")
+    drawn = (draw(world, kind, rng, held_out=False) for _ in range(n))
+    return tuple((question.form, question.value) for question in drawn)
 
 
 def _share(flags: Iterable[bool]) -> float:

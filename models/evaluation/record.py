@@ -4,11 +4,12 @@ in a fine-tuning (forgetting.json), and which harmless questions it refuses (ove
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.events import Evaluated, KindAccuracy, KnowledgeMeasured, KnownFigure
+from models.events import AccuracyMeasured, Evaluated, HeldOutAnswer, KindAccuracy, KnowledgeMeasured, KnownFigure
 from models.files.atomic import atomic_write_json, read_json
 
 _FILE = "evaluation.json"
@@ -38,6 +39,19 @@ def read_evaluation(folder: Path) -> Evaluated | None:
         return Evaluated(accuracy=float(data["accuracy"]), kinds=kinds, seconds=float(data["seconds"]))
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged: {error} is missing or wrong.") from error
+
+
+def accuracy_of_row(row: Mapping[str, Any]) -> AccuracyMeasured:
+    """A row of a run's accuracy.jsonl; KeyError, TypeError or ValueError where something is missing or wrong."""
+    return AccuracyMeasured(
+        step=int(row["step"]),
+        tokens=int(row["tokens"]),
+        elapsed_s=float(row["elapsed_s"]),
+        accuracy=float(row["accuracy"]),
+        kinds=tuple(KindAccuracy(**{**kind, "accuracy": float(kind["accuracy"])}) for kind in row["kinds"]),
+        answers=tuple(HeldOutAnswer(**answer) for answer in row["answers"]),
+        seconds=float(row["seconds"]),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

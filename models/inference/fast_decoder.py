@@ -25,7 +25,7 @@ from models.architecture.experts import FeedForward, MixtureOfExperts, activate
 from models.architecture.heads import LanguageHead
 from models.architecture.norms import RMSNorm
 from models.architecture.transformer import Decoder
-from models.inference.fast_matmul import Linear, MatMul, ModuleMatMul, StripedMatMul, batch_linear, make_matmul
+from models.inference.fast_matmul import Linear, MatMul, StripedMatMul, batch_linear, make_joint, make_matmul
 from models.inference.threads import StepThreads, ThreadTuner
 from models.inference.weights import QuantizedHead
 from models.settings.model_config import ModelConfig
@@ -147,7 +147,8 @@ class _Buffers:
         made, used = torch.empty(2, length, n_head + 2 * n_kv, width)  # before and after rotation
         if scheme_of(config).applied_to != "queries":
             used = made
-        self.query, self.key, _ = made.view(length, -1).split(parts, dim=1)  # each (T, n·D)
+        self.all = made.view(length, -1)  # (T, all n·D)
+        self.query, self.key, self._made_value = self.all.split(parts, dim=1)  # each (T, n·D)
         self.value = used.view(length, -1).split(parts, dim=1)[2]
         self.query_heads, self.key_heads = made[:, :n_head], made[:, n_head:-n_kv]  # (T, n, D)
         self.seen = used[:, :n_head].transpose(0, 1)[None]  # queries as attention takes them, (1, H, T, D)
@@ -156,6 +157,11 @@ class _Buffers:
         self._made, self._used = made[:, :-n_kv], used[:, :-n_kv]  # (T, H + G, D)
         self._made_halves = self._made[..., :half], self._made[..., half:]
         self._used_halves = self._used[..., :half], self._used[..., half:]
+
+    def take_value(self) -> None:
+        """Take the values over, where all were written at once."""
+        if self.value.data_ptr() != self._made_value.data_ptr():
+            self.value.copy_(self._made_value)
 
     def keep(self) -> None:
         """Take queries and keys over as they are, in a layer that does not rotate them."""
@@ -177,6 +183,7 @@ class _Layer:
         self._scale, self._rotates = attention.scale, config.rotates(number)
         self._norms = _norm(block.attention_norm), _norm(block.feed_forward_norm)
         self._convs = block.attention_conv, block.feed_forward_conv
+        self._all = make_joint((attention.query, attention.key, attention.value), threads)
         self._query, self._key, self._value, self._output = (
             make_matmul(module, many, threads)
             for module in (attention.query, attention.key, attention.value, attention.output)
@@ -201,9 +208,13 @@ class _Layer:
 
     def _attend(self, x: Tensor, h: Tensor, view: _View, buffers: _Buffers, cache: LayerCache) -> None:
         """Add the attention output for h (T, C) to x (T, C)."""
-        self._query.into(h, buffers.query)
-        self._key.into(h, buffers.key)
-        self._value.into(h, buffers.value)
+        if self._all is not None and len(h) == 1:
+            self._all.into(h, buffers.all)
+            buffers.take_value()
+        else:
+            self._query.into(h, buffers.query)
+            self._key.into(h, buffers.key)
+            self._value.into(h, buffers.value)
         if self._query_norm is not None:
             buffers.query_heads.copy_(self._query_norm(buffers.query_heads))
             buffers.key_heads.copy_(self._key_norm(buffers.key_heads))
@@ -225,6 +236,7 @@ class _Feed:
 
     def __init__(self, module: FeedForward, many: Linear, threads: StepThreads) -> None:
         self._activation = module.activation
+        self._both = make_joint((module.up, module.gate), threads) if module.gate is not None else None
         self._gate = make_matmul(module.gate, many, threads) if module.gate is not None else None
         self._up, self._down = make_matmul(module.up, many, threads), make_matmul(module.down, many, threads)
 
@@ -238,6 +250,8 @@ class _Feed:
 
     def _activated(self, x: Tensor) -> Tensor:
         """x (T, C) -> (T, F)."""
+        if self._both is not None and len(x) == 1:
+            return activate(self._activation, *self._both(x).chunk(2, dim=1))
         return activate(self._activation, self._up(x), self._gate(x) if self._gate is not None else None)
 
 
@@ -299,8 +313,9 @@ def _norm(module: nn.Module | None) -> Callable[[Tensor], Tensor]:
 def _head(model: Decoder, many: Linear, threads: StepThreads) -> Callable[[Tensor], Tensor]:
     """Hidden states (1, C) -> logits (1, V)."""
     head = model.head
+    matrix: MatMul
     if isinstance(head, QuantizedHead):
-        matrix: MatMul = ModuleMatMul(head.matrix, threads)
+        matrix = make_matmul(head.matrix, many, threads)
     else:
         assert type(head) is LanguageHead
         matrix = StripedMatMul(model.embedding.weight if head.weight is None else head.weight, head.bias, many, threads)

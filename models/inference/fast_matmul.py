@@ -12,7 +12,7 @@ Letters in shape comments: T tokens, K inputs, N outputs, P strips.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
@@ -20,11 +20,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.inference.threads import StepThreads
+from models.inference.weights import Int4Linear, Int8Linear, Kernel, join_layers
 
 Linear = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 _SMALL = 2**16
 """Elements up to which a plain call is faster than strips, which pay if memory bandwidth is the limit."""
+_LITTLE = 2**24
+"""Multiplications up to which the time that oneDNN takes to begin counts: up to twice that of all (measured)."""
 _N_STRIPS = 16
 """Fixed, whatever the number of threads, so that rounding is always the same; 4 to 32 are equally fast."""
 
@@ -106,13 +109,50 @@ class ModuleMatMul:
         sum.add_(self(x))
 
 
+class TokenMatMul(ModuleMatMul):
+    """The same, with a kernel for one token that is called without the module."""
+
+    def __init__(self, module: Int8Linear | Int4Linear, kernel: Kernel, threads: StepThreads) -> None:
+        super().__init__(module, threads)
+        self._kernel, self._bias = kernel, module.bias
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if len(x) > 1:
+            return super().__call__(x)
+        y = self._token(x).float()
+        return y if self._bias is None else y.add_(self._bias)
+
+    def into(self, x: Tensor, out: Tensor) -> None:
+        if len(x) > 1 or self._bias is not None:
+            super().into(x, out)
+        else:
+            out.copy_(self._token(x))
+
+    def add_to(self, sum: Tensor, x: Tensor) -> None:
+        if len(x) > 1 or self._bias is not None:
+            super().add_to(sum, x)
+        else:
+            sum.add_(self._token(x))
+
+    def _token(self, x: Tensor) -> Tensor:
+        return self._threads.share(lambda: self._kernel(x.bfloat16()))
+
+
+def make_joint(modules: Sequence[nn.Module | None], threads: StepThreads) -> TokenMatMul | None:
+    """The products of one token with several matrices, one after another; None where they are not made at once."""
+    joint = join_layers([module for module in modules if module is not None])
+    kernel = None if joint is None else joint.token_kernel()
+    return None if joint is None or kernel is None else TokenMatMul(joint, kernel, threads)
+
+
 def make_matmul(module: nn.Module, many: Linear, threads: StepThreads) -> MatMul:
     """The fast product equivalent to `module`; `many` is for several tokens at once (see `batch_linear`)."""
-    return (
-        StripedMatMul(module.weight, module.bias, many, threads)
-        if type(module) is nn.Linear
-        else ModuleMatMul(module, threads)
-    )
+    if type(module) is nn.Linear:
+        return StripedMatMul(module.weight, module.bias, many, threads)
+    kernel = module.token_kernel() if isinstance(module, Int8Linear | Int4Linear) else None
+    if isinstance(module, Int8Linear | Int4Linear) and kernel is not None:
+        return TokenMatMul(module, kernel, threads)
+    return ModuleMatMul(module, threads)
 
 
 @functools.cache
@@ -132,4 +172,6 @@ def batch_linear() -> Linear:
 
 
 def _one_dnn_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    if len(x) * weight.numel() < _LITTLE:
+        return F.linear(x, weight, bias)
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")  # type: ignore[no-any-return]

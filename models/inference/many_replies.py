@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -31,6 +32,9 @@ class DrawnReply:
     ended: bool
 
 
+KeepOn = Callable[[int, Sequence[int]], bool]
+"""Whether the reply to a prompt, by its index, is to be continued after these tokens."""
+
 Choose = Callable[[Tensor, Tensor, int], Tensor]
 """Of the logits (B, V) of some rows (B) and the number of tokens before, the next tokens (B)."""
 
@@ -43,13 +47,18 @@ def generate_batch(
 
 
 def generate_batch_steps(
-    model: Decoder, prompts: Sequence[Sequence[int]], max_tokens: int, end_id: int, batch_size: int = 64
+    model: Decoder,
+    prompts: Sequence[Sequence[int]],
+    max_tokens: int,
+    end_id: int,
+    batch_size: int = 64,
+    keep_on: KeepOn | None = None,
 ) -> Generator[int, None, list[list[int]]]:
     """Greedy replies to many prompts, without end tokens; the same as `generate` at temperature 0, but faster.
 
     Prompts are sorted by length and processed `batch_size` at a time (measured on a CPU: 32 to 64 is fastest, larger
     batches fall out of its cache). Yields the number of tokens made in the batch after each position, and can be closed
-    there.
+    there. A reply that `keep_on` does not want to be continued is cut.
 
     Raises:
         ValueError: if a prompt is empty or longer than the context.
@@ -60,7 +69,8 @@ def generate_batch_steps(
     replies: list[list[int]] = [[] for _ in prompts]
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
-        found = yield from _one_batch(model, [prompts[i] for i in rows], 1, max_tokens, end_id, _most_likely)
+        keep = None if keep_on is None else partial(_keep_row, keep_on, rows)
+        found = yield from _one_batch(model, [prompts[i] for i in rows], 1, max_tokens, end_id, _most_likely, keep)
         for row, reply in zip(rows, found, strict=True):
             replies[row] = reply[:-1] if reply[-1:] == [end_id] else reply
     return replies
@@ -76,6 +86,11 @@ def generate_in_batches(
         batch = generate_batch_steps(model, prompts[first : first + batch_size], max_tokens, end_id, batch_size)
         replies += yield from reporting(batch, Progress(done=first, total=len(prompts)))
     return replies
+
+
+def _keep_row(keep_on: KeepOn, rows: Sequence[int], row: int, reply: Sequence[int]) -> bool:
+    """`keep_on` for a row of a batch whose rows are these prompts."""
+    return keep_on(rows[row], reply)
 
 
 def _most_likely(logits: Tensor, rows: Tensor, n_before: int) -> Tensor:
@@ -136,11 +151,18 @@ def draw_batch(
 
 
 def _one_batch(
-    model: Decoder, prompts: Sequence[Sequence[int]], n_copies: int, max_tokens: int, end_id: int, choose: Choose
+    model: Decoder,
+    prompts: Sequence[Sequence[int]],
+    n_copies: int,
+    max_tokens: int,
+    end_id: int,
+    choose: Choose,
+    keep_on: KeepOn | None = None,
 ) -> Generator[int, None, list[list[int]]]:
     """`n_copies` replies to each prompt, with their end tokens; the longest prompt first.
 
-    A row leaves the batch when its reply ends. Yields the number of tokens made after each position.
+    A row leaves the batch when its reply ends, or where `keep_on` says so of the row. Yields the number of tokens made
+    after each position.
     """
     lengths = torch.tensor([len(prompt) for prompt in prompts])
     longest = len(prompts[0])
@@ -164,6 +186,8 @@ def _one_batch(
             replies[row].append(id)
         budget, n_before, n_made = budget - 1, n_before + 1, n_made + len(rows)
         active = (chosen != end_id) & (budget > 0)
+        if keep_on is not None:
+            active &= torch.tensor([keep_on(row, replies[row]) for row in rows.tolist()])
         if not active.any():
             return replies
         yield n_made

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from models.events import Event
 
-KINDS = ("float32", "bfloat16", "int8")
+KINDS = ("float32", "bfloat16", "int8", "int4")
 """The first is the format of training and storage."""
 
 

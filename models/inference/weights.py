@@ -1,7 +1,9 @@
-"""Quantized models for inference: matrices in bfloat16, or in int8 with one scale per output channel.
+"""Quantized models for inference: matrices in bfloat16, in int8 with one scale per output channel, or in int4 with a
+scale and an offset for each 32 weights of a row.
 
 The residual stream, norms, biases, embeddings and routers stay in float32; only the input of a matrix is rounded to
-bfloat16. (Weight-only, symmetric, per output channel, as in LLM.int8(), arXiv:2208.07339, section 2.)
+bfloat16. (int8: weight-only, symmetric, per output channel, as in LLM.int8(), arXiv:2208.07339, section 2. int4: as
+GGUF's Q4_1, whose weights are kept as they are but for the rounding of a scale.)
 
 Letters in shape comments: T tokens, K inputs, N outputs, C d_model, V vocab_size.
 """
@@ -10,7 +12,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -19,11 +21,14 @@ from torch import Tensor, nn
 from models.architecture.heads import LanguageHead
 from models.architecture.transformer import AnyModel
 from models.inference.weight_kinds import KINDS
+from models.settings.slots import check_complete
 
 _MAX_KERNEL_TOKENS = 16
 """Tokens up to which the int8 kernel is faster than converting the weights first (measured)."""
 _GROUP = 32
-"""The int8 kernel reads inputs in groups; with other sizes it reads out of bounds."""
+"""The int8 kernel reads inputs in groups; with other sizes it reads out of bounds. Of int4, a group has one scale."""
+_BLOCK = 64
+"""The int4 kernel makes outputs in blocks."""
 
 
 def prepare_weights(model: AnyModel, kind: str) -> AnyModel:
@@ -56,13 +61,13 @@ class NarrowMatrices:
 
     def __init__(self, model: AnyModel, kind: str) -> None:
         self._model, self._kind = model, kind
-        self._narrow = Int8Linear if kind == "int8" else Bfloat16Linear
+        self._narrow = _NARROW[kind] if kind != KINDS[0] else Bfloat16Linear
         self._names = {
             f"{name}.weight"
             for name, module in model.named_modules()
             if kind != KINDS[0] and type(module) is nn.Linear and name.rpartition(".")[2] != "router"
         }
-        self._taken: dict[str, Bfloat16Linear | Int8Linear] = {}
+        self._taken: dict[str, NarrowLinear] = {}
 
     def take(self, name: str, weight: Tensor) -> Tensor:
         """Convert the tensor `name` of the state dict if it is such a matrix; returns what stands for it until `put`,
@@ -83,7 +88,8 @@ class NarrowMatrices:
         head = self._model.head
         if self._kind != KINDS[0] and isinstance(head, LanguageHead):
             table = self._model.embedding.weight if head.weight is None else head.weight
-            self._model.head = QuantizedHead(head, self._narrow(table, head.bias))
+            narrow = Int8Linear if self._kind == "int4" else self._narrow  # of all matrices, the head's costs most
+            self._model.head = QuantizedHead(head, narrow(table, head.bias))
 
 
 def megabytes(model: nn.Module) -> float:
@@ -98,7 +104,24 @@ def slower_reason(kind: str, device: torch.device) -> str:
         return (
             "There is no int8 kernel for this device, so int8 weights are converted for each token, which takes longer."
         )
+    if kind == "int4" and (device.type != "cpu" or not has_int4_kernel()):
+        return "There is no int4 kernel for this device, so rounded weights are kept as bfloat16, which saves less."
     return ""
+
+
+Kernel = Callable[[Tensor], Tensor]
+"""(1, K) bfloat16 -> (1, N) bfloat16."""
+
+
+def join_layers(layers: Sequence[nn.Module]) -> Int8Linear | Int4Linear | None:
+    """One layer that makes the outputs of several with the same input, one after another: for one token, each call of
+    a kernel takes about as long as a small matrix. None where they cannot be joined. Their weights become views of its.
+    """
+    for kind in (Int8Linear, Int4Linear):
+        found = [layer for layer in layers if isinstance(layer, kind)]
+        if len(found) == len(layers) and all(layer.bias is None and layer.token_kernel() for layer in found):
+            return kind.joined(found)  # type: ignore[arg-type]
+    return None
 
 
 class Bfloat16Linear(nn.Module):
@@ -138,6 +161,25 @@ class Int8Linear(nn.Module):
         self.bias = bias
         self._n_added = self.weight.size(1) - whole.size(1)
 
+    def token_kernel(self) -> Kernel | None:
+        """Its product with one token, without bias; None where that has no kernel."""
+        if self._n_added or self.weight.device.type != "cpu" or not has_int8_kernel():
+            return None
+        weight, scale = self.weight, self.scale
+        return lambda row: _int8_kernel(row, weight, scale)
+
+    @classmethod
+    def joined(cls, layers: Sequence[Int8Linear]) -> Int8Linear:
+        """One layer of the outputs of `layers`, one after another; their weights become views of its."""
+        joint = copy.copy(layers[0])
+        joint._buffers = {
+            "weight": torch.cat([layer.weight for layer in layers]),
+            "scale": torch.cat([layer.scale for layer in layers]),
+        }
+        for layer, weight in zip(layers, joint.weight.split([len(layer.weight) for layer in layers]), strict=True):
+            layer.weight = weight
+        return joint
+
     def dequantized(self) -> Tensor:
         """The dequantized weights, (N, K) float32."""
         return (self.weight * self.scale.float()[:, None])[:, : self.weight.size(1) - self._n_added]
@@ -161,10 +203,116 @@ class Int8Linear(nn.Module):
         return y if self.bias is None else y + self.bias
 
 
+class Int4Linear(nn.Module):
+    """A linear layer with int4 weights q from 0 to 15: w = (q − 8) · scale + offset, both bfloat16 and for 32 weights.
+
+    Where there is no kernel for them, the rounded weights are kept in bfloat16.
+    """
+
+    weight: Tensor
+    groups: Tensor
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        super().__init__()
+        weight = weight.detach().float()
+        self.bias = bias
+        self._size = weight.shape  # (N, K)
+        padded = F.pad(weight, (0, -weight.size(1) % _GROUP, 0, -weight.size(0) % _BLOCK))
+        quanta, groups = _to_int4(padded.unflatten(1, (-1, _GROUP)))
+        self._is_packed = weight.device.type == "cpu" and has_int4_kernel()
+        self.register_buffer("groups", groups.transpose(0, 1).contiguous())  # (K / 32, N, 2)
+        if self._is_packed:
+            self.register_buffer("weight", _pack_int4(quanta.flatten(1).int(), 1))
+        else:
+            rounded = (quanta - 8) * groups[..., :1].float() + groups[..., 1:].float()
+            self.register_buffer("weight", rounded.flatten(1)[: self._size[0], : self._size[1]].bfloat16())
+
+    def token_kernel(self) -> Kernel | None:
+        """Its product with one token, without bias; None where that has no kernel."""
+        if not self._is_packed or self._size[0] % _BLOCK or self._size[1] % _GROUP:
+            return None
+        weight, groups = self.weight, self.groups
+        return lambda row: _int4_kernel(row, weight, _GROUP, groups)
+
+    @classmethod
+    def joined(cls, layers: Sequence[Int4Linear]) -> Int4Linear:
+        """One layer of the outputs of `layers`, one after another; their weights become views of its."""
+        joint = copy.copy(layers[0])
+        sizes = [layer._size[0] for layer in layers]
+        joint._size = torch.Size((sum(sizes), layers[0]._size[1]))
+        joint._buffers = {
+            "weight": torch.cat([layer.weight for layer in layers]),
+            "groups": torch.cat([layer.groups for layer in layers], dim=1),
+        }
+        for layer, weight in zip(layers, joint.weight.split(sizes), strict=True):
+            layer.weight = weight
+        return joint
+
+    def dequantized(self) -> Tensor:
+        """The dequantized weights, (N, K) float32, rounded to bfloat16."""
+        if not self._is_packed:
+            return self.weight.float()
+        with torch.no_grad():
+            return self._multiply(torch.eye(self._size[1], dtype=torch.bfloat16)).mT.float()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (…, K) -> (…, N), in the dtype of x."""
+        rows = x.reshape(-1, x.size(-1)).bfloat16()  # (T, K)
+        if self._is_packed and not rows.requires_grad:
+            y = self._multiply(rows).to(x.dtype)
+        else:
+            weight = self.dequantized().bfloat16() if self._is_packed else self.weight
+            y = F.linear(rows, weight).to(x.dtype)
+        y = y.view(*x.shape[:-1], -1)
+        return y if self.bias is None else y + self.bias
+
+    def _multiply(self, rows: Tensor) -> Tensor:
+        """rows (T, K) bfloat16 -> (T, N) bfloat16."""
+        n_outputs, n_inputs = self._size
+        rows = F.pad(rows, (0, -n_inputs % _GROUP)) if n_inputs % _GROUP else rows
+        y = _int4_kernel(rows, self.weight, _GROUP, self.groups)
+        return y if n_outputs % _BLOCK == 0 else y[:, :n_outputs].contiguous()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
+        """Move or convert it; elsewhere than on the CPU there is no kernel for what is packed."""
+        if self._is_packed and fn(self.groups).device.type != "cpu":
+            self.weight, self._is_packed = self.dequantized().bfloat16(), False
+        return super()._apply(fn, recurse)
+
+
+def _to_int4(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights in groups (N, G, 32) -> numbers from 0 to 15 (N, G, 32), and scale and offset of each group (N, G, 2).
+
+    Of some ranges, the one with the least squared error: a narrower one than from the least weight to the greatest cuts
+    these, but rounds all others less. The whole range comes first, so that what has 16 steps already stays as it is.
+    """
+    low, high = weight.aminmax(dim=-1, keepdim=True)
+    best = torch.full_like(low, torch.inf)
+    quanta, groups = torch.zeros_like(weight), torch.zeros(*low.shape[:-1], 2).bfloat16()
+    for cut in _CUTS:
+        scale = ((high - low) * (1 - cut) / 15).bfloat16().float()
+        offset = ((high + low) / 2 + scale / 2).bfloat16().float()  # q = 7.5 is the middle
+        tried = ((weight - offset) / scale.clamp(min=1e-20) + 8).round().clamp(0, 15)
+        error = ((tried - 8) * scale + offset - weight).square().sum(dim=-1, keepdim=True)
+        is_better = error < best
+        best = torch.where(is_better, error, best)
+        quanta = torch.where(is_better, tried, quanta)
+        groups = torch.where(is_better, torch.cat((scale, offset), dim=-1).bfloat16(), groups)
+    return quanta, groups
+
+
+_CUTS = (0.0, 0.04, 0.08, 0.12, 0.16, 0.2)
+"""Shares by which the range of a group is narrowed."""
+
+NarrowLinear = Bfloat16Linear | Int8Linear | Int4Linear
+_NARROW: dict[str, type[NarrowLinear]] = {"bfloat16": Bfloat16Linear, "int8": Int8Linear, "int4": Int4Linear}
+check_complete(_NARROW, KINDS[1:], "code of weight formats")
+
+
 class QuantizedHead(LanguageHead):
     """A head with a quantized matrix of its own, even if the model ties it to the embedding."""
 
-    def __init__(self, head: LanguageHead, matrix: Bfloat16Linear | Int8Linear) -> None:
+    def __init__(self, head: LanguageHead, matrix: NarrowLinear) -> None:
         nn.Module.__init__(self)
         self.transform, self.scale, self.bias = head.transform, head.scale, head.bias
         self.matrix = matrix
@@ -197,3 +345,24 @@ def has_int8_kernel() -> bool:
 
 
 _int8_kernel: Callable[[Tensor, Tensor, Tensor], Tensor] = getattr(torch, "_weight_int8pack_mm", F.linear)
+
+
+@functools.cache
+def has_int4_kernel() -> bool:
+    """Whether torch has a working int4 kernel here; it is not part of torch's public API, so it is tested."""
+    try:
+        with torch.inference_mode():
+            x = torch.linspace(-1, 1, 2 * 2 * _GROUP).view(2, -1).bfloat16()
+            quanta = (torch.arange(_BLOCK * 2 * _GROUP) * 7 % 16).view(_BLOCK, -1)
+            groups = torch.tensor([0.5, 0.25]).bfloat16().expand(2, _BLOCK, 2).contiguous()
+            expected = F.linear(x.float(), (quanta - 8) * 0.5 + 0.25)
+            made = _int4_kernel(x, _pack_int4(quanta.int(), 1), _GROUP, groups).float()
+            return torch.allclose(made, expected, rtol=0.02, atol=0.1)
+    except (AttributeError, RuntimeError, TypeError):  # missing operation, unsupported machine, or another signature
+        return False
+
+
+_int4_kernel: Callable[[Tensor, Tensor, int, Tensor], Tensor] = getattr(
+    torch, "_weight_int4pack_mm_for_cpu", torch.matmul
+)
+_pack_int4: Callable[[Tensor, int], Tensor] = getattr(torch, "_convert_weight_to_int4pack_for_cpu", torch.sum)

@@ -28,16 +28,18 @@ BASE = "base"
 _SINCE_2: dict[str, Any] = {"lowest_loss": None, "n_since_lowest": 0}
 """Fields that checkpoints of format 1 lack, with their values."""
 
-_LATER: dict[str, Any] = {"val_score": None, "best_score": None, "highest_score": None, "beta": None}
-"""Fields that checkpoints from before tasks, or before the stages of alignment, lack, with their values."""
+_LATER: dict[str, Any] = {"val_score": None, "best_score": None, "highest_score": None, "beta": None, "asked_step": -1}
+"""Fields that checkpoints from before tasks, the stages of alignment, or held-out questions in training, lack, with
+their values."""
 
 
 @dataclass(kw_only=True)
 class TrainState:
     """The progress of a run. A step of -1 means never; `best_step` is that of a checkpoint.
 
-    `n_sampled` counts the pinned prompts sampled so far where sampling was interrupted. `lowest_loss` is the lowest
-    of all validation losses, and `n_since_lowest` the number of validations since then.
+    `n_sampled` counts the pinned prompts sampled so far where sampling was interrupted. `asked_step` is the last at
+    which held-out questions were asked. `lowest_loss` is the lowest of all validation losses, and `n_since_lowest` the
+    number of validations since then.
 
     Where a task is scored, its metric decides instead of the loss which checkpoint is the best and when to stop:
     `val_score` is its value at the last validation, negated where less is better, `highest_score` the highest of all.
@@ -54,6 +56,7 @@ class TrainState:
     val_loss: float | None = None
     sampled_step: int = -1
     n_sampled: int = 0
+    asked_step: int = -1
     best_step: int | None = None
     best_loss: float | None = None
     lowest_loss: float | None = None

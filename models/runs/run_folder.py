@@ -35,7 +35,7 @@ from models.tokenizers import find_tokenizer
 if TYPE_CHECKING:
     from models.library.library import Library
 
-READ_WHOLE = ("metrics", "samples", "events", "layers", "attention", "alignment")
+READ_WHOLE = ("metrics", "samples", "events", "layers", "attention", "alignment", "accuracy")
 """The logs that a view of a run reads from their beginning to their end."""
 LOG_NAMES = (*READ_WHOLE, "rollouts")
 _INDEXED = 1 << 17
@@ -300,6 +300,10 @@ class RunFolder:
     def read_alignment(self) -> list[Row]:
         """Rows {step, tokens, elapsed_s, is_validation, figures: {name: value}}; ValueError names a damaged file."""
         return read_rows(self.folder / "alignment.jsonl", {"step": int, "figures": dict})
+
+    def read_accuracy(self) -> list[Row]:
+        """Rows like models.events.AccuracyMeasured; ValueError names a damaged file."""
+        return read_rows(self.folder / "accuracy.jsonl", {"step": int, "kinds": list})
 
     def read_attention(self) -> list[Row]:
         """Rows {step, prompt, site, ids, weights: H × T × S}; ValueError names a damaged file."""

@@ -192,6 +192,16 @@ class TrainConfig:
         "Texts that the model continues again and again as it learns, with the same seed.",
         group="Evaluation and checkpoints",
     )
+    accuracy_interval: int = slot(
+        0,
+        "Held-out questions every",
+        "Steps between two tests on a few held-out questions of each kind: how many of them the model answers as it "
+        "learns; in the first interval, also after a sixteenth and a quarter. Only decoders that learn Tiny World "
+        "are asked. 0 = never.",
+        group="Evaluation and checkpoints",
+        range=(0, 1_000_000_000),
+        omit_default=True,
+    )
     layer_interval: int = slot(
         10,
         "Layer statistics every",

@@ -1,4 +1,4 @@
-"""Evaluation between two steps: the validation loss, and samples of the pinned prompts."""
+"""Evaluation between two steps: the validation loss, samples of the pinned prompts, and held-out questions."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from tokenizers import Tokenizer
 
 from models.architecture.lora import merged
 from models.architecture.trace import Trace
-from models.architecture.transformer import AnyModel, EncoderDecoder
+from models.architecture.transformer import AnyModel, Decoder, EncoderDecoder
 from models.chat.template_config import ChatTemplateConfig
-from models.events import AttentionSeen, Event, MicroStep, SampleMade, ValMetrics
+from models.evaluation.held_out_questions import headline
+from models.events import AccuracyMeasured, AttentionSeen, Event, MicroStep, SampleMade, ValMetrics
 from models.inference.continuation import evaluating
 from models.runs.checkpoint_state import TrainState
 from models.settings.run_spec import TrainConfig, objective_of
@@ -35,8 +36,8 @@ _ATTENTION_DIGITS = 4
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Validates and samples at the intervals of `config`. `is_stopping` says whether the training is about to stop:
-    then evaluation is skipped, so that it does not delay the stop."""
+    """Validates, samples and asks questions at the intervals of `config`. `is_stopping` says whether the training is
+    about to stop: then evaluation is skipped, so that it does not delay the stop."""
 
     config: TrainConfig
     record: Recorder
@@ -115,6 +116,42 @@ class Evaluator:
             if self.is_stopping():
                 return
         state.sampled_step, state.n_sampled = state.step, 0
+
+    def ask_held_out(self, context: TrainingContext, state: TrainState) -> Generator[Event, None, None]:
+        """Where that is due, ask the model as it is some held-out questions of its world; a stop cuts it short.
+
+        In the first interval, in which most changes, that is also after a sixteenth and a quarter of it.
+        """
+        sample, interval = context.questions, self.config.accuracy_interval
+        early = state.step in (interval // 16, interval // 4)
+        if sample is None or not self._is_due(interval, state.asked_step, state.step, early):
+            return
+        self._check(context, state)
+        model, began = gather_full_model(context), self.clock.seconds
+        assert isinstance(model, Decoder)
+        asking = sample.ask(model)
+        while True:
+            try:
+                next(asking)
+            except StopIteration as end:
+                kinds, answers = end.value
+                break
+            yield MicroStep(step=state.step, micro_step=0)
+            if self.is_stopping():
+                return
+        now = self.clock.seconds
+        measured = AccuracyMeasured(
+            step=state.step,
+            tokens=state.tokens,
+            elapsed_s=now,
+            accuracy=headline(kinds),
+            kinds=tuple(kinds),
+            answers=tuple(answers),
+            seconds=now - began,
+        )
+        yield from self.record.accuracy(measured)
+        state.asked_step = state.step
+        yield measured
 
     def sample(self, context: TrainingContext, state: TrainState, prompt: str) -> SampleMade:
         """A sample of a prompt from the model as it is now, always with the run's seed."""

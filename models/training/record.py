@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import math
 from collections.abc import Callable, Generator
@@ -9,6 +10,7 @@ from contextlib import suppress
 from typing import Any, ParamSpec, TypeVar
 
 from models.events import (
+    AccuracyMeasured,
     AlignMetrics,
     AttentionSeen,
     Blocked,
@@ -72,6 +74,9 @@ class Recorder:
     def alignment(self, metrics: AlignMetrics) -> Generator[Event, None, None]:
         row = {**vars(metrics), "figures": dict(metrics.figures)}
         yield from self.retry_while_full(self._run.append, "alignment", row)
+
+    def accuracy(self, measured: AccuracyMeasured) -> Generator[Event, None, None]:
+        yield from self.retry_while_full(self._run.append, "accuracy", dataclasses.asdict(measured))
 
     def rollouts(self, row: Row) -> Generator[Event, None, None]:
         yield from self.retry_while_full(self._run.append, "rollouts", row)

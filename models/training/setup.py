@@ -19,8 +19,10 @@ from models.chat.template_config import ChatTemplateConfig, read_kept_template_c
 from models.cost import training_factor
 from models.data.batch import Batch
 from models.data.batches import Batches
-from models.data.corpus import open_run_corpus
+from models.data.corpus import Corpus, open_run_corpus
+from models.data.tiny_world.corpus import world_of
 from models.device import DeviceChoice, choose_device, core_count, pick_precision, seed_global
+from models.evaluation.held_out_questions import HeldOutSample
 from models.events import Event, Phase
 from models.files.atomic import DamagedError
 from models.library.library import Library
@@ -68,6 +70,8 @@ class TrainingContext:
     """Whether the model learns to resolve pronouns instead of predicting tokens."""
     scorer: Scorer | None
     """What measures the metric of a task on validation; None where there is no task."""
+    questions: HeldOutSample | None
+    """What a decoder that learns Tiny World is asked as it learns; None for nothing."""
     state: TrainState
     resumed: bool
     of_stage: Mapping[str, Tensor]
@@ -183,6 +187,11 @@ def set_up(
     measured["val_targets"] = sum(float(batch.weights.sum()) for batch in val_batches)
     measured |= {} if is_alignment else _unigram(run, train_batches)
 
+    questions = _held_out_sample(corpus, tokenizer, spec)
+    if questions is not None and process_group.is_main_process:
+        yield Phase(name="Drawing held-out questions")
+        yield from questions.draw()
+
     yield Phase(name="Building the model")
     seed_global(spec.train.seed, device.device)
     model = build_from_base(run)
@@ -214,6 +223,7 @@ def set_up(
         scorer=make_scorer(corpus, tokenizer, spec, template)
         if spec.train.eval_interval and not is_alignment
         else None,
+        questions=questions,
         state=state,
         resumed=resumed,
         of_stage=of_stage,
@@ -224,6 +234,12 @@ def set_up(
     )
     notices.extend(_differences(state.made_with, context.made_with))
     return context
+
+
+def _held_out_sample(corpus: Corpus, tokenizer: Tokenizer, spec: RunSpec) -> HeldOutSample | None:
+    world = world_of(corpus) if spec.train.accuracy_interval else None
+    answers = spec.model.topology == "decoder-only" and spec.model.head == "language"
+    return HeldOutSample(world, tokenizer) if world is not None and answers else None
 
 
 def _make_layout(

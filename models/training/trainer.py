@@ -271,6 +271,7 @@ class Trainer:
         if self._saver.step == state.step == state.validated_step:  # resumed after a stop that skipped this
             yield from self._record.retry_while_full(self._write_checkpoint, context)
         yield from self._evaluator.sample_pinned(context, state, saving=self._save_wanted)
+        yield from self._evaluator.ask_held_out(context, state)
         while self._prompts_wanted:
             sample = self._evaluator.sample(context, state, self._prompts_wanted.pop(0))
             yield from self._record.sample(sample)

@@ -121,6 +121,7 @@ def little_quickstart(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(corpus, "N_TRAIN", 600)
     monkeypatch.setattr(corpus, "N_VAL", 30)
     monkeypatch.setattr(held_out_questions, "N_SEEN", 40)
+    monkeypatch.setattr(held_out_questions, "N_SAMPLE", 4)
     monkeypatch.setattr(held_out_questions, "MAX_REPLY_TOKENS", 4)
 
 

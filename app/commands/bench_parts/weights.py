@@ -1,4 +1,4 @@
-"""`terrarium bench weights MODEL`: speed, memory and perplexity with bfloat16 and int8 weights."""
+"""`terrarium bench weights MODEL`: speed, memory and perplexity with bfloat16, int8 and int4 weights."""
 
 from __future__ import annotations
 

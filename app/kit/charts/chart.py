@@ -10,8 +10,10 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QPointF, Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics, QResizeEvent
+from PySide6.QtWidgets import QSizePolicy
 
 from app.kit.charts.curve_points import Floats, thinned
+from app.kit.charts.plot import Plot
 from app.kit.theme import SPACE, ThemeProvider
 from models.number_words import with_minus
 
@@ -35,7 +37,7 @@ class _View(pg.ViewBox):  # type: ignore[misc]
         super().mouseDragEvent(ev, axis=0 if axis is None else axis)
 
 
-class Chart(pg.PlotWidget):  # type: ignore[misc]
+class Chart(pg.GraphicsView):  # type: ignore[misc]
     """A chart in the theme's style, without frame or menus. Wheel and drag zoom and pan; double-click shows everything.
 
     The y range fits the visible part until the user moves the left axis.
@@ -62,7 +64,11 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
         below: int | None = None,
     ) -> None:
         axes = {"left": NumberAxis("left"), "bottom": NumberAxis("bottom")}
-        super().__init__(viewBox=_View(enableMenu=False), axisItems=axes, enableMenu=False)
+        super().__init__()
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.enableMouse(False)  # the view has its own
+        self._plot = plot = Plot(_View(enableMenu=False), axes)
+        self.setCentralItem(plot)
         self._theme, self._margins, self._below = theme, margins, below
         self._whole, self._has_scales = ((0.0, 1.0), (0.0, 1.0)), True
         self._window: tuple[float, float] | None = None
@@ -71,20 +77,16 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
         self._fitted = (0.0, 1.0)
         self._widest = "88,888"
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        plot = self.getPlotItem()
         self._has_label = bool(y)
         if x:
             plot.setLabel("bottom", x)
         if y:
             plot.setLabel("left", y)
-        plot.disableAutoRange()
-        for side in ("top", "right"):  # hidden, but they would write their labels anew whenever the view moves
-            plot.getAxis(side).unlinkFromView()
         self.mark_lines, self.mark_ticks = pg.VTickGroup([], [0.0, 1.0]), pg.VTickGroup([], [0.0, _TICK])
         self.cursor_line = pg.InfiniteLine(angle=90, movable=False)
         self.message = pg.TextItem(anchor=(0.5, 0.5))
         for item in (self.mark_lines, self.mark_ticks, self.cursor_line, self.message):
-            self.addItem(item, ignoreBounds=True)
+            self.addItem(item)
         self.set_marks(())
         self.show_cursor(None)
         self.say("")
@@ -100,7 +102,15 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
     def restyle(self) -> None:
         """Apply the theme's colours."""
         theme = self._theme
-        theme.style_plot(self.getPlotItem())
+        self.setBackground(theme.theme.color("surface"))
+        for side in ("left", "bottom"):
+            axis = self._plot.getAxis(side)
+            axis.setPen(theme.theme.border_strong)
+            axis.setTextPen(theme.theme.muted)
+            axis.setTickFont(theme.font(0.9))
+            axis.setStyle(tickLength=0, tickTextOffset=6)
+            axis.label.setFont(theme.font(0.9))
+            axis.label.setDefaultTextColor(theme.theme.color("muted"))
         # As wide as the widest number, so that nothing moves when numbers grow.
         width = QFontMetrics(theme.font(0.9)).horizontalAdvance(self._widest)
         self.getPlotItem().getAxis("left").setWidth(width + (2 * self._has_label + 1) * SPACE)
@@ -110,6 +120,10 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
         self.message.setColor(theme.theme.muted)
         self.message.setFont(theme.font(0.9))
         self.show_scales(self._has_scales)
+
+    def getPlotItem(self) -> Plot:
+        """The view and its axes."""
+        return self._plot
 
     # -- What is shown ----------------------------------------------------------------------------------
 
@@ -159,6 +173,14 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
         """Show a text in the middle, "" for none."""
         self.message.setText(words)
         self.message.setVisible(bool(words))
+
+    def addItem(self, item: Any) -> None:
+        """Draw an item."""
+        self._plot.addItem(item)
+
+    def removeItem(self, item: Any) -> None:
+        """Draw an item no more."""
+        self._plot.removeItem(item)
 
     def curve(self, *, smooth: bool = False) -> Curve:
         """Add a line. `smooth`: antialiased, which is slow for noisy lines."""
@@ -287,7 +309,7 @@ class Curve(pg.PlotCurveItem):  # type: ignore[misc]
 
     def _draw(self) -> None:
         view = self.getViewBox()
-        if view is None:
+        if not isinstance(view, pg.ViewBox):  # none yet, or the chart, while the line is put there
             return
         (left, right), width = view.viewRange()[0], max(int(view.width()), 1)
         if self._drawn == (left, right, width):
@@ -304,12 +326,24 @@ class Curve(pg.PlotCurveItem):  # type: ignore[misc]
 class NumberAxis(pg.AxisItem):  # type: ignore[misc]
     """An axis with plain numbers, 1,000 and 0.003, never 1e+03 or “k”, and only as many as fit."""
 
+    _words = ""
+
     def __init__(self, side: str) -> None:
         super().__init__(side)
         self.start, self.end = -math.inf, math.inf
         """There are no ticks before or beyond them, only space for labels."""
         self._lies = side == "bottom"
         self.enableAutoSIPrefix(False)
+
+    def _updateLabel(self) -> None:
+        """The base sets the text whenever the view moves: here, where it is another."""
+        words = self.labelString()
+        if words != self._words:
+            self._words = words
+            self.label.setHtml(words)
+        self._adjustSize()
+        self.picture = None
+        self.update()
 
     def tickValues(self, low: float, high: float, size: float) -> list[tuple[float | None, list[float]]]:
         if self.logMode:

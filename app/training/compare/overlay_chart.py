@@ -67,7 +67,7 @@ class OverlayChart(Chart):
         super().__init__(theme, x="Steps", margins=_MARGINS)
         self.setMinimumSize(320, 180)
         self._bundle = LineBundle()
-        self.addItem(self._bundle, ignoreBounds=True)
+        self.addItem(self._bundle)
         self.drawing = Drawing.of({})
         self._names: dict[str, pg.TextItem] = {}
         self._named: dict[str, str] = {}
@@ -170,7 +170,7 @@ class OverlayChart(Chart):
             words = metrics.elidedText(words, Qt.TextElideMode.ElideMiddle, _NAME_ROOM)
             item = pg.TextItem(words, anchor=(0, 0.5))
             item.textItem.document().setDocumentMargin(1)
-            self.addItem(item, ignoreBounds=True)
+            self.addItem(item)
             self._names[run_id] = item
             widest = max(widest, metrics.horizontalAdvance(words))
         room = widest + SPACE if widest else _MARGINS[2]

@@ -50,7 +50,7 @@ class LayerHeat(RunChart):
         self.chart.setMinimumHeight(64)
         self.image = pg.ImageItem(axisOrder="row-major")
         self.image.setZValue(-10)
-        self.chart.addItem(self.image, ignoreBounds=True)
+        self.chart.addItem(self.image)
         self.layer_names: tuple[str, ...] = ()
         self._layer: int | None = None
         self.positions, self._logs = np.empty(0), np.empty((0, 0))

@@ -113,7 +113,7 @@ class LossChart(RunChart):
         self.line_names = [pg.TextItem(anchor=(0, 0.5)), pg.TextItem(anchor=(0, 0.5))]
         for name in self.line_names:
             name.textItem.document().setDocumentMargin(1)
-            self.chart.addItem(name, ignoreBounds=True)
+            self.chart.addItem(name)
         self._drawn = _NOTHING
         self._dots, self._n_dots = _NOTHING[0], 0
         self._ends = (math.nan, math.nan)
@@ -364,7 +364,7 @@ class ReferenceLine:
         self.name.setZValue(5)  # above the marks
         self._view, self._words = chart.getPlotItem().getViewBox(), ""
         for item in (self._line, self.name):
-            chart.addItem(item, ignoreBounds=True)
+            chart.addItem(item)
         self.set_tip(tip)
         self.show(math.nan, "", log=False)
 

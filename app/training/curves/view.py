@@ -1,4 +1,5 @@
-"""The curves of a run: its loss, its task's metric, learning rate, gradient norm, speed, memory and layer updates."""
+"""The curves of a run: its loss, its task's metric, accuracy on held-out questions, learning rate, gradient norm,
+speed, memory and layer updates."""
 
 from __future__ import annotations
 
@@ -20,6 +21,7 @@ from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.run_history import RunHistory
 from app.session.session import Session
+from app.training.curves.accuracy_curves import AccuracyCurves
 from app.training.curves.close_up import CloseUp
 from app.training.curves.curve_choices import CurveChoices
 from app.training.curves.layer_heat import LayerHeat
@@ -36,8 +38,9 @@ from models.runs.curve import Table
 from models.runs.run_folder import RunFolder
 from models.settings.tasks import TASKS
 
-_CHARTS_HIGH = 19
-"""Minimum height of the charts, in lines of text; where the samples do not fit below, the view scrolls."""
+_CHARTS_HIGH, _ACCURACY_HIGH = 19, 7
+"""Minimum height of the charts, in lines of text, and how much more it is with that of accuracy; where the samples do
+not fit below, the view scrolls."""
 
 _RATE_TIP = "The learning rate of each step. Dashed lines mark manual changes and resumes."
 _GRADIENT_TIP = "The L2 norm of the gradient before clipping"
@@ -83,6 +86,7 @@ class CurvesView(QWidget):
         self.marks = RunMarks(self.history, self._axis)
         self.loss = LossChart(theme)
         self.metric_chart = MetricChart(theme, self.loss)
+        self.accuracy = AccuracyCurves(theme, self.loss)
         self.rate = SmallChart(theme, "Learning rate", "lr", numbers=False, tip=_RATE_TIP)
         self.gradient = SmallChart(
             theme, "Gradient norm", "grad_norm", form=".3f", noisy=True, numbers=False, tip=_GRADIENT_TIP
@@ -102,6 +106,7 @@ class CurvesView(QWidget):
         self.charts: tuple[RunChart, ...] = (
             self.loss,
             self.metric_chart,
+            self.accuracy,
             self.rate,
             self.gradient,
             self.speed,
@@ -120,6 +125,7 @@ class CurvesView(QWidget):
         self.pause = RedrawPause(self)
         self.pause.over.connect(self.refresh)
         self._build()
+        self.accuracy.hide()
         self.choices.smoother.valueChanged.connect(self._on_smoothing)
         self.choices.log.toggled.connect(self.loss.set_log)
         self.choices.axes.currentIndexChanged.connect(self._on_axis)
@@ -173,7 +179,7 @@ class CurvesView(QWidget):
         lines.addLayout(grid)
         charts = QSplitter(Qt.Orientation.Horizontal)
         charts.setChildrenCollapsible(False)
-        charts.addWidget(chart_card(self.loss, self.metric_chart))
+        charts.addWidget(chart_card(self.loss, self.metric_chart, self.accuracy))
         charts.addWidget(small)
         charts.setStretchFactor(0, 1)
         charts.setStretchFactor(1, 1)
@@ -229,6 +235,9 @@ class CurvesView(QWidget):
         self._axis = RunAxis.of(self.choices.axis, self.history.train)
         self.marks = RunMarks(self.history, self._axis)
         self.metric_chart.setVisible(bool(self.history.metric))
+        if self.accuracy.isHidden() == bool(self.history.accuracy):
+            self.accuracy.setVisible(bool(self.history.accuracy))
+            self._restyle()
         for chart in self.charts:
             chart.draw(self.history, self._axis)
             chart.chart.set_marks(self.marks.lines, self.marks.ticks if chart is self.loss else ())
@@ -252,7 +261,8 @@ class CurvesView(QWidget):
 
     @Slot()
     def _restyle(self) -> None:
-        self._picture.setMinimumHeight(_CHARTS_HIGH * QFontMetrics(self._theme.font()).height())
+        lines = _CHARTS_HIGH + (0 if self.accuracy.isHidden() else _ACCURACY_HIGH)
+        self._picture.setMinimumHeight(lines * QFontMetrics(self._theme.font()).height())
 
     def _numbers(self) -> Callable[[], Columns]:
         if self.history.train.is_whole or self._run is None or self._run.folder is None:

@@ -109,7 +109,7 @@ class FigureChart(RunChart):
         self.band = pg.LinearRegionItem(orientation="horizontal", movable=False)
         self.band.setZValue(-20)
         self.band.setVisible(self._figure.high is not None)
-        self.chart.addItem(self.band, ignoreBounds=True)
+        self.chart.addItem(self.band)
         self.reference = ReferenceLine(self.chart, "")
         self._drawn = [self._make(caption) for caption in self.captions]
         for i, drawn in enumerate(self._drawn):

@@ -98,7 +98,7 @@ class KlChart(QWidget):
         self._others: list[pg.PlotDataItem] = []
         for z, item in enumerate((self._price, self._bars, self._path, self._star, self._ring, self._price_name)):
             item.setZValue(z + 2)
-            self.chart.addItem(item, ignoreBounds=True)
+            self.chart.addItem(item)
         self._kl_of_price, self._price_words = math.nan, ""
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setAccessibleName(f"{title} against KL. Left and right go from look to look, Return shows its replies.")
@@ -149,7 +149,7 @@ class KlChart(QWidget):
             item.setZValue(-5)
             inside = line.kl <= longest_kl * 1.001
             item.setData(self._x(line.kl[inside]), self.scale * line.value[inside])
-            self.chart.addItem(item, ignoreBounds=True)
+            self.chart.addItem(item)
             self._others.append(item)
         self._write_legend()
         self._restyle()

@@ -79,7 +79,7 @@ class KlPane(QWidget):
         self._lines: list[pg.PlotDataItem] = []
         self._first = pg.LinearRegionItem(values=(1, SHALLOW), movable=False)
         self._first.setZValue(-20)
-        self.chart.addItem(self._first, ignoreBounds=True)
+        self.chart.addItem(self._first)
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setAccessibleName("Checkpoint")
         self.slider.setToolTip("The checkpoint that is drawn strongly, and whose reply is shown")
@@ -170,7 +170,7 @@ class KlPane(QWidget):
         for each in self.measured:
             kl, _ = each.by_position
             item = pg.PlotDataItem(np.arange(1, len(kl) + 1), np.array(kl), antialias=True)
-            self.chart.addItem(item, ignoreBounds=True)
+            self.chart.addItem(item)
             self._lines.append(item)
             top, longest = max(top, *kl), max(longest, len(kl))
         shown = self.shown

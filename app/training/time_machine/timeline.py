@@ -63,9 +63,9 @@ class Timeline(Chart):
         self._handle = pg.ScatterPlotItem(symbol="o", size=11)
         self._legend = pg.TextItem(anchor=(1, 0))
         for item in (self._val, self._ticks, self._checkpoints, self._playhead, self._handle, self._legend):
-            self.addItem(item, ignoreBounds=True)
+            self.addItem(item)
         self._legend.setZValue(10)
-        self.getPlotItem().setMouseEnabled(x=False, y=False)
+        self.getPlotItem().getViewBox().setMouseEnabled(x=False, y=False)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMinimumHeight(72)
         self.setAccessibleName("Timeline of the run")

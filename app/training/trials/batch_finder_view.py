@@ -47,7 +47,7 @@ class BatchFinderView(FinderView):
             self.charts.addWidget(chart, 1)
         self._misses = pg.PlotDataItem(pen=None, symbol="x", symbolSize=10)
         self.memory.addItem(self._misses)
-        self.memory.addItem(self._limit, ignoreBounds=True)
+        self.memory.addItem(self._limit)
         for chart in (self.speed, self.memory):
             chart.getPlotItem().setLogMode(x=True)  # applies to the items added so far
         theme.theme_changed.connect(self._restyle)

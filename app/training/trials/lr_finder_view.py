@@ -41,7 +41,7 @@ class LrFinderView(FinderView):
         self._line = pg.InfiniteLine(angle=90, movable=True, label="", labelOpts={"position": 0.92})
         self._line.setCursor(Qt.CursorShape.SizeHorCursor)
         for item in (self._raw, self._smooth, self._band, self._line):
-            self.chart.addItem(item, ignoreBounds=True)
+            self.chart.addItem(item)
         self.chart.getPlotItem().setLogMode(x=True)  # applies to the items added so far
         self._band.setZValue(-10)
         self._line.sigPositionChanged.connect(self._on_dragged)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from models.chat.own_template import Message
 from models.data.tiny_world import questions
@@ -21,8 +21,8 @@ SMALL_TALK = (
     (("Goodbye!", "Bye!", "Good night!"), "Goodbye! Come back soon."),
 )
 
-SHARES = {"knowledge": 0.10, "requests": 0.18, "reading": 0.20, "state": 0.40, "sums": 0.05, "translation": 0.07}
-"""Share of the rows that begin with each kind."""
+SHARES = {"knowledge": 0.10, "requests": 0.23, "reading": 0.15, "state": 0.40, "sums": 0.05, "translation": 0.07}
+"""Share of the rows that begin with each kind. Reading is learned first, requests last."""
 
 ROW_WORDS = 100
 """Turns are added to a row until it has about this many words: rows of equal length waste no padding."""
@@ -31,18 +31,22 @@ TURN_WORDS = 6
 """Number of words that a turn's special tokens and punctuation count as."""
 
 
+N_ASKED = {"reading": 4, "state": 5}
+"""Questions on one topic, at most: a story takes long to read, so that as many as it has are worth asking."""
+
+
 def conversations(world: World, n: int, rng: random.Random, *, n_events: int | None = None) -> Iterator[list[Message]]:
     """`n` conversations of several turns, none of which is held out.
 
     The stories that state questions are about have `n_events` events after their opening, 3 to 10 where it is None.
     """
-    for kind in drawn_kinds(n, rng):
+    for kind in drawn_kinds(n, rng, SHARES):
         yield _conversation(world, kind, rng, n_events)
 
 
-def drawn_kinds(n: int, rng: random.Random) -> list[str]:
+def drawn_kinds(n: int, rng: random.Random, shares: Mapping[str, float]) -> list[str]:
     """The kinds that `n` conversations begin with: the first that `conversations` draws."""
-    return rng.choices(list(SHARES), list(SHARES.values()), k=n)
+    return rng.choices(list(shares), list(shares.values()), k=n)
 
 
 def _conversation(world: World, kind: str, rng: random.Random, n_events: int | None) -> list[Message]:
@@ -74,6 +78,6 @@ def _turns(world: World, kind: str, rng: random.Random, n_events: int | None) ->
         if kind == "reading":
             asked = questions.reading(world, rng, n_facts=rng.randint(2, 7))
         else:
-            asked = questions.state(world, rng, n_events=n_events or rng.randint(3, 10))
-    asked = asked[:4]
+            asked = questions.state(world, rng, n_events=n_events or rng.randint(3, 10), also_easy=True)
+    asked = asked[: N_ASKED[kind]]
     return [(asked[0].text, asked[0].gold)] + [(question.prompt, question.gold) for question in asked[1:]]

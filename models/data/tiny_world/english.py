@@ -88,6 +88,12 @@ def _pattern(template: str) -> str:
 
 
 _GRAMMAR = [(kind, re.compile(_pattern(template))) for kind, templates in PAST.items() for template in templates]
+MAX_SENTENCE_LENGTH = max(
+    len(template.format_map({field: max(words, key=len) for field, words in _WORDS.items()}))
+    for templates in PAST.values()
+    for template in templates
+)
+"""Characters of the longest sentence that `parse_sentence` knows."""
 
 
 def parse_sentence(sentence: str) -> WorldEvent | None:

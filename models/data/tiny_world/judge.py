@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from models.data.tiny_world.english import parse_story
+from models.data.tiny_world.english import MAX_SENTENCE_LENGTH, parse_story
 from models.data.tiny_world.events import Drops, Gives, Holds, Is, Moves, Takes, WorldEvent
 from models.data.tiny_world.questions import Question
+
+_INCOMPLETE = "\ufffd"
+"""What a character is decoded to of which not all bytes are there yet."""
 
 
 def is_right(question: Question, reply: str) -> bool:
@@ -12,6 +15,20 @@ def is_right(question: Question, reply: str) -> bool:
     if question.topic is not None:
         return story_problem(reply, question.topic) is None
     return reply.strip() == question.gold
+
+
+def may_become_right(question: Question, beginning: str) -> bool:
+    """Whether a reply that begins so may be right in the end: False only where no continuation of it `is_right`."""
+    beginning = beginning.rstrip(_INCOMPLETE).strip()
+    if question.topic is None:
+        return question.gold.startswith(beginning)
+    whole, full_stop, rest = beginning.rpartition(".")
+    if len(rest.strip()) > MAX_SENTENCE_LENGTH:
+        return False
+    try:
+        return not full_stop or bool(parse_story(whole + full_stop))
+    except ValueError:
+        return False
 
 
 def story_problem(story: str, topic: tuple[str, str, str]) -> str | None:

@@ -151,10 +151,13 @@ THEMES = (
 """Stories of journeys, of gifts and of painted doors: what happens how often, and how many places there are."""
 
 
-def state(world: World, rng: random.Random, *, n_events: int | None = None, hard: bool = False) -> list[Question]:
+def state(
+    world: World, rng: random.Random, *, n_events: int | None = None, hard: bool = False, also_easy: bool = False
+) -> list[Question]:
     """Questions about what is so at the end of one story, each about something that changed at least twice.
 
     `hard`: only those where two or more later events changed the same of others (their places, their things).
+    `also_easy`: after them those about what changed once, which teach the same with less to mix up.
     Without `n_events` a story has 8 to 10 events after its opening.
     """
     n_events = n_events or rng.randint(8, 10)
@@ -164,16 +167,19 @@ def state(world: World, rng: random.Random, *, n_events: int | None = None, hard
     story = english.tell(events, rng, english.REPORT)
     held_out = is_held_out(story)
     questions: list[Question] = []
+    easy: list[Question] = []
     for history in (_places(events), _holders(events), _colours(events)):
         for subject in dict.fromkeys(subject for subject, _ in history):
             changes = [i for i, (other, _) in enumerate(history) if other == subject]
             later = len(history) - 1 - changes[-1]
-            if len(changes) < 2 or (hard and later < 2):
+            is_easy = len(changes) < 2
+            if (is_easy and not also_easy) or (hard and later < 2):
                 continue
             fact, last = history[changes[-1]][1], history[-1][1]
-            questions.append(_about(fact, last, "state", _ASK_NOW, held_out, story))
+            (easy if is_easy else questions).append(_about(fact, last, "state", _ASK_NOW, held_out, story))
     rng.shuffle(questions)
-    return questions
+    rng.shuffle(easy)
+    return questions + easy
 
 
 History = list[tuple[str, WorldEvent]]

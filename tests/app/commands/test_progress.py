@@ -11,6 +11,7 @@ import pytest
 from app.commands import progress
 from app.commands.progress import ProgressLine, drive, stop_on_interrupt
 from models.events import Blocked, Event, MicroStep, Notice, Phase, Progress, TrainMetrics, ValMetrics
+from tests.app.measured import measured
 
 
 class Terminal(io.StringIO):
@@ -77,6 +78,26 @@ def test_json_lines_are_one_event_each() -> None:
     events = [json.loads(text) for text in stream.getvalue().splitlines()]
     assert events[0] == {"event": "Phase", "name": "Reading"}
     assert (events[1]["event"], events[1]["loss"]) == ("ValMetrics", 3.25)
+
+
+def test_each_measurement_of_accuracy_is_an_aligned_line() -> None:
+    stream = io.StringIO()
+    with ProgressLine(stream=stream) as line:
+        for step, accuracy in ((0, 0.0), (400, 0.125), (1200, 1.0)):
+            line.show(measured(step, accuracy))
+    lines = stream.getvalue().splitlines()
+    assert lines[1] == (
+        "step    400:  12.5 % right · knowledge  12 %  requests  12 %  reading  12 %  state  12 %  sums   0 %  "
+        "translation   0 %"
+    )
+    assert len({len(text) for text in lines}) == 1
+    stream = io.StringIO()
+    with ProgressLine(as_json=True, stream=stream) as line:
+        line.show(measured(400, 0.125))
+    event = json.loads(stream.getvalue())
+    assert (event["event"], event["step"], event["accuracy"]) == ("AccuracyMeasured", 400, 0.125)
+    assert event["kinds"][0] | {"kind": "knowledge", "n": 24, "accuracy": 0.125} == event["kinds"][0]
+    assert event["answers"][0]["reply"] == "The the."
 
 
 def test_drive_returns_the_result_and_retries_a_blocked_run(monkeypatch: pytest.MonkeyPatch) -> None:

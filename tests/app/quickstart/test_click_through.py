@@ -48,6 +48,9 @@ def test_from_the_home_screen_to_a_reply(session: Session, theme: ThemeProvider,
     assert isinstance(view, QuickStartView)
     assert view.stepper.current == CHAT
     assert "knowledge" in view.accuracy.accessibleName()
+    history = session.training.history
+    assert [measured.step for measured in history.accuracy] == [0, 8]
+    assert view.answers.question.text() == history.accuracy[0].answers[1].question
     qtbot.mouseClick(view.chat, Qt.MouseButton.LeftButton)
     assert window.pages.current == "chat"
     until(lambda: session.chat.state == "ready")

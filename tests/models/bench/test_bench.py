@@ -18,7 +18,7 @@ from app.cli import main
 from app.commands import bench
 from app.commands.bench_parts.window import late_and_due
 from models.architecture.transformer import Decoder, build_model
-from models.bench import big_data, generation, overhead, reference, training
+from models.bench import big_data, generation, llama_cpp, overhead, reference, training
 from models.bench.big_data import PEAK_MB, Measured, Watched, compare_sizes, measure_data
 from models.bench.decoding import PRESET, decode_greedily
 from models.bench.overhead import BareLoop, bench_overhead
@@ -36,7 +36,7 @@ from models.training.trainer import Trainer
 
 T = TypeVar("T")
 CPU = torch.device("cpu")
-KEYS = {"name", "ours", "reference", "unit", "ratio", "target", "met", "skipped"}
+KEYS = {"name", "ours", "reference", "unit", "ratio", "target", "met", "skipped", "spread", "others"}
 
 
 def finish(events: Generator[Any, None, T]) -> tuple[list[Any], T]:
@@ -105,6 +105,15 @@ def test_training_is_compared_at_the_same_loss(text: CharText) -> None:
         "reference, seed 0",
         "ours, seed 0",
     ]
+
+
+def test_the_spread_of_the_rounds_and_a_busy_machine_are_named() -> None:
+    result = compared("x", 2.0, 6.0, "ms", less_is_better=True, target=2.5, rounds=[(2.0, 6.0), (3.0, 6.0)])
+    assert (result.ratio, result.spread, result.met) == (3.0, (2.0, 3.0), True)
+    line = bench.format_result(dataclasses.replace(result, others=0.43))
+    assert "ratio 3.00 (2.00 to 3.00 in the rounds; higher is better); target 2.5: met" in line
+    assert line.endswith("too busy to judge: other programs used 43% of this computer")
+    assert "busy" not in bench.format_result(dataclasses.replace(result, others=0.02))
 
 
 def test_a_loss_that_is_not_reached_misses_the_target(text: CharText) -> None:
@@ -209,8 +218,12 @@ def test_the_command_prints_one_json_object(
     monkeypatch.setattr(bench_tokenizer_training, "__defaults__", (1,))  # rounds: each starts three processes
     data = tmp_path / "text.txt"
     data.write_text("The goat eats hay.\nBen has 12 kites.\n" * 200, encoding="utf-8")
-    assert main(["bench", "tokenizer", "--data", str(data), "--json"]) == 0
+    assert main(["bench", "tokenizer", "--data", str(data), "--json", "--out", str(tmp_path / "bench.json")]) == 0
     results = json.loads(capsys.readouterr().out)["results"]
+    written = json.loads((tmp_path / "bench.json").read_text(encoding="utf-8"))
+    assert written["results"] == results
+    assert written["machine"]["cores"] >= 1
+    assert all(0 <= result["others"] <= 1 for result in results)
     names = ["tokenizer train", "tokenizer encode", "keystroke 1 kB", "keystroke 20 kB", "keystroke 200 kB"]
     assert [result["name"] for result in results] == names
     assert all(set(result) == KEYS and result["ours"] > 0 and result["skipped"] is None for result in results)
@@ -261,14 +274,19 @@ def test_throughput_is_measured_beside_hugging_face(monkeypatch: pytest.MonkeyPa
 def test_generation_is_compared_with_the_same_weights() -> None:
     pytest.importorskip("transformers")
     config = dataclasses.replace(generation.SIZES[0].config, n_layer=1, d_model=32, vocab_size=64)
-    size = generation.GenerationCase(0, config, n_tokens=6, target=3.0)
+    size = generation.GenerationCase(0, config, n_tokens=6, target=3.0, first_target=3.0)
     events, results = finish(generation.bench_generation(CPU, (size,), rounds=2))
-    assert [result.name for result in results] == ["first token 0 M", "generate 0 M", "memory 0 M"]
-    assert results[1].ours is not None
-    assert results[1].reference is not None
-    assert results[1].met is (results[1].ours / results[1].reference >= 3.0)
-    assert results[2].ours is not None
-    assert results[2].ours > 0
+    *firsts, written, memory = results
+    assert [(result.name, result.unit) for result in firsts] == [
+        ("first token 0 M", f"ms after a prompt of {n} tokens") for n in (32, 512)
+    ]
+    assert (written.name, memory.name) == ("generate 0 M", "memory 0 M")
+    assert written.ours is not None
+    assert written.reference is not None
+    assert written.met is (written.ours / written.reference >= 3.0)
+    assert all(result.spread is not None and result.spread[0] <= result.spread[1] for result in (*firsts, written))
+    assert memory.ours is not None
+    assert memory.ours > 0
     sentences = [event.sentence for event in events if isinstance(event, Notice)]
     assert sentences == ["the weights are random", "the first 7 of 7 tokens are equal"]
 
@@ -278,6 +296,16 @@ def test_without_transformers_generation_is_skipped(monkeypatch: pytest.MonkeyPa
     _, results = finish(generation.bench_generation(CPU))
     assert [result.skipped for result in results] == [SKIPPED] * 3
     assert generation.smollm2_file() is None
+
+
+def test_without_llama_cpp_it_is_skipped(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(llama_cpp.importlib.util, "find_spec", lambda name: None)
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    assert main(["bench", "llama.cpp", str(tmp_path / "model.gguf")]) == 0
+    assert "skipped: llama-cpp-python is not installed" in capsys.readouterr().out
+    assert main(["bench", "llama.cpp"]) == 2
 
 
 @pytest.mark.parametrize(("millions", "size"), [(1, generation.SIZES[0]), (10, generation.SIZES[1])])

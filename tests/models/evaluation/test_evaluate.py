@@ -1,19 +1,28 @@
-"""Held-out accuracy: 100 % for a perfect model, 0 for empty replies, and its baselines."""
+"""Held-out accuracy: 100 % for a perfect model, 0 for empty replies, its baselines, and a sample of its questions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Callable, Generator, Sequence
 
 import pytest
 from tokenizers import Tokenizer
 
 from models.architecture.transformer import Decoder
 from models.chat.own_template import encode_messages
+from models.data.tiny_world.judge import is_right, may_become_right
 from models.data.tiny_world.questions import HEADLINE_KINDS, KINDS, Question
 from models.data.tiny_world.world import World
 from models.evaluation import held_out_questions as evaluation
-from models.evaluation.held_out_questions import AnsweredQuestion, evaluate, held_out_questions
-from models.events import Evaluated, Phase, Progress
+from models.evaluation.held_out_questions import (
+    AnsweredQuestion,
+    HeldOutSample,
+    evaluate,
+    headline,
+    held_out_questions,
+)
+from models.events import Evaluated, Phase, Progress, result_of
+from models.inference.many_replies import KeepOn
 from models.settings.model_config import ModelConfig
 from models.tokenizers import encode_text
 
@@ -28,27 +37,48 @@ def prompt_ids(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
 
 
 @pytest.fixture
-def answered_by(
-    monkeypatch: pytest.MonkeyPatch, byte_tokenizer: Tokenizer, tiny_config: ModelConfig
-) -> Callable[[Oracle, str], Evaluated]:
-    """The evaluation of a model whose replies come from a function; asked without the story it says `blind`."""
+def replying(monkeypatch: pytest.MonkeyPatch, byte_tokenizer: Tokenizer) -> Callable[..., None]:
+    """Replies come from a function; asked without the story, `blind` is said."""
     monkeypatch.setattr(evaluation, "N_SEEN", 60)
-    model = Decoder(tiny_config)
     asked = {
         prompt_ids(byte_tokenizer, question.text): question
         for kind in KINDS
         for question in held_out_questions(WORLD, kind, N)
     }
 
-    def evaluated(oracle: Oracle, blind: str = "") -> Evaluated:
-        def generate(_model: Decoder, prompts: Sequence[Sequence[int]], _max_tokens: int, end: int) -> list[list[int]]:
+    def reply_by(oracle: Oracle, blind: str = "") -> None:
+        def generate(
+            _model: Decoder,
+            prompts: Sequence[Sequence[int]],
+            _max_tokens: int,
+            end: int,
+            _batch_size: int,
+            keep_on: KeepOn | None,
+        ) -> Generator[int, None, list[list[int]]]:
             assert end == byte_tokenizer.token_to_id("<|end|>")
-            questions = [asked.get(tuple(prompt)) for prompt in prompts]
-            replies = [blind if question is None else oracle(question) for question in questions]
-            return [encode_text(byte_tokenizer, f" {reply}") for reply in replies]
+            replies = []
+            for i, prompt in enumerate(prompts):
+                question = asked.get(tuple(prompt))
+                reply = encode_text(byte_tokenizer, f" {blind if question is None else oracle(question)}")
+                cuts = (n for n in range(1, len(reply)) if keep_on is not None and not keep_on(i, reply[:n]))
+                replies.append(reply[: next(cuts, len(reply))])
+                yield len(reply)
+            return replies
 
-        monkeypatch.setattr(evaluation, "generate_batch", generate)
-        events = list(evaluate(model, byte_tokenizer, WORLD, N))
+        monkeypatch.setattr(evaluation, "generate_batch_steps", generate)
+
+    return reply_by
+
+
+@pytest.fixture
+def answered_by(
+    replying: Callable[..., None], byte_tokenizer: Tokenizer, tiny_config: ModelConfig
+) -> Callable[[Oracle, str], Evaluated]:
+    """The evaluation of a model whose replies come from a function; asked without the story it says `blind`."""
+
+    def evaluated(oracle: Oracle, blind: str = "") -> Evaluated:
+        replying(oracle, blind)
+        events = list(evaluate(Decoder(tiny_config), byte_tokenizer, WORLD, N))
         assert {type(event) for event in events[:-1]} == {Phase, Progress}
         assert isinstance(events[-1], Evaluated)
         return events[-1]
@@ -113,3 +143,52 @@ def test_answers_are_paired_with_their_questions(byte_tokenizer: Tokenizer, monk
     for kind, given in answers.items():
         assert [answer.question for answer in given] == held_out_questions(WORLD, kind, 3)
         assert not any(answer.right for answer in given)
+
+
+BABBLE = "The the was, the kite lay in, " * 3
+
+
+def half_right(question: Question) -> str:
+    """Right answers, babble, a wrong sentence in the right form, and a story that goes wrong at its end."""
+    match len(question.text) % 4:
+        case 0 | 1:
+            return question.gold
+        case 2:
+            return BABBLE
+    return f"{question.gold} Then {BABBLE}" if question.topic else question.frame.format("nothing")
+
+
+def test_a_sample_is_judged_as_the_whole_is(
+    answered_by: Answers, byte_tokenizer: Tokenizer, tiny_config: ModelConfig
+) -> None:
+    """Replies are cut where they can only be wrong any more, and what does not fit the context is wrong."""
+    whole = answered_by(half_right)
+    roomy = Decoder(dataclasses.replace(tiny_config, context_length=1024))
+    sample = HeldOutSample(WORLD, byte_tokenizer, N)
+    kinds, answers = result_of(sample.ask(roomy))
+    assert [kind.accuracy for kind in kinds] == [kind.accuracy for kind in whole.kinds]
+    assert [kind.most_frequent for kind in kinds] == [kind.most_frequent for kind in whole.kinds]
+    assert [kind.last_mentioned for kind in kinds] == [kind.last_mentioned for kind in whole.kinds]
+    assert headline(kinds) == whole.accuracy
+    assert 0 < whole.accuracy < 1
+    assert [answer.kind for answer in answers] == list(KINDS)
+    for answer in answers:
+        (first,) = held_out_questions(WORLD, answer.kind, 1)
+        assert (answer.question, answer.gold) == (first.text, first.gold)
+        assert answer.right == is_right(first, answer.reply)
+    assert result_of(sample.ask(roomy)) == (kinds, answers), "the same questions each time"
+    narrow, _ = result_of(sample.ask(Decoder(dataclasses.replace(tiny_config, context_length=64))))
+    assert [kind.accuracy for kind in narrow if kind.kind in ("reading", "state")] == [0, 0]
+    assert [kind.n for kind in narrow] == [N] * len(KINDS)
+
+
+def test_a_reply_is_given_up_only_where_it_cannot_become_right() -> None:
+    for kind in KINDS:
+        for question in held_out_questions(WORLD, kind, 3):
+            reply = f" {question.gold} "
+            assert all(may_become_right(question, reply[:n]) for n in range(len(reply) + 1))
+            assert not may_become_right(question, "The the") or question.topic
+            assert not may_become_right(question, f"{question.gold} No.")
+            assert may_become_right(question, question.gold[:1] + "\N{REPLACEMENT CHARACTER}"), "half a character"
+    story = held_out_questions(WORLD, "requests", 1)[0]
+    assert not may_become_right(story, "word " * 40), "longer than any sentence"

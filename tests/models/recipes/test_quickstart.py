@@ -15,7 +15,18 @@ from models.data.tiny_world.questions import KINDS
 from models.data.tiny_world.world import World
 from models.evaluation import held_out_questions as evaluation
 from models.evaluation.held_out_questions import evaluate
-from models.events import Evaluated, Event, Finished, Phase, RunStarted, SampleMade, Saved, TrainMetrics, ValMetrics
+from models.events import (
+    AccuracyMeasured,
+    Evaluated,
+    Event,
+    Finished,
+    Phase,
+    RunStarted,
+    SampleMade,
+    Saved,
+    TrainMetrics,
+    ValMetrics,
+)
 from models.interop.loading import load_model
 from models.library.library import Library
 from models.recipes import quickstart
@@ -38,6 +49,8 @@ def little(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quickstart, "PROBE_STEPS", 4)
     monkeypatch.setattr(quickstart, "evaluate", partial(evaluate, n_per_kind=4))
     monkeypatch.setattr(evaluation, "N_SEEN", 40)
+    monkeypatch.setattr(evaluation, "N_SAMPLE", 2)
+    monkeypatch.setattr(quickstart, "ACCURACY_INTERVAL", 32)
     monkeypatch.setattr(evaluation, "MAX_REPLY_TOKENS", 4)
 
 
@@ -69,6 +82,10 @@ def test_tiny_world_from_nothing_to_an_evaluation(library: Library) -> None:
     assert 0 <= evaluated.accuracy <= 1
     assert set(start.answers) == set(KINDS)
     assert start.seconds > 0
+
+    measured = [event for event in events if isinstance(event, AccuracyMeasured)]
+    assert [event.step for event in measured] == [0, 2, 8, N_STEPS]
+    assert [(kind.kind, kind.n) for kind in measured[0].kinds] == [(kind, 2) for kind in KINDS]
 
     assert start.run is not None
     assert start.run.status == "finished"

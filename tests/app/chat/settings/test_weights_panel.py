@@ -24,6 +24,7 @@ MEASURED = WeightsMeasured(
         EXACT,
         dataclasses.replace(EXACT, kind="bfloat16", tokens_per_s=36.0, read_per_s=1000.0, change=-0.0021),
         dataclasses.replace(EXACT, kind="int8", tokens_per_s=80.0, read_per_s=900.0, change=0.0125),
+        dataclasses.replace(EXACT, kind="int4", tokens_per_s=120.0, read_per_s=550.0, change=0.02),
     ),
     text="stories",
     n_predicted=2048,
@@ -67,7 +68,7 @@ def test_all_formats_are_measured(panel: WeightsPanel, qtbot: QtBot) -> None:
     measured = panel.control.measured
     assert measured is not None
     assert [row.kind for row in measured.rows] == list(KINDS)
-    assert panel.verdict.text().count("as fast as float32") == 2
+    assert panel.verdict.text().count("as fast as float32") == 3
     assert "of stories of Tiny World" in panel.source.text()
     assert panel.measure.text() == "Measure again"
 
@@ -89,14 +90,15 @@ def test_a_slower_format_is_called_slower(panel: WeightsPanel) -> None:
     assert "bfloat16 is not faster in all here: it writes 0.90 times and reads 2.00 times" in panel.verdict.text()
     assert "int8 is faster here: it writes 2.00 times and reads 1.80 times" in panel.verdict.text()
     slow = dataclasses.replace(MEASURED.rows[2], tokens_per_s=4.0, read_per_s=20.0)
-    panel.control.measured = dataclasses.replace(MEASURED, rows=(*MEASURED.rows[:2], slow))
+    panel.control.measured = dataclasses.replace(MEASURED, rows=(*MEASURED.rows[:2], slow, MEASURED.rows[3]))
     panel.control.changed.emit()
     assert "int8 is slower here: it writes 0.10 times" in panel.verdict.text()
     panel.control.measured = dataclasses.replace(
-        MEASURED, rows=(*MEASURED.rows[:2], dataclasses.replace(slow, problem="There is no int8 kernel."))
+        MEASURED,
+        rows=(*MEASURED.rows[:2], dataclasses.replace(slow, problem="There is no int8 kernel."), MEASURED.rows[3]),
     )
     panel.control.changed.emit()
-    assert panel.verdict.text().endswith("There is no int8 kernel.")
+    assert "There is no int8 kernel." in panel.verdict.text()
 
 
 def test_failures_are_shown_in_the_panel(panel: WeightsPanel, session: Session, qtbot: QtBot) -> None:

@@ -172,7 +172,7 @@ def test_a_lineage_leads_to_other_runs(
 
 def test_outdated_lines_are_not_drawn(overlay: RunOverlay, until: Until) -> None:
     overlay.show_runs(("long", "short"))
-    until(lambda: shown(overlay) == {"long", "short"} and not overlay.reading.busy)
+    until(lambda: shown(overlay) == {"long", "short"} and not overlay.reading.busy and bool(overlay.drawn))
     made = overlay.drawn[0], overlay.chart.drawing
     overlay.show_runs(("long",))
     overlay.show_runs(("long", "short"))  # whose curves are read once more
@@ -182,7 +182,7 @@ def test_outdated_lines_are_not_drawn(overlay: RunOverlay, until: Until) -> None
 
 def test_smoothed_lines_of_older_curves_are_not_reused(overlay: RunOverlay, until: Until) -> None:
     overlay.show_runs(("long",))
-    until(lambda: shown(overlay) == {"long"} and not overlay.reading.busy)
+    until(lambda: shown(overlay) == {"long"} and not overlay.reading.busy and bool(overlay.drawn))
     maker, spec = overlay.maker, overlay.drawn[0]
     curves = overlay.curves["long"]
     lower = {name: values / 2 if name == "loss" else values for name, values in curves.columns["train"].items()}

@@ -47,11 +47,11 @@ DESIGNS = {
     "encoder-decoder": dataclasses.replace(PRESETS["t5-tiny"], **SMALL, d_ff=64),
 }
 SETTINGS: dict[str, Any] = {
-    "steps": 6,
+    "steps": 4,
     "precision": "float32",
-    "eval_interval": 3,
-    "sample_interval": 6,
-    "checkpoint_interval": 6,
+    "eval_interval": 2,
+    "sample_interval": 4,
+    "checkpoint_interval": 4,
     "layer_interval": 2,
 }
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -96,7 +96,7 @@ def trained(library: Library, parent: RunFolder) -> dict[str, RunFolder]:
     for _ in trainer.events():
         if trainer.step == 2:
             trainer.request_stop()
-    in_turn = [(run.folder, 4 if name == "from several to one" else 0) for name, run in runs.items()]
+    in_turn = [(run.folder, 2 if name == "from several to one" else 0) for name, run in runs.items()]
     with socket.create_server(("localhost", 0)) as server:
         port = server.getsockname()[1]
     processes = [fork(train_in_turn, rank, port, library.home, in_turn) for rank in range(N_PROCESSES)]

@@ -24,7 +24,7 @@ from models.runs.fork import fork_run, spec_like
 from models.runs.run_folder import RunFolder
 from models.settings.align_spec import AlignSpec, usual_align
 from models.tokenizers import read_tokenizer
-from models.training.stages.parent_draws import measure_parent
+from models.training.stages import parent_draws
 from models.training.stages.ppo import make_experience
 from models.training.trainer import Trainer, prepare_run
 from tests.models.training.stages.support import (
@@ -167,7 +167,11 @@ def test_a_reward_model_is_learned_from_and_kept(
     assert run.lineage["reward_model"]["run"] == scorer.id
 
 
-def test_a_second_reward_model_is_asked_too(library: Library, parent: RunFolder, scorer: RunFolder) -> None:
+def test_a_second_reward_model_is_asked_too(
+    library: Library, parent: RunFolder, scorer: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parent_draws, "N_PROMPTS", 2)
+    monkeypatch.setattr(parent_draws, "N_REPLIES", 8)
     make_pairs(library)
     other = run_of(library, parent, {"stage": "reward", "pairs_used": "even"}, "pairs", steps=4)
     train(other, library)
@@ -193,7 +197,8 @@ def test_a_second_reward_model_is_asked_too(library: Library, parent: RunFolder,
     again = spec_like(library, whole)
     assert again.align is not None
     assert again.align.second_reward_model == str(whole.folder / "reward-2")
-    of_first, of_lower = (result_of(measure_parent(run, library, "cpu")).best_of[0].proxy for run in (whole, lower))
+    measured = [result_of(parent_draws.measure_parent(run, library, "cpu")) for run in (whole, lower)]
+    of_first, of_lower = (curves.best_of[0].proxy for curves in measured)
     assert of_lower < of_first
 
 

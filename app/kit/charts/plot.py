@@ -1,0 +1,75 @@
+"""A view of a chart between its two axes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyqtgraph as pg
+from PySide6.QtWidgets import QGraphicsGridLayout, QGraphicsItem
+
+_PLACES = {"left": (0, 0), "bottom": (1, 1)}
+"""Rows and columns of the axes; the view is in the first row and the second column."""
+_GRID = 30
+"""How opaque the lines across are, of 255."""
+
+
+class Plot(pg.GraphicsWidget):  # type: ignore[misc]
+    """What charts use of pyqtgraph's PlotItem, in its words. A PlotItem makes two more axes, and fifty widgets for a
+    menu that no chart has, which takes twice as long as all the rest of a chart.
+
+    Args:
+        view: what the items are in.
+        axes: one at the left, and one at the bottom.
+    """
+
+    def __init__(self, view: pg.ViewBox, axes: Mapping[str, pg.AxisItem]) -> None:
+        super().__init__()
+        self._view, self._axes = view, dict(axes)
+        self._items: list[Any] = []
+        self._log = (False, False)
+        self._layout = layout = QGraphicsGridLayout()
+        self.setLayout(layout)
+        layout.setContentsMargins(1, 1, 1, 1)
+        layout.setSpacing(0)
+        layout.addItem(view, 0, 1)
+        for side, axis in self._axes.items():
+            axis.linkToView(view)
+            layout.addItem(axis, *_PLACES[side])
+            axis.setZValue(0.5)  # above pictures, and below what asks for 1
+            axis.setFlag(QGraphicsItem.GraphicsItemFlag.ItemNegativeZStacksBehindParent)
+        self._axes["left"].setGrid(_GRID)
+        view.disableAutoRange()
+
+    def getViewBox(self) -> pg.ViewBox:
+        """What the items are in."""
+        return self._view
+
+    def getAxis(self, side: str) -> pg.AxisItem:
+        """The axis at the "left" or "bottom"."""
+        return self._axes[side]
+
+    def setLabel(self, side: str, text: str) -> None:
+        """Say what an axis counts."""
+        self._axes[side].setLabel(text)
+
+    def addItem(self, item: Any) -> None:
+        """Draw an item, in log mode if that is set and it knows of it."""
+        self._items.append(item)
+        self._view.addItem(item, ignoreBounds=True)  # a chart sets its own range
+        self._set_log(item)
+
+    def removeItem(self, item: Any) -> None:
+        """Draw an item no more."""
+        self._items.remove(item)
+        self._view.removeItem(item)
+
+    def setLogMode(self, *, x: bool = False, y: bool = False) -> None:
+        """Draw log10 of x or y."""
+        self._log = (x, y)
+        for item in (*self._items, *self._axes.values()):
+            self._set_log(item)
+
+    def _set_log(self, item: Any) -> None:
+        if hasattr(item, "setLogMode"):
+            item.setLogMode(*self._log)

@@ -1,0 +1,177 @@
+"""What a quick start shows while its model learns: accuracy by kind, replies over time, and a chat from step 0 on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtWidgets import QWidget
+from pytestqt.qtbot import QtBot
+
+from app.kit.theme import ThemeProvider
+from app.quickstart.answer_feed import DEFAULT_KIND
+from app.quickstart.view import QuickStartView
+from app.session.session import Session
+from app.session.training_state import TrainingState
+from models.data.tiny_world.questions import KINDS
+from models.events import Evaluated, Event, Phase, RunStarted, TrainMetrics
+from tests.app.measured import measured
+
+Until = Callable[[Callable[[], bool]], None]
+
+STARTED = RunStarted(
+    run_id="tiny-world", name="Tiny World", step=0, total_steps=400, device="CPU", precision="float32", threads=1
+)
+
+
+def trained(step: int) -> TrainMetrics:
+    return TrainMetrics(
+        step=step, total_steps=400, tokens=step, elapsed_s=0.1 * step, loss=2.5, lr=0.1, grad_norm=1.0,
+        tokens_per_s=1234.0, seconds_left=61.0,
+    )  # fmt: skip
+
+
+class Script:
+    """A quick start whose events are given out bit by bit."""
+
+    def __init__(self, session: Session, until: Until, files: tuple[str, ...] = ()) -> None:
+        self._session, self._until = session, until
+        self._events: list[Event] = []
+        self._more = threading.Semaphore(0)
+        self._is_over = False
+        session.training.begin(TrainingState(name="Quick start", quickstart=True, files=files), self._make)
+
+    def _make(self) -> Iterator[Event]:
+        while True:
+            self._more.acquire()
+            if self._is_over:
+                return
+            yield self._events.pop(0)
+
+    def give(self, *events: Event) -> None:
+        """The next events; returns when they have been heard."""
+        heard: list[Event] = []
+        self._session.training.events_received.connect(heard.extend)
+        for event in events:
+            self._events.append(event)
+            self._more.release()
+        self._until(lambda: len(heard) == len(events))
+        self._session.training.events_received.disconnect(heard.extend)
+
+    def end(self) -> None:
+        """No more events come."""
+        self._is_over = True
+        self._more.release()
+        self._until(lambda: not self._session.training.active)
+
+
+@pytest.fixture
+def view(session: Session, theme: ThemeProvider, qtbot: QtBot) -> QuickStartView:
+    view = QuickStartView(session, theme)
+    qtbot.addWidget(view)
+    view.resize(1100, 760)
+    view.show()
+    return view
+
+
+@pytest.fixture
+def script(session: Session, until: Until, view: QuickStartView) -> Iterator[Script]:
+    script = Script(session, until)
+    yield script
+    script.end()
+
+
+def test_accuracy_climbs_while_nothing_moves(view: QuickStartView, script: Script) -> None:
+    script.give(Phase(name="Preparing the text"))
+    assert view.headline.text() == "–"
+    assert "not measured yet" in view.accuracy.accessibleName()
+    fixed: tuple[QWidget, ...] = (view.headline, view.accuracy, view.answers, view.answers.now, view.loss, view.chat)
+    places = [each.mapTo(view, QPoint()) for each in fixed]
+    sizes = [each.size() for each in fixed]
+    for i, accuracy in enumerate((0.0, 0.5, 1.0)):
+        script.give(
+            *([STARTED] if i == 0 else [trained(100 * i)]), measured(100 * i, accuracy, "The " * (80, 8, 30)[i])
+        )
+        assert view.headline.text() == f"{100 * accuracy:.1f}\N{NO-BREAK SPACE}%"
+        assert f"24 questions of each, at step {100 * i:,}" in view.measured_on.text()
+        assert f"state: {100 * accuracy:.1f}\N{NO-BREAK SPACE}% of 24 questions" in view.accuracy.accessibleName()
+        assert "most frequent answer 12" in view.accuracy.toolTip()
+        assert view.grab().height() == view.height()
+        assert [each.mapTo(view, QPoint()) for each in fixed] == places
+        assert [each.size() for each in fixed] == sizes
+    assert view.loss.isVisible()
+
+
+def test_the_final_evaluation_takes_its_place(view: QuickStartView, script: Script) -> None:
+    last = measured(400, 0.75)
+    script.give(STARTED, last)
+    script.give(Evaluated(accuracy=0.8, kinds=last.kinds, seconds=3.0))
+    assert view.headline.text() == "80.0\N{NO-BREAK SPACE}%"
+    assert "after training" in view.measured_on.text()
+    assert view.answers.isVisible(), "how it came about can still be read"
+
+
+def test_chat_is_offered_from_the_first_weights_on(view: QuickStartView, script: Script, qtbot: QtBot) -> None:
+    asked: list[str] = []
+    view.chat_requested.connect(asked.append)
+    script.give(Phase(name="Training the tokenizer"))
+    assert view.chat.isVisible()
+    assert not view.chat.isEnabled()
+    script.give(Phase(name="Building the model"), STARTED)
+    assert view.chat.isEnabled()
+    qtbot.mouseClick(view.chat, Qt.MouseButton.LeftButton)
+    assert asked == ["live"]
+
+
+def test_replies_to_one_question_are_kept_step_by_step(view: QuickStartView, script: Script, qtbot: QtBot) -> None:
+    feed = view.answers
+    script.give(STARTED, measured(0, 0.0, "<|user|> of of"))
+    assert (feed.kind, feed.question.text()) == (DEFAULT_KIND, f"A question of {DEFAULT_KIND}?")
+    assert feed.now.text() == "<|user|> of of", "as it is: no markup"
+    script.give(trained(100), measured(100, 0.2, ""))
+    script.give(trained(200), measured(200, 0.4, "Emma was in\nthe hall."))
+    assert feed.now.text() == "Emma was in\nthe hall."
+    assert feed.step.text() == "step 200 · right"
+    assert [row.text.text() for row in feed.rows] == ["<|user|> of of", "(no text)"]
+    feed.choose("state")
+    assert feed.question.text() == "A question of state?"
+    assert feed.step.text() == "step 200 · wrong"
+    assert feed.gold.text() == "Right: state."
+
+
+def test_a_kind_is_chosen_in_the_chart_or_beside_it(view: QuickStartView, script: Script, qtbot: QtBot) -> None:
+    script.give(STARTED, measured(0, 0.0))
+    row = view.accuracy.height() // (len(KINDS) + 2)
+    qtbot.mouseClick(view.accuracy, Qt.MouseButton.LeftButton, pos=QPoint(40, row // 2))
+    assert view.answers.kind == KINDS[0]
+    view.accuracy.setFocus()
+    qtbot.keyClick(view.accuracy, Qt.Key.Key_Up)
+    assert view.answers.kind == KINDS[0]
+    for kind in KINDS[1:]:
+        qtbot.keyClick(view.accuracy, Qt.Key.Key_Down)
+        assert view.answers.kind == kind
+        assert f"Answers to {kind} are shown" in view.accuracy.accessibleName()
+    view.answers.choose("reading")
+    assert "Answers to reading are shown" in view.accuracy.accessibleName()
+
+
+def test_in_a_low_window_the_loss_is_told_in_words(view: QuickStartView, script: Script) -> None:
+    script.give(STARTED, trained(3), measured(3, 0.0))
+    assert view.loss.isVisible()
+    view.resize(1100, 560)
+    assert not view.loss.isVisible()
+    assert "step 3 of 400" in view.phase.text()
+    assert "loss 2.500" in view.phase.text()
+
+
+def test_a_text_keeps_its_loss_and_samples(session: Session, until: Until, view: QuickStartView) -> None:
+    script = Script(session, until, files=("words.txt",))
+    script.give(STARTED, trained(1))
+    assert view.loss.isVisible()
+    assert view.samples.isVisible()
+    assert not view.accuracy.isVisible()
+    view.resize(1100, 500)
+    assert view.loss.isVisible()
+    script.end()
