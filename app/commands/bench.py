@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from models.data.corpus import Corpus
     from models.settings.run_spec import DataSpec
 
-PARTS = ("train", "overhead", "throughput", "decode", "generate", "tokenizer", "gui", "builder")
+PARTS = ("train", "overhead", "throughput", "decode", "generate", "tokenizer", "gui", "window", "builder")
 OF_MODELS = ("weights", "llama.cpp")
 SEEDS = 3
 TOO_BUSY = 0.1
@@ -43,8 +43,9 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "Face's GPT-2 at three sizes; decode: tokens/s with and without the KV cache; generate: milliseconds to the "
         "first token and tokens/s against Hugging Face's generate with the same weights, at three sizes; tokenizer: "
         "training and encoding against plain calls of the tokenizers library, and milliseconds from a key press to the "
-        "token pills; gui: late timer ticks of the window while a model trains; builder: milliseconds until a changed "
-        "setting is drawn. Not part of all: weights MODEL: speed and perplexity of each format of weights; "
+        "token pills; gui: late timer ticks of the window while a model trains; window: how long it takes to open, its "
+        "memory, and what a library of 1,000 runs and a run of a million steps cost; builder: milliseconds until a "
+        "changed setting is drawn. Not part of all: weights MODEL: speed and perplexity of each format of weights; "
         "data: importing generated JSONL and beginning a training on it: peak memory at a quarter of the size and at "
         "the whole, MB/s, and the longest time between two events; llama.cpp FILE.gguf: tokens/s and perplexity of "
         "int4 and int8 weights against llama.cpp, where llama-cpp-python is installed.",
@@ -141,6 +142,10 @@ def _measure(part: str, device_name: str, files: Sequence[Path], seeds: int, lin
         from app.commands.bench_parts.window import bench_window
 
         return [bench_window(device_name, files, GUI_SECONDS, line)]
+    if part == "window":
+        from app.commands.bench_parts.opening import bench_opening
+
+        return bench_opening(line)
     if part == "builder":
         from app.commands.bench_parts.builder import bench_builder
 

@@ -175,7 +175,7 @@ class Welcome(QWidget):
 
     @Slot()
     def _show_runs(self) -> None:
-        self._runs.setVisible(bool(self._session.runs.list()))
+        self._runs.setVisible(self._session.runs.has_any)
 
     @Slot()
     def _show_training(self) -> None:

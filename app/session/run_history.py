@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,63 +27,13 @@ from models.events import (
 )
 from models.files.log_tail import LogTail
 from models.metrics.table import METRICS, format_score
+from models.runs.curve import STEP_COLUMNS, TRAIN_COLUMNS, VAL_COLUMNS, Table, TrainCurve
+from models.runs.curve_index import AT_ONCE, NO_CURVE, CurveIndex, IndexedCurve
 from models.runs.run_folder import READ_WHOLE, RunFolder
 
-STEP_COLUMNS = ("step", "tokens", "elapsed_s")
-_TRAIN_MEASURED = ("loss", "bits_per_byte", "lr", "grad_norm", "tokens_per_s", "memory_bytes", "peak_share")
-TRAIN_COLUMNS = (*STEP_COLUMNS, *_TRAIN_MEASURED)
 FIGURE_COLUMNS = (*STEP_COLUMNS, "value")
-VAL_COLUMNS = (*STEP_COLUMNS, "loss", "bits_per_byte", "loss_error", "metric_value")
 
 READING = "Reading the run…"
-
-
-class Table:
-    """A growing table of numbers; a column is a float64 view of shape (rows,)."""
-
-    def __init__(self, columns: Sequence[str]) -> None:
-        self._columns = {name: i for i, name in enumerate(columns)}
-        self._data = np.empty((len(columns), 256))
-        self._n = 0
-
-    def __len__(self) -> int:
-        return self._n
-
-    def append(self, row: Mapping[str, Any]) -> None:
-        """Add a row; what is missing or null becomes NaN."""
-        self._reserve(1)
-        for name, i in self._columns.items():
-            value = row.get(name)
-            self._data[i, self._n] = math.nan if value is None else value
-        self._n += 1
-
-    def extend(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Add rows, many times as fast as one by one; rows with a value that is not a number are skipped."""
-        try:
-            try:
-                cells: list[Any] = list(map(itemgetter(*self._columns), rows))
-            except KeyError:  # written by an older version
-                cells = [[row.get(name) for name in self._columns] for row in rows]
-            values = np.array(cells, dtype=np.float64)
-        except (TypeError, ValueError, OverflowError):
-            for row in rows:
-                with suppress(TypeError, ValueError, OverflowError):
-                    self.append(row)
-            return
-        if len(values):
-            self._reserve(len(values))
-            self._data[:, self._n : self._n + len(values)] = values.T
-            self._n += len(values)
-
-    def _reserve(self, n: int) -> None:
-        needed, capacity = self._n + n, self._data.shape[1]
-        if needed > capacity:
-            grown = np.empty((len(self._columns), max(needed, 2 * capacity)))
-            grown[:, : self._n] = self._data[:, : self._n]
-            self._data = grown
-
-    def __getitem__(self, name: str) -> NDArray[np.float64]:
-        return self._data[self._columns[name], : self._n]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -109,7 +59,7 @@ class RunHistory:
     """
 
     def __init__(self) -> None:
-        self.train = Table(TRAIN_COLUMNS)
+        self.train = TrainCurve()
         self.val = Table(VAL_COLUMNS)
         self.metric = ""
         self.figures: dict[tuple[str, bool], Table] = {}
@@ -122,13 +72,30 @@ class RunHistory:
         self.is_loading, self.problem = False, ""
 
     @classmethod
-    def read(cls, run: RunFolder) -> RunHistory:
-        """From the logs in a run's folder; ValueError names a damaged one."""
-        history = cls()
-        for log in READ_WHOLE:
-            for rows in LogTail(run.folder / f"{log}.jsonl").blocks():
-                history.take(log, rows)
+    def read(cls, run: RunFolder, *, is_whole: bool = False) -> RunHistory:
+        """From the logs in a run's folder; ValueError names a damaged one.
+
+        is_whole: with a point for each training row, of a long run too.
+        """
+        index, curve, history = CurveIndex(run.folder), NO_CURVE, cls()
+        if is_whole:
+            history.train = TrainCurve(most=math.inf)
+        else:
+            while (curve := index.read(AT_ONCE)).is_behind:
+                pass
+        for tail in history.begin(run.folder, curve):
+            for rows in tail.blocks():
+                history.take(tail.path.stem, rows)
         return history
+
+    def begin(self, folder: Path, curve: IndexedCurve) -> list[LogTail]:
+        """Take an indexed curve; the logs of `folder`, of which what follows it is unread."""
+        self.train.add_points(curve.points)
+        self.take("metrics", curve.validations)
+        tails = [LogTail(folder / f"{log}.jsonl") for log in READ_WHOLE]
+        if curve.ends:
+            tails[READ_WHOLE.index("metrics")].skip(curve.ends, curve.lines)
+        return tails
 
     def take(self, log: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add rows of one of READ_WHOLE; malformed ones are skipped."""

@@ -51,6 +51,15 @@ class Runs(QObject):
         """All runs, the newest first."""
         return self.index.refresh()
 
+    def known(self) -> builtins.list[RunInfo]:
+        """The same for views that list them: of a large library, as they were when last read, in the background."""
+        return self.index.infos() if self.index.is_large else self.list()
+
+    @property
+    def has_any(self) -> bool:
+        """Whether there is a run, without reading all of them."""
+        return bool(self.index.n_unseen(1) or self.index.infos())
+
     def check(self) -> builtins.list[RunInfo]:
         """At launch: report runs that another Terrarium is training, and return the interrupted ones."""
         clear_leftovers(self._library.runs)
@@ -65,7 +74,7 @@ class Runs(QObject):
 
     def free_name(self, wanted: str) -> str:
         """`wanted` as an unused run name, numbered if necessary."""
-        return self._library.free_run_name(wanted, self.list())
+        return self._library.free_run_name(wanted, self.known())
 
     def find(self, run_id: str) -> RunInfo:
         """The run with this id; ValueError if it is gone."""
@@ -91,11 +100,9 @@ class Runs(QObject):
         return [checkpoint_step(path) for path in reversed(checkpoints)]
 
     def spec(self, run_id: str) -> RunSpec | None:
-        """The spec of a run, read from its folder; None if it cannot be read."""
-        from models.runs.run_folder import RunFolder
-
+        """The spec of a run, as last read from its folder; None if it is gone or cannot be read."""
         try:
-            return RunFolder.open(self.find(run_id).folder).spec
+            return self.find(run_id).spec
         except ValueError:
             return None
 

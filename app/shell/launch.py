@@ -103,10 +103,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         problem = find_location().problem
         if problem:
             session.notices.say(problem)
-        window.reopen_chat()
-        window.show_last_tab()
-        window.offer_interrupted()
-        window.pages.make_all()
+        window.prepare()
 
     window.painted.connect(after_first_paint)
     interrupts = Interrupts(window)

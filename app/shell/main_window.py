@@ -22,7 +22,7 @@ from app.shell.menus import MenuActions, build_menus
 from app.shell.preferences import Preferences
 from app.shell.preferences_window import KEYS, PreferencesWindow
 from app.shell.report_window import ReportWindow
-from app.shell.screens import page_factories
+from app.shell.screens import load_pages, page_factories
 from app.shell.splitters import remember_splitters, restore_splitters
 from app.shell.status_bar import StatusBar
 from app.shell.toasts import Toasts
@@ -30,6 +30,7 @@ from app.shell.top_bar import TABS, TopBar
 from app.shell.trash_window import TrashWindow
 from app.shell.undo_actions import UndoActions
 from app.shell.view_and_help import ViewAndHelp
+from app.worker.background import LatestTask
 from app.worker.failures import DISK_FULL
 
 if TYPE_CHECKING:
@@ -68,6 +69,9 @@ class MainWindow(QMainWindow):
         self.setCentralWidget(body)
         self.toasts = Toasts(theme, self.pages)
         self.trash = TrashWindow(session.trash, theme, self)
+        self.preparing = LatestTask(self)
+        self.preparing.done.connect(self._on_prepared)
+        self.preparing.failed.connect(session.notices.fail)
         self._blocked = ""
         self._preferences_window: PreferencesWindow | None = None
         self._build_menus()
@@ -296,6 +300,23 @@ class MainWindow(QMainWindow):
     def _on_chat_requested(self, which: str) -> None:
         if self.session.chat.open(which):
             self.show_tab("chat")
+
+    def prepare(self) -> None:
+        """At launch: read the runs and load the pages on another thread, then go on where the user was."""
+        self.reopen_chat()
+
+        def read() -> None:
+            self.session.runs.index.refresh(gives_way=True)
+            load_pages()
+
+        self.preparing.ask(read)
+
+    @Slot()
+    def _on_prepared(self) -> None:
+        if self.pages.current == "welcome":  # else one has gone somewhere already
+            self.show_last_tab()
+        self.offer_interrupted()
+        self.pages.make_all()
 
     def offer_interrupted(self) -> None:
         """At launch: offer to resume the run that was interrupted last, or was saved when the window closed."""

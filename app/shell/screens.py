@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 
 from PySide6.QtWidgets import QWidget
@@ -9,6 +10,13 @@ from PySide6.QtWidgets import QWidget
 from app.kit.theme import ThemeProvider
 from app.quickstart.welcome import Welcome
 from app.session.session import Session
+
+
+def load_pages() -> None:
+    """Import all pages, which takes a second; on any thread, so that the window need not wait."""
+    for name in ("training", "tokenizer", "data", "builder", "chat"):
+        importlib.import_module(f"app.{name}.tab")
+    importlib.import_module("app.quickstart.view")
 
 
 def page_factories(session: Session, theme: ThemeProvider) -> dict[str, Callable[[], QWidget]]:

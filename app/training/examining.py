@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from PySide6.QtCore import QObject, Signal, Slot
@@ -10,9 +11,13 @@ from PySide6.QtCore import QObject, Signal, Slot
 from app.session.run_history import RunHistory
 from app.training.shown_run import ShownRun
 from app.worker.background import LatestTask
+from models.files.log_tail import LogTail
+from models.runs.curve import Floats, Table
 from models.runs.run_folder import RunFolder
 from models.training.doctor import Examination, RunLog, examine
 from models.training.doctor.log import curve_of
+
+_OF_TRAIN = ("step", "loss", "lr", "grad_norm")
 
 
 class RunExaminer(QObject):
@@ -30,6 +35,7 @@ class RunExaminer(QObject):
         super().__init__(parent)
         self.run: ShownRun | None = None
         self._asked: ShownRun | None = None
+        self._rows = _AllRows(Path())
         self._is_stale = False
         self._task = LatestTask(self)
         self._task.done.connect(self._on_examined)
@@ -42,7 +48,12 @@ class RunExaminer(QObject):
             self._task.cancel()
             return False
         self._asked = run
-        self._task.ask(partial(_examination, run, _Columns(run.history)))
+        rows = None
+        if not run.history.train.is_whole:
+            if self._rows.folder != run.folder:
+                self._rows = _AllRows(run.folder)
+            rows = self._rows
+        self._task.ask(partial(_examination, run, _Columns(run.history), rows))
         return True
 
     def refresh(self) -> bool:
@@ -69,7 +80,7 @@ class _Columns:
     """A snapshot of the curves of a history, which may grow during the examination."""
 
     def __init__(self, history: RunHistory) -> None:
-        self.train = {name: history.train[name] for name in ("step", "loss", "lr", "grad_norm")}
+        self.train = {name: history.train[name] for name in _OF_TRAIN}
         self.val = {name: history.val[name] for name in ("step", "loss", "loss_error")}
         self.layers = history.layer_names
         self.layer_step = history.layers["step"]
@@ -79,12 +90,29 @@ class _Columns:
         self.events = tuple((mark.step, mark.event, mark.detail) for mark in history.marks)
 
 
-def _examination(run: ShownRun, columns: _Columns) -> Examination:
+class _AllRows:
+    """The training rows of a long run, each of them: diagnoses count steps. Used by one thread at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._tail = LogTail(folder / "metrics.jsonl")
+        self._table = Table(_OF_TRAIN)
+
+    def read(self) -> dict[str, Floats]:
+        """Columns (N), with the rows written since the last call; ValueError names a damaged log."""
+        if self._tail.was_replaced():
+            self._table = Table(_OF_TRAIN)
+        for rows in self._tail.blocks():
+            self._table.extend([row for row in rows if row.get("kind") == "train" and isinstance(row.get("step"), int)])
+        return {name: self._table[name] for name in _OF_TRAIN}
+
+
+def _examination(run: ShownRun, columns: _Columns, rows: _AllRows | None) -> Examination:
     """Examine a run with these curves; ValueError names a damaged run.json."""
     assert run.folder is not None
     log = RunLog.of(
         RunFolder.open(run.folder),
-        train=columns.train,
+        train=columns.train if rows is None else rows.read(),
         val=columns.val,
         layer_step=columns.layer_step,
         layers=columns.layers,

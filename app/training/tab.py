@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtCore import Slot
+from PySide6.QtCore import QTimer, Slot
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from app.kit.basics import frame
@@ -13,13 +14,19 @@ from app.session.session import Session
 from app.session.undo import Step
 from app.training.compare.view import CompareRuns
 from app.training.lineage.next_steps import Judging, NextRun
+from app.training.new_run.align_picker import AlignPicker
+from app.training.new_run.choices import RunChoices
 from app.training.new_run.page import NewRun
+from app.training.new_run.start_picker import StartPicker
 from app.training.queue_panel import QueuePanel
 from app.training.recipes.page import RecipesPage
 from app.training.run.view import RunView
 from app.training.run_list.panel import RunsPanel
 from models.recipes.alignment.results import STRONG_STEPS
 from models.runs.run_queue import QueuedRun
+
+_BETWEEN_MS = 10
+"""Between two parts of the form that is made when the tab is first shown, so that what waits has its turn."""
 
 
 class TrainingTab(QWidget):
@@ -32,11 +39,11 @@ class TrainingTab(QWidget):
         self.panel = RunsPanel(session, theme)
         self.runs = self.panel.list
         self.queue = QueuePanel(session, theme)
-        self.new_run = NewRun(session, theme)
         self.run_view = RunView(session, theme)
         self.comparison = CompareRuns(session, theme)
         self.pages = QStackedWidget()
-        for page in (self.new_run, self.run_view, self.comparison):
+        self._nothing = QWidget()
+        for page in (self._nothing, self.run_view, self.comparison):
             self.pages.addWidget(page)
         splitter = QSplitter()
         splitter.setChildrenCollapsible(False)
@@ -48,6 +55,9 @@ class TrainingTab(QWidget):
         layout.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
         layout.addWidget(splitter)
         self._followed, self._follows, self._was_active = "", False, False
+        self._pickers: tuple[StartPicker, AlignPicker] | None = None
+        self._choices: RunChoices | None = None
+        self._new_run: NewRun | None = None
         self._recipes: RecipesPage | None = None
         self._connect()
 
@@ -91,6 +101,42 @@ class TrainingTab(QWidget):
         """Show the form for a new run."""
         self.runs.choose("")
         self.pages.setCurrentWidget(self.new_run)
+
+    @property
+    def new_run(self) -> NewRun:
+        """The form for a new run, made now if necessary."""
+        while self._new_run is None or self.pages.indexOf(self._new_run) < 0 or not self.is_complete:
+            self._make_more()
+        return self._new_run
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether there is a page to show."""
+        return self.pages.currentWidget() is not self._nothing
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        QTimer.singleShot(_BETWEEN_MS, self, self._on_shown)
+
+    @Slot()
+    def _on_shown(self) -> None:
+        """Make the form in several turns of the event loop, so that the window stays responsive."""
+        if not self.is_complete:
+            self._make_more()
+            QTimer.singleShot(_BETWEEN_MS, self, self._on_shown)
+
+    def _make_more(self) -> None:
+        """Make a part of the form for a new run, each of which takes 50 ms at most; the last one shows it."""
+        if self._pickers is None:
+            self._pickers = StartPicker(self._session, self._theme), AlignPicker(self._session, self._theme)
+        elif self._choices is None:
+            self._choices = RunChoices(self._session, self._theme, self._pickers)
+        elif self._new_run is None:
+            self._new_run = NewRun(self._session, self._theme, self._choices)
+        elif self.pages.indexOf(self._new_run) < 0:
+            self.pages.addWidget(self._new_run)
+        else:
+            self.pages.setCurrentWidget(self._new_run)
 
     @property
     def recipes(self) -> RecipesPage:

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,12 @@ def finite(value: Any) -> Any:
 
 
 def read_rows(path: Path, needed: Mapping[str, type] | None = None) -> list[Row]:
-    """All rows; a missing file has none, and an unterminated last line is skipped.
+    """All rows that `each_row` yields."""
+    return list(each_row(path, needed))
+
+
+def each_row(path: Path, needed: Mapping[str, type] | None = None) -> Iterator[Row]:
+    """One row after the other; a missing file has none, and an unterminated last line is skipped.
 
     Args:
         needed: the keys that each row must have, with their types.
@@ -63,16 +68,24 @@ def read_rows(path: Path, needed: Mapping[str, type] | None = None) -> list[Row]
     Raises:
         ValueError: if a line is not a JSON object or lacks a key; the message names the file and the line.
     """
-    rows = []
-    for number, line in enumerate(_whole_lines(path), start=1):
-        row = parse_row(line)
-        if row is None:
-            raise ValueError(f"{path} is damaged: line {number} is not a JSON object. Delete that line.")
-        for key, kind in (needed or {}).items():
-            if not isinstance(row.get(key), kind):
-                raise ValueError(f"{path} is damaged: {key} of line {number} is {row.get(key)!r}. Delete that line.")
-        rows.append(row)
-    return rows
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.endswith(b"\n"):
+                    return
+                row = parse_row(line)
+                if row is None:
+                    raise ValueError(f"{path} is damaged: line {number} is not a JSON object. Delete that line.")
+                for key, kind in (needed or {}).items():
+                    if not isinstance(row.get(key), kind):
+                        raise ValueError(
+                            f"{path} is damaged: {key} of line {number} is {row.get(key)!r}. Delete that line."
+                        )
+                yield row
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def cut_rows(path: Path, size: int | None, keep: Callable[[Row], bool]) -> Path | None:
@@ -83,12 +96,15 @@ def cut_rows(path: Path, size: int | None, keep: Callable[[Row], bool]) -> Path 
     if not path.exists():
         return None
     lines = _whole_lines(path, size)
-    rows = [parse_row(line) for line in lines]
-    backup = None
-    if None in rows:
-        backup = path.with_name(f"damaged-{path.name}")
-        shutil.copyfile(path, backup)
-    data = b"".join(line + b"\n" for line, row in zip(lines, rows, strict=True) if row is not None and keep(row))
+    kept, backup = [], None
+    for line in lines:
+        row = parse_row(line)
+        if row is None and backup is None:
+            backup = path.with_name(f"damaged-{path.name}")
+            shutil.copyfile(path, backup)
+        if row is not None and keep(row):
+            kept.append(line + b"\n")
+    data = b"".join(kept)
     if len(data) != path.stat().st_size:
         atomic_write_bytes(path, data)
     return backup

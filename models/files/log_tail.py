@@ -40,6 +40,17 @@ class LogTail:
         except OSError as error:
             raise ValueError(f"{self.path} cannot be read: {error.strerror}.") from error
 
+    def skip(self, offset: int, lines: int) -> None:
+        """Take the first `lines` lines, `offset` bytes, as read; ValueError where the log cannot be read."""
+        try:
+            with self.path.open("rb") as file:
+                self._file = os.fstat(file.fileno()).st_ino
+                file.seek(max(offset - _REMEMBERED, 0))
+                self._last = file.read(min(offset, _REMEMBERED))
+        except OSError as error:
+            raise ValueError(f"{self.path} cannot be read: {error.strerror}.") from error
+        self._offset, self._lines = offset, lines
+
     def blocks(self) -> Iterator[list[Row]]:
         """The rows appended since the last call, in blocks; an unterminated last line is left for the next call.
 

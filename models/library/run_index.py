@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +15,9 @@ from models.library.run_record import RunInfo, inspect_run, listed_status
 _WATCHED = ("run.json", "metrics.jsonl", "notes.json", "tokenizer.json", "checkpoints")
 _RECORDED_STATUS = {"running": "running", "interrupted": "running", "queued": "queued", "preparing": "queued"}
 """The status in run.json of runs whose shown status depends on the lock."""
+
+_MANY = 200
+_BEFORE_A_BREAK, _BREAK_S = 64, 0.001
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
 """(mtime, size, inode) of each watched file, all three, since two quick changes may share an mtime."""
@@ -37,18 +41,27 @@ class RunIndex:
         self._known: dict[str, _Known] = {}
         self._lock = Lock()
 
-    def refresh(self) -> list[RunInfo]:
-        """All runs, the newest first; best loss and size are as last measured."""
-        with self._lock:
-            self._known = {folder.name: self._seen(folder, stamp) for folder, stamp in self._folders()}
+    def refresh(self, *, gives_way: bool = False) -> list[RunInfo]:
+        """All runs, the newest first; best loss and size are as last measured.
+
+        gives_way: let other threads go first now and then, which hardly get their turn beside one that asks the file
+        system again and again.
+        """
+        seen: dict[str, _Known] = {}
+        for name, stamp in self._stamps():
+            if gives_way and len(seen) % _BEFORE_A_BREAK == 0:
+                time.sleep(_BREAK_S)
+            with self._lock:  # for one run at a time: another thread, the window's, may be about to ask for one
+                seen[name] = self._seen(name, stamp)
+        self._known = seen
         return self.infos()
 
-    def _seen(self, folder: Path, stamp: Stamp) -> _Known:
-        entry = self._known.get(folder.name)
+    def _seen(self, name: str, stamp: Stamp) -> _Known:
+        entry = self._known.get(name)
         if entry is None:
-            return _Known(stamp, inspect_run(folder))
+            return _Known(stamp, inspect_run(self._runs / name))
         if entry.stamp != stamp:
-            seen = inspect_run(folder)
+            seen = inspect_run(self._runs / name)
             before = entry.info
             entry.info = replace(
                 seen, best_loss=before.best_loss, best_metric=before.best_metric, size_bytes=before.size_bytes
@@ -63,7 +76,7 @@ class RunIndex:
         folder = self._runs / run_id
         if run_id and folder.parent == self._runs and folder.is_dir():  # the usual place, unless the folder was renamed
             with self._lock:
-                entry = self._seen(folder, _stamps(folder))
+                entry = self._seen(folder.name, _stamps(str(folder)))
                 if folder.name not in self._known:  # a new dictionary: another thread may go through this one
                     self._known = {**self._known, folder.name: entry}
             if entry.info.id == run_id:
@@ -73,6 +86,11 @@ class RunIndex:
                 return info
         raise ValueError("This run is no longer in the library: it may have been moved or deleted.")
 
+    @property
+    def is_large(self) -> bool:
+        """Whether it has so many runs that merely to look which of them have changed takes a while."""
+        return len(self._known) > _MANY
+
     def infos(self) -> list[RunInfo]:
         """The cached runs, the newest first."""
         infos = [entry.info for entry in self._known.values()]
@@ -81,8 +99,8 @@ class RunIndex:
     def n_unseen(self, at_most: int) -> int:
         """The number of runs that `refresh` would read, counted up to `at_most`."""
         n = 0
-        for folder, stamp in self._folders():
-            entry = self._known.get(folder.name)
+        for name, stamp in self._stamps():
+            entry = self._known.get(name)
             n += entry is None or entry.stamp != stamp
             if n >= at_most:
                 break
@@ -102,18 +120,18 @@ class RunIndex:
                 entry.measured = stamp
             yield entry.info
 
-    def _folders(self) -> Iterator[tuple[Path, Stamp]]:
+    def _stamps(self) -> Iterator[tuple[str, Stamp]]:
+        """The folder of each run and its stamp; no Path is made of it, which takes as long as all the rest."""
         try:
             names = sorted(entry.name for entry in os.scandir(self._runs) if entry.is_dir())
         except OSError:  # there is none yet, or it may not be read
             return
         for name in names:
             if not name.startswith("."):
-                folder = self._runs / name
-                yield folder, _stamps(folder)
+                yield name, _stamps(f"{self._runs}{os.sep}{name}")
 
 
-def _stamps(folder: Path) -> Stamp:
+def _stamps(folder: str) -> Stamp:
     return tuple(_stamp(f"{folder}{os.sep}{file}") for file in _WATCHED)
 
 

@@ -6,7 +6,7 @@ No torch import.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,8 @@ class RunInfo:
 
     `elapsed_s` is its training time; `parent` the run and step whose weights it started from, as a fork or (`is_tuned`)
     in a training of its own; `best_loss` its lowest validation loss, `best_metric` the name and best value of its
-    task's metric, and `size_bytes` its size on disk, all None until measured (see run_index).
+    task's metric, and `size_bytes` its size on disk, all None until measured (see run_index). `spec`: None where it
+    cannot be read.
     """
 
     id: str
@@ -50,6 +51,7 @@ class RunInfo:
     notes: str = ""
     parent: tuple[str, int] | None = None
     is_tuned: bool = False
+    spec: RunSpec | None = field(default=None, compare=False, repr=False)
 
     @property
     def has_model(self) -> bool:
@@ -97,6 +99,7 @@ def inspect_run(folder: Path) -> RunInfo:
         notes=written.notes or written.problem or "",
         parent=parent_of(record),
         is_tuned=is_from_weights(record),
+        spec=spec,
     )
 
 

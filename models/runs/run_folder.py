@@ -9,7 +9,7 @@ import contextlib
 import errno
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,8 +26,9 @@ from models.files.atomic import (
     remove_folder,
     replace_path,
 )
-from models.files.jsonl import JsonLines, Row, cut_rows, read_rows
+from models.files.jsonl import JsonLines, Row, cut_rows, each_row, read_rows
 from models.library.run_record import FORMAT, STATUSES, checkpoint_step, lock_of, read_record, shown_status
+from models.runs.curve_index import BLOCK_ROWS, CurveIndex
 from models.settings.run_spec import RunSpec
 from models.tokenizers import find_tokenizer
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 READ_WHOLE = ("metrics", "samples", "events", "layers", "attention", "alignment", "accuracy")
 """The logs that a view of a run reads from their beginning to their end."""
 LOG_NAMES = (*READ_WHOLE, "rollouts")
+_INDEXED = 1 << 17
+"""Bytes of the metrics that are indexed after 128 rows: three or four times as many as these have, to catch up."""
 
 
 class RunFolder:
@@ -46,6 +49,7 @@ class RunFolder:
         self.folder, self.spec = folder, spec
         self._record = record
         self._logs: dict[str, JsonLines] = {}
+        self._n_measured = 0
         self._lock = lock_of(folder)
 
     @classmethod
@@ -237,6 +241,10 @@ class RunFolder:
             assert self._lock.is_locked
             self._logs[log] = JsonLines(self.folder / f"{log}.jsonl")
         self._logs[log].append(row)
+        if log == "metrics":
+            self._n_measured += 1
+            if self._n_measured % BLOCK_ROWS == 0:
+                CurveIndex(self.folder).extend(_INDEXED)
 
     def append_event(self, event: str, step: int, detail: str = "") -> None:
         """Log an event of the run (started, saved, failed …)."""
@@ -270,11 +278,16 @@ class RunFolder:
                 )
             if size and not path.exists():
                 notices.append(f"{path} is missing: its data of steps before {step} is lost.")
+        CurveIndex(self.folder).extend(_INDEXED)  # now, while all that is left fits it
         return notices
 
     def read_metrics(self) -> list[Row]:
-        """Rows {kind, step, tokens, elapsed_s, loss, …}; ValueError names a damaged file."""
-        return read_rows(self.folder / "metrics.jsonl", {"kind": str, "step": int})
+        """All rows of `each_metric`, some 2 KB each in memory."""
+        return list(self.each_metric())
+
+    def each_metric(self) -> Iterator[Row]:
+        """Rows {kind, step, tokens, elapsed_s, loss, …}, one after the other; ValueError names a damaged file."""
+        return each_row(self.folder / "metrics.jsonl", {"kind": str, "step": int})
 
     def read_samples(self) -> list[Row]:
         """Rows {step, prompt, seed, text, top: [[id, p], …]}; ValueError names a damaged file."""

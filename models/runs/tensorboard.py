@@ -43,11 +43,13 @@ def write_tensorboard(run: RunFolder, folder: Path) -> Path:
     target = folder / safe_name(run.id)
     if target.exists():
         raise ValueError(f"{target} already exists: delete it, or choose another folder.")
-    rows, layers, samples = run.read_metrics(), run.read_layers(), run.read_samples()
+    layers, samples = run.read_layers(), run.read_samples()
     created = _time_of(run)
-    clock = {row["step"]: created + row["elapsed_s"] for row in rows if row.get("elapsed_s") is not None}
+    clock, sampled = {}, {row["step"] for row in samples}
     with _events(target) as events:
-        for row in rows:
+        for row in run.each_metric():  # there may be a million
+            if row["step"] in sampled and row.get("elapsed_s") is not None:
+                clock[row["step"]] = created + row["elapsed_s"]
             tags = _TRAIN if row["kind"] == "train" else _VAL
             _add(events, {tag: row.get(key) for key, tag in tags.items()}, row, created)
         for row in layers:

@@ -11,29 +11,49 @@ SMOOTHING = 0.4
 """The initial smoothing of lines, see `moving_average`."""
 
 
-def smooth(values: Floats, strength: float) -> Floats:
+def smooth(values: Floats, strength: float, counts: Floats | None = None) -> Floats:
     """Exponential moving average with weight `strength` (0 … <1) on the past, bias-corrected at the start.
 
     NaNs stay NaN and do not spread. Computed by doubling, in O(n log n), so that a slider stays responsive over
     100,000 steps.
+
+    Args:
+        counts: (n,); each value is the mean of so many; None: of one.
     """
     if strength <= 0 or len(values) == 0:
         return values
     known = np.isfinite(values)
-    total = np.where(known, values, 0.0)
-    weight = known.astype(np.float64)
-    shift, factor = 1, strength
-    while shift < len(values) and factor > 1e-7:
-        total[shift:] = total[shift:] + factor * total[:-shift]
-        weight[shift:] = weight[shift:] + factor * weight[:-shift]
-        shift, factor = 2 * shift, factor * factor
+    total, weight = np.where(known, values, 0.0), known.astype(np.float64)
+    if counts is None:
+        shift, factor = 1, strength
+        while shift < len(values) and factor > 1e-7:
+            total[shift:] = total[shift:] + factor * total[:-shift]
+            weight[shift:] = weight[shift:] + factor * weight[:-shift]
+            shift, factor = 2 * shift, factor * factor
+        return np.where(known, total / np.maximum(weight, 1e-12), np.nan)
+    factors = np.power(strength, counts)
+    weight *= 1 - factors
+    total *= weight
+    shift = 1
+    while shift < len(values) and factors[shift:].max() > 1e-7:
+        total[shift:] += factors[shift:] * total[:-shift]
+        weight[shift:] += factors[shift:] * weight[:-shift]
+        factors[shift:] *= factors[:-shift].copy()
+        shift *= 2
     return np.where(known, total / np.maximum(weight, 1e-12), np.nan)
 
 
-def moving_average(values: Floats, amount: float) -> Floats:
-    """An exponential average over a fraction of the run: `amount` 0 is none, 1 a quarter, whatever its length."""
-    window = 1 + 0.25 * len(values) * amount**3
-    return smooth(values, 1 - 1 / window)
+def moving_average(values: Floats, amount: float, counts: Floats | None = None) -> Floats:
+    """An exponential average over a fraction of the run: `amount` 0 is none, 1 a quarter, whatever its length.
+
+    Args:
+        counts: see `smooth`.
+    """
+    if counts is not None and counts.max(initial=1.0) == 1:
+        counts = None
+    n = len(values) if counts is None else float(counts.sum())
+    window = 1 + 0.25 * n * amount**3
+    return smooth(values, 1 - 1 / window, counts)
 
 
 def in_view(x: Floats, y: Floats, left: float, right: float) -> tuple[Floats, Floats]:

@@ -37,6 +37,11 @@ class Pages(QStackedWidget):
         """The pages that exist so far."""
         return self._made
 
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether some do not exist yet."""
+        return len(self._made) < len(self._factories)
+
     def page(self, name: str) -> QWidget:
         """A page, which is made if it does not exist yet."""
         if name not in self._made:

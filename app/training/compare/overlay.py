@@ -13,7 +13,6 @@ from app.kit.basics import button, column, frame, label, row
 from app.kit.export_button import Columns, ExportButton
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.session.run_history import Table
 from app.session.session import Session
 from app.training.compare.differences import RunDifferences
 from app.training.compare.overlay_chart import Drawing, OverlayChart
@@ -26,6 +25,7 @@ from app.worker.background import LatestTask
 from models.events import Event
 from models.library.library import RunInfo
 from models.number_words import format_count
+from models.runs.curve import Table
 
 _DRAW_MS, _READ_MS, _POLL_MS = 60, 250, 3000
 """Milliseconds to batch changes and newly read curves, and between polls for growing runs."""

@@ -15,15 +15,18 @@ from PySide6.QtWidgets import QComboBox
 
 from app.kit.basics import label
 from app.kit.charts.chart import Chart
-from app.kit.charts.curve_points import SMOOTHING, moving_average
+from app.kit.charts.curve_points import SMOOTHING, moving_average, thinned
 from app.kit.theme import SPACE, ThemeProvider
-from app.session.run_history import RunHistory, Table
+from app.session.run_history import RunHistory
 from app.training.curves.run_axis import RunAxis
 from app.training.curves.run_chart import Floats, RunChart, finite_between, span_of
 from models.number_words import with_minus
+from models.runs.curve import Table
 
 _GAP = 6
 """Pixels between the end of a curve and its label."""
+_APART = 3
+"""Pixels of the columns that crowded dots are thinned to."""
 
 _NOTHING_YET = "The curve starts with the first steps."
 _NOTHING = ((np.empty(0), np.empty(0)),) * 3
@@ -112,9 +115,11 @@ class LossChart(RunChart):
             name.textItem.document().setDocumentMargin(1)
             self.chart.addItem(name)
         self._drawn = _NOTHING
+        self._dots, self._n_dots = _NOTHING[0], 0
         self._ends = (math.nan, math.nan)
         self.quantities.currentIndexChanged.connect(self._on_quantity)
         view = self.chart.getPlotItem().getViewBox()
+        view.sigRangeChanged.connect(self._on_range)
         view.sigRangeChanged.connect(self._place_names)
         view.sigResized.connect(self._place_names)
         theme.theme_changed.connect(self._restyle)
@@ -173,14 +178,17 @@ class LossChart(RunChart):
         self.chart.getPlotItem().setLabel("bottom", axis.title)
         x, x_val = axis.of_rows(train), axis.of_rows(val)
         raw, dots = quantity.of(train[quantity.column]), quantity.of(val[quantity.column])
-        smoothed = quantity.of(moving_average(train[quantity.column], self._smoothing)) if self._smoothing else raw
+        smoothed = raw
+        if self._smoothing:
+            smoothed = quantity.of(moving_average(train[f"mean:{quantity.column}"], self._smoothing, train["rows"]))
         anything = len(train) > 1
         self.raw.setPen(self._theme.pen("accent", alpha=0.35 if self._smoothing else 1.0))
         self.raw.setData(x, raw)
         self.smooth.setVisible(bool(self._smoothing))  # its antialiasing hides peaks, the thin line keeps them
         self.smooth.setData(x, smoothed)
-        n_dots = len(dots) if np.isfinite(dots).any() else 0  # an alignment from rewards has no validation loss
-        self.val.setData(x_val[:n_dots], dots[:n_dots])
+        known = np.isfinite(dots)  # an alignment from rewards has no validation loss
+        self._dots = x_val[known], dots[known]
+        self._draw_dots()
         self.val.setVisible(anything)
         self.chart.say("" if anything else self.history.empty_caption or _NOTHING_YET)
         self._ends = (_last(smoothed), _last(dots))
@@ -188,6 +196,22 @@ class LossChart(RunChart):
         self._drawn = ((x, raw), (x, smoothed), (x_val, dots)) if anything else _NOTHING
         self.chart.show_range((0.0, self._length()), self._heights)
         self._place_names()
+
+    @Slot()
+    def _draw_dots(self) -> None:
+        """Draw the validations; of those that would lie on each other, the lowest and the highest."""
+        x, y = self._dots
+        most = max(self.chart.width() // _APART, 1)
+        if len(x) > 2 * most:
+            left, right = self.chart.getPlotItem().getViewBox().viewRange()[0]
+            x, y = thinned(x, y, left, right, most)
+        self._n_dots = len(x)
+        self.val.setData(x, y)
+
+    @Slot()
+    def _on_range(self) -> None:
+        if len(self._dots[0]) > self._n_dots:
+            self._draw_dots()
 
     def _show_references(self, train: Table) -> None:
         quantity, vocab_size = self.quantity, self._vocab_size

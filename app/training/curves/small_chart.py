@@ -12,9 +12,9 @@ from app.kit.basics import label
 from app.kit.charts.chart import Chart
 from app.kit.charts.curve_points import SMOOTHING, moving_average
 from app.kit.theme import ThemeProvider
-from app.session.run_history import Table
 from app.training.curves.run_chart import RunChart, finite_between, span_of
 from models.number_words import with_minus
+from models.runs.curve import Table
 
 RowFormat = Callable[[Table, int], str]
 """Formats the value of a row of a table."""
@@ -86,7 +86,8 @@ class SmallChart(RunChart):
         self.line.setData(x, values)
         if self._smooth is not None:
             self._smooth.setVisible(bool(self.smoothing))
-            self._smooth.setData(x, moving_average(values, self.smoothing))
+            means = moving_average(train[f"mean:{self._column}"], self.smoothing, train["rows"])
+            self._smooth.setData(self.axis.of_rows(train), means)
         self.chart.show_range((0.0, self._length()), self._heights)
 
     def _heights(self, first: float, last: float) -> tuple[float, float]:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
+import numpy as np
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QGridLayout, QScrollArea, QSplitter, QVBoxLayout, QWidget
@@ -18,20 +19,22 @@ from app.kit.charts.chart import Chart
 from app.kit.export_button import Columns, ExportButton
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.session.run_history import RunHistory, Table
+from app.session.run_history import RunHistory
 from app.session.session import Session
 from app.training.curves.accuracy_curves import AccuracyCurves
+from app.training.curves.close_up import CloseUp
 from app.training.curves.curve_choices import CurveChoices
 from app.training.curves.layer_heat import LayerHeat
 from app.training.curves.loss_chart import LOSS, LossChart
 from app.training.curves.metric_chart import MetricChart
-from app.training.curves.run_axis import RunAxis
+from app.training.curves.run_axis import RunAxis, nearest_row
 from app.training.curves.run_chart import RunChart
 from app.training.curves.sample_feed import SampleFeed
 from app.training.curves.small_chart import SmallChart, format_number
 from app.training.shown_run import ShownRun
 from models.events import Noted
 from models.number_words import format_duration, format_percent, format_size, size_unit
+from models.runs.curve import Table
 from models.runs.run_folder import RunFolder
 from models.settings.tasks import TASKS
 
@@ -79,6 +82,7 @@ class CurvesView(QWidget):
         self._has_begun = True
         self._axis = RunAxis()
         self._row: int | None = None
+        self._step: float | None = None
         self.marks = RunMarks(self.history, self._axis)
         self.loss = LossChart(theme)
         self.metric_chart = MetricChart(theme, self.loss)
@@ -110,6 +114,7 @@ class CurvesView(QWidget):
             self.layers,
         )
         self._linked = LinkedCharts([chart.chart for chart in self.charts], self)
+        self._close_up = CloseUp(self)
         self._picture = self._make_picture()
         self.position = ElidedLabel()
         self.position.setProperty("role", "caption")
@@ -125,6 +130,8 @@ class CurvesView(QWidget):
         self.choices.log.toggled.connect(self.loss.set_log)
         self.choices.axes.currentIndexChanged.connect(self._on_axis)
         self._linked.zoomed.connect(self.whole.setEnabled)
+        self._linked.zoomed.connect(self._look_closer)
+        self._close_up.taken.connect(self._draw)
         for chart in self.charts:
             chart.row_pointed.connect(self._on_pointed)
         theme.theme_changed.connect(self._restyle)
@@ -189,6 +196,7 @@ class CurvesView(QWidget):
         self.export.name = f"{run.name or 'run'} curves"
         self._linked.show_whole()
         self._run = run
+        self._close_up.show_run(run.history, run.folder)
         self._show_loss()
         self.samples.show_history(run.history, run.spec)
         self._draw()
@@ -215,6 +223,14 @@ class CurvesView(QWidget):
         if len(self.history.train) > 1:  # what is being read from the folder is shown without a pause
             self.pause.end_redraw()
 
+    @Slot()
+    def _look_closer(self) -> None:
+        window, train = self.loss.chart.window, self.history.train
+        if window is not None and len(train):
+            first, last = np.interp(window, self._axis.of_rows(train), train["step"])
+            self._close_up.look_at(float(first), float(last))
+
+    @Slot()
     def _draw(self) -> None:
         self._axis = RunAxis.of(self.choices.axis, self.history.train)
         self.marks = RunMarks(self.history, self._axis)
@@ -225,7 +241,13 @@ class CurvesView(QWidget):
         for chart in self.charts:
             chart.draw(self.history, self._axis)
             chart.chart.set_marks(self.marks.lines, self.marks.ticks if chart is self.loss else ())
+        row = None if self._step is None else nearest_row(self.history.train["step"], self._step)
+        if row != self._row:  # there are more points before it, or fewer
+            self._row = row
+            for chart in self.charts:
+                chart.show_row(row)
         self.position.setText(self._position_text(self._row))
+        self._look_closer()
 
     @Slot()
     def _on_axis(self) -> None:
@@ -243,8 +265,11 @@ class CurvesView(QWidget):
         self._picture.setMinimumHeight(lines * QFontMetrics(self._theme.font()).height())
 
     def _numbers(self) -> Callable[[], Columns]:
-        columns = self.history.columns()  # copied now: the run may grow while they are written
-        return lambda: columns
+        if self.history.train.is_whole or self._run is None or self._run.folder is None:
+            columns = self.history.columns()  # copied now: the run may grow while they are written
+            return lambda: columns
+        folder = self._run.folder
+        return lambda: RunHistory.read(RunFolder.open(folder), is_whole=True).columns()
 
     # -- The pointer ------------------------------------------------------------------------------------
 
@@ -252,6 +277,7 @@ class CurvesView(QWidget):
     def _on_pointed(self, row: int | None) -> None:
         """Show the values of this row in all charts."""
         self._row = row
+        self._step = None if row is None else float(self.history.train["step"][row])
         for chart in self.charts:
             if chart is not self.sender():
                 chart.show_row(row)

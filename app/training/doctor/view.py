@@ -16,6 +16,7 @@ from app.worker.failures import Failure
 from models.number_words import format_count
 from models.training.doctor import TITLES, Check, Diagnosis, Examination, Remedy
 
+_READING = ("Examining…", "Each step of a long run is read for this, which takes some seconds.")
 _EMPTY = ("Nothing to examine yet", "The doctor reads the log of a run, step by step.")
 _WIDEST = 880
 """Pixels: longer lines are hard to read."""
@@ -80,7 +81,9 @@ class DoctorView(QWidget):
 
     def _say_unless(self, is_examined: bool) -> None:
         run = self._examiner.run
-        if run is not None and not is_examined:
+        if run is not None and is_examined and not run.history.train.is_whole and self._found.isHidden():
+            self._show_empty(*_READING)
+        elif run is not None and not is_examined:
             why = run.history.empty_reason
             self._show_empty(*(("Nothing to examine", why) if why else _EMPTY))
 

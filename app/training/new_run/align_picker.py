@@ -128,8 +128,8 @@ class AlignPicker(QWidget):
         """List the reward models of the library, and choose those that are wanted ("" for none), which are listed even
         if they are gone; None keeps the choice."""
         models = []
-        for info in self._session.runs.list():
-            spec = None if info.problem or not info.step else self._session.runs.spec(info.id)
+        for info in self._session.runs.known():
+            spec = None if info.problem or not info.step else info.spec
             if spec is not None and spec.align is not None and spec.align.stage == "reward":
                 models.append((f"“{info.name}”", info.id))
         for box, none, verb, chosen in (

@@ -46,17 +46,21 @@ class RunChoices(QScrollArea):
     Signals:
         changed(): a choice or `problem` has changed.
         lr_requested(), batch_requested(): the user wants to find one.
+
+    Args:
+        pickers: of the weights to start from and of what is learned instead of texts, which may have been made before.
     """
 
     changed = Signal()
     lr_requested = Signal()
     batch_requested = Signal()
 
-    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(
+        self, session: Session, theme: ThemeProvider, pickers: tuple[StartPicker, AlignPicker] | None = None
+    ) -> None:
+        super().__init__()
         self._session, self._theme = session, theme
-        self.start = StartPicker(session, theme)
-        self.align = AlignPicker(session, theme)
+        self.start, self.align = pickers or (StartPicker(session, theme), AlignPicker(session, theme))
         self.wish = WishPicker(session, theme)
         self.design = DesignPicker(session, theme)
         self.data = DataPicker(session, theme)
@@ -206,7 +210,7 @@ class RunChoices(QScrollArea):
         if model is not None and model.is_chat_model:
             return model.run_id
         heads = TASKS["unpaired"].heads
-        specs = ((info.id, runs.spec(info.id)) for info in runs.list() if info.has_model)
+        specs = ((info.id, info.spec) for info in runs.known() if info.has_model)
         replying = (id for id, spec in specs if spec is not None and heads.get(spec.model.topology) == spec.model.head)
         return next(replying, "")
 

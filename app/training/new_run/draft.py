@@ -141,10 +141,10 @@ class RunDraft:
                 return None
             seconds = base.seconds(self.choices.form.config.steps, align)
             return TimeEstimate(seconds, "the replies drawn for the base rate")
-        for info in self.session.runs.list():
+        for info in self.session.runs.known():
             if info.status == "imported" or info.problem or info.step < _MIN_STEPS or not info.elapsed_s:
                 continue
-            spec = self.session.runs.spec(info.id)
+            spec = info.spec
             if spec is not None:
                 per_second = info.step * _flops_per_step(spec.model, spec.train, spec.tune) / info.elapsed_s
                 train = self.choices.form.config

@@ -29,10 +29,14 @@ from models.settings.run_spec import DataSpec, RunSpec, TrainConfig
 
 
 class NewRun(QWidget):
-    """The form from which a run starts."""
+    """The form from which a run starts.
 
-    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    Args:
+        choices: its left part, which may have been made before.
+    """
+
+    def __init__(self, session: Session, theme: ThemeProvider, choices: RunChoices | None = None) -> None:
+        super().__init__()
         self.session = session
         self.trials = Trials(
             session.worker,
@@ -44,7 +48,7 @@ class NewRun(QWidget):
             self,
         )
         session.status.add(self.trials)
-        self.choices = RunChoices(session, theme)
+        self.choices = RunChoices(session, theme) if choices is None else choices
         self.data, self.tokenizer, self.design = self.choices.data, self.choices.tokenizer, self.choices.design
         self.form = self.choices.form
         self.review = RunReview(theme)

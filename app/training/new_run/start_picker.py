@@ -236,7 +236,7 @@ class StartPicker(QWidget):
         with QSignalBlocker(self.choice):
             self.choice.clear()
             self.choice.addItem("From scratch: random weights", "")
-            for info in self._session.runs.list():
+            for info in self._session.runs.known():
                 if info.has_model:
                     state = "imported" if info.status == "imported" else f"step {info.step:,}"
                     self.choice.addItem(f"{info.name}  ·  {state}", info.id)

@@ -17,12 +17,13 @@ from app.kit.basics import label, plain_tip, row, set_role
 from app.kit.charts.chart import Chart
 from app.kit.charts.curve_points import SMOOTHING, moving_average
 from app.kit.theme import SPACE, ThemeProvider
-from app.session.run_history import FIGURE_COLUMNS, Table
+from app.session.run_history import FIGURE_COLUMNS
 from app.training.curves.loss_chart import ReferenceLine
 from app.training.curves.run_chart import Floats, RunChart, finite_between, span_of
 from app.training.curves.small_chart import format_number
 from models.alignment.figures import about, figure_of, overfitting_of
 from models.number_words import with_minus
+from models.runs.curve import Table
 
 _DOT = "●"
 _NOT_YET = "The curve starts with the first steps."

@@ -17,7 +17,7 @@ from app.kit.labels import ElidedLabel
 from app.kit.layout.pages import Pages
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
-from app.session.run_history import RunHistory, Table
+from app.session.run_history import RunHistory
 from app.session.session import Session
 from app.training.curves.curve_choices import CurveChoices
 from app.training.curves.run_axis import RunAxis
@@ -31,6 +31,7 @@ from models.evaluation.record import read_forgetting
 from models.events import KnownFigure
 from models.metrics.intervals import wilson
 from models.number_words import format_duration, format_percent
+from models.runs.curve import Table
 from models.training.doctor import SHOWN_BY, Diagnosis, Examination
 
 _HEADLINES = ("reward", "objective/scores", "rewards/margins", "accuracy")

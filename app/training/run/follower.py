@@ -13,10 +13,11 @@ from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.files.jsonl import Row
 from models.files.log_tail import LogTail
-from models.runs.run_folder import READ_WHOLE
+from models.runs.curve_index import AT_ONCE, CurveIndex
 
-_POLL_MS, _DAMAGED_POLL_MS = 1000, 10_000
-"""Milliseconds between polls; slower with a damaged log, which is read from the beginning each time."""
+_POLL_MS, _DAMAGED_POLL_MS, _BEHIND_POLL_MS = 1000, 10_000, 0
+"""Milliseconds between polls; slower with a damaged log, which is read from the beginning each time, and none while a
+long log without an index is read in parts, each of which is shown."""
 
 
 class RunFollower(QObject):
@@ -79,14 +80,14 @@ class RunFollower(QObject):
         reader, growth = result
         if reader is not self._reader:
             return
-        self._history.is_loading = False
+        self._history.is_loading = not isinstance(growth, str) and growth.is_behind
         if isinstance(growth, str):
             self._on_problem(growth)
             return
-        self._poll.setInterval(_POLL_MS)
+        self._poll.setInterval(_BEHIND_POLL_MS if growth.is_behind else _POLL_MS)
         self._history.problem = ""
         changed = growth.add_to(self._history)
-        if not self._is_loaded:
+        if not self._is_loaded and not growth.is_behind:
             self._is_loaded = True
             self.loaded.emit()
         elif changed:
@@ -115,10 +116,11 @@ def _advance(reader: RunReader) -> LogUpdate | str:
 
 @dataclass(frozen=True, eq=False)
 class LogUpdate:
-    """What was read: a full history, or the rows added to each log."""
+    """What was read: a full history, or the rows added to each log. `is_behind`: it is only the beginning."""
 
     full: RunHistory | None
     rows: dict[str, Sequence[Row]]
+    is_behind: bool = False
 
     def add_to(self, history: RunHistory) -> bool:
         """Apply the update to `history`; whether that changes it."""
@@ -134,23 +136,27 @@ class RunReader:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._index = CurveIndex(folder)
         self._tails: dict[str, LogTail] = {}
 
     def advance(self) -> LogUpdate:
         """The update since the last call; ValueError names a damaged file: the next call reads all logs again."""
         try:
             if not self._tails or any(tail.was_replaced() for tail in self._tails.values()):
-                return LogUpdate(self._read_all(), {})
+                return self._read_all()
             added = {log: tail.rows() for log, tail in self._tails.items()}
         except ValueError:
             self._tails.clear()
             raise
         return LogUpdate(None, {log: rows for log, rows in added.items() if rows})
 
-    def _read_all(self) -> RunHistory:
-        self._tails = {log: LogTail(self.folder / f"{log}.jsonl") for log in READ_WHOLE}
-        history = RunHistory()
-        for log, tail in self._tails.items():
-            for rows in tail.blocks():
-                history.take(log, rows)
-        return history
+    def _read_all(self) -> LogUpdate:
+        self._tails.clear()
+        curve, history = self._index.read(AT_ONCE), RunHistory()
+        tails = history.begin(self.folder, curve)
+        if not curve.is_behind:
+            self._tails = {tail.path.stem: tail for tail in tails}
+            for log, tail in self._tails.items():
+                for rows in tail.blocks():
+                    history.take(log, rows)
+        return LogUpdate(history, {}, curve.is_behind)

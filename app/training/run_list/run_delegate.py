@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPointF, QRect, QRectF, QSize, Qt
+from PySide6.QtCore import QPointF, QRect, QRectF, QSize, Qt, Slot
 from PySide6.QtGui import QFontMetrics, QPainter, QPainterPath, QPolygonF
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
@@ -35,15 +35,20 @@ class RunDelegate(QStyledItemDelegate):
         super().__init__(parent)
         self._theme = theme
         self._model = model
+        self._heights = 0, 0
+        theme.theme_changed.connect(self._on_theme)
+        self._on_theme()
 
-    def _heights(self) -> tuple[int, int]:
-        """Heights of the name line and of each other line, in pixels."""
-        return QFontMetrics(self._theme.font(bold=True)).height() + 2, QFontMetrics(self._theme.font(0.9)).height() + 2
+    @Slot()
+    def _on_theme(self) -> None:
+        """Measure the heights of the name line and of each other line, in pixels: a thousand rows ask for them."""
+        of_name, of_line = self._theme.font(bold=True), self._theme.font(0.9)
+        self._heights = QFontMetrics(of_name).height() + 2, QFontMetrics(of_line).height() + 2
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         run = self._model.runs[index.row()]
-        name, line = self._heights()
-        lines = 1 + bool(self._model.facts(run)) + bool(run.tags)
+        name, line = self._heights
+        lines = 1 + self._model.has_facts(run) + bool(run.tags)
         return QSize(160, name + lines * line + (4 if run.tags else 0) + 2 * _PADDING + 4)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
@@ -53,7 +58,7 @@ class RunDelegate(QStyledItemDelegate):
         rect = QRect(option.rect).adjusted(2, 2, -2, -2)
         self._paint_ground(painter, rect, option.state)
         inner = rect.adjusted(SPACE + 2, _PADDING, -SPACE - 2, -_PADDING)
-        name, line = self._heights()
+        name, line = self._heights
         points = self._model.points(run)
         spark = min(64, inner.width() // 3) if len(points) > 1 else 0
         width = inner.width() - (spark + SPACE if spark else 0)

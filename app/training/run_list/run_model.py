@@ -67,8 +67,10 @@ class RunModel(QAbstractListModel):
     # -- Reading the library ---------------------------------------------------------------------------------
 
     def reload(self) -> None:
-        """Read changes of the library: at once if they are few, else in the background."""
-        if self._index.n_unseen(_FEW + 1) <= _FEW:
+        """Read changes of the library: at once if they and the runs are few, else in the background."""
+        if self._index.is_large:
+            self._set_runs(self._index.infos())
+        elif self._index.n_unseen(_FEW + 1) <= _FEW:
             self._set_runs(self._index.refresh())
         if self._task.busy:
             self._again = True
@@ -83,7 +85,7 @@ class RunModel(QAbstractListModel):
             self._task.drive(self._read)
 
     def _read(self) -> Generator[Event, None, None]:
-        self._index.refresh()
+        self._index.refresh(gives_way=True)
         yield Phase(name="The runs are known")
         last_yield = time.monotonic()
         for _ in self._index.measure():
@@ -215,6 +217,10 @@ class RunModel(QAbstractListModel):
         time_words = "" if run.elapsed_s is None else format_duration(run.elapsed_s)
         size = "" if run.size_bytes is None else format_size(run.size_bytes)
         return tuple(filter(None, (best, time_words, size)))
+
+    def has_facts(self, run: RunInfo) -> bool:
+        """Whether `facts` has any."""
+        return any(fact is not None for fact in (run.best_metric, run.best_loss, run.elapsed_s, run.size_bytes))
 
     def points(self, run: RunInfo) -> tuple[float, ...]:
         """The run's sparkline, read again as its metrics grow."""

@@ -53,6 +53,7 @@ class Timeline(Chart):
         self.step = 0
         """The step of the playhead."""
         self._at: NDArray[np.float64] = np.zeros(0)
+        self._rows: NDArray[np.float64] = np.zeros(0)
         self._smooth: NDArray[np.float64] = np.zeros(0)
         self._line = self.curve(smooth=True)
         self._val = pg.PlotDataItem(antialias=True, pen=None, symbol="o", symbolSize=7)
@@ -84,7 +85,8 @@ class Timeline(Chart):
     def show_history(self, history: RunHistory) -> None:
         """Draw the curves."""
         self._at = history.train["step"].copy()
-        self._smooth = moving_average(history.train["loss"], SMOOTHING)
+        self._rows = history.train["rows"].copy()
+        self._smooth = moving_average(history.train["mean:loss"], SMOOTHING, self._rows)
         self._line.setData(self._at, self._smooth)
         known = np.isfinite(history.val["loss"])  # an alignment is validated without a loss
         self._val.setData(history.val["step"][known], history.val["loss"][known])
@@ -109,7 +111,8 @@ class Timeline(Chart):
     def loss_at(self, step: int) -> float:
         """The smoothed loss at a step, as drawn; NaN where there is none."""
         i = int(np.searchsorted(self._at, step))
-        return float(self._smooth[i]) if i < len(self._at) and self._at[i] == step else math.nan
+        is_of_point = i < len(self._at) and self._at[i] - step < self._rows[i]
+        return float(self._smooth[i]) if is_of_point else math.nan
 
     # -- Input ---------------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from models.evaluation.record import Forgetting, OverRefusal, read_forgetting, read_over_refusal
 from models.files.jsonl import Row
 from models.library.run_record import checkpoint_step
+from models.runs.curve import Table
 from models.runs.run_folder import RunFolder
 from models.settings.run_spec import RunSpec
 from models.training.schedule import lr_factor
@@ -99,14 +100,18 @@ class RunLog:
     @classmethod
     def read(cls, run: RunFolder) -> RunLog:
         """From a run's folder; ValueError names a damaged file."""
-        metrics = run.read_metrics()
+        train, val = Table(_TRAIN), Table(_VAL)
+        for row in run.each_metric():
+            if row["kind"] in ("train", "val"):
+                table = train if row["kind"] == "train" else val
+                table.append({name: _number(row.get(name)) for name in (_TRAIN if table is train else _VAL)})
         layers = run.read_layers()
         names = tuple(layers[0]["update_ratio"]) if layers else ()
         ratios = [[_number(row["update_ratio"].get(name)) for name in names] for row in layers]
         return cls.of(
             run,
-            train=_columns((row for row in metrics if row.get("kind") == "train"), _TRAIN),
-            val=_columns((row for row in metrics if row.get("kind") == "val"), _VAL),
+            train={name: train[name] for name in _TRAIN},
+            val={name: val[name] for name in _VAL},
             layer_step=np.array([row["step"] for row in layers], dtype=np.float64),
             layers=names,
             update_ratio=np.array(ratios, dtype=np.float64).reshape(len(layers), len(names)),
@@ -224,11 +229,6 @@ class RunLog:
 
 _TRAIN = ("step", "loss", "lr", "grad_norm")
 _VAL = ("step", "loss", "loss_error")
-
-
-def _columns(rows: Iterable[Row], names: Sequence[str]) -> dict[str, Numbers]:
-    kept = list(rows)
-    return {name: np.array([_number(row.get(name)) for row in kept], dtype=np.float64) for name in names}
 
 
 def curve_of(steps: Sequence[float] | Numbers, values: Sequence[float] | Numbers) -> Curve:

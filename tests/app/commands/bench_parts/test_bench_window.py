@@ -11,6 +11,7 @@ import pytest
 from app.cli import main
 from app.commands import bench
 from app.commands.bench_parts import builder as bench_builder
+from app.commands.bench_parts import opening as bench_opening
 from app.commands.bench_parts import window as bench_window
 from app.kit.theme import ThemeProvider
 from models.bench.result import compared
@@ -50,3 +51,16 @@ def test_changed_slots_are_timed_for_every_preset(
     assert result["name"] == "builder"
     assert result["ours"] > 0
     assert result["met"] is (result["ours"] < 33)
+
+
+@pytest.mark.slow
+def test_what_it_costs_to_open_the_window_is_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bench_opening, "RUNS", 3)
+    monkeypatch.setattr(bench_opening, "STEPS", 2000)
+    assert main(["bench", "window", "--json"]) == 0
+    results = {result["name"]: result for result in json.loads(capsys.readouterr().out)["results"]}
+    assert results["window, torch"]["ours"] == 0
+    assert results["window, memory"]["ours"] > 50
+    assert all(result["met"] is (result["ours"] <= result["target"]) for result in results.values())
