@@ -50,7 +50,8 @@ def bench_llama_cpp(path: Path, library: Library, rounds: int = ROUNDS) -> Gener
     theirs = _Theirs(path, torch.get_num_threads())
     ids = [each for text in held_out_texts(path, tokenizer, library).texts for each in text]
     windows = [ids[i * WINDOW : (i + 1) * WINDOW] for i in range(N_WINDOWS)]
-    programs = {**{kind: _Ours(each) for kind, each in ours.items()}, "llama.cpp": theirs}
+    programs: dict[str, _Ours | _Theirs] = {kind: _Ours(each) for kind, each in ours.items()}
+    programs["llama.cpp"] = theirs
     yield Phase(name="Reading and writing")
     read: dict[str, list[float]] = {name: [] for name in programs}
     written: dict[str, list[float]] = {name: [] for name in programs}
@@ -71,10 +72,10 @@ def bench_llama_cpp(path: Path, library: Library, rounds: int = ROUNDS) -> Gener
         for what, rates, target in (("writes", written, WRITTEN_TARGET), ("reads", read, READ_TARGET)):
             best, reference = max(rates[kind][1:]), max(rates["llama.cpp"][1:])
             goal = target if kind == KINDS[0] else None
-            rounds = zip(rates[kind][1:], rates["llama.cpp"][1:], strict=True)
+            by_turns = zip(rates[kind][1:], rates["llama.cpp"][1:], strict=True)
             results.append(
                 compared(
-                    f"{kind} {what}", best, reference, "tokens/s", less_is_better=False, target=goal, rounds=rounds
+                    f"{kind} {what}", best, reference, "tokens/s", less_is_better=False, target=goal, rounds=by_turns
                 )
             )
         reference = perplexity["llama.cpp"]

@@ -81,8 +81,8 @@ def _compare(size: ThroughputCase, device: torch.device, rounds: int) -> Generat
     rates = [n_tokens / statistics.median(times[1:]) for times in seconds]  # the first round warms up
     counts = [sum(parameter.numel() for parameter in model.parameters()) for model in (ours, theirs)]
     yield Notice(sentence=f"{counts[0]:,} parameters, Hugging Face's {counts[1]:,}")
-    rounds = [(1 / ours, 1 / theirs) for ours, theirs in zip(*(times[1:] for times in seconds), strict=True)]
-    return compared(_name(size), rates[0], rates[1], "tokens/s", less_is_better=False, target=TARGET, rounds=rounds)
+    by_turns = [(1 / our, 1 / their) for our, their in zip(*(times[1:] for times in seconds), strict=True)]
+    return compared(_name(size), rates[0], rates[1], "tokens/s", less_is_better=False, target=TARGET, rounds=by_turns)
 
 
 def _our_config(size: ThroughputCase) -> ModelConfig:

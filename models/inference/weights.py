@@ -277,7 +277,7 @@ class Int4Linear(nn.Module):
         """Move or convert it; elsewhere than on the CPU there is no kernel for what is packed."""
         if self._is_packed and fn(self.groups).device.type != "cpu":
             self.weight, self._is_packed = self.dequantized().bfloat16(), False
-        return super()._apply(fn, recurse)
+        return super()._apply(fn, recurse)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def _to_int4(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -362,7 +362,5 @@ def has_int4_kernel() -> bool:
         return False
 
 
-_int4_kernel: Callable[[Tensor, Tensor, int, Tensor], Tensor] = getattr(
-    torch, "_weight_int4pack_mm_for_cpu", torch.matmul
-)
+_int4_kernel: Callable[..., Tensor] = getattr(torch, "_weight_int4pack_mm_for_cpu", F.linear)
 _pack_int4: Callable[[Tensor, int], Tensor] = getattr(torch, "_convert_weight_to_int4pack_for_cpu", torch.sum)

@@ -141,9 +141,9 @@ class QuickStart:
         name = yield from prepare_tokenizer(self._library, spec.tokenizer, corpus, spec.name)
         yield Phase(name="Reading the text")
         tokenizer = load_tokenizer(name, self._library)
-        model = dataclasses.replace(spec.model, vocab_size=tokenizer.get_vocab_size())
-        batches = yield from make_batches_events(corpus, tokenizer, model, spec.train)
-        spec = yield from self._fit_steps(dataclasses.replace(spec, model=model), batches, started_at)
+        design = dataclasses.replace(spec.model, vocab_size=tokenizer.get_vocab_size())
+        batches = yield from make_batches_events(corpus, tokenizer, design, spec.train)
+        spec = yield from self._fit_steps(dataclasses.replace(spec, model=design), batches, started_at)
         self.run = RunFolder.create(self._library, spec, name, corpus.sha)
         self.trainer = Trainer(
             self.run, self._library, device=self._device, allow_threads=self._threads, made_batches=batches
