@@ -115,12 +115,19 @@ Kernel = Callable[[Tensor], Tensor]
 
 def join_layers(layers: Sequence[nn.Module]) -> Int8Linear | Int4Linear | None:
     """One layer that makes the outputs of several with the same input, one after another: for one token, each call of
-    a kernel takes about as long as a small matrix. None where they cannot be joined. Their weights become views of its.
+    a kernel takes about as long as a small matrix. None where they cannot be joined. Their weights become views of its,
+    which stay so: asked again, it is the same layer.
     """
     for kind in (Int8Linear, Int4Linear):
         found = [layer for layer in layers if isinstance(layer, kind)]
         if len(found) == len(layers) and all(layer.bias is None and layer.token_kernel() for layer in found):
-            return kind.joined(found)  # type: ignore[arg-type]
+            storages = {layer.weight.untyped_storage().data_ptr() for layer in found}
+            for joint in found[0].joint:
+                if storages == {joint.weight.untyped_storage().data_ptr()}:
+                    return joint
+            made = kind.joined(found)  # type: ignore[arg-type]
+            found[0].joint = (made,)
+            return made
     return None
 
 
@@ -149,6 +156,8 @@ class Int8Linear(nn.Module):
 
     weight: Tensor
     scale: Tensor
+    joint: tuple[Int8Linear | Int4Linear, ...] = ()
+    """Of the first of several layers that `join_layers` has joined."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
@@ -211,6 +220,8 @@ class Int4Linear(nn.Module):
 
     weight: Tensor
     groups: Tensor
+    joint: tuple[Int8Linear | Int4Linear, ...] = ()
+    """Of the first of several layers that `join_layers` has joined."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()

@@ -168,7 +168,12 @@ def test_the_fast_decoder_joins_matrices_with_one_input_and_keeps_them_once(kind
     text.next_logits(ids[:, :-1])
     after = text.next_logits(ids[:, -1:])
     assert torch.allclose(after, before, atol=0.02 * float(before.abs().max()))
-    assert len({matrix.weight.untyped_storage().data_ptr() for matrix in matrices}) == 1
+    places = {matrix.weight.untyped_storage().data_ptr() for matrix in matrices}
+    assert len(places) == 1
+    again = Continuation(narrow, ids[0, :-1].tolist(), -1)  # of the next reply: nothing is copied once more
+    again.next_logits(ids[:, :-1])
+    assert torch.equal(again.next_logits(ids[:, -1:]), after)
+    assert {matrix.weight.untyped_storage().data_ptr() for matrix in matrices} == places
     with torch.inference_mode():
         assert torch.equal(narrow(ids)[:, -1], before)
 
