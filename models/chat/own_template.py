@@ -9,14 +9,15 @@ from importlib.resources import files
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from models.chat.sandbox import render_here
 from models.tokenizers import SPECIAL_TOKENS, encode_text
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from models.tokenizers.many_texts import Ids, ManyTextsEncoder
 
 Message = dict[str, str]
@@ -124,6 +125,8 @@ def encode_conversations(
     """`encode_messages` of many conversations, ten times as fast: all ids (n,), whether each belongs to a reply (n,)
     uint8, and where each conversation begins (conversations + 1,).
     """
+    import numpy as np  # which commands that train a tokenizer do without
+
     patterns, written = list[tuple[Segment, ...]](), list[str]()
     for messages in conversations:
         check_messages(messages)

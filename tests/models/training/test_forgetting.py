@@ -89,7 +89,7 @@ def test_kinds_of_a_parent_from_tiny_world(library: Library, tiny_config: ModelC
     kept = read_forgetting(run.folder)
     assert kept is not None
     assert (kept.before, kept.after) == (before, after)
-    assert kept.sentence().startswith("What it had learned from Tiny World 0, edition 1: knowledge 0 → 0 %, requests 0")
+    assert kept.sentence().startswith("What it had learned from Tiny World 0, edition 2: knowledge 0 → 0 %, requests 0")
     assert measured(train(run, library)) == []  # of a finished run, nothing is measured again
 
 
