@@ -18,7 +18,7 @@ _NOT_YET = "Its first answer appears here in a moment."
 _NOTHING = "(no text)"
 _STEP_CHARACTERS = 5
 _LINES_NOW = 6
-"""Lines of text that the latest reply has room for from the beginning: those of the longest, which is babble."""
+"""Lines of text that the latest reply has room for: those of a story. Babble may be longer, and is scrolled."""
 DEFAULT_KIND = "requests"
 """A story shows best how words, then sentences, then sense come about."""
 
@@ -51,25 +51,20 @@ class AnswerFeed(QWidget):
         self.now.setAccessibleName("What it says now")
         top = Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft
         self.now.setAlignment(top)
+        self.now_area = _area(self.now, "What it says now, all of it")
         box = frame("sunken", margin=SPACE + SPACE // 2, spacing=SPACE // 2)
         lines = box.layout()
         assert isinstance(lines, QVBoxLayout)
         lines.addLayout(row(self._mark, self.step, None))
-        lines.addWidget(self.now, 1)
+        lines.addWidget(self.now_area)
         self.rows: list[AnswerRow] = []
         body = QWidget()
-        body.setProperty("role", "scrolled")
         self._grid = QGridLayout(body)
         self._grid.setContentsMargins(0, 0, SPACE, 0)
         self._grid.setHorizontalSpacing(SPACE)
         self._grid.setVerticalSpacing(SPACE // 2)
         self._grid.setColumnStretch(2, 1)
-        self._area = QScrollArea()
-        self._area.setWidgetResizable(True)
-        self._area.setFrameShape(QFrame.Shape.NoFrame)
-        self._area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
-        self._area.setAccessibleName("What it said before")
-        self._area.setWidget(body)
+        self._area = _area(body, "What it said before")
         self._area.setMinimumHeight(4 * SPACE)
         self._before = label("", "caption")
         layout = column(self._head(), self.question, self.gold, box, self._before, self._area, spacing=SPACE)
@@ -139,8 +134,19 @@ class AnswerFeed(QWidget):
     def _restyle(self) -> None:
         line = QFontMetrics(self._theme.font()).lineSpacing()
         self.question.setMinimumHeight(line)
-        self.now.setMinimumHeight(_LINES_NOW * line)
+        self.now_area.setFixedHeight(_LINES_NOW * line)
         self._show()
+
+
+def _area(inside: QWidget, name: str) -> QScrollArea:
+    inside.setProperty("role", "scrolled")
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
+    area.setAccessibleName(name)
+    area.setWidget(inside)
+    return area
 
 
 class AnswerRow:
