@@ -6,8 +6,9 @@ import argparse
 import dataclasses
 import platform
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,9 +85,9 @@ def run(args: argparse.Namespace) -> int:
     parts = PARTS if args.part == "all" else (args.part,)
     with ProgressLine(as_json=args.json) as line:
         if args.part == "llama.cpp":
-            results = _run_llama_cpp(args.model, line)
+            results = _watched(lambda: _run_llama_cpp(args.model, line))
         elif args.part == "data":
-            results = _run_data(args.gb, line)
+            results = _watched(lambda: _run_data(args.gb, line))
         else:
             results = measure(parts, args.device, args.data, 1 if args.quick else args.seeds, line)
     if args.out is not None:
@@ -128,13 +129,17 @@ def measure(
 ) -> list[Result]:
     """The results of the parts, in order."""
     results = []
-    load = ComputerLoad()
     for part in parts:
-        load.measure()
-        found = _measure(part, device_name, files, seeds, line)
-        others = load.measure()
-        results += [dataclasses.replace(result, others=others) for result in found]
+        results += _watched(partial(_measure, part, device_name, files, seeds, line))
     return results
+
+
+def _watched(measure: Callable[[], Sequence[Result]]) -> list[Result]:
+    """What `measure` finds, with the share of the computer that other programs used meanwhile."""
+    load = ComputerLoad()
+    found = measure()
+    others = load.measure()
+    return [dataclasses.replace(result, others=others) for result in found]
 
 
 def _measure(part: str, device_name: str, files: Sequence[Path], seeds: int, line: ProgressLine) -> Sequence[Result]:

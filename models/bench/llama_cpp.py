@@ -20,8 +20,9 @@ import torch.nn.functional as F
 from models.architecture.transformer import Decoder
 from models.bench.result import Result, compared
 from models.events import Event, Phase, Progress
-from models.inference.continuation import Continuation, evaluating
+from models.inference.continuation import Continuation
 from models.inference.held_out import held_out_texts
+from models.inference.measure_weights import nats
 from models.inference.weights import prepare_weights
 from models.interop.loading import load_model_events
 from models.library.library import Library
@@ -104,9 +105,7 @@ class _Ours:
 
     def nats(self, window: Sequence[int]) -> float:
         """The summed surprisal of all tokens but the first."""
-        with evaluating(self._model):
-            ids = torch.tensor([list(window)])
-            return float(F.cross_entropy(self._model(ids[:, :-1])[0].float(), ids[0, 1:], reduction="sum"))
+        return nats(self._model, window)
 
 
 class _Theirs:

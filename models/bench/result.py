@@ -45,7 +45,7 @@ def compared(
 ) -> Result:
     """A result compared to a reference; `ours` None means not reached, which misses every target.
 
-    rounds: of each round our figure and the reference's, in any unit in which less is better or worse alike.
+    rounds: our figure and the reference's in each round, in any unit whose better end is that of `unit`.
     """
     if ours is None:
         return Result(name=name, unit=unit, reference=reference, target=target, met=None if target is None else False)

@@ -149,8 +149,7 @@ def make_matmul(module: nn.Module, many: Linear, threads: StepThreads) -> MatMul
     """The fast product equivalent to `module`; `many` is for several tokens at once (see `batch_linear`)."""
     if type(module) is nn.Linear:
         return StripedMatMul(module.weight, module.bias, many, threads)
-    kernel = module.token_kernel() if isinstance(module, Int8Linear | Int4Linear) else None
-    if isinstance(module, Int8Linear | Int4Linear) and kernel is not None:
+    if isinstance(module, Int8Linear | Int4Linear) and (kernel := module.token_kernel()) is not None:
         return TokenMatMul(module, kernel, threads)
     return ModuleMatMul(module, threads)
 

@@ -62,7 +62,7 @@ def measure_weights(model: AnyModel, held_out: HeldOut, kinds: Sequence[str] = K
     yield Phase(name="Predicting held-out text")
     for done, window in enumerate(windows, start=1):
         for one in measured.values():
-            one.nats += _nats(one.model, window)
+            one.nats += nats(one.model, window)
             yield Progress(done=done, total=len(windows))
     n_predicted = sum(len(window) - 1 for window in windows)
     device = model.embedding.weight.device
@@ -111,8 +111,8 @@ def _write(one: _Measured, ids: Sequence[int]) -> Iterator[None]:
     one.written.append(1 / statistics.median(seconds[1:]) if seconds[1:] else 0.0)
 
 
-def _nats(model: Decoder, window: Sequence[int]) -> float:
-    """The summed surprisal of all tokens but the first, in nats."""
+def nats(model: Decoder, window: Sequence[int]) -> float:
+    """The summed surprisal of all tokens of a text but the first, in nats."""
     with evaluating(model):
         ids = torch.tensor([list(window)], device=model.embedding.weight.device)
         logits = model(ids[:, :-1])[0].float()

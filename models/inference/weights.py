@@ -61,7 +61,7 @@ class NarrowMatrices:
 
     def __init__(self, model: AnyModel, kind: str) -> None:
         self._model, self._kind = model, kind
-        self._narrow = _NARROW[kind] if kind != KINDS[0] else Bfloat16Linear
+        self._narrow = _NARROW.get(kind, Bfloat16Linear)
         self._names = {
             f"{name}.weight"
             for name, module in model.named_modules()

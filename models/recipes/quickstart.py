@@ -31,8 +31,8 @@ from models.training.prepare import prepare_tokenizer
 from models.training.trainer import Trainer
 
 STEPS, MIN_STEPS = 2400, 20
-"""Training steps: those of Tiny World, beyond which accuracy hardly improves, however long they take on a slow or busy
-machine; and a minimum where there is a time that it has to fit into."""
+"""Training steps: those of Tiny World, however long they take on a slow or busy machine, after which 95 % and more of
+the held-out questions were answered in each of five worlds; and a minimum where they have to fit into a time."""
 TEXT_MINUTES = 3.0
 """A text has no end to what can be learned from it."""
 EVALUATION_SHARE, MARGIN_SHARE = 0.05, 0.10
