@@ -121,7 +121,10 @@ def update_bytes(config: ModelConfig) -> int:
 
 
 def _muon_bytes(rows: int, columns: int, n: int) -> int:
-    """Bytes of models.training.optim.Muon for n matrices: the updates, their stack, and an iteration's products."""
+    """Bytes of models.training.optim.Muon for n matrices at most: the updates, their stack, and an iteration's products.
+
+    A CPU takes one matrix after the other, which needs less.
+    """
     matrix, gram = rows * columns, min(rows, columns) ** 2
     return FLOAT32_BYTES * n * (4 * matrix + 2 * gram)
 

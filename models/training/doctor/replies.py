@@ -222,9 +222,8 @@ def _by_disagreement(signs: Signs) -> Finding:
         return Check(kind="reward_hacking", words=words, possible=False)
     first, now, start, latest = float(apart.value[0]), apart.last(), float(proxy.value[0]), proxy.last()
     is_far = apart.value > _TIMES_APART * first
-    twice = np.flatnonzero(
-        is_far[1:] & is_far[:-1]
-    )  # one look may be chance; sure of few replies, they may agree again
+    # One look may be chance; and sure of few replies, they may agree again.
+    twice = np.flatnonzero(is_far[1:] & is_far[:-1])
     if not len(twice) or latest < start + _RISEN:
         words = (
             f"Two reward models are {format_figure(now, 2)} σ apart; they were {format_figure(first, 2)} at the start."
