@@ -121,7 +121,7 @@ def update_bytes(config: ModelConfig) -> int:
 
 
 def _muon_bytes(rows: int, columns: int, n: int) -> int:
-    """At most the bytes of models.training.optim.Muon for n matrices: updates, their stack, and an iteration's products.
+    """At most the bytes of Muon (models.training.optim) for n matrices: updates, their stack, an iteration's products.
 
     A CPU takes one matrix after the other, which needs less.
     """
