@@ -27,11 +27,17 @@ class LanguageHead(nn.Module):
 
     def forward(self, hidden: Tensor, table: Tensor) -> Tensor:
         """hidden (…, C), the embedding matrix (V, C) -> logits (…, V)."""
+        return F.linear(self.features(hidden), self.table(table), self.bias)
+
+    def features(self, hidden: Tensor) -> Tensor:
+        """What is multiplied with the table: (…, C) -> (…, C)."""
         if self.transform is not None:
             hidden = self.transform(hidden)
-        if self.scale != 1.0:
-            hidden = hidden * self.scale
-        return F.linear(hidden, table if self.weight is None else self.weight, self.bias)
+        return hidden if self.scale == 1.0 else hidden * self.scale
+
+    def table(self, embedding: Tensor) -> Tensor:
+        """The matrix (V, C) of this head: `embedding`, if tied."""
+        return embedding if self.weight is None else self.weight
 
 
 class HeadTransform(nn.Module):

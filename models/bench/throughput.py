@@ -1,4 +1,7 @@
-"""Throughput benchmark: training tokens per second of our GPT-2 and Hugging Face's, at three sizes, in turns."""
+"""Throughput benchmark: training tokens per second of our GPT-2 and Hugging Face's, at three sizes, in turns.
+
+In float32, and in bfloat16 where the device is fast at that: both then multiply in bfloat16 (autocast).
+"""
 
 from __future__ import annotations
 
@@ -16,15 +19,19 @@ from torch.optim import Optimizer
 
 from models.architecture.transformer import build_model
 from models.bench.result import Result, compared
+from models.cost.operations import operations
 from models.data.batch import Batch
+from models.device import bf16_is_fast
 from models.events import Event, Notice, Phase, Progress
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
+from models.training.machine import peak_matmul_flops
 from models.training.objective import weighted_nll
 
 SKIPPED = "pip install 'llm-terrarium[bench]'"
 ROUNDS, TARGET = 5, 1.5
 _LENGTH = 128
+_NAMES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 
 
 @dataclass(frozen=True)
@@ -49,27 +56,33 @@ SIZES = (
 def bench_throughput(
     device: torch.device, sizes: tuple[ThroughputCase, ...] = SIZES, rounds: int = ROUNDS
 ) -> Generator[Event, None, list[Result]]:
-    """One result per size: forward, backward, clipping and AdamW on random ids, in float32, the same for both."""
+    """Two results per size and precision, of forward, backward, clipping and AdamW on random ids, the same for both:
+    tokens per second, and the share of the measured peak of matrix products that our arithmetic makes up."""
+    dtypes = (torch.float32, torch.bfloat16) if bf16_is_fast(device) else (torch.float32,)
+    cases = [(size, dtype) for size in sizes for dtype in dtypes]
     if importlib.util.find_spec("transformers") is None:
-        return [Result(name=_name(size), unit="tokens/s", skipped=SKIPPED) for size in sizes]
-    results = []
-    for size in sizes:
-        yield Phase(name=f"GPT-2 of {size.millions} M parameters")
-        results.append((yield from _compare(size, device, rounds)))
+        return [Result(name=_name(*case), unit="tokens/s", skipped=SKIPPED) for case in cases]
+    results: list[Result] = []
+    for size, dtype in cases:
+        yield Phase(name=f"GPT-2 of {size.millions} M parameters in {_NAMES[dtype]}")
+        results += yield from _compare(size, dtype, device, rounds)
     return results
 
 
-def _name(size: ThroughputCase) -> str:
-    return f"throughput {size.millions} M"
+def _name(size: ThroughputCase, dtype: torch.dtype) -> str:
+    return f"throughput {size.millions} M {_NAMES[dtype]}"
 
 
-def _compare(size: ThroughputCase, device: torch.device, rounds: int) -> Generator[Event, None, Result]:
+def _compare(
+    size: ThroughputCase, dtype: torch.dtype, device: torch.device, rounds: int
+) -> Generator[Event, None, list[Result]]:
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(size.vocab_size, (size.batch_size, _LENGTH + 1), generator=generator)
     batch = Batch(inputs=ids[:, :-1], targets=ids[:, 1:], weights=torch.ones(size.batch_size, _LENGTH))
     torch.manual_seed(0)
-    ours, theirs = build_model(_our_config(size)).to(device), _hugging_face(size).to(device)
-    steps = (_our_step(ours, batch), _their_step(theirs, ids.to(device)))
+    config = _our_config(size)
+    ours, theirs = build_model(config).to(device), _hugging_face(size).to(device)
+    steps = (_our_step(ours, batch, dtype), _their_step(theirs, ids.to(device), dtype))
     seconds: tuple[list[float], list[float]] = ([], [])
     for i in range(rounds + 1):
         for step, times in zip(steps, seconds, strict=True):
@@ -82,7 +95,11 @@ def _compare(size: ThroughputCase, device: torch.device, rounds: int) -> Generat
     counts = [sum(parameter.numel() for parameter in model.parameters()) for model in (ours, theirs)]
     yield Notice(sentence=f"{counts[0]:,} parameters, Hugging Face's {counts[1]:,}")
     by_turns = [(1 / our, 1 / their) for our, their in zip(*(times[1:] for times in seconds), strict=True)]
-    return compared(_name(size), rates[0], rates[1], "tokens/s", less_is_better=False, target=TARGET, rounds=by_turns)
+    name = _name(size, dtype)
+    speed = compared(name, rates[0], rates[1], "tokens/s", less_is_better=False, target=TARGET, rounds=by_turns)
+    flops = rates[0] / _LENGTH * 3 * sum(operations(config, _LENGTH).values())
+    share = 100 * flops / peak_matmul_flops(device, dtype)
+    return [speed, Result(name=f"peak share {name}", unit="% of the peak of matrix products", ours=share)]
 
 
 def _our_config(size: ThroughputCase) -> ModelConfig:
@@ -116,17 +133,18 @@ def _hugging_face(size: ThroughputCase) -> nn.Module:
     return model  # type: ignore[no-any-return]
 
 
-def _our_step(model: Any, batch: Batch) -> Callable[[], float]:
+def _our_step(model: Any, batch: Batch, dtype: torch.dtype) -> Callable[[], float]:
     n = float(batch.weights.sum())
-    return _make_step(model, lambda: weighted_nll(model, batch) / n)
+    return _make_step(model, lambda: weighted_nll(model, batch, dtype) / n)
 
 
-def _their_step(model: Any, ids: Tensor) -> Callable[[], float]:
+def _their_step(model: Any, ids: Tensor, dtype: torch.dtype) -> Callable[[], float]:
     inputs, targets = ids[:, :-1], ids[:, 1:].flatten()
 
     def loss() -> Tensor:
-        logits = model(input_ids=inputs).logits
-        return nn.functional.cross_entropy(logits.flatten(0, 1), targets)
+        with torch.autocast(ids.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+            logits = model(input_ids=inputs).logits
+        return nn.functional.cross_entropy(logits.float().flatten(0, 1), targets)
 
     return _make_step(model, loss)
 

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.architecture.cross_entropy import cross_entropies, weighted_cross_entropy
+from models.architecture.heads import LanguageHead
 from models.architecture.trace import Trace
 from models.architecture.transformer import AnyModel
 from models.data.batch import Batch
@@ -29,28 +31,44 @@ def weighted_nll(
     Matrices are multiplied in `dtype`; the softmax is float32. Where few targets have a weight, only theirs go through
     the last feed-forward and the head.
     """
-    nll, weights = _nll(model, batch, dtype, trace)
-    return (nll * weights).sum()
+    head = model.head
+    if batch.task or batch.candidates is not None or not isinstance(head, LanguageHead):
+        nll, weights = _nll_of_choices(model, batch, dtype, trace)
+        return (nll * weights).sum()
+    return weighted_cross_entropy(*_head_inputs(model, head, batch, dtype, trace))
 
 
-def _nll(model: AnyModel, batch: Batch, dtype: torch.dtype, trace: Trace | None) -> tuple[Tensor, Tensor]:
-    """The negative log-likelihood of each target and its weight, both (N); targets without weight may be left out."""
-    device = model.embedding.weight.device
-    if batch.task:
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+def _nll_of_choices(model: AnyModel, batch: Batch, dtype: torch.dtype, trace: Trace | None) -> tuple[Tensor, Tensor]:
+    """Of labels, or of candidates in the text: the negative log-likelihood of each target and its weight, both (N)."""
+    with torch.autocast(model.embedding.weight.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+        if batch.task:
             return task_nll(task_logits(model, batch, trace), batch)
+        if batch.candidates is not None:
+            return pointing_nll(batch_states(model, batch, trace), batch)
+        states, targets, weights = _states(model, batch, trace)
+        return F.cross_entropy(model.logits(states).float(), targets, reduction="none"), weights
+
+
+def _head_inputs(
+    model: AnyModel, head: LanguageHead, batch: Batch, dtype: torch.dtype, trace: Trace | None
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor, Tensor, torch.dtype]:
+    """The arguments of `weighted_cross_entropy`."""
+    with torch.autocast(model.embedding.weight.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+        states, targets, weights = _states(model, batch, trace)
+        states = head.features(states)
+    return states, head.table(model.embedding.weight), head.bias, targets, weights, dtype
+
+
+def _states(model: AnyModel, batch: Batch, trace: Trace | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Final states (N, C), targets and weights (N); those of targets without weight may be left out."""
+    device = model.embedding.weight.device
     weights, targets = batch.weights.flatten(), batch.targets.flatten()  # (B·T)
     counting = None
     if is_sparse(batch):
         counting = batch.counted  # (N)
         weights, targets = weights[counting], targets[counting]
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
-        if batch.candidates is not None:
-            return pointing_nll(batch_states(model, batch, trace), batch)
-        states = batch_states(model, batch, trace, counting)
-        logits = model.logits(states if counting is not None else states.flatten(0, 1))
-    nll = F.cross_entropy(logits.float(), targets.to(device), reduction="none")
-    return nll, weights.to(device)
+    states = batch_states(model, batch, trace, counting)
+    return states.flatten(0, -2), targets.to(device), weights.to(device)
 
 
 def is_sparse(batch: Batch) -> bool:
@@ -81,7 +99,12 @@ def validation_sums(model: AnyModel, batch: Batch) -> tuple[float, ...]:
     if was_training:
         model.eval()
     with torch.no_grad():
-        nll, weights = _nll(model, batch, torch.float32, None)
+        head = model.head
+        if batch.task or batch.candidates is not None or not isinstance(head, LanguageHead):
+            nll, weights = _nll_of_choices(model, batch, torch.float32, None)
+        else:
+            states, table, bias, targets, weights, dtype = _head_inputs(model, head, batch, torch.float32, None)
+            nll = cross_entropies(states, table, bias, targets, dtype)
         weighted = nll * weights
         products = weighted, weighted.square(), weighted * weights, weights.square()
         sums = tuple(float(product.sum()) for product in products)

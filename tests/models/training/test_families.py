@@ -217,7 +217,7 @@ def test_an_encoder_masters_a_regular_text(library: Library, norm_place: dict[st
 
 def test_an_encoder_decoder_masters_a_regular_text(library: Library) -> None:
     config = dataclasses.replace(PAIR, **LOCAL)
-    model, tokenizer, _ = trained(library, config, LETTERS, steps=110, batch_size=16, lr=0.03, muon_lr=0.1)
+    model, tokenizer, _ = trained(library, config, LETTERS, steps=150, batch_size=16, lr=0.03, muon_lr=0.1)
     assert isinstance(model, EncoderDecoder)
     sentinels, end = sentinel_ids(tokenizer), end_id(tokenizer)
     assert end is not None
