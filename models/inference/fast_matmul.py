@@ -26,6 +26,8 @@ Linear = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 _SMALL = 2**16
 """Elements up to which a plain call is faster than strips, which pay if memory bandwidth is the limit."""
+_FEW = 16, 128
+"""From and to how many tokens MKL is fastest where the weights come first: by a tenth to two fifths (measured)."""
 _LITTLE = 2**24
 """Multiplications up to which the time that oneDNN takes to begin counts: up to twice that of all (measured)."""
 _N_STRIPS = 16
@@ -171,6 +173,9 @@ def batch_linear() -> Linear:
 
 
 def _one_dnn_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    if _FEW[0] <= len(x) <= _FEW[1]:
+        y = torch.mm(weight, x.t()).t()
+        return y if bias is None else y.add_(bias)
     if len(x) * weight.numel() < _LITTLE:
         return F.linear(x, weight, bias)
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")  # type: ignore[no-any-return]
