@@ -12,10 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.commands.bench_parts.table import check_machine, markdown, read_results, write_results
 from app.commands.common import UsageError, add_common, find_model, print_json
 from app.commands.progress import ProgressLine, drive
 from app.session.computer_load import ComputerLoad
-from models.files.atomic import atomic_write_json
 from models.library.library import Library
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from models.settings.run_spec import DataSpec
 
 PARTS = ("train", "overhead", "throughput", "decode", "generate", "tokenizer", "gui", "window", "builder")
-OF_MODELS = ("weights", "llama.cpp")
+OF_FILES = ("weights", "llama.cpp", "table")
 SEEDS = 3
 TOO_BUSY = 0.1
 """Share of the computer from which on other programs make a measurement uncertain."""
@@ -49,13 +49,17 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "changed setting is drawn. Not part of all: weights MODEL: speed and perplexity of each format of weights; "
         "data: importing generated JSONL and beginning a training on it: peak memory at a quarter of the size and at "
         "the whole, MB/s, and the longest time between two events; llama.cpp FILE.gguf: tokens/s and perplexity of "
-        "int4 and int8 weights against llama.cpp, where llama-cpp-python is installed.",
+        "int4 and int8 weights against llama.cpp, where llama-cpp-python is installed; table FILE: what --out has "
+        "written, as a table in Markdown.",
     )
     parser.add_argument(
-        "part", nargs="?", choices=(*PARTS, *OF_MODELS, "data", "all"), default="all", help="default: all"
+        "part", nargs="?", choices=(*PARTS, *OF_FILES, "data", "all"), default="all", help="default: all"
     )
     parser.add_argument(
-        "model", nargs="?", metavar="MODEL", help="for weights: a path, or a run's id or name; for llama.cpp: a file"
+        "model",
+        nargs="?",
+        metavar="MODEL",
+        help="for weights: a path, or a run's id or name; for llama.cpp and table: a file",
     )
     parser.add_argument(
         "--data", nargs="+", type=Path, default=[], metavar="FILE", help="text to use instead of Python's docstrings"
@@ -67,7 +71,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "--gb", type=float, default=GIGABYTES, metavar="GB", help=f"for data: its size (default: {GIGABYTES:g})"
     )
     parser.add_argument("--quick", action="store_true", help="one seed: a third of the time, less precise")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="also write the results and the machine as JSON")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="also put the results into this JSON file")
     add_common(parser)
     return parser
 
@@ -76,13 +80,21 @@ def run(args: argparse.Namespace) -> int:
     """Measure; print the results or one JSON object to stdout."""
     if args.seeds < 1:
         raise UsageError(f"--seeds {args.seeds} trains nothing: use at least 1.")
-    if (args.part in OF_MODELS) is not (args.model is not None):
-        raise UsageError(f"The parts {' and '.join(OF_MODELS)} need a MODEL to measure; no other part takes one.")
+    if (args.part in OF_FILES) is not (args.model is not None):
+        raise UsageError(
+            f"The parts {', '.join(OF_FILES[:-1])} and {OF_FILES[-1]} need a MODEL; no other part takes one."
+        )
     if args.part == "weights":
         return _run_weights(args)
+    if args.part == "table":
+        print(markdown(read_results(Path(args.model)), TOO_BUSY), end="")
+        return 0
     if args.gb <= 0:
         raise UsageError(f"--gb {args.gb:g} is no size: use a number above 0.")
     parts = PARTS if args.part == "all" else (args.part,)
+    machine = _machine()
+    if args.out is not None:
+        check_machine(args.out, machine)
     with ProgressLine(as_json=args.json) as line:
         if args.part == "llama.cpp":
             results = _watched(lambda: _run_llama_cpp(args.model, line))
@@ -91,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             results = measure(parts, args.device, args.data, 1 if args.quick else args.seeds, line)
     if args.out is not None:
-        atomic_write_json(args.out, {"machine": _machine(), "results": [result.to_dict() for result in results]})
+        write_results(args.out, machine, results)
     if args.json:
         print_json({"results": [result.to_dict() for result in results]})
     else:

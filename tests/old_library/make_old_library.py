@@ -14,7 +14,6 @@ whose tests prove that such a library still opens. No need to run it again: what
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import random
@@ -27,7 +26,6 @@ from typing import Any
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
-import safetensors.torch
 import torch
 
 from app.chat_store import ChatStore
@@ -243,19 +241,7 @@ def train_in_a_copy(library: Library, run: RunFolder) -> dict[str, Any]:
             "made with": state["made_with"] | {"cpu capability": torch.backends.cpu.get_cpu_capability()},
             "training losses": {str(row["step"]): row["loss"] for row in rows if row["kind"] == "train"},
             "validation losses": {str(row["step"]): row["loss"] for row in rows if row["kind"] == "val"},
-            "weights": digest(last / "model.safetensors"),
-            "optimizer": digest(last / "optimizer.safetensors"),
         }
-
-
-def digest(path: Path) -> str:
-    """The SHA-256 of all tensors of a file, in the order of their names."""
-    tensors = safetensors.torch.load(path.read_bytes())
-    content = hashlib.sha256()
-    for name in sorted(tensors):
-        content.update(f"{name} {tuple(tensors[name].shape)} {tensors[name].dtype}\n".encode())
-        content.update(tensors[name].contiguous().numpy().tobytes())
-    return content.hexdigest()
 
 
 def about_run(library: Library, run: RunFolder) -> dict[str, Any]:

@@ -16,13 +16,14 @@ import torch.nn.functional as F
 
 from app.cli import main
 from app.commands import bench
+from app.commands.bench_parts.table import read_results, write_results
 from app.commands.bench_parts.window import late_and_due
 from models.architecture.transformer import Decoder, build_model
 from models.bench import big_data, generation, llama_cpp, overhead, reference, training
 from models.bench.big_data import PEAK_MB, Measured, Watched, compare_sizes, measure_data
 from models.bench.decoding import PRESET, decode_greedily
 from models.bench.overhead import BareLoop, bench_overhead
-from models.bench.result import compared
+from models.bench.result import Result, compared
 from models.bench.text import CONTEXT, N_CHARACTERS, CharText
 from models.bench.throughput import SKIPPED, ThroughputCase, bench_throughput
 from models.bench.tokenizer_training import bench_tokenizer_training
@@ -221,7 +222,7 @@ def test_the_command_prints_one_json_object(
     assert main(["bench", "tokenizer", "--data", str(data), "--json", "--out", str(tmp_path / "bench.json")]) == 0
     results = json.loads(capsys.readouterr().out)["results"]
     written = json.loads((tmp_path / "bench.json").read_text(encoding="utf-8"))
-    assert written["results"] == results
+    assert [{name: row[name] for name in KEYS} for row in written["results"]] == results
     assert written["machine"]["cores"] >= 1
     assert all(0 <= result["others"] <= 1 for result in results)
     names = ["tokenizer train", "tokenizer encode", "keystroke 1 kB", "keystroke 20 kB", "keystroke 200 kB"]
@@ -230,6 +231,33 @@ def test_the_command_prints_one_json_object(
     assert all(result["met"] is (result["ratio"] >= 0.9) for result in results[:2]), "of the same vocabulary and ids"
     assert not (tmp_path / "home" / "corpora").exists()
     assert main(["bench", "train", "--seeds", "0"]) == 2
+
+
+def test_a_file_of_results_is_kept_up_to_date(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, machine = tmp_path / "speed.json", {"cores": 2, "system": "Linux-6.1", "torch": "2.13", "date": "2026-11-01"}
+    old = compared("decode", 10.0, 4.0, "tokens/s", less_is_better=False, target=3.0)
+    busy = Result(name="late", unit="%", ours=0.25, target=1.0, met=True, others=0.3)
+    write_results(path, machine, [old, busy])
+    again = compared("decode", 1200.0, 300.0, "tokens/s", less_is_better=False, target=3.0, rounds=[(3, 1), (5, 1)])
+    write_results(path, {**machine, "date": "2026-11-02"}, [again])
+    assert [(row["name"], row["date"]) for row in read_results(path)["results"]] == [
+        ("decode", "2026-11-02"),
+        ("late", "2026-11-01"),
+    ]
+    with pytest.raises(ValueError, match=r"another computer or version \(torch differ"):
+        write_results(path, {**machine, "torch": "2.14"}, [old])
+    assert main(["bench", "table", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2:4] == [
+        "| decode | 1,200 tokens/s | 300 | 4.00 | 3.00 to 5.00 | 3: reached |",
+        r"| late \* | 0.25 % |  |  |  | at most 1: reached |",
+    ]
+    assert lines[-1].startswith(r"\* Other programs used 10%")
+    assert main(["bench", "decode", "--out", str(path)]) == 1, "before anything is measured"
+    assert "another computer" in capsys.readouterr().err
+    path.write_text("[]", encoding="utf-8")
+    assert main(["bench", "table", str(path)]) == 1
+    assert "holds no measurements" in capsys.readouterr().err
 
 
 def test_the_bare_loop_learns_exactly_what_the_trainer_does(
