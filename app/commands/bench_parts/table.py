@@ -21,8 +21,8 @@ def check_machine(path: Path, machine: Mapping[str, Any]) -> None:
     known = read_results(path)["machine"]
     if differs := [name for name, value in machine.items() if name != "date" and known.get(name) != value]:
         raise ValueError(
-            f"{path} holds measurements of another computer or version ({', '.join(differs)} differ): name another file, "
-            "or delete it."
+            f"{path} holds measurements of another computer or version ({', '.join(differs)} differ): name another "
+            "file, or delete it."
         )
 
 
