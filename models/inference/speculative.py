@@ -44,14 +44,12 @@ from models.inference.sampling_steps import (
     sampling_steps,
 )
 from models.inference.top_tokens import Floats
+from models.settings.speculation import MAX_DRAFTED, N_DRAFTED
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-MAX_DRAFTED = FEW - 1
-"""Tokens drafted at once at most: with the one before them, the large model reads them in one short pass."""
-N_DRAFTED = 5
-"""The usual number, as in Hugging Face's transformers before version 4.46: of more, the last are seldom accepted."""
+assert MAX_DRAFTED < FEW
 _LEAST_CONFIDENCE = 0.4
 """Below this probability of a token in the draft itself, it drafts no further: its next ones would be rejected."""
 
