@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 
+from app.chat.archive.draft_use import counted
 from app.chat.archive.drawn_replies import DrawnReplies
 from app.chat.archive.message_tree import DrawnToken, Message
 from app.session.best_of import BestOf
@@ -60,8 +61,8 @@ class ReplyRecorder:
                 self._first = self._first or self._latest
                 self._n_new += 1
                 if self._is_text:
-                    token = DrawnToken(event.id, event.probability, event.entropy, event.rank, event.draw)
-                    self._tokens.append(token)
+                    values = event.probability, event.entropy, event.rank, event.draw, event.speculated
+                    self._tokens.append(DrawnToken(event.id, *values))
                 added.append(event.text)
             elif isinstance(event, ReplyFinished):
                 self._finished = event
@@ -103,4 +104,9 @@ class ReplyRecorder:
             tokens_per_s=finished.tokens_per_s if finished else self.progress[1],
             reason=finished.reason if finished else reason,
         )
+        if generation.draft is not None:
+            counts = counted(token.speculated for token in self._tokens[generation.n_prefix :])
+            if finished is not None:
+                counts |= {"n_drafted": finished.n_drafted}
+            generation = dataclasses.replace(generation, draft=dataclasses.replace(generation.draft, **counts))
         return dataclasses.replace(self._reply, content=text, generation=generation)

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Signal, Slot
 
 from app.chat.archive.message_tree import GenerationInfo, Message
+from app.glass.draft_mark import DraftMark
 from app.glass.names import token_names
 from app.glass.read_text import ReadText
 from app.session.session import Session
+from models.events import Speculated
 from models.settings.sampling_config import SamplingConfig
 
 if TYPE_CHECKING:
@@ -47,7 +49,9 @@ class ReplyTexts(QObject):
 
     def _read(self, generation: GenerationInfo) -> ReadText:
         ids, words = (*generation.prompt_ids, *generation.ids), self._words
-        words |= token_names(self._tokenizer, {*ids, *generation.source_ids} - words.keys())
+        told = [token.speculated for token in generation.tokens]
+        proposed = {each.proposed for each in told if each is not None and each.proposed >= 0}
+        words |= token_names(self._tokenizer, {*ids, *generation.source_ids, *proposed} - words.keys())
         return ReadText(
             ids=ids,
             words=tuple(words[id] for id in ids),
@@ -55,9 +59,17 @@ class ReplyTexts(QObject):
             source_ids=generation.source_ids,
             source_words=tuple(words[id] for id in generation.source_ids),
             draws=tuple(token.draw for token in generation.tokens),
+            marks=tuple(map(self._mark, told)) if any(told) else (),
             sampling=generation.sampling or SamplingConfig(seed=generation.seed),
             step=generation.step,
         )
+
+    def _mark(self, told: Speculated | None) -> DraftMark | None:
+        if told is None:
+            return None
+        if told.proposed < 0:
+            return DraftMark(told.outcome)
+        return DraftMark(told.outcome, self._words[told.proposed], told.p, told.q)
 
     @Slot()
     def _on_model_changed(self) -> None:
