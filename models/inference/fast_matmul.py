@@ -2,7 +2,8 @@
 
 For each generated token, every matrix is multiplied by one vector; to check a few drafted tokens, by a few. A large
 matrix is split into strips of whole rows for the threads, so that the bits of the result do not depend on their number;
-with torch.mm they do (see `StepThreads`). For the many tokens of a prompt, oneDNN is twice as fast as torch's default for float32.
+with torch.mm they do (see `StepThreads`). For the many tokens of a prompt, oneDNN is twice as fast as torch's default
+for float32.
 
 Only views are kept, so a model in training is read as it is at that moment.
 

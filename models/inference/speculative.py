@@ -28,7 +28,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.architecture.transformer import AnyModel, Decoder
+from models.architecture.transformer import AnyModel
 from models.events import Speculated
 from models.inference.continuation import Continuation
 from models.inference.fast_matmul import FEW
@@ -112,7 +112,7 @@ class Speculation:
         model.allow_forgetting(drafter.most)
 
     def draws(self, text: list[int], new: Sequence[int], limit: int) -> Iterator[Drawn]:
-        """Continue `text`, of which the model has not read the last tokens `new`, by `limit` tokens, and append them."""
+        """Continue `text` by `limit` tokens, and append them; the model has not read its last tokens `new`."""
         made = 0
         while made < limit:
             # The first pass reads the rest of the prompt; a pass gives one token more than are accepted.
@@ -192,7 +192,7 @@ def decide(p: Floats, q: Floats, proposed: int, accept: float, redraw: float) ->
     if accept * exact_q[proposed] < exact_p[proposed]:
         return proposed
     left: NDArray[np.float64] = np.maximum(exact_p - exact_q, 0.0)
-    return drawn_token(left / left.sum(), redraw)  # type: ignore[arg-type]
+    return drawn_token(left / left.sum(), redraw)
 
 
 def _normalised(probabilities: Floats) -> NDArray[np.float64]:

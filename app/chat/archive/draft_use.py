@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -31,14 +32,14 @@ class DraftUse:
         """“31 of 40 drafted tokens accepted (78 %), 2.9 tokens per pass of the model.”"""
         return describe_speculation(self.n_drafted, self.n_accepted, self.n_made, self.n_passes)
 
-
-def counted(tokens: Iterable[Speculated | None]) -> dict[str, int]:
-    """The counts of a `DraftUse` as far as the tokens themselves tell them."""
-    outcomes = [token.outcome for token in tokens if token is not None]
-    n_accepted = outcomes.count("accepted")
-    return {
-        "n_drafted": n_accepted + outcomes.count("replaced"),
-        "n_accepted": n_accepted,
-        "n_passes": len(outcomes) - n_accepted,
-        "n_made": len(outcomes),
-    }
+    def counting(self, tokens: Iterable[Speculated | None]) -> DraftUse:
+        """This with the counts as far as the reply's own tokens tell them."""
+        outcomes = [token.outcome for token in tokens if token is not None]
+        n_accepted = outcomes.count("accepted")
+        return dataclasses.replace(
+            self,
+            n_drafted=n_accepted + outcomes.count("replaced"),
+            n_accepted=n_accepted,
+            n_passes=len(outcomes) - n_accepted,
+            n_made=len(outcomes),
+        )

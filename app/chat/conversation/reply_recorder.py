@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import time
 
-from app.chat.archive.draft_use import counted
 from app.chat.archive.drawn_replies import DrawnReplies
 from app.chat.archive.message_tree import DrawnToken, Message
 from app.session.best_of import BestOf
@@ -105,8 +104,8 @@ class ReplyRecorder:
             reason=finished.reason if finished else reason,
         )
         if generation.draft is not None:
-            counts = counted(token.speculated for token in self._tokens[generation.n_prefix :])
+            draft = generation.draft.counting(token.speculated for token in self._tokens[generation.n_prefix :])
             if finished is not None:
-                counts |= {"n_drafted": finished.n_drafted}
-            generation = dataclasses.replace(generation, draft=dataclasses.replace(generation.draft, **counts))
+                draft = dataclasses.replace(draft, n_drafted=finished.n_drafted)
+            generation = dataclasses.replace(generation, draft=draft)
         return dataclasses.replace(self._reply, content=text, generation=generation)

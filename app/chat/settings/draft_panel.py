@@ -10,7 +10,7 @@ from app.kit.basics import column, label
 from app.kit.forms.slider_row import SliderRow
 from app.kit.labels import ElidedCombo
 from app.kit.theme import SPACE
-from app.session.drafts import DraftModelInfo, Drafting, draft_models
+from app.session.drafts import Drafting, DraftModelInfo, draft_models
 from app.session.session import Session
 from app.worker.background import LatestTask
 from models.number_words import format_compact

@@ -35,7 +35,9 @@ def chat(qtbot: QtBot, session: Session, theme: ThemeProvider, library: Library,
     put_model(library, other, "decoder-only", name="stranger")
     put_model(library, byte_tokenizer, "encoder-only")
     put_model(library, byte_tokenizer, "decoder-only", name="small", context_length=128, n_kv_head=1, init_std=0.1)
-    talker = put_model(library, byte_tokenizer, "decoder-only", name="talker", form=FORM, context_length=128, init_std=0.1)
+    talker = put_model(
+        library, byte_tokenizer, "decoder-only", name="talker", form=FORM, context_length=128, init_std=0.1
+    )
     tab = ChatTab(session, theme)
     qtbot.addWidget(tab)
     tab.resize(1440, 900)

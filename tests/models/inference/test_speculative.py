@@ -24,8 +24,8 @@ from models.inference.generate import generate
 from models.inference.prefill import PrefixCache
 from models.inference.sampling import SamplingConfig
 from models.inference.sampling_steps import sampling_steps
-from models.inference.threads import run_single_threaded
 from models.inference.speculative import Draft, check_draft, decide
+from models.inference.threads import run_single_threaded
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.settings.speculation import MAX_DRAFTED
@@ -103,9 +103,7 @@ def test_the_seed_gives_one_reply_for_any_number_of_drafted_tokens(tokenizer: To
     draft = like(model)
     for more in ({"repetition_penalty": 1.2}, *EVERY_CUT.values()):
         config = SamplingConfig(temperature=0.9, max_tokens=50, seed=3, **more)
-        replies = [
-            ids(reply_of(model, tokenizer, config, draft=Draft(model=draft, n_tokens=n))[0]) for n in (1, 4, 15)
-        ]
+        replies = [ids(reply_of(model, tokenizer, config, draft=Draft(model=draft, n_tokens=n))[0]) for n in (1, 4, 15)]
         assert replies[0] == replies[1] == replies[2]
         begun = replies[0][:20]
         config = dataclasses.replace(config, max_tokens=30)
@@ -230,7 +228,9 @@ def test_a_reply_ends_where_a_plain_one_ends(
     model = model_of(context_length=40, n_layer=1, d_model=16)
     config = SamplingConfig(temperature=0.0, max_tokens=max_tokens)
     prompt = [(7 * i + 3) % 200 for i in range(n_prompt)]
-    free = [event for event in generate(model, tokenizer, prompt, config, end_ids=NEVER) if isinstance(event, TokenMade)]
+    free = [
+        event for event in generate(model, tokenizer, prompt, config, end_ids=NEVER) if isinstance(event, TokenMade)
+    ]
     end_id = data.draw(st.sampled_from([*ids(free), *NEVER]))
     texts = [token.text for token in free if token.text]
     stop = data.draw(st.sampled_from([(), *((text,) for text in texts)]))
