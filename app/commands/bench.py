@@ -12,8 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.commands.common import UsageError, add_common, find_model, print_json
+from app.commands.common import UsageError, add_common, find_model, open_model, print_json
 from app.commands.progress import ProgressLine, drive
+from app.commands.replying import add_draft, check_draft_options, draft_from
 from app.session.computer_load import ComputerLoad
 from models.files.atomic import atomic_write_json
 from models.library.library import Library
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from models.settings.run_spec import DataSpec
 
 PARTS = ("train", "overhead", "throughput", "decode", "generate", "tokenizer", "gui", "window", "builder")
-OF_MODELS = ("weights", "llama.cpp")
+OF_MODELS = ("weights", "draft", "llama.cpp")
 SEEDS = 3
 TOO_BUSY = 0.1
 """Share of the computer from which on other programs make a measurement uncertain."""
@@ -47,6 +48,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "token pills; gui: late timer ticks of the window while a model trains; window: how long it takes to open, its "
         "memory, and what a library of 1,000 runs and a run of a million steps cost; builder: milliseconds until a "
         "changed setting is drawn. Not part of all: weights MODEL: speed and perplexity of each format of weights; "
+        "draft MODEL --draft SMALL: tokens/s with a draft model against MODEL alone, and what it accepts; "
         "data: importing generated JSONL and beginning a training on it: peak memory at a quarter of the size and at "
         "the whole, MB/s, and the longest time between two events; llama.cpp FILE.gguf: tokens/s and perplexity of "
         "int4 and int8 weights against llama.cpp, where llama-cpp-python is installed.",
@@ -55,8 +57,12 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "part", nargs="?", choices=(*PARTS, *OF_MODELS, "data", "all"), default="all", help="default: all"
     )
     parser.add_argument(
-        "model", nargs="?", metavar="MODEL", help="for weights: a path, or a run's id or name; for llama.cpp: a file"
+        "model",
+        nargs="?",
+        metavar="MODEL",
+        help="for weights and draft: a path, or a run's id or name; for llama.cpp: a file",
     )
+    add_draft(parser)
     parser.add_argument(
         "--data", nargs="+", type=Path, default=[], metavar="FILE", help="text to use instead of Python's docstrings"
     )
@@ -78,13 +84,18 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--seeds {args.seeds} trains nothing: use at least 1.")
     if (args.part in OF_MODELS) is not (args.model is not None):
         raise UsageError(f"The parts {' and '.join(OF_MODELS)} need a MODEL to measure; no other part takes one.")
+    check_draft_options(args)
+    if (args.part == "draft") is not (args.draft is not None):
+        raise UsageError("The part draft needs --draft, the model that drafts; no other part takes one.")
     if args.part == "weights":
         return _run_weights(args)
     if args.gb <= 0:
         raise UsageError(f"--gb {args.gb:g} is no size: use a number above 0.")
     parts = PARTS if args.part == "all" else (args.part,)
     with ProgressLine(as_json=args.json) as line:
-        if args.part == "llama.cpp":
+        if args.part == "draft":
+            results = _watched(lambda: _run_draft(args, line))
+        elif args.part == "llama.cpp":
             results = _watched(lambda: _run_llama_cpp(args.model, line))
         elif args.part == "data":
             results = _watched(lambda: _run_data(args.gb, line))
@@ -109,6 +120,18 @@ def _run_weights(args: argparse.Namespace) -> int:
     else:
         print(format_table(measured))
     return 0
+
+
+def _run_draft(args: argparse.Namespace, line: ProgressLine) -> list[Result]:
+    from models.bench.speculation import bench_speculation
+    from models.inference.held_out import held_out_texts
+
+    model, tokenizer, _ = open_model(args.model, args.device)
+    draft = draft_from(args, model, tokenizer)
+    assert draft is not None
+    held_out = held_out_texts(find_model(args.model), tokenizer, Library())
+    line.say(f"Continuing {held_out.label}…")
+    return drive(bench_speculation(model, tokenizer, draft, held_out), line)
 
 
 def _run_llama_cpp(model: str, line: ProgressLine) -> list[Result]:

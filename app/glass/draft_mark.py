@@ -28,7 +28,8 @@ class DraftMark(NamedTuple):
         """What happened at this token, which is displayed as `word`."""
         if self.outcome == "bonus":
             return f"{quoted(word)} is the model’s own: each of its passes gives one token beyond the accepted ones."
-        numbers = "" if self.p is None or self.q is None else f" (q {self.q:.2f}, p {self.p:.2f})"
+        known = self.p is not None and self.q is not None
+        numbers = f" (q {_short(self.q or 0.0)}, p {_short(self.p or 0.0)})" if known else ""
         if self.outcome == "accepted":
             return f"The draft proposed {quoted(word)}{numbers}, and the model accepted it."
         return f"The draft proposed {quoted(self.word)}{numbers}, replaced by {quoted(word)}."
@@ -39,3 +40,8 @@ def summary(marks: Iterable[DraftMark | None]) -> str:
     outcomes = [mark.outcome for mark in marks if mark is not None]
     n = {name: outcomes.count(name) for name in OUTCOMES}
     return f"{n['accepted']:,} accepted from the draft, {n['replaced']:,} replaced, {n['bonus']:,} the model’s own."
+
+
+def _short(p: float) -> str:
+    """A probability in two decimals: “0.41”, “<0.01”, “0”."""
+    return f"{p:.2f}" if p >= 0.005 else "<0.01" if p > 0 else "0"

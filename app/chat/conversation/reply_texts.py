@@ -52,6 +52,7 @@ class ReplyTexts(QObject):
         told = [token.speculated for token in generation.tokens]
         proposed = {each.proposed for each in told if each is not None and each.proposed >= 0}
         words |= token_names(self._tokenizer, {*ids, *generation.source_ids, *proposed} - words.keys())
+        is_drawn = generation.sampling is None or generation.sampling.temperature > 0
         return ReadText(
             ids=ids,
             words=tuple(words[id] for id in ids),
@@ -59,17 +60,16 @@ class ReplyTexts(QObject):
             source_ids=generation.source_ids,
             source_words=tuple(words[id] for id in generation.source_ids),
             draws=tuple(token.draw for token in generation.tokens),
-            marks=tuple(map(self._mark, told)) if any(told) else (),
+            marks=tuple(self._mark(each, is_drawn=is_drawn) for each in told) if any(told) else (),
             sampling=generation.sampling or SamplingConfig(seed=generation.seed),
             step=generation.step,
         )
 
-    def _mark(self, told: Speculated | None) -> DraftMark | None:
-        if told is None:
-            return None
-        if told.proposed < 0:
-            return DraftMark(told.outcome)
-        return DraftMark(told.outcome, self._words[told.proposed], told.p, told.q)
+    def _mark(self, told: Speculated | None, *, is_drawn: bool) -> DraftMark | None:
+        if told is None or told.proposed < 0:
+            return None if told is None else DraftMark(told.outcome)
+        p, q = (told.p, told.q) if is_drawn else (None, None)  # at temperature 0 they are 0 and 1
+        return DraftMark(told.outcome, self._words[told.proposed], p, q)
 
     @Slot()
     def _on_model_changed(self) -> None:

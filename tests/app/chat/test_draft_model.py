@@ -117,7 +117,8 @@ def test_a_reply_shows_what_was_accepted(chat: ChatTab, session: Session, qtbot:
     tip = tokens.tip_of(text.n_prompt + at)
     replaced = told[at]
     assert replaced is not None
-    assert f"(q {replaced.q:.2f}, p {replaced.p:.2f}), replaced by “{text.words[text.n_prompt + at]}”" in tip[0]
+    assert f"(q {replaced.q:.2f}, p {replaced.p:.2f})".replace("0.00", "<0.01") in tip[0]
+    assert f"replaced by “{text.words[text.n_prompt + at]}”" in tip[0]
     assert "and the model accepted it" in tokens.tip_of(text.n_prompt + outcomes.index("accepted"))[0]
     assert "the model’s own" in tokens.tip_of(text.n_prompt + outcomes.index("bonus"))[0]
     assert pictured(tokens, text.n_prompt + at) != pictured(tokens, text.n_prompt + outcomes.index("accepted"))

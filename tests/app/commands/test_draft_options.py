@@ -79,3 +79,14 @@ def test_a_bad_draft_is_refused_in_a_sentence(runs: Library, capsys: pytest.Capt
     assert "Only a decoder" in capsys.readouterr().err
     assert main(["generate", "small", "--prompt", "The cat", *GREEDY, "--draft", "large"]) == 0
     assert "will not be faster" in capsys.readouterr().err
+
+
+def test_the_bench_compares_with_the_model_alone(runs: Library, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "draft", "large", "--draft", "small", "--draft-tokens", "3", "--json"]) == 0
+    results = json.loads(capsys.readouterr().out)["results"]
+    assert [each["name"].split(",")[0] for each in results] == ["draft", "accepted", "draft", "accepted"]
+    assert all(each["ratio"] > 0 for each in results if each["name"].startswith("draft"))
+    assert all(0 <= each["ours"] <= 100 for each in results if each["name"].startswith("accepted"))
+    for words in (["bench", "draft", "large"], ["bench", "decode", "--draft", "small"]):
+        assert main(words) == 2
+        assert "needs --draft" in capsys.readouterr().err
