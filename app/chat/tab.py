@@ -64,6 +64,7 @@ class ChatTab(QWidget):
         self.conversation.best_of = lambda: self.best_of.best_of
         self.draft = DraftPanel(session)
         self.conversation.drafting = lambda: self.draft.drafting
+        self.best_of.changed.connect(lambda: self.draft.set_idle(self.best_of.best_of is not None))
         self.modes = ChatModes(session, theme, self.focus, self.page, self._drawn_sampling, self._system_prompt)
         self.side = ChatSide(
             session,

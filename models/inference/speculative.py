@@ -192,6 +192,8 @@ def decide(p: Floats, q: Floats, proposed: int, accept: float, redraw: float) ->
     if accept * exact_q[proposed] < exact_p[proposed]:
         return proposed
     left: NDArray[np.float64] = np.maximum(exact_p - exact_q, 0.0)
+    if not left.any():  # p and q are the same but for rounding
+        return proposed
     return drawn_token(left / left.sum(), redraw)
 
 

@@ -31,6 +31,7 @@ _NO_MODEL = (
 )
 _NOT_THIS = "Only for decoders: what this model writes cannot be drafted."
 _DYNAMIC = "This model’s RoPE scaling is dynamic, so it cannot read several drafted tokens in one pass."
+_BEST_OF = "Not used while the best of several replies is drawn: those are written all at once."
 _GONE = "The draft model “{name}” is no longer in the library: choose another one."
 
 
@@ -47,7 +48,7 @@ class DraftPanel(QWidget):
         super().__init__(parent)
         self._session = session
         self._models: list[DraftModelInfo] | None = None  # None before they were listed
-        self._is_stale, self._gone = True, ""
+        self._is_stale, self._gone, self._is_idle = True, "", False
         self._task = LatestTask(self)
         self._task.done.connect(self._on_listed)
         self._task.failed.connect(session.notices.fail)
@@ -89,6 +90,11 @@ class DraftPanel(QWidget):
         if model is None or model.config.topology != "decoder-only" or not model.writes:
             return _NOT_THIS
         return _DYNAMIC if model.config.rope_scaling == "dynamic" else ""
+
+    def set_idle(self, is_idle: bool) -> None:
+        """Say whether nothing is drafted, whatever is chosen, since the best of several replies is drawn."""
+        self._is_idle = is_idle
+        self._show()
 
     @Slot()
     def _on_edited(self) -> None:
@@ -158,5 +164,7 @@ class DraftPanel(QWidget):
         problem = _GONE.format(name=self._gone) if self._gone else ""
         if not problem and model is not None and size >= model.n_parameters:
             problem = _LARGER
+        if not problem and drafting is not None and self._is_idle:
+            problem = _BEST_OF
         self.problem.setText(problem)
         self.problem.setVisible(bool(problem))

@@ -6,6 +6,7 @@ import json
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QDoubleSpinBox
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
@@ -13,7 +14,7 @@ from tokenizers import Tokenizer
 from app.chat.archive.json_format import chat_from, chat_text
 from app.chat.archive.message_tree import Message
 from app.chat.tab import ChatTab
-from app.glass.tokens.draft_colours import DRAFT
+from app.glass.tokens.draft_colours import DRAFT, draft_colours
 from app.kit.layout.section import Section
 from app.kit.theme import ThemeProvider
 from app.session.drafts import Drafting
@@ -187,3 +188,47 @@ def test_a_draft_that_is_deleted_meanwhile(chat: ChatTab, session: Session, qtbo
     assert chat.draft.drafting is None
     assert [use.user for use in session.models.uses] == ["Chat"]
     assert "“small” is no longer in the library" in chat.draft.problem.text()
+
+
+def test_nothing_is_drafted_for_the_best_of_several(
+    chat: ChatTab, session: Session, qtbot: QtBot, library: Library, byte_tokenizer: Tokenizer
+) -> None:
+    judge = {"head": "sequence", "n_label": 1}
+    put_model(library, byte_tokenizer, "decoder-only", name="judge", context_length=128, **judge)
+    [section] = [each for each in chat.side.findChildren(Section) if each.title.startswith("Best of")]
+    section.set_folded(False)
+    qtbot.waitUntil(lambda: not chat.best_of.busy)
+    choose(chat, "small", qtbot)
+    [box] = chat.best_of.number.findChildren(QDoubleSpinBox)
+    box.setValue(2)
+    assert "Not used while the best of several" in chat.draft.problem.text()
+    made = ask(chat, session, qtbot).generation
+    assert made is not None
+    assert made.drawn is not None
+    assert made.draft is None
+    box.setValue(1)
+    assert chat.draft.problem.isHidden()
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_the_colours_are_told_apart_and_read(mode: str, theme: ThemeProvider) -> None:
+    theme.set_mode(mode)
+    grounds = []
+    for outcome in ("accepted", "replaced"):
+        painted = draft_colours(theme, outcome)
+        assert painted is not None
+        assert contrast(*painted) >= 4.5, "the least of WCAG 2 for text"
+        grounds.append(painted[0])
+    assert abs(grounds[0].blue() - grounds[1].blue()) > 64, "blue is seen with any usual colour blindness"
+    assert draft_colours(theme, "bonus") is None
+
+
+def contrast(one: QColor, other: QColor) -> float:
+    """The contrast ratio of WCAG 2."""
+
+    def luminance(colour: QColor) -> float:
+        parts = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in colour.getRgbF()[:3]]  # type: ignore[index]
+        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)

@@ -213,6 +213,9 @@ def test_what_was_drafted_is_counted_and_told(tokenizer: Tokenizer) -> None:
             assert each.q > 0
         else:
             assert each.proposed == -1
+    stranger = Draft(model=model_of(seed=9, n_layer=1), n_tokens=15)
+    _, end = reply_of(model, tokenizer, config, draft=stranger)
+    assert end.n_drafted < 3 * end.n_passes, "a draft that is often wrong drafts less"
     plain, plain_end = reply_of(model, tokenizer, config)
     assert (plain_end.n_drafted, plain_end.n_accepted, plain_end.n_passes) == (0, 0, 0)
     assert all(token.speculated is None for token in plain)
