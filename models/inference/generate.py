@@ -70,7 +70,7 @@ def generate(
     text_ids = list(continuation.prompt_ids)
     n_prompt = len(text_ids) + len(again) - len(prefix_ids)
     drafter = Drafter(draft, config, n_prompt) if draft is not None else None
-    speculation = None if drafter is None else Speculation(continuation, drafter, config, n_prompt, state)
+    speculation = None if drafter is None else Speculation(continuation, drafter, config, n_prompt, state, ends)
     seconds = [0.0, 0.0]  # of prefill, of decoding
     began = time.perf_counter()
     for n_read in continuation.read_chunks():

@@ -19,7 +19,7 @@ Letters in shape comments: T tokens, V vocab_size.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -101,11 +101,18 @@ class Speculation:
     """The tokens of one reply, drafted and checked; it counts what it did."""
 
     def __init__(
-        self, model: Continuation, drafter: Drafter, config: SamplingConfig, n_prompt: int, state: SamplingState
+        self,
+        model: Continuation,
+        drafter: Drafter,
+        config: SamplingConfig,
+        n_prompt: int,
+        state: SamplingState,
+        end_ids: Collection[int | None] = (),
     ) -> None:
-        """n_prompt: tokens before the reply. state: the sampling state, which follows the tokens."""
+        """n_prompt: tokens before the reply. state: the sampling state, which follows the tokens. end_ids: tokens after
+        which nothing is drafted."""
         self._model, self._drafter, self._config = model, drafter, config
-        self._n_prompt, self._state = n_prompt, state
+        self._n_prompt, self._state, self._end_ids = n_prompt, state, end_ids
         self._numbers = _Numbers(config.seed)
         self._n = drafter.most
         self.n_drafted = self.n_accepted = self.n_passes = 0
@@ -134,9 +141,9 @@ class Speculation:
         for logits, proposal in zip(each, [*drafted, None], strict=True):
             drawn.append(self._check(text, logits, proposal))
             text.append(drawn[-1].choice.id)
-            if proposal is None or drawn[-1].choice.id != proposal.id:
+            if proposal is None or text[-1] != proposal.id or text[-1] in self._end_ids:
                 break
-        n_kept = len(drawn) - 1  # those that are accepted
+        n_kept = len(drawn) - 1  # all but the last token have been read for good
         self._model.forget(n - n_kept)
         self._drafter.forget_beyond(len(text) - 1)
         self.n_drafted, self.n_passes = self.n_drafted + n, self.n_passes + 1
@@ -151,7 +158,7 @@ class Speculation:
             proposal, confidence = self._drafter.propose(whole, self._first_number(len(whole)))
             drafted.append(proposal)
             whole.append(proposal.id)
-            if confidence < _LEAST_CONFIDENCE:
+            if confidence < _LEAST_CONFIDENCE or proposal.id in self._end_ids:
                 break
         return drafted
 

@@ -106,6 +106,6 @@ class ReplyRecorder:
         if generation.draft is not None:
             draft = generation.draft.counting(token.speculated for token in self._tokens[generation.n_prefix :])
             if finished is not None:
-                draft = dataclasses.replace(draft, n_drafted=finished.n_drafted)
+                draft = dataclasses.replace(draft, n_drafted=finished.n_drafted, n_passes=finished.n_passes)
             generation = dataclasses.replace(generation, draft=draft)
         return dataclasses.replace(self._reply, content=text, generation=generation)
