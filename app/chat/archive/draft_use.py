@@ -33,7 +33,7 @@ class DraftUse:
         return describe_speculation(self.n_drafted, self.n_accepted, self.n_made, self.n_passes)
 
     def counting(self, tokens: Iterable[Speculated | None]) -> DraftUse:
-        """This with the counts as far as the reply's own tokens tell them: the last one of each pass is not accepted."""
+        """This with the counts as far as its own tokens tell them: the last one of each pass is not accepted."""
         outcomes = [token.outcome for token in tokens if token is not None]
         n_accepted = outcomes.count("accepted")
         return dataclasses.replace(
