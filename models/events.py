@@ -237,13 +237,29 @@ class Finished(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Speculated:
+    """How speculative decoding came to a token.
+
+    outcome: accepted (the draft model proposed it), replaced (the model rejected what the draft had proposed, and drew
+    this), or bonus (the one that a pass of the model gives beyond what was drafted).
+    proposed: the token that the draft had proposed; −1 of a bonus. p, q: its probability in the model and in the draft
+    model, both after the sampling settings.
+    """
+
+    outcome: str
+    proposed: int = -1
+    p: float = 0.0
+    q: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class TokenMade(Event):
     """One generated token. `text` is the new text that it completes: empty while a character is still incomplete.
 
     Of the model's own distribution at this position, before any sampling setting: the token's `probability` and `rank`
     (1 = most probable), the `entropy` in nats, and, where requested, the most probable tokens in `top`: ids and natural
     logarithms of their probabilities. `draw` is the random number in [0, 1) that selected the token; None where nothing
-    was drawn (temperature 0).
+    was drawn (temperature 0), or not from this distribution alone: with a draft model, see `speculated`.
     """
 
     id: int
@@ -253,17 +269,25 @@ class TokenMade(Event):
     rank: int
     draw: float | None = None
     top: tuple[tuple[int, float], ...] = ()
+    speculated: Speculated | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReplyFinished(Event):
-    """A generation has ended. `reason`: stop (end token or stop text), or length (max_tokens or full context)."""
+    """A generation has ended. `reason`: stop (end token or stop text), or length (max_tokens or full context).
+
+    With a draft model: how many tokens it drafted (n_drafted), how many of them are in the reply (n_accepted), and in
+    how many passes the model made all n_tokens (n_passes); 0 without one.
+    """
 
     reason: str
     n_prompt: int
     n_tokens: int
     prefill_s: float
     tokens_per_s: float
+    n_drafted: int = 0
+    n_accepted: int = 0
+    n_passes: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from app.chat.conversation.page import ChatPage
 from app.chat.conversation.tree_view import ChatTree
 from app.chat.model_bar import ModelBar
 from app.chat.settings.best_of_panel import BestOfPanel
+from app.chat.settings.draft_panel import DraftPanel
 from app.chat.settings.prompting_panel import PromptingPanel
 from app.chat.settings.sampling_panel import SamplingPanel
 from app.chat.settings.sampling_presets import SamplingPresets
@@ -21,6 +22,7 @@ from app.chat.settings.weights_panel import WeightsPanel
 from app.chat.side import ChatSide
 from app.chat.views import ChatModes
 from app.glass.focus import Focus
+from app.glass.tokens.draft_colours import DRAFT
 from app.kit.basics import frame
 from app.kit.layout.refit import Refit
 from app.kit.layout.section import Section
@@ -60,6 +62,9 @@ class ChatTab(QWidget):
         self.prompting = PromptingPanel(session, theme, self.next_prompt)
         self.best_of = BestOfPanel(session)
         self.conversation.best_of = lambda: self.best_of.best_of
+        self.draft = DraftPanel(session)
+        self.conversation.drafting = lambda: self.draft.drafting
+        self.best_of.changed.connect(lambda: self.draft.set_idle(self.best_of.best_of is not None))
         self.modes = ChatModes(session, theme, self.focus, self.page, self._drawn_sampling, self._system_prompt)
         self.side = ChatSide(
             session,
@@ -67,13 +72,14 @@ class ChatTab(QWidget):
             self.focus,
             {
                 "Sampling": self.sampling,
+                "Draft model": self.draft,
                 "Best of several replies": self.best_of,
                 "Prompt": self.prompting,
                 "Weights": WeightsPanel(session, theme),
                 "Serve to other programs": ServePanel(session, theme),
             },
             self.sampling,
-            folded=frozenset({"Best of several replies", "Weights", "Serve to other programs"}),
+            folded=frozenset({"Draft model", "Best of several replies", "Weights", "Serve to other programs"}),
         )
         self._build()
         self._connect()
@@ -130,6 +136,9 @@ class ChatTab(QWidget):
         self.side.view_changed.connect(self._show_sides)
         self.side.folded_changed.connect(self._on_folded)
         self.page.legend.chosen.connect(self.replies.set_quantity)
+        self.page.legend.offer_draft(False)
+        self.replies.drafted_changed.connect(self.page.legend.offer_draft)
+        self.page.view.drafted_requested.connect(self._show_drafted)
         self.tree.navigated.connect(self.page.view.go_to)
         for signal in (conversation.chat_changed, conversation.path_changed):
             signal.connect(self._on_path)
@@ -199,6 +208,13 @@ class ChatTab(QWidget):
         """A row of a dataset was opened to be looked into: show the glass box, where there is room for it."""
         if not self.side.is_glass and not self._is_narrow:
             self.side.show_view("attention")
+
+    @Slot(str)
+    def _show_drafted(self, message_id: str) -> None:
+        """Show a reply token by token, coloured by what the draft model did."""
+        self.side.show_view("next")
+        self.page.legend.set_quantity(DRAFT)
+        self.replies.inspect(message_id)
 
     @Slot()
     def _show_sides(self) -> None:

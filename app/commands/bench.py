@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.commands.bench_parts.table import check_machine, markdown, read_results, write_results
-from app.commands.common import UsageError, add_common, find_model, print_json
+from app.commands.common import UsageError, add_common, find_model, open_model, print_json
 from app.commands.progress import ProgressLine, drive
+from app.commands.replying import add_draft, check_draft_options, draft_from
 from app.session.computer_load import ComputerLoad
 from models.library.library import Library
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from models.settings.run_spec import DataSpec
 
 PARTS = ("train", "overhead", "throughput", "decode", "generate", "tokenizer", "gui", "window", "builder")
-OF_FILES = ("weights", "llama.cpp", "table")
+OF_FILES = ("weights", "draft", "llama.cpp", "table")
 SEEDS = 3
 TOO_BUSY = 0.1
 """Share of the computer from which on other programs make a measurement uncertain."""
@@ -47,6 +48,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "token pills; gui: late timer ticks of the window while a model trains; window: how long it takes to open, its "
         "memory, and what a library of 1,000 runs and a run of a million steps cost; builder: milliseconds until a "
         "changed setting is drawn. Not part of all: weights MODEL: speed and perplexity of each format of weights; "
+        "draft MODEL --draft SMALL: tokens/s with a draft model against MODEL alone, and what it accepts; "
         "data: importing generated JSONL and beginning a training on it: peak memory at a quarter of the size and at "
         "the whole, MB/s, and the longest time between two events; llama.cpp FILE.gguf: tokens/s and perplexity of "
         "int4 and int8 weights against llama.cpp, where llama-cpp-python is installed; table FILE: what --out has "
@@ -59,8 +61,9 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "model",
         nargs="?",
         metavar="MODEL",
-        help="for weights: a path, or a run's id or name; for llama.cpp and table: a file",
+        help="for weights and draft: a path, or a run's id or name; for llama.cpp and table: a file",
     )
+    add_draft(parser)
     parser.add_argument(
         "--data", nargs="+", type=Path, default=[], metavar="FILE", help="text to use instead of Python's docstrings"
     )
@@ -84,6 +87,9 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             f"The parts {', '.join(OF_FILES[:-1])} and {OF_FILES[-1]} need a MODEL; no other part takes one."
         )
+    check_draft_options(args)
+    if (args.part == "draft") is not (args.draft is not None):
+        raise UsageError("The part draft needs --draft, the model that drafts; no other part takes one.")
     if args.part == "weights":
         return _run_weights(args)
     if args.part == "table":
@@ -96,7 +102,9 @@ def run(args: argparse.Namespace) -> int:
     if args.out is not None:
         check_machine(args.out, machine)
     with ProgressLine(as_json=args.json) as line:
-        if args.part == "llama.cpp":
+        if args.part == "draft":
+            results = _watched(lambda: _run_draft(args, line))
+        elif args.part == "llama.cpp":
             results = _watched(lambda: _run_llama_cpp(args.model, line))
         elif args.part == "data":
             results = _watched(lambda: _run_data(args.gb, line))
@@ -121,6 +129,18 @@ def _run_weights(args: argparse.Namespace) -> int:
     else:
         print(format_table(measured))
     return 0
+
+
+def _run_draft(args: argparse.Namespace, line: ProgressLine) -> list[Result]:
+    from models.bench.speculation import bench_speculation
+    from models.inference.held_out import held_out_texts
+
+    model, tokenizer, _ = open_model(args.model, args.device)
+    draft = draft_from(args, model, tokenizer)
+    assert draft is not None
+    held_out = held_out_texts(find_model(args.model), tokenizer, Library())
+    line.say(f"Continuing {held_out.label}…")
+    return drive(bench_speculation(model, tokenizer, draft, held_out), line)
 
 
 def _run_llama_cpp(model: str, line: ProgressLine) -> list[Result]:

@@ -12,12 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.commands.common import UsageError, add_common, add_weights, find_model, open_model, print_json
-from app.commands.replying import add_sampling_options, sampling_from, write_reply
+from app.commands.replying import (
+    add_draft,
+    add_sampling_options,
+    check_draft_options,
+    draft_from,
+    sampling_from,
+    write_reply,
+)
 from models.chat.own_template import Message
 from models.chat.prompting import WHEN_FULL, PromptSettings
 from models.chat.reply_text import ReplyStripper
 from models.events import Event, Notice, Phase, TokenMade
 from models.inference.reply import ReplyRequest, ReplyStarted, reply_events
+from models.number_words import describe_speculation
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -25,6 +33,7 @@ if TYPE_CHECKING:
     from models.alignment.reward_model import RewardModel
     from models.architecture.transformer import AnyModel
     from models.chat.template_config import ChatTemplateConfig
+    from models.inference.speculative import Draft
     from models.settings.sampling_config import SamplingConfig
 
 HELP = (
@@ -64,6 +73,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     )
     group.add_argument("--reward-model", metavar="RUN", help="the run of the stage reward that scores them")
     add_sampling_options(parser)
+    add_draft(parser)
     add_weights(parser)
     add_common(parser)
     return parser
@@ -74,6 +84,9 @@ def run(args: argparse.Namespace) -> int:
     sampling_from(args)  # report wrong options before loading a model
     if args.best_of < 1 or (args.best_of > 1) != (args.reward_model is not None):
         raise UsageError("--best-of takes 2 replies or more, and --reward-model the run that scores them: give both.")
+    check_draft_options(args)
+    if args.draft is not None and args.best_of > 1:
+        raise UsageError("The best of several replies is drawn from all at once: leave out --draft or --best-of.")
     prompting = PromptSettings(system=args.system, template=_template(args.template), when_full=args.when_full)
     model, tokenizer, _ = open_model(args.model, args.device, args.weights)
     if model.config.topology == "encoder-only":
@@ -90,7 +103,15 @@ def run(args: argparse.Namespace) -> int:
             raise ValueError("The best of several replies is drawn from decoders only: leave out --best-of.")
         judge = _judge(args.reward_model, model, tokenizer, args.device)
     chat = _Chat(
-        model, tokenizer, template_config, sampling, prompting, quiet=args.json, best_of=args.best_of, judge=judge
+        model,
+        tokenizer,
+        template_config,
+        sampling,
+        prompting,
+        quiet=args.json,
+        best_of=args.best_of,
+        judge=judge,
+        draft=draft_from(args, model, tokenizer),
     )
     is_terminal = sys.stdin.isatty()
     if is_terminal:
@@ -146,6 +167,7 @@ class _Chat:
         quiet: bool,
         best_of: int = 1,
         judge: RewardModel | None = None,
+        draft: Draft | None = None,
     ) -> None:
         from models.inference.prefill import PrefixCache
         from models.inference.summarising import SummaryCache
@@ -153,7 +175,7 @@ class _Chat:
         self._model, self._tokenizer, self._template_config = model, tokenizer, template_config
         self._sampling, self._prompting, self._quiet = sampling, prompting, quiet
         self._summaries, self._prefix_cache = SummaryCache(), PrefixCache()
-        self._best_of, self._judge = best_of, judge
+        self._best_of, self._judge, self._draft = best_of, judge, draft
         self._seed = sampling.seed
         self._prompt_ids: tuple[int, ...] = ()
         self.messages: list[Message] = []
@@ -182,7 +204,10 @@ class _Chat:
         made: list[str] = []
         try:
             if self._judge is None:
-                reply, _, _ = write_reply(self._events(made), quiet=self._quiet, stripper=ReplyStripper())
+                reply, _, end = write_reply(self._events(made), quiet=self._quiet, stripper=ReplyStripper())
+                if end.n_passes:
+                    said = describe_speculation(end.n_drafted, end.n_accepted, end.n_tokens, end.n_passes)
+                    print(f"({said} {end.tokens_per_s:,.0f} tokens/s.)", file=sys.stderr)
             else:
                 reply = self._best_reply(self._judge)
         except KeyboardInterrupt:
@@ -233,7 +258,14 @@ class _Chat:
         about the prompt to stderr."""
         request = ReplyRequest(messages=self.messages, sampling=self._sampling, prompting=self._prompting)
         for event in reply_events(
-            self._model, self._tokenizer, 0, self._template_config, request, self._summaries, self._prefix_cache
+            self._model,
+            self._tokenizer,
+            0,
+            self._template_config,
+            request,
+            self._summaries,
+            self._prefix_cache,
+            self._draft,
         ):
             self._note(event)
             if isinstance(event, TokenMade):

@@ -10,12 +10,21 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from app.commands.common import UsageError, add_common, add_weights, open_model, print_json, read_argument
-from app.commands.replying import add_sampling_options, sampling_from, write_reply, write_statistics
+from app.commands.replying import (
+    add_draft,
+    add_sampling_options,
+    check_draft_options,
+    draft_from,
+    sampling_from,
+    write_reply,
+    write_statistics,
+)
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from models.architecture.transformer import AnyModel
+    from models.inference.speculative import Draft
     from models.settings.sampling_config import SamplingConfig
 
 
@@ -32,6 +41,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     group.add_argument(
         "--length-penalty", type=float, default=1.0, metavar="P", help="above 0 favours longer texts (default: 1)"
     )
+    add_draft(parser)
     add_weights(parser)
     add_common(parser)
     return parser
@@ -42,34 +52,40 @@ def run(args: argparse.Namespace) -> int:
     config = sampling_from(args)
     if args.beams < 0:
         raise UsageError(f"--beams is {args.beams}, but must be at least 1; 0 samples.")
+    check_draft_options(args)
+    if args.beams and args.draft is not None:
+        raise UsageError("A beam search reads several texts at once, so nothing is drafted: leave out --draft.")
     prompt = read_argument(args.prompt)
     model, tokenizer, _ = open_model(args.model, args.device, args.weights)
     from models.inference.prompts import encode_for
 
     ids = encode_for(model.config, tokenizer, prompt)
-    if model.config.topology == "encoder-only":
+    if model.config.topology == "encoder-only" and args.draft is None:
         return _fill(model, tokenizer, ids, as_json=args.json)
     if args.beams:
         return _search(model, tokenizer, ids, config, args)
-    return _sample(model, tokenizer, ids, config, as_json=args.json)
+    return _sample(model, tokenizer, ids, config, draft_from(args, model, tokenizer), as_json=args.json)
 
 
-def _sample(model: AnyModel, tokenizer: Tokenizer, ids: list[int], config: SamplingConfig, *, as_json: bool) -> int:
+def _sample(
+    model: AnyModel, tokenizer: Tokenizer, ids: list[int], config: SamplingConfig, draft: Draft | None, *, as_json: bool
+) -> int:
     from models.inference.generate import generate
 
-    text, made, end = write_reply(generate(model, tokenizer, ids, config), quiet=as_json)
+    text, made, end = write_reply(generate(model, tokenizer, ids, config, draft=draft), quiet=as_json)
     if as_json:
-        print_json(
-            {
-                "text": text,
-                "ids": made,
-                "reason": end.reason,
-                "n_prompt": end.n_prompt,
-                "n_tokens": end.n_tokens,
-                "prefill_s": end.prefill_s,
-                "tokens_per_s": end.tokens_per_s,
-            }
-        )
+        found = {
+            "text": text,
+            "ids": made,
+            "reason": end.reason,
+            "n_prompt": end.n_prompt,
+            "n_tokens": end.n_tokens,
+            "prefill_s": end.prefill_s,
+            "tokens_per_s": end.tokens_per_s,
+        }
+        if draft is not None:
+            found |= {"n_drafted": end.n_drafted, "n_accepted": end.n_accepted, "n_passes": end.n_passes}
+        print_json(found)
     else:
         write_statistics(end)
     return 0

@@ -6,12 +6,20 @@ import argparse
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from app.commands.common import UsageError
+from app.commands.common import UsageError, open_model
 from models.chat.reply_text import ReplyStripper
 from models.events import Event, ReplyFinished, TokenMade
+from models.number_words import describe_speculation
 from models.settings.sampling_config import SamplingConfig
+from models.settings.speculation import MAX_DRAFTED, N_DRAFTED
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from models.architecture.transformer import AnyModel
+    from models.inference.speculative import Draft
 
 
 def add_sampling_options(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +38,55 @@ def add_sampling_options(parser: argparse.ArgumentParser) -> None:
             )
         else:
             group.add_argument(option, type=type(field.default), help=f"{help_text} Default: {field.default}.")
+
+
+def add_draft(parser: argparse.ArgumentParser) -> None:
+    """Add the options of speculative decoding."""
+    group = parser.add_argument_group("speculative decoding")
+    group.add_argument(
+        "--draft",
+        metavar="MODEL",
+        help="a smaller model with the same tokenizer, which drafts tokens that MODEL checks, several in one pass: the "
+        "same replies at temperature 0, and the same distribution of replies otherwise",
+    )
+    group.add_argument(
+        "--draft-tokens",
+        type=int,
+        metavar="K",
+        help=f"tokens drafted at once at most; fewer where the draft is often wrong (1 to {MAX_DRAFTED}, "
+        f"default: {N_DRAFTED})",
+    )
+
+
+def check_draft_options(args: argparse.Namespace) -> None:
+    """Raise UsageError where the options of `add_draft` make no sense."""
+    if args.draft is None and args.draft_tokens is not None:
+        raise UsageError("--draft-tokens needs --draft, the model that drafts them.")
+    if args.draft_tokens is not None and not 1 <= args.draft_tokens <= MAX_DRAFTED:
+        raise UsageError(f"--draft-tokens is {args.draft_tokens}, but must be 1 to {MAX_DRAFTED}.")
+
+
+def draft_from(args: argparse.Namespace, model: AnyModel, tokenizer: Tokenizer) -> Draft | None:
+    """The draft model that was asked for, None for none; on stderr, if it cannot be of use.
+
+    Raises:
+        ValueError: where it cannot draft for the model.
+    """
+    if args.draft is None:
+        return None
+    from models.inference.prefill import PrefixCache
+    from models.inference.speculative import Draft, check_draft
+
+    if args.draft == args.model:
+        raise UsageError("--draft is the model itself, which is no faster than itself: name a smaller one.")
+    small, own, _ = open_model(args.draft, args.device)
+    check_draft(model, tokenizer, small, own, args.draft)
+    if small.n_parameters >= model.n_parameters:
+        print(
+            f"({args.draft} is no smaller than {args.model}, so this will not be faster: its replies are the same.)",
+            file=sys.stderr,
+        )
+    return Draft(model=small, n_tokens=args.draft_tokens or N_DRAFTED, prefix_cache=PrefixCache())
 
 
 def sampling_from(args: argparse.Namespace, advised: Mapping[str, Any] | None = None) -> SamplingConfig:
@@ -86,3 +143,5 @@ def write_statistics(end: ReplyFinished) -> None:
         f"{'finished' if end.reason == 'stop' else 'reached the length limit'}",
         file=sys.stderr,
     )
+    if end.n_passes:
+        print(describe_speculation(end.n_drafted, end.n_accepted, end.n_tokens, end.n_passes), file=sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from app.glass.draft_mark import DraftMark
 from models.settings.sampling_config import SamplingConfig
 
 
@@ -16,6 +17,7 @@ class ReadText:
     source_ids and source_words: what an encoder-decoder's encoder read; () for the others.
     draws: for each sampled token the random number in [0, 1) used; None if it was the most likely one (temperature 0)
         or is unknown.
+    marks: what a draft model did for each sampled token; () where there was none.
     sampling: the settings used. step: the model's training step at that time.
     """
 
@@ -25,6 +27,7 @@ class ReadText:
     source_ids: tuple[int, ...] = ()
     source_words: tuple[str, ...] = ()
     draws: tuple[float | None, ...] = ()
+    marks: tuple[DraftMark | None, ...] = ()
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     step: int = 0
 
@@ -32,3 +35,9 @@ class ReadText:
         assert len(self.ids) == len(self.words)
         assert len(self.source_ids) == len(self.source_words)
         assert not self.draws or len(self.draws) == len(self.ids) - self.n_prompt
+        assert not self.marks or len(self.marks) == len(self.ids) - self.n_prompt
+
+    def mark_at(self, position: int) -> DraftMark | None:
+        """What a draft model did for the token at a position of the text."""
+        index = position - self.n_prompt
+        return self.marks[index] if 0 <= index < len(self.marks) else None

@@ -12,6 +12,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from app.session.best_of import REWARD_MODEL, BestOf, loaded_reward_model
 from app.session.chat_model import LIVE, ChatModel, describe_model
 from app.session.device import Device
+from app.session.drafts import DRAFT_MODEL, Drafting, loaded_draft
 from app.session.models_in_memory import LoadedModel, ModelsInMemory
 from app.session.remembered import Remembered
 from app.session.runs import Runs
@@ -93,6 +94,7 @@ class ChatSession(QObject):
         self._requested: dict[str, Any] = {}  # what is being opened, as it is remembered
         self._summaries: Any = None  # both from models.inference, which is imported on the worker's thread
         self._prefix_cache: Any = None
+        self._draft_cache: Any = None
         self.model: ChatModel | None = None
         self.tokenizer: Tokenizer | None = None
         """The open model's tokenizer, which any thread may use; None while no model is open."""
@@ -194,6 +196,7 @@ class ChatSession(QObject):
     def _forget_model(self) -> None:
         self._models.release(CHAT)
         self._models.release(REWARD_MODEL)
+        self.release_draft()
         self.model = self.tokenizer = self._summaries = self._prefix_cache = None
         self._remembered.set(_LAST, {})
 
@@ -212,11 +215,12 @@ class ChatSession(QObject):
         prefix_ids: Sequence[int] = (),
         prompting: PromptSettings | None = None,
         best_of: BestOf | None = None,
+        drafting: Drafting | None = None,
     ) -> bool:
         """Request a reply to messages [{"role", "content"}], or the continuation of a text; whether it started.
 
         prefix_ids: tokens that the reply begins with. prompting: how the messages become a prompt. best_of: the reply
-        is the best of several, which begin with no given tokens.
+        is the best of several, which begin with no given tokens. drafting: what drafts the tokens of a single one.
         """
         if self.model is None:
             return self._notices.refuse("No model is open: choose a run to chat with.")
@@ -235,6 +239,8 @@ class ChatSession(QObject):
             model, tokenizer, step = self.open_model()
             if best_of is not None:
                 return self._best_reply(model, tokenizer, step, template_config, request, best_of)
+            if drafting is not None:
+                return self._drafted_reply(model, tokenizer, step, template_config, request, drafting)
             return reply_events(model, tokenizer, step, template_config, request, self._summaries, self._prefix_cache)
 
         self.state, self.reply_failed = "waiting", False
@@ -259,6 +265,31 @@ class ChatSession(QObject):
         yield from best_reply_events(
             model, tokenizer, step, template_config, request, self._summaries, judge, best_of.n
         )
+
+    def _drafted_reply(
+        self,
+        model: Any,
+        tokenizer: Tokenizer,
+        step: int,
+        template_config: ChatTemplateConfig,
+        request: ReplyRequest,
+        drafting: Drafting,
+    ) -> Iterator[Event]:
+        from models.inference.prefill import PrefixCache
+        from models.inference.speculative import Draft
+
+        info, device = self._runs.find(drafting.run_id), self._device.name
+        loaded = yield from loaded_draft(self._library, self._models, info, model, tokenizer, device)
+        self._draft_cache = self._draft_cache or PrefixCache()
+        draft = Draft(model=loaded.model, n_tokens=drafting.n_tokens, prefix_cache=self._draft_cache)
+        yield from reply_events(
+            model, tokenizer, step, template_config, request, self._summaries, self._prefix_cache, draft
+        )
+
+    def release_draft(self) -> None:
+        """Forget the draft model: replies are written without one."""
+        self._models.release(DRAFT_MODEL)
+        self._draft_cache = None
 
     def release_reward_model(self) -> None:
         """Forget the reward model: replies are no longer the best of several."""

@@ -12,10 +12,12 @@ from torch import Tensor
 
 
 class LayerCache:
-    """One layer's keys and values (B, G, S, D) and the last inputs of its short convolutions (B, W - 1, C)."""
+    """One layer's keys and values (B, G, S, D) and the last inputs of its short convolutions (B, W - 1 or more, C)."""
 
     def __init__(self) -> None:
         self.length = 0
+        self.spare = 0
+        """How many more inputs short convolutions keep than they need, so that as many tokens can be forgotten."""
         self.tails: dict[str, Tensor] = {}
         self.cross: tuple[Tensor, Tensor] | None = None
         """Keys and values of the encoder's output, each (B, G, S, D): computed once for all target tokens."""
@@ -47,11 +49,17 @@ class LayerCache:
         self._kept, self.length = other._kept, other.length
 
     def shift(self, site: str, x: Tensor, size: int) -> Tensor | None:
-        """Return the `size` inputs before x (B, T, C), None at the start, and remember the last `size`."""
+        """Return the `size` inputs before x (B, T, C), None at the start, and remember the last ones."""
         before = self.tails.get(site)
         joined = F.pad(x, (0, 0, size, 0)) if before is None else torch.cat((before, x), dim=1)
-        self.tails[site] = joined[:, joined.size(1) - size :]
-        return before
+        self.tails[site] = joined[:, max(0, joined.size(1) - size - self.spare) :]
+        return before if before is None else before[:, before.size(1) - size :]
+
+    def forget(self, n: int) -> None:
+        """Forget the last n tokens, at most `spare` of them."""
+        assert 0 <= n <= min(self.length, self.spare)
+        self.length -= n
+        self.tails = {site: tail[:, : tail.size(1) - n] for site, tail in self.tails.items()}
 
     def select(self, rows: Tensor) -> None:
         """Keep only the given rows of the batch, in that order."""
@@ -128,6 +136,21 @@ class KVCache:
         assert all(layer.length >= n for layer in self.layers)
         for layer in self.layers:
             layer.length = n
+
+    def allow_forgetting(self, n: int) -> None:
+        """Keep from now on what `forget` needs for up to n tokens."""
+        for layer in self.layers:
+            layer.spare = n
+
+    def forget(self, n: int) -> None:
+        """Forget the last n tokens, as many as `allow_forgetting` allowed before they were read; not with padding.
+
+        Everything is then as if they had never been read: attention masks depend on positions only, so that keys and
+        values in a sliding window's reach are still there, and short convolutions have their earlier inputs.
+        """
+        assert self.mask is None
+        for layer in self.layers:
+            layer.forget(n)
 
     def prefix(self, n: int) -> KVCache:
         """A cache of the first n tokens in the same memory; only the tokens that it held before may be appended."""

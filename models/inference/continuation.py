@@ -90,6 +90,25 @@ class Continuation:
                 return self._fast.next_logits(new, self._cache)
         return next_logits(self._model, new, self._cache, source=self._source)
 
+    def each_logits(self, new: Sequence[int]) -> Tensor:
+        """Read new tokens (T) of a decoder's one row -> logits of the token after each of them (T, V)."""
+        ids = torch.tensor([list(new)])
+        if self._fast is not None and self._fast.takes_few(ids, self._cache):
+            with torch.inference_mode():
+                return self._fast.each_logits(ids, self._cache)
+        model = self._model
+        assert isinstance(model, Decoder)
+        with evaluating(model):
+            return model.logits(model.hidden(ids.to(model.embedding.weight.device), cache=self._cache)[0])
+
+    def allow_forgetting(self, n: int) -> None:
+        """From now on, up to n tokens can be forgotten."""
+        self._cache.allow_forgetting(n)
+
+    def forget(self, n: int) -> None:
+        """Forget the last n tokens, as if they had never been read."""
+        self._cache.forget(n)
+
     def select(self, rows: Tensor) -> None:
         """Keep the given rows (1-D long), in that order; one may appear several times."""
         with torch.inference_mode():

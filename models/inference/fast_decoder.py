@@ -25,7 +25,7 @@ from models.architecture.experts import FeedForward, MixtureOfExperts, activate
 from models.architecture.heads import LanguageHead
 from models.architecture.norms import RMSNorm
 from models.architecture.transformer import Decoder
-from models.inference.fast_matmul import Linear, MatMul, StripedMatMul, batch_linear, make_joint, make_matmul
+from models.inference.fast_matmul import FEW, Linear, MatMul, StripedMatMul, batch_linear, make_joint, make_matmul
 from models.inference.threads import StepThreads, ThreadTuner
 from models.inference.weights import QuantizedHead
 from models.settings.model_config import ModelConfig
@@ -52,7 +52,7 @@ class FastDecoder:
         ]
         self._embedding_norm, self._final_norm = _norm(model.embedding_norm), _norm(model.final_norm)
         self._head = _head(model, many, self._threads)
-        self._one = _Buffers(config, 1)
+        self._buffers: dict[int, _Buffers] = {}  # by the number of tokens, if they are few
         self._tuner = ThreadTuner(is_small=sum(parameter.nbytes for parameter in model.parameters()) < _SMALL)
         self._turned_from = 0
         self._turned: list[tuple[Tensor, Tensor]] = []  # the rotation of each position from there on
@@ -67,8 +67,15 @@ class FastDecoder:
 
     def takes(self, ids: Tensor, cache: KVCache) -> bool:
         """Whether it can read ids (B, T): one text, from its beginning or a single token, within the context."""
+        return (ids.size(1) == 1 or not cache.length) and self._fits(ids, cache)
+
+    def takes_few(self, ids: Tensor, cache: KVCache) -> bool:
+        """Whether `each_logits` can read ids (B, T): up to FEW tokens of one text, within the context."""
+        return ids.size(1) <= FEW and self._fits(ids, cache)
+
+    def _fits(self, ids: Tensor, cache: KVCache) -> bool:
         fits = cache.length + ids.size(1) <= self._model.config.context_length
-        return len(ids) == 1 and (ids.size(1) == 1 or not cache.length) and fits and cache.mask is None
+        return len(ids) == 1 and fits and cache.mask is None
 
     def next_logits(self, ids: Tensor, cache: KVCache) -> Tensor:
         """Read ids (1, T) that it `takes` -> logits of the next token (1, V). Call it in inference mode."""
@@ -76,18 +83,26 @@ class FastDecoder:
             return self._tuner.run(lambda: self.read(ids, cache))
         return self.read(ids, cache)
 
-    def read(self, ids: Tensor, cache: KVCache) -> Tensor:
-        """The same with the calling thread's number of threads, on which one token's bits do not depend."""
-        return self._threads.do(lambda: self._read(ids, cache)) if ids.size(1) == 1 else self._read(ids, cache)
+    def each_logits(self, ids: Tensor, cache: KVCache) -> Tensor:
+        """Read ids (1, T) of which it `takes_few` -> logits of the token after each (T, V). Call it in inference mode.
 
-    def _read(self, ids: Tensor, cache: KVCache) -> Tensor:
+        Their bits do not depend on the number of threads."""
+        return self._tuner.run(lambda: self._threads.do(lambda: self._read(ids, cache, each=True)))
+
+    def read(self, ids: Tensor, cache: KVCache) -> Tensor:
+        """The same with the calling thread's number of threads, on which the bits of up to FEW do not depend."""
+        return self._threads.do(lambda: self._read(ids, cache)) if ids.size(1) <= FEW else self._read(ids, cache)
+
+    def _read(self, ids: Tensor, cache: KVCache, *, each: bool = False) -> Tensor:
         past, length = cache.length, ids.size(1)
         x = self._enter(ids, past)
         view = self._view(past, length)
-        buffers = self._one if length == 1 else _Buffers(self._model.config, length)
+        buffers = self._buffers.get(length) or _Buffers(self._model.config, length)
+        if length <= FEW:
+            self._buffers[length] = buffers
         for layer, kept in zip(self._layers, cache.layers, strict=True):
             x = layer(x, view, buffers, kept)
-        return self._head(self._final_norm(x[-1:]))
+        return self._head(self._final_norm(x if each else x[-1:]))
 
     def _enter(self, ids: Tensor, past: int) -> Tensor:
         """The input of the first block (T, C), a new tensor."""
@@ -285,9 +300,9 @@ def _convolved(conv: ShortConv | None, h: Tensor, cache: LayerCache, site: str) 
     tail = cache.tails.get(site)
     if h.size(0) > 1 or tail is None:
         return convolve(conv, h[None], cache, site, None)[0]
-    joined = torch.cat((tail[0], h))  # (W, C)
-    cache.tails[site] = joined[None, 1:]
-    return (joined * conv.weight).sum(0, keepdim=True).add_(h)
+    joined = torch.cat((tail[0], h))  # (W or more, C)
+    cache.tails[site] = joined[None, max(0, len(joined) - (conv.width - 1 + cache.spare)) :]
+    return (joined[-conv.width :] * conv.weight).sum(0, keepdim=True).add_(h)
 
 
 def _norm(module: nn.Module | None) -> Callable[[Tensor], Tensor]:

@@ -1,8 +1,9 @@
 """Fast products of a model's matrices with the states of a few tokens on a CPU, without copying the weights.
 
-For each generated token, every matrix is multiplied by one vector. A large matrix is split into strips of whole rows
-for the threads, so that the bits of the result do not depend on their number; with torch.mm they do (see
-`StepThreads`). For the many tokens of a prompt, oneDNN is twice as fast as torch's default for float32.
+For each generated token, every matrix is multiplied by one vector; to check a few drafted tokens, by a few. A large
+matrix is split into strips of whole rows for the threads, so that the bits of the result do not depend on their number;
+with torch.mm they do (see `StepThreads`). For the many tokens of a prompt, oneDNN is twice as fast as torch's default
+for float32.
 
 Only views are kept, so a model in training is read as it is at that moment.
 
@@ -24,10 +25,12 @@ from models.inference.weights import Int4Linear, Int8Linear, Kernel, join_layers
 
 Linear = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
+FEW = 16
+"""Tokens up to which a pass over several gives the same bits for any number of threads, as a pass over one does."""
 _SMALL = 2**16
 """Elements up to which a plain call is faster than strips, which pay if memory bandwidth is the limit."""
-_FEW = 16, 128
-"""From and to how many tokens MKL is fastest where the weights come first: by a tenth to two fifths (measured)."""
+_SHORT = 128
+"""Tokens up to which MKL is fastest where the weights come first, from FEW on: by a tenth to two fifths (measured)."""
 _LITTLE = 2**24
 """Multiplications up to which the time that oneDNN takes to begin counts: up to twice that of all (measured)."""
 _N_STRIPS = 16
@@ -50,7 +53,7 @@ class MatMul(Protocol):
 class StripedMatMul:
     """The product with float32 weights (N, K) and an optional bias (N).
 
-    Within `StepThreads.do`, one token's result is bit-identical for any number of threads.
+    Within `StepThreads.do`, the result of one token, and of up to FEW, is bit-identical for any number of threads.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None, many: Linear, threads: StepThreads) -> None:
@@ -63,14 +66,16 @@ class StripedMatMul:
             self._rest = weight[_N_STRIPS * n_rows :].t()  # (K, fewer than P)
 
     def __call__(self, x: Tensor) -> Tensor:
-        if len(x) > 1:
+        n = len(x)
+        if n > FEW or (n > 1 and self._strips is None):
             return self._many(x, self._weight, self._bias)
         if self._strips is None:
             return torch.mm(x, self._weight_t) if self._bias is None else torch.addmm(self._bias, x, self._weight_t)
         # Row times strips: strips times a column is the same, but takes MKL twice as long (measured), and it splits
         # strips if there are more threads than strips.
-        row, columns = x.expand(self._strips.size(0), 1, x.size(1)), self._strips.mT
-        y = self._threads.share(lambda: torch.bmm(row, columns)).view(1, -1)
+        row, columns = x.expand(self._strips.size(0), n, x.size(1)), self._strips.mT
+        y = self._threads.share(lambda: torch.bmm(row, columns))  # (P, T, N/P)
+        y = y.view(1, -1) if n == 1 else y.transpose(0, 1).reshape(n, -1)
         if self._rest.size(1):
             y = torch.cat((y, torch.mm(x, self._rest)), dim=1)
         return y if self._bias is None else y.add_(self._bias)
@@ -95,14 +100,15 @@ class StripedMatMul:
 class ModuleMatMul:
     """The product computed by a module, for quantized layers (`models.inference.weights`).
 
-    For one token, torch's int8 and oneDNN's bfloat16 products are bit-identical for any number of threads.
+    For up to FEW tokens, torch's int8 and int4 and oneDNN's bfloat16 products are bit-identical for any number of
+    threads (seen with 1 to 3).
     """
 
     def __init__(self, module: nn.Module, threads: StepThreads) -> None:
         self._module, self._threads = module, threads
 
     def __call__(self, x: Tensor) -> Tensor:
-        return self._threads.share(lambda: self._module(x)) if len(x) == 1 else self._module(x)  # type: ignore[no-any-return]
+        return self._threads.share(lambda: self._module(x)) if len(x) <= FEW else self._module(x)  # type: ignore[no-any-return]
 
     def into(self, x: Tensor, out: Tensor) -> None:
         out.copy_(self(x))
@@ -173,7 +179,7 @@ def batch_linear() -> Linear:
 
 
 def _one_dnn_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    if _FEW[0] <= len(x) <= _FEW[1]:
+    if FEW < len(x) <= _SHORT:
         y = torch.mm(weight, x.t()).t()
         return y if bias is None else y.add_(bias)
     if len(x) * weight.numel() < _LITTLE:

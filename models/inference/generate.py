@@ -15,8 +15,9 @@ from models.architecture.transformer import AnyModel
 from models.events import Progress, ReplyFinished, TokenMade
 from models.inference.continuation import Continuation, check_prompt
 from models.inference.prefill import PrefixCache
-from models.inference.sampling import SamplingConfig, as_floats, draw_number, sample, top_log_probabilities
+from models.inference.sampling import Drawn, SamplingConfig, as_floats, draw_number, sample, top_log_probabilities
 from models.inference.sampling_steps import SamplingState, sampling_steps
+from models.inference.speculative import Draft, Drafter, Speculation
 from models.tokenizers import IncrementalDecoder
 from models.tokenizers.special_tokens import end_id, start_id
 
@@ -31,6 +32,7 @@ def generate(
     n_top: int = 0,
     end_ids: Collection[int] = (),
     prefix_cache: PrefixCache | None = None,
+    draft: Draft | None = None,
 ) -> Iterator[Progress | TokenMade | ReplyFinished]:
     """Continue `ids` (decoder) or write their target text (encoder-decoder): TokenMade for each token, ReplyFinished.
 
@@ -47,6 +49,8 @@ def generate(
         end_ids: tokens that end the reply; none: the model's own (`special_tokens.end_id`).
         prefix_cache: the keys and values of the last text, whose common prefix need not be read again; it holds this
             text afterwards. The reply is the same, up to rounding if the number of threads was another.
+        draft: a smaller model that drafts tokens (`models.inference.speculative`), which `check_draft` has approved of.
+            The reply has the same distribution, and at temperature 0 it is the same; the seed means another reply.
 
     Raises:
         ValueError: for an encoder, or if `ids` is empty or (with `prefix_ids`) longer than the context.
@@ -65,14 +69,23 @@ def generate(
         text.skip(id)
     text_ids = list(continuation.prompt_ids)
     n_prompt = len(text_ids) + len(again) - len(prefix_ids)
+    drafter = Drafter(draft, config, n_prompt) if draft is not None else None
+    speculation = None if drafter is None else Speculation(continuation, drafter, config, n_prompt, state, ends)
     seconds = [0.0, 0.0]  # of prefill, of decoding
     began = time.perf_counter()
     for n_read in continuation.read_chunks():
         seconds[0] += time.perf_counter() - began
         yield Progress(done=n_read, total=len(text_ids))
         began = time.perf_counter()
+    if drafter is not None:
+        for n_read in drafter.read(text_ids):
+            seconds[0] += time.perf_counter() - began
+            yield Progress(done=n_read, total=len(text_ids))
+            began = time.perf_counter()
     new = text_ids[continuation.n_read :]
     for id in again:
+        if drafter is not None:
+            drafter.follow(text_ids)
         logits = continuation.next_logits(torch.tensor([new]))[0]
         state.update(sampling_steps(as_floats(logits), config, text_ids, n_prompt, state), id)
         new = [id]
@@ -80,13 +93,13 @@ def generate(
         seconds[0] += time.perf_counter() - began
         yield Progress(done=len(text_ids), total=n_prompt + len(prefix_ids))
         began = time.perf_counter()
+    if speculation is not None:
+        draws = speculation.draws(text_ids, new, limit)
+    else:
+        draws = _one_by_one(continuation, new, config, generator, text_ids, n_prompt, state)
     for made in range(1, limit + 1):
-        began = time.perf_counter()
-        logits = continuation.next_logits(torch.tensor([new]))[0]
-        choice = sample(logits, config, generator, text_ids, n_prompt, state)
+        choice, logits, speculated = next(draws)
         seconds[made > 1] += time.perf_counter() - began
-        new = [choice.id]
-        text_ids.append(choice.id)
         is_end = choice.id in ends
         shown, stopped = text.add(choice.id, is_end=is_end, is_last=made == limit)
         yield TokenMade(
@@ -97,11 +110,31 @@ def generate(
             rank=choice.rank,
             draw=choice.draw,
             top=top_log_probabilities(logits, n_top) if n_top else (),
+            speculated=speculated,
         )
         if is_end or stopped:
-            yield _finished("stop", len(ids), made, seconds)
+            yield _finished("stop", len(ids), made, seconds, speculation)
             return
-    yield _finished("length", len(ids), limit, seconds)
+        began = time.perf_counter()
+    yield _finished("length", len(ids), limit, seconds, speculation)
+
+
+def _one_by_one(
+    continuation: Continuation,
+    new: Sequence[int],
+    config: SamplingConfig,
+    generator: torch.Generator,
+    text: list[int],
+    n_prompt: int,
+    state: SamplingState,
+) -> Iterator[Drawn]:
+    """Continue `text`, of which the last tokens `new` have not been read, without end, and append each token to it."""
+    while True:
+        logits = continuation.next_logits(torch.tensor([list(new)]))[0]
+        choice = sample(logits, config, generator, text, n_prompt, state)
+        text.append(choice.id)
+        new = text[-1:]
+        yield Drawn(choice, logits)
 
 
 def decoder_start_id(model: AnyModel, tokenizer: Tokenizer) -> int:
@@ -109,10 +142,20 @@ def decoder_start_id(model: AnyModel, tokenizer: Tokenizer) -> int:
     return start_id(model.config, tokenizer) if model.config.topology == "encoder-decoder" else -1
 
 
-def _finished(reason: str, n_prompt: int, n_tokens: int, seconds: Sequence[float]) -> ReplyFinished:
+def _finished(
+    reason: str, n_prompt: int, n_tokens: int, seconds: Sequence[float], speculation: Speculation | None
+) -> ReplyFinished:
     """tokens_per_s counts the tokens after the first (which belongs to the prefill), and only compute time."""
-    rate = (n_tokens - 1) / seconds[1] if n_tokens > 1 else 0.0
-    return ReplyFinished(reason=reason, n_prompt=n_prompt, n_tokens=n_tokens, prefill_s=seconds[0], tokens_per_s=rate)
+    return ReplyFinished(
+        reason=reason,
+        n_prompt=n_prompt,
+        n_tokens=n_tokens,
+        prefill_s=seconds[0],
+        tokens_per_s=(n_tokens - 1) / seconds[1] if n_tokens > 1 else 0.0,
+        n_drafted=speculation.n_drafted if speculation is not None else 0,
+        n_accepted=speculation.n_accepted if speculation is not None else 0,
+        n_passes=speculation.n_passes if speculation is not None else 0,
+    )
 
 
 class _StopTextFilter:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from models.architecture.transformer import AnyModel
     from models.inference.prefill import PrefixCache
+    from models.inference.speculative import Draft
     from models.inference.summarising import SummaryCache
 
 
@@ -60,13 +61,14 @@ def reply_events(
     request: ReplyRequest,
     summaries: SummaryCache,
     prefix_cache: PrefixCache | None = None,
+    draft: Draft | None = None,
 ) -> Iterator[Event]:
     """Yield ReplyStarted, TokenMade …, ReplyFinished; before them Phase, Progress and Notice of a summary, and after
     ReplyStarted Progress of reading the prompt.
 
     Args:
         step: the model's training step. template_config: its chat format.
-        summaries: its earlier summaries. prefix_cache: the KV cache of the last text.
+        summaries: its earlier summaries. prefix_cache: the KV cache of the last text. draft: what drafts its tokens.
 
     Raises:
         ValueError: for a prompt that is empty, too long for the context, or of the wrong kind for this model; a broken
@@ -105,5 +107,12 @@ def reply_events(
         yield from fill_events(model, tokenizer, ids)
     else:
         yield from generate(
-            model, tokenizer, ids, sampling, prefix_ids=request.prefix_ids, end_ids=end_ids, prefix_cache=prefix_cache
+            model,
+            tokenizer,
+            ids,
+            sampling,
+            prefix_ids=request.prefix_ids,
+            end_ids=end_ids,
+            prefix_cache=prefix_cache,
+            draft=draft,
         )

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from models.events import Speculated
 from models.inference.sampling_steps import DIVERGED, SamplingState, drawn_token, entropy, rank, sampling_steps
 from models.inference.top_tokens import Floats, top_ids
 from models.settings.sampling_config import SamplingConfig
 
 __all__ = [
+    "Drawn",
     "SampledToken",
     "SamplingConfig",
     "as_floats",
@@ -39,6 +42,14 @@ class SampledToken:
     entropy: float
     rank: int
     draw: float | None
+
+
+class Drawn(NamedTuple):
+    """A token, the logits (V,) that it was drawn from, and how speculative decoding came to it, None without that."""
+
+    choice: SampledToken
+    logits: Tensor
+    speculated: Speculated | None = None
 
 
 def check_finite(logits: Tensor) -> None:

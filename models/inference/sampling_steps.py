@@ -187,6 +187,13 @@ def sampling_steps(
     return SamplingSteps((*stages, Stage("drawn", probabilities / probabilities.sum())))
 
 
+def likeliest(logits: Floats, config: SamplingConfig, before: Sequence[int], n_prompt: int) -> int:
+    """The token that temperature 0 takes from logits (V,); the arguments are those of `sampling_steps`."""
+    if not np.isfinite(logits).all():
+        raise ValueError(DIVERGED)
+    return int(_with_penalties(logits, config, before, n_prompt).argmax())
+
+
 def is_on(config: SamplingConfig, cut: str) -> bool:
     """Whether the truncation of that name is active."""
     return bool(getattr(config, cut) != getattr(SamplingConfig, cut))

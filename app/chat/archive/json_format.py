@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from app.chat.archive.draft_use import DraftUse
 from app.chat.archive.drawn_replies import DrawnReplies
 from app.chat.archive.message_tree import Chat, DrawnToken, GenerationInfo, Message
 from models.alignment.best_of import ScoredReply
 from models.chat.prompting import PromptSettings
+from models.events import Speculated
 from models.settings.sampling_config import SamplingConfig
 from models.settings.slots import settings_to_dict
 from models.tokenizers.codec import replace_surrogates
@@ -19,6 +21,7 @@ from models.tokenizers.codec import replace_surrogates
 FORMAT = 2
 _MAX_TOKEN_ID = 2**31
 _ROLES = ("user", "assistant")
+_OUTCOMES = ("accepted", "replaced", "bonus")
 _KEYS = {"generation": "made", "n_prefix": "n_begun", "is_completion": "goes_on"}
 """Fields with another name in the file."""
 
@@ -61,7 +64,18 @@ def _message_dict(message: Message) -> dict[str, Any]:
             found["made"]["sampling"] = settings_to_dict(message.generation.sampling)
         if message.generation.drawn is not None:
             found["made"]["drawn"] = _drawn_dict(message.generation.drawn)
+        if message.generation.draft is not None:
+            found["made"]["draft"] = dataclasses.asdict(message.generation.draft)
+        tokens = message.generation.tokens
+        if tokens:
+            found["made"]["tokens"] = [token[:5] for token in tokens]
+        if any(token.speculated is not None for token in tokens):
+            found["made"]["speculated"] = [_speculated_row(token.speculated) for token in tokens]
     return found
+
+
+def _speculated_row(token: Speculated | None) -> list[Any] | None:
+    return None if token is None else [token.outcome, token.proposed, token.p, token.q]
 
 
 def _drawn_dict(drawn: DrawnReplies) -> dict[str, Any]:
@@ -133,13 +147,14 @@ def _generation(data: Mapping[str, Any]) -> GenerationInfo:
         sampling=None if sampling is None else _sampling(sampling),
         prompt_ids=tuple(map(_id, data.get("prompt_ids", ()))),
         source_ids=tuple(map(_id, data.get("source_ids", ()))),
-        tokens=tuple(_token(*token) for token in data.get("tokens", ())),
+        tokens=_tokens(data.get("tokens", ()), data.get("speculated", ())),
         first_token_s=_number(data.get("first_token_s", 0.0)),
         tokens_per_s=_number(data.get("tokens_per_s", 0.0)),
         reason=_text(data.get("reason", "")),
         summary=_text(data.get("summary", "")),
         n_prefix=int(data.get("n_begun", 0)),
         drawn=_drawn(data["drawn"]) if data.get("drawn") is not None else None,
+        draft=_draft(data["draft"]) if data.get("draft") is not None else None,
         **{name: int(data.get(name, 0)) for name in numbers},
     )
 
@@ -160,6 +175,30 @@ def _drawn(data: Mapping[str, Any]) -> DrawnReplies:
         draw_s=_number(data.get("draw_s", 0.0)),
         score_s=_number(data.get("score_s", 0.0)),
     )
+
+
+def _draft(data: Mapping[str, Any]) -> DraftUse:
+    counts = ("n_tokens", "n_drafted", "n_accepted", "n_passes", "n_made")
+    return DraftUse(
+        model=_text(data["model"]),
+        run_id=_text(data.get("run_id", "")),
+        **{name: max(0, int(data.get(name, 0))) for name in counts},
+    )
+
+
+def _tokens(rows: Sequence[Any], speculated: Sequence[Any]) -> tuple[DrawnToken, ...]:
+    tokens = tuple(_token(*row) for row in rows)
+    if not speculated:
+        return tokens
+    pairs = zip(tokens, speculated, strict=True)
+    return tuple(token if row is None else token._replace(speculated=_speculated(*row)) for token, row in pairs)
+
+
+def _speculated(outcome: str, proposed: int, p: float, q: float) -> Speculated:
+    if outcome not in _OUTCOMES:
+        raise KeyError(f"the outcome {outcome!r}")
+    known = -1 if proposed == -1 else _id(proposed)
+    return Speculated(outcome=outcome, proposed=known, p=_number(p), q=_number(q))
 
 
 def _token(

@@ -10,8 +10,10 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import NamedTuple
 
+from app.chat.archive.draft_use import DraftUse
 from app.chat.archive.drawn_replies import DrawnReplies
 from models.chat.prompting import PromptSettings
+from models.events import Speculated
 from models.settings.sampling_config import SamplingConfig
 
 _TITLE_LENGTH = 48
@@ -34,6 +36,7 @@ class DrawnToken(NamedTuple):
     entropy: float | None = None
     rank: int | None = None
     draw: float | None = None
+    speculated: Speculated | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,7 @@ class GenerationInfo:
     first_token_s: seconds from the request to the first token. tokens_per_s: speed of the tokens after it.
     reason: stop, length, stopped (by the user), failed, or "" where the program ended before the reply did.
     drawn: all replies that were drawn, of which it is one; None where it was the only one.
+    draft: the draft model that it was written with; None without one.
     """
 
     model: str
@@ -68,6 +72,7 @@ class GenerationInfo:
     context_length: int = 0
     reason: str = ""
     drawn: DrawnReplies | None = None
+    draft: DraftUse | None = None
 
     @property
     def ids(self) -> tuple[int, ...]:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from app.chat.archive.chat_library import ChatLibrary
+from app.chat.archive.draft_use import DraftUse
 from app.chat.archive.message_tree import Chat, DrawnToken, GenerationInfo, Message
 from app.chat.conversation.reply_recorder import ReplyRecorder
 from app.session.best_of import BestOf
 from app.session.chat_model import ChatModel
+from app.session.drafts import Drafting
 from app.session.session import Session
 from app.session.undo import Step
 from models.chat.prompting import PromptSettings, with_system
@@ -64,6 +66,8 @@ class Conversation(QObject):
         """Called for the settings of each reply, including its seed."""
         self.best_of: Callable[[], BestOf | None] = lambda: None
         """Called before each reply: how many are drawn, and what chooses the best of them; None for a single one."""
+        self.drafting: Callable[[], Drafting | None] = lambda: None
+        """Called before each reply that is not the best of several: what drafts its tokens; None for nothing."""
         self.chat = Chat()
         self._recorder: ReplyRecorder | None = None
         self._phase = "Reading"
@@ -277,7 +281,7 @@ class Conversation(QObject):
         made = dataclasses.replace(
             generation,
             drawn=drawn,
-            tokens=tuple(map(DrawnToken, reply.ids)),
+            tokens=tuple(DrawnToken(id) for id in reply.ids),
             n_tokens=len(reply.ids),
             reason="stop" if reply.ended else "length",
         )
@@ -352,6 +356,7 @@ class Conversation(QObject):
         best_of = self.best_of() if model.is_chat_model and not prefix else None
         if best_of is not None:  # they are drawn from the model's own distribution, so no other settings count
             sampling = SamplingConfig(temperature=1.0, max_tokens=sampling.max_tokens, seed=sampling.seed)
+        drafting = self.drafting() if best_of is None else None
         generation = GenerationInfo(
             model=model.name,
             run_id=model.run_id,
@@ -361,6 +366,9 @@ class Conversation(QObject):
             tokens=tuple(prefix),
             n_prefix=len(prefix),
             context_length=model.context_length,
+            draft=DraftUse(model=drafting.name, run_id=drafting.run_id, n_tokens=drafting.n_tokens)
+            if drafting is not None
+            else None,
         )
         reply = Message(parent=message_id, role="assistant", generation=generation)
         self._recorder = ReplyRecorder(reply, strip=not prompt.is_completion, is_text=model.writes, best_of=best_of)
@@ -369,7 +377,7 @@ class Conversation(QObject):
         self._save_timer.start()
         messages = self.chat.read_for(message_id) if model.is_chat_model else prompt.content
         ids = [token.id for token in prefix]
-        if not self._session.chat.send(messages, sampling, ids, self.chat.prompting, best_of):
+        if not self._session.chat.send(messages, sampling, ids, self.chat.prompting, best_of, drafting):
             self._on_reply_ended()
 
     @property

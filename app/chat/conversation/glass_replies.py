@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from PySide6.QtCore import QEvent, QObject, QRect, Slot
+from PySide6.QtCore import QEvent, QObject, QRect, Signal, Slot
 
 from app.chat.archive.message_tree import GenerationInfo
 from app.chat.conversation.conversation import Conversation
@@ -25,7 +25,12 @@ class GlassReplies(QObject):
     """Gives the newest reply, or the clicked one, to `focus`; while it is on, replies are shown as tokens.
 
     Only while the conversation is in view: other pages inspect their own texts.
+
+    Signals:
+        drafted_changed(bool): whether any of the shown replies was written with a draft model.
     """
+
+    drafted_changed = Signal(bool)
 
     def __init__(
         self, session: Session, conversation: Conversation, view: ChatView, focus: Focus, theme: ThemeProvider
@@ -43,7 +48,7 @@ class GlassReplies(QObject):
         self._page.installEventFilter(self)
         focus.text_changed.connect(self._on_text)
         view.shown.connect(self._show)
-        view.message_pressed.connect(self._on_pressed)
+        view.message_pressed.connect(self.inspect)
         self.texts.changed.connect(self._show)
         focus.branch_requested.connect(self._on_branch_requested)
         self._show()
@@ -55,7 +60,7 @@ class GlassReplies(QObject):
             self._show()
 
     def set_quantity(self, name: str) -> None:
-        """Colour the tokens by one of app.glass.tokens.colours.QUANTITIES."""
+        """Colour the tokens by one of app.glass.tokens.colours.QUANTITIES, or by what a draft model did (DRAFT)."""
         self._quantity = name
         for tokens, _ in self.tokens.values():
             tokens.set_quantity(name)
@@ -76,6 +81,7 @@ class GlassReplies(QObject):
         if newest is not self._newest or not any(text is self._inspected for text in self._shown):
             self._inspected = newest
         self._newest = newest
+        self.drafted_changed.emit(any(text.marks for text in self._shown))
         self._update_focus()
 
     def _update_focus(self) -> None:
@@ -112,7 +118,8 @@ class GlassReplies(QObject):
             view.bubble.show_instead(tokens)
 
     @Slot(str)
-    def _on_pressed(self, message_id: str) -> None:
+    def inspect(self, message_id: str) -> None:
+        """Give a reply to `focus`, if it is shown."""
         view = self._view.view_of(message_id)
         text = self.texts.text_of(view.message) if view is not None else None
         if text is not None:

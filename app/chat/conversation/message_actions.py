@@ -24,7 +24,7 @@ class MessageActions(QWidget):
         rated(is_good): a thumb was clicked.
         keep_requested(message_ids): this version is better than these, which is to be kept as preferences.
         retry_requested(), continue_requested(), edit_requested(), copy_requested(), format_requested(),
-        reveal_requested(), drawn_requested()
+        reveal_requested(), drawn_requested(), drafted_requested()
     """
 
     version_requested = Signal(str)
@@ -37,6 +37,7 @@ class MessageActions(QWidget):
     format_requested = Signal()
     reveal_requested = Signal()
     drawn_requested = Signal()
+    drafted_requested = Signal()
 
     def __init__(self, theme: ThemeProvider, *, of_reply: bool, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -67,6 +68,8 @@ class MessageActions(QWidget):
             "Show the right answer", theme, icon="eye", role="link", tip="Compare the reply with the known answer"
         )
         self.drawn = button("", theme, icon="list-numbers", role="link")
+        tip = "Show which tokens of the draft model were accepted, and which were replaced"
+        self.drafted = button("Token by token", theme, icon="fast-forward", role="link", tip=tip)
         if not of_reply:
             self.retry.setToolTip("Ask for a reply")
         pairs = (
@@ -76,6 +79,7 @@ class MessageActions(QWidget):
             (self.copy, self.copy_requested),
             (self.format, self.format_requested),
             (self.drawn, self.drawn_requested),
+            (self.drafted, self.drafted_requested),
             (self.reveal, self.reveal_requested),
         )
         layout = QHBoxLayout(self)
@@ -91,6 +95,7 @@ class MessageActions(QWidget):
             layout.insertWidget(i, widget, 0, Qt.AlignmentFlag.AlignVCenter)
             widget.hide()
         self.drawn.hide()
+        self.drafted.hide()
 
     def _small(self, icon: str, tip: str = "", on_click: object = None) -> QPushButton:
         made = button("", self._theme, icon=icon, role="quiet-icon", tip=tip)
@@ -114,6 +119,7 @@ class MessageActions(QWidget):
             self.keep,
             self.format,
             self.drawn,
+            self.drafted,
             self.reveal,
         )
 

@@ -136,6 +136,7 @@ class MessageView(QWidget):
             buttons.offer_preference(is_edited=message.edited)
         drawn = generation.drawn if generation is not None else None
         buttons.offer_drawn(len(drawn.replies) if drawn is not None else 0)
+        buttons.drafted.setVisible(generation is not None and generation.draft is not None)
         if is_new:
             self.gold.hide()
         buttons.reveal.setVisible(prompt is not None and bool(prompt.gold) and self.gold.isHidden())

@@ -39,7 +39,8 @@ def describe_reply(reply: Message) -> str:
         _REASONS.get(generation.reason, generation.reason) if reply.content else "the reply is empty",
         f"{left_out} {'summarised' if generation.summary else 'left out'}" if generation.n_left_out else "",
     ]
-    return "  ·  ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts if part)
+    line = "  ·  ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts if part)
+    return f"{line}\n{generation.draft.words}" if generation.draft is not None and generation.draft.n_passes else line
 
 
 def _describe_drawn(drawn: DrawnReplies) -> list[str]:
@@ -77,6 +78,9 @@ def explain_reply(generation: GenerationInfo) -> str:
     if generation.drawn is not None:
         among = f"{len(generation.drawn.replies)} replies that the reward model {generation.drawn.judge} scored"
         lines.append(f"Chosen by you among {among}." if generation.drawn.taken else f"The best of {among}.")
+    if generation.draft is not None:
+        at_once = format_count(generation.draft.n_tokens, "token")
+        lines.append(f"Drafted by {generation.draft.model}, at most {at_once} at once. {generation.draft.words}")
     context = f", of a context of {generation.context_length:,}" if generation.context_length else ""
     lines.append(f"{generation.n_prompt:,} tokens read and {generation.n_tokens:,} written{context}.")
     if generation.summary:

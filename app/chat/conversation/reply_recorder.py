@@ -60,8 +60,8 @@ class ReplyRecorder:
                 self._first = self._first or self._latest
                 self._n_new += 1
                 if self._is_text:
-                    token = DrawnToken(event.id, event.probability, event.entropy, event.rank, event.draw)
-                    self._tokens.append(token)
+                    values = event.probability, event.entropy, event.rank, event.draw, event.speculated
+                    self._tokens.append(DrawnToken(event.id, *values))
                 added.append(event.text)
             elif isinstance(event, ReplyFinished):
                 self._finished = event
@@ -103,4 +103,9 @@ class ReplyRecorder:
             tokens_per_s=finished.tokens_per_s if finished else self.progress[1],
             reason=finished.reason if finished else reason,
         )
+        if generation.draft is not None:
+            draft = generation.draft.counting(token.speculated for token in self._tokens[generation.n_prefix :])
+            if finished is not None:
+                draft = dataclasses.replace(draft, n_drafted=finished.n_drafted, n_passes=finished.n_passes)
+            generation = dataclasses.replace(generation, draft=draft)
         return dataclasses.replace(self._reply, content=text, generation=generation)

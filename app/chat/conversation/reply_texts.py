@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Signal, Slot
 
 from app.chat.archive.message_tree import GenerationInfo, Message
+from app.glass.draft_mark import DraftMark
 from app.glass.names import token_names
 from app.glass.read_text import ReadText
 from app.session.session import Session
+from models.events import Speculated
 from models.settings.sampling_config import SamplingConfig
 
 if TYPE_CHECKING:
@@ -47,7 +49,10 @@ class ReplyTexts(QObject):
 
     def _read(self, generation: GenerationInfo) -> ReadText:
         ids, words = (*generation.prompt_ids, *generation.ids), self._words
-        words |= token_names(self._tokenizer, {*ids, *generation.source_ids} - words.keys())
+        told = [token.speculated for token in generation.tokens]
+        proposed = {each.proposed for each in told if each is not None and each.proposed >= 0}
+        words |= token_names(self._tokenizer, {*ids, *generation.source_ids, *proposed} - words.keys())
+        is_drawn = generation.sampling is None or generation.sampling.temperature > 0
         return ReadText(
             ids=ids,
             words=tuple(words[id] for id in ids),
@@ -55,9 +60,16 @@ class ReplyTexts(QObject):
             source_ids=generation.source_ids,
             source_words=tuple(words[id] for id in generation.source_ids),
             draws=tuple(token.draw for token in generation.tokens),
+            marks=tuple(self._mark(each, is_drawn=is_drawn) for each in told) if any(told) else (),
             sampling=generation.sampling or SamplingConfig(seed=generation.seed),
             step=generation.step,
         )
+
+    def _mark(self, told: Speculated | None, *, is_drawn: bool) -> DraftMark | None:
+        if told is None or told.proposed < 0:
+            return None if told is None else DraftMark(told.outcome)
+        p, q = (told.p, told.q) if is_drawn else (None, None)  # at temperature 0 they are 0 and 1
+        return DraftMark(told.outcome, self._words[told.proposed], p, q)
 
     @Slot()
     def _on_model_changed(self) -> None:

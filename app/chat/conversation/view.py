@@ -43,11 +43,13 @@ class ChatView(QScrollArea):
     Signals:
         message_pressed(message_id): a message was clicked.
         shown(): the shown messages have changed.
+        drafted_requested(message_id): show what was accepted of the draft of a reply.
         markdown_changed(on): the user wants replies with their formatting, or as plain text.
     """
 
     message_pressed = Signal(str)
     shown = Signal()
+    drafted_requested = Signal(str)
     markdown_changed = Signal(bool)
 
     def __init__(self, conversation: Conversation, theme: ThemeProvider, parent: QWidget | None = None) -> None:
@@ -221,6 +223,7 @@ class ChatView(QScrollArea):
         buttons.keep_requested.connect(lambda others: conversation.keep_preference(id, others))
         buttons.format_requested.connect(self._on_format)
         buttons.drawn_requested.connect(lambda: self.show_drawn(id))
+        buttons.drafted_requested.connect(lambda: self.drafted_requested.emit(id))
         view.edited.connect(lambda text: conversation.edit(id, text))
         view.pressed.connect(lambda: self.message_pressed.emit(id))
         return view

@@ -264,6 +264,9 @@ class NextTokenPanel(AnswerPanel):
             return f"{given}. The model sees this token: mask it to see what else would fit."
         if position < text.n_prompt:
             return f"{given}. It was read, not drawn."
+        mark = text.mark_at(position)
+        if mark is not None:
+            return f"{given}; {format_prob(own.final)} after all settings. {mark.sentence(text.words[position])}"
         if xray.config.temperature == 0.0:
             taken = "It was taken" if xray.lands == xray.chosen else f"{self._hit(xray)} is taken"
             return f"{given}. {taken} as the most likely: nothing is drawn."

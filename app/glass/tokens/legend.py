@@ -6,7 +6,9 @@ from PySide6.QtCore import QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QComboBox, QSizePolicy, QWidget
 
+from app.glass.draft_mark import OUTCOMES
 from app.glass.tokens.colours import QUANTITIES, Quantity, Shades
+from app.glass.tokens.draft_colours import DRAFT, NAME, TIP, draft_colours
 from app.kit.basics import row
 from app.kit.theme import SPACE, ThemeProvider
 
@@ -14,7 +16,7 @@ _BAR = 6
 
 
 class TokenLegend(QWidget):
-    """A list of QUANTITIES beside the scale of the chosen one.
+    """A list of QUANTITIES beside the scale of the chosen one; with them, where it is offered, what a draft model did.
 
     Signals:
         chosen(str): the key of the chosen quantity.
@@ -29,8 +31,8 @@ class TokenLegend(QWidget):
         for key, about in QUANTITIES.items():
             self.choice.addItem(about.name, key)
             self.choice.setItemData(self.choice.count() - 1, about.tip, Qt.ItemDataRole.ToolTipRole)
-        self._scale = _Scale(theme)
-        self.setLayout(row(self.choice, self._scale))
+        self._scale, self._outcomes = _Scale(theme), _Outcomes(theme)
+        self.setLayout(row(self.choice, self._scale, self._outcomes))
         self.choice.currentIndexChanged.connect(self._on_chosen)
         self.set_quantity(quantity)
 
@@ -39,15 +41,29 @@ class TokenLegend(QWidget):
         """The key of the chosen quantity."""
         return str(self.choice.currentData())
 
+    def offer_draft(self, offered: bool) -> None:
+        """Offer DRAFT or not; where it was chosen and is offered no longer, the first quantity is chosen."""
+        at = self.choice.findData(DRAFT)
+        if offered and at < 0:
+            self.choice.addItem(NAME, DRAFT)
+            self.choice.setItemData(self.choice.count() - 1, TIP, Qt.ItemDataRole.ToolTipRole)
+        elif not offered and at >= 0:
+            if self.quantity == DRAFT:
+                self.choice.setCurrentIndex(0)
+            self.choice.removeItem(at)
+
     def set_quantity(self, key: str) -> None:
-        """Choose one of QUANTITIES."""
+        """Choose one of QUANTITIES, or DRAFT where that is offered."""
         self.choice.setCurrentIndex(self.choice.findData(key))
         self._show()
 
     def _show(self) -> None:
-        about = QUANTITIES[self.quantity]
-        self.choice.setToolTip(about.tip)
-        self._scale.show_quantity(about)
+        about = QUANTITIES.get(self.quantity)
+        self.choice.setToolTip(about.tip if about is not None else TIP)
+        self._scale.setVisible(about is not None)
+        self._outcomes.setVisible(about is None)
+        if about is not None:
+            self._scale.show_quantity(about)
 
     @Slot()
     def _on_chosen(self) -> None:
@@ -101,4 +117,41 @@ class _Scale(QWidget):
             if i == 0 and self.width() < ends:  # too narrow for both: keep the last label
                 continue
             painter.drawText(QRectF(left, _BAR + 2, width, metrics.height()), Qt.AlignmentFlag.AlignLeft, words)
+        painter.end()
+
+
+class _Outcomes(QWidget):
+    """A patch with a name for each way in which a token can come about with a draft model."""
+
+    def __init__(self, theme: ThemeProvider) -> None:
+        super().__init__()
+        self._theme = theme
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        self.setToolTip(TIP)
+        self.setAccessibleName(f"Colours: {', '.join(OUTCOMES.values())}")
+        theme.theme_changed.connect(self.update)
+
+    def sizeHint(self) -> QSize:
+        metrics = QFontMetrics(self._theme.font(0.85))
+        width = sum(metrics.horizontalAdvance(words) + 3 * SPACE for words in OUTCOMES.values())
+        return QSize(width, metrics.height() + 6)
+
+    def minimumSizeHint(self) -> QSize:
+        return self.sizeHint()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter, colors = QPainter(self), self._theme.theme
+        painter.setFont(self._theme.font(0.85))
+        metrics, left = painter.fontMetrics(), 0
+        for outcome, words in OUTCOMES.items():
+            width = metrics.horizontalAdvance(words) + 2 * SPACE
+            patch = QRectF(left, (self.height() - metrics.height() - 4) / 2, width, metrics.height() + 4)
+            painted = draft_colours(self._theme, outcome)
+            if painted is not None:
+                painter.fillRect(patch, painted[0])
+            if outcome == "replaced" and painted is not None:
+                painter.fillRect(QRectF(patch.left(), patch.bottom() - 2, patch.width(), 2), painted[1])
+            painter.setPen(painted[1] if painted is not None else colors.color("text"))
+            painter.drawText(patch, Qt.AlignmentFlag.AlignCenter, words)
+            left += width + SPACE
         painter.end()

@@ -20,9 +20,11 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
+from app.glass.draft_mark import summary
 from app.glass.focus import Focus
 from app.glass.read_text import ReadText
 from app.glass.tokens.colours import QUANTITIES, Shades, token_facts
+from app.glass.tokens.draft_colours import DRAFT, draft_colours
 from app.kit.theme import ThemeProvider
 from app.kit.tokens.pill_layout import PillLayout
 
@@ -73,8 +75,13 @@ class TokenText(QWidget):
         self._first = text.n_prompt if text is not None and not with_prompt else 0
         self.values = [None] * len(self._words)
         self.position = None
-        self.setAccessibleDescription(f"{len(self._words)} tokens. Arrow keys move through them.")
+        self._describe()
         self._measure()
+
+    def _describe(self) -> None:
+        marks = self.read_text.marks if self.read_text is not None and self._quantity == DRAFT else ()
+        drafted = f" {summary(marks)}" if marks else ""
+        self.setAccessibleDescription(f"{len(self._words)} tokens. Arrow keys move through them.{drafted}")
 
     def set_values(
         self, probabilities: Sequence[float], entropies: Sequence[float], ranks: Sequence[int], first: int | None = None
@@ -91,15 +98,19 @@ class TokenText(QWidget):
         self.update()
 
     def set_quantity(self, name: str) -> None:
-        """Colour by one of QUANTITIES."""
+        """Colour by one of QUANTITIES, or by what the draft model did (DRAFT)."""
         if name != self._quantity:
             self._quantity = name
-            self._shades = Shades(self._theme, QUANTITIES[name])
+            self._shade()
+            self._describe()
             self.update()
+
+    def _shade(self) -> None:
+        self._shades = Shades(self._theme, QUANTITIES[self._quantity]) if self._quantity in QUANTITIES else None
 
     @property
     def quantity(self) -> str:
-        """The quantity that tokens are coloured by: one of QUANTITIES."""
+        """The quantity that tokens are coloured by: one of QUANTITIES, or DRAFT."""
         return self._quantity
 
     @property
@@ -173,13 +184,9 @@ class TokenText(QWidget):
         painter.end()
 
     def _paint_token(self, painter: QPainter, index: int) -> None:
-        values, word = self.values[index], self._words[index][:_MAX_CHARS]
+        word = self._words[index][:_MAX_CHARS]
         rect = self.rect_of(self._first + index)
-        if values is None:
-            ink = self._theme.theme.color("muted")
-        else:
-            ground, ink = self._shades.of(QUANTITIES[self._quantity].of(*values))
-            painter.fillRect(rect.adjusted(0, 0, -1, 0), ground)
+        ink = self._paint_ground(painter, index, rect)
         text = rect.adjusted(_PAD, 0, 0, 0)
         middle = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
         n_marks = len(word) - len(word.lstrip(_SPACE))
@@ -192,6 +199,26 @@ class TokenText(QWidget):
             word = word[n_marks:]
         painter.setPen(ink)
         painter.drawText(text, middle, word)
+
+    def _paint_ground(self, painter: QPainter, index: int, rect: QRect) -> QColor:
+        """Paint what is behind a token; returns the colour of its text."""
+        colors, values, inner = self._theme.theme, self.values[index], rect.adjusted(0, 0, -1, 0)
+        if self._shades is not None:
+            if values is None:
+                return colors.color("muted")
+            ground, ink = self._shades.of(QUANTITIES[self._quantity].of(*values))
+            painter.fillRect(inner, ground)
+            return ink
+        mark = self.read_text.mark_at(self._first + index) if self.read_text is not None else None
+        if mark is None:
+            return colors.color("muted")
+        painted = draft_colours(self._theme, mark.outcome)
+        if painted is None:
+            return colors.color("text")
+        painter.fillRect(inner, painted[0])
+        if mark.outcome == "replaced":
+            painter.fillRect(inner.adjusted(0, inner.height() - 2, 0, 0), painted[1])
+        return painted[1]
 
     # -- input ---------------------------------------------------------------------------------------------------------
 
@@ -235,12 +262,20 @@ class TokenText(QWidget):
         return super().event(event)
 
     def show_tip(self, at: QPoint, position: int | None) -> None:
-        values = self.values[position - self._first] if position is not None else None
-        if position is None or values is None or self.read_text is None:
+        tip = self.tip_of(position) if position is not None else ()
+        if position is None or not tip:
             QToolTip.hideText()
-        else:
-            facts = html.escape(token_facts(self.read_text.words[position], *values))  # a token may look like markup
-            QToolTip.showText(at, f"<p>{facts}</p>", self, self.rect_of(position))
+        else:  # a token may look like markup
+            QToolTip.showText(at, "".join(f"<p>{html.escape(line)}</p>" for line in tip), self, self.rect_of(position))
+
+    def tip_of(self, position: int) -> tuple[str, ...]:
+        """The lines of the tooltip of the token at a position of the text; () for none."""
+        text, values = self.read_text, self.values[position - self._first]
+        if text is None:
+            return ()
+        word, mark = text.words[position], text.mark_at(position)
+        lines = (token_facts(word, *values) if values is not None else "", mark.sentence(word) if mark else "")
+        return tuple(filter(None, reversed(lines) if self._quantity == DRAFT else lines))
 
     @property
     def _is_mine(self) -> bool:
@@ -263,5 +298,5 @@ class TokenText(QWidget):
 
     @Slot()
     def _restyle(self) -> None:
-        self._shades = Shades(self._theme, QUANTITIES[self._quantity])
+        self._shade()
         self._measure()

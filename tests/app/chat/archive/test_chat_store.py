@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 
+from app.chat.archive.draft_use import DraftUse
 from app.chat.archive.exchange import as_markdown, import_chat
 from app.chat.archive.index import ChatIndex
 from app.chat.archive.json_format import chat_text
 from app.chat.archive.message_tree import Chat, DrawnToken, GenerationInfo, Message
 from app.chat.archive.store import ChatSaver, ChatStore
 from models.chat.prompting import PromptSettings
+from models.events import Speculated
 from models.library.library import Library
 from models.settings.sampling_config import SamplingConfig
 
@@ -38,7 +40,13 @@ def full_chat() -> Chat:
         sampling=SamplingConfig(temperature=0.5, stop=("\n",), logit_bias=((5, 1.5),), seed=9),
         prompt_ids=(1, 2),
         source_ids=(7,),
-        tokens=(DrawnToken(4, 0.5, 1.25, 1, 0.75), DrawnToken(5)),
+        tokens=(
+            DrawnToken(4, 0.5, 1.25, 1, 0.75),
+            DrawnToken(5),
+            DrawnToken(6, 0.5, 1.25, 2, None, Speculated(outcome="replaced", proposed=4, p=0.25, q=0.5)),
+            DrawnToken(7, 0.5, 1.25, 2, None, Speculated(outcome="bonus")),
+        ),
+        draft=DraftUse(model="small", run_id="s", n_tokens=5, n_drafted=3, n_accepted=0, n_passes=2, n_made=2),
         n_prefix=1,
         n_prompt=2,
         n_tokens=2,

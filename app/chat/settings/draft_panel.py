@@ -1,0 +1,170 @@
+"""The settings of speculative decoding: which small model drafts for the open one, and how many tokens at once."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSignalBlocker, Signal, Slot
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QComboBox, QWidget
+
+from app.kit.basics import column, label
+from app.kit.forms.slider_row import SliderRow
+from app.kit.labels import ElidedCombo
+from app.kit.theme import SPACE
+from app.session.drafts import Drafting, DraftModelInfo, draft_models
+from app.session.session import Session
+from app.worker.background import LatestTask
+from models.number_words import format_compact
+from models.settings.speculation import MAX_DRAFTED, N_DRAFTED
+
+_OFF = "No draft model (off)"
+_N_TIP = (
+    "So many tokens are drafted before the open model checks them in one pass; fewer while the draft is often wrong. "
+    "It changes the speed, and nothing in the reply."
+)
+_ABOUT = (
+    "A small model drafts the next tokens, and the open model checks several of them in one pass. The replies are the "
+    "open model’s own: the same at temperature 0, and equally likely otherwise."
+)
+_LARGER = "This one is not smaller than the open model, so replies will not be faster."
+_NO_MODEL = (
+    "No other model here has this model’s tokenizer: train a smaller one with the same tokenizer (Training, New run)."
+)
+_NOT_THIS = "Only for decoders: what this model writes cannot be drafted."
+_DYNAMIC = "This model’s RoPE scaling is dynamic, so it cannot read several drafted tokens in one pass."
+_BEST_OF = "Not used while the best of several replies is drawn: those are written all at once."
+_GONE = "The draft model “{name}” is no longer in the library: choose another one."
+
+
+class DraftPanel(QWidget):
+    """Edits a `Drafting` for the open model.
+
+    Signals:
+        changed(): the draft model or the number has changed.
+    """
+
+    changed = Signal()
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._models: list[DraftModelInfo] | None = None  # None before they were listed
+        self._is_stale, self._gone, self._is_idle = True, "", False
+        self._task = LatestTask(self)
+        self._task.done.connect(self._on_listed)
+        self._task.failed.connect(session.notices.fail)
+        self.choice: QComboBox = ElidedCombo()
+        self.choice.setAccessibleName("Draft model")
+        self.choice.setToolTip("Which of your models with the same tokenizer drafts: the smaller, the faster")
+        self.choice.setMinimumContentsLength(12)
+        self.choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.choice.addItem(_OFF, "")
+        self.number = SliderRow("Tokens drafted at once", _N_TIP, 1, MAX_DRAFTED)
+        self.number.set_value(N_DRAFTED)
+        self.about = label(_ABOUT, "caption", wrap=True)
+        self.problem = label("", "error", wrap=True)
+        self.setLayout(column(self.about, self.choice, self.number, self.problem, spacing=SPACE))
+        self.number.changed.connect(self._on_edited)
+        self.choice.activated.connect(self._on_edited)
+        session.chat.model_changed.connect(self._on_model)
+        session.runs.changed.connect(self._on_runs)
+        self._show()
+
+    @property
+    def busy(self) -> bool:
+        """Whether the models are being listed."""
+        return self._task.busy
+
+    @property
+    def drafting(self) -> Drafting | None:
+        """What is chosen; None for nothing, and where the open model's texts cannot be drafted."""
+        run_id, name = self.choice.currentData(), self.choice.currentText()
+        if self._why_not or not run_id:
+            return None
+        known = next((each.name for each in self._models or () if each.run_id == run_id), name)
+        return Drafting(run_id=str(run_id), name=known, n_tokens=int(self.number.value))
+
+    @property
+    def _why_not(self) -> str:
+        """Why the open model's texts cannot be drafted; "" where they can."""
+        model = self._session.chat.model
+        if model is None or model.config.topology != "decoder-only" or not model.writes:
+            return _NOT_THIS
+        return _DYNAMIC if model.config.rope_scaling == "dynamic" else ""
+
+    def set_idle(self, is_idle: bool) -> None:
+        """Say whether nothing is drafted, whatever is chosen, since the best of several replies is drawn."""
+        self._is_idle = is_idle
+        self._show()
+
+    @Slot()
+    def _on_edited(self) -> None:
+        self._gone = ""
+        if self.drafting is None:
+            self._session.chat.release_draft()
+        self._show()
+        self.changed.emit()
+
+    # -- Which there are -----------------------------------------------------------------------------------------------
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self._is_stale:
+            self._list()
+
+    @Slot()
+    def _on_model(self) -> None:
+        self._session.chat.release_draft()
+        self._on_runs()
+        self._show()
+
+    @Slot()
+    def _on_runs(self) -> None:
+        self._is_stale = True
+        if self.isVisible() or self.choice.currentData():
+            self._list()
+
+    def _list(self) -> None:
+        model, tokenizer = self._session.chat.model, self._session.chat.tokenizer
+        if model is None or tokenizer is None or self._why_not:
+            return
+        self._is_stale = False
+        runs, run_id, config = self._session.runs.list(), model.run_id, model.config
+        self._task.ask(lambda: draft_models(runs, run_id, config, tokenizer))
+
+    @Slot(object)
+    def _on_listed(self, found: list[DraftModelInfo]) -> None:
+        before = {each.run_id: each.name for each in self._models or ()}
+        chosen, self._models = self.choice.currentData(), found
+        with QSignalBlocker(self.choice):
+            self.choice.clear()
+            self.choice.addItem(_OFF, "")
+            for each in found:
+                self.choice.addItem(f"{each.name} · {format_compact(each.n_parameters)} parameters", each.run_id)
+            self.choice.setCurrentIndex(max(0, self.choice.findData(chosen)))
+        if chosen and not self.choice.currentData():
+            is_there = chosen in {info.id for info in self._session.runs.list()}  # only the open model is another one
+            self._gone = "" if is_there else before.get(chosen, "")
+            self._session.chat.release_draft()
+            self.changed.emit()
+        self._show()
+
+    @Slot()
+    def _show(self) -> None:
+        model, found, why_not = self._session.chat.model, self._models, self._why_not
+        drafting = self.drafting
+        self.choice.setEnabled(not why_not and bool(found))
+        self.number.setEnabled(drafting is not None)
+        words = _ABOUT
+        if model is not None and why_not:
+            words = why_not
+        elif model is not None and found is not None and not found:
+            words = _NO_MODEL
+        self.about.setText(words)
+        size = next((each.n_parameters for each in found or () if drafting and each.run_id == drafting.run_id), 0)
+        problem = _GONE.format(name=self._gone) if self._gone else ""
+        if not problem and model is not None and size >= model.n_parameters:
+            problem = _LARGER
+        if not problem and drafting is not None and self._is_idle:
+            problem = _BEST_OF
+        self.problem.setText(problem)
+        self.problem.setVisible(bool(problem))

@@ -1,0 +1,87 @@
+"""Draft models for speculative decoding: which runs of the library can draft, and how one is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from app.session.candidates import Candidate, candidate_path, loaded_candidate
+from app.session.models_in_memory import LoadedModel, ModelsInMemory
+from models.events import Event
+from models.library.library import Library, RunInfo
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from models.architecture.transformer import AnyModel
+    from models.settings.model_config import ModelConfig
+
+DRAFT_MODEL = "Draft model"
+"""The user of the draft model among the models in memory."""
+
+
+class Drafting(NamedTuple):
+    """A reply's tokens are drafted by the model of a run, which is called `name`, at most n_tokens at once."""
+
+    run_id: str
+    name: str
+    n_tokens: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DraftModelInfo:
+    """A run whose model can draft for the open one."""
+
+    run_id: str
+    name: str
+    n_parameters: int
+
+
+def draft_models(runs: list[RunInfo], open_run: str, config: ModelConfig, tokenizer: Tokenizer) -> list[DraftModelInfo]:
+    """The runs that can draft for the model of the run `open_run`, the smallest first. Reads their files: call it in
+    the background.
+
+    config, tokenizer: of that model.
+    """
+    from models.cost import total_parameters
+    from models.runs.run_folder import RunFolder
+    from models.tokenizers.store import read_tokenizer
+
+    found, vocabulary = [], tokenizer.get_vocab()
+    for info in runs:
+        if not info.has_model or info.id == open_run:
+            continue
+        try:
+            design = RunFolder.open(info.folder).spec.model
+            can_write = (design.topology, design.head) == ("decoder-only", "language")
+            if not can_write or design.vocab_size != config.vocab_size:
+                continue
+            if read_tokenizer(info.folder / "tokenizer.json").get_vocab() != vocabulary:
+                continue
+        except ValueError:  # a damaged run cannot draft
+            continue
+        found.append(DraftModelInfo(run_id=info.id, name=info.name, n_parameters=total_parameters(design)))
+    return sorted(found, key=lambda draft: draft.n_parameters)
+
+
+def loaded_draft(
+    library: Library, models: ModelsInMemory, info: RunInfo, model: AnyModel, tokenizer: Tokenizer, device: str
+) -> Generator[Event, None, LoadedModel]:
+    """Worker's thread: the draft model of a run, which is kept for the next reply. Yields events of loading.
+
+    Args:
+        model, tokenizer: of the one that it is to draft for.
+
+    Raises:
+        ValueError: where it cannot draft for that model.
+    """
+    from models.inference.speculative import check_draft
+    from models.runs.run_folder import RunFolder
+
+    run = RunFolder.open(info.folder)
+    path = candidate_path(run, Candidate(info.id))
+    models.release(DRAFT_MODEL, but=(path,))
+    loaded = yield from loaded_candidate(library, models, DRAFT_MODEL, run, path, device)
+    check_draft(model, tokenizer, loaded.model, loaded.tokenizer, run.name)
+    return loaded
