@@ -5,6 +5,7 @@ Letters in comments: B batch, T tokens, S tokens seen (in cross-attention: of th
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass
 
@@ -37,8 +38,13 @@ class _Scores:
     is_learned: bool = False
 
 
-def activations(config: ModelConfig, batch: Batch, *, is_cuda: bool = False, half: bool = False) -> dict[str, int]:
-    """Bytes by component at the peak of a training step, without weights and gradients."""
+def activations(
+    config: ModelConfig, batch: Batch, *, is_cuda: bool = False, half: bool = False, recomputes: bool = False
+) -> dict[str, int]:
+    """Bytes by component at the peak of a training step, without weights and gradients.
+
+    recomputes: whether the backward pass computes each block again (activation checkpointing).
+    """
     tape = Tape()
     recorder = StepRecorder(tape, is_cuda, half)
     tape.part = EMBEDDING
@@ -49,7 +55,7 @@ def activations(config: ModelConfig, batch: Batch, *, is_cuda: bool = False, hal
         is_source = parts.stack == "Encoder"
         rows = b * (s if is_source else t)
         x = _embed(recorder, part_config, table, rows)
-        hidden = _stack(recorder, part_config, parts, x, b, rows // b, memory, s)
+        hidden = _stack(recorder, part_config, parts, x, b, rows // b, memory, s, recomputes)
         if is_source:
             memory = hidden
     _loss(recorder, config, table, hidden, batch)
@@ -78,6 +84,7 @@ def _stack(
     length: int,
     memory: Value | None,
     source_length: int,
+    recomputes: bool,
 ) -> Value:
     """models.architecture.stack.Stack.transform, with cross-attention to `memory` where it is given."""
     tape, rows = recorder.tape, batch * length
@@ -98,7 +105,8 @@ def _stack(
     for i in range(min(config.n_layer, N_UNROLLED)):
         if i == N_UNROLLED - 1:
             tape.repeat(marks[i - 1], marks[i], config.n_layer - N_UNROLLED)
-        x = _block(recorder, config, parts, i, x, batch, length, scores, memory, source_length)
+        with tape.recomputed() if recomputes else contextlib.nullcontext():
+            x = _block(recorder, config, parts, i, x, batch, length, scores, memory, source_length)
         marks.append(tape.mark())
     if config.norm_place == "pre":
         tape.part = NORMS

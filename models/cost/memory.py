@@ -15,6 +15,8 @@ from models.settings.optimizers import OPTIMIZERS
 from models.settings.tune_spec import TuneSpec
 
 FLOAT32_BYTES = 4
+STATE_BYTES = {"float32": 4, "bfloat16": 2}
+"""Bytes per number of an optimizer's state, by TrainConfig.state_dtype."""
 
 
 def activation_bytes(
@@ -26,6 +28,7 @@ def activation_bytes(
     loss_fraction: float = 1.0,
     device: str = "cpu",
     precision: str = "float32",
+    recomputes: bool = False,
 ) -> dict[str, int]:
     """Bytes by component at the peak of a training step, without weights, gradients and optimizer state.
 
@@ -40,6 +43,7 @@ def activation_bytes(
         loss_fraction: the fraction of the tokens that are part of the loss; only those get logits.
         device: "cpu", or another: CUDA's kernels keep less (dropout masks, attention with dropout, RMSNorm).
         precision: "float32", or "bfloat16" for autocast.
+        recomputes: whether the backward pass computes each block again (TrainConfig.activation_checkpointing).
     """
     batch = Batch(
         batch_size=batch_size,
@@ -47,13 +51,13 @@ def activation_bytes(
         source_length=length if source_length is None else source_length,
         loss_fraction=loss_fraction,
     )
-    return dict(_activations(config, batch, device == "cuda", precision == "bfloat16"))
+    return dict(_activations(config, batch, device == "cuda", precision == "bfloat16", recomputes))
 
 
 @lru_cache(maxsize=256)
-def _activations(config: ModelConfig, batch: Batch, is_cuda: bool, half: bool) -> Mapping[str, int]:
+def _activations(config: ModelConfig, batch: Batch, is_cuda: bool, half: bool, recomputes: bool) -> Mapping[str, int]:
     """`activations`, kept: whoever shows a design wants their sum, and then each by itself."""
-    return activations(config, batch, is_cuda=is_cuda, half=half)
+    return activations(config, batch, is_cuda=is_cuda, half=half, recomputes=recomputes)
 
 
 def memory(
@@ -67,6 +71,8 @@ def memory(
     device: str = "cpu",
     precision: str = "float32",
     tune: TuneSpec | None = None,
+    recomputes: bool = False,
+    state_dtype: str = "float32",
 ) -> dict[str, int]:
     """Estimated bytes of training on texts (batch_size, length), by purpose; weights and gradients are float32.
 
@@ -77,6 +83,7 @@ def memory(
     Args:
         tune: of a fine-tuning: what is frozen has neither gradients nor optimizer state, and of the layers below the
             first trained one no activations are kept.
+        state_dtype: TrainConfig.state_dtype.
     """
     part = trained(config, tune)
     total = total_parameters(config) + part.added
@@ -90,13 +97,14 @@ def memory(
         loss_fraction=loss_fraction,
         device=device,
         precision=precision,
+        recomputes=recomputes,
     )
     needed = sum(kept.values())
     update = update_bytes(config) if rule.orthogonalises and part.matrices else 0
     return {
         "Weights": FLOAT32_BYTES * total,
         "Gradients": FLOAT32_BYTES * part.total,
-        "Optimizer": FLOAT32_BYTES * states,
+        "Optimizer": STATE_BYTES[state_dtype] * states,
         "Activations": needed,
         "Update": max(0, update - needed),
     }

@@ -8,7 +8,8 @@ what it saved and its result's gradient. The gradients of a value with several u
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 
@@ -60,6 +61,16 @@ class Operation:
 
 
 @dataclass(eq=False)
+class Region:
+    """The operations from `start` to `end`, of which the forward pass keeps nothing but what they read, `inputs`: the
+    backward pass computes them again (activation checkpointing)."""
+
+    start: int
+    end: int
+    inputs: Sequence[Buffer]
+
+
+@dataclass(eq=False)
 class Repeat:
     """`times` further copies of the operations from `start` to `end`; only the memory that they save is counted."""
 
@@ -76,6 +87,7 @@ class Tape:
         self.part = ""
         """The component that the operations recorded next belong to."""
         self._steps: list[Operation | Repeat] = []
+        self._regions: list[Region] = []
         self._live: Counter[str] = Counter()
         self._total = 0
         self._peak = 0
@@ -128,66 +140,102 @@ class Tape:
         if times > 0:
             self._steps.append(Repeat(start, end, times))
 
+    @contextmanager
+    def recomputed(self) -> Iterator[None]:
+        """Record operations that the backward pass computes again."""
+        start = self.mark()
+        yield
+        made = {step.output.buffer for step in self._operations(start, self.mark())}
+        read = {value.buffer for step in self._operations(start, self.mark()) for value in step.inputs}
+        self._regions.append(Region(start, self.mark(), list(read - made)))
+
+    def _operations(self, start: int, end: int) -> list[Operation]:
+        return [step for step in self._steps[start:end] if isinstance(step, Operation)]
+
     # Running
 
     def peak(self) -> dict[str, int]:
         """Bytes by component at the peak of a forward and a backward pass."""
-        self._forward()
+        self._forward(0, len(self._steps))
         self._backward()
         return self._at_peak
 
-    def _forward(self) -> None:
-        wanted = {index for step in self._steps if isinstance(step, Repeat) for index in (step.start, step.end)}
+    def _forward(self, start: int, end: int, *, again: bool = False) -> None:
+        """The operations from `start` to `end`; `again`: those of a region, in the backward pass."""
+        repeats = [step for step in self._steps[start:end] if isinstance(step, Repeat)]
+        wanted = {index for step in repeats for index in (step.start, step.end)}
         snapshots: dict[int, Counter[str]] = {}
-        reads: Counter[Buffer] = Counter()
-        for step in self._steps:
-            if isinstance(step, Operation):
-                reads.update(value.buffer for value in step.inputs)
-        for index, step in enumerate(self._steps):
+        operations = self._operations(start, end)
+        reads = Counter(value.buffer for step in operations for value in step.inputs)
+        own = {step.output.buffer for step in operations}  # what it reads besides is not its to free
+        inside = set() if again else {i for region in self._regions for i in range(region.start, region.end)}
+        entered = {} if again else {region.start: region for region in self._regions}
+        for index in range(start, end):
+            step, keeps = self._steps[index], index not in inside
             if index in wanted:
                 snapshots[index] = self._live.copy()
+            for buffer in entered[index].inputs if index in entered else ():
+                self._retain(buffer)
             if isinstance(step, Repeat):
                 grown = snapshots[step.end]
                 grown.subtract(snapshots[step.start])
-                step.buffers = [Buffer(size * step.times, part) for part, size in grown.items()]
+                step.buffers = [Buffer(size * step.times, part) for part, size in grown.items()] if keeps else []
                 for buffer in step.buffers:
                     self._retain(buffer)
                 self._update_peak()
                 continue
             made = step.output.buffer
             self._retain(made)  # by the forward pass, until its last use
-            for buffer in (step.own, *step.saved):
+            for buffer in (step.own, *step.saved) if keeps else ():
                 self._retain(buffer)
-            self._update_peak(step.work, step.part)
+            self._update_peak(step.work + (0 if keeps else step.own.size), step.part)
             for value in step.inputs:
                 reads[value.buffer] -= 1
             for buffer in {made, *(value.buffer for value in step.inputs)}:
-                if reads[buffer] == 0:
+                if reads[buffer] == 0 and buffer in own:
                     self._release(buffer)
 
     def _backward(self) -> None:
         last = next(step for step in reversed(self._steps) if isinstance(step, Operation))
         last.output.grad = self._retain(Buffer(last.output.size, last.part))
-        for step in reversed(self._steps):
-            if isinstance(step, Repeat):
-                for buffer in step.buffers:
-                    self._release(buffer)
-                continue
-            grad = step.output.grad
-            made: list[tuple[Value, Buffer]] = []
-            if grad is not None:
-                for value in step.inputs:
-                    if value.has_grad:
-                        is_same = any(value is other for other in step.passes)
-                        new = grad if is_same else Buffer(value.size, step.part)
-                        made.append((value, self._retain(new)))
-                self._update_peak(step.back_work, step.part)
-                step.output.grad = None
-                self._release(grad)
-            for buffer in (step.own, *step.saved):
+        first, final = ({getattr(region, side): region for region in self._regions} for side in ("start", "end"))
+        for index in reversed(range(len(self._steps))):
+            if index + 1 in final:
+                self._compute_again(final[index + 1])
+            self._differentiate(self._steps[index])
+            for buffer in first[index].inputs if index in first else ():
                 self._release(buffer)
-            for value, new in made:
-                self._add_gradient(value, new)
+
+    def _compute_again(self, region: Region) -> None:
+        """Torch stops as soon as all that the region saves is there."""
+        saving = [
+            index
+            for index in range(region.start, region.end)
+            if not isinstance(step := self._steps[index], Operation) or step.saved or step.own.size
+        ]
+        self._forward(region.start, 1 + max(saving, default=region.start - 1), again=True)
+
+    def _differentiate(self, step: Operation | Repeat) -> None:
+        """Run one operation backward."""
+        if isinstance(step, Repeat):
+            for buffer in step.buffers:
+                self._release(buffer)
+            return
+        grad = step.output.grad
+        made: list[tuple[Value, Buffer]] = []
+        if grad is not None:
+            for value in step.inputs:
+                if value.has_grad:
+                    is_same = any(value is other for other in step.passes)
+                    new = grad if is_same else Buffer(value.size, step.part)
+                    made.append((value, self._retain(new)))
+            self._update_peak(step.back_work, step.part)
+            step.output.grad = None
+            self._release(grad)
+        for buffer in (step.own, *step.saved):
+            self._release(buffer)
+        for value, new in made:
+            self._add_gradient(value, new)
 
     def _add_gradient(self, value: Value, new: Buffer) -> None:
         """Accumulate a gradient of `value`; a parameter's goes to its own buffer (.grad) when it is complete."""

@@ -118,6 +118,23 @@ class TrainConfig:
         group="Optimizer",
         choices=("auto", "float32", "bfloat16"),
     )
+    activation_checkpointing: bool = slot(
+        False,
+        "Activation checkpointing",
+        "Keeps only the input of each block for the backward pass, which computes the rest again: longer texts or "
+        "larger batches fit, for about a third more work. The result is the same.",
+        group="Optimizer",
+        omit_default=True,
+    )
+    state_dtype: str = slot(
+        "float32",
+        "Optimizer states",
+        "The numbers that the optimizer keeps of past gradients. bfloat16 halves their memory: they are rounded up or "
+        "down at random, so that small changes are not lost on average.",
+        group="Optimizer",
+        choices=("float32", "bfloat16"),
+        omit_default=True,
+    )
     parallel: str = slot(
         "ddp",
         "Several processes",

@@ -105,6 +105,8 @@ def _measure(
         device=choice.device.type,
         precision=precision,
         tune=spec.tune,
+        recomputes=train.activation_checkpointing,
+        state_dtype=train.state_dtype,
     )
     available = free_bytes(choice)
     common = RunCost(

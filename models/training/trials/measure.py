@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.profiler import profile
 
+from models.architecture.block import recompute_blocks
 from models.architecture.transformer import AnyModel, EncoderDecoder, build_model
 from models.settings.model_config import ModelConfig
 
@@ -91,6 +92,7 @@ def measured_activations(
     *,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
+    recomputes: bool = False,
 ) -> int:
     """The measured counterpart of `models.cost.activation_bytes`, with the same convention, on a new model.
 
@@ -99,6 +101,7 @@ def measured_activations(
     """
     device = torch.device(device)
     model = build_model(config).to(device).train()
+    recompute_blocks(model, recomputes)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
     texts = RandomTexts(config, batch_size, length, length if source_length is None else source_length, device)

@@ -177,6 +177,26 @@ def test_activations_of_presets(name: str) -> None:
         assert sum(cost.activation_bytes(config, 8, LENGTH).values()) == pytest.approx(measured, rel=0.05)
 
 
+@pytest.mark.parametrize("name", SMALL)
+def test_activations_of_blocks_that_are_computed_again(name: str) -> None:
+    for dropout in (0.0, 0.1):
+        config = dataclasses.replace(SMALL[name], dropout=dropout, n_layer=5)
+        measured = measured_activations(config, 8, LENGTH, recomputes=True)
+        estimated = sum(cost.activation_bytes(config, 8, LENGTH, recomputes=True).values())
+        assert estimated == pytest.approx(measured, rel=0.05)
+        assert estimated < sum(cost.activation_bytes(config, 8, LENGTH).values())
+
+
+def test_blocks_that_are_computed_again_take_work() -> None:
+    config = PRESETS["gpt2-124m"]
+    forward = cost.flops_per_token(config)
+    head = 2 * config.d_model * config.vocab_size
+    again = cost.training_flops_per_token(config, recomputes=True) - cost.training_flops_per_token(config)
+    assert again == forward - head
+    assert cost.training_factor(config, None, recomputes=True) == pytest.approx(3 + again / forward)
+    assert cost.training_factor(config, TuneSpec(parent="a", mode="head"), recomputes=True) == 1
+
+
 def test_logits_only_where_the_loss_looks() -> None:
     config = dataclasses.replace(PRESETS["bert-tiny"], vocab_size=8192)
     everywhere = sum(cost.activation_bytes(config, 4, 64).values())
@@ -184,12 +204,13 @@ def test_logits_only_where_the_loss_looks() -> None:
     assert few < everywhere - 2 * 4 * 4 * 64 * 8192 * 0.85
 
 
+@pytest.mark.parametrize("state_dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("name", ["terrarium-tiny", "moe-tiny", "t5-tiny", "bert-tiny", "bart-tiny"])
-def test_optimizer_states_are_those_that_torch_keeps(name: str, optimizer: str) -> None:
+def test_optimizer_states_are_those_that_torch_keeps(name: str, optimizer: str, state_dtype: str) -> None:
     config = SMALL[name]
     model = build_model(config)
-    optimizers = make_optimizers(model, TrainConfig(optimizer=optimizer))
+    optimizers = make_optimizers(model, TrainConfig(optimizer=optimizer, state_dtype=state_dtype))
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
 
@@ -199,7 +220,8 @@ def test_optimizer_states_are_those_that_torch_keeps(name: str, optimizer: str) 
 
     step()
     states = [value for each in optimizers for state in each.state.values() for value in state.values()]
-    estimated = cost.memory(config, BATCH, LENGTH, optimizer)
+    states = [value for value in states if isinstance(value, torch.Tensor)]
+    estimated = cost.memory(config, BATCH, LENGTH, optimizer, state_dtype=state_dtype)
     assert estimated["Optimizer"] == sum(value.nbytes for value in states if value.dim() > 0)
     assert estimated["Weights"] == estimated["Gradients"] == sum(p.nbytes for p in model.parameters())
     needed = estimated["Update"] + estimated["Activations"]  # either may be the larger one
