@@ -68,14 +68,29 @@ def proposals(
     """Changes, each of which alone makes training fit into `budget_bytes`, with texts as long as the context.
 
     The least costly come first: a smaller batch with gradient accumulation, activation checkpointing, optimizer states
-    in bfloat16, an optimizer with less state, no dropout, a shorter context, fewer experts, fewer layers, a narrower feed-forward, a narrower model, a smaller vocabulary; each
-    changed as little as necessary. If no smaller batch suffices, the others may be combined with a batch of one; if no
-    single change suffices, everything shrinks together. Empty if it fits already, or if nothing helps.
+    in bfloat16, an optimizer with less state, no dropout, a shorter context, fewer experts, fewer layers, a narrower
+    feed-forward, a narrower model, a smaller vocabulary; each changed as little as necessary. If no smaller batch
+    suffices, the others may be combined with a batch of one; if no single change suffices, everything shrinks together.
+    Empty if it fits already, or if nothing helps.
+
+    Args:
+        recomputes, state_dtype: as of `cost.memory`; what is in use already is not proposed.
     """
 
-    def needed(model: ModelConfig, batch: int, rule: str, **train: Any) -> int:
-        settings = {"device": device, "precision": precision, "recomputes": recomputes, "state_dtype": state_dtype}
-        return sum(cost.memory(model, batch, model.context_length, rule, **(settings | train)).values())
+    def needed(
+        model: ModelConfig, batch: int, rule: str, recomputes: bool = recomputes, state_dtype: str = state_dtype
+    ) -> int:
+        parts = cost.memory(
+            model,
+            batch,
+            model.context_length,
+            rule,
+            device=device,
+            precision=precision,
+            recomputes=recomputes,
+            state_dtype=state_dtype,
+        )
+        return sum(parts.values())
 
     def batched(batch: int) -> dict[str, Any]:
         """Micro-batches of at most `batch` texts, see `split_update`."""
@@ -100,8 +115,8 @@ def proposals(
         found.append(Proposal(sentence=sentence, model={}, train=train, bytes=needed(config, batch, optimizer)))
     if not recomputes and (size := needed(config, batch_size, optimizer, recomputes=True)) <= budget_bytes:
         sentence = (
-            "Use activation checkpointing: the backward pass computes each block again instead of keeping it. It learns "
-            "the same, for about a third more work."
+            "Use activation checkpointing: the backward pass computes each block again instead of keeping it. It "
+            "learns the same, for about a third more work."
         )
         found.append(Proposal(sentence=sentence, model={}, train={"activation_checkpointing": True}, bytes=size))
     if state_dtype == "float32" and (

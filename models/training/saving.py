@@ -129,7 +129,7 @@ class Saver:
 
     def _begin(self, path: Path, content: Content, state: TrainState, best_before: _Best) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if shutil.disk_usage(path.parent).free < content.n_bytes:  # known now, not when the weights have changed
+        if free_bytes(path.parent) < content.n_bytes:  # known now, not when the weights have changed
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         is_read = threading.Event()
 
@@ -152,6 +152,11 @@ class Saver:
             self._pruning = self._thread.submit(self._run.prune_checkpoints, keep)
         else:
             self._run.prune_checkpoints(keep)
+
+
+def free_bytes(folder: Path) -> int:
+    """The room that is left on the disk of a folder."""
+    return shutil.disk_usage(folder).free
 
 
 def _held_by(state: TrainState) -> _Held:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from typing import NamedTuple
 
 from app.session.device_memory import DeviceMemory
@@ -187,15 +188,15 @@ def step_bytes(
     length, n_rows = text_length(model, tune), train.batch_size
     if align is not None:
         n_rows = min(_ROWS_AT_ONCE, align.n_prompts * align.n_replies if align.task == "prompts" else 2 * n_rows)
-    common = {"device": kind, "precision": precision, "state_dtype": train.state_dtype}
+    memory = partial(cost.memory, device=kind, precision=precision, state_dtype=train.state_dtype)
     recomputes = train.activation_checkpointing
-    parts = cost.memory(model, n_rows, length, train.optimizer, tune=tune, recomputes=recomputes, **common)
+    parts = memory(model, n_rows, length, train.optimizer, tune=tune, recomputes=recomputes)
     needed = sum(parts.values())
     if align is not None:
         n_frozen = (align.stage != "reward") + len(align.reward_models)
         needed += n_frozen * FLOAT32_BYTES * cost.total_parameters(model)
     if align is not None and align.stage == "ppo":
-        critic = cost.memory(model, n_rows, length, train.optimizer, **common)
+        critic = memory(model, n_rows, length, train.optimizer)
         needed += sum(critic[kept] for kept in ("Weights", "Gradients", "Optimizer"))
     return needed
 
