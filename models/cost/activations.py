@@ -39,11 +39,12 @@ class _Scores:
 
 
 def activations(
-    config: ModelConfig, batch: Batch, *, is_cuda: bool = False, half: bool = False, recomputes: bool = False
+    config: ModelConfig, batch: Batch, *, is_cuda: bool, half: bool, recomputes: bool, accumulates: bool
 ) -> dict[str, int]:
-    """Bytes by component at the peak of a training step, without weights and gradients.
+    """Bytes by component at the peak of a training step, without weights.
 
-    recomputes: whether the backward pass computes each block again (activation checkpointing).
+    recomputes: whether the backward pass computes each block again (activation checkpointing). accumulates: whether all
+    gradients exist before the step, and do not count; else those that are there at the peak are GRADIENTS.
     """
     tape = Tape()
     recorder = StepRecorder(tape, is_cuda, half)
@@ -59,7 +60,7 @@ def activations(
         if is_source:
             memory = hidden
     _loss(recorder, config, table, hidden, batch)
-    return tape.peak()
+    return tape.peak(accumulates=accumulates)
 
 
 def _embed(recorder: StepRecorder, config: ModelConfig, table: Value, rows: int) -> Value:

@@ -88,6 +88,7 @@ def proposals(
             device=device,
             precision=precision,
             recomputes=recomputes,
+            accumulates=batch < batch_size * grad_accum_steps,
             state_dtype=state_dtype,
         )
         return sum(parts.values())

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+GRADIENTS = "Gradients"
+
 
 class Buffer:
     """A block of memory, `size` bytes, allocated by the model's component `part`."""
@@ -56,6 +58,8 @@ class Operation:
     """What it saves in addition to inputs and output: masks, statistics, indices."""
     work: int
     back_work: int
+    weight: int
+    """The gradient of its own weights, which stays after its backward pass."""
     passes: Sequence[Value]
     """The inputs that receive the output's gradient unchanged, without a new tensor (sums)."""
 
@@ -88,6 +92,7 @@ class Tape:
         """The component that the operations recorded next belong to."""
         self._steps: list[Operation | Repeat] = []
         self._regions: list[Region] = []
+        self._makes_gradients = False
         self._live: Counter[str] = Counter()
         self._total = 0
         self._peak = 0
@@ -110,6 +115,7 @@ class Tape:
         own: int = 0,
         work: int = 0,
         back_work: int = 0,
+        weight: int = 0,
         passes: Sequence[Value] = (),
         has_grad: bool = True,
     ) -> Value:
@@ -119,6 +125,7 @@ class Tape:
             saves, saves_output, own: what it keeps for the backward pass: inputs, its result, and `own` further bytes.
             work, back_work: bytes that it needs only while it runs, forward and backward; the gradient of a weight
                 that is used once is counted here: it is added to the weight's own buffer immediately.
+            weight: bytes of that buffer, in float32.
             passes: inputs that receive the result's gradient unchanged.
         """
         buffer = Buffer(numel * width, self.part)
@@ -128,7 +135,8 @@ class Tape:
             saved.append(buffer)
         for value in inputs:
             value.uses += 1
-        self._steps.append(Operation(self.part, inputs, output, saved, Buffer(own, self.part), work, back_work, passes))
+        kept = Buffer(own, self.part)
+        self._steps.append(Operation(self.part, inputs, output, saved, kept, work, back_work, weight, passes))
         return output
 
     def mark(self) -> int:
@@ -154,8 +162,14 @@ class Tape:
 
     # Running
 
-    def peak(self) -> dict[str, int]:
-        """Bytes by component at the peak of a forward and a backward pass."""
+    def peak(self, *, accumulates: bool) -> dict[str, int]:
+        """Bytes by component at the peak of a forward and a backward pass.
+
+        Args:
+            accumulates: whether the buffers of the weights' gradients exist already, and do not count here. Otherwise
+                the backward pass makes them one by one, and those that are there at the peak are `GRADIENTS`.
+        """
+        self._makes_gradients = not accumulates
         self._forward(0, len(self._steps))
         self._backward()
         return self._at_peak
@@ -220,6 +234,7 @@ class Tape:
         if isinstance(step, Repeat):
             for buffer in step.buffers:
                 self._release(buffer)
+            self._make_gradient(step.times * sum(each.weight for each in self._operations(step.start, step.end)))
             return
         grad = step.output.grad
         made: list[tuple[Value, Buffer]] = []
@@ -232,6 +247,7 @@ class Tape:
             self._update_peak(step.back_work, step.part)
             step.output.grad = None
             self._release(grad)
+            self._make_gradient(step.weight)
         for buffer in (step.own, *step.saved):
             self._release(buffer)
         for value, new in made:
@@ -255,6 +271,13 @@ class Tape:
         if value.uses == 0 and value.is_parameter:
             self._release(value.grad)
             value.grad = None
+            self._make_gradient(value.size)
+
+    def _make_gradient(self, size: int) -> None:
+        """The gradient of a weight is complete, and stays."""
+        if self._makes_gradients:
+            self._retain(Buffer(size, GRADIENTS))
+            self._update_peak()
 
     def _retain(self, buffer: Buffer) -> Buffer:
         if buffer.holders == 0:

@@ -189,14 +189,14 @@ def step_bytes(
     if align is not None:
         n_rows = min(_ROWS_AT_ONCE, align.n_prompts * align.n_replies if align.task == "prompts" else 2 * n_rows)
     memory = partial(cost.memory, device=kind, precision=precision, state_dtype=train.state_dtype)
-    recomputes = train.activation_checkpointing
-    parts = memory(model, n_rows, length, train.optimizer, tune=tune, recomputes=recomputes)
+    recomputes, accumulates = train.activation_checkpointing, train.grad_accum_steps > 1
+    parts = memory(model, n_rows, length, train.optimizer, tune=tune, recomputes=recomputes, accumulates=accumulates)
     needed = sum(parts.values())
     if align is not None:
         n_frozen = (align.stage != "reward") + len(align.reward_models)
         needed += n_frozen * FLOAT32_BYTES * cost.total_parameters(model)
     if align is not None and align.stage == "ppo":
-        critic = memory(model, n_rows, length, train.optimizer)
+        critic = memory(model, n_rows, length, train.optimizer, accumulates=True)
         needed += sum(critic[kept] for kept in ("Weights", "Gradients", "Optimizer"))
     return needed
 

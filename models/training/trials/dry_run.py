@@ -82,6 +82,7 @@ def dry_run(
         device=choice.device.type,
         precision=precision,
         recomputes=train.activation_checkpointing,
+        accumulates=train.grad_accum_steps > 1,
         state_dtype=train.state_dtype,
     )
     _refuse_what_does_not_fit(config, train, choice, precision, sum(estimate.values()))

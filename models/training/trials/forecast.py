@@ -106,6 +106,7 @@ def _measure(
         precision=precision,
         tune=spec.tune,
         recomputes=train.activation_checkpointing,
+        accumulates=train.grad_accum_steps > 1,
         state_dtype=train.state_dtype,
     )
     available = free_bytes(choice)

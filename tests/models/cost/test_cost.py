@@ -162,7 +162,7 @@ def test_activations_are_what_a_step_allocates(topology: str) -> None:
     for seed in range(100, 102):  # the estimate is derived from what autograd saves: no design was fitted to
         config, batch_size, length, source_length = random_design(topology, seed)
         measured = measured_activations(config, batch_size, length, source_length)
-        parts = cost.activation_bytes(config, batch_size, length, source_length=source_length)
+        parts = cost.activation_bytes(config, batch_size, length, source_length=source_length, accumulates=True)
         errors.append(abs(sum(parts.values()) / measured - 1))
         assert errors[-1] < 0.08, (seed, config)
         assert all(size > 0 for size in parts.values())
@@ -174,7 +174,9 @@ def test_activations_of_presets(name: str) -> None:
     for dropout in (0.0, 0.1):
         config = dataclasses.replace(SMALL[name], dropout=dropout)
         measured = measured_activations(config, 8, LENGTH)
-        assert sum(cost.activation_bytes(config, 8, LENGTH).values()) == pytest.approx(measured, rel=0.05)
+        assert sum(cost.activation_bytes(config, 8, LENGTH, accumulates=True).values()) == pytest.approx(
+            measured, rel=0.05
+        )
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -182,9 +184,9 @@ def test_activations_of_blocks_that_are_computed_again(name: str) -> None:
     for dropout in (0.0, 0.1):
         config = dataclasses.replace(SMALL[name], dropout=dropout, n_layer=5)
         measured = measured_activations(config, 8, LENGTH, recomputes=True)
-        estimated = sum(cost.activation_bytes(config, 8, LENGTH, recomputes=True).values())
+        estimated = sum(cost.activation_bytes(config, 8, LENGTH, recomputes=True, accumulates=True).values())
         assert estimated == pytest.approx(measured, rel=0.05)
-        assert estimated < sum(cost.activation_bytes(config, 8, LENGTH).values())
+        assert estimated < sum(cost.activation_bytes(config, 8, LENGTH, accumulates=True).values())
 
 
 def test_blocks_that_are_computed_again_take_work() -> None:
@@ -221,7 +223,7 @@ def test_optimizer_states_are_those_that_torch_keeps(name: str, optimizer: str, 
     step()
     states = [value for each in optimizers for state in each.state.values() for value in state.values()]
     states = [value for value in states if isinstance(value, torch.Tensor)]
-    estimated = cost.memory(config, BATCH, LENGTH, optimizer, state_dtype=state_dtype)
+    estimated = cost.memory(config, BATCH, LENGTH, optimizer, accumulates=True, state_dtype=state_dtype)
     assert estimated["Optimizer"] == sum(value.nbytes for value in states if value.dim() > 0)
     assert estimated["Weights"] == estimated["Gradients"] == sum(p.nbytes for p in model.parameters())
     needed = estimated["Update"] + estimated["Activations"]  # either may be the larger one
@@ -318,10 +320,10 @@ def test_trained_parameters_of_a_fine_tuning(topology: str, mode: str, seed: int
 def test_memory_of_the_modes() -> None:
     config = SMALL["llama-tiny"]
     needed = {
-        mode: cost.memory(config, BATCH, LENGTH, "adamw", tune=TuneSpec(parent="a", **settings))
+        mode: cost.memory(config, BATCH, LENGTH, "adamw", accumulates=True, tune=TuneSpec(parent="a", **settings))
         for mode, settings in TUNED.items()
     }
-    assert needed["all"] == cost.memory(config, BATCH, LENGTH, "adamw")
+    assert needed["all"] == cost.memory(config, BATCH, LENGTH, "adamw", accumulates=True)
     for mode, parts in needed.items():
         trained = cost.trained(config, TuneSpec(parent="a", **TUNED[mode])).total
         assert (parts["Gradients"], parts["Optimizer"]) == (4 * trained, 8 * trained)

@@ -31,7 +31,8 @@ def test_proposals_are_legal_and_fit(topology: str, seed: int) -> None:
             assert not ModelConfig.problems(changed.to_dict())
             train = TrainConfig(**{"batch_size": 24, "optimizer": optimizer, **proposal.train})
             assert train.batch_size * train.grad_accum_steps >= 24
-            settings = {"recomputes": train.activation_checkpointing, "state_dtype": train.state_dtype}
+            settings: dict[str, Any] = {"accumulates": train.grad_accum_steps > 1}
+            settings |= {"recomputes": train.activation_checkpointing, "state_dtype": train.state_dtype}
             assert proposal.bytes == needed(changed, train.batch_size, train.optimizer, **settings) <= budget
             assert proposal.sentence.endswith(".")
 
