@@ -13,15 +13,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 GRADIENTS = "Gradients"
+ON_HEAP = "On the heap"
+"""How much of what is there at the peak, whatever its component, is in tensors of less than `HEAP_LIMIT` bytes."""
+
+HEAP_LIMIT = 1 << 25
+"""glibc comes to take smaller blocks from its heap, where holes remain between them; larger ones have pages of their
+own (M_MMAP_THRESHOLD in mallopt(3), which adapts itself up to this)."""
 
 
 class Buffer:
     """A block of memory, `size` bytes, allocated by the model's component `part`."""
 
-    __slots__ = ("holders", "part", "size")
+    __slots__ = ("holders", "on_heap", "part", "size")
 
-    def __init__(self, size: int, part: str) -> None:
-        self.size, self.part, self.holders = size, part, 0
+    def __init__(self, size: int, part: str, times: int = 1) -> None:
+        """times: how many blocks these are, of `size` bytes each."""
+        self.size, self.part, self.holders = size * times, part, 0
+        self.on_heap = self.size if size < HEAP_LIMIT else 0
 
 
 class Value:
@@ -95,6 +103,7 @@ class Tape:
         self._makes_gradients = False
         self._live: Counter[str] = Counter()
         self._total = 0
+        self._on_heap = 0
         self._peak = 0
         self._at_peak: dict[str, int] = {}
 
@@ -163,7 +172,7 @@ class Tape:
     # Running
 
     def peak(self, *, accumulates: bool) -> dict[str, int]:
-        """Bytes by component at the peak of a forward and a backward pass.
+        """Bytes by component at the peak of a forward and a backward pass, and how many of them are `ON_HEAP`.
 
         Args:
             accumulates: whether the buffers of the weights' gradients exist already, and do not count here. Otherwise
@@ -193,7 +202,7 @@ class Tape:
             if isinstance(step, Repeat):
                 grown = snapshots[step.end]
                 grown.subtract(snapshots[step.start])
-                step.buffers = [Buffer(size * step.times, part) for part, size in grown.items()] if keeps else []
+                step.buffers = [Buffer(size, part, step.times) for part, size in grown.items()] if keeps else []
                 for buffer in step.buffers:
                     self._retain(buffer)
                 self._update_peak()
@@ -234,7 +243,8 @@ class Tape:
         if isinstance(step, Repeat):
             for buffer in step.buffers:
                 self._release(buffer)
-            self._make_gradient(step.times * sum(each.weight for each in self._operations(step.start, step.end)))
+            for each in self._operations(step.start, step.end):
+                self._make_gradient(each.weight, step.times)
             return
         grad = step.output.grad
         made: list[tuple[Value, Buffer]] = []
@@ -273,16 +283,17 @@ class Tape:
             value.grad = None
             self._make_gradient(value.size)
 
-    def _make_gradient(self, size: int) -> None:
+    def _make_gradient(self, size: int, times: int = 1) -> None:
         """The gradient of a weight is complete, and stays."""
         if self._makes_gradients:
-            self._retain(Buffer(size, GRADIENTS))
+            self._retain(Buffer(size, GRADIENTS, times))
             self._update_peak()
 
     def _retain(self, buffer: Buffer) -> Buffer:
         if buffer.holders == 0:
             self._live[buffer.part] += buffer.size
             self._total += buffer.size
+            self._on_heap += buffer.on_heap
         buffer.holders += 1
         return buffer
 
@@ -291,11 +302,13 @@ class Tape:
         if buffer.holders == 0:
             self._live[buffer.part] -= buffer.size
             self._total -= buffer.size
+            self._on_heap -= buffer.on_heap
 
     def _update_peak(self, work: int = 0, part: str = "") -> None:
         """Record the current allocation if it is the highest so far."""
         if self._total + work > self._peak:
             self._peak = self._total + work
             self._at_peak = {name: size for name, size in self._live.items() if size}
+            self._at_peak[ON_HEAP] = self._on_heap
             if work:
                 self._at_peak[part] = self._at_peak.get(part, 0) + work

@@ -29,18 +29,15 @@ SIZE: dict[str, Any] = {"n_layer": 4, "d_model": 512, "n_head": 8, "context_leng
 GPT2 = dataclasses.replace(PRESETS["gpt2-tiny"], **SIZE, dropout=0.1)
 LLAMA = dataclasses.replace(PRESETS["llama-tiny"], **SIZE, n_kv_head=4)
 TERRARIUM = dataclasses.replace(PRESETS["terrarium-tiny"], **SIZE)
-WIDE = dataclasses.replace(GPT2, n_layer=1, dropout=0.0)
-"""What it reads and writes counts for more than its blocks: with a large vocabulary."""
-
 CASES: dict[str, tuple[ModelConfig, dict[str, Any]]] = {
     "gpt2, adamw": (GPT2, {"optimizer": "adamw", "batch_size": 4}),
-    "gpt2, many texts": (GPT2, {"optimizer": "adamw", "batch_size": 16}),
-    "gpt2, accumulated": (GPT2, {"optimizer": "adamw", "batch_size": 8, "grad_accum_steps": 2}),
-    "llama, muon": (LLAMA, {"optimizer": "muon", "batch_size": 8, "precision": "float32"}),
-    "terrarium, bfloat16": (TERRARIUM, {"optimizer": "adamw", "batch_size": 16, "precision": "bfloat16"}),
+    "gpt2, many texts": (GPT2, {"optimizer": "adamw", "batch_size": 12}),
+    "gpt2, accumulated": (GPT2, {"optimizer": "adamw", "batch_size": 4, "grad_accum_steps": 2}),
+    "llama, muon": (LLAMA, {"optimizer": "muon", "batch_size": 6, "precision": "float32"}),
+    "terrarium, bfloat16": (TERRARIUM, {"optimizer": "adamw", "batch_size": 8, "precision": "bfloat16"}),
     "gpt2, less of all": (
         GPT2,
-        {"optimizer": "adamw", "batch_size": 16, "activation_checkpointing": True, "state_dtype": "bfloat16"},
+        {"optimizer": "adamw", "batch_size": 8, "activation_checkpointing": True, "state_dtype": "bfloat16"},
     ),
 }
 
@@ -52,7 +49,7 @@ def peak_of_training(folder: str, home: str, weights: int, result: str) -> None:
         if isinstance(event, RunStarted):
             Path("/proc/self/clear_refs").write_text("5")
             before = memory_in_use_of_cpu() - weights
-        if isinstance(event, TrainMetrics) and event.step == 3:
+        if isinstance(event, TrainMetrics) and event.step == 2:
             status = Path("/proc/self/status").read_text().split()
             Path(result).write_text(json.dumps(1024 * int(status[status.index("VmHWM:") + 1]) - before))
 
@@ -67,7 +64,7 @@ def memory_in_use_of_cpu() -> int:
 def test_the_estimate_is_within_a_tenth_of_the_peak(name: str, library: Library, tmp_path: Path) -> None:
     config, settings = CASES[name]
     settings = {"precision": "float32", **settings}
-    shared = {"steps": 4, "eval_interval": 0, "sample_interval": 0, "layer_interval": 2, "checkpoint_interval": 2}
+    shared = {"steps": 2, "eval_interval": 0, "sample_interval": 0, "layer_interval": 2, "checkpoint_interval": 2}
     run = make_run(library, config, **shared, **settings)
     train, design = run.spec.train, run.spec.model
     estimate = cost.memory(
@@ -85,5 +82,4 @@ def test_the_estimate_is_within_a_tenth_of_the_peak(name: str, library: Library,
     process.join()
     assert process.exitcode == 0
     peak = json.loads(result.read_text())
-    print(name, peak >> 20, {k: v >> 20 for k, v in estimate.items()}, sum(estimate.values()) / peak)
     assert sum(estimate.values()) == pytest.approx(peak, rel=0.1)
