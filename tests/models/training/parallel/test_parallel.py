@@ -267,6 +267,12 @@ def test_a_device_for_each_process(monkeypatch: pytest.MonkeyPatch) -> None:
     assert process_group.device_name("auto") == process_group.device_name("cuda") == "cuda"
 
 
+def test_states_in_bfloat16_are_not_sharded(library: Library) -> None:
+    run = make_run(library, DECODER, parallel="fsdp", state_dtype="bfloat16")
+    with pytest.raises(ValueError, match=r"in bfloat16 are not sharded: set train\.parallel to ddp"):
+        next(set_up(run, library, "cpu", None, DistributedGroup(0, 2, 0, 2)))
+
+
 def test_a_batch_too_small_to_shard_is_refused(library: Library) -> None:
     run = make_run(library, DECODER, batch_size=2)
     with pytest.raises(ValueError, match="A batch of 2 cannot be shared by 3 processes: use a larger batch_size"):
