@@ -91,7 +91,10 @@ def write_checkpoint(path: Path, content: Content, on_read: Callable[[], None] =
     """
     with atomic_folder(path) as half_made:
         for name, tensors in content.files.items():
-            for _ in write_tensors(half_made / name, tensors, synced=False):
+            ordered = sorted(
+                tensors.items(), key=lambda item: (-item[1].element_size(), item[0])
+            )  # as safetensors does
+            for _ in write_tensors(half_made / name, dict(ordered), synced=False):
                 pass
         on_read()
         for name in content.files:
