@@ -12,9 +12,6 @@ __all__ = ["load_model"]
 # iterations (milliseconds), any other busy program makes two waiting threads share one core, and a training step then
 # takes 2 s instead of 50 ms; on an idle machine the lower value costs nothing (measured).
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
-# Read by torch (on Linux): tensors of 2 MB and more ask for huge pages. With pages of 4 KB, the
-# page faults of a new tensor take longer than computing it (measured: adding two tensors of 64 MB, 21 ms instead of 6).
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
 def __getattr__(name: str) -> Any:

@@ -6,8 +6,11 @@ Letters in shape comments: B batch, T tokens, S source tokens, C d_model.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from models.architecture.attention import Attention, AttentionContext
 from models.architecture.cache import LayerCache
@@ -36,8 +39,26 @@ class Block(nn.Module):
         self.feed_forward_conv = ShortConv(config) if config.conv_width else None
         self.feed_forward = MixtureOfExperts(config) if config.n_expert else FeedForward(config)
         self.dropout = nn.Dropout(config.dropout)
+        self.recomputes = False
+        """Whether a forward pass that will be followed by a backward pass keeps its input alone: the backward pass
+        computes the rest of it again, with the same dropout (Chen et al., “Training Deep Nets with Sublinear Memory
+        Cost”, 2016, arXiv:1604.06174)."""
 
-    def forward(
+    def forward(self, x: Tensor, context: AttentionContext, *, trace: Trace | None = None, **more: Any) -> Tensor:
+        """x (B, T, C) -> (B, T, C), or (N, C) with `keep`. Arguments as of `compute`."""
+        is_training = torch.is_grad_enabled() and more.get("cache") is None
+        if not (self.recomputes and is_training and (trace is None or trace.wanted <= {"router"})):
+            return self.compute(x, context, trace=trace, **more)
+        traces = [trace]  # for the first time only: what it collects belongs to the loss, and is not freed earlier
+
+        def compute(x: Tensor) -> Tensor:
+            return self.compute(x, context, trace=traces.pop() if traces else None, **more)
+
+        return checkpoint(  # type: ignore[no-any-return]
+            compute, x, use_reentrant=False, preserve_rng_state=self.dropout.p > 0
+        )
+
+    def compute(
         self,
         x: Tensor,
         context: AttentionContext,
@@ -105,3 +126,10 @@ class Block(nn.Module):
             out = trace.intercept_part(site, out)
         x = x + self.dropout(out)
         return x if self.is_pre else norm(x)
+
+
+def recompute_blocks(model: nn.Module, recomputes: bool) -> None:
+    """Set whether the backward pass computes each block of a model again (`Block.recomputes`)."""
+    for module in model.modules():
+        if isinstance(module, Block):
+            module.recomputes = recomputes

@@ -12,9 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-_ROWS, _GPU_ROWS = 512, 4096
-"""Targets whose logits exist at the same time. Blocks of this size lie in a CPU's cache, and are still large enough for
-its matrix products: measured, a quarter to a half of the time of all logits at once is saved."""
+from models.settings.run_spec import GPU_LOSS_ROWS, LOSS_ROWS
 
 
 @torch.no_grad()
@@ -25,7 +23,7 @@ def cross_entropies(states: Tensor, table: Tensor, bias: Tensor | None, targets:
     """
     found = [
         (torch.logsumexp(logits, dim=1) - logits.gather(1, targets[rows, None])[:, 0])
-        for rows, logits in _blocks(states, table, bias, dtype)
+        for rows, logits in _blocks(states.to(dtype), table.to(dtype), bias)
     ]
     return torch.cat(found) if found else states.new_zeros(0, dtype=torch.float32)
 
@@ -65,8 +63,8 @@ class _WeightedCrossEntropy(torch.autograd.Function):
             for tensor, needed in zip((states, table, bias), ctx.needs_input_grad[:3], strict=True)
         )
         total = states.new_zeros((), dtype=torch.float32)
-        factor, short_states = table.to(dtype), states.to(dtype)
-        for rows, logits in _blocks(states, table, bias, dtype):
+        short_states, short_table = states.to(dtype), table.to(dtype)
+        for rows, logits in _blocks(short_states, short_table, bias):
             wanted, weight = targets[rows, None], weights[rows, None]  # (R, 1)
             of_wanted, highest = logits.gather(1, wanted), logits.amax(1, keepdim=True)
             exponentials = logits.sub_(highest).exp_()
@@ -78,7 +76,7 @@ class _WeightedCrossEntropy(torch.autograd.Function):
                 for_bias += gradient.sum(0)
             gradient = gradient.to(dtype)
             if for_states is not None:
-                for_states[rows] = gradient @ factor
+                for_states[rows] = gradient @ short_table
             if for_table is not None:
                 _add_product(for_table, gradient.t(), short_states[rows])
         ctx.save_for_backward(*(each for each in (for_states, for_table, for_bias) if each is not None))
@@ -94,19 +92,18 @@ class _WeightedCrossEntropy(torch.autograd.Function):
         return (*(next(saved).mul_(gradient) if is_given else None for is_given in ctx.are_given), None, None, None)
 
 
-def _blocks(states: Tensor, table: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Iterator[tuple[slice, Tensor]]:
+def _blocks(states: Tensor, table: Tensor, bias: Tensor | None) -> Iterator[tuple[slice, Tensor]]:
     """Which targets, and their logits (R, V) in float32, which may be changed in place. One buffer serves all."""
-    size = _ROWS if states.device.type == "cpu" else _GPU_ROWS
-    factor = table.to(dtype).t()  # (C, V)
+    size = LOSS_ROWS if states.device.type == "cpu" else GPU_LOSS_ROWS
     buffer = states.new_empty(min(size, len(states)), len(table), dtype=torch.float32)
     for start in range(0, len(states), size):
         rows = slice(start, start + size)
-        some = states[rows].to(dtype)
+        some = states[rows]
         logits = buffer[: len(some)]
-        if dtype == torch.float32:
-            torch.mm(some, factor, out=logits)
+        if some.dtype == torch.float32:
+            torch.mm(some, table.t(), out=logits)
         else:
-            logits.copy_(some @ factor)
+            logits.copy_(some @ table.t())
         if bias is not None:
             logits += bias
         yield rows, logits
@@ -115,6 +112,6 @@ def _blocks(states: Tensor, table: Tensor, bias: Tensor | None, dtype: torch.dty
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
     """total += left right, in the precision of `total`."""
     if total.dtype == left.dtype:
-        total.addmm_(left, right)
+        torch.addmm(total, left, right, out=total)
     else:
         total += left @ right

@@ -5,21 +5,23 @@ Letters in comments: B batch, T tokens, S tokens seen (in cross-attention: of th
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass
 
-from models.cost.modules import FLOAT, LONG, N_UNROLLED, StepRecorder
+from models.cost.modules import FLOAT, HALF, LONG, N_UNROLLED, StepRecorder
 from models.cost.parts import CONVOLUTION, CROSS, EMBEDDING, HEAD, NORMS, POOLER, POSITIONS, SEGMENTS, PartNames, stacks
 from models.cost.tape import Tape, Value
 from models.settings.model_config import ModelConfig
 from models.settings.positions import scheme_of
+from models.settings.run_spec import GPU_LOSS_ROWS, LOSS_ROWS
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
     """The input of a step: `batch_size` texts of `length` tokens, and in an encoder-decoder sources of `source_length`.
 
-    loss_fraction: the fraction of the tokens that are part of the loss; only those get logits.
+    loss_fraction: the fraction of the tokens that are part of the loss.
     """
 
     batch_size: int
@@ -37,8 +39,14 @@ class _Scores:
     is_learned: bool = False
 
 
-def activations(config: ModelConfig, batch: Batch, *, is_cuda: bool = False, half: bool = False) -> dict[str, int]:
-    """Bytes by component at the peak of a training step, without weights and gradients."""
+def activations(
+    config: ModelConfig, batch: Batch, *, is_cuda: bool, half: bool, recomputes: bool, accumulates: bool
+) -> dict[str, int]:
+    """Bytes by component at the peak of a training step, without weights.
+
+    recomputes: whether the backward pass computes each block again (activation checkpointing). accumulates: whether all
+    gradients exist before the step, and do not count; else those that are there at the peak are GRADIENTS.
+    """
     tape = Tape()
     recorder = StepRecorder(tape, is_cuda, half)
     tape.part = EMBEDDING
@@ -49,11 +57,11 @@ def activations(config: ModelConfig, batch: Batch, *, is_cuda: bool = False, hal
         is_source = parts.stack == "Encoder"
         rows = b * (s if is_source else t)
         x = _embed(recorder, part_config, table, rows)
-        hidden = _stack(recorder, part_config, parts, x, b, rows // b, memory, s)
+        hidden = _stack(recorder, part_config, parts, x, b, rows // b, memory, s, recomputes)
         if is_source:
             memory = hidden
     _loss(recorder, config, table, hidden, batch)
-    return tape.peak()
+    return tape.peak(accumulates=accumulates)
 
 
 def _embed(recorder: StepRecorder, config: ModelConfig, table: Value, rows: int) -> Value:
@@ -78,6 +86,7 @@ def _stack(
     length: int,
     memory: Value | None,
     source_length: int,
+    recomputes: bool,
 ) -> Value:
     """models.architecture.stack.Stack.transform, with cross-attention to `memory` where it is given."""
     tape, rows = recorder.tape, batch * length
@@ -98,7 +107,8 @@ def _stack(
     for i in range(min(config.n_layer, N_UNROLLED)):
         if i == N_UNROLLED - 1:
             tape.repeat(marks[i - 1], marks[i], config.n_layer - N_UNROLLED)
-        x = _block(recorder, config, parts, i, x, batch, length, scores, memory, source_length)
+        with tape.recomputed() if recomputes else contextlib.nullcontext():
+            x = _block(recorder, config, parts, i, x, batch, length, scores, memory, source_length)
         marks.append(tape.mark())
     if config.norm_place == "pre":
         tape.part = NORMS
@@ -267,7 +277,18 @@ def _loss(recorder: StepRecorder, config: ModelConfig, table: Value, hidden: Val
             hidden = recorder.norm(config, recorder.activate(kind, hidden, None), rows)
         if config.scaled_logits:
             hidden = tape.add([hidden], hidden.numel, width=hidden.width)
-        tied = table if config.tied_embeddings else None
-        logits = recorder.linear(hidden, rows, classes, bias=config.head_bias, table=tied)
+        _language_loss(recorder, config, table, hidden, rows)
+        return
     probabilities = tape.add([recorder.cast(logits, FLOAT)], rows * classes, saves_output=True)
     tape.add([probabilities], rows)
+
+
+def _language_loss(recorder: StepRecorder, config: ModelConfig, table: Value, hidden: Value, rows: int) -> None:
+    """models.architecture.cross_entropy.weighted_cross_entropy: the logits of some rows at a time."""
+    tape, matrix = recorder.tape, table if config.tied_embeddings else recorder.tape.parameter(table.numel)
+    block = min(rows, GPU_LOSS_ROWS if recorder.is_cuda else LOSS_ROWS) * config.vocab_size
+    work = FLOAT * block
+    if recorder.half:  # copies of both factors, and of the gradient with respect to the logits or a product
+        work += HALF * (hidden.numel + table.numel + max(block, table.numel))
+    bias = FLOAT * config.vocab_size * config.head_bias
+    tape.add([hidden, matrix], 1, own=bias, work=work, weight=bias, makes_gradients=True)

@@ -62,17 +62,35 @@ def proposals(
     grad_accum_steps: int = 1,
     device: str = "cpu",
     precision: str = "float32",
+    recomputes: bool = False,
+    state_dtype: str = "float32",
 ) -> list[Proposal]:
     """Changes, each of which alone makes training fit into `budget_bytes`, with texts as long as the context.
 
-    The least costly come first: a smaller batch with gradient accumulation, an optimizer with less state, no dropout, a
-    shorter context, fewer experts, fewer layers, a narrower feed-forward, a narrower model, a smaller vocabulary; each
-    changed as little as necessary. If no smaller batch suffices, the others may be combined with a batch of one; if no
-    single change suffices, everything shrinks together. Empty if it fits already, or if nothing helps.
+    The least costly come first: a smaller batch with gradient accumulation, activation checkpointing, optimizer states
+    in bfloat16, an optimizer with less state, no dropout, a shorter context, fewer experts, fewer layers, a narrower
+    feed-forward, a narrower model, a smaller vocabulary; each changed as little as necessary. If no smaller batch
+    suffices, the others may be combined with a batch of one; if no single change suffices, everything shrinks together.
+    Empty if it fits already, or if nothing helps.
+
+    Args:
+        recomputes, state_dtype: as of `cost.memory`; what is in use already is not proposed.
     """
 
-    def needed(model: ModelConfig, batch: int, rule: str) -> int:
-        parts = cost.memory(model, batch, model.context_length, rule, device=device, precision=precision)
+    def needed(
+        model: ModelConfig, batch: int, rule: str, recomputes: bool = recomputes, state_dtype: str = state_dtype
+    ) -> int:
+        parts = cost.memory(
+            model,
+            batch,
+            model.context_length,
+            rule,
+            device=device,
+            precision=precision,
+            recomputes=recomputes,
+            accumulates=batch < batch_size * grad_accum_steps,
+            state_dtype=state_dtype,
+        )
         return sum(parts.values())
 
     def batched(batch: int) -> dict[str, Any]:
@@ -96,6 +114,17 @@ def proposals(
             f"{describe_update(batch_size * grad_accum_steps, batch, accum)}, in less memory."
         )
         found.append(Proposal(sentence=sentence, model={}, train=train, bytes=needed(config, batch, optimizer)))
+    if not recomputes and (size := needed(config, batch_size, optimizer, recomputes=True)) <= budget_bytes:
+        sentence = (
+            "Use activation checkpointing: the backward pass computes each block again instead of keeping it. It "
+            "learns the same, for about a third more work."
+        )
+        found.append(Proposal(sentence=sentence, model={}, train={"activation_checkpointing": True}, bytes=size))
+    if state_dtype == "float32" and (
+        (size := needed(config, batch_size, optimizer, state_dtype="bfloat16")) <= budget_bytes
+    ):
+        sentence = "Keep the optimizer states in bfloat16 (state_dtype): they take half the memory."
+        found.append(Proposal(sentence=sentence, model={}, train={"state_dtype": "bfloat16"}, bytes=size))
     rule, leaner = OPTIMIZERS[optimizer], OPTIMIZERS[_LEAN_OPTIMIZER]
     if (
         leaner.matrix_states < rule.matrix_states

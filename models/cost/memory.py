@@ -9,12 +9,19 @@ from functools import lru_cache
 from models.cost.activations import Batch, activations
 from models.cost.counting import total_parameters
 from models.cost.parts import stacks
+from models.cost.tape import GRADIENTS, ON_HEAP
 from models.cost.tuning import activation_design, trained
 from models.settings.model_config import ModelConfig
 from models.settings.optimizers import OPTIMIZERS
 from models.settings.tune_spec import TuneSpec
 
 FLOAT32_BYTES = 4
+HEAP_HOLES = 0.48
+"""The holes on glibc's heap as a share of the tensors there, measured: 0.32 to 0.57 in five designs of 12 million
+parameters (tests/models/cost/test_peak_memory.py), and almost none where every block gets pages of its own."""
+
+STATE_BYTES = {"float32": 4, "bfloat16": 2}
+"""Bytes per number of an optimizer's state, by TrainConfig.state_dtype."""
 
 
 def activation_bytes(
@@ -26,20 +33,25 @@ def activation_bytes(
     loss_fraction: float = 1.0,
     device: str = "cpu",
     precision: str = "float32",
+    recomputes: bool = False,
+    accumulates: bool = False,
 ) -> dict[str, int]:
     """Bytes by component at the peak of a training step, without weights, gradients and optimizer state.
 
-    That is what torch allocates beyond what existed before the forward pass, where the gradient buffers (.grad) exist
-    already; a weight's gradient counts here until it is added to its buffer. The step is the trainer's: forward,
-    cross-entropy, backward, in train mode, without padding, with the logits referenced by the loss alone. Derived from
-    what autograd saves and frees, operation by operation. The workspace inside a kernel (a matrix product, fused
-    attention) is left out.
+    That is what torch allocates beyond what existed before the forward pass, without the weights' gradients (.grad)
+    that are there at the peak; a gradient counts here until it is added to its buffer. The step is the trainer's:
+    forward, cross-entropy, backward, in train mode, without padding, with the logits referenced by the loss alone.
+    Derived from what autograd saves and frees, operation by operation. The workspace inside a kernel (a matrix product,
+    fused attention) is left out.
 
     Args:
         source_length: of an encoder-decoder's sources; default: as `length`.
         loss_fraction: the fraction of the tokens that are part of the loss; only those get logits.
         device: "cpu", or another: CUDA's kernels keep less (dropout masks, attention with dropout, RMSNorm).
         precision: "float32", or "bfloat16" for autocast.
+        recomputes: whether the backward pass computes each block again (TrainConfig.activation_checkpointing).
+        accumulates: whether gradients of an earlier micro-batch are there (TrainConfig.grad_accum_steps > 1). Otherwise
+            the backward pass makes their buffers while it frees the activations, so the peak has only some of them.
     """
     batch = Batch(
         batch_size=batch_size,
@@ -47,13 +59,16 @@ def activation_bytes(
         source_length=length if source_length is None else source_length,
         loss_fraction=loss_fraction,
     )
-    return dict(_activations(config, batch, device == "cuda", precision == "bfloat16"))
+    found = _activations(config, batch, device == "cuda", precision == "bfloat16", recomputes, accumulates)
+    return {part: size for part, size in found.items() if part not in (GRADIENTS, ON_HEAP)}
 
 
 @lru_cache(maxsize=256)
-def _activations(config: ModelConfig, batch: Batch, is_cuda: bool, half: bool) -> Mapping[str, int]:
+def _activations(
+    config: ModelConfig, batch: Batch, is_cuda: bool, half: bool, recomputes: bool, accumulates: bool
+) -> Mapping[str, int]:
     """`activations`, kept: whoever shows a design wants their sum, and then each by itself."""
-    return activations(config, batch, is_cuda=is_cuda, half=half)
+    return activations(config, batch, is_cuda=is_cuda, half=half, recomputes=recomputes, accumulates=accumulates)
 
 
 def memory(
@@ -67,42 +82,56 @@ def memory(
     device: str = "cpu",
     precision: str = "float32",
     tune: TuneSpec | None = None,
+    recomputes: bool = False,
+    accumulates: bool = False,
+    state_dtype: str = "float32",
 ) -> dict[str, int]:
     """Estimated bytes of training on texts (batch_size, length), by purpose; weights and gradients are float32.
 
     The optimizer state per weight is defined in models.settings.optimizers. "Activations" is the sum of
-    `activation_bytes`, which has the same arguments. "Update" is what Muon needs to orthogonalise beyond the memory
-    that the activations have freed. The runtime itself comes on top.
+    `activation_bytes`, which has the same arguments; "Gradients" are those that are there at the same time. "Allocator"
+    is what a CPU loses to holes between tensors that are not large. "Update" is what an update needs beyond the memory
+    that was freed until then: the other gradients, what Muon needs to orthogonalise, and the copy of the weights that
+    tells how much they change (TrainConfig.layer_interval). A checkpoint needs nothing (models.training.saving). The
+    runtime itself comes on top.
 
     Args:
         tune: of a fine-tuning: what is frozen has neither gradients nor optimizer state, and of the layers below the
             first trained one no activations are kept.
+        state_dtype: TrainConfig.state_dtype.
     """
     part = trained(config, tune)
     total = total_parameters(config) + part.added
     rule = OPTIMIZERS[optimizer]
     states = rule.matrix_states * part.matrices + rule.other_states * part.others
-    kept = activation_bytes(
-        activation_design(config, tune),
-        batch_size,
-        length,
-        source_length=source_length,
+    batch = Batch(
+        batch_size=batch_size,
+        length=length,
+        source_length=length if source_length is None else source_length,
         loss_fraction=loss_fraction,
-        device=device,
-        precision=precision,
     )
-    needed = sum(kept.values())
-    update = update_bytes(config) if rule.orthogonalises and part.matrices else 0
+    design = activation_design(config, tune)
+    # Which gradients there are at the peak is known where all weights are trained.
+    accumulates = accumulates or part.total < total
+    peak = _activations(design, batch, device == "cuda", precision == "bfloat16", recomputes, accumulates)
+    gradients = FLOAT32_BYTES * part.total
+    there = gradients if accumulates else min(gradients, peak.get(GRADIENTS, 0))
+    needed = sum(size for name, size in peak.items() if name not in (GRADIENTS, ON_HEAP))
+    holes = round(HEAP_HOLES * peak[ON_HEAP]) if device == "cpu" else 0
+    update = gradients + FLOAT32_BYTES * part.total
+    if rule.orthogonalises and part.matrices:
+        update += update_bytes(config, device)
     return {
         "Weights": FLOAT32_BYTES * total,
-        "Gradients": FLOAT32_BYTES * part.total,
-        "Optimizer": FLOAT32_BYTES * states,
+        "Gradients": there,
+        "Optimizer": STATE_BYTES[state_dtype] * states,
         "Activations": needed,
-        "Update": max(0, update - needed),
+        "Update": max(0, update - there - needed - holes),
+        "Allocator": holes,
     }
 
 
-def update_bytes(config: ModelConfig) -> int:
+def update_bytes(config: ModelConfig, device: str) -> int:
     """What Muon allocates to update all matrices of one shape together, for the shape that needs most."""
     sizes: Counter[tuple[int, int]] = Counter()
     for stack, parts in stacks(config):
@@ -117,15 +146,17 @@ def update_bytes(config: ModelConfig) -> int:
         sizes[width, stack.ff_width] += layers * copies
         if stack.n_expert:
             sizes[stack.n_expert, width] += layers
-    return max(_muon_bytes(rows, columns, n) for (rows, columns), n in sizes.items())
+    return max(_muon_bytes(rows, columns, n, device) for (rows, columns), n in sizes.items())
 
 
-def _muon_bytes(rows: int, columns: int, n: int) -> int:
+def _muon_bytes(rows: int, columns: int, n: int, device: str) -> int:
     """At most the bytes of Muon (models.training.optim) for n matrices: updates, their stack, an iteration's products.
 
-    A CPU takes one matrix after the other, which needs less.
+    A CPU takes one matrix after the other, so there is no stack: what goes in and what comes out, in either precision.
     """
     matrix, gram = rows * columns, min(rows, columns) ** 2
+    if device == "cpu":
+        return FLOAT32_BYTES * (3 * n * matrix + 2 * matrix + 2 * gram)
     return FLOAT32_BYTES * n * (4 * matrix + 2 * gram)
 
 

@@ -56,8 +56,9 @@ class StepRecorder:
         back_work = number * width * bias
         if table is None:
             back_work += weight * number + (weight * FLOAT if self.half else 0)
+        made = FLOAT * ((weight if table is None else 0) + width * bias)
         inputs = [x] if table is None else [x, table]
-        return self.tape.add(inputs, rows * width, width=number, saves=[x], own=own, back_work=back_work)
+        return self.tape.add(inputs, rows * width, width=number, saves=[x], own=own, back_work=back_work, weight=made)
 
     def norm(self, config: ModelConfig, x: Value, rows: int) -> Value:
         """The design's norm over each of `rows` rows."""

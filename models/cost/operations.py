@@ -71,9 +71,22 @@ def flops_per_token(config: ModelConfig, length: int | None = None, source_lengt
     return sum(operations(config, length, source_length).values()) // length
 
 
-def training_flops_per_token(config: ModelConfig, length: int | None = None, source_length: int | None = None) -> int:
-    """FLOPs per trained token, forward and backward; tokens as for `flops_per_token`."""
-    return TRAINING_FACTOR * flops_per_token(config, length, source_length)
+def training_flops_per_token(
+    config: ModelConfig, length: int | None = None, source_length: int | None = None, *, recomputes: bool = False
+) -> int:
+    """FLOPs per trained token, forward and backward; tokens as for `flops_per_token`.
+
+    recomputes: whether the backward pass computes each block again (activation checkpointing).
+    """
+    forward = flops_per_token(config, length, source_length)
+    again = recomputed_share(config, length, source_length) * forward if recomputes else 0
+    return TRAINING_FACTOR * forward + round(again)
+
+
+def recomputed_share(config: ModelConfig, length: int | None = None, source_length: int | None = None) -> float:
+    """The share of the forward pass's FLOPs that is in the blocks, which activation checkpointing computes again."""
+    found = operations(config, length, source_length)
+    return 1 - (found[HEAD] + found.get(POOLER, 0)) / sum(found.values())
 
 
 def _seen(config: ModelConfig, length: int) -> int:

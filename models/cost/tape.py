@@ -8,17 +8,28 @@ what it saved and its result's gradient. The gradients of a value with several u
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+
+GRADIENTS = "Gradients"
+ON_HEAP = "On the heap"
+"""How much of what is there at the peak, whatever its component, is in tensors of less than `HEAP_LIMIT` bytes."""
+
+HEAP_LIMIT = 1 << 25
+"""glibc comes to take smaller blocks from its heap, where holes remain between them; larger ones have pages of their
+own (M_MMAP_THRESHOLD in mallopt(3), which adapts itself up to this)."""
 
 
 class Buffer:
     """A block of memory, `size` bytes, allocated by the model's component `part`."""
 
-    __slots__ = ("holders", "part", "size")
+    __slots__ = ("holders", "on_heap", "part", "size")
 
-    def __init__(self, size: int, part: str) -> None:
-        self.size, self.part, self.holders = size, part, 0
+    def __init__(self, size: int, part: str, times: int = 1) -> None:
+        """times: how many blocks these are, of `size` bytes each."""
+        self.size, self.part, self.holders = size * times, part, 0
+        self.on_heap = self.size if size < HEAP_LIMIT else 0
 
 
 class Value:
@@ -55,8 +66,22 @@ class Operation:
     """What it saves in addition to inputs and output: masks, statistics, indices."""
     work: int
     back_work: int
+    weight: int
+    """The gradient of its own weights, which stays after its backward pass."""
     passes: Sequence[Value]
     """The inputs that receive the output's gradient unchanged, without a new tensor (sums)."""
+    ahead: Sequence[Buffer]
+    """The gradients of the inputs, where the forward pass makes them already."""
+
+
+@dataclass(eq=False)
+class Region:
+    """The operations from `start` to `end`, of which the forward pass keeps nothing but what they read, `inputs`: the
+    backward pass computes them again (activation checkpointing)."""
+
+    start: int
+    end: int
+    inputs: Sequence[Buffer]
 
 
 @dataclass(eq=False)
@@ -76,8 +101,11 @@ class Tape:
         self.part = ""
         """The component that the operations recorded next belong to."""
         self._steps: list[Operation | Repeat] = []
+        self._regions: list[Region] = []
+        self._makes_gradients = False
         self._live: Counter[str] = Counter()
         self._total = 0
+        self._on_heap = 0
         self._peak = 0
         self._at_peak: dict[str, int] = {}
 
@@ -98,8 +126,10 @@ class Tape:
         own: int = 0,
         work: int = 0,
         back_work: int = 0,
+        weight: int = 0,
         passes: Sequence[Value] = (),
         has_grad: bool = True,
+        makes_gradients: bool = False,
     ) -> Value:
         """Record an operation and return its result.
 
@@ -107,7 +137,9 @@ class Tape:
             saves, saves_output, own: what it keeps for the backward pass: inputs, its result, and `own` further bytes.
             work, back_work: bytes that it needs only while it runs, forward and backward; the gradient of a weight
                 that is used once is counted here: it is added to the weight's own buffer immediately.
+            weight: bytes of that buffer, in float32.
             passes: inputs that receive the result's gradient unchanged.
+            makes_gradients: whether the forward pass makes the gradients of the inputs already.
         """
         buffer = Buffer(numel * width, self.part)
         output = Value(numel, width, buffer, has_grad=has_grad and any(value.has_grad for value in inputs))
@@ -116,7 +148,9 @@ class Tape:
             saved.append(buffer)
         for value in inputs:
             value.uses += 1
-        self._steps.append(Operation(self.part, inputs, output, saved, Buffer(own, self.part), work, back_work, passes))
+        kept = Buffer(own, self.part)
+        ahead = [Buffer(value.size, self.part) for value in inputs] if makes_gradients else []
+        self._steps.append(Operation(self.part, inputs, output, saved, kept, work, back_work, weight, passes, ahead))
         return output
 
     def mark(self) -> int:
@@ -128,66 +162,111 @@ class Tape:
         if times > 0:
             self._steps.append(Repeat(start, end, times))
 
+    @contextmanager
+    def recomputed(self) -> Iterator[None]:
+        """Record operations that the backward pass computes again."""
+        start = self.mark()
+        yield
+        made = {step.output.buffer for step in self._operations(start, self.mark())}
+        read = {value.buffer for step in self._operations(start, self.mark()) for value in step.inputs}
+        self._regions.append(Region(start, self.mark(), list(read - made)))
+
+    def _operations(self, start: int, end: int) -> list[Operation]:
+        return [step for step in self._steps[start:end] if isinstance(step, Operation)]
+
     # Running
 
-    def peak(self) -> dict[str, int]:
-        """Bytes by component at the peak of a forward and a backward pass."""
-        self._forward()
+    def peak(self, *, accumulates: bool) -> dict[str, int]:
+        """Bytes by component at the peak of a forward and a backward pass, and how many of them are `ON_HEAP`.
+
+        Args:
+            accumulates: whether the buffers of the weights' gradients exist already, and do not count here. Otherwise
+                the backward pass makes them one by one, and those that are there at the peak are `GRADIENTS`.
+        """
+        self._makes_gradients = not accumulates
+        self._forward(0, len(self._steps))
         self._backward()
         return self._at_peak
 
-    def _forward(self) -> None:
-        wanted = {index for step in self._steps if isinstance(step, Repeat) for index in (step.start, step.end)}
+    def _forward(self, start: int, end: int, *, again: bool = False) -> None:
+        """The operations from `start` to `end`; `again`: those of a region, in the backward pass."""
+        repeats = [step for step in self._steps[start:end] if isinstance(step, Repeat)]
+        wanted = {index for step in repeats for index in (step.start, step.end)}
         snapshots: dict[int, Counter[str]] = {}
-        reads: Counter[Buffer] = Counter()
-        for step in self._steps:
-            if isinstance(step, Operation):
-                reads.update(value.buffer for value in step.inputs)
-        for index, step in enumerate(self._steps):
+        operations = self._operations(start, end)
+        reads = Counter(value.buffer for step in operations for value in step.inputs)
+        own = {step.output.buffer for step in operations}  # what it reads besides is not its to free
+        inside = set() if again else {i for region in self._regions for i in range(region.start, region.end)}
+        entered = {} if again else {region.start: region for region in self._regions}
+        for index in range(start, end):
+            step, keeps = self._steps[index], index not in inside
             if index in wanted:
                 snapshots[index] = self._live.copy()
+            for buffer in entered[index].inputs if index in entered else ():
+                self._retain(buffer)
             if isinstance(step, Repeat):
                 grown = snapshots[step.end]
                 grown.subtract(snapshots[step.start])
-                step.buffers = [Buffer(size * step.times, part) for part, size in grown.items()]
+                step.buffers = [Buffer(size, part, step.times) for part, size in grown.items()] if keeps else []
                 for buffer in step.buffers:
                     self._retain(buffer)
                 self._update_peak()
                 continue
             made = step.output.buffer
             self._retain(made)  # by the forward pass, until its last use
-            for buffer in (step.own, *step.saved):
+            for buffer in (step.own, *step.saved, *step.ahead) if keeps else ():
                 self._retain(buffer)
-            self._update_peak(step.work, step.part)
+            self._update_peak(step.work + (0 if keeps else step.own.size), step.part)
             for value in step.inputs:
                 reads[value.buffer] -= 1
             for buffer in {made, *(value.buffer for value in step.inputs)}:
-                if reads[buffer] == 0:
+                if reads[buffer] == 0 and buffer in own:
                     self._release(buffer)
 
     def _backward(self) -> None:
         last = next(step for step in reversed(self._steps) if isinstance(step, Operation))
         last.output.grad = self._retain(Buffer(last.output.size, last.part))
-        for step in reversed(self._steps):
-            if isinstance(step, Repeat):
-                for buffer in step.buffers:
-                    self._release(buffer)
-                continue
-            grad = step.output.grad
-            made: list[tuple[Value, Buffer]] = []
-            if grad is not None:
-                for value in step.inputs:
-                    if value.has_grad:
-                        is_same = any(value is other for other in step.passes)
-                        new = grad if is_same else Buffer(value.size, step.part)
-                        made.append((value, self._retain(new)))
-                self._update_peak(step.back_work, step.part)
-                step.output.grad = None
-                self._release(grad)
-            for buffer in (step.own, *step.saved):
+        first, final = ({getattr(region, side): region for region in self._regions} for side in ("start", "end"))
+        for index in reversed(range(len(self._steps))):
+            if index + 1 in final:
+                self._compute_again(final[index + 1])
+            self._differentiate(self._steps[index])
+            for buffer in first[index].inputs if index in first else ():
                 self._release(buffer)
-            for value, new in made:
-                self._add_gradient(value, new)
+
+    def _compute_again(self, region: Region) -> None:
+        """Torch stops as soon as all that the region saves is there."""
+        saving = [
+            index
+            for index in range(region.start, region.end)
+            if not isinstance(step := self._steps[index], Operation) or step.saved or step.own.size
+        ]
+        self._forward(region.start, 1 + max(saving, default=region.start - 1), again=True)
+
+    def _differentiate(self, step: Operation | Repeat) -> None:
+        """Run one operation backward."""
+        if isinstance(step, Repeat):
+            for buffer in step.buffers:
+                self._release(buffer)
+            for each in self._operations(step.start, step.end):
+                self._make_gradient(each.weight, step.times)
+            return
+        grad = step.output.grad
+        made: list[tuple[Value, Buffer]] = []
+        if grad is not None:
+            for i, value in enumerate(step.inputs):
+                if value.has_grad:
+                    is_same = any(value is other for other in step.passes)
+                    new = step.ahead[i] if step.ahead else grad if is_same else Buffer(value.size, step.part)
+                    made.append((value, self._retain(new)))
+            self._update_peak(step.back_work, step.part)
+            step.output.grad = None
+            self._release(grad)
+            self._make_gradient(step.weight)
+        for buffer in (step.own, *step.saved, *step.ahead):
+            self._release(buffer)
+        for value, new in made:
+            self._add_gradient(value, new)
 
     def _add_gradient(self, value: Value, new: Buffer) -> None:
         """Accumulate a gradient of `value`; a parameter's goes to its own buffer (.grad) when it is complete."""
@@ -207,11 +286,19 @@ class Tape:
         if value.uses == 0 and value.is_parameter:
             self._release(value.grad)
             value.grad = None
+            self._make_gradient(value.size)
+
+    def _make_gradient(self, size: int, times: int = 1) -> None:
+        """The gradient of a weight is complete, and stays."""
+        if self._makes_gradients:
+            self._retain(Buffer(size, GRADIENTS, times))
+            self._update_peak()
 
     def _retain(self, buffer: Buffer) -> Buffer:
         if buffer.holders == 0:
             self._live[buffer.part] += buffer.size
             self._total += buffer.size
+            self._on_heap += buffer.on_heap
         buffer.holders += 1
         return buffer
 
@@ -220,11 +307,13 @@ class Tape:
         if buffer.holders == 0:
             self._live[buffer.part] -= buffer.size
             self._total -= buffer.size
+            self._on_heap -= buffer.on_heap
 
     def _update_peak(self, work: int = 0, part: str = "") -> None:
         """Record the current allocation if it is the highest so far."""
         if self._total + work > self._peak:
             self._peak = self._total + work
             self._at_peak = {name: size for name, size in self._live.items() if size}
+            self._at_peak[ON_HEAP] = self._on_heap
             if work:
                 self._at_peak[part] = self._at_peak.get(part, 0) + work

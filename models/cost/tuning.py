@@ -13,7 +13,7 @@ from models.cost.counting import (
     parameters,
     total_parameters,
 )
-from models.cost.operations import TRAINING_FACTOR
+from models.cost.operations import TRAINING_FACTOR, recomputed_share
 from models.cost.parts import EMBEDDING, HEAD, POOLER, stacks
 from models.settings.model_config import ModelConfig
 from models.settings.tune_spec import TuneSpec
@@ -68,19 +68,21 @@ def activation_design(config: ModelConfig, tune: TuneSpec | None) -> ModelConfig
     return dataclasses.replace(config, n_layer=min(config.n_layer, n), n_encoder_layer=of_encoder)
 
 
-def training_factor(config: ModelConfig, tune: TuneSpec | None) -> float:
+def training_factor(config: ModelConfig, tune: TuneSpec | None, *, recomputes: bool = False) -> float:
     """How many times the operations of a forward pass a training step takes, about.
 
     One time forward, one for the gradients of the activations and one for those of the weights: the last two from the
-    first trained layer on only.
+    first trained layer on only. Where it `recomputes` (activation checkpointing), blocks go forward twice, from that
+    layer on.
     """
+    again = recomputed_share(config) if recomputes else 0.0
     if tune is None or tune.mode == "all":
-        return TRAINING_FACTOR
+        return TRAINING_FACTOR + again
     if tune.mode == "lora" or tune.train_embeddings:
-        return TRAINING_FACTOR - 1
+        return TRAINING_FACTOR - 1 + again
     n_layers = sum(stack.n_layer for stack, _ in stacks(config))
     share = min(1.0, tune.n_last / n_layers) if tune.mode == "last" else 0.0
-    return 1 + (TRAINING_FACTOR - 1) * share
+    return 1 + (TRAINING_FACTOR - 1 + again) * share
 
 
 def _last_layers(config: ModelConfig, n_last: int) -> tuple[int, int]:

@@ -88,6 +88,12 @@ def write_synced(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def sync_file(path: Path) -> None:
+    """Flush a file that was written before to disk (fsync)."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
 def link_or_copy(source: Path | str, target: Path | str) -> None:
     """Give a file that is never changed in place a second name, which takes no room; on another disk, copy it."""
     try:

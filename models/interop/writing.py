@@ -17,23 +17,30 @@ _NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", to
 _CHUNK_BYTES = 1 << 24
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> Generator[int, None, None]:
-    """Write a safetensors file, yielding the number of bytes written each time; OSError where the disk is full."""
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], *, synced: bool = True) -> Generator[int, None, None]:
+    """Write a safetensors file, yielding the number of bytes written each time; OSError where the disk is full.
+
+    Tensors on the CPU are read where they lie, without a copy, and the interpreter is free while a chunk is written.
+
+    Args:
+        synced: whether it is flushed to disk at the end (fsync).
+    """
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     end = 0
     for name, tensor in tensors.items():
         start, end = end, end + tensor.numel() * tensor.element_size()
         header[name] = {"dtype": _NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
-    text = json.dumps(header).encode()
+    text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # data begins at a multiple of 8
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for tensor in tensors.values():
-            numbers = tensor.detach().cpu().contiguous().view(torch.uint8).flatten().numpy().data
+            numbers = tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data
             for start in range(0, len(numbers), _CHUNK_BYTES):
                 yield file.write(numbers[start : start + _CHUNK_BYTES])
-        file.flush()
-        os.fsync(file.fileno())
+        if synced:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 @contextlib.contextmanager

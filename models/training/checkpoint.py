@@ -11,20 +11,20 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import safetensors.torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from models.architecture.lora import scale_of
 from models.architecture.transformer import AnyModel
-from models.files.atomic import DamagedError, atomic_folder, atomic_write_json, write_synced
+from models.files.atomic import DamagedError, atomic_folder, atomic_write_json, sync_file
 from models.interop.stored import read_tensors
+from models.interop.writing import write_tensors
 from models.runs.checkpoint_state import FORMAT, PART_FORMAT, TrainState, check_design, read_about, read_state
 from models.settings.model_config import ModelConfig
 from models.training.parallel.layout import Layout
@@ -43,15 +43,30 @@ class Checkpoint:
     of_stage: dict[str, Tensor]
 
 
-def write_checkpoint(
-    path: Path,
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """What a checkpoint is to hold: `files` by name, and state.json.
+
+    On the CPU, the tensors are those that are trained: they must not change until they are written.
+    """
+
+    files: Mapping[str, Mapping[str, Tensor]]
+    about: Mapping[str, Any]
+
+    @property
+    def n_bytes(self) -> int:
+        """The size of the tensors."""
+        return sum(tensor.nbytes for tensors in self.files.values() for tensor in tensors.values())
+
+
+def content_of(
     layout: Layout,
     config: ModelConfig,
     optimizers: Sequence[Optimizer],
     state: TrainState,
     of_stage: Mapping[str, Tensor] = MappingProxyType({}),
-) -> None:
-    """Write the folder `path` so that it exists complete, or not at all; OSError where the disk is full.
+) -> Content:
+    """The content of the checkpoint of this state. Collective: all others call `gather`.
 
     of_stage: what the run's stage needs beside the model.
     """
@@ -65,12 +80,26 @@ def write_checkpoint(
         **({"lora_scale": scale_of(layout.model)} if is_part else {}),
         **({"has_stage": True} if of_stage else {}),
     }
+    files = {"model.safetensors": weights, "optimizer.safetensors": tensors, **({_STAGE: of_stage} if of_stage else {})}
+    return Content(files=files, about=about)
+
+
+def write_checkpoint(path: Path, content: Content, on_read: Callable[[], None] = lambda: None) -> None:
+    """Write the folder `path` so that it exists complete, or not at all; OSError where the disk is full.
+
+    on_read: called once all tensors are read; from then on they may change. What is left is to flush to disk.
+    """
     with atomic_folder(path) as half_made:
-        write_synced(half_made / "model.safetensors", safetensors.torch.save(weights, {"format": "pt"}))
-        write_synced(half_made / "optimizer.safetensors", safetensors.torch.save(tensors, {"format": "pt"}))
-        if of_stage:
-            write_synced(half_made / _STAGE, safetensors.torch.save(dict(of_stage), {"format": "pt"}))
-        atomic_write_json(half_made / "state.json", about)
+        for name, tensors in content.files.items():
+            ordered = sorted(
+                tensors.items(), key=lambda item: (-item[1].element_size(), item[0])
+            )  # as safetensors does
+            for _ in write_tensors(half_made / name, dict(ordered), synced=False):
+                pass
+        on_read()
+        for name in content.files:
+            sync_file(half_made / name)
+        atomic_write_json(half_made / "state.json", content.about)
 
 
 def read_checkpoint(path: Path, model: AnyModel) -> Checkpoint:

@@ -19,6 +19,7 @@ from models.settings.model_config import ModelConfig
 from models.settings.optimizers import OPTIMIZERS
 from models.settings.run_spec import TrainConfig
 from models.settings.slots import check_complete
+from models.training.states import CHUNK, RoundedStates, States
 
 _Scaled: TypeAlias = tuple[float, nn.Parameter]
 
@@ -30,13 +31,78 @@ class _Plain(torch.optim.Optimizer):
     add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
     zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
     state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
-    load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
+    states = States()
+
+    def load_state_dict(self, state_dict: Any) -> None:
+        inspect.unwrap(torch.optim.Optimizer.load_state_dict)(self, state_dict)
+        for values in self.state.values():  # torch gives them the numbers of the parameters
+            for key, value in values.items():
+                if isinstance(value, Tensor) and key != "step":
+                    values[key] = value.to(self.states.dtype)
 
 
 class AdamW(_Plain, torch.optim.AdamW):
     """torch's AdamW."""
 
     step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
+
+
+class RoundedAdamW(_Plain):
+    """AdamW (Loshchilov & Hutter, arXiv:1711.05101) with torch's kernel, and with its moments kept in bfloat16."""
+
+    def __init__(
+        self,
+        parameters: Iterable[dict[str, Any]],
+        lr: float,
+        betas: tuple[float, float],
+        states: States,
+        eps: float = 1e-8,
+    ) -> None:
+        self.states = states
+        super().__init__(parameters, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": 0.0})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """Apply one update; `closure` is part of torch's interface and not used."""
+        assert closure is None
+        has_begun = False
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                state = self.state[parameter]
+                if not state:
+                    state["step"] = torch.zeros((), device=parameter.device)
+                    state["exp_avg"], state["exp_avg_sq"] = self.states.new(parameter), self.states.new(parameter)
+                if not has_begun:
+                    self.states.begin(int(state["step"]), parameter.device)
+                    has_begun = True
+                self._update(parameter, parameter.grad, state, group)
+                state["step"] += 1
+
+    def _update(self, parameter: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
+        """In parts, so that the moments never are in float32 as a whole."""
+        kept = (state["exp_avg"], state["exp_avg_sq"])
+        whole = (parameter, gradient, *kept)
+        for weights, gradients, *moments in zip(*(each.reshape(-1).split(CHUNK) for each in whole), strict=True):
+            first, second = (self.states.read(moment) for moment in moments)
+            torch._fused_adamw_(
+                [weights],
+                [gradients],
+                [first],
+                [second],
+                [],
+                [state["step"] + 1],
+                lr=group["lr"],
+                beta1=group["betas"][0],
+                beta2=group["betas"][1],
+                weight_decay=group["weight_decay"],
+                eps=group["eps"],
+                amsgrad=False,
+                maximize=False,
+            )
+            for moment, value in zip(moments, (first, second), strict=True):
+                self.states.write(moment, value)
 
 
 class Muon(_Plain):
@@ -54,8 +120,9 @@ class Muon(_Plain):
         momentum: float = 0.95,
         weight_decay: float = 0.0,
         precise: bool = False,
+        states: States = _Plain.states,
     ) -> None:
-        self._precise = precise
+        self._precise, self.states = precise, states
         super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
@@ -63,6 +130,7 @@ class Muon(_Plain):
         """Apply one update; `closure` is part of torch's interface and not used."""
         assert closure is None
         alike: dict[tuple[Any, ...], list[Tensor]] = defaultdict(list)
+        _count_step(self, self.states)
         for group in self.param_groups:
             settings = group["lr"], group["momentum"], group["weight_decay"]
             for parameter in group["params"]:
@@ -75,10 +143,13 @@ class Muon(_Plain):
         self, shape: torch.Size, parameters: list[Tensor], lr: float, momentum: float, weight_decay: float
     ) -> None:
         """Update matrices of one shape in one batched orthogonalisation: small matrices cost mostly overhead."""
-        momenta = [self.state[p].setdefault("momentum", torch.zeros_like(p)) for p in parameters]
+        kept = [_momentum(self.state[p], self.states, p) for p in parameters]
+        momenta = [self.states.read(each) for each in kept]
         gradients = [p.grad for p in parameters if p.grad is not None]
         torch._foreach_lerp_(momenta, gradients, 1 - momentum)
         nesterov = torch._foreach_lerp(gradients, momenta, momentum)
+        for each in kept:
+            self.states.write(each, momenta.pop(0))
         updates = self._orthogonal(list(nesterov))
         scale = lr * max(1.0, shape[0] / shape[1]) ** 0.5
         if weight_decay:
@@ -105,14 +176,21 @@ class Lion(_Plain):
     """
 
     def __init__(
-        self, parameters: Iterable[dict[str, Any]], lr: float, betas: tuple[float, float], weight_decay: float = 0.0
+        self,
+        parameters: Iterable[dict[str, Any]],
+        lr: float,
+        betas: tuple[float, float],
+        weight_decay: float = 0.0,
+        states: States = _Plain.states,
     ) -> None:
+        self.states = states
         super().__init__(parameters, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Apply one update; `closure` is part of torch's interface and not used."""
         assert closure is None
+        _count_step(self, self.states)
         for group in self.param_groups:
             lr, (beta1, beta2) = group["lr"], group["betas"]
             for parameter in group["params"]:
@@ -120,12 +198,29 @@ class Lion(_Plain):
                 if gradient is None:
                     continue
                 state = self.state[parameter]
-                if not state:
-                    state["momentum"] = torch.zeros_like(parameter)
-                momentum = state["momentum"]
+                kept = _momentum(state, self.states, parameter)
+                momentum = self.states.read(kept)
                 update = momentum.mul(beta1).add_(gradient, alpha=1 - beta1).sign_()
                 parameter.mul_(1 - lr * group["weight_decay"]).add_(update, alpha=-lr)
                 momentum.mul_(beta2).add_(gradient, alpha=1 - beta2)
+                self.states.write(kept, momentum)
+
+
+def _momentum(state: dict[str, Any], states: States, parameter: Tensor) -> Tensor:
+    """The momentum of a parameter, as it is kept; zeros before its first update."""
+    if "momentum" not in state:
+        state["momentum"] = states.new(parameter)
+    kept: Tensor = state["momentum"]
+    return kept
+
+
+def _count_step(optimizer: torch.optim.Optimizer, states: States) -> None:
+    """Begin an update of an optimizer that has no use for its number but to round by it, which it keeps then."""
+    if states.dtype == torch.float32:
+        return
+    first = optimizer.state[next(p for group in optimizer.param_groups for p in group["params"])]
+    first["step"] = first.get("step", 0) + 1
+    states.begin(first["step"], optimizer.param_groups[0]["params"][0].device)
 
 
 def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:
@@ -213,16 +308,24 @@ def _muon(weights: _Weights, train: TrainConfig, muon: type[Muon]) -> list[torch
     """Muon for the matrices of the blocks, AdamW for all others."""
     groups = _groups(weights.matrices, train.muon_lr, train.weight_decay)
     others = dataclasses.replace(weights, matrices=())
-    found = [muon(groups, lr=train.muon_lr, precise=train.precision == "float32")] if groups else []
+    precise, states = train.precision == "float32", _states(train)
+    found = [muon(groups, lr=train.muon_lr, precise=precise, states=states)] if groups else []
     return [*found, *_adamw(others, train, muon)]
 
 
 def _adamw(weights: _Weights, train: TrainConfig, muon: type[Muon]) -> list[torch.optim.Optimizer]:
-    return [AdamW(_all(weights, train), lr=train.lr, betas=(train.beta1, train.beta2), fused=True)]
+    groups, betas = _all(weights, train), (train.beta1, train.beta2)
+    if train.state_dtype == "bfloat16":
+        return [RoundedAdamW(groups, lr=train.lr, betas=betas, states=_states(train))]
+    return [AdamW(groups, lr=train.lr, betas=betas, fused=True)]
 
 
 def _lion(weights: _Weights, train: TrainConfig, muon: type[Muon]) -> list[torch.optim.Optimizer]:
-    return [Lion(_all(weights, train), lr=train.lr, betas=(train.beta1, train.beta2))]
+    return [Lion(_all(weights, train), lr=train.lr, betas=(train.beta1, train.beta2), states=_states(train))]
+
+
+def _states(train: TrainConfig) -> States:
+    return RoundedStates(train.seed) if train.state_dtype == "bfloat16" else States()
 
 
 _MAKERS: dict[str, Callable[[_Weights, TrainConfig, type[Muon]], list[torch.optim.Optimizer]]] = {

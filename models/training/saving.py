@@ -1,49 +1,167 @@
-"""Writes the checkpoints of a run while it trains."""
+"""Writes the checkpoints of a run beside its training.
+
+A thread writes the tensors from where they lie, without a copy, while the next gradients are computed: until then
+nothing changes them. The update after that waits for whatever is not written yet, which an update of a thousand tokens
+leaves time for; flushing to disk is not waited for. So this takes neither memory nor, as a rule, time.
+"""
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
+import threading
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 
 from torch import Tensor
 
 from models.runs.checkpoint_state import TrainState, write_steering
 from models.runs.run_folder import RunFolder
-from models.training.checkpoint import write_checkpoint
+from models.training.checkpoint import Content, content_of, write_checkpoint
 from models.training.parallel.process_group import Command
 from models.training.setup import TrainingContext
 
+AT_ONCE_BYTES = 1 << 25
+"""Smaller checkpoints are written at once: they take some hundredths of a second."""
+
+_Best = tuple[int | None, float | None, float | None]
+_Held = tuple[int, float, float | None]
+
+
+@dataclass(frozen=True)
+class _Writing:
+    """A checkpoint that is being written. best: the best one as soon as it is there, best_before: until then."""
+
+    step: int
+    done: Future[None]
+    is_read: threading.Event
+    best: _Best
+    best_before: _Best
+
 
 class Saver:
-    """Writes a run's checkpoints. `step` is that of the last one, -1 before the first."""
+    """Writes a run's checkpoints. `step` is that of the last complete one, -1 before the first.
+
+    All methods are for the thread that trains. `write` begins a checkpoint, `collect` says when it is complete.
+    """
 
     def __init__(self, run: RunFolder) -> None:
         self._run = run
-        self._steering: tuple[float, float | None] = (1.0, None)
+        self._held: _Held = (-1, 1.0, None)
+        self._thread = ThreadPoolExecutor(1, "checkpoint")
+        self._writing: _Writing | None = None
+        self._pruning: Future[None] | None = None
+        self._complete: int | None = None
+        self._has_failed = False
         self.step = -1
 
     def resume_from(self, state: TrainState) -> None:
         """Start from a run that was resumed from a checkpoint with this state."""
-        self.step, self._steering = state.step, (state.lr_scale, state.beta)
+        self.step, self._held = state.step, _held_by(state)
 
     def holds(self, state: TrainState) -> bool:
-        """Whether the last checkpoint has this state."""
-        return (self.step, *self._steering) == (state.step, state.lr_scale, state.beta)
+        """Whether the last checkpoint has this state, or will have it once it is complete."""
+        return self._held == _held_by(state)
 
     def write(self, context: TrainingContext, state: TrainState, of_stage: Mapping[str, Tensor]) -> None:
-        """Write whatever is missing of this step's checkpoint; may be called again after the disk was full.
+        """Begin whatever is missing of this step's checkpoint; may be called again after the disk was full.
 
-        of_stage: what the stage needs beside the model (Stage.tensors).
+        The one before must have been collected. of_stage: what the stage needs beside the model (Stage.tensors).
         """
-        path = self._run.checkpoint_path(state.step)
+        assert self._writing is None
+        path, best_before = self._run.checkpoint_path(state.step), _best_of(state)
         state.take_if_best()
-        if not path.exists():
+        if path.exists():
+            if not self.holds(state):
+                write_steering(path, state)
+            self._settle(state.step, state.best_step)
+        else:
             state.log_sizes = self._run.sync_logs()
             with context.process_group.together(Command.SAVE):
                 context.process_group.barrier()
-                write_checkpoint(path, context.layout, self._run.spec.model, context.optimizers, state, of_stage)
-        elif not self.holds(state):
-            write_steering(path, state)
-        self.step, self._steering = state.step, (state.lr_scale, state.beta)
-        if self._run.best_step != state.best_step:
-            self._run.update(best_step=state.best_step)
-        self._run.prune_checkpoints(self._run.spec.train.keep_checkpoints)
+                content = content_of(context.layout, self._run.spec.model, context.optimizers, state, of_stage)
+            if content.n_bytes < AT_ONCE_BYTES or self._has_failed:
+                write_checkpoint(path, content)
+                self._settle(state.step, state.best_step)
+            else:
+                self._begin(path, content, state, best_before)
+        self._held = _held_by(state)
+
+    def wait_until_read(self) -> None:
+        """Wait until all that is to be saved is read: then the weights may change."""
+        if self._writing is not None:
+            self._writing.is_read.wait()
+
+    def collect(self, state: TrainState, *, wait: bool) -> int | None:
+        """The step of a checkpoint that has become complete since the last call; None where none has.
+
+        Args:
+            wait: whether to wait for one that is being written, and for old ones to be deleted.
+
+        Raises:
+            OSError: where it could not be written, as on a full disk. The one before stays the last then, the best in
+                `state`, the run's present one, is again what it was, and the next `write` is waited for.
+        """
+        writing = self._writing
+        if writing is not None and (wait or writing.done.done()):
+            self._writing = None
+            try:
+                writing.done.result()
+            except OSError:
+                self._has_failed, self._held = True, (self.step, *self._held[1:])
+                if _best_of(state) == writing.best:
+                    state.best_step, state.best_loss, state.best_score = writing.best_before
+                raise
+            self._settle(writing.step, writing.best[0], beside=True)
+        if wait and self._pruning is not None:
+            self._pruning.result()
+        complete, self._complete = self._complete, None
+        return complete
+
+    def close(self, state: TrainState) -> None:
+        """Wait for a checkpoint that is being written; where it cannot be, the one before stays the last."""
+        with suppress(OSError):
+            self.collect(state, wait=True)
+
+    def _begin(self, path: Path, content: Content, state: TrainState, best_before: _Best) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if free_bytes(path.parent) < content.n_bytes:  # known now, not when the weights have changed
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        is_read = threading.Event()
+
+        def work() -> None:
+            try:
+                write_checkpoint(path, content, is_read.set)
+            finally:
+                is_read.set()
+
+        done = self._thread.submit(work)
+        self._writing = _Writing(state.step, done, is_read, _best_of(state), best_before)
+
+    def _settle(self, step: int, best_step: int | None, *, beside: bool = False) -> None:
+        """Note a complete checkpoint, and delete old ones, which takes a while where they are large."""
+        self.step = step
+        if self._run.best_step != best_step:
+            self._run.update(best_step=best_step)
+        self._complete, self._has_failed, keep = step, False, self._run.spec.train.keep_checkpoints
+        if beside:
+            self._pruning = self._thread.submit(self._run.prune_checkpoints, keep)
+        else:
+            self._run.prune_checkpoints(keep)
+
+
+def free_bytes(folder: Path) -> int:
+    """The room that is left on the disk of a folder."""
+    return shutil.disk_usage(folder).free
+
+
+def _held_by(state: TrainState) -> _Held:
+    return state.step, state.lr_scale, state.beta
+
+
+def _best_of(state: TrainState) -> _Best:
+    return state.best_step, state.best_loss, state.best_score

@@ -135,6 +135,10 @@ def set_up(
         )
     if spec.align is not None and process_group.size > 1:
         raise ValueError("An alignment runs in one process: start it without torchrun.")
+    if spec.train.state_dtype != "float32" and spec.train.parallel == "fsdp" and process_group.size > 1:
+        raise ValueError(
+            "Optimizer states in bfloat16 are not sharded: set train.parallel to ddp, or train.state_dtype to float32."
+        )
     notices: list[str] = []
     device = choose_device(process_group.device_name(device_name), process_group.local_rank)
     if process_group.size > 1:
@@ -229,7 +233,7 @@ def set_up(
         of_stage=of_stage,
         notices=notices,
         measured=measured,
-        training_factor=training_factor(spec.model, spec.tune),
+        training_factor=training_factor(spec.model, spec.tune, recomputes=spec.train.activation_checkpointing),
         peak_flops=process_group.all_reduce_numbers([peak_matmul_flops(device.device, dtype)])[0],
     )
     notices.extend(_differences(state.made_with, context.made_with))

@@ -26,7 +26,7 @@ from models.training.forgetting import ForgettingMeter
 from models.training.machine import memory_in_use
 from models.training.parallel.process_group import SINGLE_PROCESS, ProcessGroup
 from models.training.prepare import prepare_run
-from models.training.record import Recorder, bits_per_byte
+from models.training.record import DISK_FULL, Recorder, bits_per_byte
 from models.training.saving import Saver
 from models.training.schedule import lr_factor
 from models.training.setup import TrainingContext, set_up
@@ -157,6 +157,7 @@ class Trainer:
                 raise
             raise ValueError(sentence) from error
         finally:
+            self._saver.close(self._state)
             if self._context is not None:
                 self._process_group.shutdown()
             torch.set_num_threads(threads)
@@ -215,6 +216,7 @@ class Trainer:
             if not (math.isfinite(gradients.loss) and math.isfinite(gradients.norm)):
                 self._raise_divergence(context, gradients)
             self._is_consistent = False
+            self._saver.wait_until_read()
             ratios = apply_gradients(context, config, gradients.norm, multiple, measure_layers=measure_layers)
 
         assert self._stage is not None
@@ -267,9 +269,10 @@ class Trainer:
         """Evaluate, save and stop where that is due between two steps; True where this session ends here."""
         state, config = self._state, self._config
         assert self._stage is not None
+        yield from self._collect(wait=False)
         was_validated = yield from self._stage.validate(state)
         if self._saver.step == state.step == state.validated_step:  # resumed after a stop that skipped this
-            yield from self._record.retry_while_full(self._write_checkpoint, context)
+            yield from self._complete_checkpoint(context)
         yield from self._evaluator.sample_pinned(context, state, saving=self._save_wanted)
         yield from self._evaluator.ask_held_out(context, state)
         while self._prompts_wanted:
@@ -288,13 +291,14 @@ class Trainer:
             self._stop = (True, "stopped")
         keep, status = self._stop or (True, "finished" if self.step == config.steps else None)
         due = status is not None or (self.step > 0 and self.step % config.checkpoint_interval == 0)
-        if self._save_wanted or (due and keep and not self._saver.holds(state)):
-            yield from self._save(context)
+        while self._save_wanted or (due and keep and not self._saver.holds(state)):
+            yield from self._save(context, wait=status is not None)
         if status is None:
             return False
+        yield from self._collect(wait=True)
         yield from self._apply_steering()  # set while handling Saved
         if keep and not self._saver.holds(state):
-            yield from self._record.retry_while_full(self._write_checkpoint, context)
+            yield from self._complete_checkpoint(context)
         if status == "finished":
             yield from self._forgetting.measure(context, self.step, is_end=True)
         yield from self._record.status(status)
@@ -320,14 +324,33 @@ class Trainer:
         self.run.append_event(event, self.step, detail)
         return Noted(step=self.step, event=event, detail=detail)
 
-    def _save(self, context: TrainingContext) -> Generator[Event, None, None]:
+    def _save(self, context: TrainingContext, *, wait: bool) -> Generator[Event, None, None]:
+        """Begin a checkpoint of this step; `wait` until it is complete."""
+        yield from self._collect(wait=True)
         yield from self._record.retry_while_full(self._write_checkpoint, context)
         self._save_wanted = False
-        yield from self._record.event("saved", self.step)
-        yield Saved(step=self.step, path=str(self.run.checkpoint_path(self.step)))
+        yield from self._collect(wait=wait)
+
+    def _collect(self, *, wait: bool) -> Generator[Event, None, None]:
+        """Say that a checkpoint is complete, if one is; where there was no room for it, one of this step is wanted."""
+        try:
+            step = self._saver.collect(self._state, wait=wait)
+        except OSError as error:
+            if error.errno not in DISK_FULL:
+                raise
+            self._save_wanted = True
+            return
+        if step is not None:
+            yield from self._record.event("saved", step)
+            yield Saved(step=step, path=str(self.run.checkpoint_path(step)))
+
+    def _complete_checkpoint(self, context: TrainingContext) -> Generator[Event, None, None]:
+        """Bring the checkpoint of this step, which is there, up to date."""
+        yield from self._record.retry_while_full(self._write_checkpoint, context)
+        self._saver.collect(self._state, wait=False)
 
     def _write_checkpoint(self, context: TrainingContext) -> None:
-        """Write whatever is missing of this step's checkpoint; may be called again after the disk was full."""
+        """Begin whatever is missing of this step's checkpoint; may be called again after the disk was full."""
         check_weights(context, self._config, self._state.step, self._saver.step)
         self._state.elapsed_s = self._clock.seconds
         assert self._stage is not None
@@ -346,13 +369,16 @@ class Trainer:
             return
         with suppress(OSError, ValueError):
             self._steer()
+            self._saver.close(self._state)
             if not self._saver.holds(self._state):
                 self._write_checkpoint(self._context)
+                self._saver.collect(self._state, wait=True)
             self.run.update(status="paused")
             self.run.append_event("paused", self.step, "closed")
 
     def _fail(self, error: Exception) -> Generator[Event, None, str | None]:
         """Record that the training failed; returns the message for the user, None for an unexpected error."""
+        self._saver.close(self._state)
         context, remedy = self._context, ""
         is_ours = context is not None or self.run.status == "queued"
         device = context.device.device if context is not None else torch.device("cpu")

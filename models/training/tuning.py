@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from models.architecture.block import recompute_blocks
 from models.architecture.lora import DOWN, UP, add_adapters
 from models.architecture.transformer import AnyModel, EncoderDecoder, build_model
 from models.files.atomic import read_json
@@ -90,6 +91,7 @@ def build_run_model(spec: RunSpec, weights: Mapping[str, Tensor] | None = None, 
         ValueError: where `weights` are not those of the parent's design.
     """
     model = build_model(spec.model)
+    recompute_blocks(model, spec.train.activation_checkpointing)
     if spec.align is not None and spec.align.stage == "reward":  # as Stiennon et al. have it (arXiv:2009.01325)
         for parameter in model.check_head().parameters():
             nn.init.normal_(parameter, std=(spec.model.d_model + 1) ** -0.5)

@@ -20,7 +20,7 @@ def layer_of(parameter: str) -> str:
 class UpdateRatios:
     """The L2 norm of an update divided by that of the weights before it, layer by layer.
 
-    Create it right before the update and call `ratios` right after. Holds a copy of all weights in between.
+    Create it right before the update and call `ratios` once, right after. Holds a copy of all weights in between.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -32,8 +32,11 @@ class UpdateRatios:
 
     def ratios(self) -> dict[str, float]:
         """By layer, in the order of the model; NaN where a layer's weights are all zero."""
-        changes = torch.stack(torch._foreach_norm(torch._foreach_sub(self._now, self._before)))
         lengths = torch.stack(torch._foreach_norm(self._before))
+        torch._foreach_sub_(
+            self._before, self._now
+        )  # in place: a second copy would be the peak of a large model's step
+        changes = torch.stack(torch._foreach_norm(self._before))
         squares = self._layout.total(
             torch.stack((changes.float() ** 2, lengths.float() ** 2))
         ).tolist()  # the only device sync

@@ -46,9 +46,11 @@ _HUES: dict[str, tuple[int | str, float]] = {  # as in the diagram, where that d
 _OTHER: tuple[int | str, float] = ("border_strong", 1.0)
 _MEANINGS = {
     "Weights": "the trained parameters, in float32",
-    "Gradients": "one number per weight",
+    "Gradients": "one number per weight, of those that are there when the memory is fullest",
     "Optimizer": f"its state: {_RULE.state_size}",
-    "Update": f"what {_RULE.title} needs to update the blocks, beyond the memory that the activations have freed",
+    "Update": f"what {_RULE.title} needs to update the weights, beyond the memory that was freed until then: the other "
+    "gradients, too",
+    "Allocator": "holes between tensors, on a CPU",
     "Activations": "what the forward pass keeps for the backward pass, at the peak",
 }
 

@@ -23,8 +23,8 @@ class FitRequest:
     precision: str = "float32"
 
     def proposals(self) -> list[Proposal]:
-        """The changes that make it fit, the least costly first."""
-        return proposals(
+        """The changes that make it fit, the least costly first: of the design or the batch, which the tab has."""
+        found = proposals(
             self.config,
             self.batch_size,
             self.optimizer,
@@ -32,6 +32,7 @@ class FitRequest:
             device=self.device,
             precision=self.precision,
         )
+        return [proposal for proposal in found if proposal.model or "batch_size" in proposal.train]
 
 
 class Proposer(QObject):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from typing import NamedTuple
 
 from app.session.device_memory import DeviceMemory
@@ -187,17 +188,20 @@ def step_bytes(
     length, n_rows = text_length(model, tune), train.batch_size
     if align is not None:
         n_rows = min(_ROWS_AT_ONCE, align.n_prompts * align.n_replies if align.task == "prompts" else 2 * n_rows)
-    parts = cost.memory(model, n_rows, length, train.optimizer, device=kind, precision=precision, tune=tune)
+    memory = partial(cost.memory, device=kind, precision=precision, state_dtype=train.state_dtype)
+    recomputes, accumulates = train.activation_checkpointing, train.grad_accum_steps > 1
+    parts = memory(model, n_rows, length, train.optimizer, tune=tune, recomputes=recomputes, accumulates=accumulates)
     needed = sum(parts.values())
     if align is not None:
         n_frozen = (align.stage != "reward") + len(align.reward_models)
         needed += n_frozen * FLOAT32_BYTES * cost.total_parameters(model)
     if align is not None and align.stage == "ppo":
-        critic = cost.memory(model, n_rows, length, train.optimizer, device=kind, precision=precision)
+        critic = memory(model, n_rows, length, train.optimizer, accumulates=True)
         needed += sum(critic[kept] for kept in ("Weights", "Gradients", "Optimizer"))
     return needed
 
 
 def _flops_per_step(model: ModelConfig, train: TrainConfig, tune: TuneSpec | None) -> float:
     length = text_length(model, tune)
-    return train.batch_size * train.grad_accum_steps * length * cost.training_flops_per_token(model, length)
+    per_token = cost.training_flops_per_token(model, length, recomputes=train.activation_checkpointing)
+    return train.batch_size * train.grad_accum_steps * length * per_token

@@ -11,6 +11,7 @@ import torch
 from torch.optim import Optimizer
 
 from models import cost
+from models.architecture.block import recompute_blocks
 from models.architecture.transformer import AnyModel, build_model
 from models.cost.fit import proposals
 from models.device import (
@@ -52,8 +53,8 @@ class DryRun:
 
     @property
     def estimated_bytes(self) -> int:
-        """The estimate's sum, beside `peak_bytes`."""
-        return sum(self.estimate.values())
+        """The estimate of `peak_bytes`: of what torch allocates, without the holes in between."""
+        return sum(self.estimate.values()) - self.estimate["Allocator"]
 
 
 def dry_run(
@@ -80,6 +81,9 @@ def dry_run(
         train.optimizer,
         device=choice.device.type,
         precision=precision,
+        recomputes=train.activation_checkpointing,
+        accumulates=train.grad_accum_steps > 1,
+        state_dtype=train.state_dtype,
     )
     _refuse_what_does_not_fit(config, train, choice, precision, sum(estimate.values()))
     yield Phase(name="Trying three steps on random ids")
@@ -126,6 +130,8 @@ def _refuse_what_does_not_fit(
         train.optimizer,
         choice.memory_bytes,
         grad_accum_steps=train.grad_accum_steps,
+        recomputes=train.activation_checkpointing,
+        state_dtype=train.state_dtype,
         device=choice.device.type,
         precision=precision,
     )
@@ -145,6 +151,7 @@ class _Steps:
             torch.cuda.reset_peak_memory_stats(device)
         with self._guarded(), device:
             self._model = build_model(config).train()
+            recompute_blocks(self._model, train.activation_checkpointing)
             self._optimizers = make_optimizers(self._model, train)
         length = config.context_length
         self._texts = RandomTexts(config, train.batch_size, length, length, device)

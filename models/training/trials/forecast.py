@@ -105,6 +105,9 @@ def _measure(
         device=choice.device.type,
         precision=precision,
         tune=spec.tune,
+        recomputes=train.activation_checkpointing,
+        accumulates=train.grad_accum_steps > 1,
+        state_dtype=train.state_dtype,
     )
     available = free_bytes(choice)
     common = RunCost(

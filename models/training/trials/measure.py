@@ -6,12 +6,14 @@ import os
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.profiler import profile
 
-from models.architecture.transformer import AnyModel, EncoderDecoder, build_model
+from models.architecture.block import recompute_blocks
+from models.architecture.transformer import AnyModel, build_model
+from models.data.batch import Batch
 from models.settings.model_config import ModelConfig
+from models.training.objective import weighted_nll
 
 
 class RandomTexts:
@@ -28,15 +30,15 @@ class RandomTexts:
         def draw(n: int, *shape: int) -> Tensor:
             return torch.randint(n, shape, generator=generator).to(device)
 
-        self.inputs = draw(config.vocab_size, batch_size, length)
-        self.targets = draw(
-            max(1, config.n_output),
-            *((batch_size,) if config.head == "sequence" else (batch_size, length)),
+        is_sequence, shape = config.head == "sequence", (batch_size, length)
+        self.batch = Batch(
+            inputs=draw(config.vocab_size, *shape),
+            targets=draw(max(1, config.n_output), *(shape[:1] if is_sequence else shape)),
+            weights=torch.ones(shape[:1] if is_sequence else shape, device=device),
+            source=draw(config.vocab_size, batch_size, source_length) if config.topology == "encoder-decoder" else None,
+            task="classification" if is_sequence else "",
         )
-        self.source = None
-        if config.topology == "encoder-decoder":
-            self.source = draw(config.vocab_size, batch_size, source_length)
-        self.n_tokens = batch_size * (length + (0 if self.source is None else source_length))
+        self.n_tokens = batch_size * (length + (0 if self.batch.source is None else source_length))
 
     def loss(self, model: AnyModel, dtype: torch.dtype = torch.float32) -> Tensor:
         """The mean cross-entropy over all targets, in nats: a float32 scalar with a gradient. The softmax is float32.
@@ -44,13 +46,7 @@ class RandomTexts:
         Raises:
             ValueError: where the model is an encoder without a head.
         """
-        with torch.autocast(self.inputs.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
-            if isinstance(model, EncoderDecoder):
-                assert self.source is not None
-                logits = model(self.source, self.inputs)
-            else:
-                logits = model(self.inputs)
-        return F.cross_entropy(logits.flatten(0, -2).float(), self.targets.flatten())
+        return weighted_nll(model, self.batch, dtype) / self.batch.weights.numel()
 
 
 def peak_allocated(run: Callable[[], None], device: torch.device) -> int:
@@ -91,14 +87,16 @@ def measured_activations(
     *,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
+    recomputes: bool = False,
 ) -> int:
     """The measured counterpart of `models.cost.activation_bytes`, with the same convention, on a new model.
 
-    Forward, cross-entropy over all logits and backward of one step in train mode; every `.grad` exists before. Draws
+    Forward, cross-entropy over all targets and backward of one step in train mode; every `.grad` exists before. Draws
     weights and dropout from torch's global generator.
     """
     device = torch.device(device)
     model = build_model(config).to(device).train()
+    recompute_blocks(model, recomputes)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
     texts = RandomTexts(config, batch_size, length, length if source_length is None else source_length, device)

@@ -1,6 +1,7 @@
 """Making it fit: every proposal is legal, fits, and changes as little as suffices."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -12,8 +13,8 @@ from models.settings.run_spec import TrainConfig
 from tests.models.designs import TOPOLOGIES, random_design
 
 
-def needed(config: ModelConfig, batch_size: int, optimizer: str) -> int:
-    return sum(cost.memory(config, batch_size, config.context_length, optimizer).values())
+def needed(config: ModelConfig, batch_size: int, optimizer: str, **settings: Any) -> int:
+    return sum(cost.memory(config, batch_size, config.context_length, optimizer, **settings).values())
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -21,7 +22,7 @@ def needed(config: ModelConfig, batch_size: int, optimizer: str) -> int:
 def test_proposals_are_legal_and_fit(topology: str, seed: int) -> None:
     config, optimizer = random_design(topology, seed)[0], ("muon", "adamw")[seed % 2]
     whole = needed(config, 24, optimizer)
-    for share in (0.9, 0.5, 0.05):
+    for share in (0.9, 0.5, 0.08):
         budget = int(share * whole)
         found = proposals(config, 24, optimizer, budget)
         assert found
@@ -30,8 +31,21 @@ def test_proposals_are_legal_and_fit(topology: str, seed: int) -> None:
             assert not ModelConfig.problems(changed.to_dict())
             train = TrainConfig(**{"batch_size": 24, "optimizer": optimizer, **proposal.train})
             assert train.batch_size * train.grad_accum_steps >= 24
-            assert proposal.bytes == needed(changed, train.batch_size, train.optimizer) <= budget
+            settings: dict[str, Any] = {"accumulates": train.grad_accum_steps > 1}
+            settings |= {"recomputes": train.activation_checkpointing, "state_dtype": train.state_dtype}
+            assert proposal.bytes == needed(changed, train.batch_size, train.optimizer, **settings) <= budget
             assert proposal.sentence.endswith(".")
+
+
+def test_recomputing_blocks_and_shorter_states_are_offered_until_they_are_in_use() -> None:
+    config, settings = PRESETS["gpt2-124m"], {"recomputes": True, "state_dtype": "bfloat16"}
+    budget = needed(config, 1, "adamw") - 2 * cost.total_parameters(config)
+    first, second, *_ = (proposal.train for proposal in proposals(config, 1, "adamw", budget))
+    assert (first, second) == ({"activation_checkpointing": True}, {"state_dtype": "bfloat16"})
+    small = needed(config, 1, "adamw", **settings) - 1
+    assert not {"activation_checkpointing", "state_dtype"} & {
+        name for proposal in proposals(config, 1, "adamw", small, **settings) for name in proposal.train
+    }
 
 
 def test_nothing_is_proposed_where_it_fits() -> None:

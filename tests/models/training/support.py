@@ -16,6 +16,7 @@ from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from models.training import saving
 from models.training.trainer import Trainer, prepare_run
 
 R = TypeVar("R")
@@ -109,8 +110,13 @@ def fork(target: Callable[..., None], *args: Any, daemon: bool = True) -> ForkSe
     return process
 
 
-def train_alone(folder: str, home: str) -> None:
-    """The process that is killed: train the run in `folder` of the library at `home`."""
+def train_alone(folder: str, home: str, is_beside: bool = False) -> None:
+    """The process that is killed: train the run in `folder` of the library at `home`.
+
+    is_beside: whether even its small checkpoints are written beside the training.
+    """
     torch.set_num_threads(1)
+    if is_beside:
+        saving.AT_ONCE_BYTES = 0
     for _ in Trainer(RunFolder.open(Path(folder)), Library(Path(home)), device="cpu").events():
         pass

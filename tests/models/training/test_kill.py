@@ -44,9 +44,9 @@ def assert_readable(run: RunFolder, library: Library) -> int:
     return last
 
 
-def start(run: RunFolder, library: Library) -> ForkServerProcess:
+def start(run: RunFolder, library: Library, *, is_beside: bool = False) -> ForkServerProcess:
     """A process that trains the run."""
-    return fork(train_alone, str(run.folder), str(library.home))
+    return fork(train_alone, str(run.folder), str(library.home), is_beside)
 
 
 def train_rows(run: RunFolder) -> int:
@@ -92,15 +92,19 @@ def unfinished(run: RunFolder) -> set[Path]:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_kills_within_checkpoints_and_at_random_moments(tmp_path: Path, tiny_config: ModelConfig) -> None:
-    """A real process, really killed: every second time within a checkpoint, else wherever it is."""
+    """A real process, really killed: every second time within a checkpoint, else wherever it is.
+
+    Half of them write checkpoints beside the training, where the next one begins after the last was complete.
+    """
     config = dataclasses.replace(tiny_config, dropout=0.1)
     settings = {"steps": 10_000, "checkpoint_interval": 5, "eval_interval": 10, "sample_interval": 20}
     library, elsewhere = Library(tmp_path / "home"), Library(tmp_path / "elsewhere")
     run, reference = make_run(library, config, **settings), make_run(elsewhere, config, **settings)
     rng = random.Random(5)
-    for i in range(6):
+    for i in range(8):
+        is_beside = i % 4 > 1
         left_over = unfinished(run)
-        process = start(run, library)
+        process = start(run, library, is_beside=is_beside)
         done = train_rows(run)
         while process.is_alive() and train_rows(run) in (done, 0):  # it cuts its logs before it goes on
             time.sleep(0.001)
@@ -115,7 +119,7 @@ def test_kills_within_checkpoints_and_at_random_moments(tmp_path: Path, tiny_con
         process.join()
         assert process.exitcode == -signal.SIGKILL
         assert library.list_runs()[0].status == "interrupted"
-        assert 0 <= library.list_runs()[0].step - assert_readable(run, library) <= 5
+        assert 0 <= library.list_runs()[0].step - assert_readable(run, library) <= (10 if is_beside else 5)
     end = train_rows(run) + 5
     train_until(end, run, library)
     train_until(end, reference, elsewhere)

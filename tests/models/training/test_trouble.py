@@ -5,7 +5,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -153,7 +153,7 @@ def test_a_full_disk_blocks_and_loses_nothing(
 ) -> None:
     reference, run = trained_at_once(tiny_config), make_run(library, tiny_config)
     full = [False]
-    real_write, real_write_synced, real_replace = os.write, checkpoint.write_synced, os.replace
+    real_write, real_write_tensors, real_replace = os.write, checkpoint.write_tensors, os.replace
 
     def check() -> None:
         if full[0]:
@@ -163,10 +163,10 @@ def test_a_full_disk_blocks_and_loses_nothing(
         check()
         return real_write(descriptor, data)
 
-    def write_synced(path: Path, data: bytes) -> None:
+    def write_tensors(path: Path, tensors: dict[str, torch.Tensor], *, synced: bool) -> Generator[int, None, None]:
         if path.name == "optimizer.safetensors":
             check()
-        real_write_synced(path, data)
+        yield from real_write_tensors(path, tensors, synced=synced)
 
     def replace(source: Path, target: Path) -> None:
         check()
@@ -176,7 +176,7 @@ def test_a_full_disk_blocks_and_loses_nothing(
         case "rows":
             monkeypatch.setattr(os, "write", write)
         case "checkpoints":
-            monkeypatch.setattr(checkpoint, "write_synced", write_synced)
+            monkeypatch.setattr(checkpoint, "write_tensors", write_tensors)
         case "run.json":
             monkeypatch.setattr(os, "replace", replace)
 

@@ -61,6 +61,9 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "ddp, accumulated": ("experts", {"parallel": "ddp", "optimizer": "adamw", "grad_accum_steps": 2}),
     "fsdp, accumulated": ("experts", {"parallel": "fsdp", "optimizer": "adamw", "grad_accum_steps": 2}),
     **{f"fsdp, {name}": ("decoder", {"parallel": "fsdp", "optimizer": name}) for name in OPTIMIZERS},
+    "ddp, rounded states": ("decoder", {"parallel": "ddp", "optimizer": "adamw", "state_dtype": "bfloat16"}),
+    "ddp, blocks computed again": ("experts", {"parallel": "ddp", "activation_checkpointing": True}),
+    "fsdp, blocks computed again": ("encoder-decoder", {"parallel": "fsdp", "activation_checkpointing": True}),
     "ddp, lora": ("lora", {"parallel": "ddp", "optimizer": "adamw"}),
     "fsdp, lora": ("lora", {"parallel": "fsdp", "optimizer": "adamw"}),
     "fsdp, last": ("last", {"parallel": "fsdp", "optimizer": "adamw"}),
@@ -262,6 +265,12 @@ def test_a_device_for_each_process(monkeypatch: pytest.MonkeyPatch) -> None:
         process_group.device_name("auto")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert process_group.device_name("auto") == process_group.device_name("cuda") == "cuda"
+
+
+def test_states_in_bfloat16_are_not_sharded(library: Library) -> None:
+    run = make_run(library, DECODER, parallel="fsdp", state_dtype="bfloat16")
+    with pytest.raises(ValueError, match=r"in bfloat16 are not sharded: set train\.parallel to ddp"):
+        next(set_up(run, library, "cpu", None, DistributedGroup(0, 2, 0, 2)))
 
 
 def test_a_batch_too_small_to_shard_is_refused(library: Library) -> None:

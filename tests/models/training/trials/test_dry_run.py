@@ -50,7 +50,7 @@ def test_three_steps_are_measured_and_compared_with_the_estimate(topology: str, 
     assert result.tokens_per_s * result.ms_per_step == pytest.approx(1000 * 4 * 2 * n_texts * config.context_length)
     assert (result.batch_size, result.length, result.precision) == (4, config.context_length, "float32")
     assert result.peak_bytes is not None
-    # The estimate counts all gradients throughout; a step's first ones come while activations go.
+    # The estimate counts all gradients throughout; those of the first of two micro-batches come while activations go.
     assert 0.9 * result.peak_bytes < result.estimated_bytes < 1.25 * result.peak_bytes
 
 

@@ -1,0 +1,85 @@
+"""The estimated memory of a training is what its process takes at its peak."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models import cost
+from models.events import RunStarted, TrainMetrics
+from models.library.library import Library
+from models.runs.run_folder import RunFolder
+from models.settings.model_config import ModelConfig
+from models.settings.presets import PRESETS
+from models.training.machine import memory_in_use
+from models.training.trainer import Trainer
+from tests.models.training.support import fork, make_run
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="only Linux forgets a peak (clear_refs)"),
+]
+
+SIZE: dict[str, Any] = {"n_layer": 4, "d_model": 512, "n_head": 8, "context_length": 128, "vocab_size": 261}
+GPT2 = dataclasses.replace(PRESETS["gpt2-tiny"], **SIZE, dropout=0.1)
+LLAMA = dataclasses.replace(PRESETS["llama-tiny"], **SIZE, n_kv_head=4)
+TERRARIUM = dataclasses.replace(PRESETS["terrarium-tiny"], **SIZE)
+CASES: dict[str, tuple[ModelConfig, dict[str, Any]]] = {
+    "gpt2, adamw": (GPT2, {"optimizer": "adamw", "batch_size": 4}),
+    "gpt2, many texts": (GPT2, {"optimizer": "adamw", "batch_size": 12}),
+    "gpt2, accumulated": (GPT2, {"optimizer": "adamw", "batch_size": 4, "grad_accum_steps": 2}),
+    "llama, muon": (LLAMA, {"optimizer": "muon", "batch_size": 6, "precision": "float32"}),
+    "terrarium, bfloat16": (TERRARIUM, {"optimizer": "adamw", "batch_size": 8, "precision": "bfloat16"}),
+    "gpt2, less of all": (
+        GPT2,
+        {"optimizer": "adamw", "batch_size": 8, "activation_checkpointing": True, "state_dtype": "bfloat16"},
+    ),
+}
+
+
+def peak_of_training(folder: str, home: str, weights: int, result: str) -> None:
+    """Train the run; write how far this process's peak was above its memory before the model was there."""
+    before = 0
+    for event in Trainer(RunFolder.open(Path(folder)), Library(Path(home)), device="cpu", allow_threads=1).events():
+        if isinstance(event, RunStarted):
+            Path("/proc/self/clear_refs").write_text("5")
+            before = memory_in_use_of_cpu() - weights
+        if isinstance(event, TrainMetrics) and event.step == 2:
+            status = Path("/proc/self/status").read_text().split()
+            Path(result).write_text(json.dumps(1024 * int(status[status.index("VmHWM:") + 1]) - before))
+
+
+def memory_in_use_of_cpu() -> int:
+    import torch
+
+    return memory_in_use(torch.device("cpu"))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_estimate_is_within_a_tenth_of_the_peak(name: str, library: Library, tmp_path: Path) -> None:
+    config, settings = CASES[name]
+    settings = {"precision": "float32", **settings}
+    shared = {"steps": 2, "eval_interval": 0, "sample_interval": 0, "layer_interval": 2, "checkpoint_interval": 2}
+    run = make_run(library, config, **shared, **settings)
+    train, design = run.spec.train, run.spec.model
+    estimate = cost.memory(
+        design,
+        train.batch_size,
+        design.context_length,
+        train.optimizer,
+        precision=train.precision,
+        recomputes=train.activation_checkpointing,
+        accumulates=train.grad_accum_steps > 1,
+        state_dtype=train.state_dtype,
+    )
+    result = tmp_path / "peak.json"
+    process = fork(peak_of_training, str(run.folder), str(library.home), estimate["Weights"], str(result))
+    process.join()
+    assert process.exitcode == 0
+    peak = json.loads(result.read_text())
+    assert sum(estimate.values()) == pytest.approx(peak, rel=0.1)
