@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 from collections.abc import Callable
 
@@ -17,6 +18,7 @@ def load_pages() -> None:
     for name in ("training", "tokenizer", "data", "builder", "chat"):
         importlib.import_module(f"app.{name}.tab")
     importlib.import_module("app.quickstart.view")
+    gc.freeze()  # what was imported lives forever, and takes a collection 30 ms to look through (app.worker.garbage)
 
 
 def page_factories(session: Session, theme: ThemeProvider) -> dict[str, Callable[[], QWidget]]:
