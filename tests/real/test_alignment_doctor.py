@@ -80,7 +80,7 @@ HEALTHY = (
     Full(name="ppo", data="happy", stage="ppo", judge="judge, fair"),
     Full(name="grpo, happy", data="happy", stage="grpo", train={"steps": 50}),
     Full(name="grpo, mood", data="mood", stage="grpo", train={"steps": 50}),
-    Full(name="grpo, length", data="length", stage="grpo", train={"steps": 50}),
+    Full(name="grpo, state", data="state", stage="grpo", train={"steps": 50}),
     Full(name="helpful", data="helpful", train={"steps": 400}),
     Full(name="refuses", data=REFUSALS, start="helpful", train={"steps": 300}),
 )
@@ -110,6 +110,7 @@ FAULTY = (
         data="happy",
         stage="ppo",
         judge="judge, likes nothing but length",
+        align={"beta": 0.0},
         train={"steps": 30},
         found="length",
         also=frozenset({"reward_hacking"}),
@@ -167,8 +168,8 @@ FAULTY = (
         also=frozenset({"reward_hacking", "kl_high", "length", "collapse"}),
     ),
     Full(
-        name="what is right already",
-        data="state",
+        name="what is never right",
+        data="length",
         stage="grpo",
         align={"n_replies": 2},
         train={"steps": 25},

@@ -73,7 +73,7 @@ def divergence(signs: Signs) -> Finding:
     losses = np.concatenate(([signs.first_loss], signs.loss))
     lowest = float(np.nanmin(losses[:-2]))
     noise = min(6 * signs.noise, _DIVERGED_MAX_NOISE * signs.guessing)  # a diverging loss is noisy
-    allowed = max(_DIVERGED * signs.fall, _DIVERGED_MIN * signs.guessing, noise)
+    allowed = max(_DIVERGED * signs.fall, _DIVERGED_MIN * signs.guessing, noise, signs.usual_spread[0] - lowest)
     now, before = float(losses[-1]), float(losses[-2])
     if not (now > lowest + allowed and before > lowest + allowed / 2):
         return Check(
@@ -98,7 +98,7 @@ def exploding(signs: Signs) -> Finding:
     norms = signs.grad_norm
     first = float(np.nanmedian(signs.log.grad_norm[:_FIRST]))
     lowest, now = min(first, float(np.nanmin(norms[:-1]))), float(norms[-1])
-    if not (now > _EXPLODED * lowest and now > _EXPLODED_START * first):
+    if not (now > _EXPLODED * lowest and now > max(_EXPLODED_START * first, signs.usual_spread[1])):
         usual, largest = float(np.nanmedian(norms)), float(np.nanmax(signs.log.grad_norm))
         words = f"Gradient norm: median {format_figure(usual, 2)}, largest {format_figure(largest, 2)}."
         return Check(kind="exploding", words=words)

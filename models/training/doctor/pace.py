@@ -114,9 +114,9 @@ def plateau(signs: Signs) -> Finding:
         words = f"The longest stretch without a fall was {end - begin:,} steps."
         return Check(kind="plateau", words=words)
     now = float(np.median(signs.loss[-_LATEST:]))
-    is_little = now <= max(_LITTLE, _LEARNED * signs.first_loss)
+    is_little = now <= max(_LITTLE, _LEARNED * signs.start_loss)
     if signs.log.spec.tune is not None and is_little:  # it knew most of it, and learns fast
-        words = f"The loss is {now:.3g} nats, {format_percent(now / signs.first_loss)} of what it was at the start."
+        words = f"The loss is {now:.3g} nats, {format_percent(now / signs.start_loss)} of what it was at the start."
         return Check(kind="plateau", words=words)
     sentence = f"The loss has not fallen since step {begin:,}: it was {loss:.3g} then, and is {now:.3g} now."
     evidence = {"loss then": loss, "loss now": now, "noise": signs.noise}

@@ -46,7 +46,7 @@ _USUAL_REPLIES = 100
 """Held-out replies of a run that did not note how many they were."""
 _NEAR = 0.2
 """A checkpoint is near a step where it is off by this share of it."""
-_LITTLE_LONGER, _LITTLE_SHORTER = 1.15, 0.85
+_LITTLE_LONGER, _LITTLE_SHORTER = 1.12, 0.85
 """The length of replies has changed where it is so many times what it was, …"""
 _BY_LENGTH = 0.7
 """… and pays where so much of what replies earn more is explained by it: by what longer ones to the same prompt earn
@@ -153,7 +153,8 @@ def collapse(signs: Signs) -> Finding:
     first, now = entropy.first(1), entropy.last(SOME)
     is_sure, are_alike = now < _SURER * first, bool(alarm_of("completions/distinct", distinct.value))
     is_done = log.figure("pass@1").last(SOME) >= _DONE
-    if is_done or not (is_sure or are_alike):
+    were_alike = bool(alarm_of("completions/distinct", distinct.value[:SOME]))  # as short answers are
+    if is_done or were_alike or not (is_sure or are_alike):
         words = f"The entropy is {format_percent(now / first if first else 1)} of its start."
         return Check(kind="collapse", words=words)
     means = entropy.smoothed(SOME)

@@ -73,6 +73,22 @@ class Signs:
         return float(self.log.loss[0]) if len(self.log.loss) else math.nan
 
     @cached_property
+    def start_loss(self) -> float:
+        """Where the losses begin: the first one or, of a fine-tuning, whose first batches may hold nothing but what it
+        knows, the mean of the first steps."""
+        first = _first_steps(self.log.loss)
+        return self.first_loss if self.log.spec.tune is None or not len(first) else float(first.mean())
+
+    @cached_property
+    def usual_spread(self) -> tuple[float, float]:
+        """What a loss and a gradient norm may well be from the start. A fine-tuning's batches hold what it knows or
+        what is new to it, so both jump from nearly 0 to what they are for new texts; 0 for other runs."""
+        losses, norms = (_first_steps(each) for each in (self.log.loss, self.log.grad_norm))
+        if self.log.spec.tune is None or not len(losses) or not len(norms):
+            return 0.0, 0.0
+        return float(np.quantile(losses, 0.9)), float(np.quantile(norms, 0.9))
+
+    @cached_property
     def guessing(self) -> float:
         """The loss of uniform guessing: ln(number of choices), in nats; that of the first step for scores and spans."""
         n_classes = self.log.spec.n_classes
@@ -142,6 +158,12 @@ class Signs:
         """(blocks, steps in a block); left-over steps before the first block are dropped."""
         n = self.n_blocks * self.block
         return values[len(values) - n :].reshape(self.n_blocks, self.block)
+
+
+def _first_steps(values: Numbers) -> Numbers:
+    """The finite ones of the first steps."""
+    first = values[: 2 * MIN_BLOCK]
+    return first[np.isfinite(first)]
 
 
 def _medians(rows: Numbers) -> Numbers:
