@@ -146,7 +146,7 @@ class RunDraft:
             if info.status == "imported" or info.problem or info.step < _MIN_STEPS or not info.elapsed_s:
                 continue
             spec = info.spec
-            if spec is not None:
+            if spec is not None and spec.align is None:  # most of an alignment's time is not spent on its updates
                 per_second = info.step * _flops_per_step(spec.model, spec.train, spec.tune) / info.elapsed_s
                 train = self.choices.form.config
                 flops = train.steps * _flops_per_step(self.model, train, self.choices.start.spec)

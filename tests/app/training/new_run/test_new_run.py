@@ -23,6 +23,7 @@ from app.training.shown_run import ShownRun
 from app.training.trials.batch_finder_view import BatchFinderView
 from app.training.trials.lr_finder_view import LrFinderView
 from models.settings.presets import PRESETS
+from models.settings.align_spec import AlignSpec
 from models.settings.run_spec import RunSpec, TokenizerSpec
 from models.settings.spec_file import load_spec
 from models.training.trials import trial
@@ -317,7 +318,7 @@ def test_other_text_gets_a_tokenizer_of_its_own(form: NewRun, session: Session, 
 
 
 def test_before_it_is_measured_the_time_is_said_to_be_unknown_or_a_guess(
-    form: NewRun, session: Session, tiny_spec: RunSpec, until: Until
+    form: NewRun, session: Session, tiny_spec: RunSpec, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert form.review.fact("time") == "unknown"
     assert "unknown until measured" in form.review.note.text()
@@ -332,3 +333,7 @@ def test_before_it_is_measured_the_time_is_said_to_be_unknown_or_a_guess(
     assert estimate is not None
     assert run.elapsed_s is not None
     assert estimate.seconds == pytest.approx(10 * run.elapsed_s)
+    assert run.spec is not None
+    newer = dataclasses.replace(run, name="aligned", spec=dataclasses.replace(run.spec, align=AlignSpec()))
+    monkeypatch.setattr(session.runs, "known", lambda: [newer, run])
+    assert form.draft.estimated_time() == estimate, "an alignment draws replies most of the time"
