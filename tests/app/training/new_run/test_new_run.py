@@ -22,10 +22,11 @@ from app.training.run.data_view import RunDataView
 from app.training.shown_run import ShownRun
 from app.training.trials.batch_finder_view import BatchFinderView
 from app.training.trials.lr_finder_view import LrFinderView
-from models.settings.presets import PRESETS
 from models.settings.align_spec import AlignSpec
-from models.settings.run_spec import RunSpec, TokenizerSpec
+from models.settings.presets import PRESETS
+from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec
 from models.settings.spec_file import load_spec
+from models.settings.tune_spec import TuneSpec
 from models.training.trials import trial
 from models.training.trials.findings import BatchFound, BatchPoint, LrFound, LrPoint
 from tests.app.heard import Heard
@@ -334,6 +335,8 @@ def test_before_it_is_measured_the_time_is_said_to_be_unknown_or_a_guess(
     assert run.elapsed_s is not None
     assert estimate.seconds == pytest.approx(10 * run.elapsed_s)
     assert run.spec is not None
-    newer = dataclasses.replace(run, name="aligned", spec=dataclasses.replace(run.spec, align=AlignSpec()))
+    prompts = DataSpec(source="dataset", dataset="Tiny World 0, wish happy", task="prompts")
+    aligned = dataclasses.replace(run.spec, data=prompts, tune=TuneSpec(parent="a@1"), align=AlignSpec())
+    newer = dataclasses.replace(run, name="aligned", spec=aligned)
     monkeypatch.setattr(session.runs, "known", lambda: [newer, run])
     assert form.draft.estimated_time() == estimate, "an alignment draws replies most of the time"
