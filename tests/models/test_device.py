@@ -4,7 +4,14 @@ import pytest
 import torch
 
 from models import device
-from models.device import available_devices, bf16_is_fast, choose_device, is_out_of_memory, pick_precision
+from models.device import (
+    available_devices,
+    bf16_is_fast,
+    choose_device,
+    faster_thread_count,
+    is_out_of_memory,
+    pick_precision,
+)
 from models.settings.presets import PRESETS
 from models.settings.run_spec import TrainConfig
 
@@ -59,3 +66,13 @@ def test_running_out_of_memory_is_recognised() -> None:
         assert is_out_of_memory(error)
     assert not is_out_of_memory(RuntimeError("shapes cannot be multiplied"))
     assert not is_out_of_memory(ValueError("out of memory"))
+
+
+def test_the_number_of_threads_is_left_as_it_was() -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        assert faster_thread_count(rounds=2) in (1, 2)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

@@ -11,6 +11,7 @@ import torch
 from models.alignment.stage_tree import world_seed_of
 from models.data.tiny_world.constitution import RULES
 from models.data.tiny_world.world import World
+from models.device import faster_thread_count
 from models.evaluation.held_out_questions import evaluate
 from models.evaluation.record import write_evaluation
 from models.events import Evaluated, Event, Finished, Phase
@@ -38,7 +39,6 @@ from models.recipes.alignment.results import (
 )
 from models.recipes.alignment.table import DEMONSTRATIONS
 from models.recipes.alignment.taught import taught
-from models.recipes.tasks.running import THREADS
 from models.runs.run_folder import RunFolder
 from models.training.trainer import Trainer
 
@@ -108,7 +108,7 @@ class DemonstrationRun:
         """
         control, began, threads = self._control, time.perf_counter(), torch.get_num_threads()
         work = self._work()
-        torch.set_num_threads(THREADS)
+        torch.set_num_threads(faster_thread_count())
         try:
             while True:
                 try:
