@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 from app.cli import main
 from app.commands import bench
-from app.commands.bench_parts.table import read_results, write_results
+from app.commands.bench_parts.table import markdown, read_results, write_results
 from app.commands.bench_parts.window import late_and_due
 from models.architecture.transformer import Decoder, build_model
 from models.bench import big_data, generation, llama_cpp, overhead, reference, training
@@ -34,6 +34,7 @@ from models.settings.presets import PRESETS
 from models.settings.run_spec import DataSpec
 from models.training.prepare import prepare_run
 from models.training.trainer import Trainer
+from tests import ROOT
 
 T = TypeVar("T")
 CPU = torch.device("cpu")
@@ -258,6 +259,11 @@ def test_a_file_of_results_is_kept_up_to_date(tmp_path: Path, capsys: pytest.Cap
     path.write_text("[]", encoding="utf-8")
     assert main(["bench", "table", str(path)]) == 1
     assert "holds no measurements" in capsys.readouterr().err
+
+
+def test_the_readme_has_the_table_of_what_was_measured() -> None:
+    table = markdown(read_results(ROOT / "docs" / "speed.json"), bench.TOO_BUSY)
+    assert table in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_bare_loop_learns_exactly_what_the_trainer_does(

@@ -96,7 +96,7 @@ def test_memory_is_estimated_as_the_device_would_train(panel: CostPanel) -> None
 def test_the_verdict_follows_the_batch(panel: CostPanel) -> None:
     config = PRESETS["gpt2-tiny"]
     verdicts = []
-    for batch in (1, 650, 3000):
+    for batch in (1, 850, 3000):
         panel.set_design(config, batch, config.context_length)
         verdicts.append((panel.fit.verdict.text(), panel.fit.verdict.property("tone"), panel.fit.start.isEnabled()))
     assert verdicts == [("Fits", "ok", True), ("Tight", "warning", True), ("Does not fit", "danger", False)]
