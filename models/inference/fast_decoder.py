@@ -25,7 +25,7 @@ from models.architecture.experts import FeedForward, MixtureOfExperts, activate
 from models.architecture.heads import LanguageHead
 from models.architecture.norms import RMSNorm
 from models.architecture.transformer import Decoder
-from models.inference.fast_matmul import FEW, Linear, MatMul, StripedMatMul, batch_linear, make_joint, make_matmul
+from models.inference.fast_matmul import FEW, MatMul, Products, StripedMatMul, batch_linear, make_joint, make_matmul
 from models.inference.threads import StepThreads, ThreadTuner
 from models.inference.weights import QuantizedHead
 from models.settings.model_config import ModelConfig
@@ -34,6 +34,8 @@ from models.settings.positions import scheme_of
 _N_TURNED = 256
 """Number of positions whose RoPE rotations are computed at once."""
 
+_CACHED = 1 << 25
+"""Bytes of weights that may fit the cache that all cores share; more are read from memory for each token."""
 _SMALL = 8_000_000
 """Bytes of weights that fit one core's cache, so that a second thread gains nothing (measured)."""
 
@@ -43,17 +45,19 @@ class FastDecoder:
 
     def __init__(self, model: Decoder) -> None:
         assert FastDecoder.covers(model)
-        config, many = model.config, batch_linear()
+        config = model.config
+        n_bytes = sum(parameter.nbytes for parameter in model.parameters())
+        products = Products(batch_linear(), streams=n_bytes > _CACHED)
         self._model, self._table = model, model.embedding.weight
         self._threads = StepThreads()
         self._layers = [
-            _Layer(block, config, i, many, self._threads)  # type: ignore[arg-type]
+            _Layer(block, config, i, products, self._threads)  # type: ignore[arg-type]
             for i, block in enumerate(model.blocks)
         ]
         self._embedding_norm, self._final_norm = _norm(model.embedding_norm), _norm(model.final_norm)
-        self._head = _head(model, many, self._threads)
+        self._head = _head(model, products, self._threads)
         self._buffers: dict[int, _Buffers] = {}  # by the number of tokens, if they are few
-        self._tuner = ThreadTuner(is_small=sum(parameter.nbytes for parameter in model.parameters()) < _SMALL)
+        self._tuner = ThreadTuner(is_small=n_bytes < _SMALL)
         self._turned_from = 0
         self._turned: list[tuple[Tensor, Tensor]] = []  # the rotation of each position from there on
 
@@ -192,7 +196,9 @@ class _Buffers:
 class _Layer:
     """One block."""
 
-    def __init__(self, block: Block, config: ModelConfig, number: int, many: Linear, threads: StepThreads) -> None:
+    def __init__(
+        self, block: Block, config: ModelConfig, number: int, products: Products, threads: StepThreads
+    ) -> None:
         attention, feed_forward = block.attention, block.feed_forward
         self._is_pre, self._shares = block.is_pre, config.kv_heads != config.n_head
         self._scale, self._rotates = attention.scale, config.rotates(number)
@@ -200,16 +206,16 @@ class _Layer:
         self._convs = block.attention_conv, block.feed_forward_conv
         self._all = make_joint((attention.query, attention.key, attention.value), threads)
         self._query, self._key, self._value, self._output = (
-            make_matmul(module, many, threads)
+            make_matmul(module, products, threads)
             for module in (attention.query, attention.key, attention.value, attention.output)
         )
         self._query_norm = _norm(attention.query_norm) if attention.query_norm is not None else None
         self._key_norm = _norm(attention.key_norm)
         self._feed_forward: _Feed | _Mixture
         if isinstance(feed_forward, FeedForward):
-            self._feed_forward = _Feed(feed_forward, many, threads)
+            self._feed_forward = _Feed(feed_forward, products, threads)
         else:
-            self._feed_forward = _Mixture(feed_forward, many, threads)
+            self._feed_forward = _Mixture(feed_forward, products, threads)
 
     def __call__(self, x: Tensor, view: _View, buffers: _Buffers, cache: LayerCache) -> Tensor:
         """x (T, C), modified in place -> the output of this block (T, C)."""
@@ -249,11 +255,11 @@ class _Layer:
 class _Feed:
     """One feed-forward."""
 
-    def __init__(self, module: FeedForward, many: Linear, threads: StepThreads) -> None:
+    def __init__(self, module: FeedForward, products: Products, threads: StepThreads) -> None:
         self._activation = module.activation
         self._both = make_joint((module.up, module.gate), threads) if module.gate is not None else None
-        self._gate = make_matmul(module.gate, many, threads) if module.gate is not None else None
-        self._up, self._down = make_matmul(module.up, many, threads), make_matmul(module.down, many, threads)
+        self._gate = make_matmul(module.gate, products, threads) if module.gate is not None else None
+        self._up, self._down = make_matmul(module.up, products, threads), make_matmul(module.down, products, threads)
 
     def __call__(self, x: Tensor) -> Tensor:
         """x (T, C) -> (T, C), a new tensor."""
@@ -273,9 +279,9 @@ class _Feed:
 class _Mixture:
     """A mixture of experts."""
 
-    def __init__(self, module: MixtureOfExperts, many: Linear, threads: StepThreads) -> None:
-        self._module, self._router = module, make_matmul(module.router, many, threads)
-        self._experts = [_Feed(expert, many, threads) for expert in module.experts]  # type: ignore[arg-type]
+    def __init__(self, module: MixtureOfExperts, products: Products, threads: StepThreads) -> None:
+        self._module, self._router = module, make_matmul(module.router, products, threads)
+        self._experts = [_Feed(expert, products, threads) for expert in module.experts]  # type: ignore[arg-type]
 
     def add_to(self, sum: Tensor, x: Tensor) -> None:
         """Add its output for x (T, C) to `sum` (T, C), which may be x itself."""
@@ -325,14 +331,16 @@ def _norm(module: nn.Module | None) -> Callable[[Tensor], Tensor]:
     return (lambda x: x) if module is None else module
 
 
-def _head(model: Decoder, many: Linear, threads: StepThreads) -> Callable[[Tensor], Tensor]:
+def _head(model: Decoder, products: Products, threads: StepThreads) -> Callable[[Tensor], Tensor]:
     """Hidden states (1, C) -> logits (1, V)."""
     head = model.head
     matrix: MatMul
     if isinstance(head, QuantizedHead):
-        matrix = make_matmul(head.matrix, many, threads)
+        matrix = make_matmul(head.matrix, products, threads)
     else:
         assert type(head) is LanguageHead
-        matrix = StripedMatMul(model.embedding.weight if head.weight is None else head.weight, head.bias, many, threads)
+        matrix = StripedMatMul(
+            model.embedding.weight if head.weight is None else head.weight, head.bias, products, threads
+        )
     assert head.transform is None  # only encoders have one
     return matrix if head.scale == 1.0 else lambda hidden: matrix(hidden * head.scale)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from models.architecture.cache import KVCache
 from models.architecture.transformer import Decoder, build_model
+from models.inference import fast_decoder
 from models.inference import fast_matmul as matrices
 from models.inference.continuation import Continuation, next_logits
 from models.inference.fast_decoder import FastDecoder
@@ -101,13 +102,12 @@ def test_each_kind_of_part_says_the_same(changes: dict[str, object], first: int,
     check_equal(decoder(config), pieces(config, first, *[1] * steps))
 
 
+@pytest.mark.parametrize("streams", [False, True])
 @pytest.mark.parametrize("n_rows", [8, 9, 515])
-def test_strips_of_a_large_matrix_are_the_matrix(n_rows: int) -> None:
+def test_strips_of_a_large_matrix_are_the_matrix(n_rows: int, streams: bool) -> None:
     module = nn.Linear(200_000 // n_rows, n_rows)
-    product, x = (
-        matrices.make_matmul(module, matrices.batch_linear(), StepThreads()),
-        torch.randn(1, module.in_features),
-    )
+    products = matrices.Products(matrices.batch_linear(), streams)
+    product, x = matrices.make_matmul(module, products, StepThreads()), torch.randn(1, module.in_features)
     with torch.inference_mode():
         expected = module(x)
         out, total = torch.empty(1, n_rows), torch.ones(1, n_rows)
@@ -141,26 +141,31 @@ def test_a_model_in_training_is_read_as_it_is_now() -> None:
     assert model.training
 
 
+SHAPES: tuple[dict[str, object], ...] = (
+    {},
+    {"vocab_size": 1003, "bias": "all"},
+    {"d_ff": 1111},
+    {"n_expert": 3, "n_expert_used": 2},
+)
+
+
 @pytest.mark.parametrize(
-    ("changes", "kind"),
+    ("changes", "kind", "streams"),
     [
-        *itertools.product(
-            (
-                {},
-                {"vocab_size": 1003, "bias": "all"},
-                {"d_ff": 1111},
-                {"n_expert": 3, "n_expert_used": 2},
-            ),
-            KINDS,
-        ),
-        ({"n_kv_head": 1}, "float32"),  # no matter of how weights are kept
-        ({"position": "alibi"}, "bfloat16"),
-        ({"norm": "layernorm"}, "int8"),
+        *itertools.product(SHAPES, KINDS, [False]),
+        *itertools.product(SHAPES, ["float32"], [True]),
+        ({"n_kv_head": 1}, "float32", False),  # no matter of how weights are kept
+        ({"position": "alibi"}, "bfloat16", False),
+        ({"norm": "layernorm"}, "int8", False),
     ],
     ids=str,
 )
-def test_a_step_is_the_same_to_the_last_bit_with_any_number_of_threads(changes: dict[str, object], kind: str) -> None:
+def test_a_step_is_the_same_to_the_last_bit_with_any_number_of_threads(
+    changes: dict[str, object], kind: str, streams: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also where a matrix's rows are no multiple of anything, and where there are more threads than strips."""
+    if streams:
+        monkeypatch.setattr(fast_decoder, "_CACHED", 0)
     config = dataclasses.replace(TINY, d_model=320, n_head=5, n_kv_head=5, context_length=200)
     model = prepare_weights(decoder(dataclasses.replace(config, **changes)), kind)
     assert isinstance(model, Decoder)
