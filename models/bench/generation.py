@@ -147,10 +147,10 @@ def _first_after(
 def _first_result(name: str, n_prompt: int, seconds: Sequence[Sequence[float]], size: GenerationCase) -> Result:
     ours, theirs = (times[1:] for times in seconds)
     return compared(
-        f"first token {name}",
+        f"first token {name}, prompt of {n_prompt}",
         1000 * min(ours),
         1000 * min(theirs),
-        f"ms after a prompt of {n_prompt} tokens",
+        "ms",
         less_is_better=True,
         target=size.first_target,
         rounds=zip(ours, theirs, strict=True),

@@ -9,6 +9,7 @@ from typing import Any
 
 from models.bench.result import Result
 from models.files.atomic import atomic_write_json
+from models.number_words import format_percent
 
 _HEAD = ("`terrarium bench`", "Terrarium", "reference", "times as good", "in the rounds", "wanted")
 _MARK = " \\*"
@@ -55,7 +56,7 @@ def markdown(document: Mapping[str, Any], too_busy: float) -> str:
         mark = _MARK if (row["others"] or 0) >= too_busy else ""
         lines.append(_line((row["name"] + mark, *_cells(row))))
     machine = document["machine"]
-    note = f"{_MARK.strip()} Other programs used {too_busy:.0%} of the computer or more meanwhile. "
+    note = f"{_MARK.strip()} Other programs used {format_percent(too_busy)} of the computer or more meanwhile. "
     about = f"Measured on {machine['cores']} cores, {machine['system'].split('-')[0]}, with torch {machine['torch']}.\n"
     return "".join(lines) + "\n" + (note if any(_MARK in line for line in lines) else "") + about
 
