@@ -273,7 +273,7 @@ def _machine() -> dict[str, Any]:
     return {
         "processor": platform.processor() or platform.machine(),
         "cores": core_count(),
-        "system": platform.platform(),
+        "system": platform.system(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),

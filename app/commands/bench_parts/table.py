@@ -57,7 +57,7 @@ def markdown(document: Mapping[str, Any], too_busy: float) -> str:
         lines.append(_line((row["name"] + mark, *_cells(row))))
     machine = document["machine"]
     note = f"{_MARK.strip()} Other programs used {format_percent(too_busy)} of the computer or more meanwhile. "
-    about = f"Measured on {machine['cores']} cores, {machine['system'].split('-')[0]}, with torch {machine['torch']}.\n"
+    about = f"Measured on {machine['cores']} cores, {machine['system']}, with torch {machine['torch']}.\n"
     return "".join(lines) + "\n" + (note if any(_MARK in line for line in lines) else "") + about
 
 
