@@ -253,7 +253,7 @@ def test_a_file_of_results_is_kept_up_to_date(tmp_path: Path, capsys: pytest.Cap
         "| decode | 1,200 tokens/s | 300 | 4.00 | 3.00 to 5.00 | 3: reached |",
         r"| late \* | 0.25 % |  |  |  | at most 1: reached |",
     ]
-    assert lines[-1].startswith(r"\* Other programs used 10\xa0%")
+    assert lines[-1].startswith("\\* Other programs used 10\xa0%")
     assert main(["bench", "decode", "--out", str(path)]) == 1, "before anything is measured"
     assert "another computer" in capsys.readouterr().err
     path.write_text("[]", encoding="utf-8")
