@@ -60,14 +60,14 @@ def test_each_button_begins_what_it_says(
 
     monkeypatch.setattr(session.training, "start", start)
     forks: list[tuple[int, Mapping[str, Any]]] = []
+    view = run_view.views.view("doctor")
+    assert isinstance(view, DoctorView)
     for recipe, run in train_faulty(library):
         session.runs.changed.emit()
         run_view.show_run(run.id)
+        assert not view.cards, "those of the run before are gone at once"
         until(lambda: run_view.follower.is_loaded)
         run_view.views.show_view("doctor")
-        view = run_view.views.view("doctor")
-        assert isinstance(view, DoctorView)
-        assert not view.cards, "those of the run before are gone at once"
         until(lambda: set(recipe.found) <= set(view.cards))  # noqa: B023
         for card in view.cards.values():
             remedy = card.diagnosis.remedy if card.diagnosis is not None else None
