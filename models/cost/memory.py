@@ -16,7 +16,7 @@ from models.settings.optimizers import OPTIMIZERS
 from models.settings.tune_spec import TuneSpec
 
 FLOAT32_BYTES = 4
-HEAP_HOLES = 0.48
+HEAP_HOLES = 0.42
 """The holes on glibc's heap as a share of the tensors there, measured: 0.32 to 0.57 in five designs of 12 million
 parameters (tests/models/cost/test_peak_memory.py), and almost none where every block gets pages of its own."""
 

@@ -22,7 +22,7 @@ def needed(config: ModelConfig, batch_size: int, optimizer: str, **settings: Any
 def test_proposals_are_legal_and_fit(topology: str, seed: int) -> None:
     config, optimizer = random_design(topology, seed)[0], ("muon", "adamw")[seed % 2]
     whole = needed(config, 24, optimizer)
-    for share in (0.9, 0.5, 0.08):
+    for share in (0.9, 0.5, 0.1):
         budget = int(share * whole)
         found = proposals(config, 24, optimizer, budget)
         assert found
