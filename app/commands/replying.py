@@ -12,8 +12,7 @@ from app.commands.common import UsageError, open_model
 from models.chat.reply_text import ReplyStripper
 from models.events import Event, ReplyFinished, TokenMade
 from models.number_words import describe_speculation
-from models.settings.sampling_config import SamplingConfig
-from models.settings.speculation import MAX_DRAFTED, N_DRAFTED
+from models.settings.sampling_config import MAX_DRAFTED, N_DRAFTED, SamplingConfig
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

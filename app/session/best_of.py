@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from app.session.candidates import Candidate, candidate_path, loaded_candidate
+from app.session.candidates import loaded_alone
 from app.session.models_in_memory import ModelsInMemory
 from models.events import Event
 from models.library.library import Library, RunInfo
@@ -84,11 +84,7 @@ def loaded_reward_model(
         ValueError: where it is no reward model, or cannot score what that model writes.
     """
     from models.alignment.reward_model import RewardModel, check_reward_model
-    from models.runs.run_folder import RunFolder
 
-    run = RunFolder.open(info.folder)
-    path = candidate_path(run, Candidate(info.id))
-    models.release(REWARD_MODEL, but=(path,))
-    loaded = yield from loaded_candidate(library, models, REWARD_MODEL, run, path, device)
-    check_reward_model(loaded.model.config, loaded.tokenizer, model.config, tokenizer, run.name)
+    loaded = yield from loaded_alone(library, models, REWARD_MODEL, info, device)
+    check_reward_model(loaded.model.config, loaded.tokenizer, model.config, tokenizer, loaded.name)
     return RewardModel(model=loaded.model)

@@ -13,7 +13,7 @@ from app.session.models_in_memory import LoadedModel, ModelsInMemory
 from models.chat.prompting import PromptSettings
 from models.events import Event, Phase, ReplyFinished, TokenMade
 from models.inference.reply import ReplyRequest, ReplyStarted, reply_events
-from models.library.library import Library
+from models.library.library import Library, RunInfo
 from models.settings.sampling_config import SamplingConfig
 
 if TYPE_CHECKING:
@@ -46,6 +46,18 @@ def loaded_candidate(
         found = yield from load_candidate(library, run, path, device)
         models.put(user, path, found)
     return found
+
+
+def loaded_alone(
+    library: Library, models: ModelsInMemory, user: str, info: RunInfo, device: str
+) -> Generator[Event, None, LoadedModel]:
+    """As `loaded_candidate`, the latest checkpoint of a run; whatever else `user` has in memory is released."""
+    from models.runs.run_folder import RunFolder
+
+    run = RunFolder.open(info.folder)
+    path = candidate_path(run, Candidate(info.id))
+    models.release(user, but=(path,))
+    return (yield from loaded_candidate(library, models, user, run, path, device))
 
 
 def load_candidate(library: Library, run: RunFolder, path: Path, device: str) -> Generator[Event, None, LoadedModel]:

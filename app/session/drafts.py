@@ -6,7 +6,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from app.session.candidates import Candidate, candidate_path, loaded_candidate
+from app.session.candidates import loaded_alone
 from app.session.models_in_memory import LoadedModel, ModelsInMemory
 from models.events import Event
 from models.library.library import Library, RunInfo
@@ -77,11 +77,7 @@ def loaded_draft(
         ValueError: where it cannot draft for that model.
     """
     from models.inference.speculative import check_draft
-    from models.runs.run_folder import RunFolder
 
-    run = RunFolder.open(info.folder)
-    path = candidate_path(run, Candidate(info.id))
-    models.release(DRAFT_MODEL, but=(path,))
-    loaded = yield from loaded_candidate(library, models, DRAFT_MODEL, run, path, device)
-    check_draft(model, tokenizer, loaded.model, loaded.tokenizer, run.name)
+    loaded = yield from loaded_alone(library, models, DRAFT_MODEL, info, device)
+    check_draft(model, tokenizer, loaded.model, loaded.tokenizer, loaded.name)
     return loaded

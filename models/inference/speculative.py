@@ -44,7 +44,7 @@ from models.inference.sampling_steps import (
     sampling_steps,
 )
 from models.inference.top_tokens import Floats
-from models.settings.speculation import MAX_DRAFTED, N_DRAFTED
+from models.settings.sampling_config import MAX_DRAFTED, N_DRAFTED
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

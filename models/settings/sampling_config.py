@@ -12,6 +12,9 @@ from typing import Any
 from models.settings.slots import check_settings, settings_from_dict, slot
 
 MAX_BIAS = 100.0
+MAX_DRAFTED, N_DRAFTED = 15, 5
+"""Tokens that a draft model drafts at once: at most, so that the large model reads them and the one before in one short
+pass (fast_matmul.FEW); and usually, since of more the last are seldom accepted."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSignalBlocker, Signal, Slot
-from PySide6.QtGui import QShowEvent, QStandardItemModel
-from PySide6.QtWidgets import QComboBox, QWidget
+from collections.abc import Callable
 
+from PySide6.QtCore import QSignalBlocker, Signal, Slot
+from PySide6.QtGui import QStandardItemModel
+from PySide6.QtWidgets import QWidget
+
+from app.chat.settings.library_choice import LibraryChoice
 from app.kit.basics import column, label
 from app.kit.forms.slider_row import SliderRow
-from app.kit.labels import ElidedCombo
 from app.kit.theme import SPACE
 from app.session.best_of import BestOf, RewardModelInfo, reward_models
 from app.session.session import Session
-from app.worker.background import LatestTask
 from models.number_words import format_count
 
 MAX_REPLIES = 64
@@ -42,30 +43,24 @@ class BestOfPanel(QWidget):
         super().__init__(parent)
         self._session = session
         self._models: list[RewardModelInfo] | None = None  # None before they were listed
-        self._is_stale, self._gone = True, ""
-        self._task = LatestTask(self)
-        self._task.done.connect(self._on_listed)
-        self._task.failed.connect(session.notices.fail)
+        self._gone = ""
         self.number = SliderRow("Replies drawn", _N_TIP, 1, MAX_REPLIES, power=2.0, zero_text="1 (off)")
-        self.choice: QComboBox = ElidedCombo()
-        self.choice.setAccessibleName("Reward model")
+        tip = "Which of your reward models chooses the best reply"
+        self.choice = LibraryChoice(session, "Reward model", tip, self._find, lambda: self.best_of is not None)
         self.choice.setPlaceholderText(_NONE)
-        self.choice.setToolTip("Which of your reward models chooses the best reply")
-        self.choice.setMinimumContentsLength(12)
-        self.choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.choice.listed.connect(self._on_listed)
         self.about = label(_ABOUT, "caption", wrap=True)
         self.problem = label("", "error", wrap=True)
         self.setLayout(column(self.about, self.choice, self.number, self.problem, spacing=SPACE))
         self.number.changed.connect(self._on_edited)
         self.choice.activated.connect(self._on_edited)
         session.chat.model_changed.connect(self._on_model)
-        session.runs.changed.connect(self._on_runs)
         self._show()
 
     @property
     def busy(self) -> bool:
         """Whether the reward models are being listed."""
-        return self._task.busy
+        return self.choice.busy
 
     @property
     def best_of(self) -> BestOf | None:
@@ -90,30 +85,18 @@ class BestOfPanel(QWidget):
 
     # -- Which there are -----------------------------------------------------------------------------------------------
 
-    def showEvent(self, event: QShowEvent) -> None:
-        super().showEvent(event)
-        if self._is_stale:
-            self._list()
-
     @Slot()
     def _on_model(self) -> None:
         self._session.chat.release_reward_model()
-        self._on_runs()
+        self.choice.list_again()
         self._show()
 
-    @Slot()
-    def _on_runs(self) -> None:
-        self._is_stale = True
-        if self.isVisible() or self.best_of is not None:
-            self._list()
-
-    def _list(self) -> None:
+    def _find(self) -> Callable[[], list[RewardModelInfo]] | None:
         tokenizer = self._session.chat.tokenizer
         if not self._can_draw or tokenizer is None:
-            return
-        self._is_stale = False
+            return None
         runs = self._session.runs.list()
-        self._task.ask(lambda: reward_models(runs, tokenizer.to_str()))
+        return lambda: reward_models(runs, tokenizer.to_str())
 
     @Slot(object)
     def _on_listed(self, found: list[RewardModelInfo]) -> None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSignalBlocker, Signal, Slot
-from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QComboBox, QWidget
+from collections.abc import Callable
 
+from PySide6.QtCore import QSignalBlocker, Signal, Slot
+from PySide6.QtWidgets import QWidget
+
+from app.chat.settings.library_choice import LibraryChoice
 from app.kit.basics import column, label
 from app.kit.forms.slider_row import SliderRow
-from app.kit.labels import ElidedCombo
 from app.kit.theme import SPACE
 from app.session.drafts import Drafting, DraftModelInfo, draft_models
 from app.session.session import Session
-from app.worker.background import LatestTask
 from models.number_words import format_compact
-from models.settings.speculation import MAX_DRAFTED, N_DRAFTED
+from models.settings.sampling_config import MAX_DRAFTED, N_DRAFTED
 
 _OFF = "No draft model (off)"
 _N_TIP = (
@@ -48,15 +48,10 @@ class DraftPanel(QWidget):
         super().__init__(parent)
         self._session = session
         self._models: list[DraftModelInfo] | None = None  # None before they were listed
-        self._is_stale, self._gone, self._is_idle = True, "", False
-        self._task = LatestTask(self)
-        self._task.done.connect(self._on_listed)
-        self._task.failed.connect(session.notices.fail)
-        self.choice: QComboBox = ElidedCombo()
-        self.choice.setAccessibleName("Draft model")
-        self.choice.setToolTip("Which of your models with the same tokenizer drafts: the smaller, the faster")
-        self.choice.setMinimumContentsLength(12)
-        self.choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self._gone, self._is_idle = "", False
+        tip = "Which of your models with the same tokenizer drafts: the smaller, the faster"
+        self.choice = LibraryChoice(session, "Draft model", tip, self._find, lambda: bool(self.choice.currentData()))
+        self.choice.listed.connect(self._on_listed)
         self.choice.addItem(_OFF, "")
         self.number = SliderRow("Tokens drafted at once", _N_TIP, 1, MAX_DRAFTED)
         self.number.set_value(N_DRAFTED)
@@ -66,13 +61,12 @@ class DraftPanel(QWidget):
         self.number.changed.connect(self._on_edited)
         self.choice.activated.connect(self._on_edited)
         session.chat.model_changed.connect(self._on_model)
-        session.runs.changed.connect(self._on_runs)
         self._show()
 
     @property
     def busy(self) -> bool:
         """Whether the models are being listed."""
-        return self._task.busy
+        return self.choice.busy
 
     @property
     def drafting(self) -> Drafting | None:
@@ -106,30 +100,18 @@ class DraftPanel(QWidget):
 
     # -- Which there are -----------------------------------------------------------------------------------------------
 
-    def showEvent(self, event: QShowEvent) -> None:
-        super().showEvent(event)
-        if self._is_stale:
-            self._list()
-
     @Slot()
     def _on_model(self) -> None:
         self._session.chat.release_draft()
-        self._on_runs()
+        self.choice.list_again()
         self._show()
 
-    @Slot()
-    def _on_runs(self) -> None:
-        self._is_stale = True
-        if self.isVisible() or self.choice.currentData():
-            self._list()
-
-    def _list(self) -> None:
+    def _find(self) -> Callable[[], list[DraftModelInfo]] | None:
         model, tokenizer = self._session.chat.model, self._session.chat.tokenizer
         if model is None or tokenizer is None or self._why_not:
-            return
-        self._is_stale = False
+            return None
         runs, run_id, config = self._session.runs.list(), model.run_id, model.config
-        self._task.ask(lambda: draft_models(runs, run_id, config, tokenizer))
+        return lambda: draft_models(runs, run_id, config, tokenizer)
 
     @Slot(object)
     def _on_listed(self, found: list[DraftModelInfo]) -> None:

@@ -28,7 +28,7 @@ from models.inference.speculative import Draft, check_draft, decide
 from models.inference.threads import run_single_threaded
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
-from models.settings.speculation import MAX_DRAFTED
+from models.settings.sampling_config import MAX_DRAFTED
 from models.tokenizers import MIN_VOCAB_SIZE, encode_text, train_tokenizer
 from tests.models.every_cut import EVERY_CUT
 

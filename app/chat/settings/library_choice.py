@@ -1,0 +1,69 @@
+"""A list of models of the library to choose from, kept up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QComboBox
+
+from app.kit.labels import ElidedCombo
+from app.session.session import Session
+from app.worker.background import LatestTask
+
+
+class LibraryChoice(ElidedCombo):
+    """Finds out which models there are as soon as it is seen, and again whenever the runs change; its owner fills it.
+
+    find: called for what finds them, on another thread, and what that returns is `listed`; None where nothing is to be
+    found now. is_used: whether runs that change matter while it is out of sight.
+
+    Signals:
+        listed(models): what was found.
+    """
+
+    listed = Signal(object)
+
+    def __init__(
+        self,
+        session: Session,
+        name: str,
+        tip: str,
+        find: Callable[[], Callable[[], Sequence[Any]] | None],
+        is_used: Callable[[], bool],
+    ) -> None:
+        super().__init__()
+        self._find, self._is_used, self._is_stale = find, is_used, True
+        self._task = LatestTask(self)
+        self._task.done.connect(self.listed)
+        self._task.failed.connect(session.notices.fail)
+        self.setAccessibleName(name)
+        self.setToolTip(tip)
+        self.setMinimumContentsLength(12)
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        session.runs.changed.connect(self.list_again)
+
+    @property
+    def busy(self) -> bool:
+        """Whether the models are being found."""
+        return self._task.busy
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self._is_stale:
+            self._list()
+
+    @Slot()
+    def list_again(self) -> None:
+        """Find the models again, now or when it is seen."""
+        self._is_stale = True
+        if self.isVisible() or self._is_used():
+            self._list()
+
+    def _list(self) -> None:
+        finding = self._find()
+        if finding is not None:
+            self._is_stale = False
+            self._task.ask(finding)
