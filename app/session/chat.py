@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from PySide6.QtCore import QObject, Signal, Slot
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from models.chat.template_config import ChatTemplateConfig
     from models.runs.run_folder import RunFolder
 
+    _Asked: TypeAlias = tuple[Any, Tokenizer, int, ChatTemplateConfig, ReplyRequest, Any]
+    """The first arguments of `reply_events`: model, tokenizer, training step, template, request, summaries."""
 
 CHAT, OPEN = "Chat", "open"
 """The user and the key of the open model among the models in memory."""
@@ -236,12 +238,12 @@ class ChatSession(QObject):
         )
 
         def make() -> Iterator[Event]:
-            model, tokenizer, step = self.open_model()
+            asked = (*self.open_model(), template_config, request, self._summaries)
             if best_of is not None:
-                return self._best_reply(model, tokenizer, step, template_config, request, best_of)
+                return self._best_reply(asked, best_of)
             if drafting is not None:
-                return self._drafted_reply(model, tokenizer, step, template_config, request, drafting)
-            return reply_events(model, tokenizer, step, template_config, request, self._summaries, self._prefix_cache)
+                return self._drafted_reply(asked, drafting)
+            return reply_events(*asked, self._prefix_cache)
 
         self.state, self.reply_failed = "waiting", False
         self._job.submit(Job("Reply", make, INTERACTIVE))
@@ -249,42 +251,22 @@ class ChatSession(QObject):
         self.changed.emit()
         return True
 
-    def _best_reply(
-        self,
-        model: Any,
-        tokenizer: Tokenizer,
-        step: int,
-        template_config: ChatTemplateConfig,
-        request: ReplyRequest,
-        best_of: BestOf,
-    ) -> Iterator[Event]:
+    def _best_reply(self, asked: _Asked, best_of: BestOf) -> Iterator[Event]:
         from models.alignment.best_replies import best_reply_events
 
         info, device = self._runs.find(best_of.run_id), self._device.name
-        judge = yield from loaded_reward_model(self._library, self._models, info, model, tokenizer, device)
-        yield from best_reply_events(
-            model, tokenizer, step, template_config, request, self._summaries, judge, best_of.n
-        )
+        judge = yield from loaded_reward_model(self._library, self._models, info, *asked[:2], device)
+        yield from best_reply_events(*asked, judge, best_of.n)
 
-    def _drafted_reply(
-        self,
-        model: Any,
-        tokenizer: Tokenizer,
-        step: int,
-        template_config: ChatTemplateConfig,
-        request: ReplyRequest,
-        drafting: Drafting,
-    ) -> Iterator[Event]:
+    def _drafted_reply(self, asked: _Asked, drafting: Drafting) -> Iterator[Event]:
         from models.inference.prefill import PrefixCache
         from models.inference.speculative import Draft
 
         info, device = self._runs.find(drafting.run_id), self._device.name
-        loaded = yield from loaded_draft(self._library, self._models, info, model, tokenizer, device)
+        loaded = yield from loaded_draft(self._library, self._models, info, *asked[:2], device)
         self._draft_cache = self._draft_cache or PrefixCache()
         draft = Draft(model=loaded.model, n_tokens=drafting.n_tokens, prefix_cache=self._draft_cache)
-        yield from reply_events(
-            model, tokenizer, step, template_config, request, self._summaries, self._prefix_cache, draft
-        )
+        yield from reply_events(*asked, self._prefix_cache, draft)
 
     def release_draft(self) -> None:
         """Forget the draft model: replies are written without one."""
