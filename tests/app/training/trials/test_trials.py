@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from app.session.session import Session
-from app.training.trials.trials import TrialRunner, Trials
+from app.training.trials.trials import TrialRunner, Trials, TrialState
 from app.worker.job import INTERACTIVE
+from models.events import Event
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.settings.run_spec import RunSpec
@@ -33,11 +34,24 @@ def trials(session: Session) -> Trials:
 
 
 def test_data_and_cost_are_shown_before_a_run_starts(
-    session: Session, trials: Trials, heard: Heard, tiny_spec: RunSpec, until: Until
+    session: Session,
+    trials: Trials,
+    heard: Heard,
+    tiny_spec: RunSpec,
+    until: Until,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    words: list[str] = []
-    trials.changed.connect(lambda: words.append(trials.state.phase))
+    words: list[str] = []  # of each state, some of which are shown for no time at all
+    after = TrialState.after
+
+    def noted(state: TrialState, event: Event) -> TrialState:
+        found = after(state, event)
+        words.append(found.phase)
+        return found
+
+    monkeypatch.setattr(TrialState, "after", noted)
     assert trials.start("forecast", tiny_spec)
+    assert trials.state.phase == "Waiting for the worker"
     assert trials.state.running
     until(lambda: not trials.state.running)
     trial = trials.state
@@ -45,7 +59,6 @@ def test_data_and_cost_are_shown_before_a_run_starts(
     assert trial.cost is not None
     assert trial.cost.fits
     assert trial.preview_of == trial.cost_of == tiny_spec
-    assert words[0] == "Waiting for the worker"
     assert "Measuring a few steps" in words
     assert session.runs.list() == []
     assert not heard.failures
