@@ -27,6 +27,8 @@ N_SEEN, _PARTS = 1000, 10
 N_SAMPLE = 24
 """Questions of each kind in a HeldOutSample: the standard error of an accuracy is 10 points at most, that of the mean
 of the four headline kinds 5."""
+_MOST_DRAWN = 100
+"""How often a question is drawn for each that is wanted, before there are no new ones."""
 _TOKENS_BETWEEN_LOOKS = 8
 """How often it is looked whether a story can become right, which takes longer than whether a sentence can."""
 
@@ -45,7 +47,11 @@ class AnsweredQuestion:
 
 
 def held_out_questions(world: World, kind: str, n: int) -> list[Question]:
-    """`n` distinct held-out questions of one kind, always the same for a world; half of the state ones are hard."""
+    """`n` distinct held-out questions of one kind, always the same for a world; half of the state ones are hard.
+
+    Raises:
+        ValueError: the world has fewer than `n` of them.
+    """
     return list(_held_out_questions(world.seed, kind, n))
 
 
@@ -54,9 +60,13 @@ def _held_out_questions(seed: int, kind: str, n: int) -> tuple[Question, ...]:
     """Known once they are drawn: those of all kinds take a second, and each stage of a demonstration is asked them."""
     world, rng = World(seed), random.Random(f"evaluation-{seed}-{kind}")
     questions: dict[str, Question] = {}
+    n_drawn = 0
     while len(questions) < n:
         question = draw(world, kind, rng, held_out=True, hard=len(questions) % 2 == 0)
         questions.setdefault(question.text, question)
+        n_drawn += 1
+        if n_drawn > _MOST_DRAWN * n:
+            raise ValueError(f"There are only {len(questions)} held-out questions of the kind “{kind}”; ask for fewer.")
     return tuple(questions.values())
 
 

@@ -192,3 +192,8 @@ def test_a_reply_is_given_up_only_where_it_cannot_become_right() -> None:
             assert may_become_right(question, question.gold[:1] + "\N{REPLACEMENT CHARACTER}"), "half a character"
     story = held_out_questions(WORLD, "requests", 1)[0]
     assert not may_become_right(story, "word " * 40), "longer than any sentence"
+
+
+def test_more_questions_than_a_world_has_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"only \d+ held-out questions of the kind “knowledge”"):
+        held_out_questions(WORLD, "knowledge", 2000)
