@@ -15,7 +15,7 @@ from models.data.corpus import open_run_corpus
 from models.data.preferences.store import SIMULATED, Pair, PreferenceSet, Reply
 from models.events import Finished, Notice, RunStarted, TrainMetrics
 from models.library.library import Library
-from models.recipes.alignment import demonstration, goodhart, taught
+from models.recipes.alignment import demonstration, goodhart, running, taught
 from models.recipes.alignment.demonstration import Bench
 from models.recipes.alignment.results import StageResult, mark_stage, read_demonstrated
 from models.recipes.alignment.running import DemonstrationRun
@@ -195,7 +195,10 @@ def test_a_strong_base_needs_no_word() -> None:
     assert demonstration.weakness("base", stage()) == ""
 
 
-def test_stopped_between_two_stages_it_has_not_finished(library: Library, base: str) -> None:
+def test_stopped_between_two_stages_it_has_not_finished(
+    library: Library, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "faster_thread_count", lambda: 1)
     run = DemonstrationRun(library, "goodhart", base, device="cpu")
     seen, threads = [], set()
     torch.set_num_threads(2)
@@ -206,8 +209,8 @@ def test_stopped_between_two_stages_it_has_not_finished(library: Library, base: 
                 threads.add(torch.get_num_threads())
             if isinstance(event, Finished):
                 run.request_stop()
-        assert threads == {1}, "such small models gain nothing from more, and lose much beside another program"
-        assert torch.get_num_threads() == 2
+        assert threads == {1}, "as many as were the faster"
+        assert torch.get_num_threads() == 2, "and afterwards as before"
     finally:
         torch.set_num_threads(1)
     assert [event.status for event in seen if isinstance(event, Finished)] == ["finished", "stopped"]
