@@ -154,6 +154,11 @@ class RecipesPage(QWidget):
         """Whether results are read, a base is measured, or a file is looked into."""
         return self._task.busy or self.measurer.busy or any(card.busy for card in self.cards.values())
 
+    @property
+    def shown_result(self) -> str:
+        """The demonstration whose result is shown, "" while the cards are."""
+        return self._shown
+
     def has_recipe(self, name: str) -> bool:
         """Whether there is a recipe or demonstration of that name."""
         return name in self.cards or name in self.demonstrations

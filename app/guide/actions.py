@@ -1,0 +1,172 @@
+"""What a step of the guide can do in the window to set it up: a closed set of plain data, done by a Stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.guide.checks import build
+
+
+@dataclass(frozen=True, kw_only=True)
+class Open:
+    """Show a place of the window, such as “chat/next”."""
+
+    place: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenModel:
+    """Open the newest model that replies in the chat, if none that does is open."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TypeText:
+    """Put a text into a field, such as “tokenizer/text”; nothing is sent."""
+
+    field: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChooseDesign:
+    """Open a preset in the builder, with these slots changed."""
+
+    preset: str
+    slots: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetTemperature:
+    """Set the chat's temperature."""
+
+    value: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareRun:
+    """Fill in the form of a new run: a preset with some slots changed, and the number of steps on Tiny World."""
+
+    preset: str
+    steps: int
+    name: str
+    slots: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowRun:
+    """Show a view of the newest run. kind: as of a RunFact; "" for Tiny World's, or any where there is none of that."""
+
+    view: str
+    kind: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartRecipe:
+    """Learn a task, starting from the newest model that can chat. In solutions only."""
+
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointAt:
+    """Draw a ring around a widget for a few seconds."""
+
+    anchor: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Press:
+    """Press a button. In solutions only: a step sets up, the reader acts."""
+
+    anchor: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChooseToken:
+    """Put a token of the newest reply into focus: “surprising” for that of the lowest probability, or “last”."""
+
+    which: str = "surprising"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakeCandidate:
+    """Continue the newest reply with another candidate of the token in focus, by its rank from 1 on."""
+
+    rank: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChooseHead:
+    """Put the next attention head into focus."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwitchOffPart:
+    """Switch the first attention head off, or its first part where it has no heads."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoToStep:
+    """Let the time machine show the recorded step that is nearest to this."""
+
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judge:
+    """Judge pairs, as they are shown, by the side that is better: “left”, “right”, “tie” or “bad”. In solutions only."""
+
+    choice: str
+    times: int = 1
+
+
+Action = (
+    Open
+    | OpenModel
+    | TypeText
+    | ChooseDesign
+    | SetTemperature
+    | PrepareRun
+    | ShowRun
+    | StartRecipe
+    | PointAt
+    | Press
+    | ChooseToken
+    | TakeCandidate
+    | ChooseHead
+    | SwitchOffPart
+    | GoToStep
+    | Judge
+)
+
+ACTIONS: Mapping[str, Callable[..., Action]] = {
+    "open": Open,
+    "open_model": OpenModel,
+    "type": TypeText,
+    "design": ChooseDesign,
+    "temperature": SetTemperature,
+    "prepare_run": PrepareRun,
+    "show_run": ShowRun,
+    "start_recipe": StartRecipe,
+    "point_at": PointAt,
+    "press": Press,
+    "choose_token": ChooseToken,
+    "take_candidate": TakeCandidate,
+    "choose_head": ChooseHead,
+    "switch_off": SwitchOffPart,
+    "go_to_step": GoToStep,
+    "judge": Judge,
+}
+"""The actions by the names that chapters use."""
+
+
+def parse_action(table: Mapping[str, Any]) -> Action:
+    """An action out of TOML: `{do = "open", place = "chat/next"}`.
+
+    Raises:
+        ValueError: it is no action of these, or has arguments of another name or type.
+    """
+    action: Action = build(table, "do", ACTIONS)
+    return action

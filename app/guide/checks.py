@@ -1,0 +1,266 @@
+"""The deeds that a step of the guide can wait for: each is a pure function of what was so before, and is so now."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from app.guide.facts import Facts, ReplyFact, RunFact
+
+
+class Check(Protocol):
+    """A deed that is waited for."""
+
+    def is_done(self, now: Facts, before: Facts) -> bool:
+        """Whether it was done, since `before`."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class At:
+    """The window shows a place."""
+
+    place: str
+
+    def is_done(self, now: Facts, before: Facts) -> bool:
+        return self.place in now.places
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replied:
+    """The model has replied.
+
+    contains: in the message that it answers, whatever the case. hotter_than: the temperature was above this. branch: it
+    continues from a token that was chosen. kind_of_answer: "right" or "wrong" of an answer that is known.
+    """
+
+    contains: str = ""
+    hotter_than: float = -1.0
+    branch: bool = False
+    answer: str = ""
+
+    def is_done(self, now: Facts, before: Facts) -> bool:
+        return any(self._is_one(reply) for reply in new_replies(now, before))
+
+    def _is_one(self, reply: ReplyFact) -> bool:
+        judged = {"": True, "right": reply.is_right is True, "wrong": reply.is_right is False}[self.answer]
+        return (
+            judged
+            and self.contains.lower() in reply.prompt.lower()
+            and reply.temperature > self.hotter_than
+            and (reply.is_branch or not self.branch)
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenChosen:
+    """A token that the model gave is in focus. below: its probability was lower than this."""
+
+    below: float = 1.1
+
+    def is_done(self, now: Facts, before: Facts) -> bool:
+        token = now.token
+        return token is not None and token.probability is not None and token.probability < self.below
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadChosen:
+    """Another attention head is in focus."""
+
+    def is_done(self, now: Facts, before: Facts) -> bool:
+        return bool(now.head) and now.head != before.head
+
+
+@dataclass(frozen=True, kw_only=True)
+class Typed:
+    """Another text stands in the tokenizer tab. contains: in it. at_least: that many tokens."""
+
+    contains: str = ""
+    at_least: int = 1
+
+    def is_done(self, now: Facts, before: Facts) -> bool:
+        return (
+            now.typed != before.typed and self.contains.lower() in now.typed.lower() and now.n_tokens >= self.at_least
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerMade:
+    """There is another tokenizer in the library."""
+
+    def is_done(self, now: Facts, before: Facts) -> bool:
+        return bool(set(now.tokenizers) - set(before.tokenizers))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DesignIs:
+    """The design in the builder has these values of its slots (models.settings.ModelConfig)."""
+
+    slots: Mapping[str, Any]
+
+    def is_done(self, now: Facts, before: Facts) -> bool:
+        return now.design is not None and all(getattr(now.design, slot) == value for slot, value in self.slots.items())
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStarted:
+    """A run has begun to train. kind: as of a RunFact, or “quickstart”; "" for any."""
+
+    kind: str = ""
+
+    def is_done(self, now: Facts, before: Facts) -> bool:
+        training, was = now.training, before.training
+        if training is None or training.is_over or not training.run_id:
+            return False
+        is_new = was is None or was.is_over or training.run_id != was.run_id
+        is_one = self.kind in ("", training.recipe) or (self.kind == "quickstart" and training.is_quickstart)
+        return is_new and is_one
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFinished:
+    """A run has been trained to its end, that was not there or not done before.
+
+    kind, topology, position, stage: as of a RunFact; "" for any. tuned: it started from another model's weights.
+    """
+
+    kind: str = ""
+    topology: str = ""
+    position: str = ""
+    stage: str = ""
+    tuned: bool = False
+
+    def is_done(self, now: Facts, before: Facts) -> bool:
+        done = {run.id for run in before.runs if run.status == "finished"}
+        found = any(run.status == "finished" and run.id not in done and self._is_one(run) for run in now.runs)
+        return found and not now.is_training
+
+    def _is_one(self, run: RunFact) -> bool:
+        return (
+            self.kind in ("", run.kind)
+            and self.topology in ("", run.topology)
+            and self.position in ("", run.position)
+            and self.stage in ("", run.align_stage)
+            and (run.is_tuned or not self.tuned)
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwitchedOff:
+    """A part of the model is switched off, and what becomes of the answer was measured."""
+
+    def is_done(self, now: Facts, before: Facts) -> bool:
+        return now.switched_off is not None and bool(now.switched_off.parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairRead:
+    """Both pronoun models have read two sentences. flips: the encoder points at another noun in the second."""
+
+    flips: bool = False
+    new: bool = False
+
+    def is_done(self, now: Facts, before: Facts) -> bool:
+        pair = now.pair
+        if pair is None or (self.new and before.pair is not None and pair.texts == before.pair.texts):
+            return False
+        return not self.flips or pair.encoder[0] != pair.encoder[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WentBack:
+    """The time machine shows a step of at most this."""
+
+    at_most: int
+
+    def is_done(self, now: Facts, before: Facts) -> bool:
+        return "training/run/machine" in now.places and 0 <= now.machine_step <= self.at_most
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """A person has judged that many pairs of replies more."""
+
+    n: int
+
+    def is_done(self, now: Facts, before: Facts) -> bool:
+        return now.n_judged - before.n_judged >= self.n
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serving:
+    """Other programs can ask the model."""
+
+    def is_done(self, now: Facts, before: Facts) -> bool:
+        return now.is_serving
+
+
+CHECKS: Mapping[str, Callable[..., Check]] = {
+    "at": At,
+    "replied": Replied,
+    "token_chosen": TokenChosen,
+    "head_chosen": HeadChosen,
+    "typed": Typed,
+    "tokenizer_made": TokenizerMade,
+    "design_is": DesignIs,
+    "run_started": RunStarted,
+    "run_finished": RunFinished,
+    "switched_off": SwitchedOff,
+    "pair_read": PairRead,
+    "went_back": WentBack,
+    "judged": Judged,
+    "serving": Serving,
+}
+"""The checks by the names that chapters use."""
+
+
+def new_replies(now: Facts, before: Facts) -> list[ReplyFact]:
+    """The replies that were written since `before`, in their order."""
+    known = {reply.id for reply in before.replies}
+    return [reply for reply in now.replies if reply.id not in known]
+
+
+def parse_check(table: Mapping[str, Any]) -> Check:
+    """A check out of TOML: `{is = "typed", contains = "un"}`.
+
+    Raises:
+        ValueError: it is no check of these, or has arguments of another name or type.
+    """
+    return build(table, "is", CHECKS)
+
+
+def build(table: Mapping[str, Any], key: str, known: Mapping[str, Callable[..., Any]]) -> Any:
+    """What `table[key]` names, made with the other entries of the table as arguments.
+
+    Raises:
+        ValueError: the name is unknown, or an argument is unknown, missing or of another type.
+    """
+    arguments = dict(table)
+    name = arguments.pop(key, None)
+    if name not in known:
+        raise ValueError(f"“{key} = {name!r}” is not one of {', '.join(known)}.")
+    maker = known[name]
+    fields = {field.name: field for field in dataclasses.fields(maker)}  # type: ignore[arg-type]
+    for argument, value in arguments.items():
+        if argument not in fields:
+            raise ValueError(f"“{name}” has no argument “{argument}”; it has {', '.join(fields) or 'none'}.")
+        wanted = _TYPES[str(fields[argument].type)]
+        if isinstance(value, bool) is not (wanted is bool) or not isinstance(value, wanted):
+            raise ValueError(f"“{argument}” of “{name}” is {value!r}, but must be {fields[argument].type}.")
+    missing = [name for name, field in fields.items() if field.default is dataclasses.MISSING and name not in arguments]
+    if missing:
+        raise ValueError(f"“{name}” needs {', '.join(missing)}.")
+    return maker(**arguments)
+
+
+_TYPES: Mapping[str, Any] = {
+    "str": str,
+    "int": int,
+    "float": (int, float),
+    "bool": bool,
+    "Mapping[str, Any]": dict,
+    "Mapping[str, Any] | None": dict,
+}
+"""The types of TOML by the annotations of the arguments."""

@@ -1,0 +1,148 @@
+"""What the guide knows about the window and the library at one moment: plain data, from which checks are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from models.settings.model_config import ModelConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFact:
+    """A run of the library. kind: Tiny World's tasks and published ones by their recipe's name, else its data source.
+
+    best_loss, metric: None until measured; metric is the name and the best value of its task's.
+    """
+
+    id: str
+    name: str
+    status: str
+    kind: str
+    step: int
+    topology: str
+    position: str
+    has_model: bool = True
+    is_tuned: bool = False
+    align_stage: str = ""
+    best_loss: float | None = None
+    metric: tuple[str, float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingFact:
+    """The current or last training of this launch. recipe: of a task or a demonstration, "" for none."""
+
+    name: str
+    run_id: str
+    is_over: bool
+    status: str
+    step: int
+    total_steps: int
+    recipe: str = ""
+    is_quickstart: bool = False
+    accuracy: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFact:
+    """The model that is open in the chat. accuracy: its share of right answers to held-out questions, by kind."""
+
+    run_id: str
+    name: str
+    mode: str
+    step: int
+    n_parameters: int
+    vocab_size: int
+    context_length: int
+    accuracy: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplyFact:
+    """A reply of the open conversation. prompt: what it answers. is_branch: it continues from a token that was chosen.
+
+    is_right: whether it is the known right answer; None where none is known. probability: of its tokens, on average
+    (the geometric mean); None where it was not recorded.
+    """
+
+    id: str
+    prompt: str
+    text: str
+    temperature: float
+    n_tokens: int
+    is_branch: bool = False
+    is_right: bool | None = None
+    probability: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenFact:
+    """The token in focus. probability: with which the model gave it; None for one that it only read."""
+
+    word: str
+    probability: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwitchedOffFact:
+    """The parts that are switched off, and the probability of the answer before and after that."""
+
+    parts: tuple[str, ...]
+    before: float
+    after: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairFact:
+    """Two sentences, and the noun that “it” points at in each, by an encoder and by a causal model.
+
+    decoder_difference: the largest difference between the causal model's scores of the two sentences.
+    """
+
+    texts: tuple[str, str]
+    encoder: tuple[str, str]
+    decoder: tuple[str, str]
+    decoder_difference: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """All that checks and figures are made from.
+
+    places: where the window is, from the tab to the view and panel in it: {"chat", "chat/mode/chat", "chat/next"}.
+    typed, n_tokens: the text of the tokenizer tab, and its tokens. head: the attention head in focus, "" for none.
+    machine_step: the step that the time machine shows, -1 for none. n_judged: pairs of replies that a person judged in
+    the current set.
+    """
+
+    places: frozenset[str] = frozenset()
+    tokenizers: tuple[str, ...] = ()
+    tokenizer: str = ""
+    vocab_size: int = 0
+    typed: str = ""
+    n_tokens: int = 0
+    design: ModelConfig | None = None
+    n_parameters: int = 0
+    runs: tuple[RunFact, ...] = ()
+    training: TrainingFact | None = None
+    model: ModelFact | None = None
+    replies: tuple[ReplyFact, ...] = ()
+    token: TokenFact | None = None
+    head: str = ""
+    switched_off: SwitchedOffFact | None = None
+    pair: PairFact | None = None
+    machine_step: int = -1
+    n_judged: int = 0
+    is_serving: bool = False
+
+    @property
+    def is_training(self) -> bool:
+        """Whether a run is training now."""
+        return self.training is not None and not self.training.is_over
+
+    @property
+    def can_chat(self) -> bool:
+        """Whether there is a model that replies: the open one, or a run of Tiny World."""
+        if self.model is not None and self.model.mode == "talk":
+            return True
+        return any(run.has_model and run.kind == "tiny-world" and run.topology == "decoder-only" for run in self.runs)

@@ -1,0 +1,193 @@
+"""The figures that texts of the guide may name as `{{name}}`: each is measured, or read from the window, never written."""
+
+from __future__ import annotations
+
+import math
+import re
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from app.guide.facts import Facts, ReplyFact, RunFact
+from models.data.tiny_world.questions import HEADLINE_KINDS
+from models.metrics.table import METRICS, format_score
+from models.number_words import format_compact, format_percent
+
+_MAX_CHARACTERS = 120
+"""Of a reply or a text that is quoted."""
+_MARK = re.compile(r"\{\{(\w+)\}\}")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number, how it is written, and what it is, for those who write chapters. value: None while it is unknown."""
+
+    about: str
+    value: Callable[[Facts], float | None]
+    write: Callable[[float], str] = "{:,.0f}".format
+
+
+def fill(text: str, facts: Facts) -> str | None:
+    """A text with its figures and words filled in; None if one of them is not known yet."""
+    filled = {name: lookup(name, facts) for name in names_in(text)}
+    if None in filled.values():
+        return None
+    return _MARK.sub(lambda match: filled[match[1]] or "", text)
+
+
+def names_in(text: str) -> list[str]:
+    """The figures and words that a text names."""
+    return _MARK.findall(text)
+
+
+def lookup(name: str, facts: Facts) -> str | None:
+    """A figure as it is written, or a word; None if it is not known yet."""
+    if name in FIGURES:
+        figure = FIGURES[name]
+        value = figure.value(facts)
+        return None if value is None else figure.write(value)
+    word = WORDS[name](facts)
+    return word or None
+
+
+def number(name: str, facts: Facts) -> float | None:
+    """The number of a figure; None if it is not known yet."""
+    return FIGURES[name].value(facts)
+
+
+def _percent(share: float) -> str:
+    return format_percent(share, 0 if share >= 0.1 else 1)
+
+
+def _shortened(text: str) -> str:
+    return textwrap.shorten(text, _MAX_CHARACTERS, placeholder=" …")
+
+
+def _newest(facts: Facts) -> ReplyFact | None:
+    return facts.replies[-1] if facts.replies else None
+
+
+def _newest_run(facts: Facts) -> RunFact | None:
+    return next((run for run in facts.runs if run.status == "finished"), None)
+
+
+def _run_at(facts: Facts, position: str) -> float | None:
+    losses = (run.best_loss for run in facts.runs if run.position == position and run.status == "finished")
+    return next((loss for loss in losses if loss is not None), None)
+
+
+def _order_gain(facts: Facts) -> float | None:
+    without, learned = _run_at(facts, "none"), _run_at(facts, "learned")
+    return None if without is None or learned is None else without - learned
+
+
+def _score(facts: Facts) -> float | None:
+    run = _newest_run(facts)
+    return run.metric[1] if run is not None and run.metric is not None else None
+
+
+def _scored(facts: Facts) -> str:
+    run = _newest_run(facts)
+    if run is None or run.metric is None:
+        return ""
+    name, value = run.metric
+    return f"{METRICS[name].title} {format_score(name, value)}" if name in METRICS else ""
+
+
+def _accuracy(facts: Facts, kinds: tuple[str, ...]) -> float | None:
+    found = [share for kind, share in facts.model.accuracy if kind in kinds] if facts.model is not None else []
+    return sum(found) / len(found) if len(found) == len(kinds) else None
+
+
+FIGURES: Mapping[str, Figure] = {
+    "n_tokens": Figure("tokens of the text in the tokenizer tab", lambda facts: facts.n_tokens or None),
+    "n_characters": Figure("characters of that text", lambda facts: len(facts.typed) or None),
+    "vocab_size": Figure("tokens that the chosen tokenizer knows", lambda facts: facts.vocab_size or None),
+    "n_parameters": Figure("parameters of the design", lambda facts: facts.n_parameters or None, format_compact),
+    "model_parameters": Figure(
+        "parameters of the open model", lambda facts: facts.model.n_parameters if facts.model else None, format_compact
+    ),
+    "model_vocab": Figure("tokens that it chooses from", lambda facts: facts.model.vocab_size if facts.model else None),
+    "context_length": Figure(
+        "tokens that it can read at once", lambda facts: facts.model.context_length if facts.model else None
+    ),
+    "uniform_share": Figure(
+        "the share of each token if all were alike",
+        lambda facts: 1 / facts.model.vocab_size if facts.model else None,
+        lambda share: format_percent(share, 2),
+    ),
+    "uniform_loss": Figure(
+        "the loss of a model that finds all tokens alike, in nats",
+        lambda facts: math.log(facts.vocab_size) if facts.vocab_size else None,
+        "{:.2f}".format,
+    ),
+    "reply_tokens": Figure("tokens of the newest reply", lambda facts: getattr(_newest(facts), "n_tokens", None)),
+    "reply_probability": Figure(
+        "the probability of its tokens, on average",
+        lambda facts: getattr(_newest(facts), "probability", None),
+        _percent,
+    ),
+    "reply_temperature": Figure(
+        "the temperature that it was drawn at",
+        lambda facts: getattr(_newest(facts), "temperature", None),
+        "{:.1f}".format,
+    ),
+    "token_probability": Figure(
+        "the probability of the token in focus", lambda facts: getattr(facts.token, "probability", None), _percent
+    ),
+    "before_off": Figure(
+        "the answer's probability with all parts", lambda facts: getattr(facts.switched_off, "before", None), _percent
+    ),
+    "after_off": Figure(
+        "its probability without those switched off", lambda facts: getattr(facts.switched_off, "after", None), _percent
+    ),
+    "decoder_difference": Figure(
+        "how far the causal model's scores of two sentences differ",
+        lambda facts: getattr(facts.pair, "decoder_difference", None),
+        "{:g}".format,
+    ),
+    "machine_step": Figure(
+        "the time machine's step", lambda facts: facts.machine_step if facts.machine_step >= 0 else None
+    ),
+    "run_loss": Figure(
+        "the best validation loss of the newest finished run, in nats per token",
+        lambda facts: getattr(_newest_run(facts), "best_loss", None),
+        "{:.2f}".format,
+    ),
+    "run_steps": Figure("its steps", lambda facts: getattr(_newest_run(facts), "step", None)),
+    "run_score": Figure("its score on its task, as a share", _score, _percent),
+    "loss_learned": Figure(
+        "the best loss of the newest run with learned positions",
+        lambda facts: _run_at(facts, "learned"),
+        "{:.2f}".format,
+    ),
+    "loss_none": Figure(
+        "that of the newest run without positions", lambda facts: _run_at(facts, "none"), "{:.2f}".format
+    ),
+    "order_gain": Figure("the second less the first", _order_gain, "{:.2f}".format),
+    "accuracy": Figure(
+        "right answers of the open model to held-out questions",
+        lambda facts: _accuracy(facts, HEADLINE_KINDS),
+        _percent,
+    ),
+    "accuracy_sums": Figure("its right sums", lambda facts: _accuracy(facts, ("sums",)), _percent),
+    "n_judged": Figure("pairs that were judged", lambda facts: facts.n_judged or None),
+}
+
+WORDS: Mapping[str, Callable[[Facts], str]] = {
+    "typed": lambda facts: _shortened(facts.typed),
+    "tokenizer": lambda facts: facts.tokenizer,
+    "model": lambda facts: facts.model.name if facts.model else "",
+    "question": lambda facts: getattr(_newest(facts), "prompt", ""),
+    "reply": lambda facts: _shortened(getattr(_newest(facts), "text", "")),
+    "token": lambda facts: facts.token.word.strip() if facts.token else "",
+    "head": lambda facts: facts.head,
+    "part_off": lambda facts: facts.switched_off.parts[0] if facts.switched_off and facts.switched_off.parts else "",
+    "encoder_first": lambda facts: facts.pair.encoder[0] if facts.pair else "",
+    "encoder_second": lambda facts: facts.pair.encoder[1] if facts.pair else "",
+    "decoder_first": lambda facts: facts.pair.decoder[0] if facts.pair else "",
+    "decoder_second": lambda facts: facts.pair.decoder[1] if facts.pair else "",
+    "run": lambda facts: getattr(_newest_run(facts), "name", ""),
+    "run_scored": _scored,
+}
+"""Words of the user's own, or of the model's."""

@@ -1,0 +1,294 @@
+"""The guide at work: which chapter and step is open, whether its deed is done, bets, missions, and what is put back."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
+
+from app.guide.actions import Action
+from app.guide.chapters import NEEDS, Chapter, Step
+from app.guide.facts import Facts
+from app.guide.figures import FIGURES, fill, number
+from app.guide.missions import MISSIONS, Mission
+from app.guide.progress import Progress, read_progress, write_progress
+from app.worker.failures import describe
+from app.worker.notices import Notices
+
+LOOK_MS = 400
+"""How often is looked whether a deed is done. Deeds happen in thirty places of the window; reading the facts of all takes
+about a millisecond, less than following the signals of each."""
+
+log = logging.getLogger(__name__)
+
+
+class Stage(Protocol):
+    """The window, as far as the guide acts on it."""
+
+    def facts(self) -> Facts:
+        """What is so now."""
+        ...
+
+    def perform(self, action: Action) -> None:
+        """Do it; ValueError with a sentence where that is impossible now."""
+        ...
+
+    def snapshot(self) -> Any:
+        """What steps may change by setting the window up: comparable."""
+        ...
+
+    def restore(self, snapshot: Any) -> None:
+        """Put that back."""
+        ...
+
+
+class Guide(QObject):
+    """Chapters, one open at a time, and missions, whose deeds are looked for all the time.
+
+    chapter: the open one, None for none. index: its step; the number of steps for the result card. is_done: whether the
+    deed of the step was done since it was opened. problem: a sentence on what cannot be set up now.
+
+    Signals:
+        changed(): any of this.
+        opened(): a chapter was opened.
+        mission_done(mission): its deed was seen for the first time.
+    """
+
+    changed = Signal()
+    opened = Signal()
+    mission_done = Signal(object)
+
+    def __init__(
+        self,
+        chapters: Sequence[Chapter],
+        stage: Stage,
+        home: Path,
+        notices: Notices,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.chapters = tuple(chapters)
+        self._stage, self._home, self._notices = stage, home, notices
+        self._is_kept = True
+        try:
+            self.progress = read_progress(home)
+        except ValueError as error:
+            self.progress, self._is_kept = Progress(), False
+            notices.say(str(error))
+        self.chapter: Chapter | None = None
+        self.index = 0
+        self.is_done = False
+        self.problem = ""
+        self.facts = Facts()
+        self._before = Facts()
+        self._before_missions: Facts | None = None
+        self._put_aside: Any = None
+        self._timer = QTimer(self, interval=LOOK_MS)
+        self._timer.timeout.connect(self.look)
+
+    # -- Where one is --------------------------------------------------------------------------------------------------
+
+    @property
+    def step(self) -> Step | None:
+        """The step that is shown; None in the list of chapters, and on a result card."""
+        if self.chapter is None or self.index >= len(self.chapter.steps):
+            return None
+        return self.chapter.steps[self.index]
+
+    @property
+    def at_result(self) -> bool:
+        """Whether the result card of the chapter is shown."""
+        return self.chapter is not None and self.step is None
+
+    @property
+    def needs(self) -> str:
+        """A sentence on what the chapter needs and the library lacks; "" for nothing."""
+        if self.chapter is None:
+            return ""
+        has = {"chat-model": self.facts.can_chat, "tokenizer": bool(self.facts.tokenizers)}
+        return next((NEEDS[need] for need in self.chapter.needs if not has[need]), "")
+
+    @property
+    def can_put_back(self) -> bool:
+        """Whether a step has set the window up."""
+        return self._put_aside is not None
+
+    @property
+    def bet(self) -> int | None:
+        """The option that was bet on in this step; None without a bet."""
+        if self.chapter is None:
+            return None
+        return self.progress.of(self.chapter.name).bets.get(str(self.index))
+
+    @property
+    def results(self) -> list[str]:
+        """The lines of the chapter's result card so far."""
+        if self.chapter is None:
+            return []
+        results = self.progress.of(self.chapter.name).results
+        return [results[str(i)] for i in range(len(self.chapter.steps)) if str(i) in results]
+
+    def start(self) -> None:
+        """Begin to look for deeds: after the window is complete."""
+        self._timer.start()
+
+    def open(self, name: str, step: int | None = None) -> None:
+        """Open a chapter where one left it, or at a step; one that was finished begins anew."""
+        self.put_back()
+        chapter = next(each for each in self.chapters if each.name == name)
+        kept = self.progress.of(name)
+        if step is None and kept.is_done:
+            self._keep(self.progress.with_chapter(name, step=0, results={}, bets={}))
+            step = 0
+        self.chapter = chapter
+        self._show(min(kept.step if step is None else step, len(chapter.steps) - 1))
+        self.opened.emit()
+
+    def close(self) -> None:
+        """Back to the list of chapters; what was set up is put back."""
+        self.put_back()
+        self.chapter, self.index, self.problem = None, 0, ""
+        self.changed.emit()
+
+    def next(self) -> None:
+        """The next step, or the result card after the last one; also without the deed, which is to skip it."""
+        assert self.chapter is not None
+        self.put_back()
+        if self.index + 1 >= len(self.chapter.steps):
+            self._keep(self.progress.with_chapter(self.chapter.name, step=0, is_done=True))
+            self.index, self.is_done = len(self.chapter.steps), False
+            self.changed.emit()
+        else:
+            self._show(self.index + 1)
+
+    def back(self) -> None:
+        """The step before."""
+        assert self.chapter is not None
+        self.put_back()
+        self._show(max(0, self.index - 1))
+
+    def following(self) -> Chapter | None:
+        """The chapter after the open one."""
+        names = [chapter.name for chapter in self.chapters]
+        at = names.index(self.chapter.name) + 1 if self.chapter is not None else 0
+        return self.chapters[at] if at < len(names) else None
+
+    def _show(self, index: int) -> None:
+        assert self.chapter is not None
+        self.index, self.is_done, self.problem = index, False, ""
+        self._keep(self.progress.with_chapter(self.chapter.name, step=index))
+        self.facts = self._before = self._stage.facts()
+        self.changed.emit()
+
+    # -- Acting --------------------------------------------------------------------------------------------------------
+
+    def set_up(self) -> None:
+        """Set the window up for the step; what it changes is put back later."""
+        step = self.step
+        assert step is not None
+        if self._put_aside is None:
+            self._put_aside = self._stage.snapshot()
+        self.problem = ""
+        try:
+            for action in step.prepares:
+                self._stage.perform(action)
+        except ValueError as error:
+            self.problem = str(error)
+        if not self.is_done:
+            self._before = self._stage.facts()
+        self.look()
+        self.changed.emit()
+
+    def put_back(self) -> None:
+        """Put back what was set up, if anything was."""
+        if self._put_aside is not None:
+            snapshot, self._put_aside = self._put_aside, None
+            self._stage.restore(snapshot)
+            self.changed.emit()
+
+    def place_bet(self, option: int) -> None:
+        """Bet on an option of the step's prediction; once the deed is done, bets are closed."""
+        assert self.chapter is not None
+        if not self.is_done:
+            bets = {**self.progress.of(self.chapter.name).bets, str(self.index): option}
+            self._keep(self.progress.with_chapter(self.chapter.name, bets=bets))
+            self.changed.emit()
+
+    def verdict(self) -> str:
+        """What was measured, beside what was bet; "" before the deed, or without a prediction."""
+        step = self.step
+        if step is None or step.prediction is None or not self.is_done:
+            return ""
+        value = number(step.prediction.figure, self.facts)
+        if value is None:
+            return ""
+        measured = FIGURES[step.prediction.figure].write(value)
+        right = step.prediction.right_option(value)
+        if self.bet is None:
+            return f"Measured: {measured}."
+        bet = step.prediction.options[self.bet]
+        return f"Measured: {measured}. You bet “{bet}”: {'right!' if self.bet == right else 'not this time.'}"
+
+    # -- Looking -------------------------------------------------------------------------------------------------------
+
+    @Slot()
+    def look(self) -> None:
+        """See whether the deed of the step was done, and those of missions."""
+        facts = self._stage.facts()
+        if self._before_missions is None:
+            self._before_missions = facts  # what was there at launch is nobody's deed
+        if facts == self.facts and self.step is not None and self.is_done:
+            return
+        is_new = facts != self.facts
+        self.facts = facts
+        self._tick(facts)
+        step = self.step
+        if step is not None and not self.is_done and all(check.is_done(facts, self._before) for check in step.checks):
+            self._on_done(step)
+        elif is_new and step is not None:
+            self.changed.emit()
+
+    def _on_done(self, step: Step) -> None:
+        assert self.chapter is not None
+        self.is_done = True
+        line = fill(step.result, self.facts)
+        if line is not None:
+            results = {**self.progress.of(self.chapter.name).results, str(self.index): line}
+            self._keep(self.progress.with_chapter(self.chapter.name, results=results))
+        self.changed.emit()
+
+    def _tick(self, facts: Facts) -> None:
+        assert self._before_missions is not None
+        for mission in MISSIONS:
+            if mission.name not in self.progress.missions and self._is_seen(mission, facts):
+                self._keep(self.progress.with_mission(mission.name))
+                self.mission_done.emit(mission)
+                self.changed.emit()
+
+    def _is_seen(self, mission: Mission, facts: Facts) -> bool:
+        assert self._before_missions is not None
+        at = mission.is_also_at
+        return mission.check.is_done(facts, self._before_missions) and (
+            at is None or at.is_done(facts, self._before_missions)
+        )
+
+    def go_to(self, mission: Mission) -> None:
+        """Show the place where a mission can be done."""
+        try:
+            for action in mission.goes:
+                self._stage.perform(action)
+        except ValueError as error:
+            self._notices.refuse(str(error))
+
+    def _keep(self, progress: Progress) -> None:
+        self.progress = progress
+        if not self._is_kept:
+            return
+        try:
+            write_progress(self._home, progress)
+        except OSError as error:
+            self._is_kept = False
+            self._notices.fail(describe(error))

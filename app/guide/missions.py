@@ -1,0 +1,77 @@
+"""Six things to try for those who do not read: each is ticked when the window sees that it was done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.guide.actions import Action, Open, OpenModel, ShowRun
+from app.guide.checks import At, Check, PairRead, Replied, RunFinished, SwitchedOff, TokenChosen, WentBack
+
+UNSURE, CREATIVE, EARLY = 0.5, 1.1, 250
+"""Below this probability a model was unsure of a token; above this temperature a reply is creative; an early step."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mission:
+    """goes: what shows the place where it can be done. how: a sentence on how, for there. done: what to say then."""
+
+    name: str
+    title: str
+    how: str
+    done: str
+    check: Check
+    goes: tuple[Action, ...]
+    is_also_at: At | None = None
+
+
+MISSIONS = (
+    Mission(
+        name="unsure",
+        title="Find the word it was unsure of",
+        how=f"Click the word of a reply to which it gave less than {UNSURE:.0%}.",
+        done="It gave “{{token}}” {{token_probability}}.",
+        check=TokenChosen(below=UNSURE),
+        goes=(OpenModel(), Open(place="chat/next")),
+        is_also_at=At(place="chat/next"),
+    ),
+    Mission(
+        name="creative",
+        title="Make it creative",
+        how=f"Raise the temperature above {CREATIVE:g} and ask for a story.",
+        done="At {{reply_temperature}} its tokens were {{reply_probability}} likely, on average.",
+        check=Replied(hotter_than=CREATIVE),
+        goes=(OpenModel(), Open(place="chat/settings")),
+    ),
+    Mission(
+        name="head",
+        title="Switch a head off and see what breaks",
+        how="Click a square under “Switch off”: the answer is worked out again without it.",
+        done="Without {{part_off}} the answer went from {{before_off}} to {{after_off}}.",
+        check=SwitchedOff(),
+        goes=(OpenModel(), Open(place="chat/ablation")),
+    ),
+    Mission(
+        name="pronoun",
+        title="Watch “it” flip",
+        how="Train the two pronoun models, then read “tired” and “wide”: one word turns what “it” means.",
+        done="The encoder pointed at “{{encoder_first}}”, then at “{{encoder_second}}”.",
+        check=PairRead(flips=True),
+        goes=(Open(place="chat/mode/pairs"),),
+    ),
+    Mission(
+        name="back",
+        title=f"Go back to step {EARLY}",
+        how=f"Drag the time machine to step {EARLY} or before, and read what it wrote then.",
+        done="You stood at step {{machine_step}}.",
+        check=WentBack(at_most=EARLY),
+        goes=(ShowRun(view="machine"),),
+    ),
+    Mission(
+        name="own",
+        title="Train it on your own text",
+        how="Open a text file from Home, and press “Quick start with it”.",
+        done="“{{run}}” learned from your text: {{run_loss}} nats per token.",
+        check=RunFinished(kind="files"),
+        goes=(Open(place="home"),),
+    ),
+)

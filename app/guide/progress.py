@@ -1,0 +1,85 @@
+"""How far one is in the guide: guide.json in the library, which is read once and written after each change."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from models.files.atomic import atomic_write_json, read_json
+
+FILE_NAME = "guide.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChapterProgress:
+    """step: the step that is shown next. results: of each step whose deed was done, its line of the result card.
+
+    bets: of each step, the option that one bet on. is_done: whether one has come to the end.
+    """
+
+    step: int = 0
+    results: Mapping[str, str] = field(default_factory=dict)
+    bets: Mapping[str, int] = field(default_factory=dict)
+    is_done: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """All that is kept. chapters: by the names of their files. missions: the names of those that are done."""
+
+    chapters: Mapping[str, ChapterProgress] = field(default_factory=dict)
+    missions: frozenset[str] = frozenset()
+
+    def of(self, chapter: str) -> ChapterProgress:
+        """How far one is in a chapter."""
+        return self.chapters.get(chapter, ChapterProgress())
+
+    def with_chapter(self, name: str, **changes: Any) -> Progress:
+        """The same with some of a chapter's changed."""
+        changed = dataclasses.replace(self.of(name), **changes)
+        return dataclasses.replace(self, chapters={**self.chapters, name: changed})
+
+    def with_mission(self, name: str) -> Progress:
+        """The same with one mission more."""
+        return dataclasses.replace(self, missions=self.missions | {name})
+
+
+def read_progress(home: Path) -> Progress:
+    """What was kept in a library.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    path = home / FILE_NAME
+    if not path.exists():
+        return Progress()
+    record = read_json(path)
+    try:
+        chapters = {str(name): _read_chapter(each) for name, each in record["chapters"].items()}
+        return Progress(chapters=chapters, missions=frozenset(str(name) for name in record["missions"]))
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"{path} is damaged. Delete it to begin the guide anew; until then no progress is kept."
+        ) from error
+
+
+def write_progress(home: Path, progress: Progress) -> None:
+    """Keep it in a library; OSError where that is impossible."""
+    record = {
+        "chapters": {name: dataclasses.asdict(each) for name, each in progress.chapters.items()},
+        "missions": sorted(progress.missions),
+    }
+    home.mkdir(parents=True, exist_ok=True)
+    atomic_write_json(home / FILE_NAME, record)
+
+
+def _read_chapter(record: Any) -> ChapterProgress:
+    return ChapterProgress(
+        step=max(0, int(record["step"])),
+        results={str(step): str(line) for step, line in record["results"].items()},
+        bets={str(step): int(option) for step, option in record["bets"].items()},
+        is_done=bool(record["is_done"]),
+    )

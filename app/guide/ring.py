@@ -1,0 +1,61 @@
+"""A ring around a widget that a step points at; it goes after some seconds, or with a click."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QPoint, QRect, Qt, QTimer, Slot
+from PySide6.QtGui import QPainter, QPaintEvent
+from PySide6.QtWidgets import QWidget
+
+from app.kit.theme import ThemeProvider
+
+_SHOWN_MS, _FOLLOW_MS = 6000, 60
+_GAP, _WIDTH, _RADIUS = 5, 3, 9  # pixels
+
+
+class Ring(QWidget):
+    """Lies over the window, lets the mouse through, and follows its target while that moves."""
+
+    def __init__(self, theme: ThemeProvider, window: QWidget) -> None:
+        super().__init__(window)
+        self._theme = theme
+        self.target: QWidget | None = None
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._end = QTimer(self, singleShot=True, interval=_SHOWN_MS)
+        self._end.timeout.connect(self.take_away)
+        self._follow = QTimer(self, interval=_FOLLOW_MS)
+        self._follow.timeout.connect(self._on_follow)
+        self.hide()
+
+    def point_at(self, target: QWidget) -> None:
+        """Draw the ring around a widget of the window."""
+        self.target = target
+        target.destroyed.connect(self.take_away)
+        self._on_follow()
+        self.raise_()
+        self.show()
+        self._end.start()
+        self._follow.start()
+
+    @Slot()
+    def take_away(self) -> None:
+        """Draw no ring."""
+        self.target = None
+        self._follow.stop()
+        self._end.stop()
+        self.hide()
+
+    @Slot()
+    def _on_follow(self) -> None:
+        if self.target is None or not self.target.isVisible():
+            self.take_away()
+            return
+        place = QRect(self.target.mapTo(self.window(), QPoint(0, 0)), self.target.size())
+        self.setGeometry(place.adjusted(-_GAP, -_GAP, _GAP, _GAP))
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(self._theme.pen("accent", width=_WIDTH))
+        inside = self.rect().adjusted(_WIDTH // 2 + 1, _WIDTH // 2 + 1, -_WIDTH // 2 - 1, -_WIDTH // 2 - 1)
+        painter.drawRoundedRect(inside, _RADIUS, _RADIUS)

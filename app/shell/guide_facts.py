@@ -1,0 +1,256 @@
+"""What the guide knows of the window: read from the session, and from those pages that exist already."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from app.chat.archive.message_tree import Chat, Message
+from app.chat.conversation.reply_captions import judge
+from app.guide.facts import (
+    Facts,
+    ModelFact,
+    PairFact,
+    ReplyFact,
+    RunFact,
+    SwitchedOffFact,
+    TokenFact,
+    TrainingFact,
+)
+from app.kit.words.site_words import format_site
+from models import cost
+from models.data.preferences.store import PERSON
+from models.evaluation.record import read_evaluation
+from models.library.run_record import RunInfo
+from models.settings.model_config import ModelConfig
+
+if TYPE_CHECKING:
+    from app.chat.tab import ChatTab
+    from app.shell.main_window import MainWindow
+    from app.training.tab import TrainingTab
+
+
+class FactReader:
+    """Reads facts: in about a millisecond, so what is slow to find out is kept until it may have changed."""
+
+    def __init__(self, window: MainWindow) -> None:
+        self._window, self._session = window, window.session
+        self._recipes: dict[str, str] = {}
+        """The recipe of each run that was trained for one since launch."""
+        self._accuracy: tuple[str, tuple[tuple[str, float], ...]] = ("", ())
+        self._design: tuple[ModelConfig | None, int] = (None, 0)
+        self._judged: dict[str, ReplyFact] = {}
+        self._runs: tuple[RunInfo, ...] = ()
+        self._run_facts: tuple[RunFact, ...] = ()
+        self._tokenizers: tuple[str, ...] = ()
+        self._list_tokenizers()
+        self._session.tokenizers.list_changed.connect(self._list_tokenizers)
+
+    def _list_tokenizers(self) -> None:
+        self._tokenizers = tuple(info.name for info in self._session.tokenizers.list())
+
+    def read(self) -> Facts:
+        """What is so now."""
+        session, pages = self._session, self._window.pages.made
+        chat: Any = pages.get("chat")
+        training: Any = pages.get("training")
+        tokenizer: Any = pages.get("tokenizer")
+        builder: Any = pages.get("builder")
+        lab = tokenizer.views.explore.lab if tokenizer is not None else None
+        current = session.tokenizers.current
+        design = builder.form.config if builder is not None else session.designs.current
+        state = self._training()
+        if state is not None and state.recipe and state.run_id:
+            self._recipes[state.run_id] = state.recipe
+        return Facts(
+            places=frozenset(self._places(chat, training, tokenizer, builder)),
+            tokenizers=self._tokenizers,
+            tokenizer=session.tokenizers.name,
+            vocab_size=current.get_vocab_size() if current is not None else 0,
+            typed=lab.editor.text if lab is not None else "",
+            n_tokens=lab.n_tokens if lab is not None else 0,
+            design=design,
+            n_parameters=self._parameters(design),
+            runs=self._list_runs(),
+            training=state,
+            model=self._model(),
+            replies=self._replies(chat.conversation.chat) if chat is not None else (),
+            token=_token(chat) if chat is not None else None,
+            head=_head(chat) if chat is not None else "",
+            switched_off=_switched_off(chat) if chat is not None else None,
+            pair=_pair(chat) if chat is not None else None,
+            machine_step=_machine_step(training) if training is not None else -1,
+            n_judged=sum(pair.by == PERSON for pair in session.preferences.pairs) if chat is not None else 0,
+            is_serving=chat is not None and chat.serve.serving.state.status == "on",
+        )
+
+    def _places(self, chat: Any, training: Any, tokenizer: Any, builder: Any) -> list[str]:
+        match self._window.pages.current:
+            case "chat":
+                mode, side = chat.modes.current, chat.side
+                return ["chat", f"chat/mode/{mode}", *([] if side.is_folded else [f"chat/{side.current}"])]
+            case "tokenizer":
+                return ["tokenizer", f"tokenizer/{tokenizer.views.current}"]
+            case "builder":
+                return ["builder", f"builder/{builder.views.current}"]
+            case "training":
+                return ["training", *_training_places(training)]
+            case name:
+                return [name]
+
+    def _parameters(self, design: ModelConfig) -> int:
+        if design != self._design[0]:
+            self._design = design, cost.total_parameters(design)
+        return self._design[1]
+
+    def _training(self) -> TrainingFact | None:
+        state = self._session.training.state
+        if state is None:
+            return None
+        return TrainingFact(
+            name=state.name,
+            run_id=state.run_id,
+            is_over=not self._session.training.active,
+            status=state.status,
+            step=state.step,
+            total_steps=state.total_steps,
+            recipe=state.recipe,
+            is_quickstart=state.quickstart,
+            accuracy=state.evaluated.accuracy if state.evaluated is not None else None,
+        )
+
+    def _list_runs(self) -> tuple[RunFact, ...]:
+        """The runs as they were when the library was last read; the same tuple while nothing has changed."""
+        infos = tuple(self._session.runs.index.infos())
+        if infos != self._runs:
+            self._runs = infos
+            self._run_facts = tuple(self._run(info) for info in infos)
+        return self._run_facts
+
+    def _run(self, info: RunInfo) -> RunFact:
+        spec = info.spec
+        source = spec.data.source if spec is not None else ""
+        return RunFact(
+            id=info.id,
+            name=info.name,
+            status=info.status,
+            kind=self._recipes.get(info.id, source),
+            step=info.step,
+            topology=spec.model.topology if spec is not None else "",
+            position=spec.model.position if spec is not None else "",
+            has_model=info.has_model,
+            is_tuned=info.is_tuned,
+            align_stage=spec.align.stage if spec is not None and spec.align is not None else "",
+            best_loss=info.best_loss,
+            metric=info.best_metric,
+        )
+
+    def _model(self) -> ModelFact | None:
+        model = self._session.chat.model
+        if model is None:
+            return None
+        if self._accuracy[0] != model.run_id:
+            self._accuracy = model.run_id, self._read_accuracy(model.run_id)
+        return ModelFact(
+            run_id=model.run_id,
+            name=model.name,
+            mode=model.mode,
+            step=model.step,
+            n_parameters=model.n_parameters,
+            vocab_size=model.config.vocab_size,
+            context_length=model.context_length,
+            accuracy=self._accuracy[1],
+        )
+
+    def _read_accuracy(self, run_id: str) -> tuple[tuple[str, float], ...]:
+        try:
+            evaluated = read_evaluation(self._session.runs.find(run_id).folder)
+        except ValueError:  # the run is gone or damaged: its figures are not known
+            return ()
+        return tuple((kind.kind, kind.accuracy) for kind in evaluated.kinds) if evaluated is not None else ()
+
+    def _replies(self, chat: Chat) -> tuple[ReplyFact, ...]:
+        return tuple(self._reply(chat, message) for message in chat.messages if message.is_reply and message.generation)
+
+    def _reply(self, chat: Chat, message: Message) -> ReplyFact:
+        known = self._judged.get(message.id)
+        if known is not None and known.text == message.content:
+            return known
+        generation, prompt = message.generation, chat.message(message.parent)
+        assert generation is not None
+        drawn = [token.probability for token in generation.tokens[generation.n_prefix :] if token.probability]
+        reply = ReplyFact(
+            id=message.id,
+            prompt=prompt.content,
+            text=message.content,
+            temperature=generation.sampling.temperature if generation.sampling is not None else 0.0,
+            n_tokens=generation.n_tokens,
+            is_branch=generation.n_prefix > 0,
+            is_right=judge(prompt, message.content)[1] if prompt.gold else None,
+            probability=math.exp(sum(map(math.log, drawn)) / len(drawn)) if drawn else None,
+        )
+        self._judged[message.id] = reply
+        return reply
+
+
+def _training_places(tab: TrainingTab) -> list[str]:
+    page: Any = tab.pages.currentWidget()
+    if tab.shows_recipes:
+        result = tab.recipes.shown_result
+        return ["training/recipes", *([f"training/recipes/{result}"] if result else [])]
+    if page is tab.run_view:
+        return ["training/run", f"training/run/{tab.run_view.views.current}"]
+    return ["training/compare" if page is tab.comparison else "training/new"]
+
+
+def _token(tab: ChatTab) -> TokenFact | None:
+    """The token that was pinned, with the probability that it had when it was drawn."""
+    text, position = tab.focus.text, tab.focus.locked
+    if text is None or position is None:
+        return None
+    probability = None
+    for message in tab.conversation.chat.path:
+        generation = message.generation
+        if generation is not None and generation.tokens and text.n_prompt <= position:
+            ids = tuple(token.id for token in generation.tokens)
+            if ids == text.ids[text.n_prompt :]:
+                probability = generation.tokens[position - text.n_prompt].probability
+    return TokenFact(word=text.words[position], probability=probability)
+
+
+def _head(tab: ChatTab) -> str:
+    head = tab.focus.head
+    return format_site(head.site, head.head) if head is not None else ""
+
+
+def _switched_off(tab: ChatTab) -> SwitchedOffFact | None:
+    panel: Any = tab.side.pages.made.get("ablation")
+    if panel is None or panel.answer is None or panel.target != panel.answer.target:
+        return None
+    parts = tuple(format_site(part.site, part.head) for part in panel.intervention.parts)
+    answer = panel.answer
+    before, after = next((p, q) for id, p, q in answer.change.tokens if id == answer.token)
+    return SwitchedOffFact(parts=parts, before=before, after=after) if parts and before != after else None
+
+
+def _pair(tab: ChatTab) -> PairFact | None:
+    page: Any = tab.modes.pages.made.get("pairs")
+    if page is None or page.answer is None:
+        return None
+    encoder, decoder = (page.answer.models.get(kind) for kind in ("encoder-only", "decoder-only"))
+    if encoder is None or decoder is None or encoder.nouns is None or decoder.nouns is None:
+        return None
+    (first, second), causal = encoder.nouns, decoder.nouns
+    same = causal[0].nouns == causal[1].nouns
+    gaps = [abs(a - b) for a, b in zip(causal[0].scores, causal[1].scores, strict=True)] if same else [math.inf]
+    return PairFact(
+        texts=page.answer.texts,
+        encoder=(first.best, second.best),
+        decoder=(causal[0].best, causal[1].best),
+        decoder_difference=max(gaps),
+    )
+
+
+def _machine_step(tab: TrainingTab) -> int:
+    machine: Any = tab.run_view.views.pages.made.get("machine")
+    return machine.step if machine is not None else -1

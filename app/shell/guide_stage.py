@@ -1,0 +1,340 @@
+"""The window as the guide acts on it: it sets up, points at widgets, presses them, and puts back what it changed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtWidgets import QAbstractButton, QWidget
+
+from app.chat.tab import ChatTab
+from app.glass.focus import Head
+from app.guide.actions import (
+    Action,
+    ChooseDesign,
+    ChooseHead,
+    ChooseToken,
+    GoToStep,
+    Judge,
+    Open,
+    OpenModel,
+    PointAt,
+    PrepareRun,
+    Press,
+    SetTemperature,
+    ShowRun,
+    SwitchOffPart,
+    TakeCandidate,
+    TypeText,
+)
+from app.guide.facts import Facts
+from app.guide.ring import Ring
+from app.shell.guide_facts import FactReader
+from models.settings.model_config import ModelConfig
+from models.settings.presets import PRESETS
+from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from models.settings.sampling_config import SamplingConfig
+
+if TYPE_CHECKING:
+    from app.shell.main_window import MainWindow
+
+_NO_MODEL = "There is no model that can chat yet: grow one with the quick start."
+_NO_REPLY = "There is no reply yet: send the model a message first."
+_NO_RUN = "There is no run to look into yet: grow one with the quick start."
+_NO_SAMPLES = "This run has recorded nothing that the time machine could show."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """What steps may change by setting the window up. Made things (replies, runs, tokenizers) are the user's, and stay."""
+
+    page: str
+    chat_mode: str
+    side: tuple[str, bool]
+    tokenizer_view: str
+    tokenizer_text: str
+    message: str
+    sampling: SamplingConfig
+    builder_view: str
+    design: tuple[ModelConfig, str]
+    pair: tuple[str, str] | None
+    run_name: str
+    run_form: TrainConfig
+    run_data: DataSpec
+
+
+class GuideStage:
+    """Implements app.guide.guide.Stage for a window. Pages are made as they are needed."""
+
+    def __init__(self, window: MainWindow) -> None:
+        self._window, self._session = window, window.session
+        self._reader = FactReader(window)
+        self.ring = Ring(window.theme, window)
+
+    def facts(self) -> Facts:
+        """What is so now."""
+        return self._reader.read()
+
+    # -- Putting back --------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """What steps may change."""
+        chat, new_run = self._chat, self._window.training.new_run
+        tokenizer, builder = self._page("tokenizer"), self._page("builder")
+        pairs: Any = chat.modes.pages.made.get("pairs")
+        return Snapshot(
+            page=self._window.pages.current,
+            chat_mode=chat.modes.current,
+            side=(chat.side.current, chat.side.is_folded),
+            tokenizer_view=tokenizer.views.current,
+            tokenizer_text=tokenizer.views.explore.text,
+            message=chat.page.composer.field.toPlainText(),
+            sampling=chat.sampling.config,
+            builder_view=builder.views.current,
+            design=(self._session.designs.current, self._session.designs.name),
+            pair=pairs.sentences.texts if pairs is not None else None,
+            run_name=new_run.name.text(),
+            run_form=new_run.form.config,
+            run_data=new_run.choices.data.spec,
+        )
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Put back what `snapshot` found, where it has changed."""
+        self.ring.take_away()
+        now, chat = self.snapshot(), self._chat
+        tokenizer, builder, new_run = self._page("tokenizer"), self._page("builder"), self._window.training.new_run
+        pairs: Any = chat.modes.pages.made.get("pairs")
+        if now.tokenizer_text != snapshot.tokenizer_text:
+            tokenizer.views.explore.set_text(snapshot.tokenizer_text)
+        if now.tokenizer_view != snapshot.tokenizer_view:
+            tokenizer.views.show_view(snapshot.tokenizer_view)
+        if now.message != snapshot.message:
+            chat.page.composer.field.setPlainText(snapshot.message)
+        if now.sampling != snapshot.sampling:
+            chat.sampling.use(snapshot.sampling)
+        if now.design != snapshot.design:
+            self._session.designs.set(*snapshot.design)
+        if now.builder_view != snapshot.builder_view:
+            builder.views.show_view(snapshot.builder_view)
+        if pairs is not None and snapshot.pair is not None and now.pair != snapshot.pair:
+            pairs.sentences.set_texts(*snapshot.pair)
+        if now.run_data != snapshot.run_data:
+            new_run.choices.data.set_spec(snapshot.run_data)
+        if now.run_form != snapshot.run_form:
+            new_run.form.set_config(snapshot.run_form)
+        new_run.name.setText(snapshot.run_name)
+        if now.chat_mode != snapshot.chat_mode and chat.modes.bar.isTabVisible(
+            chat.modes.names.index(snapshot.chat_mode)
+        ):
+            chat.modes.show_view(snapshot.chat_mode)
+        view, is_folded = snapshot.side
+        if now.side[0] != view:
+            chat.side.show_view(view)
+        if chat.side.is_folded != is_folded:
+            chat.side.fold.click()
+        if now.page != snapshot.page:
+            self._show_page(snapshot.page)
+
+    # -- Acting --------------------------------------------------------------------------------------------------------
+
+    def perform(self, action: Action) -> None:
+        """Do it; ValueError with a sentence where that is impossible now."""
+        match action:
+            case Open(place=place):
+                self._window.places.show(place)
+            case OpenModel():
+                self._open_model()
+            case TypeText(field=field, text=text):
+                self._type(field, text)
+            case ChooseDesign(preset=preset, slots=slots):
+                config = dataclasses.replace(PRESETS[preset], **(slots or {}))
+                self._session.designs.set(config, "" if slots else preset)
+            case SetTemperature(value=value):
+                sampling = self._chat.sampling
+                sampling.use(dataclasses.replace(sampling.config, temperature=value))
+            case PrepareRun():
+                self._prepare_run(action)
+            case ShowRun(view=view):
+                self._show_run(view)
+            case PointAt(anchor=anchor):
+                self.ring.point_at(self.anchor(anchor))
+            case Press(anchor=anchor):
+                self._press(anchor)
+            case ChooseToken(which=which):
+                self._choose_token(which)
+            case TakeCandidate(rank=rank):
+                self._take_candidate(rank)
+            case ChooseHead():
+                self._choose_head()
+            case SwitchOffPart():
+                self._switch_off()
+            case GoToStep(step=step):
+                self._go_to_step(step)
+            case Judge(choice=choice):
+                self._chat.modes.view("prefer").arena.choose(choice)
+
+    def anchor(self, name: str) -> QWidget:
+        """The widget that a step points at; ValueError if there is none of that name, or it is not in view."""
+        if name not in ANCHORS:
+            raise ValueError(f"This step points at “{name}”, which is not in this window.")
+        widget = ANCHORS[name](self._window)
+        if not widget.isVisible():
+            raise ValueError(f"This step points at “{name}”, which is not shown at the moment.")
+        return widget
+
+    @property
+    def _chat(self) -> ChatTab:
+        tab = self._page("chat")
+        assert isinstance(tab, ChatTab)
+        return tab
+
+    def _page(self, name: str) -> Any:
+        return self._window.pages.page(name)
+
+    def _show_page(self, name: str) -> None:
+        if name == "welcome":
+            self._window.show_welcome()
+        elif name == "quickstart":
+            self._window.show_quickstart()
+        else:
+            self._window.show_tab(name)
+
+    def _open_model(self) -> None:
+        chat = self._session.chat
+        if chat.model is not None and chat.model.mode == "talk":
+            return
+        found = next(
+            (
+                run
+                for run in self.facts().runs
+                if run.has_model and run.kind == "tiny-world" and run.topology == "decoder-only"
+            ),
+            None,
+        )
+        if found is None:
+            raise ValueError(_NO_MODEL)
+        chat.open(found.id)
+
+    def _type(self, field: str, text: str) -> None:
+        if field == "tokenizer/text":
+            self._page("tokenizer").views.explore.set_text(text)
+        elif field == "chat/message":
+            self._chat.page.composer.field.setPlainText(text)
+        elif field == "chat/pair":
+            self._chat.modes.view("pairs").sentences.set_texts(*text.split("\n"))
+        else:
+            raise ValueError(f"This step writes into “{field}”, which is not in this window.")
+
+    def _prepare_run(self, action: PrepareRun) -> None:
+        window = self._window
+        names = self._session.tokenizers.name
+        spec = RunSpec(
+            name=action.name,
+            model=dataclasses.replace(PRESETS[action.preset], **(action.slots or {})),
+            tokenizer=TokenizerSpec(),
+            data=DataSpec(source="tiny-world"),
+            train=TrainConfig(
+                steps=action.steps, eval_interval=max(1, action.steps // 5), sample_interval=max(1, action.steps // 5)
+            ),
+        )
+        window.show_new_run()
+        window.training.new_run.set_spec(spec, names)
+        window.training.new_run.name.setText(self._session.runs.free_name(action.name))
+
+    def _show_run(self, view: str) -> None:
+        runs = [run for run in self.facts().runs if run.has_model and run.status != "imported"]
+        if not runs:
+            raise ValueError(_NO_RUN)
+        quickstarts = [run for run in runs if run.kind == "tiny-world"]
+        self._window.show_tab("training")
+        tab = self._window.training
+        tab.show_run((quickstarts or runs)[0].id)
+        tab.pages.setCurrentWidget(tab.run_view)
+        tab.run_view.views.show_view(view)
+
+    def _press(self, name: str) -> None:
+        widget = self.anchor(name)
+        assert isinstance(widget, QAbstractButton), name
+        if not widget.isEnabled():
+            raise ValueError(f"“{widget.text()}” cannot be pressed now.")
+        widget.click()
+
+    def _choose_token(self, which: str) -> None:
+        chat = self._chat
+        text, leaf = chat.focus.text, chat.conversation.chat.leaf
+        if text is None or leaf is None or leaf.generation is None or not leaf.generation.tokens:
+            raise ValueError(_NO_REPLY)
+        tokens = leaf.generation.tokens
+        shares = [1.0 if token.probability is None else token.probability for token in tokens]
+        at = len(tokens) - 1 if which == "last" else min(range(len(tokens)), key=shares.__getitem__)
+        chat.focus.lock(text.n_prompt + at)
+
+    def _take_candidate(self, rank: int) -> None:
+        focus = self._chat.focus
+        panel: Any = self._chat.side.view("next")
+        ids = panel.candidate_ids
+        if focus.locked is None or len(ids) < rank:
+            raise ValueError(_NO_REPLY)
+        focus.branch_requested.emit(focus.locked, ids[rank - 1])
+
+    def _choose_head(self) -> None:
+        focus, model = self._chat.focus, self._session.chat.model
+        if model is None:
+            raise ValueError(_NO_MODEL)
+        last = f"blocks.{model.config.n_layer - 1}.attention"
+        site = last if model.config.topology != "encoder-decoder" else f"decoder.{last}"
+        focus.choose_head(Head(site, 0 if focus.head is None or focus.head.head else 1))
+
+    def _switch_off(self) -> None:
+        panel: Any = self._chat.side.view("ablation")
+        if panel.answer is None:
+            raise ValueError(_NO_REPLY)
+        panel.survey.chosen.emit(panel.answer.blocks[-1][1][0])
+
+    def _go_to_step(self, step: int) -> None:
+        machine: Any = self._window.training.run_view.views.view("machine")
+        steps = machine.steps
+        if not steps:
+            raise ValueError(_NO_SAMPLES)
+        machine.go_to(min(range(len(steps)), key=lambda i: abs(steps[i] - step)))
+
+
+def _tab(window: MainWindow, name: str) -> Any:
+    return window.pages.page(name)
+
+
+def _recipe_start(name: str) -> Callable[[MainWindow], QWidget]:
+    return lambda window: window.training.recipes.cards[name].start
+
+
+ANCHORS: Mapping[str, Callable[[MainWindow], QWidget]] = {
+    "topbar/quickstart": lambda window: window.top_bar.quickstart_button,
+    "chat/message": lambda window: _tab(window, "chat").page.composer.field,
+    "chat/send": lambda window: _tab(window, "chat").page.composer.send,
+    "chat/rail": lambda window: _tab(window, "chat").side.rail,
+    "chat/models": lambda window: _tab(window, "chat").models,
+    "chat/next": lambda window: _tab(window, "chat").side.view("next"),
+    "chat/attention": lambda window: _tab(window, "chat").side.view("attention"),
+    "chat/ablation": lambda window: _tab(window, "chat").side.view("ablation"),
+    "chat/temperature": lambda window: _tab(window, "chat").sampling.slider("temperature"),
+    "chat/serve": lambda window: _tab(window, "chat").serve.start,
+    "chat/pair": lambda window: _tab(window, "chat").modes.view("pairs").sentences,
+    "chat/pair/grow": lambda window: _tab(window, "chat").modes.view("pairs").grow.grow,
+    "chat/judge": lambda window: _tab(window, "chat").modes.view("prefer").arena,
+    "chat/judge/start": lambda window: _tab(window, "chat").modes.view("prefer").start_button,
+    "tokenizer/text": lambda window: _tab(window, "tokenizer").views.explore.lab.editor,
+    "tokenizer/train": lambda window: _tab(window, "tokenizer").views.trainer.start_button,
+    "builder/designs": lambda window: _tab(window, "builder").list,
+    "builder/settings": lambda window: _tab(window, "builder").form,
+    "builder/diagram": lambda window: _tab(window, "builder").views.view("diagram"),
+    "builder/mask": lambda window: _tab(window, "builder").views.view("mask"),
+    "training/start": lambda window: window.training.new_run.start,
+    "training/machine": lambda window: window.training.run_view.views.view("machine").timeline,
+    "training/scores": lambda window: window.training.run_view.views.view("scores"),
+    **{f"recipe/{name}": _recipe_start(name) for name in ("mood", "translation", "summary", "code")},
+    "recipe/refuse": lambda window: window.training.recipes.demonstrations["refuse"].start,
+    "recipe/refuse/result": lambda window: window.training.recipes.demonstrations["refuse"].open,
+}
+"""The widgets that steps may point at or press, by name."""
