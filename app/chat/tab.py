@@ -66,6 +66,7 @@ class ChatTab(QWidget):
         self.conversation.drafting = lambda: self.draft.drafting
         self.best_of.changed.connect(lambda: self.draft.set_idle(self.best_of.best_of is not None))
         self.modes = ChatModes(session, theme, self.focus, self.page, self._drawn_sampling, self._system_prompt)
+        self.weights = WeightsPanel(session, theme)
         self.side = ChatSide(
             session,
             theme,
@@ -75,7 +76,7 @@ class ChatTab(QWidget):
                 "Draft model": self.draft,
                 "Best of several replies": self.best_of,
                 "Prompt": self.prompting,
-                "Weights": WeightsPanel(session, theme),
+                "Weights": self.weights,
                 "Serve to other programs": ServePanel(session, theme),
             },
             self.sampling,

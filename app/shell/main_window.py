@@ -5,20 +5,23 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QPaintEvent
-from PySide6.QtWidgets import QFileDialog, QMainWindow, QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QMainWindow, QPlainTextEdit, QSplitter, QVBoxLayout, QWidget
 
 from app.kit.file_dialogs import FILE_FILTER
+from app.kit.help_mark import HelpRequested
 from app.kit.layout.pages import Pages
 from app.kit.logo import program_icon
 from app.kit.theme import ThemeProvider
 from app.quickstart.welcome import Welcome
 from app.session.session import Session
 from app.shell.closing import ClosingQuestion, remember_training, take_saved_run
+from app.shell.help_desk import HelpDesk
 from app.shell.import_dialog import ImportDialog
 from app.shell.keys import key_groups
 from app.shell.menus import MenuActions, build_menus
+from app.shell.places import Places
 from app.shell.preferences import Preferences
 from app.shell.preferences_window import KEYS, PreferencesWindow
 from app.shell.report_window import ReportWindow
@@ -64,7 +67,11 @@ class MainWindow(QMainWindow):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(self.top_bar)
-        layout.addWidget(self.pages, 1)
+        self.beside = QSplitter()
+        self.beside.setChildrenCollapsible(False)
+        self.beside.addWidget(self.pages)
+        self.beside.setStretchFactor(0, 1)
+        layout.addWidget(self.beside, 1)
         layout.addWidget(StatusBar(session, self.preferences))
         self.setCentralWidget(body)
         self.toasts = Toasts(theme, self.pages)
@@ -74,6 +81,7 @@ class MainWindow(QMainWindow):
         self.preparing.failed.connect(session.notices.fail)
         self._blocked = ""
         self._preferences_window: PreferencesWindow | None = None
+        self.help = HelpDesk(self.beside, self.pages, Places(self), theme, self.show_keys)
         self._build_menus()
         self._connect()
         theme.dress(self)
@@ -94,7 +102,8 @@ class MainWindow(QMainWindow):
             show_tab=self.show_tab,
             show_welcome=self.show_welcome,
             show_preferences=self.show_preferences,
-            show_keys=lambda: self.show_preferences(KEYS),
+            show_keys=self.show_keys,
+            help_here=self.help.open_here,
             open_log=others.open_log,
             report=self.show_report,
             about=lambda: others.show_about(self),
@@ -238,6 +247,11 @@ class MainWindow(QMainWindow):
         self._preferences_window.activateWindow()
 
     @Slot()
+    def show_keys(self) -> None:
+        """Show the keyboard shortcuts."""
+        self.show_preferences(KEYS)
+
+    @Slot()
     def open_text(self) -> None:
         """Choose text files and offer on the home page what can be done with them."""
         files, _ = QFileDialog.getOpenFileNames(self, "Choose text files", "", FILE_FILTER)
@@ -334,6 +348,11 @@ class MainWindow(QMainWindow):
     def _resume(self, run_id: str) -> None:
         if self.session.training.resume_run(run_id):
             self.show_tab("training")
+
+    def customEvent(self, event: QEvent) -> None:
+        if isinstance(event, HelpRequested):
+            event.accept()
+            self.help.show_term(event.term)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)

@@ -30,6 +30,7 @@ class MenuActions:
     show_welcome: Callable[[], object]
     show_preferences: Callable[[], object]
     show_keys: Callable[[], object]
+    help_here: Callable[[], object]
     open_log: Callable[[], object]
     report: Callable[[], object]
     about: Callable[[], object]
@@ -69,6 +70,7 @@ def build_menus(window: QMainWindow, preferences: Preferences, undo: UndoActions
     _add(size, "&Normal size", partial(preferences.text_size.choose, 1.0), "Ctrl+0")
     help_menu = bar.addMenu("&Help")
     _add(help_menu, "&Home", actions.show_welcome)
+    _add(help_menu, "&What is this? (glossary)", actions.help_here, "F1")
     _add(help_menu, "&Keyboard shortcuts", actions.show_keys)
     _add(help_menu, "Open &log file", actions.open_log)
     _add(help_menu, "Log and &diagnostics to send…", actions.report)
