@@ -55,18 +55,18 @@ class PanelHead(QWidget):
         self._shows = label(about.shows, "caption", wrap=True)
         self._more = label(f"{about.source} {about.limits}", "caption", wrap=True)
         self._note = label("", "caption", wrap=True)
-        self._term = HelpLink(about.term)
-        set_term(self, about.term)
+        self._term = QWidget()
+        if about.term:
+            set_term(self, about.term)
+            self._term.setLayout(row(HelpLink(about.term), None))
         for hidden in (self._more, self._term, self._note):
             hidden.hide()
         lines = QVBoxLayout(self)
         lines.setContentsMargins(0, 0, 0, 0)
         lines.setSpacing(2)
         lines.addLayout(self._title_row)
-        for line in (self._shows, self._more):
+        for line in (self._shows, self._more, self._term, self._note):
             lines.addWidget(line)
-        lines.addLayout(row(self._term, None))
-        lines.addWidget(self._note)
 
     def add(self, widget: QWidget) -> None:
         """Add a control to the right of the title, before the export button."""
@@ -88,4 +88,4 @@ class PanelHead(QWidget):
     @Slot(bool)
     def _on_help_toggled(self, shown: bool) -> None:
         self._more.setVisible(shown)
-        self._term.setVisible(shown and bool(self._term.term))
+        self._term.setVisible(shown and self._term.layout() is not None)

@@ -46,6 +46,17 @@ class HelpDesk(QObject):
         self.places = places
         self.panel: HelpPanel | None = None
         """The panel, once it was shown."""
+        self._read: tuple[Glossary, str] | None = None
+
+    @property
+    def glossary(self) -> Glossary:
+        """The glossary, empty if it cannot be read."""
+        return self._read_once()[0]
+
+    def _read_once(self) -> tuple[Glossary, str]:
+        if self._read is None:
+            self._read = read_glossary()
+        return self._read
 
     def open_here(self) -> None:
         """Explain what has the focus or, if that has no term, what is under the pointer; else show the search."""
@@ -56,7 +67,7 @@ class HelpDesk(QObject):
     def show_term(self, term: str = "") -> None:
         """Show a term, or the search if that has no entry."""
         if self.panel is None:
-            glossary, problem = read_glossary()
+            glossary, problem = self._read_once()
             self.panel = HelpPanel(glossary, self._theme, problem)
             self.panel.see_requested.connect(self.places.show)
             self.panel.keys_requested.connect(self._show_keys)

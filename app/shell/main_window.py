@@ -9,6 +9,7 @@ from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QPaintEvent
 from PySide6.QtWidgets import QFileDialog, QMainWindow, QPlainTextEdit, QSplitter, QVBoxLayout, QWidget
 
+from app.help.palette import Palette, PaletteSource
 from app.kit.file_dialogs import FILE_FILTER
 from app.kit.help_mark import HelpRequested
 from app.kit.layout.pages import Pages
@@ -20,7 +21,8 @@ from app.shell.closing import ClosingQuestion, remember_training, take_saved_run
 from app.shell.help_desk import HelpDesk
 from app.shell.import_dialog import ImportDialog
 from app.shell.keys import key_groups
-from app.shell.menus import MenuActions, build_menus
+from app.shell.menus import FIND_ANYTHING, MenuActions, build_menus
+from app.shell.palette_sources import LibrarySource, MenuSource, PlaceSource, TermSource
 from app.shell.places import Places
 from app.shell.preferences import Preferences
 from app.shell.preferences_window import KEYS, PreferencesWindow
@@ -38,6 +40,9 @@ from app.worker.failures import DISK_FULL
 
 if TYPE_CHECKING:
     from app.training.tab import TrainingTab
+
+_RECENT = "palette"
+"""Under which name the entries of the palette that were used last are remembered."""
 
 
 class MainWindow(QMainWindow):
@@ -81,6 +86,7 @@ class MainWindow(QMainWindow):
         self.preparing.failed.connect(session.notices.fail)
         self._blocked = ""
         self._preferences_window: PreferencesWindow | None = None
+        self._palette: Palette | None = None
         self.help = HelpDesk(self.beside, self.pages, Places(self), theme, self.show_keys)
         self._build_menus()
         self._connect()
@@ -104,12 +110,15 @@ class MainWindow(QMainWindow):
             show_preferences=self.show_preferences,
             show_keys=self.show_keys,
             help_here=self.help.open_here,
+            find_anything=self.show_palette,
             open_log=others.open_log,
             report=self.show_report,
             about=lambda: others.show_about(self),
         )
         self.undo_actions = UndoActions(self.session.undo, self._text_in_view, self)
         build_menus(self, self.preferences, self.undo_actions, actions)
+        menus, places = MenuSource(self.menuBar(), but=FIND_ANYTHING), PlaceSource(self.help.places.show)
+        self.palette_sources: list[PaletteSource] = [menus, places, LibrarySource(self), TermSource(self.help)]
 
     def _connect(self) -> None:
         session = self.session
@@ -245,6 +254,15 @@ class MainWindow(QMainWindow):
         self._preferences_window.search.setText(query)
         self._preferences_window.show()
         self._preferences_window.activateWindow()
+
+    @Slot()
+    def show_palette(self) -> None:
+        """Show the field that finds every action, place, run and term."""
+        if self._palette is None:
+            remembered = self.session.remembered
+            self._palette = Palette(self.palette_sources, self.theme, self, remembered.get(_RECENT, []))
+            self._palette.used.connect(lambda keys: remembered.set(_RECENT, keys))
+        self._palette.open()
 
     @Slot()
     def show_keys(self) -> None:

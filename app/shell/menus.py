@@ -13,6 +13,9 @@ from app.shell.preferences import Preference, Preferences
 from app.shell.top_bar import TABS
 from app.shell.undo_actions import UndoActions
 
+FIND_ANYTHING = "Find anything…"
+"""The entry that opens the command palette."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class MenuActions:
@@ -31,6 +34,7 @@ class MenuActions:
     show_preferences: Callable[[], object]
     show_keys: Callable[[], object]
     help_here: Callable[[], object]
+    find_anything: Callable[[], object]
     open_log: Callable[[], object]
     report: Callable[[], object]
     about: Callable[[], object]
@@ -56,6 +60,7 @@ def build_menus(window: QMainWindow, preferences: Preferences, undo: UndoActions
     edit = bar.addMenu("&Edit")
     undo.add_to(edit)
     edit.addSeparator()
+    _add(edit, FIND_ANYTHING, actions.find_anything, "Ctrl+K")
     entry = _add(edit, "&Preferences…", actions.show_preferences, "Ctrl+,")
     entry.setMenuRole(QAction.MenuRole.PreferencesRole)
     view = bar.addMenu("&View")
