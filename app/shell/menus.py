@@ -68,6 +68,7 @@ def build_menus(window: QMainWindow, preferences: Preferences, undo: UndoActions
         _add(view, f"&{text}", partial(actions.show_tab, name), f"Ctrl+{number}")
     _add(view, "&Home", actions.show_welcome)
     view.addSeparator()
+    _add_choices(view.addMenu("&Detail"), preferences.detail)
     _add_choices(view.addMenu("Th&eme"), preferences.theme)
     size = view.addMenu("Text &size")
     _add(size, "&Larger", partial(preferences.change_text_size, 1), QKeySequence.StandardKey.ZoomIn)

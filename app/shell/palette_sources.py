@@ -118,14 +118,16 @@ class LibrarySource:
         from models.recipes.alignment.table import DEMONSTRATIONS
         from models.recipes.tasks.table import TASK_RECIPES
 
+        titles = {name: recipe.title for name, recipe in TASK_RECIPES.items()}
+        titles |= {name: recipe.title for name, recipe in DEMONSTRATIONS.items()}
         return [
             PaletteEntry(
                 key=f"recipe/{name}",
-                title=recipe.title,
+                title=title,
                 do=partial(self._window.show_recipes, name),
                 where="Learn a task",
             )
-            for name, recipe in [*TASK_RECIPES.items(), *DEMONSTRATIONS.items()]
+            for name, title in titles.items()
         ]
 
     def _show_run(self, run_id: str) -> None:

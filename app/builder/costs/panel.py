@@ -225,7 +225,7 @@ def _heading(title: str, word: str, tip: str, total: QLabel) -> QLayout:
     set_role(kind, "caption")
     for widget in (name, total):
         widget.setToolTip(tip)
-    line = row(kind, total)
+    line = row(kind, total, spacing=SPACE // 2)
     line.insertLayout(0, row(name, *help_marks(title), spacing=SPACE // 2))
     return line
 

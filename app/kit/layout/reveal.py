@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QScrollArea, QWidget
 
+from app.kit.layout.extras import show_extras_around
 from app.kit.layout.section import Section
 
 _MARGIN = 24
@@ -12,7 +13,8 @@ _MARGIN = 24
 
 
 def reveal(widget: QWidget) -> None:
-    """Unfold the sections that contain a widget, scroll to it, and give it the focus."""
+    """Show and unfold what contains a widget, scroll to it, and give it the focus."""
+    show_extras_around(widget)
     areas, parent = list[QScrollArea](), widget.parentWidget()
     while parent is not None:
         if isinstance(parent, Section):
