@@ -97,7 +97,7 @@ class BuilderTab(QWidget):
         for each in (splitter, left):
             each.setChildrenCollapsible(False)
         splitter.setStretchFactor(1, 1)
-        splitter.setSizes([336, 790, 304])
+        splitter.setSizes([336, 764, 330])
         layout = QVBoxLayout(self)
         layout.setContentsMargins(*[2 * SPACE] * 4)
         layout.setSpacing(SPACE + SPACE // 2)

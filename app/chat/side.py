@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from app.chat.settings.sampling_panel import SamplingPanel
 from app.glass.focus import Focus
 from app.kit.basics import button, scrolling, separator
+from app.kit.help_mark import set_term
 from app.kit.layout.rail import Rail
 from app.kit.layout.section import Section
 from app.kit.layout.views import View, Views
@@ -26,6 +27,14 @@ _ICONS = {
     "ablation": "power",
     "inputs": "text-aa",
 }
+_TERMS = {
+    "next": "Sampling",
+    "attention": "Attention",
+    "layers": "Logit lens",
+    "ablation": "Ablation",
+    "inputs": "Attribution",
+}
+"""The term of the glossary that explains a view."""
 
 
 class ChatSide(Views):
@@ -78,6 +87,7 @@ class ChatSide(Views):
         lines.addWidget(self.rail)
         lines.addStretch(1)
         self.rail.pressed_again.connect(self._on_fold)
+        self.pages.page_made.connect(lambda name, page: set_term(page, _TERMS.get(name, "")))
         self.show_view(SETTINGS)
         self.set_folded(False)
         self.view_changed.connect(self._on_view)

@@ -66,7 +66,7 @@ class ChatTab(QWidget):
         self.conversation.drafting = lambda: self.draft.drafting
         self.best_of.changed.connect(lambda: self.draft.set_idle(self.best_of.best_of is not None))
         self.modes = ChatModes(session, theme, self.focus, self.page, self._drawn_sampling, self._system_prompt)
-        self.serve = ServePanel(session, theme)
+        self.weights, self.serve = WeightsPanel(session, theme), ServePanel(session, theme)
         self.side = ChatSide(
             session,
             theme,
@@ -76,7 +76,7 @@ class ChatTab(QWidget):
                 "Draft model": self.draft,
                 "Best of several replies": self.best_of,
                 "Prompt": self.prompting,
-                "Weights": WeightsPanel(session, theme),
+                "Weights": self.weights,
                 "Serve to other programs": self.serve,
             },
             self.sampling,

@@ -86,6 +86,7 @@ class ChatModes(Views):
             "embeddings": View("Embeddings", "Which tokens the model treats as similar", self._make_embeddings),
         }
         super().__init__("What to do with the model", views, parent)
+        self.keep_simple(session.detail, ("chat", _CODE, *_FIRST.values()))
         self.pages.size_to_current_page()
         session.chat.model_changed.connect(self._offer)
         session.examples.asked.connect(self._show_example)
@@ -100,17 +101,15 @@ class ChatModes(Views):
         """Offer the views that fit the open model; when its mode changes, show the main one."""
         model: ChatModel | None = self._session.chat.model
         mode = model.mode if model is not None else ""
-        for i, name in enumerate(self.names):
+        for name in self.names:
             is_offered = name not in _MODES or mode in _MODES[name] or (name == "chat" and not mode)
             if name == _CODE:
                 is_offered = model is not None and model.writes_code
-            if is_offered != self.bar.isTabVisible(i):  # setting the same value again would suppress the layout
-                self.bar.setTabVisible(i, is_offered)
-        self.bar.setElideMode(self.bar.elideMode())  # forces a new layout of the tabs
+            self.offer(name, is_offered=is_offered)
         first = _first_view(model) if model is not None else "chat"
         if mode and (mode, first) != self._mode:
             self._mode = (mode, first)
-            if first != "chat" or not self.bar.isTabVisible(self.names.index(self.current)):
+            if first != "chat" or not self.is_offered(self.current):
                 self.show_view(first)
 
     @Slot()
@@ -137,7 +136,7 @@ class ChatModes(Views):
     @Slot(object, object)
     def _show_judging(self, first: Candidate, second: Candidate) -> None:
         """Let replies of two models be judged, whichever model is open."""
-        self.bar.setTabVisible(self.names.index("prefer"), True)
+        self.offer("prefer", is_offered=True)
         self.show_view("prefer")
         page: Any = self.pages.page("prefer")
         page.compare(first, second)

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QToolButton, QVBoxLayout, QWidget
 
 from app.kit.basics import label, row
 from app.kit.export_button import ExportButton
+from app.kit.help_mark import HelpLink, set_term
 from app.kit.theme import SPACE, ThemeProvider
 
 
@@ -18,12 +19,14 @@ class About:
 
     source: where the numbers come from: which pass, which model, exact or pooled.
     limits: what they do not mean.
+    term: of the glossary, which explains the panel; '' for none.
     """
 
     title: str
     shows: str
     source: str
     limits: str
+    term: str = ""
 
 
 class PanelHead(QWidget):
@@ -52,13 +55,17 @@ class PanelHead(QWidget):
         self._shows = label(about.shows, "caption", wrap=True)
         self._more = label(f"{about.source} {about.limits}", "caption", wrap=True)
         self._note = label("", "caption", wrap=True)
-        for hidden in (self._more, self._note):
+        self._term = QWidget()
+        if about.term:
+            set_term(self, about.term)
+            self._term.setLayout(row(HelpLink(about.term), None))
+        for hidden in (self._more, self._term, self._note):
             hidden.hide()
         lines = QVBoxLayout(self)
         lines.setContentsMargins(0, 0, 0, 0)
         lines.setSpacing(2)
         lines.addLayout(self._title_row)
-        for line in (self._shows, self._more, self._note):
+        for line in (self._shows, self._more, self._term, self._note):
             lines.addWidget(line)
 
     def add(self, widget: QWidget) -> None:
@@ -81,3 +88,4 @@ class PanelHead(QWidget):
     @Slot(bool)
     def _on_help_toggled(self, shown: bool) -> None:
         self._more.setVisible(shown)
+        self._term.setVisible(shown and self._term.layout() is not None)

@@ -116,7 +116,7 @@ class GoToStep:
 
 @dataclass(frozen=True, kw_only=True)
 class Judge:
-    """Judge pairs, as they are shown, by the side that is better: “left”, “right”, “tie” or “bad”. In solutions only."""
+    """Judge pairs as they are shown, by the better side: “left”, “right”, “tie” or “bad”. In solutions only."""
 
     choice: str
     times: int = 1

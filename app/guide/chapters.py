@@ -68,7 +68,7 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Chapter:
-    """A chapter. name: of its file, without the ending. minutes: to do it all, on two cores. makes: what one has then."""
+    """A chapter. name: of its file, without the ending. minutes: on two cores. makes: what one has at its end."""
 
     name: str
     title: str

@@ -27,6 +27,11 @@ class RunFact:
     best_loss: float | None = None
     metric: tuple[str, float] | None = None
 
+    @property
+    def can_chat(self) -> bool:
+        """Whether it holds a model that has learned to reply from Tiny World."""
+        return self.has_model and self.kind == "tiny-world" and self.topology == "decoder-only"
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingFact:
@@ -145,4 +150,4 @@ class Facts:
         """Whether there is a model that replies: the open one, or a run of Tiny World."""
         if self.model is not None and self.model.mode == "talk":
             return True
-        return any(run.has_model and run.kind == "tiny-world" and run.topology == "decoder-only" for run in self.runs)
+        return any(run.can_chat for run in self.runs)

@@ -1,4 +1,4 @@
-"""The figures that texts of the guide may name as `{{name}}`: each is measured, or read from the window, never written."""
+"""The figures that texts of the guide may name as `{{name}}`: each is measured or read from the window."""
 
 from __future__ import annotations
 

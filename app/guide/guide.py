@@ -19,8 +19,8 @@ from app.worker.failures import describe
 from app.worker.notices import Notices
 
 LOOK_MS = 400
-"""How often is looked whether a deed is done. Deeds happen in thirty places of the window; reading the facts of all takes
-about a millisecond, less than following the signals of each."""
+"""How often it is checked whether a deed is done. Deeds happen in thirty places of the window; reading the facts of all
+takes about a millisecond, which is less than following the signals of each."""
 
 log = logging.getLogger(__name__)
 

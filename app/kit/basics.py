@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.kit.help_mark import help_marks
 from app.kit.theme import SPACE, ThemeProvider
 
 
@@ -116,7 +117,10 @@ def titled_card(title: str, *widgets: QWidget, trailing: QWidget | None = None) 
     lines = box.layout()
     assert isinstance(lines, QVBoxLayout)
     if title:
-        lines.addLayout(row(label(title, "subheading"), None, *([trailing] if trailing is not None else [])))
+        heading = row(label(title, "subheading"), *help_marks(title, box), None)
+        if trailing is not None:
+            heading.addWidget(trailing)
+        lines.addLayout(heading)
     for widget in widgets:
         lines.addWidget(widget)
     lines.setStretch(lines.count() - 1, 1)

@@ -8,7 +8,8 @@ from PySide6.QtCore import QSize
 from PySide6.QtGui import QFontMetrics, QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QLabel, QLayout, QSizePolicy, QVBoxLayout, QWidget
 
-from app.kit.basics import label
+from app.kit.basics import label, row
+from app.kit.help_mark import help_marks
 from app.kit.theme import SPACE, ThemeProvider
 
 
@@ -43,7 +44,8 @@ class StatStrip(QWidget):
             column.setSpacing(0)
             for widget in (number, caption):
                 widget.setToolTip(tip)
-                column.addWidget(widget)
+            column.addWidget(number)
+            column.addLayout(row(caption, *help_marks(name, cell), None, spacing=SPACE // 2))
             self.cells.append(cell)
         self._keep_width()
         self._arrange()

@@ -7,6 +7,7 @@ from PySide6.QtCore import QObject, Signal
 from app.session.chat import ChatSession
 from app.session.datasets import Datasets
 from app.session.designs import Designs
+from app.session.detail import Detail
 from app.session.device import Device
 from app.session.examples import Examples
 from app.session.models_in_memory import ModelsInMemory
@@ -45,6 +46,7 @@ class Session(QObject):
         self.library = library
         self.notices = notices = Notices(self)
         self.remembered = remembered = Remembered(library.home, notices, self)
+        self.detail = Detail(remembered, self)
         self.undo = undo = Undo(self)
         self.trash = trash = Trash(library, notices, undo, self)
         self.worker = worker = Worker(self, name="worker")

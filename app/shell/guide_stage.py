@@ -25,13 +25,15 @@ from app.guide.actions import (
     Press,
     SetTemperature,
     ShowRun,
+    StartRecipe,
     SwitchOffPart,
     TakeCandidate,
     TypeText,
 )
-from app.guide.facts import Facts
+from app.guide.facts import Facts, RunFact
 from app.guide.ring import Ring
 from app.shell.guide_facts import FactReader
+from models.recipes.tasks.published import ALL_RECIPES
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
@@ -48,7 +50,7 @@ _NO_SAMPLES = "This run has recorded nothing that the time machine could show."
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """What steps may change by setting the window up. Made things (replies, runs, tokenizers) are the user's, and stay."""
+    """What steps may change by setting the window up. Replies, runs and tokenizers are the user's, and stay."""
 
     page: str
     chat_mode: str
@@ -143,7 +145,7 @@ class GuideStage:
         """Do it; ValueError with a sentence where that is impossible now."""
         match action:
             case Open(place=place):
-                self._window.places.show(place)
+                self._window.help.places.show(place)
             case OpenModel():
                 self._open_model()
             case TypeText(field=field, text=text):
@@ -156,8 +158,11 @@ class GuideStage:
                 sampling.use(dataclasses.replace(sampling.config, temperature=value))
             case PrepareRun():
                 self._prepare_run(action)
-            case ShowRun(view=view):
-                self._show_run(view)
+            case ShowRun(view=view, kind=kind):
+                self._show_run(view, kind)
+            case StartRecipe(name=name):
+                run = self._chat_run()
+                self._session.training.start_recipe(ALL_RECIPES[name], parent=run.id)
             case PointAt(anchor=anchor):
                 self.ring.point_at(self.anchor(anchor))
             case Press(anchor=anchor):
@@ -173,7 +178,7 @@ class GuideStage:
             case GoToStep(step=step):
                 self._go_to_step(step)
             case Judge(choice=choice):
-                self._chat.modes.view("prefer").arena.choose(choice)
+                self._judge(choice)
 
     def anchor(self, name: str) -> QWidget:
         """The widget that a step points at; ValueError if there is none of that name, or it is not in view."""
@@ -203,19 +208,21 @@ class GuideStage:
 
     def _open_model(self) -> None:
         chat = self._session.chat
-        if chat.model is not None and chat.model.mode == "talk":
-            return
-        found = next(
-            (
-                run
-                for run in self.facts().runs
-                if run.has_model and run.kind == "tiny-world" and run.topology == "decoder-only"
-            ),
-            None,
-        )
+        if chat.model is None or chat.model.mode != "talk":
+            chat.open(self._chat_run().id)
+
+    def _chat_run(self) -> RunFact:
+        """The newest run of Tiny World that can chat."""
+        found = next((run for run in self.facts().runs if run.can_chat), None)
         if found is None:
             raise ValueError(_NO_MODEL)
-        chat.open(found.id)
+        return found
+
+    def _judge(self, choice: str) -> None:
+        arena = self._chat.modes.view("prefer").arena
+        if arena.pair is None:
+            raise ValueError("There is no pair to judge yet: press “Start” first.")
+        arena.choose(choice)
 
     def _type(self, field: str, text: str) -> None:
         if field == "tokenizer/text":
@@ -243,14 +250,14 @@ class GuideStage:
         window.training.new_run.set_spec(spec, names)
         window.training.new_run.name.setText(self._session.runs.free_name(action.name))
 
-    def _show_run(self, view: str) -> None:
+    def _show_run(self, view: str, kind: str) -> None:
         runs = [run for run in self.facts().runs if run.has_model and run.status != "imported"]
-        if not runs:
+        wanted = [run for run in runs if run.kind == (kind or "tiny-world")]
+        if not runs or (kind and not wanted):
             raise ValueError(_NO_RUN)
-        quickstarts = [run for run in runs if run.kind == "tiny-world"]
         self._window.show_tab("training")
         tab = self._window.training
-        tab.show_run((quickstarts or runs)[0].id)
+        tab.show_run((wanted or runs)[0].id)
         tab.pages.setCurrentWidget(tab.run_view)
         tab.run_view.views.show_view(view)
 
@@ -274,7 +281,7 @@ class GuideStage:
     def _take_candidate(self, rank: int) -> None:
         focus = self._chat.focus
         panel: Any = self._chat.side.view("next")
-        ids = panel.candidate_ids
+        ids = [row.id for row in panel.xray.rows] if panel.xray is not None else []
         if focus.locked is None or len(ids) < rank:
             raise ValueError(_NO_REPLY)
         focus.branch_requested.emit(focus.locked, ids[rank - 1])
@@ -324,6 +331,8 @@ ANCHORS: Mapping[str, Callable[[MainWindow], QWidget]] = {
     "chat/pair/grow": lambda window: _tab(window, "chat").modes.view("pairs").grow.grow,
     "chat/judge": lambda window: _tab(window, "chat").modes.view("prefer").arena,
     "chat/judge/start": lambda window: _tab(window, "chat").modes.view("prefer").start_button,
+    "chat/judge/dataset": lambda window: _tab(window, "chat").modes.view("prefer").results.make,
+    "data/train": lambda window: _tab(window, "data").dataset_view.train,
     "tokenizer/text": lambda window: _tab(window, "tokenizer").views.explore.lab.editor,
     "tokenizer/train": lambda window: _tab(window, "tokenizer").views.trainer.start_button,
     "builder/designs": lambda window: _tab(window, "builder").list,

@@ -15,6 +15,7 @@ from PySide6.QtCore import QObject, QSocketNotifier, Signal, Slot
 from PySide6.QtWidgets import QApplication
 
 from app.kit.theme import MODES, ThemeProvider
+from app.session.detail import EVERYTHING, SIMPLE
 from app.session.session import Session
 from app.shell.main_window import MainWindow
 from app.worker.failures import describe
@@ -91,6 +92,8 @@ def run(argv: Sequence[str] | None = None) -> int:
     app.setApplicationName("Terrarium")
     app.setDesktopFileName("terrarium")
     session = Session(Library())
+    if not session.detail.is_chosen:
+        session.detail.choose(EVERYTHING if session.runs.has_any else SIMPLE)
     mode = session.remembered.get("theme", "system")
     theme = ThemeProvider(app, mode if mode in MODES else "system", session.remembered.get("text scale", 1.0))
     window = MainWindow(session, theme)

@@ -5,20 +5,26 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QPaintEvent
-from PySide6.QtWidgets import QFileDialog, QMainWindow, QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QMainWindow, QPlainTextEdit, QSplitter, QVBoxLayout, QWidget
 
+from app.help.palette import Palette, PaletteSource
 from app.kit.file_dialogs import FILE_FILTER
+from app.kit.help_mark import HelpRequested
 from app.kit.layout.pages import Pages
 from app.kit.logo import program_icon
 from app.kit.theme import ThemeProvider
 from app.quickstart.welcome import Welcome
 from app.session.session import Session
 from app.shell.closing import ClosingQuestion, remember_training, take_saved_run
+from app.shell.guide_desk import GuideDesk
+from app.shell.help_desk import HelpDesk
 from app.shell.import_dialog import ImportDialog
 from app.shell.keys import key_groups
-from app.shell.menus import MenuActions, build_menus
+from app.shell.menus import FIND_ANYTHING, MenuActions, build_menus
+from app.shell.palette_sources import LibrarySource, MenuSource, PlaceSource, TermSource
+from app.shell.places import Places
 from app.shell.preferences import Preferences
 from app.shell.preferences_window import KEYS, PreferencesWindow
 from app.shell.report_window import ReportWindow
@@ -35,6 +41,9 @@ from app.worker.failures import DISK_FULL
 
 if TYPE_CHECKING:
     from app.training.tab import TrainingTab
+
+_RECENT = "palette"
+"""Under which name the entries of the palette that were used last are remembered."""
 
 
 class MainWindow(QMainWindow):
@@ -64,7 +73,11 @@ class MainWindow(QMainWindow):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(self.top_bar)
-        layout.addWidget(self.pages, 1)
+        self.beside = QSplitter()
+        self.beside.setChildrenCollapsible(False)
+        self.beside.addWidget(self.pages)
+        self.beside.setStretchFactor(0, 1)
+        layout.addWidget(self.beside, 1)
         layout.addWidget(StatusBar(session, self.preferences))
         self.setCentralWidget(body)
         self.toasts = Toasts(theme, self.pages)
@@ -74,6 +87,9 @@ class MainWindow(QMainWindow):
         self.preparing.failed.connect(session.notices.fail)
         self._blocked = ""
         self._preferences_window: PreferencesWindow | None = None
+        self._palette: Palette | None = None
+        self.help = HelpDesk(self.beside, self.pages, Places(self), theme, self.show_keys)
+        self.guide = GuideDesk(self, theme)
         self._build_menus()
         self._connect()
         theme.dress(self)
@@ -94,13 +110,24 @@ class MainWindow(QMainWindow):
             show_tab=self.show_tab,
             show_welcome=self.show_welcome,
             show_preferences=self.show_preferences,
-            show_keys=lambda: self.show_preferences(KEYS),
+            show_keys=self.show_keys,
+            guide=self.guide.toggle,
+            help_here=self.help.open_here,
+            find_anything=self.show_palette,
             open_log=others.open_log,
             report=self.show_report,
             about=lambda: others.show_about(self),
         )
         self.undo_actions = UndoActions(self.session.undo, self._text_in_view, self)
         build_menus(self, self.preferences, self.undo_actions, actions)
+        menus, places = MenuSource(self.menuBar(), but=FIND_ANYTHING), PlaceSource(self.help.places.show)
+        self.palette_sources: list[PaletteSource] = [
+            menus,
+            places,
+            LibrarySource(self),
+            TermSource(self.help),
+            self.guide,
+        ]
 
     def _connect(self) -> None:
         session = self.session
@@ -238,6 +265,20 @@ class MainWindow(QMainWindow):
         self._preferences_window.activateWindow()
 
     @Slot()
+    def show_palette(self) -> None:
+        """Show the field that finds every action, place, run and term."""
+        if self._palette is None:
+            remembered = self.session.remembered
+            self._palette = Palette(self.palette_sources, self.theme, self, remembered.get(_RECENT, []))
+            self._palette.used.connect(lambda keys: remembered.set(_RECENT, keys))
+        self._palette.open()
+
+    @Slot()
+    def show_keys(self) -> None:
+        """Show the keyboard shortcuts."""
+        self.show_preferences(KEYS)
+
+    @Slot()
     def open_text(self) -> None:
         """Choose text files and offer on the home page what can be done with them."""
         files, _ = QFileDialog.getOpenFileNames(self, "Choose text files", "", FILE_FILTER)
@@ -335,6 +376,11 @@ class MainWindow(QMainWindow):
         if self.session.training.resume_run(run_id):
             self.show_tab("training")
 
+    def customEvent(self, event: QEvent) -> None:
+        if isinstance(event, HelpRequested):
+            event.accept()
+            self.help.show_term(event.term)
+
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)
         if not self._was_painted:
@@ -351,6 +397,7 @@ class MainWindow(QMainWindow):
             event.ignore()
             self.closing.ask()
             return
+        self.guide.end()
         remember_splitters(self.session, self.pages)
         remember_training(self.session)
         self.session.close()

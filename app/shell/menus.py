@@ -13,6 +13,9 @@ from app.shell.preferences import Preference, Preferences
 from app.shell.top_bar import TABS
 from app.shell.undo_actions import UndoActions
 
+FIND_ANYTHING = "Find anything…"
+"""The entry that opens the command palette."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class MenuActions:
@@ -30,6 +33,9 @@ class MenuActions:
     show_welcome: Callable[[], object]
     show_preferences: Callable[[], object]
     show_keys: Callable[[], object]
+    guide: Callable[[], object]
+    help_here: Callable[[], object]
+    find_anything: Callable[[], object]
     open_log: Callable[[], object]
     report: Callable[[], object]
     about: Callable[[], object]
@@ -55,6 +61,7 @@ def build_menus(window: QMainWindow, preferences: Preferences, undo: UndoActions
     edit = bar.addMenu("&Edit")
     undo.add_to(edit)
     edit.addSeparator()
+    _add(edit, FIND_ANYTHING, actions.find_anything, "Ctrl+K")
     entry = _add(edit, "&Preferences…", actions.show_preferences, "Ctrl+,")
     entry.setMenuRole(QAction.MenuRole.PreferencesRole)
     view = bar.addMenu("&View")
@@ -62,13 +69,16 @@ def build_menus(window: QMainWindow, preferences: Preferences, undo: UndoActions
         _add(view, f"&{text}", partial(actions.show_tab, name), f"Ctrl+{number}")
     _add(view, "&Home", actions.show_welcome)
     view.addSeparator()
+    _add_choices(view.addMenu("&Detail"), preferences.detail)
     _add_choices(view.addMenu("Th&eme"), preferences.theme)
     size = view.addMenu("Text &size")
     _add(size, "&Larger", partial(preferences.change_text_size, 1), QKeySequence.StandardKey.ZoomIn)
     _add(size, "&Smaller", partial(preferences.change_text_size, -1), QKeySequence.StandardKey.ZoomOut)
     _add(size, "&Normal size", partial(preferences.text_size.choose, 1.0), "Ctrl+0")
     help_menu = bar.addMenu("&Help")
+    _add(help_menu, "&Guide", actions.guide, "Ctrl+Shift+G")
     _add(help_menu, "&Home", actions.show_welcome)
+    _add(help_menu, "&What is this? (glossary)", actions.help_here, "F1")
     _add(help_menu, "&Keyboard shortcuts", actions.show_keys)
     _add(help_menu, "Open &log file", actions.open_log)
     _add(help_menu, "Log and &diagnostics to send…", actions.report)

@@ -12,12 +12,14 @@ from PySide6.QtWidgets import QWidget
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedCombo
 from app.kit.theme import MODES, TEXT_SCALES, ThemeProvider
+from app.session.detail import EVERYTHING, SIMPLE
 from app.session.device import automatic_threads, usable_cores
 from app.session.session import Session
 from models.number_words import format_percent
 from models.settings.run_spec import DEVICE_NAMES
 
 _MODE_LABELS = {"system": "System", "light": "Light", "dark": "Dark"}
+_DETAIL_LABELS = {SIMPLE: "Simple", EVERYTHING: "Everything"}
 _DEVICE_LABELS = {"auto": "Auto", "cpu": "CPU", "cuda": "CUDA", "mps": "Apple GPU (MPS)"}
 _QUIT_LABELS = {"ask": "Ask what to do", "save": "Save it and quit"}
 _ON_QUIT = "on quit"
@@ -56,6 +58,7 @@ class Preferences(QObject):
         self._session, self._theme = session, theme
         theme.theme_changed.connect(self.changed)
         session.device.changed.connect(self.changed)
+        session.detail.changed.connect(self.changed)
         self.theme = Preference(
             title="Theme",
             help="Light, dark, or as the system is.",
@@ -73,6 +76,15 @@ class Preferences(QObject):
             choose=self._set_text_size,
             changed=self.changed,
             find_by="appearance font zoom larger smaller",
+        )
+        self.detail = Preference(
+            title="Detail",
+            help="Simple hides what newcomers rarely need; a link in its place unfolds it.",
+            choices=lambda: list(_DETAIL_LABELS.items()),
+            value=lambda: session.detail.level,
+            choose=session.detail.choose,
+            changed=self.changed,
+            find_by="simple everything beginner advanced hide show more views settings",
         )
         self.device = Preference(
             title="Device",

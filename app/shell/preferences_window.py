@@ -44,7 +44,7 @@ class PreferencesWindow(QDialog):
         self.library = LibraryRow(session, theme)
         choices = preferences
         self._sections = [
-            _Section("Appearance", [_Choice(choices.theme), _Choice(choices.text_size)]),
+            _Section("Appearance", [_Choice(choices.theme), _Choice(choices.text_size), _Choice(choices.detail)]),
             _Section("Computing", [_Choice(choices.device), _Choice(choices.threads)]),
             _Section("Files", [self.library]),
             _Section("Quitting", [_Choice(choices.on_quit)]),

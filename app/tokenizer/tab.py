@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QInputDialog, QSplitter, QStackedWidget, QVBoxLayo
 
 from app.kit.basics import EmptyState, button, frame, label, row
 from app.kit.file_dialogs import reveal
+from app.kit.help_mark import HelpMark
 from app.kit.item_list import Item, ItemList
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.value_words import words
@@ -56,7 +57,7 @@ class TokenizerTab(QWidget):
         panel = frame("card")
         lines = panel.layout()
         assert isinstance(lines, QVBoxLayout)
-        lines.addWidget(label("Tokenizers", "subheading"))
+        lines.addLayout(row(label("Tokenizers", "subheading"), HelpMark("Tokenizer"), None))
         lines.addWidget(self.list, 1)
         tip = "Train a new tokenizer on a text"
         self.new = button("Train new", self._theme, self._on_new, icon="plus", role="primary", tip=tip)

@@ -32,6 +32,7 @@ class TokenizerViews(Views):
             "train": View("Train new", "Train another tokenizer on a text", self._make_train),
         }
         super().__init__("Views of the tokenizer", views, parent)
+        self.keep_simple(session.detail, ("explore", "steps", "vocabulary", "about"))
         self._session, self._theme = session, theme
         self._tokenizer: Tokenizer | None = None
         self._name = ""

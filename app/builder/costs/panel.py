@@ -16,6 +16,7 @@ from app.builder.costs.proposer import FitRequest, Proposer
 from app.builder.costs.stacked_bar import StackedBar
 from app.builder.work_size import DEFAULT_BATCH
 from app.kit.basics import label, row, set_role
+from app.kit.help_mark import help_marks
 from app.kit.labels import ElidedLabel, NumberLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.device_memory import DeviceMemory, budget, check_fit
@@ -224,7 +225,9 @@ def _heading(title: str, word: str, tip: str, total: QLabel) -> QLayout:
     set_role(kind, "caption")
     for widget in (name, total):
         widget.setToolTip(tip)
-    return row(name, kind, total)
+    line = row(kind, total, spacing=SPACE // 2)
+    line.insertLayout(0, row(name, *help_marks(title), spacing=SPACE // 2))
+    return line
 
 
 def _line(name: str, number: QLabel, tip: str) -> QWidget:
@@ -232,5 +235,5 @@ def _line(name: str, number: QLabel, tip: str) -> QWidget:
     words = label(name, "muted")
     for widget in (words, number):
         widget.setToolTip(tip)
-    line.setLayout(row(words, None, number))
+    line.setLayout(row(words, *help_marks(name, line), None, number))
     return line

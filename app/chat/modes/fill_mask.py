@@ -20,6 +20,7 @@ from app.glass.focus import Focus
 from app.glass.read_text import ReadText
 from app.glass.tokens.token_box import TokenBox
 from app.kit.basics import button, column, label, row, scrolling
+from app.kit.help_mark import HelpMark
 from app.kit.layout.turning_splitter import TurningSplitter
 from app.kit.text.text_box import TextBox
 from app.kit.theme import SPACE, ThemeProvider
@@ -273,7 +274,9 @@ class FitsView(QWidget):
         self.box = TokenBox(theme, focus)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(row(label("Pseudo-perplexity", "subheading"), self.number, None, measure))
+        layout.addLayout(
+            row(label("Pseudo-perplexity", "subheading"), HelpMark("Perplexity"), self.number, None, measure)
+        )
         layout.addWidget(self._hint)
         layout.addWidget(self.box)
         self.clear()

@@ -11,6 +11,7 @@ from app.chat.conversation.next_prompt import NextPrompt
 from app.chat.settings.prompt_tokens import PromptTokens
 from app.chat.settings.template_window import TemplateWindow
 from app.kit.basics import button, label, row
+from app.kit.help_mark import HelpMark
 from app.kit.text.text_box import TextBox
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
@@ -84,7 +85,7 @@ class PromptingPanel(QWidget):
         layout.addWidget(about)
         layout.addWidget(self.system)
         layout.addSpacing(SPACE)
-        layout.addLayout(row(label("Chat template", "subheading"), None, self.edit))
+        layout.addLayout(row(label("Chat template", "subheading"), HelpMark("Chat template"), None, self.edit))
         layout.addWidget(self.template)
         layout.addWidget(self.problem)
         layout.addLayout(row(self.own, None))

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 ABOUT = About(
     title="Ablate and patch",
+    term="Ablation",
     shows="Switch off parts of the model, or hide tokens, and see what happens to the answer.",
     source=(
         "The open model reads the text again, unchanged and changed, in one pass each. A head or part that is off adds "

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 ABOUT = About(
     title="Input attribution",
+    term="Attribution",
     shows="How much each input token contributes to this one: ochre raises it, blue lowers it.",
     source=(
         "Gradient × input: the gradient of the token's logit, or log-probability, by each input embedding, times "

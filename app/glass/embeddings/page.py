@@ -29,6 +29,7 @@ from models.number_words import format_count, format_percent
 
 ABOUT = About(
     title="Embeddings",
+    term="Embedding",
     shows="Every token as a point, and the nearest neighbours of the chosen one.",
     source=(
         "The model's embedding table. The map is a principal component analysis: the two directions in which the table "

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 ABOUT = About(
     title="Logit lens",
+    term="Logit lens",
     shows="What the model would predict if it ended after each layer.",
     source=(
         "The open model reads the text again. The output of each layer goes through the final norm, if the design has "

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 ABOUT = About(
     title="Next token",
+    term="Sampling",
     shows="The probability of each token here, and how the settings changed it before one was drawn.",
     source=(
         "The open model reads the whole text again; all logits of the last 512 tokens are kept, as float32. The "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from app.kit.forms.slider_row import SliderRow
+from app.kit.words.terms import term_of_setting
 from models.settings.sampling_config import NUMERIC_SETTINGS, SamplingConfig
 from models.settings.slots import check_complete
 
@@ -46,4 +47,5 @@ def sampling_slider(name: str, *, in_line: bool = False) -> SliderRow:
         zero_text=zero_text,
         high_text="off" if name == "typical_p" else "",
         in_line=in_line,
+        term=term_of_setting(name),
     )

@@ -7,6 +7,7 @@ from PySide6.QtGui import QValidator
 from PySide6.QtWidgets import QDoubleSpinBox, QGridLayout, QLabel, QSlider, QWidget
 
 from app.kit.forms.editors import keep_wheel_for_scrolling
+from app.kit.help_mark import HelpMark, set_term
 
 _TICKS = 1000
 
@@ -39,6 +40,7 @@ class SliderRow(QWidget):
         power: 1 for a linear slider, 2 for more resolution at small values.
         zero_text: shown for the minimum ("off"). high_text: for the maximum.
         in_line: the slider stands between the label and the box, not below them.
+        term: of the glossary, which explains it.
 
     Signals:
         changed(object): the new value, after the user's edit.
@@ -58,6 +60,7 @@ class SliderRow(QWidget):
         zero_text: str = "",
         high_text: str = "",
         in_line: bool = False,
+        term: str = "",
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
@@ -88,6 +91,10 @@ class SliderRow(QWidget):
             grid.addWidget(self._slider, 0, 1)
         else:
             grid.addWidget(self._slider, 1, 0, 1, 3)
+        if term:
+            set_term(self, term)
+            if not in_line:
+                grid.addWidget(HelpMark(term), 0, 1, Qt.AlignmentFlag.AlignLeft)
         grid.setColumnStretch(1, 1)
         self._size_box()
         self._slider.valueChanged.connect(self._on_slid)

@@ -12,7 +12,9 @@ from PySide6.QtWidgets import QCheckBox, QGridLayout, QLabel, QPlainTextEdit, QV
 
 from app.kit.basics import button, label, row
 from app.kit.forms.editors import Editor
+from app.kit.help_mark import HelpMark, set_term
 from app.kit.theme import ThemeProvider
+from app.kit.words.terms import term_of_setting
 from app.kit.words.value_words import words
 
 _ADVICE = re.compile(r"\buse (.+?)\.?$")
@@ -48,14 +50,17 @@ class SlotRow(QWidget):
         grid.setVerticalSpacing(3)
         grid.setColumnStretch(0, 1)
         if isinstance(editor.widget, QPlainTextEdit):
-            grid.addWidget(self.title, 0, 0, 1, 2)
-            grid.addWidget(editor.widget, 1, 0, 1, 2)
+            grid.addWidget(editor.widget, 1, 0, 1, 3)
         else:
             side = Qt.AlignmentFlag.AlignRight if isinstance(editor.widget, QCheckBox) else Qt.AlignmentFlag(0)
-            grid.addWidget(self.title, 0, 0)
-            grid.addWidget(editor.widget, 0, 1, side)
+            grid.addWidget(editor.widget, 0, 2, side)
+        grid.addWidget(self.title, 0, 0)
+        term = term_of_setting(f.name)
+        if term:
+            set_term(self, term)
+            grid.addWidget(HelpMark(term), 0, 1)
         if note:
-            grid.addWidget(label(note, "caption", wrap=True), 2, 0, 1, 2)
+            grid.addWidget(label(note, "caption", wrap=True), 2, 0, 1, 3)
 
     @property
     def sentence(self) -> str:
@@ -89,7 +94,7 @@ class SlotRow(QWidget):
             self._problem = None
         if sentence:
             self._problem = self._make_problem(sentence, self.advice(advice or sentence))
-            self._grid.addWidget(self._problem, 3, 0, 1, 2)
+            self._grid.addWidget(self._problem, 3, 0, 1, 3)
             self._problem.show()
         widget = self.editor.widget
         if bool(widget.property("invalid")) != bool(sentence):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
+from app.kit.help_mark import help_marks
 from app.kit.theme import ThemeProvider
 
 
@@ -35,6 +36,8 @@ class Section(QWidget):
         layout.setSpacing(4)
         line = QHBoxLayout()
         line.addWidget(self._header)
+        for mark in help_marks(title, self):
+            line.addWidget(mark)
         line.addStretch(1)
         layout.addLayout(line)
         self._show_arrow()

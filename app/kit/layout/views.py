@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 from PySide6.QtCore import QEvent, QSize, Qt, Signal, Slot
@@ -10,6 +10,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QTabBar, QVBoxLayout, QWidget
 
 from app.kit.basics import column
+from app.kit.layout.extras import HasDetail, MoreLink
 from app.kit.layout.pages import Pages
 from app.kit.layout.tab_order import put_after, stops_in
 from app.kit.theme import SPACE
@@ -49,9 +50,15 @@ class Views(QWidget):
             self.bar.addTab(view.words)
             self.bar.setTabToolTip(i, view.tip)
         self.bar.currentChanged.connect(self._on_tab)
+        self._offered = dict.fromkeys(views, True)
+        self._extras: frozenset[str] = frozenset()
+        self._revealed: set[str] = set()
+        self.more = MoreLink("view")
+        """Shows the views that are hidden, see `keep_simple`."""
         self.top = QHBoxLayout()
         if bar is None:
             self.top.addWidget(self.bar, 1)
+            self.top.addWidget(self.more)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
@@ -72,10 +79,60 @@ class Views(QWidget):
     def show_view(self, name: str) -> None:
         """Show the view of that name."""
         index = self.names.index(name)
+        if name in self._extras and name not in self._revealed:
+            self._revealed.add(name)
+            self._show_tabs()
         if index == self.bar.currentIndex():
             self._on_tab(index)  # the bar signals changes only
         else:
             self.bar.setCurrentIndex(index)
+
+    # -- Which are offered ---------------------------------------------------------------------------------------------
+
+    def keep_simple(self, detail: HasDetail, kept: Collection[str]) -> None:
+        """While the detail is simple, hide the tabs of all views but these, behind a link. Call it once.
+
+        A view that is shown, as from elsewhere, has its tab from then on.
+        """
+        before, self.more = self.more, MoreLink("view", detail)
+        self.top.replaceWidget(before, self.more)
+        before.deleteLater()
+        self._extras = frozenset(self.names) - frozenset(kept)
+        self.more.folded_changed.connect(self._on_folded)
+        self._on_folded()
+
+    def offer(self, name: str, *, is_offered: bool) -> None:
+        """Set whether there is such a view now: a view that is not offered has no tab."""
+        self._offered[name] = is_offered
+        self._show_tabs()
+
+    def is_offered(self, name: str) -> bool:
+        """Whether there is such a view now, perhaps behind the link."""
+        return self._offered[name]
+
+    @property
+    def n_hidden(self) -> int:
+        """How many views are hidden behind the link."""
+        return len(self._hidden) if self.more.is_folded else 0
+
+    @property
+    def _hidden(self) -> list[str]:
+        """Those that are behind the link, or were if that was folded."""
+        return [name for name in self._extras - self._revealed if self._offered[name]]
+
+    @Slot()
+    def _on_folded(self) -> None:
+        self._revealed = {self.current} if self.current else set()
+        self._show_tabs()
+
+    def _show_tabs(self) -> None:
+        hidden = set(self._hidden) if self.more.is_folded else set()
+        for i, name in enumerate(self.names):
+            is_shown = self._offered[name] and name not in hidden
+            if is_shown != self.bar.isTabVisible(i):  # setting the same value again would suppress the layout
+                self.bar.setTabVisible(i, is_shown)
+        self.more.set_hidden(len(self._hidden))
+        self.bar.setElideMode(self.bar.elideMode())  # forces a new layout of the tabs
 
     def _update(self, name: str) -> None:
         """Update a view."""
@@ -91,7 +148,7 @@ class Views(QWidget):
     @Slot(str, QWidget)
     def _on_page_made(self, name: str, page: QWidget) -> None:
         """Put the page after the bar in the tab order; by default it would come last."""
-        put_after(self.bar, *stops_in(page))
+        put_after(self.more if self.more.isVisible() else self.bar, *stops_in(page))
 
 
 class Side(QWidget):
@@ -125,7 +182,7 @@ class Side(QWidget):
         self.setVisible(beside)
 
     def _set_tab(self, *, is_shown: bool) -> None:
-        self._views.bar.setTabVisible(self._views.names.index(self._name), is_shown)
+        self._views.offer(self._name, is_offered=is_shown)
 
 
 def side_page() -> QWidget:

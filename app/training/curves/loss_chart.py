@@ -16,6 +16,7 @@ from PySide6.QtWidgets import QComboBox
 from app.kit.basics import label
 from app.kit.charts.chart import Chart
 from app.kit.charts.curve_points import SMOOTHING, moving_average, thinned
+from app.kit.help_mark import HelpMark, set_term
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.run_history import RunHistory
 from app.training.curves.run_axis import RunAxis
@@ -96,6 +97,9 @@ class LossChart(RunChart):
         )
         title = self.quantities if controls else label(LOSS.name, "subheading")
         super().__init__(theme, Chart(theme, x="Steps"), title, "" if controls else LOSS.unit)
+        if controls:
+            set_term(self, "Loss")
+            self.head.insertWidget(1, HelpMark("Loss"))
         self._vocab_size = 0
         self._noun = "token"
         self._measured: Mapping[str, float] = {}

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, Qt, Signal, Slot
 from PySide6.QtGui import QFocusEvent, QKeyEvent
-from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from app.kit.basics import label
+from app.kit.basics import label, row
 from app.kit.charts.chart import Chart
+from app.kit.help_mark import help_marks
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.run_history import RunHistory
@@ -49,7 +50,8 @@ class RunChart(QWidget):
             self._unit.hide()
         self.head = QHBoxLayout()
         self.head.setSpacing(SPACE)
-        self.head.addWidget(title)
+        marks = help_marks(title.text(), self) if isinstance(title, QLabel) else []
+        self.head.addLayout(row(title, *marks, spacing=SPACE // 2))
         self.head.addWidget(self._unit)
         self.head.addWidget(self.read_out, 1)
         self.body = QHBoxLayout()

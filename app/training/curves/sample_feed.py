@@ -5,7 +5,8 @@ from __future__ import annotations
 from PySide6.QtCore import QSignalBlocker, Qt, Slot
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QScrollArea, QSlider, QStackedWidget, QVBoxLayout, QWidget
 
-from app.kit.basics import label
+from app.kit.basics import label, row
+from app.kit.help_mark import help_marks
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.run_history import RunHistory
 from app.training.curves.sample_text import as_rich_text, highlight_changes, prompt_and_output
@@ -48,7 +49,7 @@ class SampleFeed(QWidget):
         self._step = label("", "mono-small")
         head = QHBoxLayout()
         head.setSpacing(SPACE)
-        head.addWidget(label("Samples", "subheading"))
+        head.addLayout(row(label("Samples", "subheading"), *help_marks("Samples", self), spacing=SPACE // 2))
         head.addSpacing(SPACE)
         head.addWidget(self._slider, 1)
         head.addWidget(self._step)

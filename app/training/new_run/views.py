@@ -34,6 +34,7 @@ class NewRunViews(Views):
             "review": View("Review", "What will run and what it costs; start it", side_page),
         }
         super().__init__("Steps of a new run", views)
+        self.keep_simple(session.detail, ("choices", "review"))
         self._session, self._theme = session, theme
 
     def refresh(self) -> None:

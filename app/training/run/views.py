@@ -13,6 +13,8 @@ from app.session.session import Session
 from app.training.curves.view import CurvesView
 from app.training.shown_run import ShownRun
 
+_SIMPLE = ("curves", "rewards", "replies", "machine", "scores", "doctor")
+"""What is offered while the detail is simple."""
 _VIEWS_OF_IMPORTED = ("scores", "lineage")
 _VIEWS_OF_ALIGNED = ("rewards", "replies")
 
@@ -54,7 +56,8 @@ class RunViews(Views):
         self._view_before_import = "curves"
         self._shown: dict[str, ShownRun] = {}
         for name in _VIEWS_OF_ALIGNED:
-            self.bar.setTabVisible(self.names.index(name), False)
+            self.offer(name, is_offered=False)
+        self.keep_simple(session.detail, _SIMPLE)
 
     def show_run(self, run: ShownRun) -> None:
         """Show a run, the first one in its curves: charts take a tenth of a second to make."""
@@ -85,13 +88,12 @@ class RunViews(Views):
             self.show_view(self._view_before_import)
 
     def _offer_rewards(self, *, is_offered: bool) -> None:
-        at = self.names.index("rewards")
-        if is_offered == self.bar.isTabVisible(at):
+        if is_offered == self.is_offered("rewards"):
             return
         if not is_offered and self.current in _VIEWS_OF_ALIGNED:
             self.show_view("curves")  # a bar whose current tab is hidden chooses one by itself
         for name in _VIEWS_OF_ALIGNED:
-            self.bar.setTabVisible(self.names.index(name), is_offered)
+            self.offer(name, is_offered=is_offered)
         if is_offered and self.current in ("", "curves"):
             self.show_view("rewards")
 

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QVBoxLayout, QWidget
 
 from app.kit.basics import button, label, row, set_role, titled_card
 from app.kit.figures.interval_bars import Bar, IntervalBars
+from app.kit.help_mark import HelpMark
 from app.kit.layout.refit import Refit
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.code_outcomes import OUTCOME_TONES, SANDBOX
@@ -224,8 +225,8 @@ class Headline(QWidget):
         lines.setContentsMargins(0, 0, 0, 0)
         lines.setSpacing(SPACE)
         lines.addWidget(self.title)
-        number = row(self.number, self.interval, spacing=2 * SPACE)
-        number.setStretch(1, 1)
+        number = row(self.number, HelpMark("Confidence interval"), self.interval, spacing=2 * SPACE)
+        number.setStretch(2, 1)
         lines.addLayout(number)
         for widget in (self.baselines, self.verdict, self._group_title, self.groups):
             lines.addWidget(widget)

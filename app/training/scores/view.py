@@ -371,8 +371,8 @@ class ScoreParts(Views):
     def _offer(self, *, is_scored: bool) -> None:
         if not is_scored:
             self.show_view("summary")
-        for i, name in enumerate(self.names):
-            self.bar.setTabVisible(i, is_scored or name == "summary")
+        for name in self.names:
+            self.offer(name, is_offered=is_scored or name == "summary")
 
     def _update(self, name: str) -> None:
         """Nothing to do: all of them are updated together."""

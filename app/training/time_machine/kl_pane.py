@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QLineEdit, QSizePolicy, QSlider, QSplitter, QVBoxL
 
 from app.kit.basics import button, frame, label, row
 from app.kit.charts.chart import Chart
+from app.kit.help_mark import HelpMark
 from app.kit.labels import ElidedLabel
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
@@ -108,7 +109,9 @@ class KlPane(QWidget):
         self.slider.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         bar = row(self.prompt, self.whose, self.measure, self.cancel, spacing=SPACE)
         bar.setStretch(0, 1)
-        head = row(label("KL at each position", "subheading"), label("nats", "caption"), self.state, self.read_out)
+        title = row(label("KL at each position", "subheading"), HelpMark("KL divergence"), spacing=SPACE // 2)
+        head = row(label("nats", "caption"), self.state, self.read_out)
+        head.insertLayout(0, title)
         head.setStretch(2, 1)
         head.setStretch(3, 1)
         lines.addLayout(bar)

@@ -1,0 +1,244 @@
+"""The command palette: one field that finds every action, place, run and term, and does or shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+from PySide6.QtCore import QEvent, QModelIndex, QObject, QPersistentModelIndex, QRect, QSize, Qt, Signal, Slot
+from PySide6.QtGui import QFontMetrics, QKeyEvent, QPainter
+from PySide6.QtWidgets import (
+    QApplication,
+    QFrame,
+    QGraphicsDropShadowEffect,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.help.ranking import rank
+from app.kit.basics import label
+from app.kit.item_list import draw_ground
+from app.kit.theme import SPACE, ThemeProvider
+
+MAX_SHOWN = 60
+"""Rows at most: who wants more types another letter."""
+MAX_RECENT = 12
+_WIDTH, _ROWS = 640, 11
+_PAD = 10
+_MOVES = {Qt.Key.Key_Down: 1, Qt.Key.Key_Up: -1, Qt.Key.Key_PageDown: _ROWS, Qt.Key.Key_PageUp: -_ROWS}
+_WHERE, _KEYS = Qt.ItemDataRole.UserRole + 1, Qt.ItemDataRole.UserRole + 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaletteEntry:
+    """Something that can be done or shown.
+
+    key: the same at each launch. where: in which menu, tab or list it is. keys: its shortcut, as the platform writes
+    it. find_by: more words to find it by.
+    """
+
+    key: str
+    title: str
+    do: Callable[[], object]
+    where: str = ""
+    keys: str = ""
+    find_by: str = ""
+
+    @cached_property
+    def folded(self) -> tuple[str, str]:
+        """Its title and its other words in lower case."""
+        return self.title.casefold(), f"{self.where} {self.find_by}".casefold()
+
+
+class PaletteSource(Protocol):
+    """Whatever adds entries; it is asked each time the palette opens."""
+
+    def entries(self) -> Sequence[PaletteEntry]: ...
+
+
+class Palette(QFrame):
+    """Lies over the upper middle of its window while it is open.
+
+    Signals:
+        used(keys): an entry was used: the keys of those used last, that one first.
+    """
+
+    used = Signal(object)
+
+    def __init__(
+        self, sources: Sequence[PaletteSource], theme: ThemeProvider, window: QWidget, recent: Sequence[str] = ()
+    ) -> None:
+        super().__init__(window)
+        self._sources, self._theme, self._recent = sources, theme, list(recent)[:MAX_RECENT]
+        self._entries: list[PaletteEntry] = []
+        self._shown: list[PaletteEntry] = []
+        self._came_from: QWidget | None = None
+        self.setProperty("role", "toast")
+        shadow = QGraphicsDropShadowEffect(self)
+        shadow.setBlurRadius(32)
+        shadow.setOffset(0, 6)
+        self.setGraphicsEffect(shadow)
+        self.field = QLineEdit()
+        self.field.setPlaceholderText("Find anything: actions, views, settings, runs, designs, terms")
+        self.field.setAccessibleName("Find anything")
+        self.field.textChanged.connect(self._on_typed)
+        self.field.installEventFilter(self)
+        self.list = QListWidget()
+        self.list.setProperty("role", "plain")
+        self.list.setAccessibleName("Found")
+        self.list.setItemDelegate(_Rows(theme, self.list))
+        self.list.setUniformItemSizes(True)
+        self.list.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # the field keeps it: one goes on typing
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.list.itemClicked.connect(lambda item: self._use(self.list.row(item)))
+        self.nothing = label("", "muted")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(SPACE, SPACE, SPACE, SPACE)
+        layout.setSpacing(SPACE)
+        for widget in (self.field, self.nothing, self.list):
+            layout.addWidget(widget)
+        window.installEventFilter(self)
+        self.hide()
+
+    @property
+    def titles(self) -> list[str]:
+        """What is listed, the best first."""
+        return [entry.title for entry in self._shown]
+
+    # -- Opening and closing -------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Ask the sources anew, and show it."""
+        self._came_from = QApplication.focusWidget()
+        self._entries = [entry for source in self._sources for entry in source.entries()]
+        self.field.clear()
+        self._on_typed("")
+        self._place()
+        self.show()
+        self.raise_()
+        self.field.setFocus(Qt.FocusReason.PopupFocusReason)
+
+    @Slot()
+    def dismiss(self) -> None:
+        """Close it; the focus goes back to where it was."""
+        if self.isHidden():
+            return
+        came_from, self._came_from = self._came_from, None
+        self.hide()
+        if came_from is not None and came_from.isVisible():
+            came_from.setFocus(Qt.FocusReason.PopupFocusReason)
+
+    def _place(self) -> None:
+        window = self.parentWidget()
+        assert window is not None
+        scale = self._theme.text_scale
+        width = min(round(_WIDTH * scale), window.width() - 4 * SPACE)
+        delegate = self.list.itemDelegate()
+        assert isinstance(delegate, _Rows)
+        height = min(_ROWS * delegate.row_height + round(90 * scale), window.height() - 12 * SPACE)
+        self.setGeometry((window.width() - width) // 2, min(10 * SPACE, window.height() // 8), width, height)
+
+    # -- Finding -------------------------------------------------------------------------------------------------------
+
+    @Slot(str)
+    def _on_typed(self, query: str) -> None:
+        found = rank(query, self._entries, self._recent)[:MAX_SHOWN]
+        self._shown = [self._entries[i] for i in found]
+        self.list.clear()
+        for entry in self._shown:
+            item = QListWidgetItem(entry.title)
+            item.setData(_WHERE, entry.where)
+            item.setData(_KEYS, entry.keys)
+            item.setData(Qt.ItemDataRole.AccessibleTextRole, ", ".join(filter(None, (entry.title, entry.where))))
+            self.list.addItem(item)
+        self.list.setCurrentRow(0 if self._shown else -1)
+        self.nothing.setText(f"Nothing is called “{query.strip()}”.")
+        self.nothing.setVisible(not self._shown)
+
+    def _use(self, row: int) -> None:
+        if not 0 <= row < len(self._shown):
+            return
+        entry = self._shown[row]
+        self._recent = [entry.key, *(key for key in self._recent if key != entry.key)][:MAX_RECENT]
+        self.dismiss()
+        self.used.emit(list(self._recent))
+        entry.do()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if watched is self.field:
+            return self._on_field(event)
+        if event.type() == QEvent.Type.Resize and self.isVisible():
+            self._place()
+        return False
+
+    def _on_field(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.FocusOut and QApplication.activePopupWidget() is None:
+            self._came_from = None  # it is where it belongs already
+            self.dismiss()
+            return False
+        if not isinstance(event, QKeyEvent) or event.type() != QEvent.Type.KeyPress:
+            return False
+        key = Qt.Key(event.key())
+        if key == Qt.Key.Key_Escape:
+            self.dismiss()
+        elif key in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self._use(self.list.currentRow())
+        elif key in _MOVES and self._shown:
+            last, row = len(self._shown) - 1, self.list.currentRow()
+            wraps = abs(_MOVES[key]) == 1 and row == (last if _MOVES[key] > 0 else 0)
+            to = (0 if row else last) if wraps else min(max(row + _MOVES[key], 0), last)
+            self.list.setCurrentRow(to)
+        else:
+            return False
+        return True
+
+
+class _Rows(QStyledItemDelegate):
+    """A title, and at the right where it is and its shortcut."""
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._theme = theme
+
+    @property
+    def row_height(self) -> int:
+        """Pixels of a row."""
+        return QFontMetrics(self._theme.font()).height() + 14
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:
+        return QSize(80, self.row_height)
+
+    def paint(
+        self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
+    ) -> None:
+        colors = self._theme.theme
+        place = QRect(option.rect).adjusted(2, 1, -2, -1)
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        draw_ground(painter, place, option, colors)
+        text = place.adjusted(_PAD, 0, -_PAD, 0)
+        for role, font, colour in (
+            (_KEYS, self._theme.mono_font(0.9), "text"),
+            (_WHERE, self._theme.font(0.9), "muted"),
+        ):
+            words, metrics = str(index.data(role) or ""), QFontMetrics(font)
+            if words:
+                words = metrics.elidedText(words, Qt.TextElideMode.ElideMiddle, text.width() // 2)
+                painter.setFont(font)
+                painter.setPen(colors.color(colour))
+                painter.drawText(text, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight, words)
+                text.setRight(text.right() - metrics.horizontalAdvance(words) - 2 * _PAD)
+        painter.setFont(self._theme.font())
+        painter.setPen(colors.color("text"))
+        title = QFontMetrics(self._theme.font()).elidedText(
+            str(index.data(Qt.ItemDataRole.DisplayRole)), Qt.TextElideMode.ElideRight, text.width()
+        )
+        painter.drawText(text, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, title)
+        painter.restore()

@@ -1,0 +1,192 @@
+"""The glossary beside the tabs: a search, the terms, and one entry with its formula and the way to see it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QLineEdit, QListWidget, QPushButton, QVBoxLayout, QWidget
+
+from app.help.glossary import Entry, Glossary
+from app.help.places import PLACES
+from app.kit.basics import button, frame, label, row, scrolling
+from app.kit.layout.flow_layout import FlowLayout
+from app.kit.theme import SPACE, ThemeProvider
+
+_WIDTH = 300
+"""Pixels of the panel at the usual text size, at least."""
+
+
+class HelpPanel(QWidget):
+    """The glossary, which never blocks the window.
+
+    Args:
+        problem: why there is no glossary, '' if there is one.
+
+    Signals:
+        see_requested(place): go to this place, one of app.help.places.
+        keys_requested(): show the keyboard shortcuts.
+        closed(): the user closed the panel.
+    """
+
+    see_requested = Signal(str)
+    keys_requested = Signal()
+    closed = Signal()
+
+    def __init__(self, glossary: Glossary, theme: ThemeProvider, problem: str = "") -> None:
+        super().__init__()
+        self._glossary, self._theme, self._problem = glossary, theme, problem
+        self.entry: Entry | None = None
+        """The entry that is shown."""
+        self.setProperty("role", "page")
+        self.setMinimumWidth(_WIDTH)
+        self.search = QLineEdit()
+        self.search.setPlaceholderText("Search the glossary")
+        self.search.setAccessibleName("Search the glossary")
+        self.search.setClearButtonEnabled(True)
+        self.search.textChanged.connect(self._on_searched)
+        self.search.returnPressed.connect(self._on_return)
+        self.search.installEventFilter(self)
+        self.terms = QListWidget()
+        self.terms.setProperty("role", "plain")
+        self.terms.setAccessibleName("Terms")
+        self.terms.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.terms.currentTextChanged.connect(self._on_chosen)
+        self.nothing = label("", "muted", wrap=True)
+        self.keys = button("Keyboard shortcuts", theme, self.keys_requested.emit, icon="keyboard", role="link")
+        close = button("", theme, self.closed.emit, icon="x", role="quiet-icon", tip="Close the glossary (Esc)")
+        self._build_entry()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
+        layout.setSpacing(SPACE)
+        layout.addLayout(row(label("Glossary", "heading"), None, close))
+        layout.addWidget(self.search)
+        layout.addWidget(self.nothing)
+        layout.addWidget(self.terms, 2)
+        layout.addWidget(self._card, 3)
+        layout.addLayout(row(self.keys, None))
+        self.nothing.setVisible(bool(problem))
+        self.nothing.setText(problem)
+        self._list(glossary.entries)
+        self._show(None)
+
+    def _build_entry(self) -> None:
+        self._card = frame("card")
+        inside = QWidget()
+        lines = QVBoxLayout(inside)
+        lines.setContentsMargins(0, 0, SPACE, 0)
+        lines.setSpacing(SPACE)
+        self.title = label("", "heading", wrap=True)
+        self.text = label("", wrap=True, selectable=True)
+        self.formula = label("", "mono", wrap=True, selectable=True)
+        self._formula_box = frame("sunken", margin=SPACE)
+        self.see = button("", self._theme, self._on_see, icon="arrow-right", role="primary")
+        self._related_title = label("Related", "caption")
+        self._related = QWidget()
+        self._links = FlowLayout(self._related)
+        box, card = self._formula_box.layout(), self._card.layout()
+        assert box is not None
+        assert card is not None
+        box.addWidget(self.formula)
+        for widget in (self.title, self.text, self._formula_box):
+            lines.addWidget(widget)
+        self.where = label("", "caption", wrap=True)
+        way = row(self.see, self.where)
+        way.setStretch(1, 1)
+        lines.addLayout(way)
+        lines.addWidget(self._related_title)
+        lines.addWidget(self._related)
+        lines.addStretch(1)
+        card.addWidget(scrolling(inside))
+
+    # -- Showing -------------------------------------------------------------------------------------------------------
+
+    def show_term(self, name: str) -> None:
+        """Show the entry of a term, or the search for it if there is none; '' gives the search the focus."""
+        entry = self._glossary.find(name) if name else None
+        if entry is None:
+            self.search.setText(name)
+            self.search.selectAll()
+            self.search.setFocus(Qt.FocusReason.OtherFocusReason)
+            return
+        self.search.clear()
+        self._show(entry)
+
+    @property
+    def links(self) -> list[str]:
+        """The related terms that can be clicked."""
+        return [link.text() for link in self._related.findChildren(QPushButton)]
+
+    def _show(self, entry: Entry | None) -> None:
+        self.entry = entry
+        self._card.setVisible(entry is not None)
+        if entry is None:
+            return
+        self.title.setText(entry.term)
+        self.text.setText(entry.text)
+        self.formula.setText(entry.formula)
+        self._formula_box.setVisible(bool(entry.formula))
+        self.see.setText("See it")
+        self.see.setAccessibleName(f"See it: {PLACES[entry.see]}")
+        self.where.setText(PLACES[entry.see])
+        while (item := self._links.takeAt(0)) is not None:
+            old = item.widget()
+            if old is not None:
+                old.hide()
+                old.setParent(None)
+                old.deleteLater()
+        for term in entry.related:
+            self._links.addWidget(
+                button(term, self._theme, lambda term=term: self.show_term(term), role="link")  # type: ignore[misc]
+            )
+        for widget in (self._related_title, self._related):
+            widget.setVisible(bool(entry.related))
+        with QSignalBlocker(self.terms):
+            found = self.terms.findItems(entry.term, Qt.MatchFlag.MatchExactly)
+            self.terms.setCurrentRow(self.terms.row(found[0]) if found else -1)
+            if found:
+                self.terms.scrollToItem(found[0])
+
+    def _list(self, entries: Sequence[Entry]) -> None:
+        with QSignalBlocker(self.terms):
+            self.terms.clear()
+            self.terms.addItems([entry.term for entry in entries])
+
+    @Slot(str)
+    def _on_searched(self, query: str) -> None:
+        found = self._glossary.search(query)
+        self._list(found if query.strip() else self._glossary.entries)
+        self.nothing.setText(self._problem or f"No entry for “{query.strip()}”.")
+        self.nothing.setVisible(not found)
+        if query.strip():
+            self._show(found[0] if found else None)
+
+    @Slot()
+    def _on_return(self) -> None:
+        self.terms.setFocus(Qt.FocusReason.TabFocusReason)
+
+    @Slot(str)
+    def _on_chosen(self, term: str) -> None:
+        entry = self._glossary.find(term)
+        if entry is not None:
+            self._show(entry)
+
+    @Slot()
+    def _on_see(self) -> None:
+        if self.entry is not None:
+            self.see_requested.emit(self.entry.see)
+
+    # -- The keyboard --------------------------------------------------------------------------------------------------
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress and event.key() == Qt.Key.Key_Down:
+            self.terms.setFocus(Qt.FocusReason.TabFocusReason)
+            return True
+        return False
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_Escape:
+            self.closed.emit()
+        else:
+            super().keyPressEvent(event)

@@ -1,0 +1,72 @@
+"""The places in the window that help can lead to, as plain names. app.shell.places knows how to go there."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import TrainConfig
+from models.settings.sampling_config import NUMERIC_SETTINGS, SamplingConfig
+
+_VIEWS: Mapping[str, str] = {
+    "home": "Home",
+    "tokenizer/explore": "Tokenizer → Explore",
+    "tokenizer/steps": "Tokenizer → Steps",
+    "tokenizer/vocabulary": "Tokenizer → Vocabulary",
+    "tokenizer/compare": "Tokenizer → Compare",
+    "tokenizer/decode": "Tokenizer → Decode",
+    "tokenizer/chat": "Tokenizer → Chat",
+    "tokenizer/about": "Tokenizer → About",
+    "tokenizer/train": "Tokenizer → Train new",
+    "data": "Data",
+    "builder/diagram": "Builder → Diagram",
+    "builder/positions": "Builder → Positions",
+    "builder/mask": "Builder → Mask",
+    "builder/compare": "Builder → Compare",
+    "builder/code": "Builder → Code",
+    "builder/costs": "Builder → Costs",
+    "training/new": "Training → New run",
+    "training/recipes": "Training → Learn a task",
+    "training/run/curves": "Training → a run → Curves",
+    "training/run/rewards": "Training → an aligned run → Rewards",
+    "training/run/machine": "Training → a run → Time machine",
+    "training/run/scores": "Training → a run → Scores",
+    "training/run/data": "Training → a run → Data",
+    "training/run/doctor": "Training → a run → Doctor",
+    "training/run/lineage": "Training → a run → Lineage",
+    "chat/next": "Chat → Next token",
+    "chat/attention": "Chat → Attention",
+    "chat/layers": "Chat → Layers",
+    "chat/ablation": "Chat → Switch off",
+    "chat/inputs": "Chat → Inputs",
+    "chat/weights": "Chat → Settings → Weights",
+    "chat/draft": "Chat → Settings → Draft model",
+    "chat/mode/chat": "Chat",
+    "chat/mode/notebook": "Chat → Notebook",
+    "chat/mode/fill": "Chat → Fill masks",
+    "chat/mode/answer": "Chat → Text to text",
+    "chat/mode/prefer": "Chat → Compare",
+    "chat/mode/compare": "Chat → Side by side",
+    "chat/mode/pairs": "Chat → Minimal pairs",
+    "chat/mode/embeddings": "Chat → Embeddings",
+}
+
+
+def _settings(kind: Any, place: str, words: str, names: frozenset[str] | None = None) -> dict[str, str]:
+    """The place of each setting of a form."""
+    return {
+        f"{place}/{f.name}": f"{words} → {f.metadata['label']}"
+        for f in dataclasses.fields(kind)
+        if "label" in f.metadata and (names is None or f.name in names)
+    }
+
+
+PLACES: Mapping[str, str] = {
+    **_VIEWS,
+    **_settings(ModelConfig, "builder/settings", "Builder → Settings"),
+    **_settings(TrainConfig, "training/new", "Training → New run"),
+    **_settings(SamplingConfig, "chat/settings", "Chat → Settings", frozenset((*NUMERIC_SETTINGS, "max_tokens"))),
+}
+"""Place -> where that is, in the words of the window."""

@@ -1,0 +1,108 @@
+"""What a widget's term is, the “?” beside it, and the request to have it explained.
+
+A request is an event that goes up from the widget through its parents until one answers it: the window does.
+"""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QCoreApplication, QEvent, QRectF, QSize, Qt
+from PySide6.QtGui import QPainter, QPaintEvent, QPalette, QPen
+from PySide6.QtWidgets import QAbstractButton, QPushButton, QWidget
+
+from app.kit.words.terms import term_of_words
+
+_PROPERTY = "helpTerm"
+
+
+class HelpRequested(QEvent):
+    """Somebody wants to know what `term` means. Who explains it accepts the event."""
+
+    TYPE = QEvent.Type(QEvent.registerEventType())
+
+    def __init__(self, term: str) -> None:
+        super().__init__(self.TYPE)
+        self.term = term
+        self.ignore()
+
+
+def set_term(widget: QWidget, term: str) -> None:
+    """Let F1 on a widget, or on one within it, explain this term of the glossary, or another name of one."""
+    widget.setProperty(_PROPERTY, term)
+
+
+def term_at(widget: QWidget | None) -> str:
+    """The term of a widget, or of the nearest one that contains it; '' for none."""
+    while widget is not None:
+        term = widget.property(_PROPERTY)
+        if term:
+            return str(term)
+        widget = widget.parentWidget()
+    return ""
+
+
+def ask_for_help(widget: QWidget, term: str) -> bool:
+    """Ask whoever contains a widget to explain a term; returns whether somebody does."""
+    request, asked = HelpRequested(term), widget.parentWidget()
+    while asked is not None and not request.isAccepted():
+        QCoreApplication.sendEvent(asked, request)
+        asked = asked.parentWidget()
+    return request.isAccepted()
+
+
+class HelpMark(QAbstractButton):
+    """A small “?” that explains a term. The keyboard has F1 for it, so it is no stop of the Tab key."""
+
+    def __init__(self, term: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.term = term
+        set_term(self, term)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setAttribute(Qt.WidgetAttribute.WA_Hover)
+        self.setToolTip(f"What is this? “{term}” in the glossary (F1)")
+        self.setAccessibleName(f"What is “{term}”?")
+        self.setSizePolicy(self.sizePolicy().Policy.Fixed, self.sizePolicy().Policy.Fixed)
+        self.clicked.connect(lambda: ask_for_help(self, self.term))
+
+    def sizeHint(self) -> QSize:
+        side = self.fontMetrics().height() - 1
+        return QSize(side, side)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        roles = QPalette.ColorRole
+        colour = self.palette().color(roles.Link if self.underMouse() else roles.PlaceholderText)
+        painter.setPen(QPen(colour, 1.2))
+        side = min(self.width(), self.height()) - 3.0
+        circle = QRectF((self.width() - side) / 2, (self.height() - side) / 2, side, side)
+        painter.drawEllipse(circle)
+        font = self.font()
+        font.setPointSizeF(font.pointSizeF() * 0.78)
+        font.setBold(True)
+        painter.setFont(font)
+        painter.drawText(circle, Qt.AlignmentFlag.AlignCenter, "?")
+
+
+def help_marks(words: str, explained: QWidget | None = None) -> list[HelpMark]:
+    """The “?” for a heading, or the name of a number: one, or none where the glossary has no term for it.
+
+    Args:
+        explained: what F1 explains by the same term.
+    """
+    term = term_of_words(words)
+    if not term:
+        return []
+    if explained is not None:
+        set_term(explained, term)
+    return [HelpMark(term)]
+
+
+class HelpLink(QPushButton):
+    """A link to a term of the glossary, where there is space for words."""
+
+    def __init__(self, term: str, parent: QWidget | None = None) -> None:
+        super().__init__(f"“{term}” in the glossary", parent)
+        self.term = term
+        self.setProperty("role", "link")
+        self.clicked.connect(lambda: ask_for_help(self, self.term))

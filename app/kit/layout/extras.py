@@ -1,0 +1,129 @@
+"""What is hidden where the window shows little detail, and the link in its place that shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, Signal, SignalInstance, Slot
+from PySide6.QtWidgets import QPushButton, QSizePolicy, QWidget
+
+from models.number_words import format_count
+
+
+class HasDetail(Protocol):
+    """How much is shown; `changed` says that this is another level now."""
+
+    @property
+    def changed(self) -> SignalInstance: ...
+    @property
+    def is_simple(self) -> bool: ...
+
+
+class RevealRequested(QEvent):
+    """Sent to widgets that contain one which is to be seen."""
+
+    TYPE = QEvent.Type(QEvent.registerEventType())
+
+    def __init__(self) -> None:
+        super().__init__(self.TYPE)
+
+
+class MoreLink(QPushButton):
+    """Says how much is hidden here, and shows it, or hides it again. It is there where the detail is simple only.
+
+    Args:
+        noun: what is hidden, for one: “view”.
+
+    Signals:
+        folded_changed(): what is hidden is to be shown, or the other way round; see `is_folded`.
+    """
+
+    folded_changed = Signal()
+
+    def __init__(self, noun: str, detail: HasDetail | None = None, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._noun, self._detail, self._n, self._n_changed = noun, detail, 0, 0
+        self._is_open = False
+        self.setProperty("role", "link")
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.clicked.connect(self._on_clicked)
+        if detail is not None:
+            detail.changed.connect(self._on_detail)
+        self._show()
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether the extras are hidden."""
+        return self._detail is not None and self._detail.is_simple and not self._is_open
+
+    def set_hidden(self, n: int, n_changed: int = 0) -> None:
+        """Say how many are hidden, or would be, and how many of these differ from what they usually are."""
+        if (n, n_changed) != (self._n, self._n_changed):
+            self._n, self._n_changed = n, n_changed
+            self._show()
+
+    def open(self) -> None:
+        """Show what is hidden here."""
+        if self.is_folded:
+            self._on_clicked()
+
+    def _show(self) -> None:
+        if not self._is_open:
+            words = format_count(self._n, f"more {self._noun}")
+            if self._n_changed:
+                words += f" ({self._n_changed:,} changed)"
+        else:
+            words = f"Fewer {self._noun}s"
+        self.setText(words)
+        self.setToolTip("View → Detail → Everything shows all of them everywhere")
+        self.setVisible(self._detail is not None and self._detail.is_simple and self._n > 0)
+
+    @Slot()
+    def _on_clicked(self) -> None:
+        self._is_open = not self._is_open
+        self._show()
+        self.folded_changed.emit()
+
+    @Slot()
+    def _on_detail(self) -> None:
+        self._is_open = False
+        self._show()
+        self.folded_changed.emit()
+
+
+class Extras(QObject):
+    """Hides widgets behind a link while the detail is simple. `reveal` shows them, and so does a click.
+
+    Args:
+        link: stands somewhere among them. changed: how many of the settings in them differ from the usual.
+    """
+
+    def __init__(self, link: MoreLink, widgets: Sequence[QWidget], changed: Callable[[], int] = lambda: 0) -> None:
+        super().__init__(link)
+        self._link, self._widgets, self._changed = link, tuple(widgets), changed
+        for widget in widgets:
+            widget.installEventFilter(self)
+        link.folded_changed.connect(self.refresh)
+        self.refresh()
+
+    @Slot()
+    def refresh(self) -> None:
+        """Hide or show the widgets, and count anew what is changed in them."""
+        self._link.set_hidden(len(self._widgets), self._changed())
+        for widget in self._widgets:
+            if widget.isHidden() != self._link.is_folded:
+                widget.setVisible(not self._link.is_folded)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == RevealRequested.TYPE:
+            self._link.open()
+        return False
+
+
+def show_extras_around(widget: QWidget) -> None:
+    """Show whatever a link hides that contains this widget, or is it."""
+    around: QWidget | None = widget
+    while around is not None:
+        QCoreApplication.sendEvent(around, RevealRequested())
+        around = around.parentWidget()

@@ -1,0 +1,32 @@
+"""Bringing a widget into view, whatever hides it."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtWidgets import QScrollArea, QWidget
+
+from app.kit.layout.extras import show_extras_around
+from app.kit.layout.section import Section
+
+_MARGIN = 24
+"""Pixels that stay visible above and below."""
+
+
+def reveal(widget: QWidget) -> None:
+    """Show and unfold what contains a widget, scroll to it, and give it the focus."""
+    show_extras_around(widget)
+    areas, parent = list[QScrollArea](), widget.parentWidget()
+    while parent is not None:
+        if isinstance(parent, Section):
+            parent.set_folded(False)
+        elif isinstance(parent, QScrollArea):
+            areas.append(parent)
+        parent = parent.parentWidget()
+    if widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
+        widget.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def scroll() -> None:
+        for area in areas:
+            area.ensureWidgetVisible(widget, 0, _MARGIN)
+
+    QTimer.singleShot(0, widget, scroll)  # the layout has been updated by then

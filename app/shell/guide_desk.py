@@ -1,0 +1,120 @@
+"""The guide in the window: made when the pages are there, shown beside the tabs, told when the window closes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Slot
+
+from app.help.palette import PaletteEntry
+from app.kit.theme import ThemeProvider
+
+if TYPE_CHECKING:
+    from app.guide.guide import Guide
+    from app.guide.missions import Mission
+    from app.guide.panel import GuidePanel
+    from app.shell.main_window import MainWindow
+
+log = logging.getLogger(__name__)
+
+
+class GuideDesk(QObject):
+    """Shows the guide of a window. Nothing of it is imported before it is first wanted."""
+
+    def __init__(self, window: MainWindow, theme: ThemeProvider) -> None:
+        super().__init__(window)
+        self._window, self._theme = window, theme
+        self._guide: Guide | None = None
+        self._problems: Sequence[str] = ()
+        self.panel: GuidePanel | None = None
+        """The panel, once it was shown."""
+
+    @property
+    def guide(self) -> Guide:
+        """The guide, made now if necessary."""
+        if self._guide is None:
+            from app.guide.chapters import read_chapters
+            from app.guide.guide import Guide
+            from app.shell.guide_stage import GuideStage
+
+            session = self._window.session
+            chapters, self._problems = read_chapters()
+            for problem in self._problems:
+                log.warning("%s", problem)
+            stage = GuideStage(self._window)
+            self._guide = Guide(chapters, stage, session.library.home, session.notices, self)
+            self._guide.opened.connect(self.show)
+            self._guide.mission_done.connect(self._on_mission)
+            self._guide.start()
+        return self._guide
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the panel is beside the tabs."""
+        return self.panel is not None and not self.panel.isHidden()
+
+    @Slot()
+    def show(self) -> None:
+        """Show the panel, with the chapters or the step that is open."""
+        if self.panel is None:
+            from app.guide.panel import GuidePanel
+
+            guide, window = self.guide, self._window
+            self.panel = GuidePanel(guide, self._problems, window.session.notices, self._theme)
+            self.panel.closed.connect(self.close)
+            self.panel.quickstart_requested.connect(window.start_quickstart)
+            window.beside.addWidget(self.panel)
+        self.panel.show()
+
+    @Slot()
+    def close(self) -> None:
+        """Hide the panel; what a step has set up is put back, and the focus goes back to the page."""
+        if self.panel is not None:
+            self.guide.put_back()
+            self.panel.hide()
+            page = self._window.pages.currentWidget()
+            if page is not None:
+                page.setFocus()
+
+    def toggle(self) -> None:
+        """Show the panel, or hide it."""
+        if self.is_shown:
+            self.close()
+        else:
+            self.show()
+
+    def end(self) -> None:
+        """Before the window closes: what a step has set up is put back, and does not become the user's settings."""
+        if self._guide is not None:
+            self._guide.put_back()
+
+    @Slot(object)
+    def _on_mission(self, mission: Mission) -> None:
+        from app.guide.figures import fill
+
+        done = fill(mission.done, self.guide.facts)
+        self._window.session.notices.say(f"Mission done: {mission.title}. {done or ''}".strip())
+
+    # -- In the palette ------------------------------------------------------------------------------------------------
+
+    def entries(self) -> Sequence[PaletteEntry]:
+        """Chapters and missions, for the command palette."""
+        from app.guide.missions import MISSIONS
+
+        guide = self.guide
+        chapters = [
+            _entry(f"guide/{chapter.name}", chapter.title, "Guide", partial(guide.open, chapter.name), chapter.makes)
+            for chapter in guide.chapters
+        ]
+        missions = [
+            _entry(f"mission/{each.name}", each.title, "Missions", partial(guide.go_to, each), each.how)
+            for each in MISSIONS
+        ]
+        return [*chapters, *missions]
+
+
+def _entry(key: str, title: str, where: str, do: Callable[[], object], find_by: str) -> PaletteEntry:
+    return PaletteEntry(key=key, title=title, do=do, where=where, find_by=find_by)

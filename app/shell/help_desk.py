@@ -1,0 +1,88 @@
+"""Help in the window: F1 and “?” open the glossary beside the tabs, at the term that is meant."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from PySide6.QtCore import QObject, Slot
+from PySide6.QtWidgets import QApplication, QSplitter
+
+from app.help.glossary import Glossary, load_glossary
+from app.help.panel import HelpPanel
+from app.help.places import PLACES
+from app.kit.help_mark import term_at
+from app.kit.layout.pages import Pages
+from app.kit.theme import ThemeProvider
+from app.shell.places import Places
+
+log = logging.getLogger(__name__)
+
+_WIDTH = 340
+"""Pixels of the panel at first, at the usual text size."""
+
+
+def read_glossary() -> tuple[Glossary, str]:
+    """The glossary, and '' or a sentence that says why it is empty; the log has the details."""
+    try:
+        return load_glossary(PLACES), ""
+    except (ValueError, OSError) as error:
+        log.warning("The glossary cannot be read: %s", error)
+        return Glossary(()), "The glossary cannot be read; the log says why."
+
+
+class HelpDesk(QObject):
+    """Shows the glossary of a window when it is asked for, beside the tabs.
+
+    Args:
+        body: holds the tabs, `pages`; the panel is added to it when it is first shown.
+    """
+
+    def __init__(
+        self, body: QSplitter, pages: Pages, places: Places, theme: ThemeProvider, show_keys: Callable[[], object]
+    ) -> None:
+        super().__init__(body)
+        self._body, self._pages, self._theme, self._show_keys = body, pages, theme, show_keys
+        self.places = places
+        self.panel: HelpPanel | None = None
+        """The panel, once it was shown."""
+        self._read: tuple[Glossary, str] | None = None
+
+    @property
+    def glossary(self) -> Glossary:
+        """The glossary, empty if it cannot be read."""
+        return self._read_once()[0]
+
+    def _read_once(self) -> tuple[Glossary, str]:
+        if self._read is None:
+            self._read = read_glossary()
+        return self._read
+
+    def open_here(self) -> None:
+        """Explain what has the focus or, if that has no term, what is under the pointer; else show the search."""
+        at = QApplication.widgetAt(self._body.cursor().pos())
+        under = at if at is not None and at.window() is self._body.window() else None
+        self.show_term(term_at(QApplication.focusWidget()) or term_at(under))
+
+    def show_term(self, term: str = "") -> None:
+        """Show a term, or the search if that has no entry."""
+        if self.panel is None:
+            glossary, problem = self._read_once()
+            self.panel = HelpPanel(glossary, self._theme, problem)
+            self.panel.see_requested.connect(self.places.show)
+            self.panel.keys_requested.connect(self._show_keys)
+            self.panel.closed.connect(self.close)
+            self._body.addWidget(self.panel)
+            width = round(_WIDTH * self._theme.text_scale)
+            self._body.setSizes([self._body.width() - width, width])
+        self.panel.show()
+        self.panel.show_term(term)
+
+    @Slot()
+    def close(self) -> None:
+        """Hide the panel; the focus goes back to the page."""
+        if self.panel is not None:
+            self.panel.hide()
+            page = self._pages.currentWidget()
+            if page is not None:
+                page.setFocus()

@@ -1,0 +1,163 @@
+"""What the command palette finds: actions of the menus, places, runs, designs, tokenizers, recipes and terms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import QMenu, QMenuBar
+
+from app.help.palette import PaletteEntry
+from app.help.places import PLACES
+from app.session.session import Session
+from app.shell.help_desk import HelpDesk
+from app.shell.keys import plain
+from app.shell.places import Screens
+
+
+class MenuSource:
+    """The enabled actions of the menus. An action that is in two menus is there once."""
+
+    def __init__(self, bar: QMenuBar, but: str) -> None:
+        self._bar, self._but = bar, but
+
+    def entries(self) -> Sequence[PaletteEntry]:
+        """Each action with its menu and its shortcut."""
+        found: dict[str, PaletteEntry] = {}
+        for top in self._bar.actions():
+            menu = top.menu()
+            if isinstance(menu, QMenu):
+                menu.aboutToShow.emit()  # some actions know only then whether they can do something
+                for entry in self._of(menu, f"Menu {plain(top.text())}"):
+                    found.setdefault(entry.title, entry)
+                menu.aboutToHide.emit()
+        return list(found.values())
+
+    def _of(self, menu: QMenu, where: str, before: str = "") -> Sequence[PaletteEntry]:
+        found: list[PaletteEntry] = []
+        for action in menu.actions():
+            words, within = plain(action.text()), action.menu()
+            if isinstance(within, QMenu):
+                found += self._of(within, f"{where} → {words}", f"{words}: ")
+            elif words and words != self._but and action.isEnabled() and action.isVisible():
+                found.append(_of_action(action, f"{before}{words}", where))
+        return found
+
+
+def _of_action(action: QAction, title: str, where: str) -> PaletteEntry:
+    keys = action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
+    return PaletteEntry(key=f"menu/{title}", title=title.rstrip("…"), do=action.trigger, where=where, keys=keys)
+
+
+class PlaceSource:
+    """The views of the tabs and the settings of the forms, but not the tabs themselves, which are in the menu."""
+
+    def __init__(self, show: Callable[[str], object]) -> None:
+        self._show = show
+
+    def entries(self) -> Sequence[PaletteEntry]:
+        """Each place, by the last of its words."""
+        return [
+            PaletteEntry(
+                key=f"place/{place}",
+                title=words.rpartition(" → ")[2],
+                do=partial(self._show, place),
+                where=words.rpartition(" → ")[0],
+            )
+            for place, words in PLACES.items()
+            if " → " in words
+        ]
+
+
+class LibrarySource:
+    """The runs, designs, tokenizers and recipes that can be shown."""
+
+    def __init__(self, window: Screens) -> None:
+        self._window = window
+
+    def entries(self) -> Sequence[PaletteEntry]:
+        """What is in the library now, and what comes with the program."""
+        session = self._window.session
+        return [*self._runs(session), *self._designs(session), *self._tokenizers(session), *self._recipes()]
+
+    def _runs(self, session: Session) -> list[PaletteEntry]:
+        return [
+            PaletteEntry(key=f"run/{run.id}", title=run.name, do=partial(self._show_run, run.id), where="Run")
+            for run in session.runs.known()
+        ]
+
+    def _designs(self, session: Session) -> list[PaletteEntry]:
+        from app.kit.words.preset_words import design_title
+        from models.settings.presets import PRESETS
+
+        return [
+            PaletteEntry(
+                key=f"design/{name}",
+                title=design_title(name),
+                do=partial(self._show_design, name),
+                where="Design",
+                find_by=name,
+            )
+            for name in (*session.designs.list(), *PRESETS)
+        ]
+
+    def _tokenizers(self, session: Session) -> list[PaletteEntry]:
+        return [
+            PaletteEntry(
+                key=f"tokenizer/{info.name}",
+                title=info.name,
+                do=partial(self._show_tokenizer, info.name),
+                where="Tokenizer",
+            )
+            for info in session.tokenizers.list()
+            if not info.problem
+        ]
+
+    def _recipes(self) -> list[PaletteEntry]:
+        from models.recipes.alignment.table import DEMONSTRATIONS
+        from models.recipes.tasks.table import TASK_RECIPES
+
+        titles = {name: recipe.title for name, recipe in TASK_RECIPES.items()}
+        titles |= {name: recipe.title for name, recipe in DEMONSTRATIONS.items()}
+        return [
+            PaletteEntry(
+                key=f"recipe/{name}",
+                title=title,
+                do=partial(self._window.show_recipes, name),
+                where="Learn a task",
+            )
+            for name, title in titles.items()
+        ]
+
+    def _show_run(self, run_id: str) -> None:
+        self._window.show_tab("training")
+        self._window.training.show_run(run_id)
+
+    def _show_design(self, name: str) -> None:
+        if self._window.session.designs.choose(name):
+            self._window.show_tab("builder")
+
+    def _show_tokenizer(self, name: str) -> None:
+        self._window.session.tokenizers.choose(name)
+        self._window.show_tab("tokenizer")
+
+
+class TermSource:
+    """The terms of the glossary."""
+
+    def __init__(self, desk: HelpDesk) -> None:
+        self._desk = desk
+
+    def entries(self) -> Sequence[PaletteEntry]:
+        """Each entry, also found by its other names."""
+        return [
+            PaletteEntry(
+                key=f"term/{entry.term}",
+                title=entry.term,
+                do=partial(self._desk.show_term, entry.term),
+                where="Glossary",
+                find_by=" ".join(entry.also),
+            )
+            for entry in self._desk.glossary.entries
+        ]
