@@ -42,6 +42,7 @@ COMMANDS = (
     "trash",
     "bench",
     "screenshots",
+    "guide",
     "selftest",
 )
 """The modules of app.commands, in the order of the help. Only the requested one is imported."""

@@ -171,12 +171,14 @@ class PairRead:
 
 @dataclass(frozen=True, kw_only=True)
 class WentBack:
-    """The time machine shows a step of at most this."""
+    """The time machine shows a step of at most this, or within this share of the run."""
 
-    at_most: int
+    at_most: int = 0
+    share: float = 0.0
 
     def is_done(self, now: Facts, before: Facts) -> bool:
-        return "training/run/machine" in now.places and 0 <= now.machine_step <= self.at_most
+        last = max(self.at_most, self.share * now.machine_steps)
+        return "training/run/machine" in now.places and 0 <= now.machine_step <= last
 
 
 @dataclass(frozen=True, kw_only=True)

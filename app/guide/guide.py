@@ -240,25 +240,29 @@ class Guide(QObject):
         facts = self._stage.facts()
         if self._before_missions is None:
             self._before_missions = facts  # what was there at launch is nobody's deed
-        if facts == self.facts and self.step is not None and self.is_done:
-            return
         is_new = facts != self.facts
         self.facts = facts
-        self._tick(facts)
+        if is_new:
+            self._tick(facts)
         step = self.step
-        if step is not None and not self.is_done and all(check.is_done(facts, self._before) for check in step.checks):
-            self._on_done(step)
-        elif is_new and step is not None:
+        if step is None:
+            return
+        if not self.is_done and all(check.is_done(facts, self._before) for check in step.checks):
+            self.is_done = is_new = True
+        if self.is_done:
+            is_new |= self._keep_result(step)
+        if is_new:
             self.changed.emit()
 
-    def _on_done(self, step: Step) -> None:
+    def _keep_result(self, step: Step) -> bool:
+        """Keep the step's line of the result card as soon as its figures are known; whether that is new."""
         assert self.chapter is not None
-        self.is_done = True
-        line = fill(step.result, self.facts)
-        if line is not None:
-            results = {**self.progress.of(self.chapter.name).results, str(self.index): line}
-            self._keep(self.progress.with_chapter(self.chapter.name, results=results))
-        self.changed.emit()
+        results, key = self.progress.of(self.chapter.name).results, str(self.index)
+        line = fill(step.result, self.facts) if key not in results else None
+        if line is None:
+            return False
+        self._keep(self.progress.with_chapter(self.chapter.name, results={**results, key: line}))
+        return True
 
     def _tick(self, facts: Facts) -> None:
         assert self._before_missions is not None

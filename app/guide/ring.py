@@ -1,4 +1,4 @@
-"""A ring around a widget that a step points at; it goes after some seconds, or with a click."""
+"""A ring around a widget that a step points at, for some seconds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _GAP, _WIDTH, _RADIUS = 5, 3, 9  # pixels
 
 
 class Ring(QWidget):
-    """Lies over the window, lets the mouse through, and follows its target while that moves."""
+    """Lies over the window, lets the mouse through, and follows its target, which may not be in view yet."""
 
     def __init__(self, theme: ThemeProvider, window: QWidget) -> None:
         super().__init__(window)
@@ -28,12 +28,10 @@ class Ring(QWidget):
         self.hide()
 
     def point_at(self, target: QWidget) -> None:
-        """Draw the ring around a widget of the window."""
+        """Draw the ring around a widget of the window, as soon as that is in view."""
         self.target = target
         target.destroyed.connect(self.take_away)
         self._on_follow()
-        self.raise_()
-        self.show()
         self._end.start()
         self._follow.start()
 
@@ -47,11 +45,15 @@ class Ring(QWidget):
 
     @Slot()
     def _on_follow(self) -> None:
-        if self.target is None or not self.target.isVisible():
-            self.take_away()
+        assert self.target is not None
+        if not self.target.isVisible():
+            self.hide()
             return
         place = QRect(self.target.mapTo(self.window(), QPoint(0, 0)), self.target.size())
         self.setGeometry(place.adjusted(-_GAP, -_GAP, _GAP, _GAP))
+        if self.isHidden():
+            self.raise_()
+            self.show()
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)

@@ -43,6 +43,7 @@ _VIEWS: Mapping[str, str] = {
     "chat/inputs": "Chat → Inputs",
     "chat/weights": "Chat → Settings → Weights",
     "chat/draft": "Chat → Settings → Draft model",
+    "chat/serve": "Chat → Settings → Serve to other programs",
     "chat/mode/chat": "Chat",
     "chat/mode/notebook": "Chat → Notebook",
     "chat/mode/fill": "Chat → Fill masks",

@@ -56,6 +56,7 @@ class FactReader:
         training: Any = pages.get("training")
         tokenizer: Any = pages.get("tokenizer")
         builder: Any = pages.get("builder")
+        machine: Any = training.run_view.views.pages.made.get("machine") if training is not None else None
         lab = tokenizer.views.explore.lab if tokenizer is not None else None
         current = session.tokenizers.current
         design = builder.form.config if builder is not None else session.designs.current
@@ -79,7 +80,8 @@ class FactReader:
             head=_head(chat) if chat is not None else "",
             switched_off=_switched_off(chat) if chat is not None else None,
             pair=_pair(chat) if chat is not None else None,
-            machine_step=_machine_step(training) if training is not None else -1,
+            machine_step=machine.step if machine is not None else -1,
+            machine_steps=self._steps_of(training.run_view.run_id) if machine is not None else 0,
             n_judged=sum(pair.by == PERSON for pair in session.preferences.pairs) if chat is not None else 0,
             is_serving=chat is not None and chat.serve.serving.state.status == "on",
         )
@@ -118,6 +120,10 @@ class FactReader:
             is_quickstart=state.quickstart,
             accuracy=state.evaluated.accuracy if state.evaluated is not None else None,
         )
+
+    def _steps_of(self, run_id: str) -> int:
+        """The planned steps of a run."""
+        return next((info.total_steps for info in self._runs if info.id == run_id), 0)
 
     def _list_runs(self) -> tuple[RunFact, ...]:
         """The runs as they were when the library was last read; the same tuple while nothing has changed."""
@@ -249,8 +255,3 @@ def _pair(tab: ChatTab) -> PairFact | None:
         decoder=(causal[0].best, causal[1].best),
         decoder_difference=max(gaps),
     )
-
-
-def _machine_step(tab: TrainingTab) -> int:
-    machine: Any = tab.run_view.views.pages.made.get("machine")
-    return machine.step if machine is not None else -1

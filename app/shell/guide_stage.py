@@ -33,7 +33,7 @@ from app.guide.actions import (
 from app.guide.facts import Facts, RunFact
 from app.guide.ring import Ring
 from app.shell.guide_facts import FactReader
-from models.recipes.tasks.published import ALL_RECIPES
+from app.training.new_run.choices import DEFAULT_PROMPTS
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
@@ -42,6 +42,8 @@ from models.settings.sampling_config import SamplingConfig
 if TYPE_CHECKING:
     from app.shell.main_window import MainWindow
 
+_LOOKS = 10
+"""How often a run that was prepared is validated and writes a sample."""
 _NO_MODEL = "There is no model that can chat yet: grow one with the quick start."
 _NO_REPLY = "There is no reply yet: send the model a message first."
 _NO_RUN = "There is no run to look into yet: grow one with the quick start."
@@ -61,7 +63,7 @@ class Snapshot:
     sampling: SamplingConfig
     builder_view: str
     design: tuple[ModelConfig, str]
-    pair: tuple[str, str] | None
+    pair: tuple[str, str]
     run_name: str
     run_form: TrainConfig
     run_data: DataSpec
@@ -85,7 +87,6 @@ class GuideStage:
         """What steps may change."""
         chat, new_run = self._chat, self._window.training.new_run
         tokenizer, builder = self._page("tokenizer"), self._page("builder")
-        pairs: Any = chat.modes.pages.made.get("pairs")
         return Snapshot(
             page=self._window.pages.current,
             chat_mode=chat.modes.current,
@@ -96,7 +97,7 @@ class GuideStage:
             sampling=chat.sampling.config,
             builder_view=builder.views.current,
             design=(self._session.designs.current, self._session.designs.name),
-            pair=pairs.sentences.texts if pairs is not None else None,
+            pair=chat.modes.view("pairs").sentences.texts,
             run_name=new_run.name.text(),
             run_form=new_run.form.config,
             run_data=new_run.choices.data.spec,
@@ -107,7 +108,6 @@ class GuideStage:
         self.ring.take_away()
         now, chat = self.snapshot(), self._chat
         tokenizer, builder, new_run = self._page("tokenizer"), self._page("builder"), self._window.training.new_run
-        pairs: Any = chat.modes.pages.made.get("pairs")
         if now.tokenizer_text != snapshot.tokenizer_text:
             tokenizer.views.explore.set_text(snapshot.tokenizer_text)
         if now.tokenizer_view != snapshot.tokenizer_view:
@@ -120,8 +120,8 @@ class GuideStage:
             self._session.designs.set(*snapshot.design)
         if now.builder_view != snapshot.builder_view:
             builder.views.show_view(snapshot.builder_view)
-        if pairs is not None and snapshot.pair is not None and now.pair != snapshot.pair:
-            pairs.sentences.set_texts(*snapshot.pair)
+        if now.pair != snapshot.pair:
+            chat.modes.view("pairs").sentences.set_texts(*snapshot.pair)
         if now.run_data != snapshot.run_data:
             new_run.choices.data.set_spec(snapshot.run_data)
         if now.run_form != snapshot.run_form:
@@ -162,7 +162,8 @@ class GuideStage:
                 self._show_run(view, kind)
             case StartRecipe(name=name):
                 run = self._chat_run()
-                self._session.training.start_recipe(ALL_RECIPES[name], parent=run.id)
+                recipe = self._window.training.recipes.cards[name].recipe
+                self._session.training.start_recipe(recipe, parent=run.id)
             case PointAt(anchor=anchor):
                 self.ring.point_at(self.anchor(anchor))
             case Press(anchor=anchor):
@@ -181,13 +182,10 @@ class GuideStage:
                 self._judge(choice)
 
     def anchor(self, name: str) -> QWidget:
-        """The widget that a step points at; ValueError if there is none of that name, or it is not in view."""
+        """The widget that a step points at; ValueError if there is none of that name."""
         if name not in ANCHORS:
             raise ValueError(f"This step points at “{name}”, which is not in this window.")
-        widget = ANCHORS[name](self._window)
-        if not widget.isVisible():
-            raise ValueError(f"This step points at “{name}”, which is not shown at the moment.")
-        return widget
+        return ANCHORS[name](self._window)
 
     @property
     def _chat(self) -> ChatTab:
@@ -235,19 +233,18 @@ class GuideStage:
             raise ValueError(f"This step writes into “{field}”, which is not in this window.")
 
     def _prepare_run(self, action: PrepareRun) -> None:
-        window = self._window
-        names = self._session.tokenizers.name
+        window, often = self._window, max(1, action.steps // _LOOKS)
+        model = dataclasses.replace(PRESETS[action.preset], **(action.slots or {}))
+        prompts = () if model.topology == "encoder-only" else DEFAULT_PROMPTS["tiny-world"]
         spec = RunSpec(
             name=action.name,
-            model=dataclasses.replace(PRESETS[action.preset], **(action.slots or {})),
+            model=model,
             tokenizer=TokenizerSpec(),
             data=DataSpec(source="tiny-world"),
-            train=TrainConfig(
-                steps=action.steps, eval_interval=max(1, action.steps // 5), sample_interval=max(1, action.steps // 5)
-            ),
+            train=TrainConfig(steps=action.steps, eval_interval=often, sample_interval=often, prompts=prompts),
         )
         window.show_new_run()
-        window.training.new_run.set_spec(spec, names)
+        window.training.new_run.set_spec(spec, self._session.tokenizers.name)
         window.training.new_run.name.setText(self._session.runs.free_name(action.name))
 
     def _show_run(self, view: str, kind: str) -> None:
@@ -264,7 +261,7 @@ class GuideStage:
     def _press(self, name: str) -> None:
         widget = self.anchor(name)
         assert isinstance(widget, QAbstractButton), name
-        if not widget.isEnabled():
+        if not (widget.isVisible() and widget.isEnabled()):
             raise ValueError(f"“{widget.text()}” cannot be pressed now.")
         widget.click()
 
@@ -332,7 +329,7 @@ ANCHORS: Mapping[str, Callable[[MainWindow], QWidget]] = {
     "chat/judge": lambda window: _tab(window, "chat").modes.view("prefer").arena,
     "chat/judge/start": lambda window: _tab(window, "chat").modes.view("prefer").start_button,
     "chat/judge/dataset": lambda window: _tab(window, "chat").modes.view("prefer").results.make,
-    "data/train": lambda window: _tab(window, "data").dataset_view.train,
+    "data/train": lambda window: _tab(window, "data").views.view("dataset").train,
     "tokenizer/text": lambda window: _tab(window, "tokenizer").views.explore.lab.editor,
     "tokenizer/train": lambda window: _tab(window, "tokenizer").views.trainer.start_button,
     "builder/designs": lambda window: _tab(window, "builder").list,

@@ -111,7 +111,7 @@ class Places:
             return
         if tab.modes.current in _WITHOUT_SIDE:
             tab.modes.show_view("chat")
-        panels = {"settings": "settings", "weights": "settings", "draft": "settings"}
+        panels = {"settings": "settings", "weights": "settings", "draft": "settings", "serve": "settings"}
         tab.side.show_view(panels.get(kind, kind))
         if tab.side.is_folded:
             tab.side.fold.click()

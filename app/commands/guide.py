@@ -1,0 +1,69 @@
+"""`terrarium guide`: lists the chapters of the guide, or prints one of them."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from app.commands.common import print_json
+from app.guide.chapters import Chapter, guide_files, parse_chapter, prose_of, read_chapters
+from app.guide.progress import Progress, read_progress
+from models.library.library import Library
+
+_HOW = "Each chapter is done in the window: press “Guide” there, or Ctrl+Shift+G. To read one here: terrarium guide 2"
+
+
+def add_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Add this command's options."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "guide", help="list the chapters of the guide, or print one", description=__doc__
+    )
+    parser.add_argument(
+        "chapter", nargs="?", metavar="CHAPTER", help="its number or name, to print it; default: list all"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the list with what is done of it in the library, or the prose of a chapter."""
+    chapters, problems = read_chapters()
+    if args.chapter is not None:
+        return _print_chapter(args.chapter, as_json=args.json)
+    progress = read_progress(Library().home)
+    if args.json:
+        print_json({"chapters": [_as_dict(chapter, progress) for chapter in chapters], "problems": problems})
+        return 0
+    for chapter in chapters:
+        mark = "✓" if progress.of(chapter.name).is_done else " "
+        print(f"{chapter.number:>2} {mark} {chapter.title:<32} {chapter.minutes} min")
+    for problem in problems:
+        print(problem)
+    print(f"\n{_HOW}")
+    return 0
+
+
+def _print_chapter(wanted: str, *, as_json: bool) -> int:
+    """Print a chapter; ValueError if there is none of that number or name."""
+    for file in guide_files():
+        name = file.name.removesuffix(".md")
+        if wanted in (name, name[3:]) or (wanted.isdecimal() and int(wanted) == int(name[:2])):
+            text = file.read_text(encoding="utf-8")
+            if as_json:
+                print_json({**_as_dict(parse_chapter(text, name), Progress()), "prose": prose_of(text)})
+            else:
+                print(prose_of(text), end="")
+            return 0
+    raise ValueError(f"There is no chapter “{wanted}”: “terrarium guide” lists all.")
+
+
+def _as_dict(chapter: Chapter, progress: Progress) -> dict[str, Any]:
+    return {
+        "number": chapter.number,
+        "name": chapter.name,
+        "title": chapter.title,
+        "minutes": chapter.minutes,
+        "makes": chapter.makes,
+        "steps": [step.title for step in chapter.steps],
+        "is_done": progress.of(chapter.name).is_done,
+    }

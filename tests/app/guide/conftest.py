@@ -1,0 +1,109 @@
+"""A library with a small chat model that was really grown, and everything that learns made small."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from pytestqt.qtbot import QtBot
+
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from app.shell.guide_stage import GuideStage
+from app.shell.main_window import MainWindow
+from app.training import tab as training_tab
+from app.training.recipes.page import RecipesPage
+from models.data.tiny_world import corpus
+from models.evaluation import held_out_questions
+from models.library.library import Library
+from models.recipes import pronoun_specs, quickstart
+from models.settings.sampling_config import SamplingConfig
+from tests.app.heard import Until
+from tests.models.recipes.alignment.support import make_little, make_little_refusals
+from tests.models.recipes.small_recipes import few_rows, small
+
+SMALL_RECIPES = ("mood", "translation", "code")
+STEPS = 4
+"""Of a run that a chapter prepares."""
+
+
+@contextmanager
+def little_world() -> Iterator[pytest.MonkeyPatch]:
+    """Quick starts learn from a little of the world, with one layer, for a few steps."""
+    with pytest.MonkeyPatch.context() as patch:
+        model = dataclasses.replace(quickstart.TINY_WORLD_MODEL, n_layer=1, d_model=32)
+        patch.setattr(quickstart, "TINY_WORLD_MODEL", model)
+        patch.setattr(quickstart, "TINY_WORLD_STEPS", 8, raising=False)
+        patch.setattr(corpus, "N_TRAIN", 600)
+        patch.setattr(corpus, "N_VAL", 30)
+        patch.setattr(held_out_questions, "N_SEEN", 40)
+        patch.setattr(held_out_questions, "N_SAMPLE", 4)
+        patch.setattr(held_out_questions, "MAX_REPLY_TOKENS", 4)
+        yield patch
+
+
+@pytest.fixture(scope="session")
+def grown_home(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The home of that library, to be read only. Made once, by the first of several workers that needs it."""
+    folder = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        folder = folder.parent  # of all workers
+    home = folder / "grown"
+    with FileLock(folder / "grown.lock"):
+        if not home.exists():
+            half_made = Library(tmp_path_factory.mktemp("grown"))
+            with little_world():
+                for _ in quickstart.QuickStart(half_made, minutes=0.02, device="cpu", seed=0).events():
+                    pass
+            half_made.home.rename(home)
+    return home
+
+
+@pytest.fixture
+def library(grown_home: Path, tmp_path: Path) -> Library:
+    """A copy of that library."""
+    shutil.copytree(grown_home, tmp_path / "library")
+    return Library(tmp_path / "library")
+
+
+@pytest.fixture
+def small_trainings() -> Iterator[None]:
+    """Recipes, demonstrations, pronoun models and prepared runs are small, and learn for a few steps."""
+    with little_world() as patch, few_rows():
+        make_little(patch)
+        make_little_refusals(patch)
+        patch.setattr(training_tab, "RecipesPage", partial(RecipesPage, recipes={n: small(n) for n in SMALL_RECIPES}))
+        short = dict(steps=2, batch_size=8, eval_batches=1, eval_interval=2, sample_interval=0, checkpoint_interval=2)
+        patch.setattr(pronoun_specs, "TRAINING", dataclasses.replace(pronoun_specs.TRAINING, **short))
+        prepare = GuideStage._prepare_run
+        patch.setattr(
+            GuideStage,
+            "_prepare_run",
+            lambda self, action: prepare(self, dataclasses.replace(action, steps=STEPS)),
+        )
+        yield
+
+
+@pytest.fixture
+def window(
+    library: Library, small_trainings: None, session: Session, theme: ThemeProvider, qtbot: QtBot, until: Until
+) -> Iterator[MainWindow]:
+    """The shown window over the grown library, complete, and the guide in it."""
+    window = MainWindow(session, theme)
+    qtbot.addWidget(window)
+    window.show()
+    qtbot.waitExposed(window)
+    session.runs.list()
+    for name in ("training", "tokenizer", "data", "builder", "chat"):
+        window.pages.page(name)
+    until(lambda: session.tokenizers.current is not None)
+    sampling = window.pages.page("chat").sampling
+    sampling.use(SamplingConfig(max_tokens=8))
+    yield window
+    window.close()

@@ -1,0 +1,79 @@
+"""Every step of every chapter, done in the real window: set up, not done yet, done by its solution, and put back."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from app.guide.actions import Action, Judge, PointAt
+from app.guide.chapters import Chapter, guide_files, read_chapters
+from app.guide.guide import Guide
+from app.shell.guide_stage import GuideStage
+from app.shell.main_window import MainWindow
+from tests.app.heard import Until
+
+CHAPTERS, PROBLEMS = read_chapters()
+
+
+def test_all_files_are_chapters() -> None:
+    assert not PROBLEMS
+    assert [f"{chapter.name}.md" for chapter in CHAPTERS] == [file.name for file in guide_files()]
+    assert len(CHAPTERS) == 13
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.name)
+def test_steps_are_done_by_their_solutions(chapter: Chapter, window: MainWindow, until: Until, qtbot: QtBot) -> None:
+    guide = window.guide.guide
+    stage = guide._stage
+    assert isinstance(stage, GuideStage)
+    for index, step in enumerate(chapter.steps):
+        guide.open(chapter.name, index)
+        assert not guide.needs, step.title
+        before = stage.snapshot()
+        if step.prepares:
+            until(lambda: is_idle(window))
+            guide.set_up()
+            assert not guide.problem, (step.title, guide.problem)
+            if any(isinstance(action, PointAt) for action in step.prepares):
+                until(stage.ring.isVisible)
+        guide.look()
+        assert not guide.is_done, step.title
+        for action in step.solution:
+            perform(action, stage, window, until)
+        until(lambda: is_seen(guide))
+        until(lambda: str(index) in guide.progress.of(chapter.name).results)
+        if step.prediction is not None:
+            assert guide.verdict().startswith("Measured: "), step.title
+        until(lambda: is_idle(window))
+        guide.put_back()
+        assert not stage.ring.isVisible()
+        assert stage.snapshot() == before, step.title
+    guide.next()
+    assert guide.at_result
+    assert guide.progress.of(chapter.name).is_done
+    assert len(guide.results) == len(chapter.steps)
+
+
+def perform(action: Action, stage: GuideStage, window: MainWindow, until: Until) -> None:
+    """Do it as soon as that is possible; what is judged needs the next pair each time."""
+    for _ in range(action.times if isinstance(action, Judge) else 1):
+        until(lambda: is_idle(window) and is_performed(action, stage))
+
+
+def is_performed(action: Action, stage: GuideStage) -> bool:
+    with contextlib.suppress(ValueError):
+        stage.perform(action)
+        return True
+    return False
+
+
+def is_seen(guide: Guide) -> bool:
+    guide.look()
+    return guide.is_done
+
+
+def is_idle(window: MainWindow) -> bool:
+    session = window.session
+    return session.chat.state in ("none", "ready") and not session.training.active
