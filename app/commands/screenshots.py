@@ -313,8 +313,8 @@ class Photographer:
 
     def _quick_start(self, minutes: float) -> None:
         window, session = self._window, self._session
-        window.show_welcome()
-        self._shoot("welcome")
+        window.show_home()
+        self._shoot("home")
         if not session.training.start_quickstart(minutes):
             raise ValueError(self._failure)
         window.show_quickstart()

@@ -57,7 +57,7 @@ class QuickStartView(QWidget):
 
     Signals:
         chat_requested(run_id): open the chat with this run, or "live".
-        closed(): back to the home screen or the tabs.
+        closed(): back to Home.
     """
 
     chat_requested = Signal(str)

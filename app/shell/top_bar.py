@@ -1,4 +1,4 @@
-"""The bar at the top: the logo and one button for each tab."""
+"""The bar at the top: the logo, Home, and one button for each tab."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from app.kit.layout.refit import Refit
 from app.kit.logo import program_mark
 from app.kit.theme import SPACE, ThemeProvider
 
+HOME, HOME_KEYS = "home", "Alt+Home"
+_HOME_TAB = (HOME, "Home", "house", "What you have grown, what is running, and what to do next")
 TABS = (
     ("tokenizer", "Tokenizer", "puzzle-piece", "Cut text into tokens: choose, try and train tokenizers"),
     ("data", "Data", "table", "Bring in your own data: tables, texts, conversations, or a dataset of the hub"),
@@ -28,7 +30,7 @@ class TopBar(QFrame):
     """Chooses the tab.
 
     Signals:
-        tab_chosen(name): one of the names in TABS.
+        tab_chosen(name): HOME, or one of the names in TABS.
         quickstart_requested(): the user pressed Quick start.
     """
 
@@ -51,13 +53,15 @@ class TopBar(QFrame):
         layout.addSpacing(3 * SPACE)
         self._group = QButtonGroup(self)
         self._buttons: dict[str, QToolButton] = {}
-        for number, (name, text, icon, tip) in enumerate(TABS, start=1):
+        for number, (name, text, icon, tip) in enumerate((_HOME_TAB, *TABS)):
             self._buttons[name] = tab = QToolButton()
             tab.setText(text)
             tab.setProperty("role", "tab")
             tab.setCheckable(True)
             tab.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-            keys = QKeySequence(f"Ctrl+{number}").toString(QKeySequence.SequenceFormat.NativeText)
+            keys = QKeySequence(f"Ctrl+{number}" if number else HOME_KEYS).toString(
+                QKeySequence.SequenceFormat.NativeText
+            )
             tab.setToolTip(f"{tip} ({keys})")
             tab.setAccessibleName(text)
             tab.setFocusPolicy(Qt.FocusPolicy.TabFocus)
@@ -115,10 +119,10 @@ class TopBar(QFrame):
         self.quickstart_button.setAccessibleName("Quick start, running" if runs else "Quick start")
 
     def show_current(self, name: str) -> None:
-        """Mark a tab as current; “” for none."""
+        """Mark Home or a tab as current; “” for none."""
         self._group.setExclusive(False)
         for other, tab in self._buttons.items():
             tab.setChecked(other == name)
-            icon = next(icon for tab_name, _, icon, _ in TABS if tab_name == other)
+            icon = next(icon for tab_name, _, icon, _ in (_HOME_TAB, *TABS) if tab_name == other)
             self._theme.set_icon(tab, icon, "accent" if other == name else "muted")
         self._group.setExclusive(bool(name))
