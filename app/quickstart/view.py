@@ -7,14 +7,25 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QFontMetrics, QResizeEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app.kit.basics import button, column, frame, label, row, set_role
 from app.kit.labels import ElidedLabel
 from app.kit.stat_strip import StatStrip
 from app.kit.theme import HEADLINE_SIZE, SPACE, ThemeProvider
+from app.kit.words.question_words import kind_title
 from app.quickstart.accuracy_chart import AccuracyChart
 from app.quickstart.answer_feed import AnswerFeed
+from app.quickstart.preparing import Preparing
 from app.quickstart.stepper import Stepper
 from app.session.run_history import RunHistory
 from app.session.session import Session
@@ -35,6 +46,8 @@ _LOSS_STEPS = 50
 _CURVE_LINES = 11
 """Below that many lines of text, the loss would be no curve, and is told in words only."""
 _LEARNING, _LEARNED = "Chat with it as it learns", "Chat with your model"
+
+_LOG_AXIS = "quick start log axis"
 
 LOSS, PERPLEXITY, BITS = "validation loss", "perplexity", "bits per byte"
 
@@ -76,7 +89,13 @@ class QuickStartView(QWidget):
         self._progress.setTextVisible(False)
         self._progress.setAccessibleName("Progress")
         self._left = label("", "mono")
+        self.preparing = Preparing(theme)
         self.loss = LossChart(theme, controls=False)
+        self.log_axis = QPushButton("Log axis")
+        self.log_axis.setCheckable(True)
+        self.log_axis.setProperty("role", "segment")
+        self.log_axis.setToolTip("Spread out the first steps, in which the most changes")
+        self.loss.head.addWidget(self.log_axis)
         self.samples = SampleFeed(theme)
         self.accuracy = AccuracyChart(theme)
         self.answers = AnswerFeed(theme)
@@ -104,6 +123,8 @@ class QuickStartView(QWidget):
         self.accuracy.choose(self.answers.kind)
         self.accuracy.kind_chosen.connect(self.answers.choose)
         self.answers.kind_chosen.connect(self.accuracy.choose)
+        self.log_axis.toggled.connect(self._on_log_axis)
+        self.log_axis.setChecked(session.remembered.get(_LOG_AXIS, True))
         self._on_training()
 
     def _build(self) -> None:
@@ -116,8 +137,8 @@ class QuickStartView(QWidget):
         self._side = QStackedWidget()
         for page in (self.answers, self.samples, self.text_result):
             self._side.addWidget(page)
-        self._curve, side = frame("card"), frame("card")
-        for card, widget in ((self._curve, self.loss), (side, self._side)):
+        self._curve, self._side_card = frame("card"), frame("card")
+        for card, widget in ((self._curve, self.loss), (self._side_card, self._side)):
             layout = card.layout()
             assert layout is not None
             layout.addWidget(widget)
@@ -127,7 +148,7 @@ class QuickStartView(QWidget):
         charts = QHBoxLayout()
         charts.setSpacing(2 * SPACE)
         charts.addLayout(left, 3)
-        charts.addWidget(side, 2)
+        charts.addWidget(self._side_card, 2)
         self._head = head = frame("card")
         head_lines = head.layout()
         assert isinstance(head_lines, QVBoxLayout)
@@ -140,6 +161,7 @@ class QuickStartView(QWidget):
         layout.setContentsMargins(4 * SPACE, 2 * SPACE, 4 * SPACE, 2 * SPACE)
         layout.setSpacing(2 * SPACE)
         layout.addWidget(head)
+        layout.addWidget(self.preparing, 1)
         layout.addLayout(charts, 1)
 
     @Slot()
@@ -157,7 +179,8 @@ class QuickStartView(QWidget):
         """Show the loss curve where there is room for it below what the model can do."""
         taken = self._head.sizeHint().height() + self._result.sizeHint().height() + 8 * SPACE
         room = self.height() - taken
-        self._curve.setVisible(self._result.isHidden() or room >= _CURVE_LINES * self.fontMetrics().height())
+        has_room = self._result.isHidden() or room >= _CURVE_LINES * self.fontMetrics().height()
+        self._curve.setVisible(has_room and not self._side_card.isHidden())
 
     @Slot()
     def _on_training(self) -> None:
@@ -172,7 +195,8 @@ class QuickStartView(QWidget):
             self.loss.show_history(self._session.training.history, spec.model.vocab_size if spec is not None else 0)
             self.samples.show_history(self._session.training.history, spec)
         self.stepper.show_stage(stage, failed=failed)
-        done, total = (state.step, state.total_steps) if stage == TRAINING else (state.done, state.total)
+        trains = stage == TRAINING and state.total_steps > 0
+        done, total = (state.step, state.total_steps) if trains else (state.done, state.total)
         self._progress.setValue(1000 if stage == CHAT else round(1000 * done / total) if total else 0)
         self.phase.setText(self._describe(state, stage))
         left = state.seconds_left if stage != CHAT else None
@@ -188,7 +212,11 @@ class QuickStartView(QWidget):
         self.chat.setEnabled(is_open)
         self.chat.setText(_LEARNED if stage == CHAT else _LEARNING)
         self.chat.setToolTip("Talk to your model" if is_open else "As soon as it has its first weights")
-        self._result.setVisible(not state.files)
+        self.preparing.show_state(state)
+        has_begun = bool(state.run_id) or state.over
+        self.preparing.setVisible(not has_begun)
+        self._side_card.setVisible(has_begun)
+        self._result.setVisible(has_begun and not state.files)
         self._make_room()
         self._show_accuracy(state)
         measured = state.files and state.over and len(self._session.training.history.val) > 0
@@ -213,14 +241,14 @@ class QuickStartView(QWidget):
             return
         self.headline.setText(format_percent(latest.accuracy, 1))
         self.measured_on.setText(_measured_on(latest.kinds, None if latest is state.evaluated else known[-1].step))
-        self.accuracy.show_kinds(latest.kinds, known, state.total_steps)
+        self.accuracy.show_kinds(latest.kinds, known, state.total_steps, is_log=self.log_axis.isChecked())
 
     def _describe(self, state: TrainingState, stage: int) -> str:
         if state.status == "failed":
             return state.problem
         if state.status in ("paused", "blocked", "stopping", "stopped"):
             return f"{state.status.capitalize()}. {state.problem}"
-        if stage == TRAINING:
+        if stage == TRAINING and state.total_steps:
             losses = self._session.training.history.train["loss"][-_LOSS_STEPS:]
             loss = f"  ·  loss {losses.mean():.3f}" if len(losses) else ""
             return f"Training: step {state.step:,} of {state.total_steps:,}{loss}"
@@ -228,6 +256,14 @@ class QuickStartView(QWidget):
             what = "continues whatever you write" if state.files else "is ready to chat"
             return f"{state.name} is in your library, and {what}."
         return state.phase
+
+    @Slot(bool)
+    def _on_log_axis(self, on: bool) -> None:
+        self._session.remembered.set(_LOG_AXIS, on)
+        self.loss.set_log_steps(on)
+        state, self._accuracy_shown = self._session.training.state, None
+        if state is not None:
+            self._show_accuracy(state)
 
     @Slot(object)
     def _on_events(self, events: object) -> None:
@@ -259,7 +295,8 @@ def _measured_on(kinds: Sequence[KindAccuracy], step: int | None) -> str:
     """What the headline is, and on how many questions it was measured; step: None after training."""
     n = min(kind.n for kind in kinds)
     when = f"at step {step:,}; the same ones each time" if step is not None else "after training"
-    return f"The mean of {', '.join(HEADLINE_KINDS[:-1])} and {HEADLINE_KINDS[-1]}: {n} questions of each, {when}."
+    *titles, last = (kind_title(kind).lower() for kind in HEADLINE_KINDS)
+    return f"The mean of {', '.join(titles)} and “{last}”: {n} questions of each, {when}."
 
 
 class TextResult(QWidget):

@@ -66,7 +66,7 @@ class MainWindow(QMainWindow):
         self.setMinimumSize(960, 600)
         self.resize(1440, 900)
         self.preferences = Preferences(session, theme, self)
-        self._was_painted = self._may_close = self._reopens_chat = self._was_growing = False
+        self._was_painted = self._may_close = self._reopens_chat = False
         self.closing = ClosingQuestion(session, self.preferences, self)
         self.closing.agreed.connect(self.quit)
         self.top_bar = TopBar(theme)
@@ -205,9 +205,8 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def _show_growing(self) -> None:
-        if self._grows != self._was_growing:  # this changes many times a second
-            self._was_growing = self._grows
-            self.top_bar.show_quickstart(runs=self._grows)
+        state = self.session.training.state
+        self.top_bar.show_quickstart(runs=self._grows, share=state.share if state is not None else 0.0)
 
     @property
     def home(self) -> Home:

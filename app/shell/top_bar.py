@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QLabel, QToolButton, QWidget
@@ -10,6 +12,7 @@ from app.kit.basics import button, label
 from app.kit.layout.refit import Refit
 from app.kit.logo import program_mark
 from app.kit.theme import SPACE, ThemeProvider
+from models.number_words import format_percent
 
 HOME, HOME_KEYS = "home", "Alt+Home"
 _HOME_TAB = (HOME, "Home", "house", "What you have grown, what is running, and what to do next")
@@ -112,11 +115,15 @@ class TopBar(QFrame):
                 tab.setToolButtonStyle(style)
         self._brand.setVisible(least + self._icons_width + self._brand_width <= have)
 
-    def show_quickstart(self, *, runs: bool) -> None:
-        """Say whether a quick start is running."""
-        self.quickstart_button.setText("Growing…" if runs else "Quick start")
+    def show_quickstart(self, *, runs: bool, share: float = 0.0) -> None:
+        """Say whether a quick start is running, and which share of its steps is done; 0 says nothing of that."""
+        done = f" {format_percent(math.floor(100 * share) / 100)}" if share else ""
+        words = f"Growing…{done}" if runs else "Quick start"
+        if words == self.quickstart_button.text():
+            return
+        self.quickstart_button.setText(words)
         self.quickstart_button.setToolTip("Show the quick start that is running" if runs else _QUICKSTART_TIP)
-        self.quickstart_button.setAccessibleName("Quick start, running" if runs else "Quick start")
+        self.quickstart_button.setAccessibleName(f"Quick start, running{done}" if runs else "Quick start")
 
     def show_current(self, name: str) -> None:
         """Mark Home or a tab as current; “” for none."""

@@ -99,7 +99,7 @@ class LossChart(RunChart):
         self._vocab_size = 0
         self._noun = "token"
         self._measured: Mapping[str, float] = {}
-        self._smoothing, self.is_log = SMOOTHING, False
+        self._smoothing, self.is_log, self._has_log_steps = SMOOTHING, False, False
         self.chart.setAccessibleName("Loss")
         self.setAccessibleName("Loss. Left and right read values, plus and minus zoom, Escape shows everything.")
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
@@ -156,7 +156,8 @@ class LossChart(RunChart):
 
     def refresh(self) -> None:
         """Redraw the history."""
-        self.draw(self.history, RunAxis.of(self.axis.column, self.history.train))
+        axis = RunAxis.of(self.axis.column, self.history.train)
+        self.draw(self.history, dataclasses.replace(axis, is_log=self._has_log_steps))
 
     def set_smoothing(self, amount: float) -> None:
         """Smooth the thick line more (up to 1) or less (0: not at all), see `moving_average`."""
@@ -168,6 +169,13 @@ class LossChart(RunChart):
         self.is_log = on
         self.chart.getPlotItem().setLogMode(y=on)
         self.chart.show_window(self.chart.window)
+        self.refresh()
+
+    def set_log_steps(self, on: bool) -> None:
+        """Use a logarithmic axis of steps, which shows the first ones, in which the most happens."""
+        self._has_log_steps = on
+        self.chart.getPlotItem().getAxis("bottom").setLogMode(x=on)
+        self.chart.show_window(None)
         self.refresh()
 
     def _draw(self) -> None:

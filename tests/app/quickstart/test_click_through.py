@@ -47,7 +47,7 @@ def test_from_the_home_screen_to_a_reply(session: Session, theme: ThemeProvider,
     view = window.pages.page("quickstart")
     assert isinstance(view, QuickStartView)
     assert view.stepper.current == CHAT
-    assert "knowledge" in view.accuracy.accessibleName()
+    assert "Facts" in view.accuracy.accessibleName()
     history = session.training.history
     assert [measured.step for measured in history.accuracy] == [0, 8]
     assert view.answers.question.text() == history.accuracy[0].answers[1].question

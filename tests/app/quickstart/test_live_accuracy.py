@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
 from app.kit.theme import ThemeProvider
+from app.kit.words.question_words import kind_title
 from app.quickstart.answer_feed import DEFAULT_KIND
 from app.quickstart.view import QuickStartView
 from app.session.session import Session
@@ -38,7 +39,7 @@ def script(session: Session, until: Until, view: QuickStartView) -> Iterator[Scr
 
 
 def test_accuracy_climbs_while_nothing_moves(view: QuickStartView, script: Script) -> None:
-    script.give(Phase(name="Preparing the text"))
+    script.give(STARTED)
     assert view.headline.text() == "–"
     assert "not measured yet" in view.accuracy.accessibleName()
     answers = view.answers
@@ -47,10 +48,11 @@ def test_accuracy_climbs_while_nothing_moves(view: QuickStartView, script: Scrip
     sizes = [each.size() for each in fixed]
     replies = ("<|assistant|>" * 80, "The " * 80, "The " * 8)
     for i, accuracy in enumerate((0.0, 0.5, 1.0)):
-        script.give(*([STARTED] if i == 0 else [trained(100 * i)]), measured(100 * i, accuracy, replies[i]))
+        script.give(*([trained(100 * i)] if i else []), measured(100 * i, accuracy, replies[i]))
         assert view.headline.text() == f"{100 * accuracy:.1f}\N{NO-BREAK SPACE}%"
         assert f"24 questions of each, at step {100 * i:,}" in view.measured_on.text()
-        assert f"state: {100 * accuracy:.1f}\N{NO-BREAK SPACE}% of 24 questions" in view.accuracy.accessibleName()
+        share = f"{100 * accuracy:.1f}\N{NO-BREAK SPACE}%"
+        assert f"What changed: {share} of 24 questions" in view.accuracy.accessibleName()
         assert "most frequent answer 12" in view.accuracy.toolTip()
         for _ in range(2):  # what the first one lays out anew
             assert view.grab().height() == view.height()
@@ -108,9 +110,9 @@ def test_a_kind_is_chosen_in_the_chart_or_beside_it(view: QuickStartView, script
     for kind in KINDS[1:]:
         qtbot.keyClick(view.accuracy, Qt.Key.Key_Down)
         assert view.answers.kind == kind
-        assert f"Answers to {kind} are shown" in view.accuracy.accessibleName()
+        assert f"Answers to “{kind_title(kind)}” are shown" in view.accuracy.accessibleName()
     view.answers.choose("reading")
-    assert "Answers to reading are shown" in view.accuracy.accessibleName()
+    assert "Answers to “Reading” are shown" in view.accuracy.accessibleName()
 
 
 def test_in_a_low_window_the_loss_is_told_in_words(view: QuickStartView, script: Script) -> None:
