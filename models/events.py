@@ -333,15 +333,6 @@ class KindAccuracy:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluated(Event):
-    """The held-out evaluation is done. `accuracy` is the headline figure: the mean of the headline kinds."""
-
-    accuracy: float
-    kinds: tuple[KindAccuracy, ...]
-    seconds: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class HeldOutAnswer:
     """A model's reply to a held-out question. gold: the right answer; of requested stories, one of many."""
 
@@ -350,6 +341,19 @@ class HeldOutAnswer:
     gold: str
     reply: str
     right: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated(Event):
+    """The held-out evaluation is done. `accuracy` is the headline figure: the mean of the headline kinds.
+
+    answers: to the first question of each kind; () where they were not kept.
+    """
+
+    accuracy: float
+    kinds: tuple[KindAccuracy, ...]
+    seconds: float
+    answers: tuple[HeldOutAnswer, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

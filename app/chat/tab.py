@@ -11,6 +11,7 @@ from app.chat.conversation.conversation import Conversation
 from app.chat.conversation.glass_replies import GlassReplies
 from app.chat.conversation.next_prompt import NextPrompt
 from app.chat.conversation.page import ChatPage
+from app.chat.conversation.starters import starter_kinds
 from app.chat.conversation.tree_view import ChatTree
 from app.chat.model_bar import ModelBar
 from app.chat.settings.best_of_panel import BestOfPanel
@@ -48,6 +49,7 @@ class ChatTab(QWidget):
         super().__init__(parent)
         self._session, self._theme = session, theme
         self._is_narrow: bool | None = None  # not known before it has a size
+        self._asks_first = False
         self.setProperty("role", "page")
         self.conversation = Conversation(session, self)
         self.conversation.draw = self._drawn_sampling
@@ -125,6 +127,7 @@ class ChatTab(QWidget):
     def _connect(self) -> None:
         session, conversation = self._session, self.conversation
         session.chat.model_changed.connect(self._on_model)
+        session.chat.changed.connect(self._ask_first)
         self.models.picked.connect(self._on_model_picked)
         self.models.choices_changed.connect(self._on_choices)
         self.page.newest_requested.connect(lambda: self._on_model_picked(self.models.picker.newest_run[0]))
@@ -247,6 +250,23 @@ class ChatTab(QWidget):
         """Show the tree if there are branches."""
         chat = self.conversation.chat
         self._branches.setVisible(len(chat.messages) > len(chat.path))
+
+    def look_inside(self) -> None:
+        """Show the glass box for the newest reply; in an empty conversation, the model that is open or being opened is
+        asked a question first."""
+        self.modes.show_view("chat")
+        self.side.show_view("next")
+        self._asks_first = not self.conversation.chat.messages
+        self._ask_first()
+
+    @Slot()
+    def _ask_first(self) -> None:
+        if not self._asks_first or self._session.chat.state != "ready":
+            return
+        self._asks_first = False
+        kinds = starter_kinds(self._session.chat.model)
+        if kinds:
+            self.page.starters.picked.emit(kinds[0])
 
     def _new_chat(self) -> None:
         self.modes.show_view("chat")

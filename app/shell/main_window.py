@@ -143,6 +143,8 @@ class MainWindow(QMainWindow):
         elif name == "quickstart":
             page.chat_requested.connect(self._on_chat_requested)  # type: ignore[attr-defined]
             page.closed.connect(self.show_home)  # type: ignore[attr-defined]
+            page.machine_requested.connect(self.show_time_machine)  # type: ignore[attr-defined]
+            page.inside_requested.connect(self.show_glass_box)  # type: ignore[attr-defined]
 
     def _connect_home(self, page: Home) -> None:
         page.quickstart_requested.connect(self.start_quickstart)
@@ -252,6 +254,13 @@ class MainWindow(QMainWindow):
         """Show how a run learned, step by step."""
         self.show_run(run_id)
         self.training.run_view.views.show_view("machine")
+
+    @Slot(str)
+    def show_glass_box(self, run_id: str) -> None:
+        """Open the chat with a run, with a reply taken apart beside it."""
+        if self.session.chat.open(run_id):
+            self.show_tab("chat")
+            self.pages.page("chat").look_inside()  # type: ignore[attr-defined]
 
     @Slot()
     def show_pronouns(self) -> None:

@@ -8,15 +8,15 @@ KIND_TITLES = {
     "reading": "Reading",
     "state": "What changed?",
     "sums": "Sums",
-    "translation": "French",
+    "translation": "Translation",
 }
 KIND_MEANINGS = {
-    "knowledge": "a fact of its world, asked in words that it has not seen with this fact",
-    "requests": "a story about a person, a thing and a place that are named",
-    "reading": "one fact among several that were just told",
-    "state": "how things are after what happened in a story",
-    "sums": "the sum of two numbers",
-    "translation": "a sentence of its world in French",
+    "knowledge": "asked in words that are new to it",
+    "requests": "about a person, a thing and a place",
+    "reading": "one fact among several just told",
+    "state": "how things are when a story ends",
+    "sums": "of two numbers below 100",
+    "translation": "from English to French",
 }
 
 

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QComboBox
 
 from app.kit.basics import label
 from app.kit.charts.chart import Chart
-from app.kit.charts.curve_points import SMOOTHING, moving_average, thinned
+from app.kit.charts.curve_points import SMOOTHING, moving_average, thinned, trailing_average
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.run_history import RunHistory
 from app.training.curves.run_axis import RunAxis
@@ -27,6 +27,9 @@ _GAP = 6
 """Pixels between the end of a curve and its label."""
 _APART = 3
 """Pixels of the columns that crowded dots are thinned to."""
+
+_TRAILING = 0.2
+"""On a logarithmic axis of steps, the thick line is the mean of this share of the steps so far."""
 
 _NOTHING_YET = "The curve starts with the first steps."
 _NOTHING = ((np.empty(0), np.empty(0)),) * 3
@@ -188,7 +191,11 @@ class LossChart(RunChart):
         raw, dots = quantity.of(train[quantity.column]), quantity.of(val[quantity.column])
         smoothed = raw
         if self._smoothing:
-            smoothed = quantity.of(moving_average(train[f"mean:{quantity.column}"], self._smoothing, train["rows"]))
+            means, rows = train[f"mean:{quantity.column}"], train["rows"]
+            is_log = self.axis.is_log
+            smoothed = quantity.of(
+                trailing_average(means, _TRAILING, rows) if is_log else moving_average(means, self._smoothing, rows)
+            )
         anything = len(train) > 1
         self.raw.setPen(self._theme.pen("accent", alpha=0.35 if self._smoothing else 1.0))
         self.raw.setData(x, raw)

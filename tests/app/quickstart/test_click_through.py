@@ -51,7 +51,7 @@ def test_from_the_home_screen_to_a_reply(session: Session, theme: ThemeProvider,
     history = session.training.history
     assert [measured.step for measured in history.accuracy] == [0, 8]
     assert view.answers.question.text() == history.accuracy[0].answers[1].question
-    qtbot.mouseClick(view.chat, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(view.result.chat, Qt.MouseButton.LeftButton)
     assert window.pages.current == "chat"
     until(lambda: session.chat.state == "ready")
     assert session.chat.model is not None

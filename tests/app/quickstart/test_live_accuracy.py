@@ -68,6 +68,7 @@ def test_the_final_evaluation_takes_its_place(view: QuickStartView, script: Scri
     script.give(Evaluated(accuracy=0.8, kinds=last.kinds, seconds=3.0))
     assert view.headline.text() == "80.0\N{NO-BREAK SPACE}%"
     assert "after training" in view.measured_on.text()
+    view.shows.buttons.button(1).click()
     assert view.answers.isVisible(), "how it came about can still be read"
 
 

@@ -24,7 +24,8 @@ from app.kit.colours import DARK, LIGHT
 from app.kit.labels import ElidedLabel
 from app.kit.theme import ThemeProvider
 from app.quickstart.home import Home
-from app.quickstart.view import BITS, LOSS, PERPLEXITY, QuickStartView
+from app.quickstart.text_result import BITS, LOSS, PERPLEXITY
+from app.quickstart.view import QuickStartView
 from app.session.session import Session
 from app.shell.main_window import MainWindow
 from app.shell.status_bar import StatusBar
@@ -99,15 +100,15 @@ def test_an_opened_text_file_is_offered_for_a_quick_start_and_a_run(
     until(lambda: not window.session.training.active)
     view = window.pages.page("quickstart")
     assert isinstance(view, QuickStartView)
-    assert view.text_result.isVisible()
-    loss = float(view.text_result.stats.number(LOSS))
-    assert float(view.text_result.stats.number(PERPLEXITY)) == pytest.approx(math.exp(loss), rel=0.01)
-    assert float(view.text_result.stats.number(BITS)) > 0
-    assert view.text_result.sample.text().startswith("The")
+    assert view.result.text_result.isVisible()
+    loss = float(view.result.text_result.stats.number(LOSS))
+    assert float(view.result.text_result.stats.number(PERPLEXITY)) == pytest.approx(math.exp(loss), rel=0.01)
+    assert float(view.result.text_result.stats.number(BITS)) > 0
+    assert view.result.text_result.sample.text().startswith("The")
     window.show_tab("builder")
     window.show_quickstart()  # what it ended in can be seen again
     assert window.pages.current == "quickstart"
-    qtbot.mouseClick(view.chat, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(view.result.chat, Qt.MouseButton.LeftButton)
     assert window.pages.current == "chat"
     until(lambda: window.session.chat.state == "ready")
     assert window.session.chat.model is not None
