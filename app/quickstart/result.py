@@ -69,6 +69,7 @@ class ResultPage(QWidget):
         for i, each in enumerate(self.rows.values()):
             each.add_to(grid, i)
         lines.addLayout(grid)
+        lines.addSpacing(SPACE // 2)
         lines.addWidget(self.sums)
         lines.addStretch(1)
         return scrolling(body)
@@ -118,11 +119,8 @@ class ResultPage(QWidget):
         self.text_result.show_result(history)
 
     def _restyle(self) -> None:
-        evaluated, self._evaluated = self._evaluated, None
-        if evaluated is not None:
-            current = self._results.currentWidget()
-            self.show_evaluated(evaluated)
-            self._results.setCurrentWidget(current)
+        for each in self.rows.values():
+            each.show_mark()
 
 
 class ResultRow:
@@ -130,6 +128,7 @@ class ResultRow:
 
     def __init__(self, theme: ThemeProvider) -> None:
         self._theme = theme
+        self._answer: HeldOutAnswer | None = None
         self.mark = QLabel()
         self.title, self.meaning = label("", "subheading"), ElidedLabel()
         self.question, self.reply = label("", "muted", wrap=True), label("", wrap=True, selectable=True)
@@ -157,6 +156,7 @@ class ResultRow:
 
     def show_result(self, kind: str, measured: KindAccuracy | None, answer: HeldOutAnswer | None) -> None:
         """Show what came of a kind; of what was not measured nothing is said."""
+        self._answer = answer
         self.title.setText(kind_title(kind))
         self.meaning.setText(KIND_MEANINGS[kind])
         self.share.setText(format_of_100(measured.accuracy) if measured is not None else "–")
@@ -167,13 +167,18 @@ class ResultRow:
             for words in (self.mark, self.question, self.reply, self.gold):
                 words.setText("")
             return
-        show_mark(self.mark, answer, self._theme)
+        self.show_mark()
         self.question.setText(short_question(answer.question))
         self.question.setToolTip(plain_tip(answer.question))
         self.reply.setText(" ".join(answer.reply.split()) or _NOTHING)
         one_of_many = "right would be, for one" if kind == "requests" else "right would be"
         self.gold.setText("" if answer.right else f"{one_of_many}: {answer.gold}")
         self.gold.setVisible(not answer.right)
+
+    def show_mark(self) -> None:
+        """Show whether the answer is right, in the theme's colours."""
+        if self._answer is not None:
+            show_mark(self.mark, self._answer, self._theme)
 
 
 def _card(title: str, words: str, does: QWidget) -> QFrame:

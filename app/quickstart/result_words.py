@@ -7,7 +7,7 @@ import statistics
 
 from models.data.tiny_world.dialogues import SHARES
 from models.data.tiny_world.questions import HEADLINE_KINDS
-from models.events import Evaluated, HeldOutAnswer, KindAccuracy
+from models.events import Evaluated, KindAccuracy
 from models.number_words import format_count, format_of_100
 
 _LONG = 150
@@ -58,17 +58,13 @@ def sums_words(evaluated: Evaluated) -> str:
     kind = next((kind for kind in evaluated.kinds if kind.kind == "sums"), None)
     if kind is None or kind.accuracy >= _HARD:
         return ""
-    shown = next((answer for answer in evaluated.answers if answer.kind == "sums"), None)
-    form = f"that the answer is a number (“{shown.reply}”)" if _is_number(shown) else "a little about sums"
+    reply = next((answer.reply for answer in evaluated.answers if answer.kind == "sums"), "")
+    form = f"that the answer is a number (“{reply}”)" if reply.isdigit() else "a little about sums"
     return (
         f"Why only {format_of_100(kind.accuracy)} sums? The first digit is written first, but depends on what is "
         f"carried from the last one. With {_of_100(SHARES['sums'])} of 100 conversations about sums, so small a model "
         f"learns {form}, but not to carry."
     )
-
-
-def _is_number(answer: HeldOutAnswer | None) -> bool:
-    return answer is not None and answer.reply.isdigit()
 
 
 def _of_100(share: float) -> str:

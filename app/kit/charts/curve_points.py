@@ -71,7 +71,9 @@ def trailing_average(values: Floats, share: float, counts: Floats | None = None)
     ends = np.arange(1, len(values) + 1)
     starts = np.floor(ends * (1 - share)).astype(np.int64)
     weight = total[ends] - total[starts]
-    return np.divide(sums[ends] - sums[starts], weight, out=np.full(len(values), np.nan), where=weight > 0)
+    means: Floats = np.full(len(values), np.nan)
+    np.divide(sums[ends] - sums[starts], weight, out=means, where=weight > 0)
+    return means
 
 
 def in_view(x: Floats, y: Floats, left: float, right: float) -> tuple[Floats, Floats]:
