@@ -251,12 +251,15 @@ class ChatTab(QWidget):
         chat = self.conversation.chat
         self._branches.setVisible(len(chat.messages) > len(chat.path))
 
-    def look_inside(self) -> None:
-        """Show the glass box for the newest reply; in an empty conversation, the model that is open or being opened is
-        asked a question first."""
+    def look_inside(self, run_id: str) -> None:
+        """Show the glass box for a reply of this run, whose model is open or being opened. Where the conversation has
+        none, it is asked a question in a new one as soon as it can reply."""
         self.modes.show_view("chat")
         self.side.show_view("next")
-        self._asks_first = not self.conversation.chat.messages
+        made = [message.generation for message in self.conversation.shown if message.generation is not None]
+        self._asks_first = not any(generation.run_id == run_id for generation in made)
+        if self._asks_first and self.conversation.chat.messages:
+            self.chats.new_chat()
         self._ask_first()
 
     @Slot()

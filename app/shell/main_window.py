@@ -260,7 +260,7 @@ class MainWindow(QMainWindow):
         """Open the chat with a run, with a reply taken apart beside it."""
         if self.session.chat.open(run_id):
             self.show_tab("chat")
-            self.pages.page("chat").look_inside()  # type: ignore[attr-defined]
+            self.pages.page("chat").look_inside(run_id)  # type: ignore[attr-defined]
 
     @Slot()
     def show_pronouns(self) -> None:

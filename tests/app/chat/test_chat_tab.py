@@ -209,7 +209,7 @@ def test_looking_inside_asks_a_question_first_where_there_is_no_reply_yet(
     tab: ChatTab, actor: Actor, session: Session
 ) -> None:
     session.chat.state = "loading"
-    tab.look_inside()
+    tab.look_inside(TALKER.run_id)
     assert tab.side.current == "next"
     assert not actor.asked, "not before the model is ready"
     session.chat.state = "ready"
@@ -217,7 +217,13 @@ def test_looking_inside_asks_a_question_first_where_there_is_no_reply_yet(
     session.chat.changed.emit()
     assert len(actor.asked) == 1
     assert texts(tab)[0] == actor.asked[0][0][0]["content"]
+    actor.reply("In the barn.")
+    before = tab.conversation.chat.id
     tab.side.show_view("settings")
-    tab.look_inside()
+    tab.look_inside(TALKER.run_id)
     assert tab.side.current == "next"
     assert len(actor.asked) == 1, "the reply that is there is shown"
+    actor.play(dataclasses.replace(TALKER, which="r2", run_id="r2"))
+    tab.look_inside("r2")
+    assert len(actor.asked) == 2, "that was another model's"
+    assert tab.conversation.chat.id != before
