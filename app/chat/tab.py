@@ -6,6 +6,7 @@ from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QSplitter, QVBoxLayout, QWidget
 
+from app.chat.archive.message_tree import Message
 from app.chat.conversation.chat_list import ChatList
 from app.chat.conversation.conversation import Conversation
 from app.chat.conversation.glass_replies import GlassReplies
@@ -267,9 +268,12 @@ class ChatTab(QWidget):
         if not self._asks_first or self._session.chat.state != "ready":
             return
         self._asks_first = False
-        kinds = starter_kinds(self._session.chat.model)
+        model = self._session.chat.model
+        kinds, spec = starter_kinds(model), self._session.runs.spec(model.run_id) if model is not None else None
         if kinds:
             self.page.starters.picked.emit(kinds[0])
+        elif model is not None and model.mode == "text" and spec is not None and spec.train.prompts:
+            self.conversation.say(Message(content=spec.train.prompts[0]))
 
     def _new_chat(self) -> None:
         self.modes.show_view("chat")

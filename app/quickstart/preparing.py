@@ -104,10 +104,12 @@ class Preparing(QWidget):
             return
         text = self._texts[self._n_shown]
         self._n_shown += 1
-        lines = label(text.text, "muted", wrap=True), label(f"→ {text.answer}" if text.answer else "", wrap=True)
+        said, answer = (text.text, f"→ {text.answer}") if text.answer else ("", text.text)
+        lines = label(said, "muted", wrap=True), label(answer, wrap=True)
+        top = 0 if text.answer else 2 * len(self.lines)  # the newest question where it can be seen; passages in order
         self.lines.append(lines)
         for i, each in enumerate(lines):
-            self._body.insertWidget(i, each)  # the newest on top, where it can be seen
+            self._body.insertWidget(top + i, each)
             each.setVisible(bool(each.text()))  # not only in the next turn of the event loop
 
     def _show_word(self) -> None:

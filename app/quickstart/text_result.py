@@ -40,7 +40,9 @@ class TextResult(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
-        layout.addWidget(label("On a part of your text it has never seen", "muted"))
+        self.sentence = label("", "heading", wrap=True)
+        layout.addWidget(self.sentence)
+        layout.addWidget(label("Measured on a part of your text that it has never seen:", "muted"))
         layout.addWidget(self.stats)
         layout.addSpacing(SPACE)
         layout.addWidget(label("What it writes", "muted"))
@@ -51,11 +53,20 @@ class TextResult(QWidget):
         loss, bits = (
             float(history.val[name][-1]) if len(history.val) else math.nan for name in ("loss", "bits_per_byte")
         )
+        self.sentence.setText(hesitation_words(loss))
         self.stats.set_number(LOSS, _number(loss, 3))
         self.stats.set_number(PERPLEXITY, _number(math.exp(min(loss, 700.0)), 2))
         self.stats.set_number(BITS, _number(bits, 3))
         sample = history.samples[-1] if history.samples else None
         self.sample.setText(sample.prompt + sample.text if sample is not None else "–")
+
+
+def hesitation_words(loss: float) -> str:
+    """What a loss in nats per token means; "" where there is none."""
+    if not math.isfinite(loss):
+        return ""
+    n = math.exp(min(loss, 700.0))
+    return f"At each token it hesitates between about {n:,.{0 if n >= 10 else 1}f} that could follow."
 
 
 def _number(value: float, decimals: int) -> str:

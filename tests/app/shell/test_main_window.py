@@ -102,6 +102,7 @@ def test_an_opened_text_file_is_offered_for_a_quick_start_and_a_run(
     assert isinstance(view, QuickStartView)
     assert view.result.text_result.isVisible()
     loss = float(view.result.text_result.stats.number(LOSS))
+    assert f"between about {math.exp(loss):,.0f} that" in view.result.text_result.sentence.text()
     assert float(view.result.text_result.stats.number(PERPLEXITY)) == pytest.approx(math.exp(loss), rel=0.01)
     assert float(view.result.text_result.stats.number(BITS)) > 0
     assert view.result.text_result.sample.text().startswith("The")
