@@ -18,6 +18,8 @@ from models.events import Evaluated, HeldOutAnswer, KindAccuracy
 from models.number_words import format_of_100
 
 _NOTHING = "(no text)"
+_ASK = "Ask it something of your own, and see which other words it might have said."
+_BEGIN = "Begin a text of your own: it continues whatever you write."
 _ABOUT = "That is the mean of the first four kinds. Of each kind the first question, whatever came of it:"
 
 
@@ -81,17 +83,18 @@ class ResultPage(QWidget):
             "Open the time machine", theme, self.machine_requested.emit, icon="clock-counter-clockwise"
         )
         self.inside = button("Open the glass box", theme, self.inside_requested.emit, icon="magnifying-glass")
+        self.chat_words = label(_ASK, "muted", wrap=True)
         cards = column(spacing=2 * SPACE)
         for title, words, does in (
-            ("Chat", "Ask it something of your own, and see which other words it might have said.", self.chat),
+            ("Chat", self.chat_words, self.chat),
             (
                 "Time machine",
-                "Watch it learn again: what it wrote and what it looked at, at every step.",
+                label("Watch it learn again: what it wrote and what it looked at, at every step.", "muted", wrap=True),
                 self.machine,
             ),
             (
                 "Look inside",
-                "Take a reply apart, token by token: how likely each was, and where it came from.",
+                label("Take a reply apart, token by token: how likely each was, and why.", "muted", wrap=True),
                 self.inside,
             ),
         ):
@@ -102,6 +105,7 @@ class ResultPage(QWidget):
     def show_evaluated(self, evaluated: Evaluated) -> None:
         """Show the result of a quick start on Tiny World."""
         self._results.setCurrentIndex(0)
+        self.chat_words.setText(_ASK)
         if evaluated is self._evaluated:
             return
         self._evaluated = evaluated
@@ -116,6 +120,7 @@ class ResultPage(QWidget):
     def show_text(self, history: RunHistory) -> None:
         """Show the result of a quick start on a text."""
         self._results.setCurrentWidget(self.text_result)
+        self.chat_words.setText(_BEGIN)
         self.text_result.show_result(history)
 
     def _restyle(self) -> None:
@@ -181,11 +186,11 @@ class ResultRow:
             show_mark(self.mark, self._answer, self._theme)
 
 
-def _card(title: str, words: str, does: QWidget) -> QFrame:
+def _card(title: str, words: QWidget, does: QWidget) -> QFrame:
     card = frame("card")
     lines = card.layout()
     assert isinstance(lines, QVBoxLayout)
     lines.addWidget(label(title, "subheading"))
-    lines.addWidget(label(words, "muted", wrap=True))
+    lines.addWidget(words)
     lines.addWidget(does)
     return card
