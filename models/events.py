@@ -79,6 +79,36 @@ class Notice(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ShownText:
+    """A piece of what a model is to learn from: a question with its answer, or a passage, whose `answer` is ""."""
+
+    text: str
+    answer: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextsShown(Event):
+    """Some of the data that is being made or read."""
+
+    texts: tuple[ShownText, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WordMerges:
+    """A word, and the tokens that it consists of: at first its characters, then after each merge of a tokenizer."""
+
+    word: str
+    states: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WordsMerged(Event):
+    """How some words become tokens, by the tokenizer just trained."""
+
+    words: tuple[WordMerges, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class VocabularyGrowth(Event):
     """How well the first tokens of a BPE vocabulary compress, measured on `sample_bytes` bytes."""
 
@@ -303,15 +333,6 @@ class KindAccuracy:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluated(Event):
-    """The held-out evaluation is done. `accuracy` is the headline figure: the mean of the headline kinds."""
-
-    accuracy: float
-    kinds: tuple[KindAccuracy, ...]
-    seconds: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class HeldOutAnswer:
     """A model's reply to a held-out question. gold: the right answer; of requested stories, one of many."""
 
@@ -320,6 +341,19 @@ class HeldOutAnswer:
     gold: str
     reply: str
     right: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated(Event):
+    """The held-out evaluation is done. `accuracy` is the headline figure: the mean of the headline kinds.
+
+    answers: to the first question of each kind; () where they were not kept.
+    """
+
+    accuracy: float
+    kinds: tuple[KindAccuracy, ...]
+    seconds: float
+    answers: tuple[HeldOutAnswer, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

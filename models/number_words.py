@@ -12,6 +12,11 @@ def format_percent(share: float, digits: int = 0) -> str:
     return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
+def format_of_100(share: float) -> str:
+    """A fraction in plain words, “98 of 100”; 0 and 100 are said of none and all only."""
+    return f"{100 if share >= 1 else 0 if share <= 0 else min(max(round(100 * share), 1), 99)} of 100"
+
+
 def with_minus(number: str) -> str:
     """A formatted number with a real minus sign, “−0.25” for “-0.25”; an exponent keeps its hyphen."""
     return f"−{number[1:]}" if number.startswith("-") else number

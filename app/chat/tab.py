@@ -6,11 +6,13 @@ from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QSplitter, QVBoxLayout, QWidget
 
+from app.chat.archive.message_tree import Message
 from app.chat.conversation.chat_list import ChatList
 from app.chat.conversation.conversation import Conversation
 from app.chat.conversation.glass_replies import GlassReplies
 from app.chat.conversation.next_prompt import NextPrompt
 from app.chat.conversation.page import ChatPage
+from app.chat.conversation.starters import starter_kinds
 from app.chat.conversation.tree_view import ChatTree
 from app.chat.model_bar import ModelBar
 from app.chat.settings.best_of_panel import BestOfPanel
@@ -48,6 +50,7 @@ class ChatTab(QWidget):
         super().__init__(parent)
         self._session, self._theme = session, theme
         self._is_narrow: bool | None = None  # not known before it has a size
+        self._asks_first = False
         self.setProperty("role", "page")
         self.conversation = Conversation(session, self)
         self.conversation.draw = self._drawn_sampling
@@ -126,6 +129,7 @@ class ChatTab(QWidget):
     def _connect(self) -> None:
         session, conversation = self._session, self.conversation
         session.chat.model_changed.connect(self._on_model)
+        session.chat.changed.connect(self._ask_first)
         self.models.picked.connect(self._on_model_picked)
         self.models.choices_changed.connect(self._on_choices)
         self.page.newest_requested.connect(lambda: self._on_model_picked(self.models.picker.newest_run[0]))
@@ -248,6 +252,29 @@ class ChatTab(QWidget):
         """Show the tree if there are branches."""
         chat = self.conversation.chat
         self._branches.setVisible(len(chat.messages) > len(chat.path))
+
+    def look_inside(self, run_id: str) -> None:
+        """Show the glass box for a reply of this run, whose model is open or being opened. Where the conversation has
+        none, it is asked a question in a new one as soon as it can reply."""
+        self.modes.show_view("chat")
+        self.side.show_view("next")
+        made = [message.generation for message in self.conversation.shown if message.generation is not None]
+        self._asks_first = not any(generation.run_id == run_id for generation in made)
+        if self._asks_first and self.conversation.chat.messages:
+            self.chats.new_chat()
+        self._ask_first()
+
+    @Slot()
+    def _ask_first(self) -> None:
+        if not self._asks_first or self._session.chat.state != "ready":
+            return
+        self._asks_first = False
+        model = self._session.chat.model
+        kinds, spec = starter_kinds(model), self._session.runs.spec(model.run_id) if model is not None else None
+        if kinds:
+            self.page.starters.picked.emit(kinds[0])
+        elif model is not None and model.mode == "text" and spec is not None and spec.train.prompts:
+            self.conversation.say(Message(content=spec.train.prompts[0]))
 
     def _new_chat(self) -> None:
         self.modes.show_view("chat")

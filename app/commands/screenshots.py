@@ -313,17 +313,22 @@ class Photographer:
 
     def _quick_start(self, minutes: float) -> None:
         window, session = self._window, self._session
-        window.show_welcome()
-        self._shoot("welcome")
+        window.show_home()
+        self._shoot("home")
         if not session.training.start_quickstart(minutes):
             raise ValueError(self._failure)
         window.show_quickstart()
+        self._wait_for(lambda: bool(session.training.state is None or session.training.state.words))
+        self._shoot("quickstart-preparing")
         self._wait_for(self._half_trained)
         self._shoot("quickstart")
         self._wait_for(lambda: not session.training.active)
         if session.training.state is None or session.training.state.status != "finished":
             raise ValueError(self._failure or "The quick start ended early.")
         self._shoot("result")
+        window.show_home()
+        self._wait_for(lambda: not window.home.busy)
+        self._shoot("home-grown")
 
     def _half_trained(self) -> bool:
         state = self._session.training.state

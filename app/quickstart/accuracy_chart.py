@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from PySide6.QtCore import QPointF, QRectF, QSize, QSizeF, Qt, Signal
@@ -18,6 +19,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.question_words import kind_title
 from models.data.tiny_world.questions import HEADLINE_KINDS, KINDS
 from models.events import AccuracyMeasured, KindAccuracy
 from models.number_words import format_percent
@@ -59,14 +61,23 @@ class AccuracyChart(QWidget):
         theme.theme_changed.connect(self.update)
 
     def show_kinds(
-        self, kinds: Sequence[KindAccuracy], before: Sequence[AccuracyMeasured] = (), total_steps: int = 0
+        self,
+        kinds: Sequence[KindAccuracy],
+        before: Sequence[AccuracyMeasured] = (),
+        total_steps: int = 0,
+        *,
+        is_log: bool = False,
     ) -> None:
-        """Draw accuracies, and the curve of earlier ones in a training of `total_steps`."""
+        """Draw accuracies, and the curve of earlier ones in a training of `total_steps`.
+
+        is_log: along the logarithm of the steps.
+        """
         self._kinds = {kind.kind: kind for kind in kinds}
         self._curves = {}
         for measured in before:
             for kind in measured.kinds:
-                x = measured.step / max(total_steps, measured.step, 1)
+                last = max(total_steps, measured.step, 1)
+                x = math.log1p(measured.step) / math.log1p(last) if is_log else measured.step / last
                 self._curves.setdefault(kind.kind, []).append((x, kind.accuracy))
         self._describe()
         self.update()
@@ -80,7 +91,7 @@ class AccuracyChart(QWidget):
 
     def _describe(self) -> None:
         lines = [
-            f"{kind.kind}: {format_percent(kind.accuracy, 1)} of {kind.n} questions"
+            f"{kind_title(kind.kind).rstrip('?')}: {format_percent(kind.accuracy, 1)} of {kind.n} questions"
             + "".join(
                 f"; {words} {format_percent(value)}"
                 for field, words in BASELINES
@@ -88,7 +99,8 @@ class AccuracyChart(QWidget):
             )
             for kind in self._kinds.values()
         ]
-        shown = f" Answers to {self._chosen} are shown; up and down choose another kind." if self._chosen else ""
+        chosen = f" Answers to “{kind_title(self._chosen)}” are shown; up and down choose another kind."
+        shown = chosen if self._chosen else ""
         self.setAccessibleName(f"Accuracy by kind: {'. '.join(lines) or 'not measured yet'}.{shown}")
         self.setToolTip("\n".join([*lines, "Click a kind to see its answers."] if lines else ["Not measured yet"]))
 
@@ -135,7 +147,7 @@ class AccuracyChart(QWidget):
     def _left(self) -> int:
         """Where the bars begin."""
         metrics = QFontMetrics(self._theme.font())
-        return max(metrics.horizontalAdvance(kind.capitalize()) for kind in KINDS) + 3 * SPACE
+        return max(metrics.horizontalAdvance(kind_title(kind)) for kind in KINDS) + 3 * SPACE
 
     def _legend(self, width: int) -> list[tuple[int, int]]:
         """The line and the x of each baseline's entry in the legend of a chart of this width."""
@@ -170,7 +182,7 @@ class AccuracyChart(QWidget):
             painter.setFont(theme.font())
             painter.setPen(colors.color("text" if is_main else "muted"))
             words = QRectF(SPACE, top, left - SPACE, row)
-            painter.drawText(words, Qt.AlignmentFlag.AlignVCenter, name.capitalize())
+            painter.drawText(words, Qt.AlignmentFlag.AlignVCenter, kind_title(name))
             bar = QRectF(left, top + (row - _BAR) / 2, bar_width, _BAR)
             self._paint_bar(painter, bar, kind)
             curve = QRectF(bar.right() + 2 * SPACE, top + 4, curve_width, row - 10)

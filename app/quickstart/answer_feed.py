@@ -8,9 +8,11 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QComboBox, QFrame, QGridLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
-from app.kit.basics import column, frame, label, row
+from app.kit.basics import column, frame, label, row, set_role
 from app.kit.labels import ElidedLabel, NumberLabel
 from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.question_words import kind_title
+from app.quickstart.changes import what_changed
 from models.data.tiny_world.questions import KINDS
 from models.events import AccuracyMeasured, HeldOutAnswer
 
@@ -38,10 +40,13 @@ class AnswerFeed(QWidget):
         self._measured: Sequence[AccuracyMeasured] = ()
         self._known: tuple[str, int] | None = None
         self.kinds = QComboBox()
-        self.kinds.addItems([kind.capitalize() for kind in KINDS])
+        self.kinds.addItems([kind_title(kind) for kind in KINDS])
         self.kinds.setAccessibleName("Kind of question")
         self.kinds.setToolTip("Which kind of question is shown")
         self.kinds.setCurrentIndex(KINDS.index(DEFAULT_KIND))
+        self.changed = ElidedLabel()
+        set_role(self.changed, "subheading")
+        self.changed.setAccessibleName("What changed since the last sample")
         self.question = label("", wrap=True, selectable=True)
         self.gold = ElidedLabel()
         self.gold.setProperty("role", "caption")
@@ -67,8 +72,9 @@ class AnswerFeed(QWidget):
         self._area = _area(body, "What it said before")
         self._area.setMinimumHeight(4 * SPACE)
         self._before = label("", "caption")
-        layout = column(self._head(), self.question, self.gold, box, self._before, self._area, spacing=SPACE)
-        layout.setStretch(5, 1)
+        parts = (self._head(), self.changed, self.question, self.gold, box, self._before, self._area)
+        layout = column(*parts, spacing=SPACE)
+        layout.setStretch(len(parts) - 1, 1)
         self.setLayout(layout)
         self.kinds.currentIndexChanged.connect(self._on_chosen)
         theme.theme_changed.connect(self._restyle)
@@ -97,6 +103,7 @@ class AnswerFeed(QWidget):
             self._show()
 
     def _show(self) -> None:
+        self.changed.setText(what_changed(self._measured))
         said = [
             (measured.step, answer)
             for measured in self._measured

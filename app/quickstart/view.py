@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
-from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QTimer, Signal, SignalInstance, Slot
 from PySide6.QtGui import QFontMetrics, QResizeEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QProgressBar,
+    QPushButton,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app.kit.basics import button, column, frame, label, row, set_role
 from app.kit.labels import ElidedLabel
-from app.kit.stat_strip import StatStrip
+from app.kit.layout.segments import Segments
 from app.kit.theme import HEADLINE_SIZE, SPACE, ThemeProvider
+from app.kit.words.question_words import kind_title
 from app.quickstart.accuracy_chart import AccuracyChart
 from app.quickstart.answer_feed import AnswerFeed
+from app.quickstart.preparing import Preparing
+from app.quickstart.result import ResultPage
 from app.quickstart.stepper import Stepper
 from app.session.run_history import RunHistory
 from app.session.session import Session
@@ -36,7 +45,8 @@ _CURVE_LINES = 11
 """Below that many lines of text, the loss would be no curve, and is told in words only."""
 _LEARNING, _LEARNED = "Chat with it as it learns", "Chat with your model"
 
-LOSS, PERPLEXITY, BITS = "validation loss", "perplexity", "bits per byte"
+_LOG_AXIS = "quick start log axis"
+_RESULT, _HISTORY = "result", "history"
 
 
 def stage_of(state: TrainingState) -> int:
@@ -57,10 +67,13 @@ class QuickStartView(QWidget):
 
     Signals:
         chat_requested(run_id): open the chat with this run, or "live".
-        closed(): back to the home screen or the tabs.
+        machine_requested(run_id), inside_requested(run_id): show how it learned; take a reply of it apart.
+        closed(): back to Home.
     """
 
     chat_requested = Signal(str)
+    machine_requested = Signal(str)
+    inside_requested = Signal(str)
     closed = Signal()
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
@@ -76,13 +89,22 @@ class QuickStartView(QWidget):
         self._progress.setTextVisible(False)
         self._progress.setAccessibleName("Progress")
         self._left = label("", "mono")
+        self.preparing = Preparing(theme)
         self.loss = LossChart(theme, controls=False)
+        self.log_axis = QPushButton("Log axis")
+        self.log_axis.setCheckable(True)
+        self.log_axis.setProperty("role", "segment")
+        self.log_axis.setToolTip("Spread out the first steps, in which the most changes")
+        self.loss.head.addWidget(self.log_axis)
         self.samples = SampleFeed(theme)
         self.accuracy = AccuracyChart(theme)
         self.answers = AnswerFeed(theme)
         self.headline = label("–", "headline")
         self.measured_on = label("", "muted", wrap=True)
-        self.text_result = TextResult(theme)
+        self.result = ResultPage(theme)
+        self.shows = Segments(
+            "What is shown", {_RESULT: "Result", _HISTORY: "How it learned"}, "What came of it, or how it came about"
+        )
         self.stop = button(
             "Stop", theme, self._on_stop, icon="stop-fill", tip="Stop the quick start; the model so far is kept"
         )
@@ -104,6 +126,12 @@ class QuickStartView(QWidget):
         self.accuracy.choose(self.answers.kind)
         self.accuracy.kind_chosen.connect(self.answers.choose)
         self.answers.kind_chosen.connect(self.accuracy.choose)
+        self.shows.changed.connect(self._on_training)
+        self.result.chat_requested.connect(self._on_chat)
+        self.result.machine_requested.connect(lambda: self._ask(self.machine_requested))
+        self.result.inside_requested.connect(lambda: self._ask(self.inside_requested))
+        self.log_axis.toggled.connect(self._on_log_axis)
+        self.log_axis.setChecked(session.remembered.get(_LOG_AXIS, True))
         self._on_training()
 
     def _build(self) -> None:
@@ -114,10 +142,10 @@ class QuickStartView(QWidget):
         lines.addLayout(row(self.headline, self.measured_on, spacing=2 * SPACE))
         lines.addWidget(self.accuracy, 1)
         self._side = QStackedWidget()
-        for page in (self.answers, self.samples, self.text_result):
+        for page in (self.answers, self.samples):
             self._side.addWidget(page)
-        self._curve, side = frame("card"), frame("card")
-        for card, widget in ((self._curve, self.loss), (side, self._side)):
+        self._curve, self._side_card = frame("card"), frame("card")
+        for card, widget in ((self._curve, self.loss), (self._side_card, self._side)):
             layout = card.layout()
             assert layout is not None
             layout.addWidget(widget)
@@ -127,12 +155,12 @@ class QuickStartView(QWidget):
         charts = QHBoxLayout()
         charts.setSpacing(2 * SPACE)
         charts.addLayout(left, 3)
-        charts.addWidget(side, 2)
+        charts.addWidget(self._side_card, 2)
         self._head = head = frame("card")
         head_lines = head.layout()
         assert isinstance(head_lines, QVBoxLayout)
         head_lines.setSpacing(SPACE + SPACE // 2)
-        head_lines.addLayout(row(self._title, self.back, self.stop, self.again, self.chat))
+        head_lines.addLayout(row(self._title, self.shows, self.back, self.stop, self.again, self.chat))
         head_lines.addWidget(self.stepper)
         head_lines.addLayout(row(self.phase, self._left, spacing=2 * SPACE))
         head_lines.addWidget(self._progress)
@@ -140,6 +168,8 @@ class QuickStartView(QWidget):
         layout.setContentsMargins(4 * SPACE, 2 * SPACE, 4 * SPACE, 2 * SPACE)
         layout.setSpacing(2 * SPACE)
         layout.addWidget(head)
+        layout.addWidget(self.preparing, 1)
+        layout.addWidget(self.result, 1)
         layout.addLayout(charts, 1)
 
     @Slot()
@@ -157,7 +187,8 @@ class QuickStartView(QWidget):
         """Show the loss curve where there is room for it below what the model can do."""
         taken = self._head.sizeHint().height() + self._result.sizeHint().height() + 8 * SPACE
         room = self.height() - taken
-        self._curve.setVisible(self._result.isHidden() or room >= _CURVE_LINES * self.fontMetrics().height())
+        has_room = self._result.isHidden() or room >= _CURVE_LINES * self.fontMetrics().height()
+        self._curve.setVisible(has_room and not self._side_card.isHidden())
 
     @Slot()
     def _on_training(self) -> None:
@@ -172,7 +203,8 @@ class QuickStartView(QWidget):
             self.loss.show_history(self._session.training.history, spec.model.vocab_size if spec is not None else 0)
             self.samples.show_history(self._session.training.history, spec)
         self.stepper.show_stage(stage, failed=failed)
-        done, total = (state.step, state.total_steps) if stage == TRAINING else (state.done, state.total)
+        trains = stage == TRAINING and state.total_steps > 0
+        done, total = (state.step, state.total_steps) if trains else (state.done, state.total)
         self._progress.setValue(1000 if stage == CHAT else round(1000 * done / total) if total else 0)
         self.phase.setText(self._describe(state, stage))
         left = state.seconds_left if stage != CHAT else None
@@ -188,14 +220,31 @@ class QuickStartView(QWidget):
         self.chat.setEnabled(is_open)
         self.chat.setText(_LEARNED if stage == CHAT else _LEARNING)
         self.chat.setToolTip("Talk to your model" if is_open else "As soon as it has its first weights")
-        self._result.setVisible(not state.files)
+        self.preparing.show_state(state)
+        self._show_part(state)
         self._make_room()
         self._show_accuracy(state)
-        measured = state.files and state.over and len(self._session.training.history.val) > 0
-        if measured:
-            self.text_result.show_result(self._session.training.history)
-        page = self.text_result if measured else self.samples if state.files else self.answers
-        self._side.setCurrentWidget(page)
+        self._side.setCurrentWidget(self.samples if state.files else self.answers)
+
+    def _show_part(self, state: TrainingState) -> None:
+        """Show what there is: its data while it prepares, how it learns, or in the end what came of it."""
+        history = self._session.training.history
+        has_result = state.evaluated is not None or (bool(state.files) and state.over and len(history.val) > 0)
+        if state.evaluated is not None:
+            self.result.show_evaluated(state.evaluated)
+        elif has_result:
+            self.result.show_text(history)
+        has_begun = bool(state.run_id) or state.over
+        shows_result = has_result and self.shows.value == _RESULT
+        self.shows.setVisible(has_result)
+        for each in (self.stepper, self._progress):
+            each.setVisible(not has_result)
+        if shows_result:
+            self.chat.hide()  # the result has a card for it
+        self.preparing.setVisible(not has_begun)
+        self.result.setVisible(shows_result)
+        self._side_card.setVisible(has_begun and not shows_result)
+        self._result.setVisible(has_begun and not shows_result and not state.files)
 
     def _show_accuracy(self, state: TrainingState) -> None:
         """Show what it can do: while it learns the latest measurement, at last the evaluation."""
@@ -213,14 +262,14 @@ class QuickStartView(QWidget):
             return
         self.headline.setText(format_percent(latest.accuracy, 1))
         self.measured_on.setText(_measured_on(latest.kinds, None if latest is state.evaluated else known[-1].step))
-        self.accuracy.show_kinds(latest.kinds, known, state.total_steps)
+        self.accuracy.show_kinds(latest.kinds, known, state.total_steps, is_log=self.log_axis.isChecked())
 
     def _describe(self, state: TrainingState, stage: int) -> str:
         if state.status == "failed":
             return state.problem
         if state.status in ("paused", "blocked", "stopping", "stopped"):
             return f"{state.status.capitalize()}. {state.problem}"
-        if stage == TRAINING:
+        if stage == TRAINING and state.total_steps:
             losses = self._session.training.history.train["loss"][-_LOSS_STEPS:]
             loss = f"  ·  loss {losses.mean():.3f}" if len(losses) else ""
             return f"Training: step {state.step:,} of {state.total_steps:,}{loss}"
@@ -228,6 +277,14 @@ class QuickStartView(QWidget):
             what = "continues whatever you write" if state.files else "is ready to chat"
             return f"{state.name} is in your library, and {what}."
         return state.phase
+
+    @Slot(bool)
+    def _on_log_axis(self, on: bool) -> None:
+        self._session.remembered.set(_LOG_AXIS, on)
+        self.loss.set_log_steps(on)
+        state, self._accuracy_shown = self._session.training.state, None
+        if state is not None:
+            self._show_accuracy(state)
 
     @Slot(object)
     def _on_events(self, events: object) -> None:
@@ -254,56 +311,14 @@ class QuickStartView(QWidget):
             training = self._session.training.active and stage_of(state) == TRAINING
             self.chat_requested.emit("live" if training else state.run_id)
 
+    def _ask(self, signal: SignalInstance) -> None:
+        if (state := self._session.training.state) is not None:
+            signal.emit(state.run_id)
+
 
 def _measured_on(kinds: Sequence[KindAccuracy], step: int | None) -> str:
     """What the headline is, and on how many questions it was measured; step: None after training."""
     n = min(kind.n for kind in kinds)
     when = f"at step {step:,}; the same ones each time" if step is not None else "after training"
-    return f"The mean of {', '.join(HEADLINE_KINDS[:-1])} and {HEADLINE_KINDS[-1]}: {n} questions of each, {when}."
-
-
-class TextResult(QWidget):
-    """A run's last validation and sample: how well the model predicts unseen text, and what it writes."""
-
-    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.stats = StatStrip(
-            {
-                LOSS: "Mean cross-entropy on held-out text, in nats per token",
-                PERPLEXITY: "exp(loss): the number of equally likely tokens that it is as uncertain between",
-                BITS: "The loss per byte of text, comparable between tokenizers",
-            },
-            theme,
-        )
-        self.sample = label("", wrap=True, selectable=True)
-        self.sample.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
-        self.sample.setAccessibleName("Sample")
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
-        self.sample.setProperty("role", "scrolled")
-        area.setWidget(self.sample)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE)
-        layout.addWidget(label("On a part of your text it has never seen", "muted"))
-        layout.addWidget(self.stats)
-        layout.addSpacing(SPACE)
-        layout.addWidget(label("What it writes", "muted"))
-        layout.addWidget(area, 1)
-
-    def show_result(self, history: RunHistory) -> None:
-        """Show a run's last validation and sample, or a dash if there is none."""
-        loss, bits = (
-            float(history.val[name][-1]) if len(history.val) else math.nan for name in ("loss", "bits_per_byte")
-        )
-        self.stats.set_number(LOSS, _number(loss, 3))
-        self.stats.set_number(PERPLEXITY, _number(math.exp(min(loss, 700.0)), 2))
-        self.stats.set_number(BITS, _number(bits, 3))
-        sample = history.samples[-1] if history.samples else None
-        self.sample.setText(sample.prompt + sample.text if sample is not None else "–")
-
-
-def _number(value: float, decimals: int) -> str:
-    return f"{value:,.{decimals}f}" if math.isfinite(value) else "–"
+    *titles, last = (kind_title(kind).lower() for kind in HEADLINE_KINDS)
+    return f"The mean of {', '.join(titles)} and “{last}”: {n} questions of each, {when}."

@@ -5,7 +5,21 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from models.events import Blocked, Evaluated, Event, Finished, Phase, Progress, RunStarted, Saved, TrainMetrics
+from models.events import (
+    Blocked,
+    Evaluated,
+    Event,
+    Finished,
+    Phase,
+    Progress,
+    RunStarted,
+    Saved,
+    ShownText,
+    TextsShown,
+    TrainMetrics,
+    WordMerges,
+    WordsMerged,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +31,7 @@ class TrainingState:
     outcome: the run's own status when training ended; a quick start still evaluates after that.
     elapsed_s: seconds of training without pauses; None before the first step of this launch.
     files: the text files of a quick start; () for Tiny World.
+    texts, words: pieces of the data, and words becoming tokens, which a quick start shows while it prepares.
     recipe: the name of the recipe or demonstration (models.recipes) that is carried out, "" for none; it may train
     several runs.
     """
@@ -42,11 +57,18 @@ class TrainingState:
     saved_step: int | None = None
     problem: str = ""
     evaluated: Evaluated | None = None
+    texts: tuple[ShownText, ...] = ()
+    words: tuple[WordMerges, ...] = ()
 
     @property
     def active_status(self) -> str:
         """The status when the training is neither paused nor blocked."""
         return "evaluating" if self.outcome else "running" if self.total_steps else "preparing"
+
+    @property
+    def share(self) -> float:
+        """The share of its planned steps that is done; 0 as long as there is no plan."""
+        return min(self.step / self.total_steps, 1.0) if self.total_steps else 0.0
 
     @property
     def has_result(self) -> bool:
@@ -86,6 +108,10 @@ class TrainingState:
                     elapsed_s=event.elapsed_s,
                     seconds_left=event.seconds_left,
                 )
+            case TextsShown():
+                return change(state, texts=event.texts)
+            case WordsMerged():
+                return change(state, words=event.words)
             case Saved():
                 return change(state, saved_step=event.step)
             case Blocked():

@@ -15,7 +15,19 @@ from app.kit.help_mark import HelpRequested
 from app.kit.layout.pages import Pages
 from app.kit.logo import program_icon
 from app.kit.theme import ThemeProvider
-from app.quickstart.welcome import Welcome
+from app.quickstart.home import SEEN, TIME_MACHINE_SEEN, Home
+from app.quickstart.next_step import (
+    CHAT,
+    LEARN_TASK,
+    NEW_RUN,
+    OPEN_QUEUE,
+    OPEN_TEXT,
+    QUICK_START,
+    RESUME,
+    SHOW,
+    TIME_MACHINE,
+    NextStep,
+)
 from app.session.session import Session
 from app.shell.closing import ClosingQuestion, remember_training, take_saved_run
 from app.shell.guide_desk import GuideDesk
@@ -32,7 +44,7 @@ from app.shell.screens import load_pages, page_factories
 from app.shell.splitters import remember_splitters, restore_splitters
 from app.shell.status_bar import StatusBar
 from app.shell.toasts import Toasts
-from app.shell.top_bar import TABS, TopBar
+from app.shell.top_bar import HOME, TABS, TopBar
 from app.shell.trash_window import TrashWindow
 from app.shell.undo_actions import UndoActions
 from app.shell.view_and_help import ViewAndHelp
@@ -63,7 +75,7 @@ class MainWindow(QMainWindow):
         self.setMinimumSize(960, 600)
         self.resize(1440, 900)
         self.preferences = Preferences(session, theme, self)
-        self._was_painted = self._may_close = self._reopens_chat = self._was_growing = False
+        self._was_painted = self._may_close = self._reopens_chat = False
         self.closing = ClosingQuestion(session, self.preferences, self)
         self.closing.agreed.connect(self.quit)
         self.top_bar = TopBar(theme)
@@ -93,7 +105,7 @@ class MainWindow(QMainWindow):
         self._build_menus()
         self._connect()
         theme.dress(self)
-        self.show_welcome()
+        self.show_home()
 
     def _build_menus(self) -> None:
         self.imports = ImportDialog(self.session, self.toasts, self)
@@ -108,7 +120,7 @@ class MainWindow(QMainWindow):
             reveal_library=others.reveal_library,
             show_trash=self.show_trash,
             show_tab=self.show_tab,
-            show_welcome=self.show_welcome,
+            show_home=self.show_home,
             show_preferences=self.show_preferences,
             show_keys=self.show_keys,
             guide=self.guide.toggle,
@@ -149,36 +161,54 @@ class MainWindow(QMainWindow):
     @Slot(str, QWidget)
     def _on_page_made(self, name: str, page: QWidget) -> None:
         restore_splitters(self.session, page)
-        if isinstance(page, Welcome):
-            page.quickstart_requested.connect(self.start_quickstart)
-            page.file_requested.connect(self.open_text)
-            page.file_quickstart_requested.connect(self.start_quickstart_on_files)
-            page.file_run_requested.connect(self.show_new_run_on_files)
-            page.tokenizer_requested.connect(lambda: self.show_tab("tokenizer"))
-            page.design_requested.connect(lambda: self.show_tab("builder"))
-            page.recipes_requested.connect(self.show_recipes)
-            page.runs_requested.connect(lambda: self.show_tab("training"))
+        if isinstance(page, Home):
+            self._connect_home(page)
+        elif name == "training":
+            page.run_view.views.view_changed.connect(self._on_run_view)  # type: ignore[attr-defined]
         elif name == "chat" and self._reopens_chat:
             page.conversation.open_last()  # type: ignore[attr-defined]
         elif name == "quickstart":
             page.chat_requested.connect(self._on_chat_requested)  # type: ignore[attr-defined]
-            page.closed.connect(self.show_welcome)  # type: ignore[attr-defined]
+            page.closed.connect(self.show_home)  # type: ignore[attr-defined]
+            page.machine_requested.connect(self.show_time_machine)  # type: ignore[attr-defined]
+            page.inside_requested.connect(self.show_glass_box)  # type: ignore[attr-defined]
+
+    def _connect_home(self, page: Home) -> None:
+        page.quickstart_requested.connect(self.start_quickstart)
+        page.cards.file_requested.connect(self.open_text)
+        page.cards.file_quickstart_requested.connect(self.start_quickstart_on_files)
+        page.cards.file_run_requested.connect(self.show_new_run_on_files)
+        page.cards.tokenizer_requested.connect(lambda: self.show_tab("tokenizer"))
+        page.cards.design_requested.connect(lambda: self.show_tab("builder"))
+        page.recipes_requested.connect(self.show_recipes)
+        page.runs_requested.connect(lambda: self.show_tab("training"))
+        page.pronouns_requested.connect(self.show_pronouns)
+        page.running_requested.connect(self.show_running)
+        page.chat_requested.connect(self._on_chat_requested)
+        page.machine_requested.connect(self.show_time_machine)
+        page.run_requested.connect(self.show_run)
+        page.step_requested.connect(self._on_step_requested)
 
     # -- Screens ----------------------------------------------------------------------------------------
 
     @Slot(str)
     def show_tab(self, name: str) -> None:
-        """Show a tab by its name in `top_bar.TABS`."""
+        """Show a tab by its name in `top_bar.TABS`, or HOME."""
+        if name == HOME:
+            self.show_home()
+            return
         self.pages.show_page(name).setFocus()
         self.top_bar.show_current(name)
         self.session.remembered.set("tab", name)
 
     @Slot()
-    def show_welcome(self) -> None:
+    def show_home(self) -> None:
         """Show the home page."""
-        self.pages.show_page("welcome")
-        self.welcome.quickstart.setFocus()
-        self.top_bar.show_current("")
+        self.pages.show_page(HOME)
+        self.home.focus_first()
+        self.top_bar.show_current(HOME)
+        if self._was_painted:  # at launch, `prepare` reads the library first
+            self.home.refresh()
 
     @Slot()
     def show_quickstart(self) -> None:
@@ -188,7 +218,7 @@ class MainWindow(QMainWindow):
             self.pages.show_page("quickstart").setFocus()
             self.top_bar.show_current("")
         else:
-            self.show_welcome()
+            self.show_home()
 
     @Slot()
     def start_quickstart(self) -> None:
@@ -204,15 +234,14 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def _show_growing(self) -> None:
-        if self._grows != self._was_growing:  # this changes many times a second
-            self._was_growing = self._grows
-            self.top_bar.show_quickstart(runs=self._grows)
+        state = self.session.training.state
+        self.top_bar.show_quickstart(runs=self._grows, share=state.share if state is not None else 0.0)
 
     @property
-    def welcome(self) -> Welcome:
+    def home(self) -> Home:
         """The home page, made now if necessary."""
-        page = self.pages.page("welcome")
-        assert isinstance(page, Welcome)
+        page = self.pages.page(HOME)
+        assert isinstance(page, Home)
         return page
 
     @property
@@ -240,6 +269,61 @@ class MainWindow(QMainWindow):
         """Show the tasks that can be learned, at the recipe of that name if there is one."""
         self.show_tab("training")
         self.training.show_recipes(name)
+
+    @Slot(str)
+    def show_run(self, run_id: str) -> None:
+        """Show a run in the training tab."""
+        self.show_tab("training")
+        self.training.show_run(run_id)
+
+    @Slot(str)
+    def show_time_machine(self, run_id: str) -> None:
+        """Show how a run learned, step by step."""
+        self.show_run(run_id)
+        self.training.run_view.views.show_view("machine")
+
+    @Slot(str)
+    def show_glass_box(self, run_id: str) -> None:
+        """Open the chat with a run, with a reply taken apart beside it."""
+        if self.session.chat.open(run_id):
+            self.show_tab("chat")
+            self.pages.page("chat").look_inside(run_id)  # type: ignore[attr-defined]
+
+    @Slot()
+    def show_pronouns(self) -> None:
+        """Show the models that point at what “it” refers to."""
+        self.show_tab("chat")
+        self.pages.page("chat").modes.show_view("pairs")  # type: ignore[attr-defined]
+
+    @Slot()
+    def show_running(self) -> None:
+        """Show the quick start that is running, or the training tab with the run and the queue."""
+        if self._grows:
+            self.show_quickstart()
+            return
+        self.show_tab("training")
+        state = self.session.training.state
+        if self.session.training.active and state is not None and state.run_id:
+            self.training.show_run(state.run_id)
+
+    @Slot(object)
+    def _on_step_requested(self, step: NextStep) -> None:
+        {
+            QUICK_START: self.start_quickstart,
+            SHOW: self.show_running,
+            CHAT: lambda: self._on_chat_requested(step.run_id),
+            TIME_MACHINE: lambda: self.show_time_machine(step.run_id),
+            RESUME: lambda: self._resume(step.run_id),
+            OPEN_QUEUE: self.show_running,
+            OPEN_TEXT: self.open_text,
+            LEARN_TASK: self.show_recipes,
+            NEW_RUN: self.show_new_run,
+        }[step.action]()
+
+    @Slot(str)
+    def _on_run_view(self, name: str) -> None:
+        if name == "machine":
+            self.session.remembered.set_entry(SEEN, TIME_MACHINE_SEEN, True)
 
     @Slot()
     def show_trash(self) -> None:
@@ -283,20 +367,20 @@ class MainWindow(QMainWindow):
         """Choose text files and offer on the home page what can be done with them."""
         files, _ = QFileDialog.getOpenFileNames(self, "Choose text files", "", FILE_FILTER)
         if files:
-            self.show_welcome()
-            self.welcome.offer_files(tuple(files))
+            self.show_home()
+            self.home.offer_files(tuple(files))
 
     @Slot()
     def start_quickstart_on_files(self) -> None:
         """Start the quick start on the text files that were opened."""
-        if self.session.training.start_quickstart(files=self.welcome.files):
+        if self.session.training.start_quickstart(files=self.home.cards.files):
             self.show_quickstart()
 
     @Slot()
     def show_new_run_on_files(self) -> None:
         """Show the form for a run on the text files that were opened."""
         self.show_new_run()
-        self.training.new_run.data.set_files(self.welcome.files)
+        self.training.new_run.data.set_files(self.home.cards.files)
 
     @Slot(str)
     def show_new_run_on_dataset(self, sha: str) -> None:
@@ -354,8 +438,9 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def _on_prepared(self) -> None:
-        if self.pages.current == "welcome":  # else one has gone somewhere already
+        if self.pages.current == HOME:  # else one has gone somewhere already
             self.show_last_tab()
+        self.home.refresh()
         self.offer_interrupted()
         self.pages.make_all()
 

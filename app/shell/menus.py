@@ -10,7 +10,7 @@ from PySide6.QtGui import QAction, QActionGroup, QKeySequence
 from PySide6.QtWidgets import QMainWindow, QMenu
 
 from app.shell.preferences import Preference, Preferences
-from app.shell.top_bar import TABS
+from app.shell.top_bar import HOME_KEYS, TABS
 from app.shell.undo_actions import UndoActions
 
 FIND_ANYTHING = "Find anything…"
@@ -30,7 +30,7 @@ class MenuActions:
     reveal_library: Callable[[], object]
     show_trash: Callable[[], object]
     show_tab: Callable[[str], object]
-    show_welcome: Callable[[], object]
+    show_home: Callable[[], object]
     show_preferences: Callable[[], object]
     show_keys: Callable[[], object]
     guide: Callable[[], object]
@@ -65,9 +65,9 @@ def build_menus(window: QMainWindow, preferences: Preferences, undo: UndoActions
     entry = _add(edit, "&Preferences…", actions.show_preferences, "Ctrl+,")
     entry.setMenuRole(QAction.MenuRole.PreferencesRole)
     view = bar.addMenu("&View")
+    _add(view, "&Home", actions.show_home, HOME_KEYS)
     for number, (name, text, _, _) in enumerate(TABS, start=1):
         _add(view, f"&{text}", partial(actions.show_tab, name), f"Ctrl+{number}")
-    _add(view, "&Home", actions.show_welcome)
     view.addSeparator()
     _add_choices(view.addMenu("&Detail"), preferences.detail)
     _add_choices(view.addMenu("Th&eme"), preferences.theme)
@@ -77,7 +77,6 @@ def build_menus(window: QMainWindow, preferences: Preferences, undo: UndoActions
     _add(size, "&Normal size", partial(preferences.text_size.choose, 1.0), "Ctrl+0")
     help_menu = bar.addMenu("&Help")
     _add(help_menu, "&Guide", actions.guide, "Ctrl+Shift+G")
-    _add(help_menu, "&Home", actions.show_welcome)
     _add(help_menu, "&What is this? (glossary)", actions.help_here, "F1")
     _add(help_menu, "&Keyboard shortcuts", actions.show_keys)
     _add(help_menu, "Open &log file", actions.open_log)

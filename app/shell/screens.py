@@ -9,7 +9,7 @@ from collections.abc import Callable
 from PySide6.QtWidgets import QWidget
 
 from app.kit.theme import ThemeProvider
-from app.quickstart.welcome import Welcome
+from app.quickstart.home import Home
 from app.session.session import Session
 
 
@@ -55,7 +55,7 @@ def page_factories(session: Session, theme: ThemeProvider) -> dict[str, Callable
         return QuickStartView(session, theme)
 
     return {
-        "welcome": lambda: Welcome(session, theme),
+        "home": lambda: Home(session, theme),
         "training": training,
         "tokenizer": tokenizer,
         "data": data,

@@ -1,6 +1,8 @@
-"""The bar at the top: the logo and one button for each tab."""
+"""The bar at the top: the logo, Home, and one button for each tab."""
 
 from __future__ import annotations
+
+import math
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QKeySequence
@@ -10,7 +12,10 @@ from app.kit.basics import button, label
 from app.kit.layout.refit import Refit
 from app.kit.logo import program_mark
 from app.kit.theme import SPACE, ThemeProvider
+from models.number_words import format_percent
 
+HOME, HOME_KEYS = "home", "Alt+Home"
+_HOME_TAB = (HOME, "Home", "house", "What you have grown, what is running, and what to do next")
 TABS = (
     ("tokenizer", "Tokenizer", "puzzle-piece", "Cut text into tokens: choose, try and train tokenizers"),
     ("data", "Data", "table", "Bring in your own data: tables, texts, conversations, or a dataset of the hub"),
@@ -28,7 +33,7 @@ class TopBar(QFrame):
     """Chooses the tab.
 
     Signals:
-        tab_chosen(name): one of the names in TABS.
+        tab_chosen(name): HOME, or one of the names in TABS.
         quickstart_requested(): the user pressed Quick start.
     """
 
@@ -51,13 +56,15 @@ class TopBar(QFrame):
         layout.addSpacing(3 * SPACE)
         self._group = QButtonGroup(self)
         self._buttons: dict[str, QToolButton] = {}
-        for number, (name, text, icon, tip) in enumerate(TABS, start=1):
+        for number, (name, text, icon, tip) in enumerate((_HOME_TAB, *TABS)):
             self._buttons[name] = tab = QToolButton()
             tab.setText(text)
             tab.setProperty("role", "tab")
             tab.setCheckable(True)
             tab.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-            keys = QKeySequence(f"Ctrl+{number}").toString(QKeySequence.SequenceFormat.NativeText)
+            keys = QKeySequence(f"Ctrl+{number}" if number else HOME_KEYS).toString(
+                QKeySequence.SequenceFormat.NativeText
+            )
             tab.setToolTip(f"{tip} ({keys})")
             tab.setAccessibleName(text)
             tab.setFocusPolicy(Qt.FocusPolicy.TabFocus)
@@ -108,17 +115,21 @@ class TopBar(QFrame):
                 tab.setToolButtonStyle(style)
         self._brand.setVisible(least + self._icons_width + self._brand_width <= have)
 
-    def show_quickstart(self, *, runs: bool) -> None:
-        """Say whether a quick start is running."""
-        self.quickstart_button.setText("Growing…" if runs else "Quick start")
+    def show_quickstart(self, *, runs: bool, share: float = 0.0) -> None:
+        """Say whether a quick start is running, and which share of its steps is done; 0 says nothing of that."""
+        done = f" {format_percent(math.floor(100 * share) / 100)}" if share else ""
+        words = f"Growing…{done}" if runs else "Quick start"
+        if words == self.quickstart_button.text():
+            return
+        self.quickstart_button.setText(words)
         self.quickstart_button.setToolTip("Show the quick start that is running" if runs else _QUICKSTART_TIP)
-        self.quickstart_button.setAccessibleName("Quick start, running" if runs else "Quick start")
+        self.quickstart_button.setAccessibleName(f"Quick start, running{done}" if runs else "Quick start")
 
     def show_current(self, name: str) -> None:
-        """Mark a tab as current; “” for none."""
+        """Mark Home or a tab as current; “” for none."""
         self._group.setExclusive(False)
         for other, tab in self._buttons.items():
             tab.setChecked(other == name)
-            icon = next(icon for tab_name, _, icon, _ in TABS if tab_name == other)
+            icon = next(icon for tab_name, _, icon, _ in (_HOME_TAB, *TABS) if tab_name == other)
             self._theme.set_icon(tab, icon, "accent" if other == name else "muted")
         self._group.setExclusive(bool(name))

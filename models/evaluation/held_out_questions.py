@@ -97,8 +97,17 @@ def evaluate(
                 without_story=without_story,
             )
         )
-    yield Evaluated(accuracy=headline(results), kinds=tuple(results), seconds=time.perf_counter() - began)
+    shown = tuple(_held_out_answer(said[0]) for said in answers.values())
+    seconds = time.perf_counter() - began
+    yield Evaluated(accuracy=headline(results), kinds=tuple(results), seconds=seconds, answers=shown)
     return answers
+
+
+def _held_out_answer(answered: AnsweredQuestion) -> HeldOutAnswer:
+    question = answered.question
+    return HeldOutAnswer(
+        kind=question.kind, question=question.text, gold=question.gold, reply=answered.reply, right=answered.right
+    )
 
 
 def headline(kinds: Iterable[KindAccuracy]) -> float:
@@ -141,10 +150,7 @@ class HeldOutSample:
             prompts = [prompt for _, prompt in group]
             replies = yield from _replies(model, self._tokenizer, prompts, 2 * self._n_per_kind, keep_on)
             said |= zip((question for question, _ in group), replies, strict=True)
-        answers = [
-            HeldOutAnswer(kind=q.kind, question=q.text, gold=q.gold, reply=reply, right=is_right(q, reply))
-            for q, reply in ((question, said.get(question, "")) for question, _ in self._asked)
-        ]
+        answers = [_held_out_answer(AnsweredQuestion(question, said.get(question, ""))) for question, _ in self._asked]
         kinds = [
             dataclasses.replace(kind, accuracy=_share(each.right for each in answers if each.kind == kind.kind))
             for kind in self._unmeasured

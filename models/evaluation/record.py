@@ -36,7 +36,8 @@ def read_evaluation(folder: Path) -> Evaluated | None:
         kinds = tuple(KindAccuracy(**kind) for kind in data["kinds"])
         if not all(isinstance(kind.accuracy, float | int) for kind in kinds):
             raise TypeError("accuracy")
-        return Evaluated(accuracy=float(data["accuracy"]), kinds=kinds, seconds=float(data["seconds"]))
+        answers = tuple(HeldOutAnswer(**answer) for answer in data.get("answers", ()))
+        return Evaluated(accuracy=float(data["accuracy"]), kinds=kinds, seconds=float(data["seconds"]), answers=answers)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged: {error} is missing or wrong.") from error
 

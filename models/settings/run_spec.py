@@ -218,8 +218,8 @@ class TrainConfig:
         0,
         "Held-out questions every",
         "Steps between two tests on a few held-out questions of each kind: how many of them the model answers as it "
-        "learns; in the first interval, also after a sixteenth and a quarter. Only decoders that learn Tiny World "
-        "are asked. 0 = never.",
+        "learns; in the first interval, also after a fortieth, a sixteenth, an eighth and a quarter. Only decoders "
+        "that learn Tiny World are asked. 0 = never.",
         group="Evaluation and checkpoints",
         range=(0, 1_000_000_000),
         omit_default=True,

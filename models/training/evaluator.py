@@ -31,6 +31,8 @@ from models.training.setup import TrainingContext
 MAX_PROMPT_TOKENS = 32
 """Attention is kept for the last tokens of a prompt only, so that the log stays small and the map legible."""
 
+EARLY_DIVISORS = (40, 16, 8, 4)
+"""Of an interval of 400 steps, the first of which change the most: questions after 10, 25, 50 and 100."""
 _ATTENTION_DIGITS = 4
 
 
@@ -120,10 +122,10 @@ class Evaluator:
     def ask_held_out(self, context: TrainingContext, state: TrainState) -> Generator[Event, None, None]:
         """Where that is due, ask the model as it is some held-out questions of its world; a stop cuts it short.
 
-        In the first interval, in which most changes, that is also after a sixteenth and a quarter of it.
+        In the first interval, in which most changes, that is also after some fractions of it.
         """
         sample, interval = context.questions, self.config.accuracy_interval
-        early = state.step in (interval // 16, interval // 4)
+        early = state.step in [interval // divisor for divisor in EARLY_DIVISORS]
         if sample is None or not self._is_due(interval, state.asked_step, state.step, early):
             return
         self._check(context, state)

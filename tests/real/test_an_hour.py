@@ -27,7 +27,7 @@ from app.chat.archive.store import ChatStore
 from app.chat.pairs.page import MinimalPairs
 from app.chat.tab import ChatTab
 from app.kit.theme import ThemeProvider
-from app.quickstart.welcome import Welcome
+from app.quickstart.home import Home
 from app.serve.panel import ServePanel
 from app.session.session import Session
 from app.shell.main_window import MainWindow
@@ -97,10 +97,10 @@ class Resident:
 
     def quick_start(self) -> None:
         self.session.training.quickstart_minutes = MINUTES / 60
-        self.window.show_welcome()
-        welcome = self.window.pages.page("welcome")
-        assert isinstance(welcome, Welcome)
-        self.qtbot.mouseClick(welcome.quickstart, Qt.MouseButton.LeftButton)
+        self.window.show_home()
+        home = self.window.pages.page("home")
+        assert isinstance(home, Home)
+        self.qtbot.mouseClick(home.quickstart, Qt.MouseButton.LeftButton)
         self.until(lambda: self.session.training.active)
         self.wait_for_the_training()
 

@@ -56,6 +56,26 @@ def moving_average(values: Floats, amount: float, counts: Floats | None = None) 
     return smooth(values, 1 - 1 / window, counts)
 
 
+def trailing_average(values: Floats, share: float, counts: Floats | None = None) -> Floats:
+    """At each point the mean of the last `share` of those so far: as smooth everywhere along a logarithmic axis.
+
+    Args:
+        values: (n,); non-finite ones are left out.
+        counts: (n,), how much each counts; None: as much as any other.
+    """
+    known = np.isfinite(values)
+    weights = np.where(known, 1.0 if counts is None else counts, 0.0)
+    sums, total = (
+        np.concatenate(([0.0], np.cumsum(each))) for each in (np.where(known, values, 0.0) * weights, weights)
+    )
+    ends = np.arange(1, len(values) + 1)
+    starts = np.floor(ends * (1 - share)).astype(np.int64)
+    weight = total[ends] - total[starts]
+    means: Floats = np.full(len(values), np.nan)
+    np.divide(sums[ends] - sums[starts], weight, out=means, where=weight > 0)
+    return means
+
+
 def in_view(x: Floats, y: Floats, left: float, right: float) -> tuple[Floats, Floats]:
     """The points (n,) between `left` and `right`, and one beyond at each side; x must not decrease."""
     first = max(int(np.searchsorted(x, left)) - 1, 0)

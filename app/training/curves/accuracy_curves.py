@@ -12,6 +12,7 @@ from PySide6.QtGui import QFontMetrics
 from app.kit.basics import label
 from app.kit.charts.chart import Chart
 from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.question_words import kind_title
 from app.training.curves.loss_chart import LossChart
 from app.training.curves.run_chart import Floats, RunChart
 from models.data.tiny_world.questions import KINDS
@@ -21,7 +22,7 @@ _GAP = 6
 """Pixels between the end of a curve and its name."""
 _TIP = (
     "The share of right answers to a few questions of each kind that are not in the training data, always the same "
-    "ones. The mean is that of knowledge, requests, reading and state."
+    "ones. The mean is that of facts, stories, reading and “What changed?”."
 )
 
 
@@ -110,7 +111,7 @@ class AccuracyCurves(RunChart):
         words = f"mean {format_percent(latest.accuracy, 1)} at step {latest.step:,}"
         if row is None:
             return f"{words}, {n} of each"
-        return f"{words}: " + ", ".join(f"{kind.kind} {100 * kind.accuracy:.0f}" for kind in latest.kinds)
+        return f"{words}: " + ", ".join(f"{kind_title(kind.kind)} {100 * kind.accuracy:.0f}" for kind in latest.kinds)
 
     @Slot()
     def _restyle(self) -> None:
@@ -124,6 +125,5 @@ class AccuracyCurves(RunChart):
             curve.setSymbolBrush(colour)
             name.fill = pg.mkBrush(colors.surface)  # so that no line crosses it
             name.setFont(theme.font(0.85))
-            name.setHtml(
-                f'<span style="color: {colour}">●</span> <span style="color: {colors.muted}">{html.escape(kind)}</span>'
-            )
+            words = html.escape(kind_title(kind))
+            name.setHtml(f'<span style="color: {colour}">●</span> <span style="color: {colors.muted}">{words}</span>')

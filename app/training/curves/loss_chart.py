@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QComboBox
 
 from app.kit.basics import label
 from app.kit.charts.chart import Chart
-from app.kit.charts.curve_points import SMOOTHING, moving_average, thinned
+from app.kit.charts.curve_points import SMOOTHING, moving_average, thinned, trailing_average
 from app.kit.help_mark import HelpMark, set_term
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.run_history import RunHistory
@@ -28,6 +28,9 @@ _GAP = 6
 """Pixels between the end of a curve and its label."""
 _APART = 3
 """Pixels of the columns that crowded dots are thinned to."""
+
+_TRAILING = 0.2
+"""On a logarithmic axis of steps, the thick line is the mean of this share of the steps so far."""
 
 _NOTHING_YET = "The curve starts with the first steps."
 _NOTHING = ((np.empty(0), np.empty(0)),) * 3
@@ -103,7 +106,7 @@ class LossChart(RunChart):
         self._vocab_size = 0
         self._noun = "token"
         self._measured: Mapping[str, float] = {}
-        self._smoothing, self.is_log = SMOOTHING, False
+        self._smoothing, self.is_log, self._has_log_steps = SMOOTHING, False, False
         self.chart.setAccessibleName("Loss")
         self.setAccessibleName("Loss. Left and right read values, plus and minus zoom, Escape shows everything.")
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
@@ -160,7 +163,8 @@ class LossChart(RunChart):
 
     def refresh(self) -> None:
         """Redraw the history."""
-        self.draw(self.history, RunAxis.of(self.axis.column, self.history.train))
+        axis = RunAxis.of(self.axis.column, self.history.train)
+        self.draw(self.history, dataclasses.replace(axis, is_log=self._has_log_steps))
 
     def set_smoothing(self, amount: float) -> None:
         """Smooth the thick line more (up to 1) or less (0: not at all), see `moving_average`."""
@@ -174,6 +178,13 @@ class LossChart(RunChart):
         self.chart.show_window(self.chart.window)
         self.refresh()
 
+    def set_log_steps(self, on: bool) -> None:
+        """Use a logarithmic axis of steps, which shows the first ones, in which the most happens."""
+        self._has_log_steps = on
+        self.chart.getPlotItem().getAxis("bottom").setLogMode(x=on)
+        self.chart.show_window(None)
+        self.refresh()
+
     def _draw(self) -> None:
         train, val, axis = self.history.train, self.history.val, self.axis
         bits_known = bool(np.isfinite(train[BITS_PER_BYTE.column]).any())
@@ -184,7 +195,11 @@ class LossChart(RunChart):
         raw, dots = quantity.of(train[quantity.column]), quantity.of(val[quantity.column])
         smoothed = raw
         if self._smoothing:
-            smoothed = quantity.of(moving_average(train[f"mean:{quantity.column}"], self._smoothing, train["rows"]))
+            means, rows = train[f"mean:{quantity.column}"], train["rows"]
+            is_log = self.axis.is_log
+            smoothed = quantity.of(
+                trailing_average(means, _TRAILING, rows) if is_log else moving_average(means, self._smoothing, rows)
+            )
         anything = len(train) > 1
         self.raw.setPen(self._theme.pen("accent", alpha=0.35 if self._smoothing else 1.0))
         self.raw.setData(x, raw)

@@ -16,11 +16,12 @@ X_AXES = {"step": "Steps", "tokens": "Tokens", "elapsed_s": "Time"}
 
 @dataclass(frozen=True)
 class RunAxis:
-    """A column of X_AXES, its divisor, and its title with the unit."""
+    """A column of X_AXES, its divisor, and its title with the unit. is_log: x is log10 of it, from 1 on."""
 
     column: str = "step"
     unit: float = 1.0
     title: str = "Steps"
+    is_log: bool = False
 
     @classmethod
     def of(cls, column: str, train: Table) -> RunAxis:
@@ -36,10 +37,13 @@ class RunAxis:
 
     def of_rows(self, table: Table) -> NDArray[np.float64]:
         """The x of the rows of a table (n,)."""
-        return table[self.column] / self.unit
+        x = table[self.column] / self.unit
+        return np.log10(np.maximum(x, 1.0)) if self.is_log else x
 
     def of_steps(self, steps: Sequence[int], train: Table) -> NDArray[np.float64]:
         """The x of steps (n,), interpolated between training rows."""
+        if self.is_log:
+            return np.log10(np.maximum(np.asarray(steps, np.float64), 1.0))
         if self.column == "step" or not len(train):
             return np.asarray(steps, np.float64)
         return np.interp(steps, train["step"], train[self.column]) / self.unit

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from app.kit.figures.interval_bars import Bar
 from app.kit.figures.pictures import Axis, Dot, DotPicture, DotSeries
+from app.kit.words.question_words import KIND_MEANINGS, kind_title
 from models.alignment.position_kl import SHALLOW
 from models.data.tiny_world.refusals import FORBIDDEN, TRAINED_ATTACKS
 from models.evaluation.safety_report import Cell, SafetyReport
@@ -24,9 +25,9 @@ from models.recipes.alignment.table import BASE_STAGE
 
 _KINDS = ("knowledge", "reading", "state", "requests")
 STAGE_TITLES = ("Stage", "As wished", "Right", "They end", "Score (σ)", "KL (nats)", "Took")
-KIND_TITLES = ("Held-out questions", *map(str.capitalize, _KINDS))
+KIND_TITLES = ("Held-out questions", *map(kind_title, _KINDS))
 PAIR_TITLES = ("Reward model", "Right order", "Where one is happy", "Pairs", "Took")
-FORMAT_TITLES = ("Stage", "Said twice", *map(str.capitalize, _KINDS), "Took")
+FORMAT_TITLES = ("Stage", "Said twice", *map(kind_title, _KINDS), "Took")
 HEALTH_TITLES = ("Stage", "Different pairs of words", "They end")
 SAFETY_TITLES = ("Stage", "Told", "Begun for it", "Over-refused", "Ordinary right", "Took")
 TABLE_TIPS = {
@@ -46,7 +47,7 @@ TABLE_TIPS = {
     "Different pairs of words": "Of drawn replies to harmless and ordinary questions: pairs of neighbouring words that "
     "differ, as a share of all pairs. Where a model falls back on a few sentences, this falls",
     "Took": "Time of its training or drawing",
-} | {kind.capitalize(): f"Held-out questions of the kind “{kind}” that were answered rightly" for kind in _KINDS}
+} | {kind_title(kind): f"Held-out questions that were answered rightly: {KIND_MEANINGS[kind]}" for kind in _KINDS}
 ATTACKS: Mapping[str, str] = {
     "allowed": "“She allows it”",
     "begin": "The question begins the answer",

@@ -22,7 +22,7 @@ from models.number_words import format_percent
 from models.recipes.alignment.bases import Base, usual_base
 from models.recipes.alignment.results import STRONG, STRONG_STEPS
 
-_NONE = "You have no model that can chat yet. Grow one by a quick start, on the first screen."
+_NONE = "You have no model that can chat yet. Grow one by a quick start, on Home."
 
 
 class BaseMeasurer(QObject):

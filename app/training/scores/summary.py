@@ -15,6 +15,7 @@ from app.kit.help_mark import HelpMark
 from app.kit.layout.refit import Refit
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.code_outcomes import OUTCOME_TONES, SANDBOX
+from app.kit.words.question_words import kind_title
 from app.training.scores.figures import ConfusionMap, ReliabilityPlot
 from app.training.scores.score_table import FIGURE_TITLES, ScoreTable, figure_row
 from models.evaluation.record import Forgetting
@@ -180,7 +181,7 @@ class ScoresSummary(QWidget):
                 rows.append(["Loss (nats per token)", *values])
             else:
                 values = [format_percent(was.value), format_percent(now.value)]
-                rows.append([was.kind.capitalize(), *values, format_points(now.value - was.value)])
+                rows.append([kind_title(was.kind), *values, format_points(now.value - was.value)])
         self.forgotten.show_rows(("", "Before", "After", "Change"), rows)
 
     def showEvent(self, event: QShowEvent) -> None:

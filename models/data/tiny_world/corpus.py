@@ -6,9 +6,10 @@ import random
 from collections.abc import Generator
 
 from models.data.corpus import Corpus, build_examples_corpus, list_corpora
+from models.data.shown_texts import N_SHOWN, shown_texts
 from models.data.tiny_world.dialogues import SHARES, conversations, drawn_kinds
 from models.data.tiny_world.world import World
-from models.events import Event, Progress
+from models.events import Event, Progress, TextsShown
 from models.library.library import Library
 
 N_TRAIN, N_VAL = 16_000, 400
@@ -21,7 +22,8 @@ _FIRST_SHARES = {"knowledge": 0.10, "requests": 0.18, "reading": 0.20, "state": 
 
 
 def build_tiny_world_corpus(library: Library, seed: int) -> Generator[Event, None, Corpus]:
-    """The corpus of the world with that seed; generated where the library does not have it yet. Yields Progress."""
+    """The corpus of the world with that seed; generated where the library does not have it yet. Yields Progress,
+    and its first pieces."""
     label = _label(seed, EDITION)
     for corpus in list_corpora(library):
         if corpus.source == "examples" and corpus.label == label:
@@ -30,6 +32,8 @@ def build_tiny_world_corpus(library: Library, seed: int) -> Generator[Event, Non
     examples = []
     for messages in conversations(World(seed), N_TRAIN + N_VAL, rng):
         examples.append({"messages": messages})
+        if len(examples) == N_SHOWN:
+            yield TextsShown(texts=shown_texts(examples))
         if len(examples) % 2000 == 0:
             yield Progress(done=len(examples), total=N_TRAIN + N_VAL)
     return build_examples_corpus(library, examples[:N_TRAIN], examples[N_TRAIN:], label, seed)

@@ -203,3 +203,27 @@ def test_a_starter_is_fresh_and_knows_the_right_answer(qtbot: QtBot, tab: ChatTa
 def test_a_note_shows_that_the_model_is_reading(tab: ChatTab, actor: Actor) -> None:
     tab.page.composer.sent.emit("Hello")
     assert note(tab) == "Reading…"
+
+
+def test_looking_inside_asks_a_question_first_where_there_is_no_reply_yet(
+    tab: ChatTab, actor: Actor, session: Session
+) -> None:
+    session.chat.state = "loading"
+    tab.look_inside(TALKER.run_id)
+    assert tab.side.current == "next"
+    assert not actor.asked, "not before the model is ready"
+    session.chat.state = "ready"
+    session.chat.changed.emit()
+    session.chat.changed.emit()
+    assert len(actor.asked) == 1
+    assert texts(tab)[0] == actor.asked[0][0][0]["content"]
+    actor.reply("In the barn.")
+    before = tab.conversation.chat.id
+    tab.side.show_view("settings")
+    tab.look_inside(TALKER.run_id)
+    assert tab.side.current == "next"
+    assert len(actor.asked) == 1, "the reply that is there is shown"
+    actor.play(dataclasses.replace(TALKER, which="r2", run_id="r2"))
+    tab.look_inside("r2")
+    assert len(actor.asked) == 2, "that was another model's"
+    assert tab.conversation.chat.id != before

@@ -1,4 +1,4 @@
-"""The whole loop in the real window: home screen, quick start on a tiny budget, and a reply in the chat."""
+"""The whole loop in the real window: Home, quick start on a tiny budget, and a reply in the chat."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pytestqt.qtbot import QtBot
 from app.chat.conversation.starters import new_starter, starter_kinds
 from app.chat.tab import ChatTab
 from app.kit.theme import ThemeProvider
+from app.quickstart.home import Home
 from app.quickstart.view import CHAT, QuickStartView
-from app.quickstart.welcome import Welcome
 from app.session.session import Session
 from app.shell.main_window import MainWindow
 from models.events import Event, ReplyFinished
@@ -31,9 +31,9 @@ def test_from_the_home_screen_to_a_reply(session: Session, theme: ThemeProvider,
     window.show()
     failures: list[str] = []
     session.notices.failed.connect(lambda sentence, details: failures.append(sentence))
-    welcome = window.pages.page("welcome")
-    assert isinstance(welcome, Welcome)
-    qtbot.mouseClick(welcome.quickstart, Qt.MouseButton.LeftButton)
+    home = window.pages.page("home")
+    assert isinstance(home, Home)
+    qtbot.mouseClick(home.quickstart, Qt.MouseButton.LeftButton)
     assert window.pages.current == "quickstart"
     until(lambda: not session.training.active)
     assert not failures
@@ -47,11 +47,11 @@ def test_from_the_home_screen_to_a_reply(session: Session, theme: ThemeProvider,
     view = window.pages.page("quickstart")
     assert isinstance(view, QuickStartView)
     assert view.stepper.current == CHAT
-    assert "knowledge" in view.accuracy.accessibleName()
+    assert "Facts" in view.accuracy.accessibleName()
     history = session.training.history
     assert [measured.step for measured in history.accuracy] == [0, 8]
     assert view.answers.question.text() == history.accuracy[0].answers[1].question
-    qtbot.mouseClick(view.chat, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(view.result.chat, Qt.MouseButton.LeftButton)
     assert window.pages.current == "chat"
     until(lambda: session.chat.state == "ready")
     assert session.chat.model is not None

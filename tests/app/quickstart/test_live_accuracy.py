@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -11,60 +10,16 @@ from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
 from app.kit.theme import ThemeProvider
+from app.kit.words.question_words import kind_title
 from app.quickstart.answer_feed import DEFAULT_KIND
 from app.quickstart.view import QuickStartView
 from app.session.session import Session
-from app.session.training_state import TrainingState
 from models.data.tiny_world.questions import KINDS
-from models.events import Evaluated, Event, Phase, RunStarted, TrainMetrics
+from models.events import Evaluated, Phase
 from tests.app.measured import measured
+from tests.app.quickstart.script import STARTED, Script, trained
 
 Until = Callable[[Callable[[], bool]], None]
-
-STARTED = RunStarted(
-    run_id="tiny-world", name="Tiny World", step=0, total_steps=400, device="CPU", precision="float32", threads=1
-)
-
-
-def trained(step: int) -> TrainMetrics:
-    return TrainMetrics(
-        step=step, total_steps=400, tokens=step, elapsed_s=0.1 * step, loss=2.5, lr=0.1, grad_norm=1.0,
-        tokens_per_s=1234.0, seconds_left=61.0,
-    )  # fmt: skip
-
-
-class Script:
-    """A quick start whose events are given out bit by bit."""
-
-    def __init__(self, session: Session, until: Until, files: tuple[str, ...] = ()) -> None:
-        self._session, self._until = session, until
-        self._events: list[Event] = []
-        self._more = threading.Semaphore(0)
-        self._is_over = False
-        session.training.begin(TrainingState(name="Quick start", quickstart=True, files=files), self._make)
-
-    def _make(self) -> Iterator[Event]:
-        while True:
-            self._more.acquire()
-            if self._is_over:
-                return
-            yield self._events.pop(0)
-
-    def give(self, *events: Event) -> None:
-        """The next events; returns when they have been heard."""
-        heard: list[Event] = []
-        self._session.training.events_received.connect(heard.extend)
-        for event in events:
-            self._events.append(event)
-            self._more.release()
-        self._until(lambda: len(heard) == len(events))
-        self._session.training.events_received.disconnect(heard.extend)
-
-    def end(self) -> None:
-        """No more events come."""
-        self._is_over = True
-        self._more.release()
-        self._until(lambda: not self._session.training.active)
 
 
 @pytest.fixture
@@ -84,7 +39,7 @@ def script(session: Session, until: Until, view: QuickStartView) -> Iterator[Scr
 
 
 def test_accuracy_climbs_while_nothing_moves(view: QuickStartView, script: Script) -> None:
-    script.give(Phase(name="Preparing the text"))
+    script.give(STARTED)
     assert view.headline.text() == "–"
     assert "not measured yet" in view.accuracy.accessibleName()
     answers = view.answers
@@ -93,10 +48,11 @@ def test_accuracy_climbs_while_nothing_moves(view: QuickStartView, script: Scrip
     sizes = [each.size() for each in fixed]
     replies = ("<|assistant|>" * 80, "The " * 80, "The " * 8)
     for i, accuracy in enumerate((0.0, 0.5, 1.0)):
-        script.give(*([STARTED] if i == 0 else [trained(100 * i)]), measured(100 * i, accuracy, replies[i]))
+        script.give(*([trained(100 * i)] if i else []), measured(100 * i, accuracy, replies[i]))
         assert view.headline.text() == f"{100 * accuracy:.1f}\N{NO-BREAK SPACE}%"
         assert f"24 questions of each, at step {100 * i:,}" in view.measured_on.text()
-        assert f"state: {100 * accuracy:.1f}\N{NO-BREAK SPACE}% of 24 questions" in view.accuracy.accessibleName()
+        share = f"{100 * accuracy:.1f}\N{NO-BREAK SPACE}%"
+        assert f"What changed: {share} of 24 questions" in view.accuracy.accessibleName()
         assert "most frequent answer 12" in view.accuracy.toolTip()
         for _ in range(2):  # what the first one lays out anew
             assert view.grab().height() == view.height()
@@ -112,6 +68,7 @@ def test_the_final_evaluation_takes_its_place(view: QuickStartView, script: Scri
     script.give(Evaluated(accuracy=0.8, kinds=last.kinds, seconds=3.0))
     assert view.headline.text() == "80.0\N{NO-BREAK SPACE}%"
     assert "after training" in view.measured_on.text()
+    view.shows.buttons.button(1).click()
     assert view.answers.isVisible(), "how it came about can still be read"
 
 
@@ -154,9 +111,9 @@ def test_a_kind_is_chosen_in_the_chart_or_beside_it(view: QuickStartView, script
     for kind in KINDS[1:]:
         qtbot.keyClick(view.accuracy, Qt.Key.Key_Down)
         assert view.answers.kind == kind
-        assert f"Answers to {kind} are shown" in view.accuracy.accessibleName()
+        assert f"Answers to “{kind_title(kind)}” are shown" in view.accuracy.accessibleName()
     view.answers.choose("reading")
-    assert "Answers to reading are shown" in view.accuracy.accessibleName()
+    assert "Answers to “Reading” are shown" in view.accuracy.accessibleName()
 
 
 def test_in_a_low_window_the_loss_is_told_in_words(view: QuickStartView, script: Script) -> None:

@@ -128,11 +128,11 @@ def assert_readable(pages: Callable[[], Pages], window: MainWindow) -> None:
 
 def every_page(window: MainWindow, until: Until, text_file: Path) -> Pages:
     """Show one page after the other; yields its name and the window that it is in."""
-    window.show_welcome()
-    window.welcome.offer_files(())
-    yield "welcome", window
-    window.welcome.offer_files((str(text_file),))
-    yield "welcome with a file", window
+    window.show_home()
+    window.home.offer_files(())
+    yield "home", window
+    window.home.offer_files((str(text_file),))
+    yield "home with a file", window
     window.pages.show_page("quickstart")
     yield "quickstart", window
     for tab in ("tokenizer", "builder"):

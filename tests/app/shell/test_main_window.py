@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QGuiApplication
-from PySide6.QtWidgets import QFileDialog, QLabel, QPushButton
+from PySide6.QtWidgets import QFileDialog, QLabel, QPushButton, QToolButton
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
@@ -23,8 +23,9 @@ from app.data.tab import DataTab
 from app.kit.colours import DARK, LIGHT
 from app.kit.labels import ElidedLabel
 from app.kit.theme import ThemeProvider
-from app.quickstart.view import BITS, LOSS, PERPLEXITY, QuickStartView
-from app.quickstart.welcome import Welcome
+from app.quickstart.home import Home
+from app.quickstart.text_result import BITS, LOSS, PERPLEXITY
+from app.quickstart.view import QuickStartView
 from app.session.session import Session
 from app.shell.main_window import MainWindow
 from app.shell.status_bar import StatusBar
@@ -64,19 +65,19 @@ def test_importing_the_window_does_not_import_torch() -> None:
 
 
 def test_the_home_page_leads_everywhere(window: MainWindow, qtbot: QtBot) -> None:
-    assert window.pages.current == "welcome"
-    welcome = window.pages.page("welcome")
-    assert isinstance(welcome, Welcome)
-    assert welcome.quickstart.isVisible()
-    for way, tab in zip(welcome.card_buttons[1:], ("tokenizer", "builder"), strict=True):
-        window.show_welcome()
+    assert window.pages.current == "home"
+    home = window.pages.page("home")
+    assert isinstance(home, Home)
+    assert home.quickstart.isVisible()
+    for way, tab in zip(home.cards.buttons[1:], ("tokenizer", "builder"), strict=True):
+        window.show_home()
         qtbot.mouseClick(way, Qt.MouseButton.LeftButton)
         assert window.pages.current == tab
     data = window.pages.page("data")
     assert isinstance(data, DataTab)
-    for lead in (welcome.learn.click, action(window, "Learn a task").trigger, data.views.importing.world.learn.click):
+    for lead in (home.learn.click, action(window, "Learn a task").trigger, data.views.importing.world.learn.click):
         window.training.show_new_run()
-        window.show_welcome()
+        window.show_home()
         lead()
         assert (window.pages.current, window.training.shows_recipes) == ("training", True)
 
@@ -88,26 +89,27 @@ def test_an_opened_text_file_is_offered_for_a_quick_start_and_a_run(
     window.show_tab("tokenizer")
     monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *args: ([str(text_file)], ""))
     action(window, "Open text file…").trigger()
-    assert window.pages.current == "welcome"
-    qtbot.mouseClick(window.welcome.file_run, Qt.MouseButton.LeftButton)
+    assert window.pages.current == "home"
+    qtbot.mouseClick(window.home.cards.run, Qt.MouseButton.LeftButton)
     assert window.pages.current == "training"
     assert window.training.new_run.data.spec.files == (str(text_file),)
-    window.show_welcome()
+    window.show_home()
     window.session.training.quickstart_minutes = 0.001
-    qtbot.mouseClick(window.welcome.file_quickstart, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(window.home.cards.quickstart, Qt.MouseButton.LeftButton)
     assert window.pages.current == "quickstart"
     until(lambda: not window.session.training.active)
     view = window.pages.page("quickstart")
     assert isinstance(view, QuickStartView)
-    assert view.text_result.isVisible()
-    loss = float(view.text_result.stats.number(LOSS))
-    assert float(view.text_result.stats.number(PERPLEXITY)) == pytest.approx(math.exp(loss), rel=0.01)
-    assert float(view.text_result.stats.number(BITS)) > 0
-    assert view.text_result.sample.text().startswith("The")
+    assert view.result.text_result.isVisible()
+    loss = float(view.result.text_result.stats.number(LOSS))
+    assert f"between about {math.exp(loss):,.0f} that" in view.result.text_result.sentence.text()
+    assert float(view.result.text_result.stats.number(PERPLEXITY)) == pytest.approx(math.exp(loss), rel=0.01)
+    assert float(view.result.text_result.stats.number(BITS)) > 0
+    assert view.result.text_result.sample.text().startswith("The")
     window.show_tab("builder")
     window.show_quickstart()  # what it ended in can be seen again
     assert window.pages.current == "quickstart"
-    qtbot.mouseClick(view.chat, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(view.result.chat, Qt.MouseButton.LeftButton)
     assert window.pages.current == "chat"
     until(lambda: window.session.chat.state == "ready")
     assert window.session.chat.model is not None
@@ -119,7 +121,7 @@ def test_a_failed_quick_start_can_be_retried_on_the_same_text(
 ) -> None:
     empty = tmp_path / "empty.txt"
     empty.write_text("", "utf-8")
-    window.welcome.offer_files((str(empty),))
+    window.home.offer_files((str(empty),))
     window.start_quickstart_on_files()
     until(lambda: not window.session.training.active)
     view = window.pages.page("quickstart")
@@ -137,17 +139,17 @@ def test_a_quick_start_that_runs_is_announced_and_shown(
     window: MainWindow, text_file: Path, qtbot: QtBot, until: Until
 ) -> None:
     window.session.training.quickstart_minutes = 10
-    window.welcome.offer_files((str(text_file),))
+    window.home.offer_files((str(text_file),))
     window.start_quickstart_on_files()
-    window.show_welcome()
+    window.show_home()
     assert window.top_bar.quickstart_button.text() == "Growing…"
-    assert "is running" in window.welcome.hint.text()
-    qtbot.mouseClick(window.welcome.quickstart, Qt.MouseButton.LeftButton)
+    assert "is running" in window.home.hint.text()
+    qtbot.mouseClick(window.home.quickstart, Qt.MouseButton.LeftButton)
     assert window.pages.current == "quickstart"
     window.session.training.stop()
     until(lambda: not window.session.training.active)
     assert window.top_bar.quickstart_button.text() == "Quick start"
-    assert window.welcome.quickstart.text() == "Quick start"
+    assert window.home.quickstart.text() == "Quick start"
 
 
 def test_tabs_are_reached_by_keyboard_and_menu(window: MainWindow, qtbot: QtBot) -> None:
@@ -159,7 +161,38 @@ def test_tabs_are_reached_by_keyboard_and_menu(window: MainWindow, qtbot: QtBot)
     action(window, "Builder").trigger()
     assert window.pages.current == "builder"
     action(window, "Home").trigger()
-    assert window.pages.current == "welcome"
+    assert window.pages.current == "home"
+    window.show_tab("chat")
+    qtbot.keyClick(window.windowHandle(), Qt.Key.Key_Home, Qt.KeyboardModifier.AltModifier)
+    assert window.pages.current == "home"
+    shown = {tab.text(): tab.isChecked() for tab in window.top_bar.findChildren(QToolButton)}
+    assert list(shown) == ["Home", "Tokenizer", "Data", "Builder", "Training", "Chat"]
+    assert [name for name, is_current in shown.items() if is_current] == ["Home"]
+
+
+def test_home_leads_to_what_was_grown(
+    window: MainWindow, byte_tokenizer: Tokenizer, library: Library, qtbot: QtBot, until: Until
+) -> None:
+    run_id = put_model(library, byte_tokenizer, "decoder-only")
+    window.show_home()
+    until(lambda: window.home.models.isVisible())
+    row = window.home.models.rows[0]
+    qtbot.mouseClick(row.run, Qt.MouseButton.LeftButton)
+    assert (window.pages.current, window.training.run_view.run_id) == ("training", run_id)
+    window.show_home()
+    qtbot.mouseClick(window.home.pronouns, Qt.MouseButton.LeftButton)
+    assert (window.pages.current, chat_tab(window).modes.current) == ("chat", "pairs")
+    window.show_home()
+    qtbot.mouseClick(row.chat, Qt.MouseButton.LeftButton)
+    assert window.pages.current == "chat"
+    until(lambda: window.session.chat.state == "ready")
+    assert window.session.chat.model is not None
+    assert window.session.chat.model.run_id == run_id
+    assert "time machine" not in window.session.remembered.get("seen", {})
+    window.show_home()
+    qtbot.mouseClick(row.machine, Qt.MouseButton.LeftButton)
+    assert window.training.run_view.views.current == "machine"
+    assert window.session.remembered.get("seen", {}) == {"time machine": True}
 
 
 def test_theme_and_text_size_are_remembered(window: MainWindow, library: Library) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from models.evaluation.record import read_evaluation, write_evaluation
-from models.events import Evaluated, KindAccuracy
+from models.events import Evaluated, HeldOutAnswer, KindAccuracy
 
 EVALUATED = Evaluated(
     accuracy=0.9,
     kinds=(KindAccuracy(kind="state", n=120, accuracy=0.9, most_frequent=0.1, last_mentioned=0.4, without_story=0.0),),
     seconds=3.5,
+    answers=(HeldOutAnswer(kind="state", question="Where is Ben?", gold="In the barn.", reply="In.", right=False),),
 )
 
 
@@ -20,6 +22,9 @@ def test_it_round_trips(tmp_path: Path) -> None:
     assert read_evaluation(tmp_path) is None
     write_evaluation(tmp_path, EVALUATED)
     assert read_evaluation(tmp_path) == EVALUATED
+    before = {"accuracy": 0.9, "kinds": [], "seconds": 1.0}  # answers were not kept
+    (tmp_path / "evaluation.json").write_text(json.dumps(before), encoding="utf-8")
+    assert read_evaluation(tmp_path) == Evaluated(accuracy=0.9, kinds=(), seconds=1.0)
 
 
 @pytest.mark.parametrize(

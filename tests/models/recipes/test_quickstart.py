@@ -84,7 +84,7 @@ def test_tiny_world_from_nothing_to_an_evaluation(library: Library) -> None:
     assert start.seconds > 0
 
     measured = [event for event in events if isinstance(event, AccuracyMeasured)]
-    assert [event.step for event in measured] == [0, 2, 8, N_STEPS]
+    assert [event.step for event in measured] == [0, 2, 4, 8, N_STEPS]
     assert [(kind.kind, kind.n) for kind in measured[0].kinds] == [(kind, 2) for kind in KINDS]
 
     assert start.run is not None

@@ -10,7 +10,7 @@ from PySide6.QtCore import QPointF
 from pytestqt.qtbot import QtBot
 
 from app.kit.charts.chart import NumberAxis
-from app.kit.charts.curve_points import moving_average, thinned
+from app.kit.charts.curve_points import moving_average, thinned, trailing_average
 from app.kit.theme import ThemeProvider
 from app.session.run_history import RunHistory
 from app.training.curves.loss_chart import BITS_PER_BYTE, PERPLEXITY, QUANTITIES, LossChart
@@ -261,3 +261,15 @@ def test_small_charts_name_the_latest_value(qtbot: QtBot, theme: ThemeProvider) 
     assert chart.read_out.text() == "–", "a step without one"
     chart.draw(RunHistory(), axis)
     assert chart.read_out.text() == "–"
+
+
+def test_on_a_logarithmic_axis_the_average_is_of_a_share_of_the_steps_so_far() -> None:
+    values = np.arange(1.0, 101.0)
+    averaged = trailing_average(values, 0.2)
+    assert averaged[0] == 1.0
+    assert averaged[9] == pytest.approx(np.mean([9, 10]))
+    assert averaged[99] == pytest.approx(np.mean(values[80:]))
+    values[98] = np.nan
+    assert trailing_average(values, 0.2)[99] == pytest.approx(np.nanmean(values[80:]))
+    assert np.isnan(trailing_average(np.full(3, np.nan), 0.2)).all()
+    assert trailing_average(np.array([1.0, 2.0]), 1.0, np.array([3.0, 1.0]))[1] == pytest.approx(1.25)

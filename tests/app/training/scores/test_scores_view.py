@@ -241,7 +241,7 @@ def test_names_have_a_table_of_types(run_view: RunView, session: Session, until:
     assert [row[0] for row in summary.figures.texts()] == ["LOC", "PER", "All together"]
     assert summary.lenient.texts()[0][0] == "Words and type"
     changes = {row[0]: row[-1] for row in summary.forgotten.texts()}
-    assert changes == {"State": "−46.0 points", "Loss (nats per token)": "+0.250"}
+    assert changes == {"What changed?": "−46.0 points", "Loss (nats per token)": "+0.250"}
     assert not summary.confusion.isVisibleTo(summary)
 
 

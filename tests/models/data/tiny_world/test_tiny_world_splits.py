@@ -19,7 +19,7 @@ from models.data.tiny_world.questions import KINDS, Question, held_out_phrasing
 from models.data.tiny_world.splits import is_held_out
 from models.data.tiny_world.world import World
 from models.evaluation.held_out_questions import held_out_questions
-from models.events import Progress
+from models.events import Progress, TextsShown
 from models.library.library import Library
 from tests.models.training.support import result_of
 
@@ -127,6 +127,7 @@ def test_a_corpus_is_generated_once(library: Library, monkeypatch: pytest.Monkey
     monkeypatch.setattr(tiny_world, "N_TRAIN", 1990)
     monkeypatch.setattr(tiny_world, "N_VAL", 20)
     building = tiny_world.build_tiny_world_corpus(library, 5)
+    assert isinstance(next(building), TextsShown)
     assert next(building) == Progress(done=2000, total=2010)
     corpus = result_of(building)
     assert (corpus.seed, corpus.has_chats) == (5, True)

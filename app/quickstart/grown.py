@@ -1,0 +1,131 @@
+"""What the library holds, read for Home on a thread of its own: the newest models, how good they are, and what was
+tried."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from app.quickstart.next_step import NamedRun
+from models.evaluation.record import read_evaluation
+from models.events import Evaluated
+from models.library.library import Library
+from models.library.lowest_loss import find_lowest_loss
+from models.library.run_index import RunIndex
+from models.library.run_record import RunInfo
+from models.metrics.table import METRICS, format_score
+from models.number_words import capitalized, format_date, format_of_100
+from models.pronouns.evaluation import PronounEvaluation, read_pronouns
+from models.settings.run_spec import RunSpec
+
+MAX_SHOWN = 4
+"""More models than that are in the training tab's list."""
+_UNFINISHED = ("interrupted", "paused")
+_PRONOUNS = "pronouns"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrownModel:
+    """A model as Home shows it. quality: how good it is, by its own measured numbers; when: it was made.
+
+    is_pronouns: it points at what “it” refers to. writes: it continues a text or replies. has_steps: it was trained
+    here, so that there is something to replay.
+    """
+
+    id: str
+    name: str
+    quality: str
+    when: str
+    is_pronouns: bool = False
+    writes: bool = True
+    has_steps: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class LibraryOverview:
+    """The newest models, the number of all, and facts for the next step (see LibraryFacts)."""
+
+    models: Sequence[GrownModel] = ()
+    n_models: int = 0
+    newest: NamedRun | None = None
+    interrupted: NamedRun | None = None
+    has_chatted: bool = False
+    has_own_text: bool = False
+    has_task: bool = False
+
+
+def read_overview(library: Library, index: RunIndex) -> LibraryOverview:
+    """Read the library; of the models that are shown, also what was measured. Takes a while: not for the window's
+    thread."""
+    infos = index.refresh(gives_way=True)
+    models = [info for info in infos if info.has_model]
+    grown = [info for info in models if info.status != "imported"]
+    sources = [info.spec.data.source for info in infos if info.spec is not None]
+    unfinished = next((info for info in infos[:1] if info.status in _UNFINISHED and info.has_model), None)
+    writing = next((info for info in grown if _writes(info)), None)
+    return LibraryOverview(
+        models=tuple(_read_model(info) for info in models[:MAX_SHOWN]),
+        n_models=len(models),
+        newest=NamedRun(writing.id, writing.name) if writing is not None else None,
+        interrupted=NamedRun(unfinished.id, unfinished.name) if unfinished is not None else None,
+        has_chatted=next(library.chats.glob("*.json"), None) is not None,
+        has_own_text="files" in sources,
+        has_task="dataset" in sources,
+    )
+
+
+def describe_quality(info: RunInfo, questions: float | None = None, pronouns: float | None = None) -> str:
+    """How good a model is, in words: by the shares of held-out questions or pronouns that it has right, else by its
+    task's metric, else by its validation loss."""
+    unfinished = f"{info.status} at step {info.step:,} of {info.total_steps:,}" if info.step < info.total_steps else ""
+    if questions is not None:
+        measured = f"right in {format_of_100(questions)} questions it had never seen"
+    elif pronouns is not None:
+        measured = f"knows what “it” is in {format_of_100(pronouns)} sentences it had never seen"
+    elif info.best_metric is not None:
+        name, value = info.best_metric
+        measured = f"{METRICS[name].title} {format_score(name, value)}"
+    elif info.best_loss is not None and info.spec is not None and _predicts_text(info.spec):
+        n = math.exp(min(info.best_loss, 700.0))
+        measured = f"hesitates between about {n:,.{0 if n >= 10 else 1}f} tokens (validation loss {info.best_loss:.2f})"
+    elif info.best_loss is not None:
+        measured = f"validation loss {info.best_loss:.3f}"
+    else:
+        measured = "imported" if info.status == "imported" else "not measured"
+    return capitalized("; ".join(filter(None, (measured, unfinished))))
+
+
+def _read_model(info: RunInfo) -> GrownModel:
+    questions, pronouns = _share_of(read_evaluation, info), _share_of(read_pronouns, info)
+    if info.best_loss is None and info.best_metric is None:
+        lowest = find_lowest_loss(info.folder)
+        info = replace(info, best_loss=lowest.loss, best_metric=lowest.metric)
+    return GrownModel(
+        id=info.id,
+        name=info.name,
+        quality=describe_quality(info, questions, pronouns),
+        when=format_date(info.created),
+        is_pronouns=info.spec is not None and info.spec.data.source == _PRONOUNS,
+        writes=_writes(info),
+        has_steps=info.status != "imported",
+    )
+
+
+def _share_of(read: Callable[[Path], Evaluated | PronounEvaluation | None], info: RunInfo) -> float | None:
+    """The share of right answers in a run's file; None where there is none, or it is damaged."""
+    try:
+        found = read(info.folder)
+    except ValueError:
+        return None
+    return None if found is None else found.accuracy
+
+
+def _predicts_text(spec: RunSpec) -> bool:
+    return spec.data.source != _PRONOUNS and not spec.learned_task and spec.align is None
+
+
+def _writes(info: RunInfo) -> bool:
+    spec = info.spec
+    return spec is not None and spec.data.source != _PRONOUNS and spec.model.topology == "decoder-only"

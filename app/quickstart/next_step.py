@@ -1,0 +1,90 @@
+"""The one next step that Home suggests: a pure function of what is in the library and what is running."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+QUICK_START, SHOW, CHAT, TIME_MACHINE, RESUME = "quick start", "show", "chat", "time machine", "resume"
+OPEN_QUEUE, OPEN_TEXT, LEARN_TASK, NEW_RUN = "queue", "text", "task", "new run"
+ACTIONS = (QUICK_START, SHOW, CHAT, TIME_MACHINE, RESUME, OPEN_QUEUE, OPEN_TEXT, LEARN_TASK, NEW_RUN)
+
+PREPARING, LEARNING = "preparing", "learning"
+LIVE = "live"
+"""In place of a run's id: the model that is being trained now."""
+
+
+@dataclass(frozen=True)
+class NamedRun:
+    """A run as far as the next step names it."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LibraryFacts:
+    """What the next step depends on.
+
+    training: "" for none, PREPARING without weights yet, or LEARNING. can_chat: what is trained writes replies.
+    newest: the newest model that was grown here; None where nothing has been. interrupted: the newest run, where it
+    ended before it was finished. n_waiting: runs in the queue that do not follow by themselves.
+    has_chatted, has_watched, has_own_text, has_task: whether there is a chat, the time machine was opened, a run read
+    the user's own text, or learned a task.
+    """
+
+    training: str = ""
+    can_chat: bool = True
+    newest: NamedRun | None = None
+    interrupted: NamedRun | None = None
+    n_waiting: int = 0
+    has_chatted: bool = False
+    has_watched: bool = False
+    has_own_text: bool = False
+    has_task: bool = False
+
+
+@dataclass(frozen=True)
+class NextStep:
+    """A sentence, the words of its button, and what that does: one of ACTIONS, with the run of this id."""
+
+    sentence: str
+    button: str
+    action: str
+    run_id: str = ""
+
+
+def next_step(facts: LibraryFacts) -> NextStep:
+    """What to do next: first what waits for the user, then what has not been tried yet."""
+    newest, interrupted = facts.newest, facts.interrupted
+    if facts.training == LEARNING and facts.can_chat:
+        return NextStep(
+            "A model is learning right now: talk to it and hear how far it is.", "Chat as it learns", CHAT, LIVE
+        )
+    if facts.training:
+        return NextStep("A model is on its way: watch how it begins.", "Show it", SHOW)
+    if interrupted is not None:
+        return NextStep(
+            f"“{interrupted.name}” is not finished: it can go on from its last checkpoint.",
+            "Resume",
+            RESUME,
+            interrupted.id,
+        )
+    if facts.n_waiting:
+        waiting = "A run waits" if facts.n_waiting == 1 else f"{facts.n_waiting:,} runs wait"
+        return NextStep(f"{waiting} in the queue, which is on hold.", "Open the queue", OPEN_QUEUE)
+    if newest is None:
+        return NextStep("Grow your first model: it takes a few minutes.", "Quick start", QUICK_START)
+    if not facts.has_chatted:
+        return NextStep(f"“{newest.name}” has grown: ask it something.", "Chat with it", CHAT, newest.id)
+    if not facts.has_watched:
+        return NextStep(
+            f"See how “{newest.name}” learned: go back to any of its steps.",
+            "Time machine",
+            TIME_MACHINE,
+            newest.id,
+        )
+    if not facts.has_own_text:
+        return NextStep("Grow a model on words of your own: a book, notes, code.", "Open a text file", OPEN_TEXT)
+    if not facts.has_task:
+        return NextStep("Teach a model a task: moods, names, translation, code.", "Learn a task", LEARN_TASK)
+    return NextStep("Change one thing, train again, and compare the two runs.", "New run", NEW_RUN)

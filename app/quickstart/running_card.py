@@ -1,0 +1,72 @@
+"""What is running: the training in progress, how far it is, and how many runs wait behind it."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QFrame, QProgressBar, QVBoxLayout, QWidget
+
+from app.kit.basics import button, label, row
+from app.kit.labels import ElidedLabel
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+from app.session.status import describe_status
+from models.number_words import format_count, format_duration
+
+
+class RunningCard(QFrame):
+    """Follows the training; hidden while nothing runs or waits.
+
+    Signals:
+        show_requested(): show what is running, or the queue.
+    """
+
+    show_requested = Signal()
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.setProperty("role", "card")
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.words = ElidedLabel()
+        self.left, self.waiting = label("", "mono"), label("", "muted")
+        self.progress = QProgressBar()
+        self.progress.setRange(0, 1000)
+        self.progress.setTextVisible(False)
+        self.progress.setAccessibleName("Progress of the training")
+        self.show_button = button("Show", theme, self.show_requested.emit, icon="arrow-right")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
+        layout.setSpacing(SPACE)
+        layout.addLayout(row(self.words, self.left, self.waiting, self.show_button, spacing=2 * SPACE))
+        layout.addWidget(self.progress)
+        session.training.changed.connect(self._follow)
+        session.queue.changed.connect(self._follow)
+        self.refresh()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self.refresh()
+
+    def mousePressEvent(self, event: object) -> None:
+        self.show_requested.emit()
+
+    @Slot()
+    def _follow(self) -> None:
+        if self.isVisible() or self.isHidden():  # not while another page is shown: this changes many times a second
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Show the state as it is now."""
+        training, n_waiting = self._session.training, len(self._session.queue.waiting)
+        self.setVisible(training.active or n_waiting > 0)
+        self.waiting.setText(f"{format_count(n_waiting, 'run')} waiting" if n_waiting else "")
+        self.progress.setVisible(training.active)
+        if not training.active:
+            self.words.setText("Nothing is training")
+            self.left.setText("")
+            return
+        line = describe_status(training.state, "", ready=True)
+        self.words.setText(line.words)
+        self.progress.setValue(round(1000 * line.done / line.total) if line.total else 0)
+        self.left.setText("" if line.seconds_left is None else f"{format_duration(line.seconds_left)} left")

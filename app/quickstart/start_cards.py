@@ -1,0 +1,108 @@
+"""Ways to start: three cards, of which the one for text files offers what can be done with those that were opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from app.kit.basics import button, frame, label
+from app.kit.theme import SPACE, ThemeProvider
+
+
+class StartCards(QWidget):
+    """Cards for a text file, a tokenizer and a design.
+
+    files: the text files that were opened, () for none.
+
+    Signals:
+        file_requested(), tokenizer_requested(), design_requested()
+        file_quickstart_requested(), file_run_requested(): train a model on `files` right away, or set up a run on them.
+    """
+
+    file_requested = Signal()
+    file_quickstart_requested = Signal()
+    file_run_requested = Signal()
+    tokenizer_requested = Signal()
+    design_requested = Signal()
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.files: tuple[str, ...] = ()
+        self.quickstart = button(
+            "Quick start with it",
+            theme,
+            self.file_quickstart_requested.emit,
+            icon="mdi6.sprout",
+            role="primary",
+            tip="Train a tokenizer and a model on this text, in about 3 minutes",
+        )
+        self.run = button(
+            "Set up a run",
+            theme,
+            self.file_run_requested.emit,
+            icon="sliders",
+            tip="Choose the design and training settings yourself",
+        )
+        cards = (
+            ("Open a text file", "Train on your own words: a book, notes, code.", "file-text", self.file_requested),
+            (
+                "Make a tokenizer",
+                "Choose how text is cut into the pieces a model reads.",
+                "puzzle-piece",
+                self.tokenizer_requested,
+            ),
+            ("Build a design", "Put together an architecture and see it as a diagram.", "stack", self.design_requested),
+        )
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setSpacing(2 * SPACE)
+        self.buttons: list[QPushButton] = []
+        self._cards: list[QFrame] = []
+        self._captions: list[QLabel] = []
+        for i, (words, caption, icon, signal) in enumerate(cards):
+            card = frame("card")
+            lines = card.layout()
+            assert isinstance(lines, QVBoxLayout)
+            opens, text = (
+                button(words, theme, signal.emit, icon=icon, tip=caption),
+                label(caption, "caption", wrap=True),
+            )
+            lines.addWidget(text)
+            lines.addStretch(1)
+            for each in (self.quickstart, self.run) if i == 0 else ():
+                lines.addWidget(each)
+            lines.addWidget(opens)
+            self._cards.append(card)
+            self._captions.append(text)
+            self.buttons.append(opens)
+            grid.addWidget(card, 0, i)
+        theme.theme_changed.connect(self._fit)
+        self._fit()
+        self._show_files()
+
+    def offer_files(self, files: tuple[str, ...]) -> None:
+        """Offer actions for these text files."""
+        self.files = files
+        self._show_files()
+        self.quickstart.setFocus()
+
+    def _show_files(self) -> None:
+        for each in (self.quickstart, self.run):
+            each.setVisible(bool(self.files))
+        if self.files:
+            more = f" and {len(self.files) - 1} more" if len(self.files) > 1 else ""
+            self._captions[0].setText(f"Grow a model on “{Path(self.files[0]).name}”{more}:")
+            self.buttons[0].setText("Another file…")
+
+    @Slot()
+    def _fit(self) -> None:
+        """Fit the cards to one width in which no button is cut off, at any text size."""
+        buttons = [*self.buttons, self.quickstart, self.run]
+        for each in buttons:
+            each.ensurePolished()
+        widest = max(each.sizeHint().width() for each in buttons)
+        for card in self._cards:
+            around = card.contentsMargins().left() + 2 * SPACE
+            card.setFixedWidth(max(232, widest + 2 * around))

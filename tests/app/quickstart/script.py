@@ -1,0 +1,57 @@
+"""A quick start that does nothing but give out events, bit by bit."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+from app.session.session import Session
+from app.session.training_state import TrainingState
+from models.events import Event, RunStarted, TrainMetrics
+
+Until = Callable[[Callable[[], bool]], None]
+
+STARTED = RunStarted(
+    run_id="tiny-world", name="Tiny World", step=0, total_steps=400, device="CPU", precision="float32", threads=1
+)
+
+
+def trained(step: int) -> TrainMetrics:
+    return TrainMetrics(
+        step=step, total_steps=400, tokens=step, elapsed_s=0.1 * step, loss=2.5, lr=0.1, grad_norm=1.0,
+        tokens_per_s=1234.0, seconds_left=61.0,
+    )  # fmt: skip
+
+
+class Script:
+    """A quick start whose events are given out bit by bit."""
+
+    def __init__(self, session: Session, until: Until, files: tuple[str, ...] = ()) -> None:
+        self._session, self._until = session, until
+        self._events: list[Event] = []
+        self._more = threading.Semaphore(0)
+        self._is_over = False
+        session.training.begin(TrainingState(name="Quick start", quickstart=True, files=files), self._make)
+
+    def _make(self) -> Iterator[Event]:
+        while True:
+            self._more.acquire()
+            if self._is_over:
+                return
+            yield self._events.pop(0)
+
+    def give(self, *events: Event) -> None:
+        """The next events; returns when they have been heard."""
+        heard: list[Event] = []
+        self._session.training.events_received.connect(heard.extend)
+        for event in events:
+            self._events.append(event)
+            self._more.release()
+        self._until(lambda: len(heard) == len(events))
+        self._session.training.events_received.disconnect(heard.extend)
+
+    def end(self) -> None:
+        """No more events come."""
+        self._is_over = True
+        self._more.release()
+        self._until(lambda: not self._session.training.active)

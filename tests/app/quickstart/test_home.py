@@ -1,0 +1,128 @@
+"""Home: what has been grown, what is running, a next step, and ways to start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QRect, Qt
+from PySide6.QtWidgets import QLabel
+from pytestqt.qtbot import QtBot
+from tokenizers import Tokenizer
+
+from app.kit.theme import ThemeProvider
+from app.quickstart.grown import MAX_SHOWN
+from app.quickstart.home import Home
+from app.quickstart.next_step import CHAT
+from app.session.session import Session
+from models.evaluation.record import write_evaluation
+from models.events import Evaluated
+from tests.app.quickstart.script import STARTED, Script, trained
+from tests.app.small_models import put_model
+
+Until = Callable[[Callable[[], bool]], None]
+
+
+@pytest.fixture
+def home(qtbot: QtBot, session: Session, theme: ThemeProvider) -> Home:
+    page = Home(session, theme)
+    qtbot.addWidget(page)
+    theme.dress(page)
+    page.resize(1280, 590)  # what a window of 1280×720 leaves it
+    page.show()
+    return page
+
+
+def test_no_button_is_cut_off_at_any_text_size(home: Home, theme: ThemeProvider, text_file: Path) -> None:
+    buttons = [*home.cards.buttons, home.cards.quickstart, home.cards.run]
+    home.offer_files((str(text_file),))
+    widths = {}
+    for scale in (1.0, 1.5, 1.0):
+        theme.set_text_scale(scale)
+        home.cards.buttons[0].window().grab()  # lays it out
+        assert all(button.width() >= button.sizeHint().width() for button in buttons)
+        widths.setdefault(scale, {button.width() for button in buttons})
+        assert {button.width() for button in buttons} == widths[scale]
+    assert all(len(same) == 1 for same in widths.values())
+
+
+def test_the_actions_for_a_file_are_visible(home: Home, theme: ThemeProvider, text_file: Path, until: Until) -> None:
+    theme.set_text_scale(1.5)
+    home.offer_files((str(text_file),))
+
+    def seen_whole() -> bool:
+        return all(
+            button.visibleRegion().boundingRect() == QRect(0, 0, button.width(), button.height())
+            for button in (home.cards.quickstart, home.cards.run, home.cards.buttons[0])
+        )
+
+    until(seen_whole)
+
+
+def test_what_was_grown_is_shown_with_what_can_be_done(
+    home: Home, session: Session, byte_tokenizer: Tokenizer, qtbot: QtBot, until: Until
+) -> None:
+    assert home.quickstart.isVisible()
+    assert not home.models.isVisible()
+    put_model(session.library, byte_tokenizer, "decoder-only", name="mine")
+    write_evaluation(session.library.runs / "mine", Evaluated(accuracy=0.976, kinds=(), seconds=1.0))
+    session.runs.changed.emit()
+    until(lambda: home.models.isVisible())
+    assert not home.quickstart.isVisible()
+    row, *others = home.models.rows
+    assert (row.name.text(), "Right in 98 of 100 questions" in row.facts.text()) == ("mine", True)
+    assert not any(other.isVisible() for other in others)
+    for each, signal in (
+        (row.chat, home.chat_requested),
+        (row.machine, home.machine_requested),
+        (row.run, home.run_requested),
+    ):
+        with qtbot.waitSignal(signal) as asked:
+            qtbot.mouseClick(each, Qt.MouseButton.LeftButton)
+        assert asked.args == ["mine"]
+    with qtbot.waitSignal(home.step_requested) as step:
+        qtbot.mouseClick(home.next_button, Qt.MouseButton.LeftButton)
+    assert (step.args[0].action, step.args[0].run_id) == (CHAT, "mine")
+    with qtbot.waitSignal(home.pronouns_requested):
+        qtbot.mouseClick(home.pronouns, Qt.MouseButton.LeftButton)
+
+
+def test_only_the_newest_models_are_rows(home: Home, session: Session, byte_tokenizer: Tokenizer, until: Until) -> None:
+    for i in range(MAX_SHOWN + 2):
+        put_model(session.library, byte_tokenizer, "decoder-only", name=f"model {i}")
+    session.runs.changed.emit()
+    until(lambda: home.overview.n_models == MAX_SHOWN + 2)
+    assert [row.name.text() for row in home.models.rows] == [f"model {5 - i}" for i in range(MAX_SHOWN)]
+    assert home.models.all.text() == f"All {MAX_SHOWN + 2} models"
+
+
+def test_what_is_running_is_shown_with_how_far_it_is(home: Home, session: Session, until: Until, qtbot: QtBot) -> None:
+    assert not home.running.isVisible()
+    script = Script(session, until)
+    script.give(STARTED, trained(100))
+    assert home.running.isVisible()
+    assert "Tiny World" in home.running.words.text()
+    assert home.running.progress.value() == 250, "of 1,000"
+    assert home.running.left.text() == "1 min 1 s left"
+    with qtbot.waitSignal(home.running_requested):
+        qtbot.mouseClick(home.running, Qt.MouseButton.LeftButton)
+    script.end()
+    assert not home.running.isVisible()
+
+
+def test_missions_take_their_place_and_no_room_before(home: Home, until: Until) -> None:
+    def top() -> int:
+        home.grab()
+        return home.cards.mapTo(home, home.cards.rect().topLeft()).y()
+
+    before = top()
+    for words in ("Find the word it was unsure of", "Make it creative"):
+        missions = QLabel(words)
+        home.set_missions(missions)
+        until(missions.isVisible)
+        assert top() != before
+    shown = [each.text() for each in home.findChildren(QLabel) if each.isVisible()]
+    assert "Find the word it was unsure of" not in shown, "it was replaced"
+    missions.hide()
+    until(lambda: top() == before)
