@@ -163,9 +163,9 @@ class ChatSide(Views):
         return self._made(AblationPanel)
 
     def _make_inputs(self) -> QWidget:
-        from app.glass.causes.attribution_panel import AttributionPanel
+        from app.glass.causes.inputs_panel import InputsPanel
 
-        return self._made(AttributionPanel)
+        return self._made(InputsPanel)
 
     def _made(self, panel: Callable[[Session, ThemeProvider, Focus], QWidget]) -> QWidget:
         return panel(self._session, self._theme, self._focus)

@@ -17,6 +17,7 @@ from app.glass.focus import Focus
 from app.glass.layers.contribution_bars import ContributionBars
 from app.glass.layers.lens_answer import LensAnswer, LensColumn, first_token, read_lens_at
 from app.glass.layers.lens_grid import LensGrid, LensTable
+from app.glass.layers.sentence import describe_lead
 from app.glass.layers.tracked_lines import TrackedLines, line_color
 from app.glass.names import format_prob, quoted
 from app.glass.panel_head import About
@@ -158,6 +159,9 @@ class LensPanel(AnswerPanel):
         self._tracked_ids = list(dict.fromkeys([answer.token, *self._chosen, *answer.lens.top_tokens(_N_TRACKED)]))
         self._tracked_ids = self._tracked_ids[: max(_N_TRACKED, 1 + len(self._chosen))][:_MAX_TRACKED]
         self.no_norm.setVisible(not answer.has_final_norm)
+        column = self._columns[target.position]
+        share = float(answer.lens.track([answer.token])[0][-1, 0])
+        self.say(describe_lead([best[0] for best in column.best], answer.token, share, self._names.__getitem__))
         self.show_body(sees_itself=answer.sees_itself)
         self._show_grid()
         self._show_tracked()
