@@ -21,9 +21,9 @@ from models.inspect.reading import Text, answer_logits, check_readable, n_weight
 
 
 class InputToken(NamedTuple):
-    """A token of the input, by its index in the text, or in an encoder-decoder's source."""
+    """A token of the input, by its position in the text, or in an encoder-decoder's source."""
 
-    index: int
+    position: int
     in_source: bool = False
 
 
@@ -77,8 +77,8 @@ class LeaveOneOut:
         seen[rows, columns] = False
         with evaluating(model):
             if isinstance(model, EncoderDecoder):
-                masks = {"source_mask" if in_source else "target_mask": seen}
-                states = model.hidden(source, ids, **masks)
+                masks = (seen, None) if in_source else (None, seen)
+                states = model.hidden(source, ids, source_mask=masks[0], target_mask=masks[1])
             elif self._mask is not None:
                 states = model.hidden(torch.where(seen, ids, self._mask))
             else:

@@ -96,5 +96,5 @@ def contributions(answer: InputsAnswer, changes: Mapping[InputToken, float]) -> 
     it; 0 where it is not measured."""
     found: tuple[list[float], list[float]] = [0.0] * answer.n_tokens, [0.0] * answer.n_source
     for token, change in changes.items():
-        found[token.in_source][token.index] = -change
+        found[token.in_source][token.position] = -change
     return found

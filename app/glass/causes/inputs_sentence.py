@@ -68,8 +68,8 @@ def describe_sum(word: str, own: float, changes: Mapping[InputToken, float]) -> 
 def _placed(token: InputToken, text: ReadText) -> str:
     """A token with where it stands."""
     if token.in_source:
-        return f"{spoken(text.source_words[token.index])} in the source"
-    word = spoken(text.words[token.index])
+        return f"{spoken(text.source_words[token.position])} in the source"
+    word = spoken(text.words[token.position])
     if text.n_prompt == len(text.ids):  # nothing in it was written by the model
         return word
-    return f"{word} in the {'prompt' if token.index < text.n_prompt else 'reply so far'}"
+    return f"{word} in the {'prompt' if token.position < text.n_prompt else 'reply so far'}"

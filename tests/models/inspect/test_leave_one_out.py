@@ -38,9 +38,9 @@ def test_each_change_is_that_of_the_text_with_the_token_hidden(model: AnyModel) 
     text, is_encoder = text_of(model), model.config.topology == "encoder-only"
     asked, found = measured(model, text, MASK if is_encoder else None)
     assert asked.own == pytest.approx(log_probability(model, text), abs=1e-4)
-    own = sorted(token.index for token in found if not token.in_source)
+    own = sorted(token.position for token in found if not token.in_source)
     assert own == [i for i in range(AT + 1) if not is_encoder or i != AT], "an encoder keeps what it is asked about"
-    assert sorted(token.index for token in found if token.in_source) == list(range(len(text.source_ids)))
+    assert sorted(token.position for token in found if token.in_source) == list(range(len(text.source_ids)))
     assert set(found) == set(inputs_of(model, text, AT))
     for (index, in_source), change in found.items():
         if is_encoder:
