@@ -91,6 +91,19 @@ class LeaveOneOut:
         return found
 
 
+def answer_at(model: AnyModel, text: Text, at: int, id: int) -> tuple[int, float]:
+    """The token `id`, or for −1 the likeliest one, and its log-probability at position `at`.
+
+    Raises:
+        ValueError: as `reading.check_readable`.
+    """
+    text = read_up_to(model.config, text, at)
+    with torch.no_grad(), evaluating(model):
+        logs = torch.log_softmax(answer_logits(model, read(model, text)[0, at]), dim=-1)
+    id = int(logs.argmax()) if id < 0 else id
+    return id, float(logs[id])
+
+
 def flops_of_one(model: AnyModel, text: Text) -> float:
     """About how many FLOPs it takes to read a text once."""
     weights = n_weights(model) - model.embedding.weight.numel()

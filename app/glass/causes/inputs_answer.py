@@ -46,23 +46,19 @@ def read_inputs(
     model: AnyModel, tokenizer: Tokenizer, target: TargetToken, of: str
 ) -> Generator[Event, None, InputsAnswer]:
     """The answer at the target; `of`: what gradient × input is taken of, "" for none. Runs on the worker's thread."""
-    import torch
-
-    from models.inspect.ablation import ablated_logits
     from models.inspect.input_attribution import attribute_in_steps
-    from models.inspect.leave_one_out import flops_of_one, inputs_of
+    from models.inspect.leave_one_out import answer_at, flops_of_one, inputs_of
     from models.inspect.reading import read_up_to
 
-    text, at, id = target.to_text(), target.at(model), target.token(model, tokenizer)
-    logits = ablated_logits(model, text, at, [()])[0]
-    id = int(logits.argmax()) if id < 0 else id
+    text, at = target.to_text(), target.at(model)
+    id, own = answer_at(model, text, at, target.token(model, tokenizer))
     seen = read_up_to(model.config, text, at)
     n_inputs = len(inputs_of(model, seen, at))
     return InputsAnswer(
         target=target,
         id=id,
         name=token_names(tokenizer, [id])[id],
-        own=float(torch.log_softmax(logits, dim=-1)[id]),
+        own=own,
         n_tokens=len(seen.ids),
         n_source=len(seen.source_ids),
         n_inputs=n_inputs,

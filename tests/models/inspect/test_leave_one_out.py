@@ -9,7 +9,7 @@ import torch
 
 from models.architecture.transformer import AnyModel
 from models.inference.continuation import evaluating
-from models.inspect.leave_one_out import InputToken, LeaveOneOut, flops_of_one, inputs_of
+from models.inspect.leave_one_out import InputToken, LeaveOneOut, answer_at, flops_of_one, inputs_of
 from models.inspect.reading import Text, answer_logits, read
 from tests.models.inspect.designs import CONFIGS, make, text_of
 
@@ -38,6 +38,10 @@ def test_each_change_is_that_of_the_text_with_the_token_hidden(model: AnyModel) 
     text, is_encoder = text_of(model), model.config.topology == "encoder-only"
     asked, found = measured(model, text, MASK if is_encoder else None)
     assert asked.own == pytest.approx(log_probability(model, text), abs=1e-4)
+    assert answer_at(model, text, AT, ID) == (ID, pytest.approx(asked.own, abs=1e-4))
+    likeliest, share = answer_at(model, text, AT, -1)
+    assert share >= answer_at(model, text, AT, ID)[1]
+    assert share == answer_at(model, text, AT, likeliest)[1]
     own = sorted(token.position for token in found if not token.in_source)
     assert own == [i for i in range(AT + 1) if not is_encoder or i != AT], "an encoder keeps what it is asked about"
     assert sorted(token.position for token in found if token.in_source) == list(range(len(text.source_ids)))
