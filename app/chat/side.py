@@ -17,6 +17,7 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 
 SETTINGS = "settings"
+FIRST_VIEW = "next"
 _FOLD, _UNFOLD = "caret-double-right", "caret-double-left"
 _ICONS = {
     SETTINGS: "sliders-horizontal",
@@ -78,7 +79,9 @@ class ChatSide(Views):
         lines.addWidget(self.rail)
         lines.addStretch(1)
         self.rail.pressed_again.connect(self._on_fold)
-        self.show_view(SETTINGS)
+        self._left_for_settings = ""
+        self.view(SETTINGS)  # what is in it exists already, and needs a place
+        self.show_view(FIRST_VIEW)
         self.set_folded(False)
         self.view_changed.connect(self._on_view)
         self.pages.size_to_current_page()
@@ -98,13 +101,21 @@ class ChatSide(Views):
         self.fold.setAccessibleName(words)
 
     def set_glass_enabled(self, enabled: bool) -> None:
-        """Enable the glass-box panels; if disabled, the settings are shown."""
+        """Enable the glass-box panels; while they are disabled, the settings are shown instead."""
         if not enabled and self.current != SETTINGS:
-            folded, self._is_folded = self._is_folded, False  # switching must not unfold the side
-            self.show_view(SETTINGS)
-            self._is_folded = folded
+            self._left_for_settings = self.current
+            self._show_quietly(SETTINGS)
+        elif enabled and self._left_for_settings:
+            self._show_quietly(self._left_for_settings)
+            self._left_for_settings = ""
         for i, name in enumerate(self.names):
             self.rail.setTabEnabled(i, enabled or name == SETTINGS)
+
+    def _show_quietly(self, name: str) -> None:
+        """Show another view without unfolding the side."""
+        folded, self._is_folded = self._is_folded, False
+        self.show_view(name)
+        self._is_folded = folded
 
     @Slot()
     def _on_fold(self) -> None:
