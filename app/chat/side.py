@@ -60,11 +60,11 @@ class ChatSide(Views):
             SETTINGS: View("Settings", "How prompts and replies are made", self._make_settings),
             "next": View("Next token", "Which tokens were likely here, and how one was chosen", self._make_next),
             "attention": View("Attention", "What each head attends to", self._make_attention),
-            "layers": View("Layers", "Logit lens: how the answer forms layer by layer", self._make_layers),
+            "layers": View("Layers", "How the answer forms layer by layer (logit lens)", self._make_layers),
             "ablation": View(
-                "Switch off", "Ablate and patch: what happens to the answer without this part", self._make_ablation
+                "Switch off", "What happens to the answer without a part of the model (ablation)", self._make_ablation
             ),
-            "inputs": View("Inputs", "Input attribution: which words the answer depends on", self._make_inputs),
+            "inputs": View("Inputs", "Which words the answer depends on (input attribution)", self._make_inputs),
         }
         title = "How replies are made"
         self.rail = Rail(title, [_ICONS[name] for name in views], theme)

@@ -14,10 +14,9 @@ class Discreet:
     """
 
     def __init__(self, *widgets: QWidget) -> None:
-        self._widgets = widgets
+        self._widgets = [(widget, QGraphicsOpacityEffect(widget)) for widget in widgets]
         self._is_kept, self._is_hovered, self._is_focused = True, False, False
-        for widget in widgets:
-            effect = QGraphicsOpacityEffect(widget)
+        for widget, effect in self._widgets:
             effect.setOpacity(0.0)
             effect.setEnabled(False)
             widget.setGraphicsEffect(effect)
@@ -43,6 +42,6 @@ class Discreet:
         self._update()
 
     def _update(self) -> None:
-        for widget in self._widgets:
-            widget.graphicsEffect().setEnabled(not self.is_seen)
+        for widget, effect in self._widgets:
+            effect.setEnabled(not self.is_seen)
             widget.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents, not self.is_seen)

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from models.inspect.ablation import ModelPart
 
 ABOUT = About(
-    title="Ablate and patch",
-    shows="Switch off parts of the model, or hide tokens, and see what happens to the answer.",
+    title="Switch off",
+    shows="Switch off parts of the model, or hide tokens, and see what happens to the answer (ablation).",
     source=(
         "The open model reads the text again, unchanged and changed, in one pass each. A head or part that is off adds "
         "nothing to the residual stream, at any position; norms and biases of other parts stay. With another text, a "

@@ -1,4 +1,4 @@
-"""The logit lens panel: top tokens by layer, tracked tokens through the layers, and what each part contributes."""
+"""The layers panel, a logit lens: top tokens by layer, tracked tokens, and what each part contributes."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from models.inspect.reading import Reader
 
 ABOUT = About(
-    title="Logit lens",
-    shows="What the model would predict if it ended after each layer.",
+    title="Layers",
+    shows="What the model would predict if it ended after each layer (the logit lens).",
     source=(
         "The open model reads the text again. The output of each layer goes through the final norm, if the design has "
         "one, and the head; probabilities are over the whole vocabulary, before temperature and truncation. The last "
