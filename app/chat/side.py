@@ -18,6 +18,7 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 
 SETTINGS = "settings"
+FIRST_VIEW = "next"
 _FOLD, _UNFOLD = "caret-double-right", "caret-double-left"
 _ICONS = {
     SETTINGS: "sliders-horizontal",
@@ -68,11 +69,11 @@ class ChatSide(Views):
             SETTINGS: View("Settings", "How prompts and replies are made", self._make_settings),
             "next": View("Next token", "Which tokens were likely here, and how one was chosen", self._make_next),
             "attention": View("Attention", "What each head attends to", self._make_attention),
-            "layers": View("Layers", "Logit lens: how the answer forms layer by layer", self._make_layers),
+            "layers": View("Layers", "How the answer forms layer by layer (logit lens)", self._make_layers),
             "ablation": View(
-                "Switch off", "Ablate and patch: what happens to the answer without this part", self._make_ablation
+                "Switch off", "What happens to the answer without a part of the model (ablation)", self._make_ablation
             ),
-            "inputs": View("Inputs", "Input attribution: which words the answer depends on", self._make_inputs),
+            "inputs": View("Inputs", "Which words the answer depends on (input attribution)", self._make_inputs),
         }
         title = "How replies are made"
         self.rail = Rail(title, [_ICONS[name] for name in views], theme)
@@ -88,7 +89,9 @@ class ChatSide(Views):
         lines.addStretch(1)
         self.rail.pressed_again.connect(self._on_fold)
         self.pages.page_made.connect(lambda name, page: set_term(page, _TERMS.get(name, "")))
-        self.show_view(SETTINGS)
+        self._left_for_settings = ""
+        self.view(SETTINGS)  # what is in it exists already, and needs a place
+        self.show_view(FIRST_VIEW)
         self.set_folded(False)
         self.view_changed.connect(self._on_view)
         self.pages.size_to_current_page()
@@ -108,13 +111,21 @@ class ChatSide(Views):
         self.fold.setAccessibleName(words)
 
     def set_glass_enabled(self, enabled: bool) -> None:
-        """Enable the glass-box panels; if disabled, the settings are shown."""
+        """Enable the glass-box panels; while they are disabled, the settings are shown instead."""
         if not enabled and self.current != SETTINGS:
-            folded, self._is_folded = self._is_folded, False  # switching must not unfold the side
-            self.show_view(SETTINGS)
-            self._is_folded = folded
+            self._left_for_settings = self.current
+            self._show_quietly(SETTINGS)
+        elif enabled and self._left_for_settings:
+            self._show_quietly(self._left_for_settings)
+            self._left_for_settings = ""
         for i, name in enumerate(self.names):
             self.rail.setTabEnabled(i, enabled or name == SETTINGS)
+
+    def _show_quietly(self, name: str) -> None:
+        """Show another view without unfolding the side."""
+        folded, self._is_folded = self._is_folded, False
+        self.show_view(name)
+        self._is_folded = folded
 
     @Slot()
     def _on_fold(self) -> None:
@@ -173,9 +184,9 @@ class ChatSide(Views):
         return self._made(AblationPanel)
 
     def _make_inputs(self) -> QWidget:
-        from app.glass.causes.attribution_panel import AttributionPanel
+        from app.glass.causes.inputs_panel import InputsPanel
 
-        return self._made(AttributionPanel)
+        return self._made(InputsPanel)
 
     def _made(self, panel: Callable[[Session, ThemeProvider, Focus], QWidget]) -> QWidget:
         return panel(self._session, self._theme, self._focus)

@@ -21,7 +21,7 @@ from app.chat.settings.prompting_panel import PromptingPanel
 from app.chat.settings.sampling_panel import SamplingPanel
 from app.chat.settings.sampling_presets import SamplingPresets
 from app.chat.settings.weights_panel import WeightsPanel
-from app.chat.side import ChatSide
+from app.chat.side import FIRST_VIEW, ChatSide
 from app.chat.views import ChatModes
 from app.glass.focus import Focus
 from app.glass.tokens.draft_colours import DRAFT
@@ -38,9 +38,12 @@ _TALK_TEMPERATURE, _TEXT_TEMPERATURE = 0.3, 0.8  # answers should be right, text
 _WHOLE = ("prefer", "pairs", "embeddings")
 """Modes without sampling settings and without a token in focus."""
 _DRAWS_NOTHING = "This model writes no text and does not sample: these settings have no effect."
-_FOLDED = "chat side folded"
+_FOLDED, _VIEW = "chat side folded", "chat side view"
 _NARROW = 1100
 """Below this width in pixels at the usual text size, the right side is folded until the user unfolds it."""
+_CENTRE, _LEFT, _RIGHT = 656, 210, (340, 380)
+"""Pixels at the usual text size: what the conversation has at least, with its margins, while both sides are beside it;
+what the left side has if there is room for it; and what the right side has at least and at most."""
 
 
 class ChatTab(QWidget):
@@ -50,7 +53,7 @@ class ChatTab(QWidget):
         super().__init__(parent)
         self._session, self._theme = session, theme
         self._is_narrow: bool | None = None  # not known before it has a size
-        self._asks_first = False
+        self._asks_first = self._has_opened = self._is_resized = False
         self.setProperty("role", "page")
         self.conversation = Conversation(session, self)
         self.conversation.draw = self._drawn_sampling
@@ -90,6 +93,9 @@ class ChatTab(QWidget):
         self._on_choices()
         self._on_model()
         self._on_path()
+        view = session.remembered.get(_VIEW, FIRST_VIEW)
+        if view in self.side.names:
+            self.side.show_view(view)
         Refit(self, self._arrange)
 
     def _build(self) -> None:
@@ -107,7 +113,8 @@ class ChatTab(QWidget):
         for panel in (self._left, centre, self._right):
             splitter.addWidget(panel)
         splitter.setStretchFactor(1, 1)
-        splitter.setSizes([210, 760, 380])
+        splitter.splitterMoved.connect(self._on_resized)
+        self._splitter = splitter
         layout = QHBoxLayout(self)
         layout.setContentsMargins(2 * SPACE, 2 * SPACE, SPACE, 2 * SPACE)
         layout.setSpacing(SPACE // 2)
@@ -138,7 +145,8 @@ class ChatTab(QWidget):
         self.modes.view_changed.connect(self._on_mode)
         self.modes.example_asked.connect(self.page.composer.field.setPlainText)
         self.modes.example_shown.connect(self._on_example)
-        self.side.view_changed.connect(self._show_sides)
+        self.side.view_changed.connect(self._on_side_view)
+        self.focus.text_changed.connect(self._open_glass)
         self.side.folded_changed.connect(self._on_folded)
         self.page.legend.chosen.connect(self.replies.set_quantity)
         self.page.legend.offer_draft(False)
@@ -194,8 +202,57 @@ class ChatTab(QWidget):
         is_narrow = self.width() < _NARROW * self._theme.text_scale
         if is_narrow != self._is_narrow:
             self._is_narrow = is_narrow
-            self.side.set_folded(is_narrow or self._session.remembered.get(_FOLDED, False))
+            self.side.set_folded(is_narrow or self._wants_folded)
         self._show_sides()
+
+    @property
+    def _wants_folded(self) -> bool:
+        """Whether the right side is to be folded: as the user left it, at first until there is a reply to look into."""
+        chosen = self._session.remembered.get(_FOLDED, None)
+        return chosen if isinstance(chosen, bool) else not self._has_opened
+
+    @Slot()
+    def _open_glass(self) -> None:
+        """The first text that can be inspected opens the glass box, unless the user has folded it."""
+        text = self.focus.text
+        if self._has_opened or text is None or text.start is None:
+            return
+        self._has_opened = True
+        if self._is_narrow is False:
+            self.side.set_folded(self._wants_folded)
+            self._show_sides()
+
+    @Slot(str)
+    def _on_side_view(self, name: str) -> None:
+        if self.modes.current != "compare":  # which shows the settings by itself
+            self._session.remembered.set(_VIEW, name)
+        self._show_sides()
+
+    @Slot()
+    def _on_resized(self) -> None:
+        self._is_resized = True
+
+    def _share_width(self) -> None:
+        """Until the user moves a border, both sides are as narrow as the conversation needs them to be."""
+        if self._is_resized:
+            return
+        scale, splitter = self._theme.text_scale, self._splitter
+        room = splitter.width() - round(_CENTRE * scale) - 2 * splitter.handleWidth()
+        least_left = 0 if self._left.isHidden() else self._left.minimumSizeHint().width()
+        right, left = min(max(room - least_left, self._least_right), round(_RIGHT[1] * scale)), 0
+        if self._right.isHidden():
+            right = 0
+        if not self._left.isHidden():
+            left = min(max(room - right, least_left), round(_LEFT * scale))
+        sizes = [left, max(splitter.width() - left - right, 1), right]
+        if sizes != splitter.sizes():
+            splitter.setSizes(sizes)
+
+    @property
+    def _least_right(self) -> int:
+        """The least width of the right side, the same for most of its views: the left one must not come and go with
+        them."""
+        return max(self._right.minimumSizeHint().width(), round(_RIGHT[0] * self._theme.text_scale))
 
     @Slot(bool)
     def _on_folded(self, folded: bool) -> None:
@@ -232,15 +289,16 @@ class ChatTab(QWidget):
         self._right.setVisible(has_right)
         self.side.strip.setVisible(has_side)
         self._middle.setContentsMargins(SPACE if has_left else 0, 0, SPACE, 0)
+        self._share_width()
         self.page.set_glass(self.side.is_glass)
         self.replies.set_on(self.side.is_glass)
 
     def _fits_all(self) -> bool:
         """Whether both sides fit beside the middle. A hidden one comes back only with space to spare: beside it, the
         middle needs a little more."""
-        columns = (self._left, self._centre, self._right, self.side.strip)
-        spare = (8 if self._left.isHidden() else 0) * SPACE
-        return sum(column.minimumSizeHint().width() for column in columns) + 6 * SPACE + spare <= self.width()
+        centre = max(self._centre.minimumSizeHint().width(), round(_CENTRE * self._theme.text_scale))
+        sides = self._left.minimumSizeHint().width() + self._least_right + self.side.strip.minimumSizeHint().width()
+        return centre + sides + (7 if self._left.isHidden() else 5) * SPACE <= self.width()
 
     @Slot()
     def _on_chat(self) -> None:

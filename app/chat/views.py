@@ -72,7 +72,7 @@ class ChatModes(Views):
         self.notebook_text: QPlainTextEdit | None = None
         """The editor of the notebook, once that was made."""
         views = {
-            "chat": View("Chat", "A conversation", lambda: chat),
+            "chat": View("Conversation", "Chat with the model", lambda: chat),
             "notebook": View("Notebook", "A text that you and the model write together", self._make_notebook),
             "fill": View("Fill masks", "What fits where a word is hidden", self._make_fill),
             "labels": View("Labels", "What a text is, as you type", self._make_labels),

@@ -357,14 +357,13 @@ class Photographer:
         self._modes(tab)
 
     def _glass_box(self, tab: ChatTab) -> None:
-        """Shoot each panel of the glass box, for the middle of the newest reply."""
-        for view in tab.side.names[1:]:
+        """Shoot the settings, and each panel of the glass box on the token that it opens on."""
+        first = tab.side.current
+        for view in tab.side.names:
             tab.side.show_view(view)
-            if (text := tab.focus.text) is not None:
-                tab.focus.lock((text.n_prompt + len(text.ids)) // 2)
             self._wait_for(lambda: _has_answers(tab))
             self._shoot(f"chat-{view}")
-        tab.side.show_view(tab.side.names[0])
+        tab.side.show_view(first)
 
     def _modes(self, tab: ChatTab) -> None:
         """Shoot the other modes of the chat tab."""

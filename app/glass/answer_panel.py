@@ -1,4 +1,5 @@
-"""Base of the panels about one token: what they ask the model about, and a message while there is nothing to show."""
+"""Base of the panels about one token: what they ask the model about, a sentence about that token, and a message while
+there is nothing to show."""
 
 from __future__ import annotations
 
@@ -10,18 +11,22 @@ from app.glass.panel import GlassPanel
 from app.glass.panel_head import About, PanelHead
 from app.glass.sheet import Sheet
 from app.glass.target_token import TargetToken
-from app.kit.basics import EmptyState, scrolling
+from app.kit.basics import EmptyState, column, label, scrolling
 from app.kit.export_button import ExportButton, Numbers
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.worker.failures import Failure
 
 _LATE_MS = 300
+_MOST_SURPRISING = "The reply's most surprising token. "
+_OTHERS = "Point at any other; a click keeps it."
 _NO_TOKENS = "This model answers about a text or its words, and predicts no tokens. Attention shows how it reads them."
 
 
 class AnswerPanel(GlassPanel):
     """A head above `body`, which subclasses fill, or a message if there is nothing to show.
+
+    The body begins with one sentence about the token, which subclasses set with `say`.
 
     Subclasses implement `ask`, called when the target token changes, and `forget`, called when text or model change.
 
@@ -45,6 +50,9 @@ class AnswerPanel(GlassPanel):
         self.lines = QVBoxLayout(self.body)
         self.lines.setContentsMargins(0, 0, SPACE // 2, SPACE)
         self.lines.setSpacing(SPACE)
+        self.sentence = label("", "sentence", wrap=True, selectable=True)
+        self.opening = label("", "caption", wrap=True)
+        self.lines.addLayout(column(self.sentence, self.opening, spacing=SPACE // 2))
         self._nothing = EmptyState("", "")
         self._pages = QStackedWidget()
         self._pages.addWidget(scrolling(self.body))
@@ -91,7 +99,12 @@ class AnswerPanel(GlassPanel):
         self.examiner.forget()
         self.forget()
         self._set_note("")
-        self.show_message("Point at a token", "Hover over a token of the text; click to keep it.")
+        self.say("")
+        text = self.focus.text
+        if text is None or text.start is None:
+            self.show_message("Point at a token", "Hover over a token of the text; click to keep it.")
+        else:
+            self.show_message("Reading…", "The model reads the text again to look into it.")
 
     def show_position(self) -> None:
         target, model = self.target, self._session.chat.model
@@ -105,6 +118,15 @@ class AnswerPanel(GlassPanel):
             self.show_message("Nothing to inspect yet", "Ask the model something, then point at a token of its text.")
         elif target is not None:
             self.ask(target)
+
+    def say(self, sentence: str) -> None:
+        """Say something about the token in focus, in one plain sentence; "" for nothing."""
+        self.sentence.setText(sentence)
+        self.sentence.setVisible(bool(sentence))
+        self.opening.setVisible(bool(sentence) and self.focus.is_at_start)
+        text = self.focus.text
+        is_reply = text is not None and text.n_prompt < len(text.ids)
+        self.opening.setText(f"{_MOST_SURPRISING if is_reply else ''}{_OTHERS}")
 
     def show_message(self, heading: str, sentence: str) -> None:
         """Show a message instead of the body."""

@@ -1,4 +1,7 @@
-"""The token and the attention head in focus: hover previews, click locks, arrow keys move, Esc unlocks."""
+"""The token and the attention head in focus: hover previews, click locks, arrow keys move, Esc unlocks.
+
+A text may say which token to start with: it is in focus while the user has chosen none.
+"""
 
 from __future__ import annotations
 
@@ -50,8 +53,24 @@ class Focus(QObject):
 
     @property
     def position(self) -> int | None:
-        """The token under the cursor, else the locked one: an index into `text.ids`."""
-        return self._locked if self._hovered is None else self._hovered
+        """The token under the cursor, else the locked one, else the text's own start: an index into `text.ids`."""
+        if self._hovered is not None:
+            return self._hovered
+        return self._start if self._locked is None else self._locked
+
+    @property
+    def _start(self) -> int | None:
+        return self._text.start if self._text is not None else None
+
+    @property
+    def is_at_start(self) -> bool:
+        """Whether the token in focus is the text's own start, chosen neither by the pointer nor by a click."""
+        return self._hovered is None and self._locked is None and self._start is not None
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether a token is in focus that stays when the cursor leaves."""
+        return self._hovered is None and self.position is not None
 
     @property
     def locked(self) -> int | None:

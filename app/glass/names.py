@@ -37,6 +37,21 @@ def quoted(word: str) -> str:
     return f"“{word}”"
 
 
+def spoken(word: str) -> str:
+    """A token in a sentence: in quotes, without the mark of the space before it; “a space”, “a line break”."""
+    bare = word.strip("·▁Ġ")
+    if not bare:
+        return "a space" if word else quoted(word)
+    return "a line break" if set(bare) <= set("⏎·") else quoted(bare)
+
+
+def format_rough(p: float) -> str:
+    """A probability in a sentence: “34 %”, “0.31 %”, “over 99 %”."""
+    if 0.995 <= p < 1.0:
+        return f"over {format_percent(0.99)}"
+    return format_percent(p) if p >= 0.0095 else format_prob(p)
+
+
 def digits_for(reach: float) -> int:
     """The number of decimals for amounts up to `reach`: three, more if all are tiny."""
     return 3 if reach >= 0.1 or reach <= 0.0 else min(2 - math.floor(math.log10(reach)), 9)

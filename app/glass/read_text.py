@@ -19,6 +19,7 @@ class ReadText:
         or is unknown.
     marks: what a draft model did for each sampled token; () where there was none.
     sampling: the settings used. step: the model's training step at that time.
+    start: the position that the glass box opens on; None to wait until the user points at a token.
     """
 
     ids: tuple[int, ...]
@@ -30,11 +31,13 @@ class ReadText:
     marks: tuple[DraftMark | None, ...] = ()
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     step: int = 0
+    start: int | None = None
 
     def __post_init__(self) -> None:
         assert len(self.ids) == len(self.words)
         assert len(self.source_ids) == len(self.source_words)
         assert not self.draws or len(self.draws) == len(self.ids) - self.n_prompt
+        assert self.start is None or 0 <= self.start < len(self.ids)
         assert not self.marks or len(self.marks) == len(self.ids) - self.n_prompt
 
     def mark_at(self, position: int) -> DraftMark | None:

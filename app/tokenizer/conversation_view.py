@@ -1,4 +1,4 @@
-"""The Chat view: a conversation as tokens with role markers, as in chat and training."""
+"""The Conversation view: a conversation as tokens with role markers, as in chat and training."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class TokenizerTab(QWidget):
         lines.addLayout(row(label("Tokenizers", "subheading"), HelpMark("Tokenizer"), None))
         lines.addWidget(self.list, 1)
         tip = "Train a new tokenizer on a text"
-        self.new = button("Train new", self._theme, self._on_new, icon="plus", role="primary", tip=tip)
+        self.new = button("New tokenizer", self._theme, self._on_new, icon="plus", role="primary", tip=tip)
         self.bring = TokenizerImport(self._session, self._theme)
         self.bring.accept_drops_on(self.list.viewport())
         lines.addLayout(row(self.new, self.bring, None))

@@ -27,9 +27,9 @@ class TokenizerViews(Views):
                 "Compare", "Compare tokenizers on the same text, with figures and costs", self._make_compare
             ),
             "decode": View("Decode", "Paste ids and see their text", self._make_decode),
-            "chat": View("Chat", "A conversation as tokens, with role markers", self._make_chat),
+            "chat": View("Conversation", "A conversation as tokens, with role markers", self._make_chat),
             "about": View("About", "What the tokenizer was made from, and your notes", self._make_about),
-            "train": View("Train new", "Train another tokenizer on a text", self._make_train),
+            "train": View("Train", "Train another tokenizer on a text", self._make_train),
         }
         super().__init__("Views of the tokenizer", views, parent)
         self.keep_simple(session.detail, ("explore", "steps", "vocabulary", "about"))

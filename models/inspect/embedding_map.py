@@ -6,6 +6,7 @@ Letters in shape comments: V vocab_size, C d_model.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,8 +29,8 @@ class EmbeddingMap:
     """All tokens, projected to the first two principal components of the table.
 
     points: (V, 2). shares: the fraction of the variance that each component explains. lengths: (V,), the norms of the
-    rows in all dimensions. n_read: how many rows, evenly spaced, the components were computed from (all, unless the
-    table is very large).
+    rows in all dimensions. n_read: how many rows, evenly spaced, the components were computed from (all that were
+    wanted, unless they are very many).
     """
 
     points: Floats
@@ -48,8 +49,11 @@ def tables(model: AnyModel) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def nearest(table: Tensor, id: int, n: int = 12) -> list[tuple[int, float]]:
+def nearest(table: Tensor, id: int, n: int = 12, among: Sequence[int] | None = None) -> list[tuple[int, float]]:
     """The `n` rows with the highest cosine similarity to row `id`, without itself: ids and cosines, highest first.
+
+    Args:
+        among: only these rows; None for all.
 
     Raises:
         ValueError: if the table has NaN or infinite values.
@@ -58,25 +62,33 @@ def nearest(table: Tensor, id: int, n: int = 12) -> list[tuple[int, float]]:
     rows = table.float()
     wanted = rows[id]
     cosines = rows @ wanted / (rows.norm(dim=1) * wanted.norm()).clamp_min(1e-12)
+    if among is not None:
+        left_out = torch.ones_like(cosines, dtype=torch.bool)
+        left_out[list(among)] = False
+        cosines[left_out] = -torch.inf
     cosines[id] = -torch.inf
-    best = cosines.topk(min(n, len(rows) - 1))
+    best = cosines.topk(min(n, int(torch.isfinite(cosines).sum())))
     return list(zip(best.indices.tolist(), best.values.tolist(), strict=True))
 
 
 @torch.no_grad()
-def pca_2d(table: Tensor) -> EmbeddingMap:
+def pca_2d(table: Tensor, ids: Sequence[int] | None = None) -> EmbeddingMap:
     """Principal component analysis (Pearson, 1901) by the eigenvectors of the covariance: exact and deterministic.
 
     The sign of each component is such that its largest loading is positive.
+
+    Args:
+        ids: the rows whose variance counts; None for all. The others are projected too.
 
     Raises:
         ValueError: if the table has NaN or infinite values.
     """
     _check_numbers(table)
-    mean = table.float().mean(dim=0)
-    every = math.ceil(len(table) * table.size(1) ** 2 / _MAX_PRODUCTS)
+    counting = table if ids is None else table[torch.tensor(ids, device=table.device)]
+    mean = counting.float().mean(dim=0)
+    every = math.ceil(len(counting) * table.size(1) ** 2 / _MAX_PRODUCTS)
     covariance = torch.zeros(table.size(1), table.size(1), dtype=torch.double)
-    for rows in table[::every].split(_BATCH_ROWS):
+    for rows in counting[::every].split(_BATCH_ROWS):
         centred = rows.float() - mean
         covariance += (centred.mT @ centred).cpu().double()
     values, vectors = torch.linalg.eigh(covariance)
@@ -89,7 +101,7 @@ def pca_2d(table: Tensor) -> EmbeddingMap:
         points=points.cpu().numpy(),
         shares=(max(float(values[-1]), 0.0) / whole, max(float(values[-2]), 0.0) / whole),
         lengths=table.float().norm(dim=1).cpu().numpy(),
-        n_read=len(table[::every]),
+        n_read=len(counting[::every]),
     )
 
 

@@ -190,19 +190,24 @@ class Library:
         replace_path(old, new)
         return new_name
 
-    def free_name(self, folder: Path, name: str, *, suffix: str = "", taken: Collection[str] = ()) -> str:
+    def free_name(
+        self, folder: Path, name: str, *, suffix: str = "", taken: Collection[str] = (), has_spaces: bool = False
+    ) -> str:
         """`name` as a safe file name, numbered where `folder` has it already: “tiny”, “tiny-2”, …
 
         Args:
             suffix: the suffix of files in `folder`, which is not part of the name. `taken`: more names in use.
+            has_spaces: whether spaces stay, for names that people read.
         """
+        if has_spaces:
+            name = " ".join(name.split())
         name = (
-            re.sub(rf"(?:{_BAD_CHARACTERS}|\s)+", "-", name)
-            .strip(".-")[:60]
+            re.sub(_BAD_CHARACTERS + "+" if has_spaces else rf"(?:{_BAD_CHARACTERS}|\s)+", "-", name)
+            .strip(".- ")[:60]
             .encode(errors="ignore")[:80]
             .decode(errors="ignore")
         )
-        name = name.rstrip(".-") or "unnamed"
+        name = name.rstrip(".- ") or "unnamed"
         if _is_reserved(name):
             name = name.replace(".", "-")  # “con.txt” is as reserved as “con”, which gets a number
         there = {entry.name.lower().removesuffix(suffix) for entry in folder.iterdir()} if folder.is_dir() else set()

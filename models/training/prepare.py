@@ -267,7 +267,7 @@ def prepare_tokenizer(
         about = info.folder / "about.json"
         if info.problem is None and about.exists() and wanted.items() <= read_json(about).items():
             return info.name
-    name = library.free_name(library.tokenizers, "byte" if spec.kind == "byte" else run_name)
+    name = library.free_name(library.tokenizers, "byte" if spec.kind == "byte" else run_name, has_spaces=True)
     folder = library.tokenizers / name
     if spec.kind == "byte":
         save_tokenizer(train_tokenizer((), "byte", 0), library, name, wanted)

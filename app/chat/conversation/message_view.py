@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QSize, Qt, Signal, Slot
-from PySide6.QtGui import QGuiApplication, QKeyEvent, QMouseEvent, QResizeEvent, QTextCursor
+from PySide6.QtCore import QEvent, QSize, Qt, Signal, Slot
+from PySide6.QtGui import QEnterEvent, QGuiApplication, QKeyEvent, QMouseEvent, QResizeEvent, QTextCursor
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.chat.archive.message_tree import Message
 from app.chat.conversation.bubble import Bubble
+from app.chat.conversation.discreet import Discreet
 from app.chat.conversation.message_actions import MessageActions
 from app.chat.conversation.reply_captions import describe_reply, explain_reply, judge
 from app.kit.basics import button, label, plain_tip, row, set_role
@@ -54,19 +55,20 @@ class MessageView(QWidget):
         self.fresh.hide()
         self.fresh.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self._layout = QVBoxLayout(self)
-        self._layout.setContentsMargins(0, 0, 0, SPACE if message.is_reply else 0)
+        self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(SPACE // 2)
         self._layout.addWidget(self.fresh)
-        self._layout.addLayout(row(self.bubble, None) if message.is_reply else row(None, self.bubble))
-        self.note.setContentsMargins(14, 0, 0, 0)
         if message.is_reply:
-            self._layout.addWidget(self.note)
-            line = row(self.buttons, None)
+            self._layout.addLayout(row(self.bubble, None))
+            line = row(self.buttons, self.note)
+            line.setStretch(1, 1)
             line.setContentsMargins(6, 0, 0, 0)
+            self._layout.addLayout(line)
         else:
-            line = row(self.note, None, self.buttons)
-        self._layout.addLayout(line)
+            self._layout.addLayout(row(self.note, None, self.buttons, self.bubble, spacing=SPACE // 2))
+            self.note.setContentsMargins(14, 0, 0, 0)
         self._layout.addWidget(self.gold)
+        self._details = Discreet(self.buttons, self.note)
         buttons = self.buttons
         buttons.edit_requested.connect(self.edit)
         buttons.copy_requested.connect(self._copy)
@@ -101,6 +103,7 @@ class MessageView(QWidget):
         self.bubble.finish()
         self._show_format()
         self.buttons.show_versions(message, versions)
+        self._fit()
         self.fresh.setVisible(message.fresh and not is_first)
         self.buttons.setVisible(True)
         if message.is_reply:
@@ -223,7 +226,34 @@ class MessageView(QWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        self.bubble.set_max_width(round(self.width() * (_ITS_SHARE if self.message.is_reply else _MINE_SHARE)))
+        self._fit()
+
+    def _fit(self) -> None:
+        """Give the bubble its share of the width; beside the user's there are buttons."""
+        if self.message.is_reply:
+            self.bubble.set_max_width(round(self.width() * _ITS_SHARE))
+        else:
+            beside = self.buttons.sizeHint().width() + SPACE
+            self.bubble.set_max_width(min(round(self.width() * _MINE_SHARE), self.width() - beside))
+
+    # -- What is seen of its details -----------------------------------------------------------------------------------
+
+    def set_newest(self, is_newest: bool) -> None:
+        """Show its buttons and figures always if it is the newest of its side, else while it is pointed at, or has the
+        keyboard's focus."""
+        self._details.set_kept(is_newest)
+
+    def set_focused(self, has_focus: bool) -> None:
+        """The keyboard's focus has come to something in it, or left it."""
+        self._details.set_focused(has_focus)
+
+    def enterEvent(self, event: QEnterEvent) -> None:
+        self._details.set_hovered(True)
+        super().enterEvent(event)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        self._details.set_hovered(False)
+        super().leaveEvent(event)
 
 
 class MessageEditor(QWidget):

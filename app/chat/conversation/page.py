@@ -16,7 +16,6 @@ from app.chat.conversation.starters import new_starter, starter_kinds
 from app.chat.conversation.view import ChatView, in_chat_column
 from app.glass.tokens.legend import TokenLegend
 from app.kit.basics import EmptyState, button, label, row
-from app.kit.labels import ElidedLabel
 from app.kit.layout.flow_layout import FlowLayout
 from app.kit.layout.tab_order import put_after, stops_in
 from app.kit.text.markdown_writer import prepare_colours
@@ -78,9 +77,9 @@ class ChatPage(QWidget):
         self.context = ContextBar(theme, next_prompt)
         self.legend = TokenLegend(theme)
         self._glass = QWidget()
-        how = ElidedLabel("Hover, click to pin, ← →")
-        how.setProperty("role", "caption")
-        self._glass.setLayout(row(label("Colour by", "muted"), self.legend, how))
+        colour_by = label("Colour by", "muted")
+        colour_by.setToolTip("Point at a token to look into it; a click keeps it, the arrow keys ← → move on")
+        self._glass.setLayout(row(colour_by, self.legend, None))
         self._glass.hide()
         lines = QVBoxLayout(self)
         lines.setContentsMargins(0, 0, 0, 0)

@@ -19,26 +19,19 @@ _REASONS = {
 
 
 def describe_reply(reply: Message) -> str:
-    """Speed, length and seed of a reply, and why it ended, on one line."""
+    """Length and speed of a reply, and why it ended unless it came to its end, on one line."""
     generation = reply.generation
     if generation is None:
         return "edited by you" if reply.edited else ""
     left_out = f"the oldest {format_count(generation.n_left_out, 'message')}"
-    if generation.drawn is not None:
-        parts = _describe_drawn(generation.drawn)
-    else:
-        parts = [
-            f"{generation.tokens_per_s:,.0f} tokens/s" if generation.tokens_per_s else "",
-            f"first token after {format_duration(generation.first_token_s, fine=True)}"
-            if generation.first_token_s
-            else "",
-        ]
+    parts = _describe_drawn(generation.drawn) if generation.drawn is not None else []
     parts += [
-        format_count(generation.n_tokens, "token"),
-        f"seed {generation.seed}",
         _REASONS.get(generation.reason, generation.reason) if reply.content else "the reply is empty",
+        format_count(generation.n_tokens, "token"),
+        format_speed(generation.tokens_per_s) if generation.drawn is None else "",
         f"{left_out} {'summarised' if generation.summary else 'left out'}" if generation.n_left_out else "",
     ]
+    parts = [part for part in parts if part and part != _REASONS["stop"]]
     line = "  ·  ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts if part)
     return f"{line}\n{generation.draft.words}" if generation.draft is not None and generation.draft.n_passes else line
 
@@ -58,8 +51,13 @@ def format_score(score: float) -> str:
 
 def describe_progress(n_tokens: int, tokens_per_s: float) -> str:
     """The progress of a reply that is being written."""
-    speed = f"  ·  {tokens_per_s:,.0f} tokens/s" if tokens_per_s else ""
-    return f"{format_count(n_tokens, 'token')}{speed}" if n_tokens else ""
+    speed = format_speed(tokens_per_s)
+    return "  ·  ".join(filter(None, (format_count(n_tokens, "token"), speed))) if n_tokens else ""
+
+
+def format_speed(tokens_per_s: float) -> str:
+    """A speed: “321 tokens/s”, “0.4 tokens/s”; "" where it is not known yet."""
+    return f"{tokens_per_s:,.{0 if tokens_per_s >= 10 else 1}f} tokens/s" if tokens_per_s >= 0.05 else ""
 
 
 def explain_reply(generation: GenerationInfo) -> str:
@@ -85,8 +83,10 @@ def explain_reply(generation: GenerationInfo) -> str:
     lines.append(f"{generation.n_prompt:,} tokens read and {generation.n_tokens:,} written{context}.")
     if generation.summary:
         lines.append(f"Summary in place of the oldest messages: {shortened(generation.summary, 300)}")
+    lines.append(f"Random seed {generation.seed}.")
     if generation.first_token_s:
-        lines.append("Time to the first token is measured from when you press Send.")
+        seconds = format_duration(generation.first_token_s, fine=True)
+        lines.append(f"First token {seconds} after you pressed Send.")
     return "\n".join(lines)
 
 

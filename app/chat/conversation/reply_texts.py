@@ -10,6 +10,7 @@ from app.chat.archive.message_tree import GenerationInfo, Message
 from app.glass.draft_mark import DraftMark
 from app.glass.names import token_names
 from app.glass.read_text import ReadText
+from app.glass.surprise import most_surprising, special_ids
 from app.session.session import Session
 from models.events import Speculated
 from models.settings.sampling_config import SamplingConfig
@@ -33,6 +34,7 @@ class ReplyTexts(QObject):
         self._tokenizer: Tokenizer | None = None
         self._run_id = ""
         self._words: dict[int, str] = {}
+        self._special: frozenset[int] = frozenset()
         self._known: dict[str, tuple[GenerationInfo, ReadText]] = {}
         session.chat.model_changed.connect(self._on_model_changed)
         self._on_model_changed()
@@ -52,6 +54,8 @@ class ReplyTexts(QObject):
         told = [token.speculated for token in generation.tokens]
         proposed = {each.proposed for each in told if each is not None and each.proposed >= 0}
         words |= token_names(self._tokenizer, {*ids, *generation.source_ids, *proposed} - words.keys())
+        probabilities = [token.probability for token in generation.tokens]
+        start = most_surprising(generation.ids, probabilities, self._special, generation.n_prefix)
         is_drawn = generation.sampling is None or generation.sampling.temperature > 0
         return ReadText(
             ids=ids,
@@ -63,6 +67,7 @@ class ReplyTexts(QObject):
             marks=tuple(self._mark(each, is_drawn=is_drawn) for each in told) if any(told) else (),
             sampling=generation.sampling or SamplingConfig(seed=generation.seed),
             step=generation.step,
+            start=None if start is None else len(generation.prompt_ids) + start,
         )
 
     def _mark(self, told: Speculated | None, *, is_drawn: bool) -> DraftMark | None:
@@ -77,6 +82,7 @@ class ReplyTexts(QObject):
         run_id = "" if model is None else model.run_id
         if run_id != self._run_id:
             self._run_id, self._tokenizer = run_id, self._session.chat.tokenizer
+            self._special = special_ids(self._tokenizer)
             self._known.clear()
             self._words.clear()
             self.changed.emit()

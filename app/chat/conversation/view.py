@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QKeySequence, QShortcut
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from app.chat.archive.message_tree import Message
 from app.chat.conversation.conversation import Conversation
@@ -68,6 +68,9 @@ class ChatView(QScrollArea):
         self._reserve_scroll_bar(False)
         for keys, pick in _KEYS.items():
             QShortcut(QKeySequence(keys), self, lambda pick=pick: self._press(pick))
+        app = QApplication.instance()
+        assert isinstance(app, QApplication)
+        app.focusChanged.connect(self._on_focus)
         conversation.chat_changed.connect(self._on_chat_changed)
         conversation.path_changed.connect(self._show)
         conversation.ratings_changed.connect(self._show_ratings)
@@ -126,6 +129,11 @@ class ChatView(QScrollArea):
         if mine and mine[-1].buttons.edit.isEnabled():
             mine[-1].edit()
 
+    @Slot(QWidget, QWidget)
+    def _on_focus(self, before: QWidget | None, now: QWidget | None) -> None:
+        for view in self.messages:
+            view.set_focused(now is not None and view.isAncestorOf(now))
+
     def _press(self, pick: Callable[[MessageActions], QPushButton]) -> None:
         if self.messages and not pick(self.messages[-1].buttons).isHidden():
             pick(self.messages[-1].buttons).click()  # does nothing if it is disabled
@@ -183,6 +191,7 @@ class ChatView(QScrollArea):
                 versions = chat.siblings(message.id)
                 first, has_reply = self._start + i == 0, i + 1 < len(wanted)
                 view.show_message(message, versions, is_first=first, has_reply=has_reply)
+        self._show_newest()
         self._show_ratings()
         self.earlier.setVisible(self._start > 0)
         n_earlier = self._start - self._page_start(self._start)
@@ -190,6 +199,11 @@ class ChatView(QScrollArea):
         self._enable()
         self._order_stops()
         self.shown.emit()
+
+    def _show_newest(self) -> None:
+        """The buttons and figures of the newest message are always seen."""
+        for view in self.messages:
+            view.set_newest(view is self.messages[-1])
 
     @Slot()
     def _show_ratings(self) -> None:

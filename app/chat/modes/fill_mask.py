@@ -196,7 +196,14 @@ class FillMask(ModePage):
             return
         self.filled = filled
         self.masks.show_masks(filled.candidates, _around(filled.text))
-        read = ReadText(ids=filled.ids, words=filled.words, n_prompt=len(filled.ids), step=self._examiner.step)
+        masks = [i for i, id in enumerate(filled.ids) if id == self._mask_id]
+        read = ReadText(
+            ids=filled.ids,
+            words=filled.words,
+            n_prompt=len(filled.ids),
+            step=self._examiner.step,
+            start=masks[0] if masks else None,
+        )
         self.inspect(read)
         self.fits.show_text(read)
         self._show_state()
@@ -219,6 +226,13 @@ class FillMask(ModePage):
             text = (_joined(text, words[i]) if i in words else text + spelled[i]) + part
         self.set_text(text)
 
+    @property
+    def _mask_id(self) -> int | None:
+        from models.tokenizers.special_tokens import mask_id
+
+        tokenizer = self._session.chat.tokenizer
+        return mask_id(tokenizer) if tokenizer is not None else None
+
     # -- the whole text ------------------------------------------------------------------------------------------------
 
     def _on_measure(self) -> None:
@@ -228,7 +242,14 @@ class FillMask(ModePage):
     @Slot(object)
     def _on_measured(self, fits: TextFit) -> None:
         if fits.text == self.text:
-            read = ReadText(ids=fits.ids, words=fits.words, n_prompt=len(fits.ids), step=self._measurer.step)
+            least = min(fits.fits, key=lambda fit: fit.log_probability, default=None)
+            read = ReadText(
+                ids=fits.ids,
+                words=fits.words,
+                n_prompt=len(fits.ids),
+                step=self._measurer.step,
+                start=None if least is None else least.position,
+            )
             self.inspect(read)
             self.fits.show_fits(read, fits.fits, fits.perplexity)
         self._show_state()

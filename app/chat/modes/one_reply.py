@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from app.glass.names import token_names
 from app.glass.read_text import ReadText
+from app.glass.surprise import most_surprising, special_ids
 from app.session.session import Session
 from models.events import Event, ReplyFinished, TokenMade
 from models.inference.reply import ReplyStarted
@@ -47,6 +48,9 @@ class PartialReply:
             return None
         ids = (*self.started.prompt_ids, *self.prefix_ids, *(token.id for token in self.tokens))
         names = token_names(tokenizer, {*ids, *self.started.source_ids})
+        made, shares = [token.id for token in self.tokens], [token.probability for token in self.tokens]
+        start = most_surprising(made, shares, special_ids(tokenizer))
+        n_before = len(ids) - len(made)
         return ReadText(
             ids=ids,
             words=tuple(names[id] for id in ids),
@@ -56,6 +60,7 @@ class PartialReply:
             draws=(*(None for _ in self.prefix_ids), *(token.draw for token in self.tokens)),
             sampling=self.sampling,
             step=self.started.step,
+            start=None if start is None else n_before + start,
         )
 
 

@@ -18,6 +18,7 @@ from app.chat.modes.one_reply import OneReply
 from app.glass.examiner import Examiner
 from app.glass.focus import Focus
 from app.glass.read_text import ReadText
+from app.glass.surprise import most_surprising, special_ids
 from app.glass.tokens.token_box import TokenBox
 from app.kit.basics import button, column, frame, label, row, scrolling
 from app.kit.forms.editors import FloatBox, IntBox
@@ -263,6 +264,9 @@ class TextToText(ModePage):
         searched = self.searched
         assert searched is not None
         ids = (searched.start_id, *searched.found[number].ids)
+        shares = [probability for probability, _, _ in searched.found[number].given]
+        n_before = len(ids) - len(shares)
+        start = most_surprising(ids[n_before:], shares, special_ids(self._session.chat.tokenizer))
         read = ReadText(
             ids=ids,
             words=tuple(searched.words[id] for id in ids),
@@ -271,6 +275,7 @@ class TextToText(ModePage):
             source_words=tuple(searched.words[id] for id in searched.source_ids),
             sampling=SamplingConfig(temperature=1.0),  # a beam search uses the unmodified distribution
             step=self._examiner.step,
+            start=None if start is None else n_before + start,
         )
         self.inspect(read)
         self.alignment.show_text(read)

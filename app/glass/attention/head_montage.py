@@ -53,6 +53,7 @@ class HeadMontage(QWidget):
         self._image = QImage()
         self._hovered: Tile | None = None
         self._locked: Tile | None = None
+        self._first: Tile | None = None
         self._shows_focus = False
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -65,7 +66,7 @@ class HeadMontage(QWidget):
     ) -> None:
         """Show the heads of a stack, by layer; or in `order`, with a caption of two lines below each."""
         if stack is not self._stack:
-            self._hovered = self._locked = None
+            self._hovered = self._locked = self._first = None
         self._stack, self._order, self._caption = stack, order, caption
         self._arrange()
 
@@ -80,10 +81,16 @@ class HeadMontage(QWidget):
             self._locked = tile
             self.update()
 
+    def begin_with(self, tile: Tile | None) -> None:
+        """Show this tile while none is selected, without a signal; None: the first one."""
+        if tile != self._first:
+            self._first = tile
+            self.update()
+
     @property
     def shown(self) -> Tile:
-        """The tile under the pointer, else the selected one, else the first."""
-        return self._hovered or self._locked or self.tile_layout.tiles[0]
+        """The tile under the pointer, else the selected one, else the one to begin with, else the first."""
+        return self._hovered or self._locked or self._first or self.tile_layout.tiles[0]
 
     @property
     def tiles(self) -> tuple[Tile, ...]:

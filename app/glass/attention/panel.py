@@ -20,7 +20,8 @@ from app.glass.attention.head_labels import STACKS, describe_head, format_scores
 from app.glass.attention.head_overview import HeadOverview
 from app.glass.attention.head_tiles import Tile
 from app.glass.attention.reading import AttentionReading, Window
-from app.glass.attention.shown_row import position_of_row, shown_row
+from app.glass.attention.sentence import describe_row, most_focused
+from app.glass.attention.shown_row import ShownRow, position_of_row, shown_row
 from app.glass.focus import Focus, Head
 from app.glass.panel_head import About
 from app.glass.read_text import ReadText
@@ -30,6 +31,7 @@ from app.kit.chart_export import Columns
 from app.kit.figures.pictures import Floats
 from app.kit.layout.segments import Segments
 from app.kit.theme import ThemeProvider
+from app.kit.words.site_words import part_of_layer
 from app.session.session import Session
 from models.inspect.attention_maps import StackMaps, window_around
 from models.number_words import format_percent
@@ -212,16 +214,26 @@ class AttentionPanel(AnswerPanel):
         """Show the row of the token in focus; in a pooled map, read the row of a locked token again."""
         if not self._is_there:
             return
+        self._begin_with_a_head()
         query = self._draw_row()
-        if self._row_weights(query) is None and self._pointed.locked is not None:
+        if self._row_weights(query) is None and self._pointed.is_steady:
             n_keys = int(self.stack.columns[-1])
             self.reading.ask_window(self._kind, range(query, query + 1), range(n_keys))
 
     @Slot()
     def _on_lock(self) -> None:
         # The token may have been hovered before: then its position has not changed.
-        if self.isVisible() and self._pointed.locked is not None:
+        if self.isVisible() and self._pointed.is_steady:
             self._show_row()
+
+    def _begin_with_a_head(self) -> None:
+        """While the user has chosen no head, show the one that tells most about a token that stays in focus."""
+        if not self._pointed.is_steady:
+            return
+        before = self.overview.montage.shown
+        self.overview.montage.begin_with(most_focused(self.stack, self._shown_row.query))
+        if self.overview.montage.shown != before:
+            self._show_head()
 
     def _row_weights(self, query: int) -> Floats | None:
         """(S): a row of the head shown; None if it has not been read."""
@@ -234,10 +246,15 @@ class AttentionPanel(AnswerPanel):
             found = read.weights[site.site][tile.head, 0]
         return found
 
+    @property
+    def _shown_row(self) -> ShownRow:
+        return shown_row(self._texts[0], self._pointed.position, self._which_row, int(self.stack.rows[-1]))
+
     def _draw_row(self) -> int:
         """Draw the row of the token in focus; returns its index."""
-        row = shown_row(self._texts[0], self._pointed.position, self._which_row, int(self.stack.rows[-1]))
+        row = self._shown_row
         weights = self._row_weights(row.query)
+        self.say("" if weights is None else self._describe(row, weights))
         if weights is not None and self._kind != "cross":  # a token drawn when the context was full is in no map
             weights = np.pad(weights, (0, len(self._texts[0]) - len(weights)), constant_values=np.nan)
         missing = "" if weights is not None else " Click a token to read its exact row."
@@ -248,6 +265,18 @@ class AttentionPanel(AnswerPanel):
         else:
             self.detail.map.mark_row(row.query - self._part.rows.start if row.query in self._part.rows else None)
         return row.query
+
+    def _describe(self, row: ShownRow, weights: Floats) -> str:
+        """The sentence about the row of the head shown."""
+        tile, (words, others) = self.overview.montage.shown, self._texts
+        site = self.stack.sites[tile.site]
+        layer = part_of_layer(site.site).partition("'")[0]
+        if tile.head < site.n_head:
+            head = f"head {tile.head + 1} of {layer}"
+        else:
+            head = f"{('the average head', 'one of the heads')[tile.head - site.n_head]} of {layer}"
+        is_causal = self._kind != "encoder" and self.stack.is_causal
+        return describe_row(head, row, weights, words, others, is_causal=is_causal)
 
     @Slot(int, int)
     def _on_cell(self, row: int, column: int) -> None:

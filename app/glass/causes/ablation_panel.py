@@ -11,11 +11,12 @@ from PySide6.QtWidgets import QPlainTextEdit, QWidget
 
 from app.glass.answer_panel import AnswerPanel
 from app.glass.causes.ablation_answer import AblationAnswer, Intervention, compare_at, generate_both
+from app.glass.causes.ablation_sentence import describe_change, describe_survey
 from app.glass.causes.before_after import BeforeAfter, Pair
 from app.glass.causes.part_survey import PartSurvey
 from app.glass.examiner import Examiner
 from app.glass.focus import Focus
-from app.glass.names import format_prob, quoted
+from app.glass.names import format_prob, quoted, spoken
 from app.glass.panel_head import About
 from app.glass.target_token import TargetToken
 from app.glass.tokens.token_chips import Chip, TokenChips
@@ -34,9 +35,9 @@ if TYPE_CHECKING:
     from models.inspect.ablation import ModelPart
 
 ABOUT = About(
-    title="Ablate and patch",
+    title="Switch off",
     term="Ablation",
-    shows="Switch off parts of the model, or hide tokens, and see what happens to the answer.",
+    shows="Switch off parts of the model, or hide tokens, and see what happens to the answer (ablation).",
     source=(
         "The open model reads the text again, unchanged and changed, in one pass each. A head or part that is off adds "
         "nothing to the residual stream, at any position; norms and biases of other parts stay. With another text, a "
@@ -105,6 +106,7 @@ class AblationPanel(AnswerPanel):
         self._writer.done.connect(self._on_written)
         self._writer.failed.connect(self._on_not_written)
         self.survey.chosen.connect(self._on_part)
+        self.survey.measured.connect(self._say_what_matters)
         self.tokens.chosen.connect(lambda i: self._toggle(self._masked, i))
         self.source.chosen.connect(lambda i: self._toggle(self._masked_source, i))
         self.chips.removed.connect(self._on_removed)
@@ -167,7 +169,25 @@ class AblationPanel(AnswerPanel):
         self._show_tokens(target)
         self._show_chips()
         self._show_change(answer)
+        self._say_what_matters()
         self.show_body(sees_itself=answer.sees_itself)
+
+    @Slot()
+    def _say_what_matters(self) -> None:
+        answer, how, survey = self.answer, self.intervention, self.survey
+        if answer is None:
+            return
+        before, after = next((p, q) for id, p, q in answer.change.tokens if id == answer.token)
+        word = spoken(answer.names[answer.token])
+        if not how.is_empty:
+            self.say(describe_change(word, before, after))
+            return
+        is_patched = how.other is not None
+        self.say(
+            describe_survey(
+                word, before, survey.found, is_complete=survey.is_complete, busy=survey.busy, patched=is_patched
+            )
+        )
 
     def _describe_other(self, answer: AblationAnswer) -> str:
         here, there = format_count(answer.n_read, "token"), format_count(answer.n_other, "token")

@@ -6,14 +6,14 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QProgressBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.glass.causes.ablation_answer import MAX_AUTO_SURVEY_FLOPS, AblationAnswer, other_text
+from app.glass.causes.measuring import Measuring
 from app.glass.causes.part_grid import PartGrid
 from app.glass.colour_scale import ColourScale
-from app.glass.examiner import Examiner, Question
 from app.glass.names import quoted
-from app.kit.basics import button, label, row
+from app.kit.basics import label
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.site_words import format_site
 from app.session.session import Session
@@ -30,54 +30,46 @@ if TYPE_CHECKING:
 class PartSurvey(QWidget):
     """A grid of all parts, measured automatically if that is quick, else on request.
 
-    It asks one short question after another, so that replies and training can run in between.
-
     Signals:
         chosen(part): the user clicked a part.
+        measured(): `found` or `busy` has changed.
     """
 
     chosen = Signal(object)
+    measured = Signal()
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._examiner = Examiner(session.worker, session.chat, self)
         self._answer: AblationAnswer | None = None
         self._other: str | None = None
         self._marked: Collection[ModelPart] = ()
-        self._question: Question | None = None
-        """The repeated question while measuring; None otherwise."""
-        self._found: dict[ModelPart, float] = {}
-        self._total = 0
+        self.found: dict[ModelPart, float] = {}
+        """The changes in log-probability (nats) measured so far."""
         self.grid = PartGrid(theme)
         self.scale = ColourScale(theme, "diverging")
         self.title = label("", "caption", wrap=True)
-        self.measure = button("Measure all parts", theme, self.start, icon="chart-bar")
-        self.stop = button("Stop", theme, self.cancel, icon="stop")
-        self.progress = QProgressBar()
-        self.progress.setTextVisible(False)
-        self.progress.setFixedHeight(6)
-        self.progress.setMinimumWidth(24)
-        for widget in (self.measure, self.stop, self.progress):
-            widget.hide()  # until there is something to measure
+        self.measuring = Measuring(session, theme, "Measure all parts", self.start, self.scale)
+        self.measure, self.stop = self.measuring.button, self.measuring.stop
         lines = QVBoxLayout(self)
         lines.setContentsMargins(0, 0, 0, 0)
         lines.setSpacing(SPACE // 2)
         lines.addWidget(self.title)
         lines.addWidget(self.grid)
-        lines.addLayout(row(self.measure, self.stop, self.progress, None, self.scale))
+        lines.addWidget(self.measuring)
         self.grid.chosen.connect(self.chosen)
-        self._examiner.done.connect(self._on_found)
-        self._examiner.failed.connect(self._on_failed)
-
-    @property
-    def found(self) -> dict[ModelPart, float]:
-        """The changes in log-probability (nats) measured so far."""
-        return self._found
+        self.measuring.found.connect(self._on_found)
+        self.measuring.failed.connect(self._on_failed)
+        self.measuring.changed.connect(self._show)
 
     @property
     def busy(self) -> bool:
         """Whether a measurement is running."""
-        return self._question is not None
+        return self.measuring.busy
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all parts have been measured."""
+        return self._answer is not None and self.measuring.is_complete
 
     def show_answer(self, answer: AblationAnswer, other: str | None, marked: Collection[ModelPart]) -> None:
         """Show another answer, or another text to patch from; `marked` parts are outlined."""
@@ -86,8 +78,8 @@ class PartSurvey(QWidget):
         if before is None or [site for site, _ in before.blocks] != [site for site, _ in answer.blocks]:
             self.grid.show_blocks(answer.blocks)
         if before is None or (before.target, before.token, was_other) != (answer.target, answer.token, other):
-            self.cancel()
-            self._found = {}
+            self.found = {}
+            self.measuring.expect(sum(len(parts) for _, parts in answer.blocks))
             if answer.survey_flops <= MAX_AUTO_SURVEY_FLOPS:
                 self.start()
         self._show()
@@ -100,7 +92,7 @@ class PartSurvey(QWidget):
         if answer is None:
             return
         target, token = answer.target, answer.token
-        self._found, self._total = {}, sum(len(parts) for _, parts in answer.blocks)
+        self.found = {}
         made: list[Survey] = []
 
         def measure_next(model: AnyModel, tokenizer: Tokenizer) -> list[tuple[ModelPart, float]]:
@@ -109,32 +101,21 @@ class PartSurvey(QWidget):
                 made.append(Survey(target.to_text(), target.at(model), token, other))
             return made[0].measure_next(model)
 
-        self._question = measure_next
-        self._examiner.ask(measure_next)
-        self._show()
+        self.measuring.start(measure_next)
 
     def cancel(self) -> None:
         """Stop measuring; keep what has been measured."""
-        self._examiner.forget()
-        self._question = None
-        self._show()
+        self.measuring.cancel()
 
     @Slot(object)
     def _on_found(self, found: list[tuple[ModelPart, float]]) -> None:
-        self._found.update(found)
-        if found and len(self._found) < self._total:
-            assert self._question is not None
-            self._examiner.ask(self._question)
-        else:
-            self._question = None
-        self._show()
+        self.found.update(found)
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:
-        self._question = None
-        self._show()
         self.title.setText(failure.sentence)
 
+    @Slot()
     def _show(self) -> None:
         answer = self._answer
         if answer is None:
@@ -142,17 +123,13 @@ class PartSurvey(QWidget):
         name = quoted(answer.names[answer.token])
         does = "is off" if self._other is None else "is patched"
         self.title.setText(f"Change in log-probability of {name} when a single part {does}, in nats.")
-        reach = self.grid.show_amounts(self._found, self._marked, self._describe)
+        reach = self.grid.show_amounts(self.found, self._marked, self._describe)
         self.scale.show_ends(format_signed(-reach), format_signed(reach))
         self.scale.setToolTip("Square-root scale: a quarter of the change has half of the colour")
-        self.scale.setVisible(bool(self._found))
-        self.measure.setVisible(not self.busy and len(self._found) < sum(len(p) for _, p in answer.blocks))
-        self.stop.setVisible(self.busy)
-        self.progress.setVisible(self.busy)
-        self.progress.setRange(0, max(self._total, 1))
-        self.progress.setValue(len(self._found))
+        self.scale.setVisible(bool(self.found))
+        self.measured.emit()
 
     def _describe(self, part: ModelPart) -> str:
         words = format_site(part.site, part.head)
-        change = self._found.get(part)
+        change = self.found.get(part)
         return f"{words}\nnot measured yet" if change is None else f"{words}\n{format_signed(change, 3)} nats"

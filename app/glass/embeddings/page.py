@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Slot
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QBoxLayout, QLineEdit, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
+from app.glass.embeddings.kinds import KINDS, first_choice
 from app.glass.embeddings.neighbour_list import NeighbourList
 from app.glass.embeddings.scatter import MAX_MARKED, EmbeddingScatter
+from app.glass.embeddings.sentence import describe_nearest
+from app.glass.embeddings.symbols import KindLegend
 from app.glass.embeddings.table import EmbeddingTable, find_nearest, read_table
 from app.glass.examiner import Examiner
 from app.glass.focus import Focus
@@ -24,8 +29,13 @@ from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.chat_model import ChatModel
 from app.session.session import Session
+from app.worker.background import LatestTask, latest_progress
 from app.worker.failures import Failure
+from models.events import Event, Progress
 from models.number_words import format_count, format_percent
+
+if TYPE_CHECKING:
+    from models.data.token_use import TokenUse
 
 ABOUT = About(
     title="Embeddings",
@@ -55,6 +65,9 @@ class EmbeddingsPage(GlassPanel):
         self._seeker = Examiner(session.worker, session.chat, self)
         self._table: EmbeddingTable | None = None
         self._read_of: ChatModel | None = None
+        self._use: dict[str, TokenUse | None] = {}
+        """How often each token occurs in what a run was trained on, by its id."""
+        self._counting = LatestTask(self)
         self._chosen = -1
         self.which = Segments("Table", {"input": "Input", "output": "Output"})
         self.which.setToolTip("The table that embeds input tokens, or the one that computes the logits")
@@ -65,7 +78,12 @@ class EmbeddingsPage(GlassPanel):
         self.follow = QPushButton("Follow the pointer")
         self.follow.setCheckable(True)
         self.follow.setToolTip("Select the token of the text under the pointer")
+        self.unused = QPushButton("")
+        self.unused.setCheckable(True)
+        self.unused.setToolTip("Their embeddings have hardly changed since the random start, so they say nothing")
         self.found = label("", "caption")
+        self.legend = KindLegend(theme)
+        self.sentence = label("", "sentence", wrap=True, selectable=True)
         self.scatter = EmbeddingScatter(theme)
         self.near_title = label("", "subheading", wrap=True)
         self.near = NeighbourList(theme)
@@ -83,10 +101,11 @@ class EmbeddingsPage(GlassPanel):
         lines = QVBoxLayout(page)
         lines.setContentsMargins(0, 0, 0, 0)
         lines.setSpacing(SPACE)
-        top = row(self.search, None, self.which, self.follow)
+        top = row(self.search, None, self.which, self.unused, self.follow)
         top.setStretch(0, 4)
         lines.addLayout(top)
         lines.addWidget(self.found)
+        lines.addWidget(self.legend)
         lines.addLayout(self._both, 1)
         self._both.setSpacing(SPACE)
         self._both.addWidget(self.scatter, 1)
@@ -94,6 +113,7 @@ class EmbeddingsPage(GlassPanel):
         beside = QVBoxLayout(self._beside)
         beside.setContentsMargins(0, 0, 0, 0)
         beside.setSpacing(SPACE)
+        beside.addWidget(self.sentence)
         beside.addWidget(self.near_title)
         beside.addWidget(self.near)
         beside.addStretch(1)
@@ -111,6 +131,10 @@ class EmbeddingsPage(GlassPanel):
         self._seeker.done.connect(self._on_nearest)
         self._seeker.failed.connect(self._on_failed)
         self.which.changed.connect(self._read)
+        self.unused.clicked.connect(self._read)
+        self._counting.events_received.connect(self._on_counting)
+        self._counting.done.connect(self._on_counted)
+        self._counting.failed.connect(self._on_not_counted)
         self.search.textChanged.connect(self._on_search)
         self.search.returnPressed.connect(self._on_search_entered)
         self.follow.toggled.connect(self.show_position)
@@ -142,13 +166,19 @@ class EmbeddingsPage(GlassPanel):
         model = self._session.chat.model
         if model is None:
             self._table = self._read_of = None
+            self._counting.cancel()
             self.examiner.forget()
             self._show_message("No model is open", "Choose a model above to see its embeddings here.")
         elif model is not self._read_of:
             self._table = None  # another model's table
             self._seeker.forget()
+            self._chosen = -1
             self.head.set_note("")
-            self._read()
+            self._read_of = model
+            if model.run_id in self._use:
+                self._read()
+            else:
+                self._count(model.run_id)
 
     @Slot()
     def show_position(self) -> None:
@@ -156,45 +186,106 @@ class EmbeddingsPage(GlassPanel):
         if self.follow.isChecked() and text is not None and position is not None:
             self.choose(text.ids[position])
 
+    def _count(self, run_id: str) -> None:
+        """Count the tokens of what the open model was trained on, then read the table."""
+        self._show_message("Counting the tokens …", "Tokens that its training text never uses are left out of the map.")
+        library, tokenizer = self._session.library, self._session.chat.tokenizer
+        assert tokenizer is not None
+
+        def work() -> Generator[Event, None, tuple[str, TokenUse | None]]:
+            from models.data.token_use import count_training_tokens
+            from models.runs.run_folder import RunFolder
+
+            try:
+                run = RunFolder.open(library.find_run(run_id))
+            except ValueError:  # a model that is no run of this library
+                return run_id, None
+            return run_id, (yield from count_training_tokens(library, run, tokenizer))
+
+        self._counting.drive(work)
+
+    @Slot(object)
+    def _on_counting(self, events: tuple[Event, ...]) -> None:
+        for event in latest_progress(events):
+            if isinstance(event, Progress) and event.total:
+                share = format_percent(event.done / event.total)
+                self._show_message("Counting the tokens …", f"{share} of its training text so far.")
+
+    @Slot(object)
+    def _on_counted(self, counted: tuple[str, TokenUse | None]) -> None:
+        run_id, use = counted
+        self._use[run_id] = use
+        model = self._session.chat.model
+        if model is not None and model.run_id == run_id:
+            self._read()
+
+    @Slot(object)
+    def _on_not_counted(self, failure: Failure) -> None:
+        model = self._session.chat.model
+        if model is not None:
+            self._on_counted((model.run_id, None))
+
     @Slot()
     def _read(self) -> None:
-        self._read_of = self._session.chat.model
-        which = self.which.value
+        model = self._session.chat.model
+        if model is None:
+            return
+        which, use, with_unused = self.which.value, self._use.get(model.run_id), self.unused.isChecked()
+        in_world = model.source == "tiny-world"
         if self._table is None:
             self._show_message("Reading the table…", "The map is computed once per model.")
-        self.examiner.ask(lambda model, tokenizer: read_table(model, tokenizer, which))
+        self.examiner.ask(
+            lambda model, tokenizer: read_table(
+                model, tokenizer, which, use, in_world=in_world, with_unused=with_unused
+            )
+        )
 
     # -- Showing -------------------------------------------------------------------------------------------------------
 
     @Slot(object)
     def _on_table(self, table: EmbeddingTable) -> None:
         self._table = table
-        self.scatter.show_points(
-            table.map.points,
-            table.names,
+        share = format_percent(sum(table.map.shares))
+        self.scatter.show_table(
+            table,
             (
-                f"The map shows {format_percent(sum(table.map.shares), 1)} of the variance, "
-                f"in 2 of {table.width:,} dimensions.",
+                f"The map shows {share} of the variance, in 2 of {table.width:,} dimensions.",
                 "Wheel: zoom. Drag: pan. Double-click: show all.",
             ),
         )
+        counts = Counter(table.kinds[id] for id in table.shown)
+        self.legend.show_kinds((kind, counts[kind]) for kind in KINDS if counts[kind])
         self.which.setVisible(table.has_both)
         self.which.choose(table.which)
-        n_read = table.map.n_read
-        size = (
-            f"{format_count(len(table.names), 'token')} of {table.width:,} numbers each, at step "
-            f"{self.examiner.step:,}."
-        )
-        part = "" if n_read == len(table.names) else f" The map's axes are computed from {n_read:,} of them."
-        self.head.set_note(size + part)
+        self.unused.setVisible(table.n_unused > 0)
+        self.unused.setText(f"Show {table.n_unused:,} unused")
+        self.head.set_note(self._describe(table))
         self._pages.setCurrentIndex(0)
         self._on_search()
         chosen, self._chosen = self._chosen, -1
         self.near.show_rows(())
+        self.sentence.hide()
         self.near_title.setText("Click a point, or search, to see its neighbours")
-        if 0 <= chosen < len(table.names):
-            self.choose(chosen)
+        if not 0 <= chosen < len(table.names):
+            chosen = first_choice(table.kinds, table.counts, table.shown)
+        self.choose(chosen)
         self.show_position()
+
+    def _describe(self, table: EmbeddingTable) -> str:
+        """How large the table is, which tokens are on the map, and how that is known."""
+        n, n_shown, step = len(table.names), len(table.shown), f"at step {self.examiner.step:,}"
+        if table.use is None:
+            where = f"All {format_count(n, 'token')} are shown: its training text is not here to tell which it uses"
+        else:
+            text = "its training text" if table.use.is_whole else "the part of its training text that was counted"
+            where = f"{n_shown:,} of {format_count(n, 'token')} are shown"
+            if n_shown < n:
+                where += f"; the other {n - n_shown:,} never occur in {text}"
+            elif table.n_unused:
+                where += f", {table.n_unused:,} of which never occur in {text}"
+        size = f"{where}. {table.width:,} numbers each, {step}."
+        n_read = table.map.n_read
+        return size if n_read == n_shown else f"{size} The map's axes are computed from {n_read:,} of them."
 
     @Slot(int)
     def choose(self, id: int) -> None:
@@ -204,8 +295,8 @@ class EmbeddingsPage(GlassPanel):
             return
         self._chosen = id
         self.scatter.mark(id)
-        which = table.which
-        self._seeker.ask(lambda model, tokenizer: find_nearest(model, tokenizer, which, id))
+        which, among = table.which, table.shown
+        self._seeker.ask(lambda model, tokenizer: find_nearest(model, tokenizer, which, id, among))
 
     @Slot(object)
     def _on_nearest(self, answer: tuple[int, list[tuple[int, float]]]) -> None:
@@ -215,7 +306,10 @@ class EmbeddingsPage(GlassPanel):
             return
         self.scatter.mark(id, [other for other, _ in near])
         length = float(table.map.lengths[id])
-        self.near_title.setText(f"Nearest to {quoted(table.names[id])} (length {length:.2f}) by cosine")
+        self.sentence.setText(describe_nearest(table.names[id], [table.names[other] for other, _ in near]))
+        self.sentence.setVisible(bool(near))
+        aside = "" if id in table.shown else ", which is not on the map"
+        self.near_title.setText(f"Nearest to {quoted(table.names[id])}{aside} (length {length:.2f}) by cosine")
         self.near.show_rows([(other, table.names[other], cosine) for other, cosine in near])
 
     @Slot(object)
@@ -256,10 +350,12 @@ class EmbeddingsPage(GlassPanel):
 
         def make() -> Columns:
             if table is None:
-                return {key: [] for key in ("id", "token", "x", "y", "length", "cosine_to_chosen")}
+                return {key: [] for key in ("id", "token", "kind", "count", "x", "y", "length", "cosine_to_chosen")}
             return {
                 "id": list(range(len(table.names))),
                 "token": table.names,
+                "kind": [kind.name for kind in table.kinds],
+                "count": [None] * len(table.names) if table.use is None else table.counts,
                 "x": table.map.points[:, 0],
                 "y": table.map.points[:, 1],
                 "length": table.map.lengths,

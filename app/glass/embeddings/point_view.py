@@ -69,10 +69,10 @@ class PointView:
         self.middle = self.middle - np.array([right, -down]) * self.per_pixel
         self._is_whole = False
 
-    def density(self) -> Floats:
-        """(height, width): the number of points that cover each pixel; a point is 2 × 2 pixels."""
+    def density(self, ids: NDArray[np.int64]) -> Floats:
+        """(height, width): how many of these visible points cover each pixel; a point is 2 × 2 pixels."""
         wide, high = int(self.width), int(self.height)
-        x, y = self.pixels(self.seen()).astype(np.int64).T
+        x, y = self.pixels(ids).astype(np.int64).T
         counts = np.zeros(wide * high, np.float32)
         for right, down in ((0, 0), (1, 0), (0, 1), (1, 1)):
             at = np.minimum(y + down, high - 1) * wide + np.minimum(x + right, wide - 1)

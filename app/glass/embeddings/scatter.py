@@ -1,10 +1,12 @@
-"""All tokens of a vocabulary as points: hover names them, a click selects one, wheel and drag zoom and pan."""
+"""The tokens of a vocabulary as symbols of their kinds: hover names them, a click selects one, wheel and drag zoom and
+pan."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import (
     QColor,
@@ -16,13 +18,15 @@ from PySide6.QtGui import (
     QPaintEvent,
     QPen,
     QPixmap,
-    QPolygonF,
     QResizeEvent,
     QWheelEvent,
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
+from app.glass.embeddings.kinds import KINDS, Kind, label_order
 from app.glass.embeddings.point_view import PointView
+from app.glass.embeddings.symbols import colour_of, draw_symbol, symbol_path
+from app.glass.embeddings.table import EmbeddingTable
 from app.kit.figures.pictures import Floats
 from app.kit.theme import SPACE, ThemeProvider
 
@@ -31,6 +35,8 @@ MAX_MARKED = 500
 """Search results that are marked at most."""
 
 _FEW, _NAMED = 3000, 60  # maximum of points drawn one by one; of points that are all named
+_LABELS, _TRIED = 30, 400  # labels of a whole map at most; tokens that are tried for them
+_RADIUS = 3.6  # pixels
 _ZOOMS = {Qt.Key.Key_Plus: 0.7, Qt.Key.Key_Equal: 0.7, Qt.Key.Key_Minus: 1 / 0.7}
 
 
@@ -47,8 +53,14 @@ class EmbeddingScatter(QWidget):
         super().__init__(parent)
         self._theme = theme
         self._view = PointView(np.zeros((0, 2), np.float32))
+        self._ids = np.zeros(0, np.int64)
+        self._rows: dict[int, int] = {}
         self._names: Sequence[str] = ()
-        self._titles = ("", "")
+        self._kinds: Sequence[Kind] = ()
+        self._labels: Sequence[int] = ()
+        self.labelled: list[int] = []
+        """The tokens that were named on the map when it was last painted."""
+        self._titles: Sequence[str] = ()
         self._ground: QPixmap | None = None
         self._hovered = -1
         self._chosen = -1
@@ -66,21 +78,25 @@ class EmbeddingScatter(QWidget):
     def sizeHint(self) -> QSize:
         return QSize(420, 380)
 
-    def show_points(self, points: Floats, names: Sequence[str], titles: tuple[str, str]) -> None:
-        """Show other points (V, 2) called `names`, along axes with these titles."""
-        self._view, self._names, self._titles = PointView(points), names, titles
+    def show_table(self, table: EmbeddingTable, titles: Sequence[str]) -> None:
+        """Show another table, with these lines below it."""
+        self._ids = np.array(table.shown, np.int64)
+        self._rows = {id: row for row, id in enumerate(table.shown)}
+        self._view, self._names, self._titles = PointView(table.map.points[self._ids]), table.names, titles
+        self._kinds = table.kinds
+        self._labels = label_order(table.kinds, table.counts, table.shown)[:_TRIED]
         self._hovered, self._chosen, self._near, self._found = -1, -1, (), ()
         self.show_all()
 
     def mark(self, chosen: int, near: Sequence[int] = ()) -> None:
-        """Mark a token, -1 for none, and its neighbours."""
-        self._chosen, self._near = chosen, near
+        """Mark a token, -1 for none, and its neighbours; those that are not on the map are left out."""
+        self._chosen, self._near = chosen if chosen in self._rows else -1, [id for id in near if id in self._rows]
         self.setAccessibleDescription(self._names[chosen] if chosen >= 0 else "")
         self.update()
 
     def mark_found(self, found: Sequence[int]) -> None:
-        """Mark search results."""
-        self._found = found
+        """Mark search results, as far as they are on the map."""
+        self._found = [id for id in found if id in self._rows]
         self._redraw()
 
     @Slot()
@@ -98,15 +114,17 @@ class EmbeddingScatter(QWidget):
 
     def _plot_rect(self) -> QRectF:
         below = QFontMetrics(self._theme.font(0.9)).height() + SPACE / 2
-        return QRectF(0, 0, max(self.width(), 1), max(self.height() - 2 * below, 1))
+        return QRectF(0, 0, max(self.width(), 1), max(self.height() - len(self._titles) * below, 1))
 
     def point_of(self, id: int) -> QPointF:
-        """Where a token is drawn."""
-        ((x, y),) = self._view.pixels(np.s_[id : id + 1]).tolist()
+        """Where a token is drawn; only for those on the map."""
+        row = self._rows[id]
+        ((x, y),) = self._view.pixels(np.s_[row : row + 1]).tolist()
         return QPointF(x, y)
 
     def _token_at(self, point: QPointF) -> int:
-        return self._view.nearest(point.x(), point.y(), _NEAR) if self._plot_rect().contains(point) else -1
+        row = self._view.nearest(point.x(), point.y(), _NEAR) if self._plot_rect().contains(point) else -1
+        return int(self._ids[row]) if row >= 0 else -1
 
     # -- Painting ------------------------------------------------------------------------------------------------------
 
@@ -127,35 +145,38 @@ class EmbeddingScatter(QWidget):
         painter.save()
         painter.setClipRect(self._plot_rect())
         colors = self._theme.theme
-        self._draw_dots(painter, self._near, colors.color("accent"), 4.0)
+        self._draw_rings(painter, self._near, QPen(colors.color("accent"), 1.5), 6.5)
         taken: list[QRectF] = []
         if self._chosen >= 0:
-            self._draw_dots(painter, (self._chosen,), colors.color("text"), 5.0)
+            self._draw_rings(painter, (self._chosen,), QPen(colors.color("text"), 2.0), 7.5)
             self._draw_name(painter, self._chosen, taken, bold=True)
         if self._hovered >= 0 and self._hovered != self._chosen:
-            self._draw_dots(painter, (self._hovered,), colors.color("text"), 4.0)
+            self._draw_rings(painter, (self._hovered,), QPen(colors.color("text"), 1.5), 6.5)
             self._draw_name(painter, self._hovered, taken, bold=True)
-        for id in (*self._near, *self._found[:12], *self._seen_names()):
+        for id in (*self._near, *self._found[:12]):
             self._draw_name(painter, id, taken)
+        self._draw_labels(painter, taken)
         painter.restore()
         self._draw_titles(painter)
 
     def _draw_ground(self) -> QPixmap:
-        """All points: one by one if they are few, else as a density image."""
+        """All points: one by one if they are few, else as density images, one for each kind."""
         ratio = self.devicePixelRatioF()
         pixmap = QPixmap(self.size() * ratio)
         pixmap.setDevicePixelRatio(ratio)
         pixmap.fill(Qt.GlobalColor.transparent)
         painter, rect, seen = QPainter(pixmap), self._plot_rect(), self._view.seen()
-        color = self._theme.theme.color("muted")
         painter.fillRect(rect, self._theme.theme.color("surface"))
+        painter.setClipRect(rect)
+        kinds = {kind: [row for row in seen.tolist() if self._kinds[self._ids[row]] == kind] for kind in KINDS[::-1]}
         if len(seen) <= _FEW:
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            color.setAlphaF(0.55)
-            painter.setPen(QPen(color, 4, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
-            painter.drawPoints(QPolygonF([QPointF(x, y) for x, y in self._view.pixels(seen).tolist()]))
+            for kind, rows in kinds.items():
+                self._draw_symbols(painter, kind, np.array(rows, np.int64))
         else:
-            painter.drawImage(QPointF(0, 0), _shaded(self._view.density(), color))
+            for kind, rows in kinds.items():
+                density = self._view.density(np.array(rows, np.int64))
+                painter.drawImage(QPointF(0, 0), _shaded(density, colour_of(kind, self._theme)))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self._draw_dots(painter, self._found[:MAX_MARKED], self._theme.theme.color("validation"), 3.0)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
@@ -165,10 +186,33 @@ class EmbeddingScatter(QWidget):
         painter.end()
         return pixmap
 
-    def _seen_names(self) -> list[int]:
-        """All visible tokens, if they are few."""
-        ids: list[int] = self._view.seen().tolist()
-        return ids if len(ids) <= _NAMED else []
+    def _draw_symbols(self, painter: QPainter, kind: Kind, rows: NDArray[np.int64]) -> None:
+        """The points of one kind; what is not worth a label is smaller and fainter."""
+        path, colour = symbol_path(kind.shape, _RADIUS * (1.0 if kind.is_named else 0.8)), colour_of(kind, self._theme)
+        painter.setOpacity(1.0 if kind.is_named else 0.55)
+        for x, y in self._view.pixels(rows).tolist():
+            painter.translate(x, y)
+            draw_symbol(painter, path, colour, self._theme)
+            painter.translate(-x, -y)
+        painter.setOpacity(1.0)
+
+    def _draw_labels(self, painter: QPainter, taken: list[QRectF]) -> None:
+        """Names beside points: of all if few are visible, else of some thirty of all named kinds."""
+        seen = self._ids[self._view.seen()].tolist()
+        wanted = seen if len(seen) <= _NAMED else [id for id in self._labels if id in set(seen)]
+        most, self.labelled = _NAMED if len(seen) <= _NAMED else _LABELS, []
+        for id in wanted:
+            if len(self.labelled) >= most:
+                break
+            if self._draw_name(painter, id, taken):
+                self.labelled.append(id)
+
+    def _draw_rings(self, painter: QPainter, ids: Sequence[int], pen: QPen, radius: float) -> None:
+        """Rings around points, which keep their symbols."""
+        painter.setPen(pen)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        for id in ids:
+            painter.drawEllipse(self.point_of(id), radius, radius)
 
     def _draw_dots(self, painter: QPainter, ids: Sequence[int], color: QColor, radius: float) -> None:
         painter.setPen(QPen(self._theme.theme.color("surface"), 1))
@@ -176,8 +220,8 @@ class EmbeddingScatter(QWidget):
         for id in ids:
             painter.drawEllipse(self.point_of(id), radius, radius)
 
-    def _draw_name(self, painter: QPainter, id: int, taken: list[QRectF], *, bold: bool = False) -> None:
-        """A token's name beside its point, unless it would overlap another one."""
+    def _draw_name(self, painter: QPainter, id: int, taken: list[QRectF], *, bold: bool = False) -> bool:
+        """A token's name beside its point, unless it would overlap another one; whether it was drawn."""
         font = self._theme.mono_font(0.85)
         font.setBold(bold)
         metrics, at = QFontMetrics(font), self.point_of(id)
@@ -185,7 +229,7 @@ class EmbeddingScatter(QWidget):
         left = at.x() + 7 if at.x() + 7 + wide < self.width() else at.x() - 7 - wide
         box = QRectF(left, at.y() - metrics.height() / 2, wide, metrics.height())
         if any(box.intersects(other) for other in taken):
-            return
+            return False
         taken.append(box)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(self._theme.theme.color("raised", 0.92 if bold else 0.75))
@@ -193,6 +237,7 @@ class EmbeddingScatter(QWidget):
         painter.setFont(font)
         painter.setPen(self._theme.theme.color("text"))
         painter.drawText(box, Qt.AlignmentFlag.AlignCenter, self._names[id])
+        return True
 
     def _draw_titles(self, painter: QPainter) -> None:
         font = self._theme.font(0.9)

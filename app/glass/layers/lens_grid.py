@@ -62,7 +62,7 @@ class LensGrid(HeatMap):
         rows, columns = table.values.shape
         self.set_picture(
             HeatPicture(
-                title="Logit lens",
+                title="Layers",
                 values=table.values,
                 x=Axis(title="positions", low=0, high=columns),
                 y=Axis(title="layers", low=rows, high=0),

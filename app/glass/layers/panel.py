@@ -1,4 +1,4 @@
-"""The logit lens panel: top tokens by layer, tracked tokens through the layers, and what each part contributes."""
+"""The layers panel, a logit lens: top tokens by layer, tracked tokens, and what each part contributes."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from app.glass.focus import Focus
 from app.glass.layers.contribution_bars import ContributionBars
 from app.glass.layers.lens_answer import LensAnswer, LensColumn, first_token, read_lens_at
 from app.glass.layers.lens_grid import LensGrid, LensTable
+from app.glass.layers.sentence import describe_lead
 from app.glass.layers.tracked_lines import TrackedLines, line_color
 from app.glass.names import format_prob, quoted
 from app.glass.panel_head import About
@@ -34,9 +35,9 @@ if TYPE_CHECKING:
     from models.inspect.reading import Reader
 
 ABOUT = About(
-    title="Logit lens",
+    title="Layers",
     term="Logit lens",
-    shows="What the model would predict if it ended after each layer.",
+    shows="What the model would predict if it ended after each layer (the logit lens).",
     source=(
         "The open model reads the text again. The output of each layer goes through the final norm, if the design has "
         "one, and the head; probabilities are over the whole vocabulary, before temperature and truncation. The last "
@@ -159,6 +160,9 @@ class LensPanel(AnswerPanel):
         self._tracked_ids = list(dict.fromkeys([answer.token, *self._chosen, *answer.lens.top_tokens(_N_TRACKED)]))
         self._tracked_ids = self._tracked_ids[: max(_N_TRACKED, 1 + len(self._chosen))][:_MAX_TRACKED]
         self.no_norm.setVisible(not answer.has_final_norm)
+        column = self._columns[target.position]
+        share = float(answer.lens.track([answer.token])[0][-1, 0])
+        self.say(describe_lead([best[0] for best in column.best], answer.token, share, self._names.__getitem__))
         self.show_body(sees_itself=answer.sees_itself)
         self._show_grid()
         self._show_tracked()

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QScrollArea, QWidget
 from app.glass.answer_panel import AnswerPanel
 from app.glass.focus import Focus
 from app.glass.names import format_prob, quoted, token_names
+from app.glass.next_token.sentence import describe_token
 from app.glass.next_token.stage_bars import StageBars
 from app.glass.next_token.xray import Xray, all_rows, x_ray
 from app.glass.next_token.xray_table import XrayTable
@@ -23,8 +24,9 @@ from app.glass.target_token import TargetToken
 from app.kit.basics import column, label, row
 from app.kit.chart_export import Columns
 from app.kit.forms.sampling_sliders import sampling_slider
+from app.kit.layout.section import Section
 from app.kit.layout.segments import Segments
-from app.kit.theme import ThemeProvider
+from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from models.inference.sampling_steps import SamplingState, sampling_steps
 from models.settings.sampling_config import STEP_OF, SamplingConfig, is_same_sampling
@@ -105,7 +107,7 @@ class NextTokenPanel(AnswerPanel):
             {"drawn": "As drawn", "now": "Current"},
             "The settings of the reply, or those of the sampling panel",
         )
-        self.summary = label("", wrap=True)
+        self.summary = label("", "caption", wrap=True)
         self.bars = StageBars(theme)
         self.table = XrayTable(theme)
         self.others = label("", "caption", wrap=True)
@@ -114,12 +116,14 @@ class NextTokenPanel(AnswerPanel):
         for name, slider in self.sliders.items():
             slider.set_label_width(widest)
             slider.changed.connect(partial(self._on_tried, name))
-        self._tried = QWidget()
-        self._tried.setLayout(column(*self.sliders.values(), spacing=2))
-        self._settings = QWidget()
-        self._settings.setLayout(row(label("Settings", "caption"), self.by, None))
-        self.lines.addWidget(self._settings)
-        self.lines.addWidget(self._tried)
+        tried = QWidget()
+        lines = column(spacing=SPACE // 2)
+        lines.addLayout(row(label("Settings", "caption"), self.by, None))
+        lines.addLayout(column(*self.sliders.values(), spacing=2))
+        tried.setLayout(lines)
+        self.tried = Section("Try other settings", theme, folded=True)
+        self.tried.set_body(tried)
+        self.lines.addWidget(self.tried)
         for widget in (self.summary, self.bars, self.table, self.others):
             self.lines.addWidget(widget)
         self.lines.addStretch(1)
@@ -134,7 +138,10 @@ class NextTokenPanel(AnswerPanel):
         is_new, self._sampling = not is_same_sampling(config, self._sampling), config
         text = self.focus.text
         if is_new and text is not None and not self._is_encoder:
-            self.by.choose("drawn" if is_same_sampling(config, text.sampling) else "now")
+            is_same = is_same_sampling(config, text.sampling)
+            self.by.choose("drawn" if is_same else "now")
+            if not is_same:
+                self.tried.set_folded(False)  # or nothing would say that these are other settings
             self._update_xray()
 
     def _on_tried(self, name: str, value: float) -> None:
@@ -241,15 +248,30 @@ class NextTokenPanel(AnswerPanel):
         self.table.set_drawn(not self._is_encoder)
         for view in (self.bars, self.table):
             view.show_xray(xray, self._words.__getitem__, can_choose=can_choose)
-        for widget in (self._settings, self._tried):
-            widget.setVisible(not self._is_encoder)
+        self.tried.setVisible(not self._is_encoder)
         for name, slider in self.sliders.items():
             if slider.value != getattr(xray.config, name):  # else a slider would move while it is dragged
                 slider.set_value(getattr(xray.config, name))
+        mark = target.text.mark_at(target.position)
+        told = mark.sentence(target.text.words[target.position]) if mark is not None else ""
+        is_tried = not self._is_encoder and not is_same_sampling(xray.config, target.text.sampling)
+        how = self._how(target, xray)
+        self.say(describe_token(xray, self._words.__getitem__, how, tried=is_tried, told=told))
         self.summary.setText(self._describe(target, xray))
         left = f"{xray.n_left:,} of {xray.n_tokens:,} tokens can be drawn"
         self.others.setText(f"{left}; {format_prob(xray.removed)} is cut off." if xray.removed > 0 else f"{left}.")
         self.others.setVisible(not self._is_encoder)
+
+    def _how(self, target: TargetToken, xray: Xray) -> str:
+        """How the token came into the text: one of app.glass.next_token.sentence.HOW."""
+        text, position = target.text, target.position
+        if self._is_encoder:
+            return "masked" if self._read is not None and text.ids[position] == self._read.mask else "seen"
+        if position < text.n_prompt:
+            return "read"
+        if xray.draw is None and text.mark_at(position) is None and text.sampling.temperature > 0.0:
+            return "hand" if any(draw is not None for draw in text.draws) else "unknown"
+        return "drawn"
 
     def _describe(self, target: TargetToken, xray: Xray) -> str:
         """A summary of the draw in a sentence or two."""

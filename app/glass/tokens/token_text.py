@@ -75,6 +75,7 @@ class TokenText(QWidget):
         self._first = text.n_prompt if text is not None and not with_prompt else 0
         self.values = [None] * len(self._words)
         self.position = None
+        self._on_focus()
         self._describe()
         self._measure()
 

@@ -22,3 +22,11 @@ def format_site(site: str, head: int | None = None) -> str:
     if head is not None:
         words.append(f"head {head + 1}")
     return ", ".join(words)
+
+
+def part_of_layer(site: str, head: int | None = None) -> str:
+    """A part inside a sentence: “layer 3's feed-forward”, “head 2 of encoder layer 1”, “layer 3”."""
+    layer, *parts = (word[:1].lower() + word[1:] for word in format_site(site, head).split(", "))
+    if head is not None:
+        return f"{parts[-1]} of {layer}'s cross-attention" if len(parts) > 1 else f"{parts[-1]} of {layer}"
+    return f"{layer}'s {parts[0]}" if parts else layer

@@ -56,6 +56,7 @@ def chat(
 def open_model(tab: ChatTab, session: Session, run_id: str, qtbot: QtBot) -> None:
     assert session.chat.open(run_id)
     qtbot.waitUntil(lambda: session.chat.state == "ready")
+    tab.side.show_view("settings")
     [section] = [each for each in tab.side.findChildren(Section) if each.title.startswith("Best of")]
     section.set_folded(False)
     qtbot.waitUntil(lambda: not tab.best_of.busy)

@@ -2,13 +2,102 @@
 
 from __future__ import annotations
 
+import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from app.chat.tab import ChatTab
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
+from models.events import TokenMade
 from tests.app.chat.chat_actor import Actor
+
+
+@pytest.fixture
+def tab(qtbot: QtBot, session: Session, theme: ThemeProvider) -> ChatTab:
+    """The tab as it is for somebody who has left the right side open."""
+    session.remembered.set("chat side folded", False)
+    tab = ChatTab(session, theme)
+    qtbot.addWidget(tab)
+    tab.resize(1280, 650)
+    tab.show()
+    return tab
+
+
+@pytest.fixture
+def fresh(qtbot: QtBot, session: Session, theme: ThemeProvider) -> ChatTab:
+    """The tab at the first launch."""
+    tab = ChatTab(session, theme)
+    qtbot.addWidget(tab)
+    tab.resize(1280, 650)
+    tab.show()
+    return tab
+
+
+def test_the_glass_box_opens_by_itself_on_the_most_surprising_token(
+    fresh: ChatTab, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not fresh.side.isVisible()
+    assert fresh.chats.isVisible()
+    actor = Actor(session, monkeypatch)
+    fresh.page.composer.sent.emit("Where is Anna?")
+    actor.begin(" Anna", " is", " here")
+    surprising = TokenMade(id=20, text=" now", probability=0.01, entropy=1.0, rank=9, draw=0.5)
+    session.chat.events_received.emit((surprising,))
+    assert not fresh.side.isVisible(), "not before the reply has ended"
+    actor.end()
+    assert (fresh.side.isVisible(), fresh.side.current) == (True, "next")
+    text = fresh.focus.text
+    assert text is not None
+    assert fresh.focus.position == text.n_prompt + 3
+    assert fresh.focus.is_at_start
+    assert fresh.page.view.width() >= 640
+    fresh.focus.lock(text.n_prompt)
+    fresh.page.composer.sent.emit("And Ben?")
+    actor.reply(" Ben", " is")
+    assert fresh.focus.text is not text, "the newest reply is inspected"
+    assert fresh.focus.is_at_start
+
+
+def test_who_folds_the_glass_box_is_left_alone(
+    qtbot: QtBot, fresh: ChatTab, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    qtbot.mouseClick(fresh.side.fold, Qt.MouseButton.LeftButton)
+    assert fresh.side.isVisible()
+    qtbot.mouseClick(fresh.side.fold, Qt.MouseButton.LeftButton)
+    actor = Actor(session, monkeypatch)
+    fresh.page.composer.sent.emit("Where is Anna?")
+    actor.reply(" Anna", " is", " here")
+    assert not fresh.side.isVisible()
+
+
+def test_the_view_is_remembered_but_not_that_of_side_by_side(
+    qtbot: QtBot, tab: ChatTab, session: Session, theme: ThemeProvider
+) -> None:
+    tab.side.show_view("layers")
+    tab.modes.show_view("compare")
+    assert tab.side.current == "settings"
+    again = ChatTab(session, theme)
+    qtbot.addWidget(again)
+    assert again.side.current == "layers"
+    tab.modes.show_view("chat")
+    assert tab.side.current == "layers"
+
+
+@pytest.mark.parametrize("view", ["settings", "next", "attention", "layers", "ablation", "inputs"])
+def test_the_conversation_has_640_pixels_beside_every_panel(
+    qtbot: QtBot, tab: ChatTab, session: Session, monkeypatch: pytest.MonkeyPatch, view: str
+) -> None:
+    actor = Actor(session, monkeypatch)
+    tab.page.composer.sent.emit("Where is Anna?")
+    actor.reply(" Anna", " is", " here")
+    tab.side.show_view(view)
+    tab.resize(1278, 590)  # a window of 1280 × 720
+    qtbot.waitUntil(lambda: tab.page.view.width() >= 640)
+    assert tab.side.isVisible()
+    shown = tab.chats.isVisible()
+    tab.side.show_view("next")
+    assert tab.chats.isVisible() == shown, "the list does not come and go with the panel"
 
 
 def test_the_right_side_folds_away_and_stays_so(
@@ -34,6 +123,8 @@ def test_another_view_unfolds_and_the_same_one_folds(qtbot: QtBot, tab: ChatTab)
         place = rail.tabRect(tab.side.names.index(name)).center()
         qtbot.mouseClick(rail, Qt.MouseButton.LeftButton, pos=place)
 
+    press("settings")
+    assert (tab.side.isVisible(), tab.side.current) == (True, "settings")
     press("settings")
     assert not tab.side.isVisible()
     press("inputs")
@@ -77,10 +168,11 @@ def test_folding_once_does_not_end_the_automatic_folding(qtbot: QtBot, tab: Chat
 
 
 def test_the_list_of_chats_comes_back_after_large_text(qtbot: QtBot, tab: ChatTab, theme: ThemeProvider) -> None:
+    tab.resize(1440, 650)
     assert tab.chats.isVisible()
     theme.set_text_scale(1.5)
     tab.side.set_folded(False)
     tab.resize(1000, 480)
-    tab.resize(1280, 650)
+    tab.resize(1440, 650)
     theme.set_text_scale(1.0)
     qtbot.waitUntil(lambda: tab.chats.isVisible() and tab.side.isVisible(), timeout=5000)

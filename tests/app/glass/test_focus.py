@@ -96,3 +96,23 @@ def test_choosing_the_same_head_again_emits_nothing(focus: Focus, qtbot: QtBot) 
         focus.choose_head(Head("blocks.0.attention", 1))
     with qtbot.assertNotEmitted(focus.head_changed):
         focus.choose_head(Head("blocks.0.attention", 1))
+
+
+def test_a_text_may_say_where_to_start() -> None:
+    focus = Focus()
+    focus.show(ReadText(ids=(1, 2, 3, 4), words=("a", "b", "c", "d"), n_prompt=2, start=3))
+    assert (focus.position, focus.locked) == (3, None)
+    assert focus.is_at_start
+    assert focus.is_steady
+    focus.hover(2)
+    assert (focus.position, focus.is_at_start, focus.is_steady) == (2, False, False)
+    focus.hover(None)
+    assert focus.position == 3
+    focus.lock(1)
+    assert (focus.position, focus.is_at_start, focus.is_steady) == (1, False, True)
+    focus.unlock()
+    assert focus.position == 3
+    focus.walk(-1)
+    assert focus.locked == 2
+    focus.show(ReadText(ids=(1,), words=("a",), n_prompt=0))
+    assert (focus.position, focus.is_at_start, focus.is_steady) == (None, False, False)

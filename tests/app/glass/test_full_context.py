@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from app.glass.answer_panel import AnswerPanel
 from app.glass.attention.panel import AttentionPanel
 from app.glass.causes.ablation_panel import AblationPanel
-from app.glass.causes.attribution_panel import AttributionPanel
+from app.glass.causes.inputs_panel import InputsPanel
 from app.glass.focus import Focus
 from app.glass.layers.panel import LensPanel
 from app.glass.next_token.panel import NextTokenPanel
@@ -19,7 +19,7 @@ from tests.app.glass.opened import open_random, text_of
 from tests.app.heard import Until
 
 
-@pytest.mark.parametrize("panel_class", [AttentionPanel, AblationPanel, AttributionPanel, LensPanel, NextTokenPanel])
+@pytest.mark.parametrize("panel_class", [AttentionPanel, AblationPanel, InputsPanel, LensPanel, NextTokenPanel])
 @pytest.mark.parametrize("design", ["gpt2-tiny", "t5-tiny"])
 def test_a_reply_that_fills_the_context_can_be_inspected(
     panel_class: type[AnswerPanel],

@@ -1,4 +1,4 @@
-"""The Chat view: the tokens of the prompt, their turns, truncation, and errors."""
+"""The Conversation view: the tokens of the prompt, their turns, truncation, and errors."""
 
 from __future__ import annotations
 

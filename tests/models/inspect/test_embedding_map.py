@@ -60,3 +60,22 @@ def test_a_table_with_nan_is_refused() -> None:
         pca_2d(table)
     with pytest.raises(ValueError, match="diverged"):
         nearest(table, 0)
+
+
+def test_a_map_of_some_rows_is_their_plane() -> None:
+    torch.manual_seed(3)
+    table = torch.randn(40, 6)
+    ids = [1, 4, 9, 16, 25, 36, 2, 8]
+    found, alone = pca_2d(table, ids), pca_2d(table[ids])
+    assert found.points[ids] == pytest.approx(alone.points, abs=1e-5)
+    assert (found.shares, found.n_read) == (pytest.approx(alone.shares), len(ids))
+    assert len(found.points) == len(found.lengths) == 40
+
+
+def test_neighbours_among_some_rows() -> None:
+    torch.manual_seed(4)
+    table = torch.randn(40, 6)
+    among = [1, 4, 9, 16]
+    every = [pair for pair in nearest(table, 4, n=39) if pair[0] in among]
+    assert nearest(table, 4, among=among) == every
+    assert len(nearest(table, 0, among=among)) == 4

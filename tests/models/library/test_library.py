@@ -42,6 +42,9 @@ def test_free_names_count_up(library: Library) -> None:
     assert library.free_name(library.runs, "A/b: c") == "A-b-c-2"
     assert library.free_name(library.runs, "../..") == "unnamed"
     assert library.free_name(library.runs, "con") == "con-2"
+    assert library.free_name(library.tokenizers, " Tiny \n World. ", has_spaces=True) == "Tiny World"
+    assert library.free_name(library.tokenizers, "a/b: c", has_spaces=True) == "a-b- c"
+    assert library.free_name(library.tokenizers, " . ", has_spaces=True) == "unnamed"
 
 
 @pytest.mark.parametrize("wished", ["日" * 60, "x" * 59 + ".y", "con", "con.txt", "a. .", "\ud800", "é" * 200])

@@ -135,6 +135,7 @@ def test_heads_are_sorted_by_measured_patterns(opened: AttentionPanel, qtbot: Qt
 
 def test_the_row_follows_the_token_and_vice_versa(opened: AttentionPanel, focus: Focus, qtbot: QtBot) -> None:
     arcs, heads = opened.detail.arcs, opened.stack.sites[0].weights[0]
+    focus.choose_head(Head(opened.stack.sites[0].site, 0))
     focus.lock(8)
     assert "which predicts" in opened.detail.row_caption.text()
     assert opened.detail.map.marked == 7

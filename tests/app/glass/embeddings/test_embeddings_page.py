@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
@@ -11,6 +12,7 @@ from app.glass.embeddings.page import EmbeddingsPage
 from app.glass.focus import Focus
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
+from models.data.token_use import TokenUse
 from models.inspect.embedding_map import nearest, pca_2d, tables
 from tests.app.glass.opened import open_random, text_of
 from tests.app.heard import Until
@@ -94,3 +96,69 @@ def test_another_model_has_another_table(
     assert "at step 9" in page.head.note
     columns = page.numbers()()
     assert len(columns["token"]) == 380
+
+
+def used(page: EmbeddingsPage, monkeypatch: pytest.MonkeyPatch, counts: list[int], *, is_whole: bool = True) -> None:
+    """Let the open model's training text have these tokens."""
+    use = TokenUse(counts=np.array(counts, np.int64), is_whole=is_whole)
+    monkeypatch.setattr(page, "_use", {"random": use})
+
+
+def test_tokens_that_its_text_never_uses_are_left_out(
+    page: EmbeddingsPage,
+    session: Session,
+    byte_tokenizer: Tokenizer,
+    until: Until,
+    qtbot: QtBot,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ids = byte_tokenizer.encode("kitchen", add_special_tokens=False).ids
+    counts = [0] * 300
+    for n, id in enumerate(dict.fromkeys(ids), start=1):
+        counts[id] = n
+    used(page, monkeypatch, counts)
+    model, _ = open_random(session, "gpt2-tiny", byte_tokenizer)
+    until(lambda: page.table is not None and not page.examiner.busy)
+    table = page.table
+    assert table is not None
+    shown = sorted(set(ids))
+    assert table.shown == shown
+    assert table.n_unused == 380 - len(shown)
+    expected = pca_2d(tables(model)["input"], shown)
+    assert table.map.shares == pytest.approx(expected.shares)
+    assert "never occur in its training text" in page.head.note
+    assert sum(n for _, n in page.legend.entries) == len(shown)
+    page.choose(shown[0])
+    until(lambda: bool(page.near.rows))
+    assert {id for id, _, _ in page.near.rows} == set(shown[1:])
+    assert page.sentence.text().startswith("Closest to ")
+    page.grab()
+    assert set(page.scatter.labelled) <= set(shown)
+    left_out = next(id for id in range(380) if id not in shown)
+    page.choose(left_out)
+    until(lambda: "not on the map" in page.near_title.text())
+    qtbot.mouseClick(page.unused, Qt.MouseButton.LeftButton)
+    until(lambda: page.table is not None and len(page.table.shown) == 380)
+    assert "of which never occur" in page.head.note
+    columns = page.numbers()()
+    assert columns["count"][ids[0]] == counts[ids[0]]
+
+
+def test_it_says_so_where_the_training_text_is_not_known(
+    page: EmbeddingsPage, session: Session, byte_tokenizer: Tokenizer, until: Until
+) -> None:
+    open_random(session, "gpt2-tiny", byte_tokenizer)
+    until(lambda: page.table is not None)
+    assert page.head.note.startswith("All 380 tokens are shown: its training text is not here")
+    assert not page.unused.isVisible()
+    assert page.chosen >= 0, "the first word is preselected"
+    assert page.numbers()()["count"][0] is None
+
+
+def test_a_part_of_a_text_is_called_a_part(
+    page: EmbeddingsPage, session: Session, byte_tokenizer: Tokenizer, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used(page, monkeypatch, [0, *[3] * 100], is_whole=False)
+    open_random(session, "gpt2-tiny", byte_tokenizer)
+    until(lambda: page.table is not None)
+    assert "never occur in the part of its training text that was counted" in page.head.note

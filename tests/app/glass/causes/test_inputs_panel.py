@@ -1,4 +1,4 @@
-"""Every input token has its attribution: in the strip, in the list and in the export."""
+"""Every input token has its contribution: in the strip, in the list and in the export."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ import pytest
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.glass.causes.attribution_panel import AttributionPanel
+from app.glass.causes.inputs_panel import InputsPanel
+from app.glass.causes.inputs_sentence import format_effect
 from app.glass.focus import Focus
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from models.inspect.input_attribution import attribute
+from models.inspect.leave_one_out import InputToken, LeaveOneOut
 from models.inspect.reading import Text
+from models.number_words import format_signed
+from models.tokenizers.special_tokens import mask_id
 from tests.app.glass.opened import open_random, text_of
 from tests.app.heard import Until
 
@@ -24,7 +28,7 @@ def test_it_shows_gradient_times_input(
     qtbot: QtBot, session: Session, theme: ThemeProvider, byte_tokenizer: Tokenizer, until: Until, design: str
 ) -> None:
     focus = Focus()
-    panel = AttributionPanel(session, theme, focus)
+    panel = InputsPanel(session, theme, focus)
     qtbot.addWidget(panel)
     panel.resize(460, 700)
     panel.show()
@@ -32,6 +36,7 @@ def test_it_shows_gradient_times_input(
     read = text_of(tokenizer, "the cat sat", 4, "a source" if design == "t5-tiny" else "")
     focus.show(read)
     focus.hover(6)
+    panel.by.buttons.button(1).click()
     until(lambda: not panel.message and not panel.examiner.busy)
     text, at = Text(ids=read.ids, source_ids=read.source_ids), 6 if design == "bert-tiny" else 5
     for of in ("logit", "log-probability"):
@@ -52,6 +57,65 @@ def test_it_shows_gradient_times_input(
     assert ("Nothing predicts" in panel.message) == (design != "bert-tiny")
 
 
+@pytest.mark.parametrize("design", ["terrarium-tiny", "bert-tiny", "t5-tiny"])
+def test_it_begins_with_hiding_each_token(
+    qtbot: QtBot, session: Session, theme: ThemeProvider, byte_tokenizer: Tokenizer, until: Until, design: str
+) -> None:
+    focus = Focus()
+    panel = InputsPanel(session, theme, focus)
+    qtbot.addWidget(panel)
+    panel.resize(460, 700)
+    panel.show()
+    model, tokenizer = open_random(session, design, byte_tokenizer)
+    read = text_of(tokenizer, "the cat sat", 4, "a source" if design == "t5-tiny" else "")
+    focus.show(read)
+    focus.hover(6)
+    until(lambda: bool(panel.changes) and not panel.measuring.busy)
+    is_encoder = design == "bert-tiny"
+    text, at = Text(ids=read.ids, source_ids=read.source_ids), 6 if is_encoder else 5
+    asked = LeaveOneOut(text, at, read.ids[6], mask_id(tokenizer) if is_encoder else None)
+    expected: dict[InputToken, float] = {}
+    while some := asked.measure_next(model):
+        expected.update(some)
+    assert panel.changes == pytest.approx(expected, abs=1e-4)
+    columns = panel.numbers()()
+    assert sum(columns["amount"]) == pytest.approx(-sum(expected.values()), abs=1e-3)
+    assert format_signed(-sum(expected.values())) in panel.total.text()
+    assert format_signed(asked.own) in panel.total.text()
+    assert "need not agree" in panel.total.text()
+    most = max(expected.values(), key=abs)
+    assert panel.bars.amounts[0].value == pytest.approx(-most, abs=1e-4)
+    assert format_effect(most) in panel.bars.amounts[0].tip
+    assert panel.sentence.text().startswith(("Without ", "No single token"))
+    panel.grab()
+
+
+def test_what_takes_long_is_measured_on_request(
+    qtbot: QtBot,
+    session: Session,
+    theme: ThemeProvider,
+    byte_tokenizer: Tokenizer,
+    until: Until,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.glass.causes.inputs_panel.MAX_AUTO_SURVEY_FLOPS", 0.0)
+    focus = Focus()
+    panel = InputsPanel(session, theme, focus)
+    qtbot.addWidget(panel)
+    panel.show()
+    _, tokenizer = open_random(session, "gpt2-tiny", byte_tokenizer)
+    focus.show(text_of(tokenizer, "the cat sat", 4))
+    focus.hover(6)
+    until(lambda: not panel.message and not panel.examiner.busy)
+    assert not panel.changes
+    assert "“Hide each token” will tell" in panel.sentence.text()
+    panel.measuring.button.click()
+    until(lambda: bool(panel.changes) and not panel.measuring.busy)
+    assert not panel.measuring.button.isVisible()
+    focus.hover(7)
+    until(lambda: not panel.examiner.busy and not panel.changes)
+
+
 @pytest.fixture
 def step_ends(session: Session) -> Iterator[threading.Event]:
     """Set when a long training step, which a test hands to the worker, may end."""
@@ -61,14 +125,13 @@ def step_ends(session: Session) -> Iterator[threading.Event]:
 
 
 @pytest.fixture
-def shown(
-    qtbot: QtBot, session: Session, theme: ThemeProvider, byte_tokenizer: Tokenizer, until: Until
-) -> AttributionPanel:
-    """A panel that shows the attributions of a token under the pointer."""
+def shown(qtbot: QtBot, session: Session, theme: ThemeProvider, byte_tokenizer: Tokenizer, until: Until) -> InputsPanel:
+    """A panel that shows the attributions of a token under the pointer, by gradient × input."""
     focus = Focus()
-    panel = AttributionPanel(session, theme, focus)
+    panel = InputsPanel(session, theme, focus)
     qtbot.addWidget(panel)
     panel.show()
+    panel.by.buttons.button(1).click()
     _, tokenizer = open_random(session, "gpt2-tiny", byte_tokenizer)
     focus.show(text_of(tokenizer, "the cat sat", 4))
     focus.hover(6)
@@ -78,7 +141,7 @@ def shown(
 
 
 def test_a_note_says_that_the_result_is_outdated_while_waiting(
-    shown: AttributionPanel, session: Session, step_ends: threading.Event, until: Until
+    shown: InputsPanel, session: Session, step_ends: threading.Event, until: Until
 ) -> None:
     session.worker.call(step_ends.wait)
     shown.of.buttons.button(1).click()  # another question about the same token
@@ -88,7 +151,7 @@ def test_a_note_says_that_the_result_is_outdated_while_waiting(
 
 
 def test_the_note_disappears_when_the_pointer_leaves_the_token_meanwhile(
-    shown: AttributionPanel, session: Session, step_ends: threading.Event, until: Until
+    shown: InputsPanel, session: Session, step_ends: threading.Event, until: Until
 ) -> None:
     session.worker.call(step_ends.wait)
     shown.focus.hover(7)
@@ -103,7 +166,7 @@ def test_a_masked_token_is_attributed_to_its_top_prediction(
     qtbot: QtBot, session: Session, theme: ThemeProvider, byte_tokenizer: Tokenizer, until: Until
 ) -> None:
     focus = Focus()
-    panel = AttributionPanel(session, theme, focus)
+    panel = InputsPanel(session, theme, focus)
     qtbot.addWidget(panel)
     panel.show()
     _, tokenizer = open_random(session, "bert-tiny", byte_tokenizer)

@@ -1,0 +1,56 @@
+"""What a head looks at for one token, in one plain sentence; and which head to begin with. No widgets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from app.glass.attention.head_tiles import Tile
+from app.glass.attention.shown_row import ShownRow
+from app.glass.names import format_rough, spoken
+from app.kit.figures.pictures import Floats
+from models.inspect.attention_maps import StackMaps
+
+
+def describe_row(
+    head: str, row: ShownRow, weights: Floats, words: Sequence[str], others: Sequence[str] | None, *, is_causal: bool
+) -> str:
+    """Where a head looks in its row for one token.
+
+    Args:
+        head: its name, as “head 2 of layer 3”.
+        weights: (S) its attention; NaN where it may not look.
+        words: of the tokens that look. others: of those that are looked at, if they are another text.
+        is_causal: whether it sees only what comes before.
+    """
+    at = int(np.nanargmax(weights))
+    share = format_rough(float(weights[at]))
+    whose = row.query if row.marked is None else row.marked
+    aim = f"To predict {spoken(words[whose])}" if row.marked is not None else f"At {spoken(words[whose])}"
+    if others is not None:
+        return f"{aim}, {head} looks most at {spoken(others[at])} in the source ({share})."
+    if at == row.query:
+        newest = ", the last token it has read" if row.marked is not None else " itself"
+        return f"{aim}, {head} looks most at {spoken(words[at])}{newest} ({share})."
+    where = ", the very first token" if at == 0 else ""
+    return f"{aim}, {head} looks {'back ' if is_causal else ''}most at {spoken(words[at])}{where} ({share})."
+
+
+def most_focused(stack: StackMaps, query: int) -> Tile | None:
+    """The head that looks hardest at one single other token; None where the maps are pooled, or it has no other.
+
+    The first token and the token itself do not count: many heads rest there.
+    """
+    if stack.is_pooled:
+        return None
+    best: tuple[float, Tile] | None = None
+    for number, site in enumerate(stack.sites):
+        row = np.nan_to_num(site.weights[: site.n_head, query]).copy()
+        if stack.kind != "cross":
+            row[:, [0, query]] = 0.0
+        head, at = divmod(int(row.argmax()), row.shape[1])
+        weight = float(row[head, at])
+        if weight > 0.0 and (best is None or weight > best[0]):
+            best = weight, Tile(number, head)
+    return best[1] if best is not None else None

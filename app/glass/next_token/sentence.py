@@ -1,0 +1,90 @@
+"""What happened at one token, in one plain sentence. No widgets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from app.glass.names import format_rough, spoken
+from app.glass.next_token.xray import Xray, XrayRow
+
+HOW = ("drawn", "unknown", "hand", "read", "masked", "seen")
+"""How the token came into the text: drawn by its random number; drawn by one that is not known; chosen by the user;
+part of what the model read; a mask of an encoder's text; or another token of it, which the encoder sees."""
+
+_CERTAIN, _SURE, _RIVAL = 0.9995, 0.9, 0.25
+"""From these probabilities on it is certain and almost sure; a second token with this share of the first one's is a
+rival."""
+
+
+def describe_token(xray: Xray, name: Callable[[int], str], how: str, *, tried: bool = False, told: str = "") -> str:
+    """The sentence about the token of an X-ray.
+
+    Args:
+        name: the displayed text of a token. how: one of HOW.
+        tried: the settings are not those of the reply, so it says what they would do.
+        told: what a draft model did for this token, as a sentence; "" where there was none.
+    """
+    own = xray.row_of(xray.chosen)
+    word = spoken(name(own.id))
+    best, *others = sorted(xray.rows, key=lambda row: -row.own)
+    if how == "masked":
+        second = f", then {_named(others[0], name, others[0].own)}" if others else ""
+        return f"Behind the mask it expects {_named(best, name, best.own)} most{second}."
+    if how == "seen":
+        return f"It sees {word} in this place, and gives it {format_rough(own.own)}."
+    if how == "read":
+        if best.id == own.id:
+            return f"It read {word} here, and would have expected just that ({format_rough(own.own)})."
+        given = f"it would have expected {_named(best, name, best.own)}, and gave {word} {format_rough(own.own)}"
+        return f"It read {word} here: {given}."
+    if how == "hand":
+        return f"You chose {word} here ({format_rough(own.own)}); the likeliest was {_named(best, name, best.own)}."
+    if xray.config.temperature == 0.0:
+        return _greedy(xray, name, best, others, tried=tried)
+    setting = "With these settings it" if tried else _at_temperature(xray.config.temperature)
+    leaning, named = _leaning(xray, name, would=tried)
+    if told:
+        return f"{setting} {leaning}. {told}"
+    if xray.draw is None or xray.lands is None:
+        return f"{setting} {leaning}." if tried else f"{setting} {leaning}; the draw that chose {word} is not known."
+    hit = xray.row_of(xray.lands)
+    share = "" if hit.id in named else f" ({format_rough(hit.final)})"
+    draw = f"the {'same ' if tried else ''}draw {_draw(xray.draw)} {'would fall' if tried else 'fell'}"
+    return f"{setting} {leaning}; {draw} on {'it' if named == {hit.id} else spoken(name(hit.id))}{share}."
+
+
+def _greedy(xray: Xray, name: Callable[[int], str], best: XrayRow, others: list[XrayRow], *, tried: bool) -> str:
+    taken = xray.row_of(xray.lands) if xray.lands is not None else best
+    others = [row for row in (best, *others) if row.id != taken.id]
+    second = f"; {_named(others[0], name, others[0].own)} came next" if others else ""
+    took = "With these settings it would take" if tried else "It took"
+    return f"{took} the likeliest, {_named(taken, name, taken.own)}{second}."
+
+
+def _leaning(xray: Xray, name: Callable[[int], str], *, would: bool) -> tuple[str, set[int]]:
+    """How sure it was, after all settings; and the tokens that this names."""
+    first, *rest = sorted(xray.rows, key=lambda row: -row.final)
+    second = rest[0] if rest and rest[0].final > 0 else None
+    be = "would be" if would else "was"
+    if first.final >= _CERTAIN or second is None:
+        return f"{be} certain of {spoken(name(first.id))}", {first.id}
+    if first.final >= _SURE:
+        return f"{be} almost sure of {_named(first, name, first.final)}", {first.id}
+    both = f"{_named(first, name, first.final)} and {_named(second, name, second.final)}"
+    if second.final >= _RIVAL * first.final:
+        return f"{'would waver' if would else 'wavered'} between {both}", {first.id, second.id}
+    ahead = f"{_named(first, name, first.final)}, far ahead of {_named(second, name, second.final)}"
+    return f"{'would lean' if would else 'leaned'} to {ahead}", {first.id, second.id}
+
+
+def _at_temperature(temperature: float) -> str:
+    return "It" if temperature == 1.0 else f"At temperature {temperature:g} it"
+
+
+def _named(row: XrayRow, name: Callable[[int], str], share: float) -> str:
+    return f"{spoken(name(row.id))} ({format_rough(share)})"
+
+
+def _draw(draw: float) -> str:
+    """A random number, with more digits where two would round it to 0 or 1."""
+    return f"{draw:.2f}" if 0.005 <= draw < 0.995 else f"{draw:.4f}"

@@ -1,0 +1,118 @@
+"""Leave-one-out: how much less likely an answer is while one token of its input is hidden.
+
+Source: Understanding Neural Networks through Representation Erasure (Li et al., arXiv:1612.08220). No token attends to
+the hidden one, while all others keep their positions; in an encoder the mask token takes its place, since it reads gaps
+as that.
+
+Letters in shape comments: R rows (variants in one batch), T tokens, C d_model, V vocab_size.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from models.architecture.transformer import AnyModel, EncoderDecoder
+from models.inference.continuation import evaluating
+from models.inspect.ablation import FLOPS_PER_CALL
+from models.inspect.reading import Text, answer_logits, check_readable, n_weights, read, read_up_to
+
+
+class InputToken(NamedTuple):
+    """A token of the input, by its position in the text, or in an encoder-decoder's source."""
+
+    position: int
+    in_source: bool = False
+
+
+class LeaveOneOut:
+    """Measures, token by token, how the log-probability of the target token changes without that token.
+
+    Calls of `measure_next` may be far apart: if the weights have changed in between, it begins again.
+
+    Args:
+        at: the position that predicts the target token `id`. mask: an encoder's mask token; None for other models.
+    """
+
+    def __init__(self, text: Text, at: int, id: int, mask: int | None = None) -> None:
+        self._text, self._at, self._id, self._mask = text, at, id, mask
+        self._todo: list[InputToken] | None = None
+        self._version = -1
+        self.own = 0.0
+        """The log-probability with all tokens; 0 before the first call."""
+
+    def measure_next(self, model: AnyModel) -> list[tuple[InputToken, float]]:
+        """Some tokens with the changes in nats, the last token first; empty when all are done.
+
+        Raises:
+            ValueError: as `reading.check_readable`.
+        """
+        text = read_up_to(model.config, self._text, self._at)
+        if self._todo is None or self._version != model.weights_version:
+            self._version = model.weights_version
+            self._todo = inputs_of(model, text, self._at)
+            check_readable(model, text)
+            with torch.no_grad(), evaluating(model):
+                self.own = self._log_probability(model, read(model, text)[:, self._at])[0]
+        if not self._todo:
+            return []
+        n = max(1, int(FLOPS_PER_CALL / max(flops_of_one(model, text), 1.0)))
+        now = self._todo[-n:][::-1]
+        is_source = now[0].in_source
+        now = [token for token in now if token.in_source == is_source]
+        del self._todo[-len(now) :]
+        without = self._without_each(model, text, now)
+        return [(token, value - self.own) for token, value in zip(now, without, strict=True)]
+
+    @torch.no_grad()
+    def _without_each(self, model: AnyModel, text: Text, hidden: list[InputToken]) -> list[float]:
+        """The log-probability of the target without each of these tokens, which are all of one side."""
+        device, n = model.embedding.weight.device, len(hidden)
+        ids, source = (torch.tensor([each], device=device).expand(n, -1) for each in (text.ids, text.source_ids))
+        in_source = hidden[0].in_source
+        rows, columns = torch.arange(n, device=device), torch.tensor([i for i, _ in hidden], device=device)
+        seen = torch.ones_like(source if in_source else ids, dtype=torch.bool)
+        seen[rows, columns] = False
+        with evaluating(model):
+            if isinstance(model, EncoderDecoder):
+                masks = (seen, None) if in_source else (None, seen)
+                states = model.hidden(source, ids, source_mask=masks[0], target_mask=masks[1])
+            elif self._mask is not None:
+                states = model.hidden(torch.where(seen, ids, self._mask))
+            else:
+                states = model.hidden(ids, mask=seen)
+            return self._log_probability(model, states[:, self._at])
+
+    def _log_probability(self, model: AnyModel, hidden: Tensor) -> list[float]:
+        """(R, C) -> the log-probability of the target token in each row."""
+        found: list[float] = torch.log_softmax(answer_logits(model, hidden), dim=-1)[:, self._id].tolist()
+        return found
+
+
+def answer_at(model: AnyModel, text: Text, at: int, id: int) -> tuple[int, float]:
+    """The token `id`, or for −1 the likeliest one, and its log-probability at position `at`.
+
+    Raises:
+        ValueError: as `reading.check_readable`.
+    """
+    text = read_up_to(model.config, text, at)
+    with torch.no_grad(), evaluating(model):
+        logs = torch.log_softmax(answer_logits(model, read(model, text)[0, at]), dim=-1)
+    id = int(logs.argmax()) if id < 0 else id
+    return id, float(logs[id])
+
+
+def flops_of_one(model: AnyModel, text: Text) -> float:
+    """About how many FLOPs it takes to read a text once."""
+    weights = n_weights(model) - model.embedding.weight.numel()
+    return 2.0 * weights * max(len(text.ids), len(text.source_ids))
+
+
+def inputs_of(model: AnyModel, text: Text, at: int) -> list[InputToken]:
+    """The tokens of a text, up to `at`, that can be hidden: an encoder keeps the one that it is asked about, and a text
+    its only one."""
+    source = [InputToken(i, in_source=True) for i in range(len(text.source_ids))] if len(text.source_ids) > 1 else []
+    own = [InputToken(i) for i in range(len(text.ids)) if model.config.topology != "encoder-only" or i != at]
+    return source + (own if len(text.ids) > 1 else [])

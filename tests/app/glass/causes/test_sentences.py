@@ -1,0 +1,88 @@
+"""One sentence about which part, and which input token, an answer depends on."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from app.glass.causes.ablation_sentence import describe_change, describe_survey
+from app.glass.causes.inputs_sentence import describe_inputs, describe_sum, format_effect
+from app.glass.read_text import ReadText
+from models.inspect.ablation import ModelPart
+from models.inspect.leave_one_out import InputToken
+
+ATTENTION, HEAD = ModelPart("blocks.1.attention"), ModelPart("blocks.1.attention", 2)
+FORWARD, BLOCK = ModelPart("encoder.blocks.0.feed_forward"), ModelPart("blocks.1")
+TEXT = ReadText(ids=(1, 2, 3), words=("·sad", "·Mia", "·is"), n_prompt=2, source_ids=(4,), source_words=("·triste",))
+
+
+def plain(sentence: str) -> str:
+    return sentence.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def survey(
+    found: dict[ModelPart, float], *, is_complete: bool = True, busy: bool = False, patched: bool = False
+) -> str:
+    return plain(describe_survey("“happy”", 0.31, found, is_complete=is_complete, busy=busy, patched=patched))
+
+
+def test_the_part_that_matters_most() -> None:
+    fall = math.log(0.04 / 0.31)
+    assert survey({ATTENTION: fall, FORWARD: -0.1, BLOCK: -9.0}) == (
+        "Without layer 2's attention, “happy” would fall from 31 % to 4 %."
+    )
+    assert "Without head 3 of layer 2," in survey({HEAD: fall})
+    assert "With encoder layer 1's feed-forward taken from the other text," in survey({FORWARD: fall}, patched=True)
+
+
+def test_parts_that_hold_it_down_and_parts_without_effect() -> None:
+    assert "would rise from 31 % to 62 %" in survey({ATTENTION: math.log(2), FORWARD: 0.0})
+    assert survey({ATTENTION: -0.01}).startswith("No single part decides it: “happy” stays near 31 %")
+
+
+def test_before_it_is_measured() -> None:
+    assert survey({}, is_complete=False, busy=True).startswith("Measuring what each part")
+    assert survey({}, is_complete=False).startswith("“Measure all parts” will tell")
+    assert plain(describe_change("“happy”", 0.31, 0.04)) == "With these changes, “happy” falls from 31 % to 4 %."
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (-math.log(12), "12 times less likely"),
+        (-math.log(2.4), "2.4 times less likely"),
+        (math.log(3), "3 times more likely"),
+        (math.log(0.8), "20 % less likely"),
+        (math.log(1.2), "20 % more likely"),
+        (-30.0, "over 1,000 times less likely"),
+    ],
+)
+def test_effects_in_words(change: float, expected: str) -> None:
+    assert plain(format_effect(change)) == expected
+
+
+def inputs(changes: dict[InputToken, float], text: ReadText = TEXT, *, done: bool = True, busy: bool = False) -> str:
+    return plain(describe_inputs("“happy”", 0.31, changes, text, is_complete=done, busy=busy))
+
+
+def test_the_token_that_matters_most() -> None:
+    fall = -math.log(12)
+    assert inputs({InputToken(0): fall, InputToken(2): -1.0}) == (
+        "Without “sad” in the prompt, “happy” would be 12 times less likely."
+    )
+    assert inputs({InputToken(2): fall}).startswith("Without “is” in the reply so far,")
+    assert inputs({InputToken(0, in_source=True): fall}).startswith("Without “triste” in the source,")
+    read = ReadText(ids=(1, 2), words=("·sad", "·Mia"), n_prompt=2)
+    assert inputs({InputToken(0): fall}, read).startswith("Without “sad”, ")
+    assert inputs({InputToken(0): math.log(2), InputToken(1): -0.01}).endswith("2 times more likely.")
+    assert inputs({InputToken(0): 0.01}).startswith("No single token decides it")
+    assert inputs({}).startswith("There is nothing to hide")
+    assert inputs({}, done=False, busy=True).startswith("Measuring")
+
+
+def test_the_sum_stands_beside_the_total() -> None:
+    found = describe_sum("“happy”", -1.17, {InputToken(0): -2.5, InputToken(1): 0.25})
+    assert "sums to +2.25 nats" in found
+    assert "the log-probability of “happy” is −1.17" in found
+    assert "need not agree" in found

@@ -1,0 +1,55 @@
+"""Every panel opens on the token that a text starts with, and says something about it in one sentence."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from pytestqt.qtbot import QtBot
+from tokenizers import Tokenizer
+
+from app.glass.answer_panel import AnswerPanel
+from app.glass.attention.panel import AttentionPanel
+from app.glass.causes.ablation_panel import AblationPanel
+from app.glass.causes.inputs_panel import InputsPanel
+from app.glass.focus import Focus
+from app.glass.layers.panel import LensPanel
+from app.glass.next_token.panel import NextTokenPanel
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from tests.app.glass.opened import open_random, text_of
+from tests.app.heard import Until
+
+PANELS = (NextTokenPanel, AttentionPanel, LensPanel, AblationPanel, InputsPanel)
+
+
+@pytest.mark.parametrize("panel_class", PANELS)
+@pytest.mark.parametrize("design", ["terrarium-tiny", "bert-tiny", "t5-tiny"])
+def test_it_opens_on_the_start_and_says_so(
+    qtbot: QtBot,
+    session: Session,
+    theme: ThemeProvider,
+    focus: Focus,
+    byte_tokenizer: Tokenizer,
+    until: Until,
+    panel_class: type[AnswerPanel],
+    design: str,
+) -> None:
+    panel = panel_class(session, theme, focus)  # type: ignore[call-arg]
+    qtbot.addWidget(panel)
+    panel.show()
+    _, tokenizer = open_random(session, design, byte_tokenizer)
+    read = text_of(tokenizer, "the cat sat", 4, "a source" if design == "t5-tiny" else "")
+    focus.show(dataclasses.replace(read, start=6))
+    assert "Point at" not in panel.message
+    until(lambda: not panel.message and bool(panel.sentence.text()) and not panel.examiner.busy)
+    assert focus.locked is None
+    assert panel.opening.isVisible()
+    first = panel.sentence.text()
+    focus.lock(8)
+    until(lambda: not panel.examiner.busy and not panel.opening.isVisible())
+    assert panel.sentence.isVisible()
+    focus.unlock()
+    until(lambda: not panel.examiner.busy and panel.opening.isVisible() and panel.sentence.text() == first)
+    focus.show(None)
+    assert not panel.sentence.text()

@@ -1,0 +1,74 @@
+"""Without a token the answer is what the model gives while nothing attends to it, or a mask is in its place."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from models.architecture.transformer import AnyModel
+from models.inference.continuation import evaluating
+from models.inspect.leave_one_out import InputToken, LeaveOneOut, answer_at, flops_of_one, inputs_of
+from models.inspect.reading import Text, answer_logits, read
+from tests.models.inspect.designs import CONFIGS, make, text_of
+
+AT, ID, MASK = 6, 5, 3
+
+
+@pytest.fixture(params=CONFIGS, scope="module")
+def model(request: pytest.FixtureRequest) -> AnyModel:
+    return make(request.param)
+
+
+def log_probability(model: AnyModel, text: Text) -> float:
+    with torch.no_grad(), evaluating(model):
+        logits = answer_logits(model, read(model, text))[0, AT]
+    return float(torch.log_softmax(logits, dim=-1)[ID])
+
+
+def measured(model: AnyModel, text: Text, mask: int | None) -> tuple[LeaveOneOut, dict[InputToken, float]]:
+    asked, found = LeaveOneOut(text, AT, ID, mask), dict[InputToken, float]()
+    while some := asked.measure_next(model):
+        found.update(some)
+    return asked, found
+
+
+def test_each_change_is_that_of_the_text_with_the_token_hidden(model: AnyModel) -> None:
+    text, is_encoder = text_of(model), model.config.topology == "encoder-only"
+    asked, found = measured(model, text, MASK if is_encoder else None)
+    assert asked.own == pytest.approx(log_probability(model, text), abs=1e-4)
+    assert answer_at(model, text, AT, ID) == (ID, pytest.approx(asked.own, abs=1e-4))
+    likeliest, share = answer_at(model, text, AT, -1)
+    assert share >= answer_at(model, text, AT, ID)[1]
+    assert share == answer_at(model, text, AT, likeliest)[1]
+    own = sorted(token.position for token in found if not token.in_source)
+    assert own == [i for i in range(AT + 1) if not is_encoder or i != AT], "an encoder keeps what it is asked about"
+    assert sorted(token.position for token in found if token.in_source) == list(range(len(text.source_ids)))
+    assert set(found) == set(inputs_of(model, text, AT))
+    for (index, in_source), change in found.items():
+        if is_encoder:
+            without = dataclasses.replace(text, ids=(*text.ids[:index], MASK, *text.ids[index + 1 :]))
+        else:
+            hidden = {"hidden_source" if in_source else "hidden": frozenset({index})}
+            without = dataclasses.replace(text, **hidden)  # type: ignore[arg-type]
+        assert change == pytest.approx(log_probability(model, without) - asked.own, abs=1e-4)
+    assert flops_of_one(model, text) > 0
+
+
+def test_the_only_token_of_a_text_stays() -> None:
+    model = make("gpt2-tiny")
+    asked = LeaveOneOut(Text(ids=(1, 2)), 0, ID)
+    assert asked.measure_next(model) == []
+    assert asked.own < 0
+
+
+def test_it_begins_again_when_the_weights_have_changed() -> None:
+    model = make("gpt2-tiny")
+    asked = LeaveOneOut(text_of(model), AT, ID)
+    n = len(asked.measure_next(model))
+    before = asked.own
+    with torch.no_grad():
+        model.embedding.weight.mul_(1.5)
+    assert len(asked.measure_next(model)) == n
+    assert asked.own != before
