@@ -11,6 +11,7 @@ from app.chat.settings.sampling_panel import SamplingPanel
 from app.glass.focus import Focus
 from app.kit.basics import button, scrolling, separator
 from app.kit.help_mark import set_term
+from app.kit.layout.extras import Extras, MoreLink
 from app.kit.layout.rail import Rail
 from app.kit.layout.section import Section
 from app.kit.layout.views import View, Views
@@ -43,7 +44,9 @@ class ChatSide(Views):
     `strip` goes beside it: the names of the views and the fold button, which stay visible when the side is folded.
 
     Args:
-        settings: the sections of the settings by title; those in `folded` start folded.
+        settings: the sections of the settings by title; those in `folded` start folded. While the detail is simple,
+            there is only the first one.
+        n_changed: returns how many of the others differ from the usual; call `refresh_settings` when that changes.
         sampling: the section with the sampling settings.
 
     Signals:
@@ -60,10 +63,12 @@ class ChatSide(Views):
         settings: Mapping[str, QWidget],
         sampling: SamplingPanel,
         folded: frozenset[str],
+        n_changed: Callable[[], int],
         parent: QWidget | None = None,
     ) -> None:
         self._session, self._theme, self._focus = session, theme, focus
         self._settings, self._sampling, self._folded = settings, sampling, folded
+        self._n_changed = n_changed
         views = {
             SETTINGS: View("Settings", "How prompts and replies are made", self._make_settings),
             "next": View("Next token", "Which tokens were likely here, and how one was chosen", self._make_next),
@@ -139,14 +144,23 @@ class ChatSide(Views):
         lines = QVBoxLayout(page)
         lines.setContentsMargins(0, 0, SPACE, 0)
         lines.setSpacing(SPACE + SPACE // 2)
+        extras = list[QWidget]()
         for i, (title, body) in enumerate(self._settings.items()):
-            if i:
-                lines.addWidget(separator())
             section = Section(title, self._theme, folded=title in self._folded)
             section.set_body(body)
-            lines.addWidget(section)
+            parts = (separator(), section) if i else (section,)
+            extras += parts if i else ()
+            for part in parts:
+                lines.addWidget(part)
+        link = MoreLink("group of settings", self._session.detail, nouns="groups of settings")
+        lines.addWidget(link)
+        self._hidden_groups = Extras(link, extras, len(self._settings) - 1, self._n_changed)
         lines.addStretch(1)
         return scrolling(page)
+
+    def refresh_settings(self) -> None:
+        """Count anew how many groups of settings are changed."""
+        self._hidden_groups.refresh()
 
     def _make_next(self) -> QWidget:
         from app.glass.next_token.panel import NextTokenPanel

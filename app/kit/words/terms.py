@@ -63,7 +63,7 @@ _OF_SETTINGS: Mapping[str, str] = {
 
 _OF_WORDS: Mapping[str, str] = {
     "parameters": "Parameter",
-    "work per token": "FLOP",
+    "to train": "FLOP",
     "kv cache": "KV cache",
     "loss": "Loss",
     "validation loss": "Loss",
