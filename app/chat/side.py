@@ -10,7 +10,6 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from app.chat.settings.sampling_panel import SamplingPanel
 from app.glass.focus import Focus
 from app.kit.basics import button, scrolling, separator
-from app.kit.help_mark import set_term
 from app.kit.layout.extras import Extras, MoreLink
 from app.kit.layout.rail import Rail
 from app.kit.layout.section import Section
@@ -28,14 +27,6 @@ _ICONS = {
     "ablation": "power",
     "inputs": "text-aa",
 }
-_TERMS = {
-    "next": "Sampling",
-    "attention": "Attention",
-    "layers": "Logit lens",
-    "ablation": "Ablation",
-    "inputs": "Attribution",
-}
-"""The term of the glossary that explains a view."""
 
 
 class ChatSide(Views):
@@ -70,14 +61,26 @@ class ChatSide(Views):
         self._settings, self._sampling, self._folded = settings, sampling, folded
         self._n_changed = n_changed
         views = {
-            SETTINGS: View("Settings", "How prompts and replies are made", self._make_settings),
-            "next": View("Next token", "Which tokens were likely here, and how one was chosen", self._make_next),
-            "attention": View("Attention", "What each head attends to", self._make_attention),
-            "layers": View("Layers", "Logit lens: how the answer forms layer by layer", self._make_layers),
-            "ablation": View(
-                "Switch off", "Ablate and patch: what happens to the answer without this part", self._make_ablation
+            SETTINGS: View("Settings", "How prompts and replies are made", self._make_settings, "Sampling"),
+            "next": View(
+                "Next token",
+                "Which tokens were likely here, and how one was chosen",
+                self._make_next,
+                "Next-token prediction",
             ),
-            "inputs": View("Inputs", "Input attribution: which words the answer depends on", self._make_inputs),
+            "attention": View("Attention", "What each head attends to", self._make_attention, "Attention"),
+            "layers": View(
+                "Layers", "Logit lens: how the answer forms layer by layer", self._make_layers, "Logit lens"
+            ),
+            "ablation": View(
+                "Switch off",
+                "Ablate and patch: what happens to the answer without this part",
+                self._make_ablation,
+                "Ablation",
+            ),
+            "inputs": View(
+                "Inputs", "Input attribution: which words the answer depends on", self._make_inputs, "Attribution"
+            ),
         }
         title = "How replies are made"
         self.rail = Rail(title, [_ICONS[name] for name in views], theme)
@@ -92,7 +95,6 @@ class ChatSide(Views):
         lines.addWidget(self.rail)
         lines.addStretch(1)
         self.rail.pressed_again.connect(self._on_fold)
-        self.pages.page_made.connect(lambda name, page: set_term(page, _TERMS.get(name, "")))
         self.show_view(SETTINGS)
         self.set_folded(False)
         self.view_changed.connect(self._on_view)

@@ -15,7 +15,7 @@ from PySide6.QtCore import QObject, QSocketNotifier, Signal, Slot
 from PySide6.QtWidgets import QApplication
 
 from app.kit.theme import MODES, ThemeProvider
-from app.session.detail import EVERYTHING, SIMPLE
+from app.session.remembered import EVERYTHING, SIMPLE
 from app.session.session import Session
 from app.shell.main_window import MainWindow
 from app.worker.failures import describe

@@ -14,7 +14,7 @@ from app.kit.forms.config_form import ConfigForm
 from app.kit.layout.extras import MoreLink
 from app.kit.layout.views import Views
 from app.kit.theme import ThemeProvider
-from app.session.detail import EVERYTHING, SIMPLE
+from app.session.remembered import EVERYTHING, SIMPLE
 from app.session.session import Session
 from app.shell.launch import choose_detail
 from app.shell.main_window import MainWindow
