@@ -136,7 +136,7 @@ class Remembered(QObject):
 
 
 class Detail(QObject):
-    """Simple or everything; the latter for a session in which nobody has chosen.
+    """How much the window shows: what newcomers need, or everything, as where nobody has chosen.
 
     Signals:
         changed(): the other one was chosen.

@@ -12,13 +12,13 @@ from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
+from app.help import glossary
 from app.help.glossary import load_glossary
 from app.help.places import PLACES
 from app.kit.forms.slot_row import SlotRow
 from app.kit.help_mark import HelpMark, set_term, term_at
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
-from app.shell import help_desk
 from app.shell.main_window import MainWindow
 from tests import ROOT
 from tests.app.heard import Heard
@@ -110,7 +110,7 @@ def test_a_damaged_glossary_is_one_sentence(
     def broken(places: object) -> None:
         raise ValueError("glossary.md, line 7: no")
 
-    monkeypatch.setattr(help_desk, "load_glossary", broken)
+    monkeypatch.setattr(glossary, "load_glossary", broken)
     window.help.show_term("Loss")
     panel = window.help.panel
     assert panel is not None
@@ -132,10 +132,10 @@ def test_terms_are_those_of_the_nearest_widget(qtbot: QtBot) -> None:
 
 
 def test_every_term_that_the_code_names_has_an_entry() -> None:
-    glossary = load_glossary(PLACES)
+    known = load_glossary(PLACES)
     named = {term: path.name for path in (ROOT / "app").rglob("*.py") for term in _terms_in(path)}
     assert len(named) > 30
-    assert {term: where for term, where in named.items() if glossary.find(term) is None} == {}
+    assert {term: where for term, where in named.items() if known.find(term) is None} == {}
 
 
 def _terms_in(path: Path) -> Iterator[str]:
