@@ -27,10 +27,11 @@ _WIDTH = 340
 def read_glossary() -> tuple[Glossary, str]:
     """The glossary, and '' or a sentence that says why it is empty; the log has the details."""
     from app.help.glossary import Glossary, load_glossary
+    from app.help.pictures import PICTURES
     from app.help.places import PLACES
 
     try:
-        return load_glossary(PLACES), ""
+        return load_glossary(PLACES, PICTURES), ""
     except (ValueError, OSError) as error:
         log.warning("The glossary cannot be read: %s", error)
         return Glossary(()), "The glossary cannot be read; the log says why."

@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 
 from app.help import glossary
 from app.help.glossary import load_glossary
+from app.help.pictures import PICTURES
 from app.help.places import PLACES
 from app.kit.forms.slot_row import SlotRow
 from app.kit.help_mark import HelpMark, set_term, term_at
@@ -107,7 +108,7 @@ def test_the_keyboard_shortcuts_are_reached_from_the_panel(window: MainWindow) -
 def test_a_damaged_glossary_is_one_sentence(
     window: MainWindow, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(places: object) -> None:
+    def broken(places: object, pictures: object) -> None:
         raise ValueError("glossary.md, line 7: no")
 
     monkeypatch.setattr(glossary, "load_glossary", broken)
@@ -132,7 +133,7 @@ def test_terms_are_those_of_the_nearest_widget(qtbot: QtBot) -> None:
 
 
 def test_every_term_that_the_code_names_has_an_entry() -> None:
-    known = load_glossary(PLACES)
+    known = load_glossary(PLACES, PICTURES)
     named = {term: path.name for path in (ROOT / "app").rglob("*.py") for term in _terms_in(path)}
     assert len(named) > 30
     assert {term: where for term, where in named.items() if known.find(term) is None} == {}
@@ -163,7 +164,7 @@ def test_places_without_content_say_what_is_missing(window: MainWindow, heard: H
 def test_every_place_really_shows(
     window: MainWindow, byte_tokenizer: Tokenizer, heard: Heard, tab: str, qtbot: QtBot
 ) -> None:
-    seen = {entry.see for entry in load_glossary(PLACES).entries}
+    seen = {entry.see for entry in load_glossary(PLACES, PICTURES).entries}
     put_model(window.session.library, byte_tokenizer, "decoder-only")
     window.training.runs.reload()
     for place in (place for place in PLACES if place.split("/")[0] == tab):
