@@ -27,6 +27,19 @@ from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.settings.run_spec import TrainConfig
 
+_SIMPLE = (
+    "topology",
+    "vocab_size",
+    "context_length",
+    "n_layer",
+    "d_model",
+    "position",
+    "norm",
+    "n_head",
+    "activation",
+    "head",
+)
+"""The settings that are shown while the detail is simple."""
 _NOTES = {"vocab_size": "Training sets it to the tokenizer's."}
 
 
@@ -43,6 +56,7 @@ class BuilderTab(QWidget):
         self.files = DesignFiles(session, self)
         self.list = DesignList(theme)
         self.form = ConfigForm(session.designs.current, theme, folded=("Details",), zero_text=zero_text(), notes=_NOTES)
+        self.form.keep_simple(session.detail, _SIMPLE, lambda: self._origin.config)
         self.work = WorkSize()
         self.work.set_context(session.designs.current.context_length)
         self.views = DesignViews(session, theme, *self.work.values)

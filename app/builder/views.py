@@ -33,11 +33,15 @@ class DesignViews(Views):
         self, session: Session, theme: ThemeProvider, batch: int, length: int, parent: QWidget | None = None
     ) -> None:
         views = {
-            "diagram": View("Diagram", "The model as a block diagram", self._make_diagram),
-            "positions": View("Positions", "How the model knows the order of tokens", self._make_positions),
-            "mask": View("Mask", "Which tokens can attend to which", self._make_mask),
-            "compare": View("Compare", "This design beside others: differences and costs", self._make_compare),
-            "code": View("Code", "The design as a short PyTorch module", self._make_code),
+            "diagram": View("Diagram", "The model as a block diagram", self._make_diagram, "Residual stream"),
+            "positions": View(
+                "Positions", "How the model knows the order of tokens", self._make_positions, "Positional encoding"
+            ),
+            "mask": View("Mask", "Which tokens can attend to which", self._make_mask, "Causal mask"),
+            "compare": View(
+                "Compare", "This design beside others: differences and costs", self._make_compare, "Parameter"
+            ),
+            "code": View("Code", "The design as a short PyTorch module", self._make_code, "Layer"),
             "costs": View("Costs", "Whether it fits, how long it takes, and what costs how much", side_page),
         }
         super().__init__("Views of the design", views, parent)

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from app.chat.settings.sampling_panel import SamplingPanel
 from app.glass.focus import Focus
 from app.kit.basics import button, scrolling, separator
-from app.kit.help_mark import set_term
+from app.kit.layout.extras import Extras, MoreLink
 from app.kit.layout.rail import Rail
 from app.kit.layout.section import Section
 from app.kit.layout.views import View, Views
@@ -28,14 +28,6 @@ _ICONS = {
     "ablation": "power",
     "inputs": "text-aa",
 }
-_TERMS = {
-    "next": "Sampling",
-    "attention": "Attention",
-    "layers": "Logit lens",
-    "ablation": "Ablation",
-    "inputs": "Attribution",
-}
-"""The term of the glossary that explains a view."""
 
 
 class ChatSide(Views):
@@ -44,7 +36,9 @@ class ChatSide(Views):
     `strip` goes beside it: the names of the views and the fold button, which stay visible when the side is folded.
 
     Args:
-        settings: the sections of the settings by title; those in `folded` start folded.
+        settings: the sections of the settings by title; those in `folded` start folded. While the detail is simple,
+            there is only the first one.
+        n_changed: returns how many of the others differ from the usual; call `refresh_settings` when that changes.
         sampling: the section with the sampling settings.
 
     Signals:
@@ -61,19 +55,33 @@ class ChatSide(Views):
         settings: Mapping[str, QWidget],
         sampling: SamplingPanel,
         folded: frozenset[str],
+        n_changed: Callable[[], int],
         parent: QWidget | None = None,
     ) -> None:
         self._session, self._theme, self._focus = session, theme, focus
         self._settings, self._sampling, self._folded = settings, sampling, folded
+        self._n_changed = n_changed
         views = {
-            SETTINGS: View("Settings", "How prompts and replies are made", self._make_settings),
-            "next": View("Next token", "Which tokens were likely here, and how one was chosen", self._make_next),
-            "attention": View("Attention", "What each head attends to", self._make_attention),
-            "layers": View("Layers", "How the answer forms layer by layer (logit lens)", self._make_layers),
-            "ablation": View(
-                "Switch off", "What happens to the answer without a part of the model (ablation)", self._make_ablation
+            SETTINGS: View("Settings", "How prompts and replies are made", self._make_settings, "Sampling"),
+            "next": View(
+                "Next token",
+                "Which tokens were likely here, and how one was chosen",
+                self._make_next,
+                "Next-token prediction",
             ),
-            "inputs": View("Inputs", "Which words the answer depends on (input attribution)", self._make_inputs),
+            "attention": View("Attention", "What each head attends to", self._make_attention, "Attention"),
+            "layers": View(
+                "Layers", "How the answer forms layer by layer (logit lens)", self._make_layers, "Logit lens"
+            ),
+            "ablation": View(
+                "Switch off",
+                "What happens to the answer without a part of the model (ablation)",
+                self._make_ablation,
+                "Ablation",
+            ),
+            "inputs": View(
+                "Inputs", "Which words the answer depends on (input attribution)", self._make_inputs, "Attribution"
+            ),
         }
         title = "How replies are made"
         self.rail = Rail(title, [_ICONS[name] for name in views], theme)
@@ -88,7 +96,6 @@ class ChatSide(Views):
         lines.addWidget(self.rail)
         lines.addStretch(1)
         self.rail.pressed_again.connect(self._on_fold)
-        self.pages.page_made.connect(lambda name, page: set_term(page, _TERMS.get(name, "")))
         self._left_for_settings = ""
         self.view(SETTINGS)  # what is in it exists already, and needs a place
         self.show_view(FIRST_VIEW)
@@ -150,14 +157,23 @@ class ChatSide(Views):
         lines = QVBoxLayout(page)
         lines.setContentsMargins(0, 0, SPACE, 0)
         lines.setSpacing(SPACE + SPACE // 2)
+        extras = list[QWidget]()
         for i, (title, body) in enumerate(self._settings.items()):
-            if i:
-                lines.addWidget(separator())
             section = Section(title, self._theme, folded=title in self._folded)
             section.set_body(body)
-            lines.addWidget(section)
+            parts = (separator(), section) if i else (section,)
+            extras += parts if i else ()
+            for part in parts:
+                lines.addWidget(part)
+        link = MoreLink("group of settings", self._session.detail, nouns="groups of settings")
+        lines.addWidget(link)
+        self._hidden_groups = Extras(link, extras, len(self._settings) - 1, self._n_changed)
         lines.addStretch(1)
         return scrolling(page)
+
+    def refresh_settings(self) -> None:
+        """Count anew how many groups of settings are changed."""
+        self._hidden_groups.refresh()
 
     def _make_next(self) -> QWidget:
         from app.glass.next_token.panel import NextTokenPanel

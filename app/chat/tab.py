@@ -32,6 +32,7 @@ from app.kit.layout.tab_order import put_after, stops_in
 from app.kit.theme import SPACE, ThemeProvider
 from app.serve.panel import ServePanel
 from app.session.session import Session
+from models.chat.prompting import PromptSettings
 from models.settings.sampling_config import SamplingConfig, with_advice
 
 _TALK_TEMPERATURE, _TEXT_TEMPERATURE = 0.3, 0.8  # answers should be right, texts should not loop
@@ -65,6 +66,7 @@ class ChatTab(QWidget):
         self.page = ChatPage(session, theme, self.conversation, self.next_prompt)
         self.replies = GlassReplies(session, self.conversation, self.page.view, self.focus, theme)
         self.sampling = SamplingPanel(theme, SamplingPresets(session.remembered, session.notices))
+        self.sampling.keep_simple(session.detail)
         self.prompting = PromptingPanel(session, theme, self.next_prompt)
         self.best_of = BestOfPanel(session)
         self.conversation.best_of = lambda: self.best_of.best_of
@@ -87,6 +89,7 @@ class ChatTab(QWidget):
             },
             self.sampling,
             folded=frozenset({"Draft model", "Best of several replies", "Weights", "Serve to other programs"}),
+            n_changed=self._n_changed_groups,
         )
         self._build()
         self._connect()
@@ -142,6 +145,8 @@ class ChatTab(QWidget):
         self.page.newest_requested.connect(lambda: self._on_model_picked(self.models.picker.newest_run[0]))
         self.page.train_requested.connect(lambda: session.tab_requested.emit("training"))
         self.prompting.changed.connect(conversation.set_prompting)
+        for signal in (self.prompting.changed, self.draft.changed, self.best_of.changed, conversation.chat_changed):
+            signal.connect(self.side.refresh_settings)
         self.modes.view_changed.connect(self._on_mode)
         self.modes.example_asked.connect(self.page.composer.field.setPlainText)
         self.modes.example_shown.connect(self._on_example)
@@ -189,6 +194,11 @@ class ChatTab(QWidget):
 
     def _system_prompt(self) -> str:
         return self.conversation.chat.prompting.system
+
+    def _n_changed_groups(self) -> int:
+        """How many groups of settings, besides sampling, make replies other than they usually are."""
+        drafts, best = self.draft.drafting is not None, self.best_of.best_of is not None
+        return drafts + best + (self.conversation.chat.prompting != PromptSettings())
 
     @property
     def text_in_view(self) -> QPlainTextEdit | None:

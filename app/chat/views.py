@@ -72,18 +72,26 @@ class ChatModes(Views):
         self.notebook_text: QPlainTextEdit | None = None
         """The editor of the notebook, once that was made."""
         views = {
-            "chat": View("Conversation", "Chat with the model", lambda: chat),
-            "notebook": View("Notebook", "A text that you and the model write together", self._make_notebook),
-            "fill": View("Fill masks", "What fits where a word is hidden", self._make_fill),
-            "labels": View("Labels", "What a text is, as you type", self._make_labels),
-            "entities": View("Entities", "Names and other words, coloured as you type", self._make_entities),
-            "span": View("Answers", "The answer to a question, marked in a text", self._make_span),
-            _CODE: View("Functions", "A function that the model writes, and its cases run", self._make_code),
-            "answer": View("Text to text", "A text that the model writes from yours", self._make_answer),
-            "prefer": View("Compare", "Judge two replies blind, with one key", self._make_prefer),
-            "compare": View("Side by side", "Several models on one prompt", self._make_compare),
-            "pairs": View("Minimal pairs", "Two texts that differ in a word, inside one model", self._make_pairs),
-            "embeddings": View("Embeddings", "Which tokens the model treats as similar", self._make_embeddings),
+            "chat": View("Conversation", "Chat with the model", lambda: chat, "Prompt"),
+            "notebook": View(
+                "Notebook", "A text that you and the model write together", self._make_notebook, "Next-token prediction"
+            ),
+            "fill": View("Fill masks", "What fits where a word is hidden", self._make_fill, "Fill-mask"),
+            "labels": View("Labels", "What a text is, as you type", self._make_labels, "Encoder"),
+            "entities": View("Entities", "Names and other words, coloured as you type", self._make_entities, "F1"),
+            "span": View("Answers", "The answer to a question, marked in a text", self._make_span, "Encoder"),
+            _CODE: View("Functions", "A function that the model writes, and its cases run", self._make_code, "Pass@k"),
+            "answer": View(
+                "Text to text", "A text that the model writes from yours", self._make_answer, "Encoder-decoder"
+            ),
+            "prefer": View("Compare", "Judge two replies blind, with one key", self._make_prefer, "Preference pair"),
+            "compare": View("Side by side", "Several models on one prompt", self._make_compare, "Sampling"),
+            "pairs": View(
+                "Minimal pairs", "Two texts that differ in a word, inside one model", self._make_pairs, "Attention"
+            ),
+            "embeddings": View(
+                "Embeddings", "Which tokens the model treats as similar", self._make_embeddings, "Embedding"
+            ),
         }
         super().__init__("What to do with the model", views, parent)
         self.keep_simple(session.detail, ("chat", _CODE, *_FIRST.values()))

@@ -1,7 +1,7 @@
 """The glossary: read from resources/guide/glossary.md, and searched. No Qt.
 
 An entry is a heading, a paragraph, and a fence ```term with TOML: `see` (one of app.help.places), and perhaps
-`formula`, `also` (other words that it is found by) and `related` (other entries).
+`formula`, `picture` (one of app.help.pictures), `also` (other words that it is found by) and `related` (other entries).
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class Entry:
     text: str
     see: str
     formula: str = ""
+    picture: str = ""
     also: tuple[str, ...] = ()
     related: tuple[str, ...] = ()
     line: int = 0
@@ -55,31 +56,33 @@ class Glossary:
         return names | {entry.term.casefold(): entry for entry in self.entries}
 
 
-def load_glossary(places: Iterable[str]) -> Glossary:
+def load_glossary(places: Iterable[str], pictures: Iterable[str]) -> Glossary:
     """The glossary that comes with the program.
 
     Raises:
         ValueError, OSError: as `parse_glossary`, or if the file cannot be read.
     """
-    return parse_glossary((files("resources") / "guide" / _NAME).read_text("utf-8"), places)
+    return parse_glossary((files("resources") / "guide" / _NAME).read_text("utf-8"), places, pictures)
 
 
-def parse_glossary(source: str, places: Iterable[str], name: str = _NAME) -> Glossary:
+def parse_glossary(source: str, places: Iterable[str], pictures: Iterable[str] = (), name: str = _NAME) -> Glossary:
     """The entries of a Markdown text.
 
     Args:
-        places: what `see` may name.
+        places, pictures: what `see` and `picture` may name.
         name: of the file, for messages.
 
     Raises:
         ValueError: names the file and the line: an entry without a text or a fence, TOML that is none, an unknown key,
-            place or related term, a term that is there twice, or a text that is too long.
+            place, picture or related term, a term that is there twice, or a text that is too long.
     """
-    allowed, entries = frozenset(places), list[Entry]()
+    allowed, drawn, entries = frozenset(places), frozenset(pictures), list[Entry]()
     for line, term, body in _sections(source):
         entry = _entry(term, body, line, name)
         if entry.see not in allowed:
             raise _error(name, line, f"“{term}” can be seen at “{entry.see}”, which is no place in the window.")
+        if entry.picture and entry.picture not in drawn:
+            raise _error(name, line, f"“{term}” has the picture “{entry.picture}”, which nobody can draw.")
         if any(other.term.casefold() == term.casefold() for other in entries):
             raise _error(name, line, f"There are two entries for “{term}”.")
         entries.append(entry)
@@ -121,10 +124,10 @@ def _entry(term: str, body: Sequence[str], line: int, name: str) -> Entry:
         about = tomllib.loads("\n".join(body[opens + 1 : closes]))
     except tomllib.TOMLDecodeError as error:
         raise _error(name, where, f"The fence of “{term}” is not TOML: {error}.") from error
-    unknown = set(about) - {"formula", "see", "also", "related"}
+    unknown = set(about) - {"formula", "picture", "see", "also", "related"}
     if unknown:
         raise _error(name, where, f"“{term}” has an unknown key: {min(unknown)}.")
-    words = {key: _string(about.get(key, ""), key, name, where) for key in ("formula", "see")}
+    words = {key: _string(about.get(key, ""), key, name, where) for key in ("formula", "picture", "see")}
     lists = {key: _strings(about.get(key, []), key, name, where) for key in ("also", "related")}
     return Entry(term=term, text=text, line=line, **words, **lists)  # type: ignore[arg-type]  # as their keys say
 

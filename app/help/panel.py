@@ -9,6 +9,8 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QLineEdit, QListWidget, QPushButton, QVBoxLayout, QWidget
 
 from app.help.glossary import Entry, Glossary
+from app.help.picture import PictureView
+from app.help.pictures import PICTURES
 from app.help.places import PLACES
 from app.kit.basics import button, frame, label, row, scrolling
 from app.kit.layout.flow_layout import FlowLayout
@@ -64,7 +66,7 @@ class HelpPanel(QWidget):
         layout.addWidget(self.search)
         layout.addWidget(self.nothing)
         layout.addWidget(self.terms, 2)
-        layout.addWidget(self._card, 3)
+        layout.addWidget(self._card, 5)
         layout.addLayout(row(self.keys, None))
         self.nothing.setVisible(bool(problem))
         self.nothing.setText(problem)
@@ -81,7 +83,7 @@ class HelpPanel(QWidget):
         self.text = label("", wrap=True, selectable=True)
         self.formula = label("", "mono", wrap=True, selectable=True)
         self._formula_box = frame("sunken", margin=SPACE)
-        self.see = button("", self._theme, self._on_see, icon="arrow-right", role="primary")
+        self.see = button("See it", self._theme, self._on_see, icon="arrow-right", role="primary")
         self._related_title = label("Related", "caption")
         self._related = QWidget()
         self._links = FlowLayout(self._related)
@@ -89,16 +91,18 @@ class HelpPanel(QWidget):
         assert box is not None
         assert card is not None
         box.addWidget(self.formula)
-        for widget in (self.title, self.text, self._formula_box):
+        self.picture = PictureView(self._theme)
+        for widget in (self.title, self.text, self._formula_box, self.picture):
             lines.addWidget(widget)
         self.where = label("", "caption", wrap=True)
         way = row(self.see, self.where)
         way.setStretch(1, 1)
-        lines.addLayout(way)
         lines.addWidget(self._related_title)
         lines.addWidget(self._related)
         lines.addStretch(1)
         card.addWidget(scrolling(inside))
+        assert isinstance(card, QVBoxLayout)
+        card.addLayout(way)
 
     # -- Showing -------------------------------------------------------------------------------------------------------
 
@@ -127,7 +131,7 @@ class HelpPanel(QWidget):
         self.text.setText(entry.text)
         self.formula.setText(entry.formula)
         self._formula_box.setVisible(bool(entry.formula))
-        self.see.setText("See it")
+        self.picture.show_picture(PICTURES.get(entry.picture), entry.term)
         self.see.setAccessibleName(f"See it: {PLACES[entry.see]}")
         self.where.setText(PLACES[entry.see])
         while (item := self._links.takeAt(0)) is not None:

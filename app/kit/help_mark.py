@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QCoreApplication, QEvent, QRectF, QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QPalette, QPen
-from PySide6.QtWidgets import QAbstractButton, QPushButton, QWidget
+from PySide6.QtWidgets import QAbstractButton, QPushButton, QSizePolicy, QWidget
 
 from app.kit.words.terms import term_of_words
 
@@ -55,14 +55,23 @@ class HelpMark(QAbstractButton):
     def __init__(self, term: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.term = term
-        set_term(self, term)
+        if not term:
+            self.hide()
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setAttribute(Qt.WidgetAttribute.WA_Hover)
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.clicked.connect(lambda: ask_for_help(self, self.term))
+        self.explain(term)
+
+    def explain(self, term: str) -> None:
+        """Explain another term from now on; the mark is hidden while there is none: ''."""
+        was, self.term = self.term, term
+        set_term(self, term)
         self.setToolTip(f"What is this? “{term}” in the glossary (F1)")
         self.setAccessibleName(f"What is “{term}”?")
-        self.setSizePolicy(self.sizePolicy().Policy.Fixed, self.sizePolicy().Policy.Fixed)
-        self.clicked.connect(lambda: ask_for_help(self, self.term))
+        if bool(was) != bool(term):  # only on changes: without a parent yet, it would become a window
+            self.setVisible(bool(term))
 
     def sizeHint(self) -> QSize:
         side = self.fontMetrics().height() - 1

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from PySide6.QtCore import QObject, QTimer, Slot
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from app.worker.background import LatestTask
 from app.worker.failures import Failure, describe
@@ -20,6 +20,8 @@ FILE_NAME, LOCK_NAME = "settings.json", "settings.lock"
 WRITE_AFTER_MS = 300
 """How long changes are collected before they are written."""
 _LOCK_TIMEOUT_S = 5.0
+SIMPLE, EVERYTHING = "simple", "everything"
+_DETAIL = "detail"
 
 _Path = tuple[str, ...]
 """The key of a setting, or that and the name of one of its entries."""
@@ -131,6 +133,43 @@ class Remembered(QObject):
         if failure.sentence != self._reported:
             self._reported = failure.sentence
             self._notices.fail(failure)
+
+
+class Detail(QObject):
+    """How much the window shows: what newcomers need, or everything, as where nobody has chosen.
+
+    Signals:
+        changed(): the other one was chosen.
+    """
+
+    changed = Signal()
+
+    def __init__(self, remembered: Remembered, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._remembered = remembered
+
+    @property
+    def level(self) -> str:
+        """SIMPLE or EVERYTHING."""
+        return SIMPLE if self._remembered.get(_DETAIL, "") == SIMPLE else EVERYTHING
+
+    @property
+    def is_simple(self) -> bool:
+        """Whether only what newcomers need is shown, and the rest one click away."""
+        return self.level == SIMPLE
+
+    @property
+    def is_chosen(self) -> bool:
+        """Whether anybody has chosen, here or at an earlier launch."""
+        return self._remembered.get(_DETAIL, "") in (SIMPLE, EVERYTHING)
+
+    def choose(self, level: str) -> None:
+        """Show SIMPLE or EVERYTHING from now on."""
+        assert level in (SIMPLE, EVERYTHING), level
+        was = self.level
+        self._remembered.set(_DETAIL, level)
+        if level != was:
+            self.changed.emit()
 
 
 def _merged(values: Mapping[str, Any], changes: Mapping[_Path, Any]) -> dict[str, Any]:

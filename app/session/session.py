@@ -7,13 +7,12 @@ from PySide6.QtCore import QObject, Signal
 from app.session.chat import ChatSession
 from app.session.datasets import Datasets
 from app.session.designs import Designs
-from app.session.detail import Detail
 from app.session.device import Device
 from app.session.examples import Examples
 from app.session.models_in_memory import ModelsInMemory
 from app.session.preference_sets import PreferenceSets
 from app.session.queue import TrainingQueue
-from app.session.remembered import Remembered
+from app.session.remembered import Detail, Remembered
 from app.session.runs import Runs
 from app.session.status import Status
 from app.session.tokenizers import Tokenizers

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Slot
 from PySide6.QtWidgets import QApplication, QSplitter
 
-from app.help.glossary import Glossary, load_glossary
-from app.help.panel import HelpPanel
-from app.help.places import PLACES
 from app.kit.help_mark import term_at
 from app.kit.layout.pages import Pages
 from app.kit.theme import ThemeProvider
 from app.shell.places import Places
+
+if TYPE_CHECKING:  # loaded when it is first asked for: the window appears before
+    from app.help.glossary import Glossary
+    from app.help.panel import HelpPanel
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +26,12 @@ _WIDTH = 340
 
 def read_glossary() -> tuple[Glossary, str]:
     """The glossary, and '' or a sentence that says why it is empty; the log has the details."""
+    from app.help.glossary import Glossary, load_glossary
+    from app.help.pictures import PICTURES
+    from app.help.places import PLACES
+
     try:
-        return load_glossary(PLACES), ""
+        return load_glossary(PLACES, PICTURES), ""
     except (ValueError, OSError) as error:
         log.warning("The glossary cannot be read: %s", error)
         return Glossary(()), "The glossary cannot be read; the log says why."
@@ -67,6 +73,8 @@ class HelpDesk(QObject):
     def show_term(self, term: str = "") -> None:
         """Show a term, or the search if that has no entry."""
         if self.panel is None:
+            from app.help.panel import HelpPanel
+
             glossary, problem = self._read_once()
             self.panel = HelpPanel(glossary, self._theme, problem)
             self.panel.see_requested.connect(self.places.show)

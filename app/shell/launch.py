@@ -15,7 +15,7 @@ from PySide6.QtCore import QObject, QSocketNotifier, Signal, Slot
 from PySide6.QtWidgets import QApplication
 
 from app.kit.theme import MODES, ThemeProvider
-from app.session.detail import EVERYTHING, SIMPLE
+from app.session.remembered import EVERYTHING, SIMPLE
 from app.session.session import Session
 from app.shell.main_window import MainWindow
 from app.worker.failures import describe
@@ -85,6 +85,12 @@ class FailureReport:
             self._notices.fail(failure)
 
 
+def choose_detail(session: Session) -> None:
+    """At the first launch, show what newcomers need; to those who have runs from before, everything as they know it."""
+    if not session.detail.is_chosen:
+        session.detail.choose(EVERYTHING if session.runs.has_any else SIMPLE)
+
+
 def run(argv: Sequence[str] | None = None) -> int:
     """Open the window and return the exit code when it is closed."""
     app = QApplication.instance() or QApplication(list(argv or sys.argv[:1]))
@@ -92,8 +98,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     app.setApplicationName("Terrarium")
     app.setDesktopFileName("terrarium")
     session = Session(Library())
-    if not session.detail.is_chosen:
-        session.detail.choose(EVERYTHING if session.runs.has_any else SIMPLE)
+    choose_detail(session)
     mode = session.remembered.get("theme", "system")
     theme = ThemeProvider(app, mode if mode in MODES else "system", session.remembered.get("text scale", 1.0))
     window = MainWindow(session, theme)

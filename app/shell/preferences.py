@@ -12,8 +12,8 @@ from PySide6.QtWidgets import QWidget
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedCombo
 from app.kit.theme import MODES, TEXT_SCALES, ThemeProvider
-from app.session.detail import EVERYTHING, SIMPLE
 from app.session.device import automatic_threads, usable_cores
+from app.session.remembered import EVERYTHING, SIMPLE
 from app.session.session import Session
 from models.number_words import format_percent
 from models.settings.run_spec import DEVICE_NAMES

@@ -20,16 +20,23 @@ class TokenizerViews(Views):
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         views = {
-            "explore": View("Explore", "Type a text and see its tokens", self._make_explore),
-            "steps": View("Steps", "How a word becomes tokens, step by step", self._make_steps),
-            "vocabulary": View("Vocabulary", "All tokens, and how often they occur", self._make_vocabulary),
-            "compare": View(
-                "Compare", "Compare tokenizers on the same text, with figures and costs", self._make_compare
+            "explore": View("Explore", "Type a text and see its tokens", self._make_explore, "Token"),
+            "steps": View("Steps", "How a word becomes tokens, step by step", self._make_steps, "BPE"),
+            "vocabulary": View(
+                "Vocabulary", "All tokens, and how often they occur", self._make_vocabulary, "Vocabulary"
             ),
-            "decode": View("Decode", "Paste ids and see their text", self._make_decode),
-            "chat": View("Conversation", "A conversation as tokens, with role markers", self._make_chat),
-            "about": View("About", "What the tokenizer was made from, and your notes", self._make_about),
-            "train": View("Train", "Train another tokenizer on a text", self._make_train),
+            "compare": View(
+                "Compare",
+                "Compare tokenizers on the same text, with figures and costs",
+                self._make_compare,
+                "Bits per byte",
+            ),
+            "decode": View("Decode", "Paste ids and see their text", self._make_decode, "Tokenizer"),
+            "chat": View(
+                "Conversation", "A conversation as tokens, with role markers", self._make_chat, "Chat template"
+            ),
+            "about": View("About", "What the tokenizer was made from, and your notes", self._make_about, "Tokenizer"),
+            "train": View("Train", "Train another tokenizer on a text", self._make_train, "BPE"),
         }
         super().__init__("Views of the tokenizer", views, parent)
         self.keep_simple(session.detail, ("explore", "steps", "vocabulary", "about"))

@@ -20,6 +20,7 @@ from app.kit.basics import column, label, row
 from app.kit.forms.editors import IntBox
 from app.kit.forms.sampling_sliders import SLIDERS, sampling_label, sampling_slider
 from app.kit.forms.slider_row import SliderRow
+from app.kit.layout.extras import Extras, HasDetail, MoreLink
 from app.kit.layout.section import Section
 from app.kit.theme import SPACE, ThemeProvider
 from models.settings.sampling_config import SamplingConfig
@@ -27,6 +28,8 @@ from models.tokenizers.codec import show_bytes
 
 _SIMPLE = ("temperature", "top_p", "max_tokens")
 _MORE = tuple(name for name in SLIDERS if name not in _SIMPLE)
+_HIDDEN = ("top_p", *_MORE, "stop", "logit_bias", "seed")
+"""What is hidden while the detail is simple."""
 _LARGEST_SEED = 2**31 - 1
 
 
@@ -52,7 +55,8 @@ class SamplingPanel(QWidget):
         self.stop = StopTexts(theme, *sampling_label("stop"))
         self.bias = BiasEditor(theme, *sampling_label("logit_bias"))
         self.more = Section("More", theme, folded=True)
-        self._settings = QWidget()
+        self._settings, self._seed = QWidget(), QWidget()
+        self._extras: Extras | None = None
         self.why_not = label("", "muted", wrap=True)
         self._build()
         self.stop.changed.connect(self._on_edited)
@@ -69,13 +73,33 @@ class SamplingPanel(QWidget):
         layout.addWidget(self.presets)
         for name in _SIMPLE:
             layout.addWidget(self._make_slider(name))
-        layout.addLayout(self._seed_row())
+        self._seed.setLayout(self._seed_row())
+        layout.addWidget(self._seed)
         more = QWidget()
         sliders = [self._make_slider(name) for name in _MORE]
         more.setLayout(column(*sliders, self.stop, self.bias, spacing=SPACE + SPACE // 2))
         self.more.set_body(more)
         layout.addWidget(self.more)
         layout.addStretch(1)
+
+    def keep_simple(self, detail: HasDetail) -> None:
+        """While the detail is simple, hide all but temperature and length behind a link. Call it once."""
+        link, layout = MoreLink("setting", detail), self._settings.layout()
+        assert isinstance(layout, QVBoxLayout)
+        layout.insertWidget(layout.count() - 1, link)
+        hidden = (self.presets, self.sliders["top_p"], self._seed, self.more)
+        self._extras = Extras(link, hidden, len(_HIDDEN), self._n_changed)
+
+    def _n_changed(self) -> int:
+        """How many of the hidden settings differ from the open model's defaults; not the seed, if that is random."""
+        config, usual = self.config, self.presets.defaults
+        changed = [name for name in _HIDDEN if name != "seed" and getattr(config, name) != getattr(usual, name)]
+        return len(changed) + self.is_seed_kept
+
+    @property
+    def is_seed_kept(self) -> bool:
+        """Whether each reply is drawn with the same seed."""
+        return not self.new_each_time.isChecked()
 
     @property
     def config(self) -> SamplingConfig:
@@ -156,6 +180,7 @@ class SamplingPanel(QWidget):
         self.seed.setMinimumWidth(self.seed.fontMetrics().averageCharWidth() * 17)
         self.new_each_time = QCheckBox("Random for each reply")
         self.new_each_time.setChecked(True)
+        self.new_each_time.toggled.connect(lambda: self._show())
         self.new_each_time.setToolTip("Use another seed each time; it is shown below the reply")
         name = label(title)
         name.setBuddy(self.seed)
@@ -172,6 +197,8 @@ class SamplingPanel(QWidget):
         self.presets.show_config(config)
         n_set = sum(getattr(config, name) != getattr(usual, name) for name in (*_MORE, "stop", "logit_bias"))
         self.more.set_title(f"More ({n_set} changed)" if n_set else "More")
+        if self._extras is not None:
+            self._extras.refresh()
 
     @Slot()
     def _on_edited(self) -> None:

@@ -7,12 +7,13 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from PySide6.QtCore import QEvent, Qt, QTimer, QVariantAnimation, Signal
+from PySide6.QtCore import QEvent, Qt, QTimer, QVariantAnimation, Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QComboBox, QPlainTextEdit, QScrollArea, QToolButton, QVBoxLayout, QWidget
 
 from app.kit.basics import prefers_reduced_motion
 from app.kit.forms.editors import FloatBox, IntBox, make_editor
 from app.kit.forms.slot_row import SlotRow
+from app.kit.layout.extras import HasDetail, MoreLink
 from app.kit.layout.section import Section
 from app.kit.theme import ThemeProvider
 from app.kit.words.slot_words import with_labels
@@ -72,6 +73,12 @@ class ConfigForm(QWidget):
             rows = [row for row in self.rows.values() if _group_of(row.field) == name]
             self._groups[name] = SlotGroup(name, rows, theme, folded=name in folded)
             layout.addWidget(self._groups[name])
+        self.more = MoreLink("setting")
+        """Shows the settings that are hidden, see `keep_simple`."""
+        self._simple: frozenset[str] | None = None
+        self._usual: Callable[[], Any] = lambda: config
+        self._revealed: set[str] = set()
+        layout.addWidget(self.more)
         layout.addStretch(1)
         for row in self.rows.values():
             row.editor.changed.connect(lambda *_: self._follow_edits())
@@ -134,6 +141,30 @@ class ConfigForm(QWidget):
         self._inactive = frozenset(names)
         self._refresh(self._config)
 
+    def keep_simple(self, detail: HasDetail, kept: Collection[str], usual: Callable[[], Any] | None = None) -> None:
+        """While the detail is simple, hide all fields but these, behind a link. Call it once.
+
+        A field keeps its value while it is hidden. One with a problem is shown, as is one that `show_slot` shows.
+
+        Args:
+            usual: returns the settings that fields are compared with, to say how many of the hidden ones are changed;
+                default: those that the form began with.
+        """
+        before, self.more = self.more, MoreLink("setting", detail)
+        layout = self.layout()
+        assert layout is not None
+        layout.replaceWidget(before, self.more)
+        before.deleteLater()
+        self._simple = frozenset(kept)
+        self._usual = usual or self._usual
+        self.more.folded_changed.connect(self._on_folded)
+        self._on_folded()
+
+    @Slot()
+    def _on_folded(self) -> None:
+        self._revealed = set()
+        self._refresh(self._config)
+
     def apply(self, changes: Mapping[str, Any]) -> None:
         """Change fields as if the user had typed them, all at once."""
         for name, value in changes.items():
@@ -156,6 +187,9 @@ class ConfigForm(QWidget):
     def show_slot(self, name: str) -> None:
         """Bring the field `name` into view and give its editor the focus."""
         row = self.rows[name]
+        if self._simple is not None and name not in self._simple | self._revealed:
+            self._revealed.add(name)
+            self._refresh(self._config)
         self._groups[_group_of(row.field)].reveal(name)
         row.editor.widget.setFocus(Qt.FocusReason.OtherFocusReason)
         self._scroll_to(name)
@@ -256,6 +290,12 @@ class ConfigForm(QWidget):
     def _show_rows(self, config: Any, always: set[str]) -> None:
         used = {name for name, f in self._fields.items() if is_used(config, f)}
         names = (used - self._inactive) | always
+        if self._simple is not None:
+            extras, usual = names - self._simple - self._revealed - always, self._usual()
+            n_changed = sum(getattr(config, name) != getattr(usual, name) for name in extras)
+            self.more.set_hidden(len(extras), n_changed)
+            if self.more.is_folded:
+                names -= extras
         changed = {name: getattr(config, name) != f.default for name, f in self._fields.items()}
         for group in self._groups.values():
             group.show_rows(names, changed)

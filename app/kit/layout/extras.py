@@ -33,7 +33,7 @@ class MoreLink(QPushButton):
     """Says how much is hidden here, and shows it, or hides it again. It is there where the detail is simple only.
 
     Args:
-        noun: what is hidden, for one: “view”.
+        noun: what is hidden, for one: “view”. nouns: for several, if that is irregular.
 
     Signals:
         folded_changed(): what is hidden is to be shown, or the other way round; see `is_folded`.
@@ -41,9 +41,12 @@ class MoreLink(QPushButton):
 
     folded_changed = Signal()
 
-    def __init__(self, noun: str, detail: HasDetail | None = None, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, noun: str, detail: HasDetail | None = None, parent: QWidget | None = None, *, nouns: str = ""
+    ) -> None:
         super().__init__(parent)
-        self._noun, self._detail, self._n, self._n_changed = noun, detail, 0, 0
+        self._noun, self._nouns, self._detail = noun, nouns or f"{noun}s", detail
+        self._n = self._n_changed = 0
         self._is_open = False
         self.setProperty("role", "link")
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
@@ -70,11 +73,11 @@ class MoreLink(QPushButton):
 
     def _show(self) -> None:
         if not self._is_open:
-            words = format_count(self._n, f"more {self._noun}")
+            words = format_count(self._n, f"more {self._noun}", f"more {self._nouns}")
             if self._n_changed:
                 words += f" ({self._n_changed:,} changed)"
         else:
-            words = f"Fewer {self._noun}s"
+            words = f"Fewer {self._nouns}"
         self.setText(words)
         self.setToolTip("View → Detail → Everything shows all of them everywhere")
         self.setVisible(self._detail is not None and self._detail.is_simple and self._n > 0)
@@ -96,12 +99,14 @@ class Extras(QObject):
     """Hides widgets behind a link while the detail is simple. `reveal` shows them, and so does a click.
 
     Args:
-        link: stands somewhere among them. changed: how many of the settings in them differ from the usual.
+        link: stands somewhere among them.
+        n: how many there are of what the link names.
+        changed: how many of these differ from the usual.
     """
 
-    def __init__(self, link: MoreLink, widgets: Sequence[QWidget], changed: Callable[[], int] = lambda: 0) -> None:
+    def __init__(self, link: MoreLink, widgets: Sequence[QWidget], n: int, changed: Callable[[], int]) -> None:
         super().__init__(link)
-        self._link, self._widgets, self._changed = link, tuple(widgets), changed
+        self._link, self._widgets, self._n, self._changed = link, tuple(widgets), n, changed
         for widget in widgets:
             widget.installEventFilter(self)
         link.folded_changed.connect(self.refresh)
@@ -110,7 +115,7 @@ class Extras(QObject):
     @Slot()
     def refresh(self) -> None:
         """Hide or show the widgets, and count anew what is changed in them."""
-        self._link.set_hidden(len(self._widgets), self._changed())
+        self._link.set_hidden(self._n, self._changed())
         for widget in self._widgets:
             if widget.isHidden() != self._link.is_folded:
                 widget.setVisible(not self._link.is_folded)

@@ -10,6 +10,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QTabBar, QVBoxLayout, QWidget
 
 from app.kit.basics import column
+from app.kit.help_mark import set_term
 from app.kit.layout.extras import HasDetail, MoreLink
 from app.kit.layout.pages import Pages
 from app.kit.layout.tab_order import put_after, stops_in
@@ -19,11 +20,13 @@ _SPARED = 16  # pixels of a tab's padding, where the tabs are compact (see the s
 
 
 class View(NamedTuple):
-    """A view's title, its tooltip, and the factory that makes it when it is first shown."""
+    """A view's title, its tooltip, the factory that makes it when it is first shown, and the term of the glossary that
+    explains it, '' for none."""
 
     words: str
     tip: str
     make: Callable[[], QWidget]
+    term: str = ""
 
 
 class Views(QWidget):
@@ -43,6 +46,7 @@ class Views(QWidget):
     ) -> None:
         super().__init__(parent)
         self.names = tuple(views)
+        self._terms = {name: view.term for name, view in views.items()}
         self.pages = Pages({name: view.make for name, view in views.items()})
         self.pages.page_made.connect(self._on_page_made)
         self.bar = _ViewBar(title) if bar is None else bar
@@ -143,11 +147,13 @@ class Views(QWidget):
         name = self.names[index]
         self.view(name)
         self.pages.show_page(name)
+        set_term(self.bar, self._terms[name])
         self.view_changed.emit(name)
 
     @Slot(str, QWidget)
     def _on_page_made(self, name: str, page: QWidget) -> None:
-        """Put the page after the bar in the tab order; by default it would come last."""
+        """Put the page after the bar in the tab order, where by default it would come last; F1 on it explains it."""
+        set_term(page, self._terms[name])
         put_after(self.more if self.more.isVisible() else self.bar, *stops_in(page))
 
 

@@ -63,7 +63,7 @@ _OF_SETTINGS: Mapping[str, str] = {
 
 _OF_WORDS: Mapping[str, str] = {
     "parameters": "Parameter",
-    "work per token": "FLOP",
+    "to train": "FLOP",
     "kv cache": "KV cache",
     "loss": "Loss",
     "validation loss": "Loss",
@@ -98,6 +98,21 @@ _OF_WORDS: Mapping[str, str] = {
     "weights": "Quantisation",
     "sampling": "Sampling",
     "outcomes of the functions": "Pass@k",
+    "accuracy": "Baseline",
+    "macro f1": "F1",
+    "micro f1": "F1",
+    "weighted f1": "F1",
+    "entity f1": "F1",
+    "word f1": "F1",
+    "no-answer f1": "F1",
+    "bleu": "BLEU",
+    "chrf2": "BLEU",
+    "rouge-1": "ROUGE",
+    "rouge-2": "ROUGE",
+    "rouge-l": "ROUGE",
+    "rouge-lsum": "ROUGE",
+    "pass@1": "Pass@k",
+    "reward": "Reward model",
 }
 
 TERMS = frozenset((*_OF_SETTINGS.values(), *_OF_WORDS.values()))

@@ -37,6 +37,8 @@ DEFAULT_PROMPTS = {
 }
 _STORY = ("Tell me a story about Anna and the kite in the park.",)
 """The default prompt where replies are drawn to prompts."""
+_SIMPLE = ("steps",)
+"""The settings that are shown while the detail is simple."""
 _COLUMN_CHARACTERS = 44
 
 
@@ -68,6 +70,9 @@ class RunChoices(QScrollArea):
         self._parents_tokenizer = label("That of the model that it starts from.", "caption", wrap=True)
         config = TrainConfig(prompts=DEFAULT_PROMPTS["tiny-world"])
         self.form = ConfigForm(config, theme, folded=("Learning rate", "Optimizer", "Evaluation and checkpoints"))
+        self._proposed: dict[str, Any] = {}
+        self.form.keep_simple(session.detail, _SIMPLE, lambda: dataclasses.replace(config, **self._proposed))
+        self.form.more.folded_changed.connect(self._show_finders)
         self._sides = QBoxLayout(QBoxLayout.Direction.LeftToRight)
         self._source = self.data.spec.source
         self._followed = "", "", ""  # the model, mode and stage whose usual settings were proposed last
@@ -248,7 +253,7 @@ class RunChoices(QScrollArea):
         )
 
     def _settings_card(self) -> QWidget:
-        card = step_card("3  Settings", "How it learns. Folded groups are advanced, with good defaults.")
+        card = step_card("3  Settings", "How it learns. All of them have good defaults.")
         lines = card.layout()
         assert isinstance(lines, QVBoxLayout)
         rate = button(
@@ -282,13 +287,18 @@ class RunChoices(QScrollArea):
             (self._parents_tokenizer, is_tuned),
             (self.align, self._can_align),
             (self.align.form, align is not None),
-            (self._finders, align is None),
             (self.data, not self.draws),
             (self.wish, self.draws),
         ):
             widget.setVisible(is_shown)
+        self._show_finders()
         self._follow_mode()
         self._on_design()
+
+    @Slot()
+    def _show_finders(self) -> None:
+        """There is something to find where texts are learned, and its setting can be seen."""
+        self._finders.setVisible(self.align_spec is None and not self.form.more.is_folded)
 
     def _follow_mode(self) -> None:
         """Propose the usual settings for what is trained, when another model, mode or stage was chosen."""
@@ -310,6 +320,7 @@ class RunChoices(QScrollArea):
             proposed["prompts"] = _STORY
         elif not self.draws and prompts == _STORY:
             proposed["prompts"] = DEFAULT_PROMPTS[self._source]
+        self._proposed |= proposed
         self.form.apply(proposed)
 
     @Slot()
@@ -328,6 +339,7 @@ class RunChoices(QScrollArea):
         if source != self._source:
             # Change to the default prompt of the new source, unless the user wrote their own.
             if self.form.config.prompts == DEFAULT_PROMPTS[self._source]:
+                self._proposed["prompts"] = DEFAULT_PROMPTS[source]
                 self.form.set_config(dataclasses.replace(self.form.config, prompts=DEFAULT_PROMPTS[source]))
             self._source = source
             self.tokenizer.set_source(source)

@@ -27,10 +27,14 @@ class NewRunViews(Views):
     def __init__(self, draft: RunDraft, session: Session, theme: ThemeProvider) -> None:
         self._draft = draft
         views = {
-            "choices": View("Set up", "Choose the model, the data and the settings", lambda: draft.choices),
-            "data": View("Data preview", "What the model will read and predict", lambda: RunDataPage(draft, theme)),
-            "lr": View("Learning rate", "Find a learning rate in a short trial", self._make_lr),
-            "batch": View("Batch size", "Find a batch size in a short trial", self._make_batch),
+            "choices": View(
+                "Set up", "Choose the model, the data and the settings", lambda: draft.choices, "Pretraining"
+            ),
+            "data": View(
+                "Data preview", "What the model will read and predict", lambda: RunDataPage(draft, theme), "Token"
+            ),
+            "lr": View("Learning rate", "Find a learning rate in a short trial", self._make_lr, "Learning rate"),
+            "batch": View("Batch size", "Find a batch size in a short trial", self._make_batch, "Batch"),
             "review": View("Review", "What will run and what it costs; start it", side_page),
         }
         super().__init__("Steps of a new run", views)

@@ -41,14 +41,26 @@ class RunViews(Views):
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         views = {
-            "curves": View("Curves", "Measurements, step by step", self._make_curves),
-            "rewards": View("Rewards", "Reward beside what is meant, KL to the parent, lengths …", self._make_rewards),
-            "replies": View("Replies", "What it wrote, and what each reply earned", self._make_replies),
-            "machine": View("Time machine", "Samples, predictions and attention at any step", self._make_machine),
-            "scores": View("Scores", "What it is worth on data that it has never seen", self._make_scores),
-            "data": View("Data", "What it reads and predicts, token by token", self._make_data),
-            "doctor": View("Doctor", "Problems, with evidence and a remedy", self._make_doctor),
-            "lineage": View("Lineage", "The stages that it stands among, compared; and its origin", self._make_lineage),
+            "curves": View("Curves", "Measurements, step by step", self._make_curves, "Loss"),
+            "rewards": View(
+                "Rewards",
+                "Reward beside what is meant, KL to the parent, lengths …",
+                self._make_rewards,
+                "Reward hacking",
+            ),
+            "replies": View("Replies", "What it wrote, and what each reply earned", self._make_replies, "Reward model"),
+            "machine": View(
+                "Time machine", "Samples, predictions and attention at any step", self._make_machine, "Checkpoint"
+            ),
+            "scores": View("Scores", "What it is worth on data that it has never seen", self._make_scores, "Held-out"),
+            "data": View("Data", "What it reads and predicts, token by token", self._make_data, "Batch"),
+            "doctor": View("Doctor", "Problems, with evidence and a remedy", self._make_doctor, "Overfitting"),
+            "lineage": View(
+                "Lineage",
+                "The stages that it stands among, compared; and its origin",
+                self._make_lineage,
+                "Fine-tuning",
+            ),
         }
         super().__init__("Views of the run", views, parent)
         self._session, self._theme = session, theme

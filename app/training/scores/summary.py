@@ -16,6 +16,7 @@ from app.kit.layout.refit import Refit
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.code_outcomes import OUTCOME_TONES, SANDBOX
 from app.kit.words.question_words import kind_title
+from app.kit.words.terms import term_of_words
 from app.training.scores.figures import ConfusionMap, ReliabilityPlot
 from app.training.scores.score_table import FIGURE_TITLES, ScoreTable, figure_row
 from models.evaluation.record import Forgetting
@@ -225,7 +226,8 @@ class Headline(QWidget):
         lines = QVBoxLayout(self)
         lines.setContentsMargins(0, 0, 0, 0)
         lines.setSpacing(SPACE)
-        lines.addWidget(self.title)
+        self._about = HelpMark("")
+        lines.addLayout(row(self.title, self._about, None, spacing=SPACE // 2))
         number = row(self.number, HelpMark("Confidence interval"), self.interval, spacing=2 * SPACE)
         number.setStretch(2, 1)
         lines.addLayout(number)
@@ -238,6 +240,7 @@ class Headline(QWidget):
         report, metric = found.report, METRICS[found.report.headline]
         self.title.setText(metric.title)
         self.title.setToolTip(capitalized(metric.help))
+        self._about.explain(term_of_words(metric.title))
         self.number.setText(format_score(report.headline, report.value))
         self.number.setAccessibleName(metric.title)
         interval = format_interval(report.headline, report.scores[report.headline])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.help.glossary import MAX_WORDS, Glossary, load_glossary, parse_glossary
+from app.help.pictures import PICTURES, Bars, softmax
 from app.help.places import PLACES
 from app.kit.words.terms import TERMS
 
@@ -34,7 +35,7 @@ related = ["Loss"]
 
 @pytest.fixture(scope="module")
 def glossary() -> Glossary:
-    return load_glossary(PLACES)
+    return load_glossary(PLACES, PICTURES)
 
 
 def test_an_entry_is_a_heading_a_text_and_a_fence() -> None:
@@ -47,6 +48,7 @@ def test_an_entry_is_a_heading_a_text_and_a_fence() -> None:
     ("before", "after", "line", "words"),
     [
         ('see = "home"', 'see = "cellar"', 3, "no place in the window"),
+        ('see = "home"', 'see = "home"\npicture = "cat"', 3, "picture “cat”"),
         ('see = "home"', "see = home", 7, "not TOML"),
         ('see = "home"', "see = 3", 7, "see must be a text"),
         ('also = ["cross"]', 'also = "cross"', 7, "also must be a list"),
@@ -73,6 +75,20 @@ def test_all_that_is_in_the_window_has_an_entry(glossary: Glossary) -> None:
 def test_entries_are_short_and_most_have_a_formula(glossary: Glossary) -> None:
     assert max(len(entry.text.split()) for entry in glossary.entries) <= MAX_WORDS
     assert all(entry.formula and entry.related for entry in glossary.entries)
+
+
+def test_each_picture_is_of_an_entry(glossary: Glossary) -> None:
+    assert {entry.picture for entry in glossary.entries} - {""} == set(PICTURES)
+
+
+def test_pictures_are_computed_from_the_formula() -> None:
+    kept = PICTURES["top-p"]
+    assert isinstance(kept, Bars)
+    before, after = kept.groups
+    n = sum(before.kept)
+    assert sum(before.heights[:n]) >= 0.9 > sum(before.heights[: n - 1])
+    assert sum(after.heights) == pytest.approx(1)
+    assert softmax([0.0, 0.0]) == [0.5, 0.5]
 
 
 def test_no_name_leads_to_two_entries(glossary: Glossary) -> None:

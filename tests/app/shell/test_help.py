@@ -12,13 +12,14 @@ from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
+from app.help import glossary
 from app.help.glossary import load_glossary
+from app.help.pictures import PICTURES
 from app.help.places import PLACES
 from app.kit.forms.slot_row import SlotRow
 from app.kit.help_mark import HelpMark, set_term, term_at
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
-from app.shell import help_desk
 from app.shell.main_window import MainWindow
 from tests import ROOT
 from tests.app.heard import Heard
@@ -107,10 +108,10 @@ def test_the_keyboard_shortcuts_are_reached_from_the_panel(window: MainWindow) -
 def test_a_damaged_glossary_is_one_sentence(
     window: MainWindow, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(places: object) -> None:
+    def broken(places: object, pictures: object) -> None:
         raise ValueError("glossary.md, line 7: no")
 
-    monkeypatch.setattr(help_desk, "load_glossary", broken)
+    monkeypatch.setattr(glossary, "load_glossary", broken)
     window.help.show_term("Loss")
     panel = window.help.panel
     assert panel is not None
@@ -132,19 +133,20 @@ def test_terms_are_those_of_the_nearest_widget(qtbot: QtBot) -> None:
 
 
 def test_every_term_that_the_code_names_has_an_entry() -> None:
-    glossary = load_glossary(PLACES)
+    known = load_glossary(PLACES, PICTURES)
     named = {term: path.name for path in (ROOT / "app").rglob("*.py") for term in _terms_in(path)}
-    assert len(named) > 8
-    assert {term: where for term, where in named.items() if glossary.find(term) is None} == {}
+    assert len(named) > 30
+    assert {term: where for term, where in named.items() if known.find(term) is None} == {}
 
 
 def _terms_in(path: Path) -> Iterator[str]:
-    """The literal terms of marks, of widgets, and of the descriptions of panels."""
+    """The literal terms of marks, widgets and views, and of the descriptions of panels."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if not isinstance(node, ast.Call):
             continue
         called = node.func.id if isinstance(node.func, ast.Name) else ""
-        given = {"HelpMark": node.args[:1], "HelpLink": node.args[:1], "set_term": node.args[1:2]}.get(called, [])
+        places = {"HelpMark": slice(0, 1), "HelpLink": slice(0, 1), "set_term": slice(1, 2), "View": slice(3, 4)}
+        given = node.args[places[called]] if called in places else []
         given = given + [word.value for word in node.keywords if word.arg == "term"]
         for each in given:
             if isinstance(each, ast.Constant) and each.value:
@@ -162,7 +164,7 @@ def test_places_without_content_say_what_is_missing(window: MainWindow, heard: H
 def test_every_place_really_shows(
     window: MainWindow, byte_tokenizer: Tokenizer, heard: Heard, tab: str, qtbot: QtBot
 ) -> None:
-    seen = {entry.see for entry in load_glossary(PLACES).entries}
+    seen = {entry.see for entry in load_glossary(PLACES, PICTURES).entries}
     put_model(window.session.library, byte_tokenizer, "decoder-only")
     window.training.runs.reload()
     for place in (place for place in PLACES if place.split("/")[0] == tab):

@@ -118,7 +118,7 @@ def test_the_number_of_threads(
 
 def test_preferences_and_keys_are_found(preferences: PreferencesWindow, qtbot: QtBot) -> None:
     everything = preferences.shown
-    assert everything[:5] == ["Theme", "Text size", "Device", "Threads", "Library"]
+    assert everything[:6] == ["Theme", "Text size", "Detail", "Device", "Threads", "Library"]
     qtbot.keyClicks(preferences.search, "dark")
     assert preferences.shown == ["Theme"]
     preferences.search.setText("FOLDER")
