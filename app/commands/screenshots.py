@@ -75,7 +75,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Take the screenshots and print their paths. The user's own library is only read."""
-    from app.commands.offscreen import opened_window
+    from app.shell.offscreen import opened_window
 
     if args.task_minutes < 0:
         raise UsageError("--task-minutes must be at least 0.")

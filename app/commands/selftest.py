@@ -217,7 +217,7 @@ def check_fonts() -> str:
     """Qt finds a font; otherwise it draws boxes."""
     from PySide6.QtGui import QFontDatabase
 
-    from app.commands.offscreen import application
+    from app.shell.offscreen import application
 
     application()
     families = QFontDatabase.families()
@@ -229,7 +229,7 @@ def check_plot() -> str:
     """pyqtgraph draws a curve, and Qt captures it."""
     import pyqtgraph as pg
 
-    from app.commands.offscreen import application
+    from app.shell.offscreen import application
 
     application()
 
@@ -248,7 +248,7 @@ def check_icons() -> str:
     import qtawesome
     from PySide6.QtGui import QImage
 
-    from app.commands.offscreen import application
+    from app.shell.offscreen import application
 
     application()
     glyph = qtawesome.icon("ph.play", color="#2B7A4B").pixmap(32, 32).toImage()

@@ -230,7 +230,8 @@ def parse_check(table: Mapping[str, Any]) -> Check:
     Raises:
         ValueError: it is no check of these, or has arguments of another name or type.
     """
-    return build(table, "is", CHECKS)
+    check: Check = build(table, "is", CHECKS)
+    return check
 
 
 def build(table: Mapping[str, Any], key: str, known: Mapping[str, Callable[..., Any]]) -> Any:

@@ -116,8 +116,8 @@ class Facts:
 
     places: where the window is, from the tab to the view and panel in it: {"chat", "chat/mode/chat", "chat/next"}.
     typed, n_tokens: the text of the tokenizer tab, and its tokens. head: the attention head in focus, "" for none.
-    machine_step: the step that the time machine shows, -1 for none, of machine_steps. n_judged: pairs of replies that a person judged in
-    the current set.
+    machine_step: the step that the time machine shows, -1 for none, of machine_steps. n_judged: pairs of replies that a
+    person judged in the current set.
     """
 
     places: frozenset[str] = frozenset()

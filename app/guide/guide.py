@@ -71,7 +71,7 @@ class Guide(QObject):
     ) -> None:
         super().__init__(parent)
         self.chapters = tuple(chapters)
-        self._stage, self._home, self._notices = stage, home, notices
+        self.stage, self._home, self._notices = stage, home, notices
         self._is_kept = True
         try:
             self.progress = read_progress(home)
@@ -131,6 +131,23 @@ class Guide(QObject):
         results = self.progress.of(self.chapter.name).results
         return [results[str(i)] for i in range(len(self.chapter.steps)) if str(i) in results]
 
+    @property
+    def n_done(self) -> int:
+        """The chapters that were finished."""
+        return sum(self.progress.of(chapter.name).is_done for chapter in self.chapters)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything of it was done."""
+        return any(kept.is_done or kept.step or kept.results for kept in self.progress.chapters.values())
+
+    @property
+    def next_chapter(self) -> Chapter | None:
+        """The chapter to go on with: one that was begun, else the first that is not done; None if all are."""
+        left = [chapter for chapter in self.chapters if not self.progress.of(chapter.name).is_done]
+        begun = [chapter for chapter in left if self.progress.of(chapter.name).results]
+        return next(iter(begun or left), None)
+
     def start(self) -> None:
         """Begin to look for deeds: after the window is complete."""
         self._timer.start()
@@ -180,7 +197,7 @@ class Guide(QObject):
         assert self.chapter is not None
         self.index, self.is_done, self.problem = index, False, ""
         self._keep(self.progress.with_chapter(self.chapter.name, step=index))
-        self.facts = self._before = self._stage.facts()
+        self.facts = self._before = self.stage.facts()
         self.changed.emit()
 
     # -- Acting --------------------------------------------------------------------------------------------------------
@@ -190,15 +207,15 @@ class Guide(QObject):
         step = self.step
         assert step is not None
         if self._put_aside is None:
-            self._put_aside = self._stage.snapshot()
+            self._put_aside = self.stage.snapshot()
         self.problem = ""
         try:
             for action in step.prepares:
-                self._stage.perform(action)
+                self.stage.perform(action)
         except ValueError as error:
             self.problem = str(error)
         if not self.is_done:
-            self._before = self._stage.facts()
+            self._before = self.stage.facts()
         self.look()
         self.changed.emit()
 
@@ -206,7 +223,7 @@ class Guide(QObject):
         """Put back what was set up, if anything was."""
         if self._put_aside is not None:
             snapshot, self._put_aside = self._put_aside, None
-            self._stage.restore(snapshot)
+            self.stage.restore(snapshot)
             self.changed.emit()
 
     def place_bet(self, option: int) -> None:
@@ -237,7 +254,7 @@ class Guide(QObject):
     @Slot()
     def look(self) -> None:
         """See whether the deed of the step was done, and those of missions."""
-        facts = self._stage.facts()
+        facts = self.stage.facts()
         if self._before_missions is None:
             self._before_missions = facts  # what was there at launch is nobody's deed
         is_new = facts != self.facts
@@ -283,7 +300,7 @@ class Guide(QObject):
         """Show the place where a mission can be done."""
         try:
             for action in mission.goes:
-                self._stage.perform(action)
+                self.stage.perform(action)
         except ValueError as error:
             self._notices.refuse(str(error))
 

@@ -30,7 +30,7 @@ from app.quickstart.next_step import (
 )
 from app.session.session import Session
 from app.shell.closing import ClosingQuestion, remember_training, take_saved_run
-from app.shell.guide_desk import GuideDesk
+from app.shell.guiding.desk import GuideDesk
 from app.shell.help_desk import HelpDesk
 from app.shell.import_dialog import ImportDialog
 from app.shell.keys import key_groups
@@ -78,7 +78,7 @@ class MainWindow(QMainWindow):
         self._was_painted = self._may_close = self._reopens_chat = False
         self.closing = ClosingQuestion(session, self.preferences, self)
         self.closing.agreed.connect(self.quit)
-        self.top_bar = TopBar(theme)
+        self.top_bar: TopBar = TopBar(theme)
         self.pages = Pages(page_factories(session, theme))
         body = QWidget()
         layout = QVBoxLayout(body)
@@ -101,7 +101,7 @@ class MainWindow(QMainWindow):
         self._preferences_window: PreferencesWindow | None = None
         self._palette: Palette | None = None
         self.help = HelpDesk(self.beside, self.pages, Places(self), theme, self.show_keys)
-        self.guide = GuideDesk(self, theme)
+        self.guide = GuideDesk(self, self.beside, self.help.places, theme)
         self._build_menus()
         self._connect()
         theme.dress(self)
@@ -147,6 +147,7 @@ class MainWindow(QMainWindow):
         self.pages.currentChanged.connect(lambda: session.undo.show_stack(self.pages.current))
         self.top_bar.tab_chosen.connect(self.show_tab)
         self.top_bar.quickstart_requested.connect(self.show_quickstart)
+        self.top_bar.guide_requested.connect(self.guide.toggle)
         self.toasts.report_requested.connect(self.show_report)
         session.tab_requested.connect(self.show_tab)
         session.recipes_requested.connect(self.show_recipes)
@@ -433,6 +434,7 @@ class MainWindow(QMainWindow):
         def read() -> None:
             self.session.runs.index.refresh(gives_way=True)
             load_pages()
+            self.guide.read()
 
         self.preparing.ask(read)
 
@@ -442,6 +444,7 @@ class MainWindow(QMainWindow):
             self.show_last_tab()
         self.home.refresh()
         self.offer_interrupted()
+        self.guide.add_to(self.home)
         self.pages.make_all()
 
     def offer_interrupted(self) -> None:

@@ -26,6 +26,7 @@ TABS = (
 
 _ICON_GAP = 4
 """Pixels between a tab's icon and its name."""
+_GUIDE = "Guide"
 _QUICKSTART_TIP = "Grow a small model in a few minutes"
 
 
@@ -34,11 +35,12 @@ class TopBar(QFrame):
 
     Signals:
         tab_chosen(name): HOME, or one of the names in TABS.
-        quickstart_requested(): the user pressed Quick start.
+        quickstart_requested(), guide_requested(): the user pressed Quick start, or Guide.
     """
 
     tab_chosen = Signal(str)
     quickstart_requested = Signal()
+    guide_requested = Signal()
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -73,6 +75,15 @@ class TopBar(QFrame):
             self._group.addButton(tab)
             layout.addWidget(tab)
         layout.addStretch(1)
+        self.guide_button = button(
+            _GUIDE,
+            theme,
+            self.guide_requested.emit,
+            icon="compass",
+            role="quiet",
+            tip="Learn how a language model works by doing it (Ctrl+Shift+G)",
+        )
+        layout.addWidget(self.guide_button)
         self.quickstart_button = button(
             "Quick start",
             theme,
@@ -97,8 +108,9 @@ class TopBar(QFrame):
 
     @property
     def _icons_width(self) -> int:
-        """The pixels that the tabs' icons take."""
-        return sum(tab.iconSize().width() + _ICON_GAP for tab in self._buttons.values())
+        """The pixels that the tabs' icons take, and the guide's name."""
+        icons = sum(tab.iconSize().width() + _ICON_GAP for tab in self._buttons.values())
+        return icons + self.fontMetrics().horizontalAdvance(_GUIDE)
 
     @property
     def _brand_width(self) -> int:
@@ -113,6 +125,7 @@ class TopBar(QFrame):
             style = styles.ToolButtonTextOnly if is_compact else styles.ToolButtonTextBesideIcon
             for tab in self._buttons.values():
                 tab.setToolButtonStyle(style)
+            self.guide_button.setText("" if is_compact else _GUIDE)
         self._brand.setVisible(least + self._icons_width + self._brand_width <= have)
 
     def show_quickstart(self, *, runs: bool, share: float = 0.0) -> None:

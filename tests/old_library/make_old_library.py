@@ -30,11 +30,11 @@ import torch
 
 from app.chat_store import ChatStore
 from app.chat_tree import Chat, Message
-from app.commands.offscreen import opened_window
 from app.conversation import Conversation
 from app.main_window import MainWindow
 from app.notebook_file import Piece, Token, open_notebook, write_notebook
 from app.sampling_presets import SamplingPresets
+from app.shell.offscreen import opened_window
 from models import load_model
 from models.config import ModelConfig
 from models.data.tiny_world.english import tell

@@ -24,7 +24,7 @@ VALUES = {"norm": ("layernorm", "rmsnorm"), "position": ("rope", "alibi"), "acti
 def bench_builder(line: ProgressLine) -> Result:
     """Milliseconds from a changed setting to the redrawn diagram and costs: the median for the slowest preset."""
     from app.builder.tab import BuilderTab
-    from app.commands.offscreen import opened_window
+    from app.shell.offscreen import opened_window
 
     medians = {}
     with (

@@ -26,8 +26,8 @@ def bench_keystrokes(text: str, line: ProgressLine) -> list[Result]:
     from PySide6.QtGui import QKeyEvent, QTextCursor
     from PySide6.QtWidgets import QApplication
 
-    from app.commands.offscreen import application
     from app.kit.theme import ThemeProvider
+    from app.shell.offscreen import application
     from app.tokenizer.explore.token_lab import TokenLab
     from models.tokenizers import train_tokenizer
 

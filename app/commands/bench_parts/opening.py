@@ -87,7 +87,7 @@ def write_run(home: Path, name: str, steps: int) -> None:
 
 def _measure(what: str, library: Path, began: float) -> dict[str, float]:
     """In a process of its own: the figures of one window. `began`: time.time() when the process was started."""
-    from app.commands.offscreen import opened_window
+    from app.shell.offscreen import opened_window
     from app.shell.screens import load_pages
 
     with opened_window(Library(library)) as window:

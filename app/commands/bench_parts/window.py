@@ -65,7 +65,7 @@ def _measure(library: Library, device: str, spec: RunSpec, seconds: float, line:
     """Seconds between the ticks of a timer in the window's thread while the run trains."""
     from PySide6.QtCore import QEventLoop, Qt, QTimer
 
-    from app.commands.offscreen import opened_window
+    from app.shell.offscreen import opened_window
 
     ticks: list[float] = []
     failures: list[str] = []

@@ -15,7 +15,7 @@ from pytestqt.qtbot import QtBot
 
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
-from app.shell.guide_stage import GuideStage
+from app.shell.guiding import stage
 from app.shell.main_window import MainWindow
 from app.training import tab as training_tab
 from app.training.recipes.page import RecipesPage
@@ -23,6 +23,8 @@ from models.data.tiny_world import corpus
 from models.evaluation import held_out_questions
 from models.library.library import Library
 from models.recipes import pronoun_specs, quickstart
+from models.recipes.tasks.table import with_steps
+from models.settings.run_spec import TrainConfig
 from models.settings.sampling_config import SamplingConfig
 from tests.app.heard import Until
 from tests.models.recipes.alignment.support import make_little, make_little_refusals
@@ -79,14 +81,11 @@ def small_trainings() -> Iterator[None]:
         make_little(patch)
         make_little_refusals(patch)
         patch.setattr(training_tab, "RecipesPage", partial(RecipesPage, recipes={n: small(n) for n in SMALL_RECIPES}))
-        short = dict(steps=2, batch_size=8, eval_batches=1, eval_interval=2, sample_interval=0, checkpoint_interval=2)
-        patch.setattr(pronoun_specs, "TRAINING", dataclasses.replace(pronoun_specs.TRAINING, **short))
-        prepare = GuideStage._prepare_run
-        patch.setattr(
-            GuideStage,
-            "_prepare_run",
-            lambda self, action: prepare(self, dataclasses.replace(action, steps=STEPS)),
-        )
+        short = with_steps(pronoun_specs.TRAINING, 2)
+        short = dataclasses.replace(short, batch_size=8, eval_batches=1, eval_interval=2, sample_interval=0)
+        patch.setattr(pronoun_specs, "TRAINING", short)
+        often = {"steps": STEPS, "eval_interval": 1, "sample_interval": 1}
+        patch.setattr(stage, "TrainConfig", lambda **settings: TrainConfig(**{**settings, **often}))
         yield
 
 

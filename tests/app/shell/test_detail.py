@@ -196,6 +196,7 @@ def test_the_chat_shows_temperature_and_length(window: MainWindow, qtbot: QtBot)
     views_of(window, "chat")
     tab: Any = window.pages.page("chat")
     settings = [*tab.sampling.sliders.values(), tab.sampling.presets, tab.sampling.seed, tab.prompting, tab.weights]
+    window.help.places.show("chat/settings/temperature")
     tab.sampling.more.set_folded(False)
 
     def shown() -> list[QWidget]:

@@ -60,9 +60,9 @@ def test_f1_explains_what_has_the_focus_else_shows_the_search(window: MainWindow
     qtbot.waitUntil(row.editor.widget.hasFocus)
     qtbot.keyClick(row.editor.widget, Qt.Key.Key_F1)
     assert shown_term(window) == "Warm-up"
-    window.show_welcome()
-    window.welcome.quickstart.setFocus()
-    qtbot.keyClick(window.welcome.quickstart, Qt.Key.Key_F1)
+    window.show_home()
+    window.home.quickstart.setFocus()
+    qtbot.keyClick(window.home.quickstart, Qt.Key.Key_F1)
     panel = window.help.panel
     assert panel is not None
     qtbot.waitUntil(panel.search.hasFocus)
@@ -181,7 +181,7 @@ def test_every_place_really_shows(
 
 def _check_shown(window: MainWindow, place: str, until: Until) -> None:
     tab, _, rest = place.partition("/")
-    assert window.pages.current == {"home": "welcome"}.get(tab, tab)
+    assert window.pages.current == tab
     page = window.pages.page(window.pages.current)
     kind, _, name = rest.partition("/")
     if tab == "tokenizer":
@@ -203,7 +203,7 @@ def _check_shown(window: MainWindow, place: str, until: Until) -> None:
     elif tab == "chat" and kind == "settings":
         slider: QWidget = page.sampling.slider(name)  # type: ignore[attr-defined]
         until(lambda: not slider.visibleRegion().isEmpty())
-    elif tab == "chat" and kind in ("weights", "draft"):
+    elif tab == "chat" and kind in ("weights", "draft", "serve"):
         until(lambda: not getattr(page, kind).visibleRegion().isEmpty())
     elif tab == "chat":
         assert page.side.current == kind  # type: ignore[attr-defined]

@@ -58,7 +58,7 @@ def test_typing_and_return_do_it(window: MainWindow, qtbot: QtBot) -> None:
 
 
 def test_the_arrow_keys_choose_and_escape_gives_the_focus_back(window: MainWindow, qtbot: QtBot) -> None:
-    window.welcome.quickstart.setFocus()
+    window.home.quickstart.setFocus()
     palette = opened(window, qtbot, "vocab")
     assert palette.list.currentRow() == 0
     qtbot.keyClick(palette.field, Qt.Key.Key_Down)
@@ -68,7 +68,7 @@ def test_the_arrow_keys_choose_and_escape_gives_the_focus_back(window: MainWindo
     assert palette.list.currentRow() == palette.list.count() - 1
     qtbot.keyClick(palette.field, Qt.Key.Key_Escape)
     assert not palette.isVisible()
-    assert window.welcome.quickstart.hasFocus()
+    assert window.home.quickstart.hasFocus()
 
 
 def test_nothing_found_is_said_and_return_does_nothing(window: MainWindow, qtbot: QtBot) -> None:

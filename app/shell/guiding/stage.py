@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from PySide6.QtWidgets import QAbstractButton, QWidget
 
@@ -32,7 +32,8 @@ from app.guide.actions import (
 )
 from app.guide.facts import Facts, RunFact
 from app.guide.ring import Ring
-from app.shell.guide_facts import FactReader
+from app.shell.guiding.facts import FactReader
+from app.shell.places import Screens
 from app.training.new_run.choices import DEFAULT_PROMPTS
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
@@ -40,7 +41,8 @@ from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConf
 from models.settings.sampling_config import SamplingConfig
 
 if TYPE_CHECKING:
-    from app.shell.main_window import MainWindow
+    from app.shell.places import Places
+    from app.shell.top_bar import TopBar
 
 _LOOKS = 10
 """How often a run that was prepared is validated and writes a sample."""
@@ -69,13 +71,22 @@ class Snapshot:
     run_data: DataSpec
 
 
+class GuidedWindow(Screens, Protocol):
+    """The window, as far as the guide needs it."""
+
+    top_bar: TopBar
+
+    def show_quickstart(self) -> None: ...
+    def start_quickstart(self) -> None: ...
+
+
 class GuideStage:
     """Implements app.guide.guide.Stage for a window. Pages are made as they are needed."""
 
-    def __init__(self, window: MainWindow) -> None:
-        self._window, self._session = window, window.session
+    def __init__(self, window: GuidedWindow, places: Places, ring: Ring) -> None:
+        self._window, self._session, self._places = window, window.session, places
         self._reader = FactReader(window)
-        self.ring = Ring(window.theme, window)
+        self.ring = ring
 
     def facts(self) -> Facts:
         """What is so now."""
@@ -145,7 +156,7 @@ class GuideStage:
         """Do it; ValueError with a sentence where that is impossible now."""
         match action:
             case Open(place=place):
-                self._window.help.places.show(place)
+                self._places.show(place)
             case OpenModel():
                 self._open_model()
             case TypeText(field=field, text=text):
@@ -197,8 +208,8 @@ class GuideStage:
         return self._window.pages.page(name)
 
     def _show_page(self, name: str) -> None:
-        if name == "welcome":
-            self._window.show_welcome()
+        if name == "home":
+            self._window.show_home()
         elif name == "quickstart":
             self._window.show_quickstart()
         else:
@@ -305,15 +316,15 @@ class GuideStage:
         machine.go_to(min(range(len(steps)), key=lambda i: abs(steps[i] - step)))
 
 
-def _tab(window: MainWindow, name: str) -> Any:
+def _tab(window: GuidedWindow, name: str) -> Any:
     return window.pages.page(name)
 
 
-def _recipe_start(name: str) -> Callable[[MainWindow], QWidget]:
+def _recipe_start(name: str) -> Callable[[GuidedWindow], QWidget]:
     return lambda window: window.training.recipes.cards[name].start
 
 
-ANCHORS: Mapping[str, Callable[[MainWindow], QWidget]] = {
+ANCHORS: Mapping[str, Callable[[GuidedWindow], QWidget]] = {
     "topbar/quickstart": lambda window: window.top_bar.quickstart_button,
     "chat/message": lambda window: _tab(window, "chat").page.composer.field,
     "chat/send": lambda window: _tab(window, "chat").page.composer.send,

@@ -26,14 +26,14 @@ from models.settings.model_config import ModelConfig
 
 if TYPE_CHECKING:
     from app.chat.tab import ChatTab
-    from app.shell.main_window import MainWindow
+    from app.shell.places import Screens
     from app.training.tab import TrainingTab
 
 
 class FactReader:
     """Reads facts: in about a millisecond, so what is slow to find out is kept until it may have changed."""
 
-    def __init__(self, window: MainWindow) -> None:
+    def __init__(self, window: Screens) -> None:
         self._window, self._session = window, window.session
         self._recipes: dict[str, str] = {}
         """The recipe of each run that was trained for one since launch."""

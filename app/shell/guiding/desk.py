@@ -8,48 +8,77 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Slot
+from PySide6.QtWidgets import QSplitter
 
 from app.help.palette import PaletteEntry
 from app.kit.theme import ThemeProvider
 
 if TYPE_CHECKING:
+    from app.guide.chapters import Chapter
     from app.guide.guide import Guide
     from app.guide.missions import Mission
     from app.guide.panel import GuidePanel
-    from app.shell.main_window import MainWindow
+    from app.quickstart.home import Home
+    from app.shell.guiding.stage import GuidedWindow
+    from app.shell.places import Places
 
 log = logging.getLogger(__name__)
 
 
 class GuideDesk(QObject):
-    """Shows the guide of a window. Nothing of it is imported before it is first wanted."""
+    """Shows the guide of a window. Nothing of it is imported before it is first wanted.
 
-    def __init__(self, window: MainWindow, theme: ThemeProvider) -> None:
-        super().__init__(window)
-        self._window, self._theme = window, theme
+    Args:
+        beside: holds the tabs; the panel is added to it when it is first shown.
+    """
+
+    def __init__(self, window: GuidedWindow, beside: QSplitter, places: Places, theme: ThemeProvider) -> None:
+        super().__init__(beside)
+        self._window, self._beside, self._places, self._theme = window, beside, places, theme
         self._guide: Guide | None = None
+        self._chapters: Sequence[Chapter] | None = None
         self._problems: Sequence[str] = ()
         self.panel: GuidePanel | None = None
         """The panel, once it was shown."""
+
+    def read(self) -> None:
+        """On any thread: import what the guide needs, and read its chapters."""
+        import app.guide.home_card
+        import app.guide.panel
+        import app.shell.guiding.stage  # noqa: F401
+        from app.guide.chapters import read_chapters
+
+        chapters, self._problems = read_chapters()
+        for problem in self._problems:
+            log.warning("%s", problem)
+        self._chapters = chapters
 
     @property
     def guide(self) -> Guide:
         """The guide, made now if necessary."""
         if self._guide is None:
-            from app.guide.chapters import read_chapters
             from app.guide.guide import Guide
-            from app.shell.guide_stage import GuideStage
+            from app.guide.ring import Ring
+            from app.shell.guiding.stage import GuideStage
 
             session = self._window.session
-            chapters, self._problems = read_chapters()
-            for problem in self._problems:
-                log.warning("%s", problem)
-            stage = GuideStage(self._window)
-            self._guide = Guide(chapters, stage, session.library.home, session.notices, self)
+            if self._chapters is None:
+                self.read()
+            assert self._chapters is not None
+            stage = GuideStage(self._window, self._places, Ring(self._theme, self._beside.window()))
+            self._guide = Guide(self._chapters, stage, session.library.home, session.notices, self)
             self._guide.opened.connect(self.show)
             self._guide.mission_done.connect(self._on_mission)
             self._guide.start()
         return self._guide
+
+    def add_to(self, home: Home) -> None:
+        """Put the guide's card on Home."""
+        from app.guide.home_card import GuideCard
+
+        card = GuideCard(self.guide, self._theme)
+        card.guide_requested.connect(self.show)
+        home.set_missions(card)
 
     @property
     def is_shown(self) -> bool:
@@ -66,7 +95,7 @@ class GuideDesk(QObject):
             self.panel = GuidePanel(guide, self._problems, window.session.notices, self._theme)
             self.panel.closed.connect(self.close)
             self.panel.quickstart_requested.connect(window.start_quickstart)
-            window.beside.addWidget(self.panel)
+            self._beside.addWidget(self.panel)
         self.panel.show()
 
     @Slot()

@@ -1,0 +1,79 @@
+"""The guide's place on Home: where one goes on in it, and the six missions."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QBoxLayout, QFrame, QVBoxLayout, QWidget
+
+from app.guide.guide import Guide
+from app.guide.missions import MISSIONS
+from app.guide.missions_list import MissionsList
+from app.kit.basics import button, column, label, row
+from app.kit.layout.refit import Refit
+from app.kit.theme import SPACE, ThemeProvider
+
+_WIDE = 640
+"""Pixels from which on the missions stand beside the guide, at the usual text size."""
+
+
+class GuideCard(QFrame):
+    """Begins the guide, or goes on where one left it, with the missions beside that.
+
+    Signals:
+        guide_requested(): show all chapters.
+    """
+
+    guide_requested = Signal()
+
+    def __init__(self, guide: Guide, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._guide, self._theme = guide, theme
+        self.setProperty("role", "card")
+        self.about = label("", "muted", wrap=True)
+        self.go_on = button("", theme, self._on_go_on, icon="compass", role="primary")
+        self.all = button("All chapters", theme, self.guide_requested.emit, role="link")
+        self.count = label("", "caption")
+        self.missions = MissionsList(guide, theme)
+        left, right = column(label("The guide", "heading"), self.about), column()
+        left.addLayout(row(self.go_on, self.all, None))
+        left.addStretch(1)
+        right.addLayout(row(label("Missions", "heading"), None, self.count))
+        right.addWidget(self.missions)
+        right.addStretch(1)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(*[2 * SPACE] * 4)
+        self._halves = QBoxLayout(QBoxLayout.Direction.LeftToRight)
+        self._halves.setSpacing(4 * SPACE)
+        self._halves.addLayout(left, 1)
+        self._halves.addLayout(right, 1)
+        outer.addLayout(self._halves)
+        guide.changed.connect(self._show)
+        Refit(self, self._arrange)
+        self._show()
+
+    def _arrange(self) -> None:
+        is_wide = self.width() >= _WIDE * self._theme.text_scale
+        directions = QBoxLayout.Direction
+        self._halves.setDirection(directions.LeftToRight if is_wide else directions.TopToBottom)
+
+    @Slot()
+    def _show(self) -> None:
+        guide = self._guide
+        n, done = len(guide.chapters), guide.n_done
+        self.about.setText(
+            f"{n} chapters, from the first token to safety, each done in this window with your own model."
+            if not done
+            else f"You have done {done} of {n} chapters."
+        )
+        chapter = guide.next_chapter
+        verb = "Continue" if guide.has_begun else "Start"
+        words = "All done: begin again" if chapter is None else f"{verb}: {chapter.title}"
+        if self.go_on.text() != words:
+            self.go_on.setText(words)
+            self.go_on.setAccessibleName(words)
+        ticked = sum(mission.name in guide.progress.missions for mission in MISSIONS)
+        self.count.setText(f"{ticked} of {len(MISSIONS)} done")
+
+    def _on_go_on(self) -> None:
+        chapter = self._guide.next_chapter or self._guide.chapters[0]
+        self._guide.open(chapter.name)
