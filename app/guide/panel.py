@@ -23,14 +23,14 @@ from app.guide.figures import fill
 from app.guide.guide import Guide
 from app.guide.missions_list import MissionsList
 from app.guide.result_card import ResultCard
-from app.kit.basics import button, column, frame, label, row, scrolling, separator
+from app.kit.basics import button, column, frame, label, row, scrolling, separator, set_role
 from app.kit.labels import ElidedLabel
 from app.kit.layout.section import Section
 from app.kit.theme import SPACE, ThemeProvider
 from app.worker.notices import Notices
 
-WIDTH = 336
-"""Pixels at the usual text size: at 1280 the tab beside it keeps 940."""
+WIDTH = 300
+"""Pixels at the usual text size: at 1280 the tab beside it keeps 980."""
 
 
 class GuidePanel(QFrame):
@@ -270,8 +270,11 @@ class StepPage(QWidget):
         if self.next.text() != words:
             self.next.setText(words)
             self.next.setAccessibleName(words)
-            self.next.setProperty("role", "primary" if done else "")
-            self.next.style().polish(self.next)
+            set_role(self.next, "primary" if done else "")
+        role = "" if done or guide.can_put_back else "primary"  # one button at a time is the next thing to do
+        if self.set_up.property("role") != role:
+            set_role(self.set_up, role)
+            self._theme.set_icon(self.set_up, "magic-wand", "on_accent" if role else "text")
 
 
 class PredictionBox(QWidget):

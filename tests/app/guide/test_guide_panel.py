@@ -1,0 +1,185 @@
+"""The guide as one meets it: from Home, the top bar, the palette; bets, hints, the card; and what closing leaves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QImage
+from PySide6.QtWidgets import QFileDialog, QPushButton, QWidget
+from pytestqt.qtbot import QtBot
+
+from app.chat.archive.message_tree import Message
+from app.guide.home_card import GuideCard
+from app.guide.panel import GuidePanel
+from app.guide.progress import read_progress
+from app.shell.main_window import MainWindow
+from models.library.library import Library
+from tests.app.heard import Heard, Until
+
+
+def click(widget: QWidget, qtbot: QtBot) -> None:
+    assert widget.isVisible()
+    assert widget.isEnabled()
+    qtbot.mouseClick(widget, Qt.MouseButton.LeftButton)
+
+
+def opened(window: MainWindow, qtbot: QtBot) -> GuidePanel:
+    click(window.top_bar.guide_button, qtbot)
+    panel = window.guide.panel
+    assert panel is not None
+    assert panel.isVisible()
+    return panel
+
+
+def test_a_step_is_done_with_the_mouse(window: MainWindow, qtbot: QtBot, until: Until) -> None:
+    panel, guide = opened(window, qtbot), window.guide.guide
+    click(panel.list.rows["02-tokens"], qtbot)
+    step = panel.step
+    assert step.title.text() == "What a model reads"
+    assert step.next.text() == "Skip"
+    assert not step.prediction.verdict.isVisible()
+    click(step.prediction.options[2], qtbot)
+    click(step.set_up, qtbot)
+    assert window.pages.current == "tokenizer"
+    assert step.put_back.isVisible()
+    lab = window.pages.page("tokenizer").views.explore.lab  # type: ignore[attr-defined]
+    before = lab.editor.text
+    lab.editor.set_text("unbelievable")
+    until(lambda: guide.is_done)
+    assert step.next.text() == "Next"
+    assert step.result.text().startswith("“unbelievable” is 12 characters")
+    assert step.prediction.verdict.text().startswith("Measured: ")
+    assert not step.prediction.options[0].isEnabled()
+    click(step.put_back, qtbot)
+    assert lab.editor.text == before
+    assert not step.put_back.isVisible()
+    click(step.next, qtbot)
+    assert step.title.text() == "A word that does not exist"
+    click(step.back, qtbot)
+    assert step.title.text() == "What a model reads"
+    click(panel.all, qtbot)
+    assert "step 1 of 4" in panel.list.rows["02-tokens"].toolTip()
+
+
+def test_hint_and_why_are_folded_at_each_step(window: MainWindow, qtbot: QtBot) -> None:
+    panel = opened(window, qtbot)
+    window.guide.guide.open("01-what-is-a-language-model")
+    step = panel.step
+    assert step.hint.folded
+    assert step.why.folded
+    step.hint.set_folded(False)
+    window.guide.guide.next()
+    assert step.hint.folded
+
+
+def test_the_card_is_saved_as_a_picture(
+    window: MainWindow, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: Heard
+) -> None:
+    panel, guide = opened(window, qtbot), window.guide.guide
+    guide.open("13-sharing")
+    window.help.places.show("builder/code")
+    guide.next()
+    guide.look()
+    guide.next()
+    assert panel.result.isVisible()
+    card = panel.result.card
+    assert next(line.text() for line in card.lines if line.isVisible()).startswith("✓  The design as code")
+    assert card.note.text() == "1 of 2 steps were skipped."
+    picture = tmp_path / "card.png"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(picture), ""))
+    click(card.export, qtbot)
+    assert QImage(str(picture)).width() > card.width()
+    assert heard.notices[-1].startswith("card.png was saved")
+    assert panel.result.next.text() == "Next: What it cannot do"
+    click(panel.result.next, qtbot)
+    assert guide.chapter is not None
+    assert guide.chapter.name == "14-what-it-cannot-do"
+
+
+def test_home_begins_it_and_goes_on_with_it(window: MainWindow, qtbot: QtBot, until: Until) -> None:
+    window.guide.add_to(window.home)
+    window.show_home()
+    card = window.home.findChild(GuideCard)
+    assert isinstance(card, GuideCard)
+    assert card.go_on.text() == "Start: What is a language model?"
+    until(card.go_on.isVisible)
+    click(card.go_on, qtbot)
+    panel = window.guide.panel
+    assert panel is not None
+    assert panel.step.isVisible()
+    window.guide.guide.next()
+    window.guide.guide.close()
+    assert card.go_on.text() == "Continue: What is a language model?"
+    click(card.missions.rows["creative"], qtbot)
+    assert window.pages.current == "chat"
+    assert window.pages.page("chat").side.current == "settings"  # type: ignore[attr-defined]
+
+
+def test_a_mission_is_ticked_when_it_is_done(window: MainWindow, until: Until, heard: Heard) -> None:
+    window.guide.add_to(window.home)
+    guide = window.guide.guide
+    tab = window.pages.page("chat")
+    guide.look()
+    window.session.chat.open(window.session.runs.list()[0].id)
+    until(lambda: window.session.chat.state == "ready")
+    tab.sampling.slider("temperature").changed.emit(1.5)  # type: ignore[attr-defined]
+    guide.stage.perform(guide_temperature(1.5))
+    tab.conversation.say(Message(content="Tell me a story."))  # type: ignore[attr-defined]
+    until(lambda: "creative" in guide.progress.missions)
+    assert heard.notices[-1].startswith("Mission done: Make it creative. At 1.5 its tokens were")
+    card = window.home.findChild(GuideCard)
+    assert isinstance(card, GuideCard)
+    assert card.count.text() == "1 of 6 done"
+
+
+def guide_temperature(value: float) -> object:
+    from app.guide.actions import SetTemperature
+
+    return SetTemperature(value=value)
+
+
+def test_the_palette_finds_chapters_and_missions(window: MainWindow) -> None:
+    titles = {entry.title: entry for entry in window.guide.entries()}
+    assert "Attention" in titles
+    titles["Watch “it” flip"].do()
+    assert window.pages.current == "chat"
+    titles["Attention"].do()
+    assert window.guide.is_shown
+    assert window.guide.guide.chapter is not None
+    assert window.guide.guide.chapter.title == "Attention"
+
+
+def test_while_a_run_trains_a_chapter_opens_and_says_what_waits(window: MainWindow, qtbot: QtBot, until: Until) -> None:
+    panel = opened(window, qtbot)
+    window.session.training.start_quickstart(0.05)
+    guide = window.guide.guide
+    guide.open("06-pretraining")
+    guide.set_up()
+    assert panel.step.isVisible()
+    assert not window.training.new_run.start.isEnabled() or window.session.training.active
+    window.session.training.stop(keep=False)
+    until(lambda: not window.session.training.active)
+
+
+def test_closing_the_window_in_the_middle_of_a_step_puts_back(
+    window: MainWindow, qtbot: QtBot, library: Library
+) -> None:
+    tokenizer = window.pages.page("tokenizer")
+    before = tokenizer.views.explore.text  # type: ignore[attr-defined]
+    guide = window.guide.guide
+    guide.open("02-tokens", 2)
+    guide.set_up()
+    assert tokenizer.views.explore.text != before  # type: ignore[attr-defined]
+    window.close()
+    assert tokenizer.views.explore.text == before  # type: ignore[attr-defined]
+    assert read_progress(library.home).of("02-tokens").step == 2
+
+
+def test_every_row_can_be_read(window: MainWindow, qtbot: QtBot) -> None:
+    panel = opened(window, qtbot)
+    rows = [*panel.list.rows.values(), *panel.list.missions.rows.values()]
+    for each in rows:
+        assert isinstance(each, QPushButton)
+        assert each.width() >= each.sizeHint().width(), each.text()
