@@ -51,8 +51,8 @@ def test_zooming_keeps_the_point_under_the_pointer() -> None:
     assert view.seen().tolist() != [0, 1, 2, 3]
     view.move(30, -20)
     np.testing.assert_allclose(view.pixels()[3], (x + 30, y - 20), atol=1e-3)
-    assert view.density().shape == (300, 400)
-    assert view.density().sum() == 4 * len(view.seen())
+    assert view.density(view.seen()).shape == (300, 400)
+    assert view.density(view.seen()).sum() == 4 * len(view.seen())
     view.show_all()
     assert len(view.seen()) == 4
     assert PointView(np.zeros((0, 2), np.float32)).nearest(1, 1, 10) == -1
