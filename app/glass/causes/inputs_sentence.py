@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from app.glass.names import digits_for, format_rough, spoken
+from app.glass.names import digits_for, format_near, format_rough, spoken
 from models.number_words import format_percent, format_signed
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def describe_inputs(
     worst, best = min(changes, key=lambda token: changes[token]), max(changes, key=lambda token: changes[token])
     most = worst if changes[worst] <= -_SMALL else best
     if abs(changes[most]) < _SMALL:
-        return f"No single token decides it: {word} stays near {format_rough(share)} without any one of them."
+        return f"No single token decides it: {word} stays {format_near(share)} without any one of them."
     return f"Without {_placed(most, text)}, {word} would be {format_effect(changes[most])}."
 
 
