@@ -84,6 +84,11 @@ def format_duration(seconds: float, *, fine: bool = False) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def format_speed(tokens_per_s: float) -> str:
+    """A speed: “321 tokens/s”, “0.4 tokens/s”; "" where it is too small to be one, or not known yet (0)."""
+    return f"{tokens_per_s:,.{0 if tokens_per_s >= 9.95 else 1}f} tokens/s" if tokens_per_s >= 0.05 else ""
+
+
 def format_date(written: str) -> str:
     """A time in ISO 8601 as “25 Nov, 13:03”, in local time; other text is returned unchanged."""
     try:

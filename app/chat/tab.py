@@ -97,7 +97,7 @@ class ChatTab(QWidget):
         self._on_model()
         self._on_path()
         view = session.remembered.get(_VIEW, FIRST_VIEW)
-        if view in self.side.names:
+        if view in self.side.names and view != self.side.current:
             self.side.show_view(view)
         Refit(self, self._arrange)
 

@@ -19,7 +19,7 @@ from app.worker.failures import Failure
 
 _LATE_MS = 300
 _MOST_SURPRISING = "The reply's most surprising token. "
-_OTHERS = "Point at any other; a click keeps it."
+_OTHERS = "Point at any other."
 _NO_TOKENS = "This model answers about a text or its words, and predicts no tokens. Attention shows how it reads them."
 
 
@@ -115,7 +115,10 @@ class AnswerPanel(GlassPanel):
         elif self.focus.absence:
             self.show_message("This text cannot be inspected", self.focus.absence)
         elif self.focus.text is None:
-            self.show_message("Nothing to inspect yet", "Ask the model something, then point at a token of its text.")
+            self.show_message(
+                "Nothing to inspect yet",
+                "Ask the model something: the most surprising token of its reply is shown here.",
+            )
         elif target is not None:
             self.ask(target)
 

@@ -52,6 +52,11 @@ def format_rough(p: float) -> str:
     return format_percent(p) if p >= 0.0095 else format_prob(p)
 
 
+def format_near(p: float) -> str:
+    """About a probability: “near 34 %”, “over 99 %”."""
+    return format_rough(p) if 0.995 <= p < 1.0 else f"near {format_rough(p)}"
+
+
 def digits_for(reach: float) -> int:
     """The number of decimals for amounts up to `reach`: three, more if all are tiny."""
     return 3 if reach >= 0.1 or reach <= 0.0 else min(2 - math.floor(math.log10(reach)), 9)

@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 
+N_LATEST = 200
+"""Tokens at the end of a reply that are considered: of those long before, not all distributions are kept."""
+
+
 def most_surprising(
     ids: Sequence[int], probabilities: Sequence[float | None], marks: Collection[int] = (), n_given: int = 0
 ) -> int | None:
@@ -21,7 +25,8 @@ def most_surprising(
         marks: ids of special tokens, such as the end of a reply: they are no words, so they do not count.
         n_given: how many tokens at its start the reply was given: the model did not choose them, so they do not count.
     """
-    counting = [index for index, id in enumerate(ids) if index >= n_given and id not in marks]
+    first = max(n_given, len(ids) - N_LATEST)
+    counting = [index for index, id in enumerate(ids) if index >= first and id not in marks]
     known = [(p, index) for index in counting if (p := probabilities[index]) is not None]
     return min(known)[1] if known else next(iter(counting), None)
 

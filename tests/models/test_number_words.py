@@ -9,6 +9,7 @@ from models.number_words import (
     format_percent,
     format_signed,
     format_size,
+    format_speed,
     size_unit,
     with_minus,
 )
@@ -56,3 +57,9 @@ def test_signs() -> None:
 def test_only_the_first_letter_is_made_a_capital() -> None:
     assert capitalized("replies that are a JSON object") == "Replies that are a JSON object"
     assert capitalized("") == ""
+
+
+def test_a_speed_is_never_zero() -> None:
+    assert [format_speed(speed) for speed in (0.0, 0.04, 0.4, 9.9, 12.3, 4321.0)] == [
+        "", "", "0.4 tokens/s", "9.9 tokens/s", "12 tokens/s", "4,321 tokens/s",
+    ]  # fmt: skip

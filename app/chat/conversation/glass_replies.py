@@ -21,6 +21,9 @@ _MARGIN = 40
 """Pixels kept visible around a token reached by the arrow keys."""
 
 
+_FOREIGN = "The open model did not write these replies: ask it something, or open the model that did."
+
+
 class GlassReplies(QObject):
     """Gives the newest reply, or the clicked one, to `focus`; while it is on, replies are shown as tokens.
 
@@ -86,7 +89,8 @@ class GlassReplies(QObject):
 
     def _update_focus(self) -> None:
         if self._page.isVisible():
-            self._focus.show(self._inspected)
+            is_foreign = self._inspected is None and any(view.message.is_reply for view in self._view.messages)
+            self._focus.show(self._inspected, _FOREIGN if is_foreign else "")
 
     @Slot()
     def _on_text(self) -> None:

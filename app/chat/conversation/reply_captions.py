@@ -7,7 +7,7 @@ import dataclasses
 from app.chat.archive.drawn_replies import DrawnReplies
 from app.chat.archive.message_tree import GenerationInfo, Message, shortened
 from models.data.tiny_world.judge import story_problem
-from models.number_words import format_count, format_duration, with_minus
+from models.number_words import format_count, format_duration, format_speed, with_minus
 
 _REASONS = {
     "stop": "finished",
@@ -53,11 +53,6 @@ def describe_progress(n_tokens: int, tokens_per_s: float) -> str:
     """The progress of a reply that is being written."""
     speed = format_speed(tokens_per_s)
     return "  ·  ".join(filter(None, (format_count(n_tokens, "token"), speed))) if n_tokens else ""
-
-
-def format_speed(tokens_per_s: float) -> str:
-    """A speed: “321 tokens/s”, “0.4 tokens/s”; "" where it is not known yet."""
-    return f"{tokens_per_s:,.{0 if tokens_per_s >= 10 else 1}f} tokens/s" if tokens_per_s >= 0.05 else ""
 
 
 def explain_reply(generation: GenerationInfo) -> str:

@@ -26,7 +26,7 @@ from app.session.session import Session
 from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.events import TokenMade
-from models.number_words import format_count
+from models.number_words import format_count, format_speed
 from models.settings.sampling_config import MAX_BIAS, SamplingConfig
 
 if TYPE_CHECKING:
@@ -375,7 +375,8 @@ def describe_notebook(end: ReadTail | None, written: PartialReply | None, *, is_
             sentences.append(format_count(end.n_tokens, "token"))
     if written is not None and written.tokens:
         n, finished = len(written.tokens), written.finished
-        speed = f" at {finished.tokens_per_s:,.0f} tokens/s" if finished is not None and finished.tokens_per_s else ""
+        rate = format_speed(finished.tokens_per_s) if finished is not None else ""
+        speed = f" at {rate}" if rate else ""
         sentences.append(f"last written: {format_count(n, 'token')}{speed}, seed {written.sampling.seed}")
         if is_past_end:
             sentences.append("past its end: the token that ends a text was not allowed")

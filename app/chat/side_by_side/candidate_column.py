@@ -16,7 +16,7 @@ from app.session.chat_model import ChatModel
 from app.session.session import Session
 from models.events import Event, ReplyFinished, TokenMade
 from models.inspect.spans import Judgement, Span, shared_spans
-from models.number_words import format_compact, format_duration, format_signed
+from models.number_words import format_compact, format_duration, format_signed, format_speed
 
 _HINT = "The reply appears here."
 
@@ -105,7 +105,8 @@ class CandidateColumn(QWidget):
             self.text.append(text if self.text.written else text.lstrip())
         for event in events:
             if isinstance(event, ReplyFinished):
-                rate = f", {event.tokens_per_s:,.0f} tokens/s" if event.tokens_per_s else ""
+                speed = format_speed(event.tokens_per_s)
+                rate = f", {speed}" if speed else ""
                 self.facts.setText(
                     f"{event.n_tokens:,} tokens{rate}, first token after {format_duration(event.prefill_s, fine=True)}"
                 )

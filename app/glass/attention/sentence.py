@@ -34,7 +34,8 @@ def describe_row(
         newest = ", the last token it has read" if row.marked is not None else " itself"
         return f"{aim}, {head} looks most at {spoken(words[at])}{newest} ({share})."
     where = ", the very first token" if at == 0 else ""
-    return f"{aim}, {head} looks {'back ' if is_causal else ''}most at {spoken(words[at])}{where} ({share})."
+    again = "an earlier " if is_causal and words[at] == words[whose] else ""
+    return f"{aim}, {head} looks {'back ' if is_causal else ''}most at {again}{spoken(words[at])}{where} ({share})."
 
 
 def most_focused(stack: StackMaps, query: int) -> Tile | None:

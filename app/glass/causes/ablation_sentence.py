@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from app.glass.names import format_rough
+from app.glass.names import format_near, format_rough
 from app.kit.words.site_words import part_of_layer
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def describe_survey(
     worst, best = min(parts, key=lambda part: parts[part]), max(parts, key=lambda part: parts[part])
     part, change = (worst, parts[worst]) if parts[worst] <= -SMALL else (best, parts[best])
     if abs(change) < SMALL:
-        return f"No single part decides it: {word} stays near {format_rough(share)} without any one of them."
+        return f"No single part decides it: {word} stays {format_near(share)} without any one of them."
     what = part_of_layer(part.site, part.head)
     how = f"With {what} taken from the other text" if patched else f"Without {what}"
     return f"{how}, {_changed(word, share, share * math.exp(change), would=True)}."

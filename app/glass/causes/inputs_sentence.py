@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from app.glass.names import format_rough, spoken
+from app.glass.names import digits_for, format_near, format_rough, spoken
 from models.number_words import format_percent, format_signed
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def describe_inputs(
     worst, best = min(changes, key=lambda token: changes[token]), max(changes, key=lambda token: changes[token])
     most = worst if changes[worst] <= -_SMALL else best
     if abs(changes[most]) < _SMALL:
-        return f"No single token decides it: {word} stays near {format_rough(share)} without any one of them."
+        return f"No single token decides it: {word} stays {format_near(share)} without any one of them."
     return f"Without {_placed(most, text)}, {word} would be {format_effect(changes[most])}."
 
 
@@ -57,11 +57,12 @@ def describe_sum(word: str, own: float, changes: Mapping[InputToken, float]) -> 
 
     own: the answer's log-probability.
     """
-    total = sum(-change for change in changes.values())
+    total = format_signed(sum(-change for change in changes.values()))
+    whole = format_signed(own, max(2, digits_for(abs(own)) - 1))
     return (
-        f"What the tokens add one by one sums to {format_signed(total)} nats; the log-probability of {word} is "
-        f"{format_signed(own)}. They need not agree: two tokens that say the same hide each other's effect, and two "
-        "that only work together both count in full."
+        f"What the tokens add one by one sums to {total} nats; the log-probability of {word} is {whole}. They need not "
+        "agree: two tokens that say the same hide each other's effect, and two that only work together both count in "
+        "full."
     )
 
 

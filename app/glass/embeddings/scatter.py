@@ -76,7 +76,7 @@ class EmbeddingScatter(QWidget):
         theme.theme_changed.connect(self._redraw)
 
     def sizeHint(self) -> QSize:
-        return QSize(420, 380)
+        return QSize(420, 300)
 
     def show_table(self, table: EmbeddingTable, titles: Sequence[str]) -> None:
         """Show another table, with these lines below it."""

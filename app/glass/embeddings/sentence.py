@@ -13,4 +13,6 @@ def describe_nearest(name: str, nearest: Sequence[str]) -> str:
     """“Closest to “Mia”: Tom, Anna, Ben.”; the nearest first."""
     if not nearest:
         return ""
-    return f"Closest to {spoken(name)}: {', '.join(spoken(each).strip('“”') for each in nearest[:_N])}."
+    words = (spoken(each) for each in nearest[:_N])
+    plain = (word.strip("“”") if word.strip("“”").isalnum() else word for word in words)
+    return f"Closest to {spoken(name)}: {', '.join(plain)}."

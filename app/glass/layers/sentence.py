@@ -20,7 +20,7 @@ def describe_lead(leaders: Sequence[tuple[int, float]], token: int, share: float
         end = f"in the end {spoken(name(best))} has {format_rough(its_share)}, {word} {format_rough(share)}"
         led = [layer for layer, top in enumerate(tops) if top == token]
         if not led:
-            return f"{word} leads after no layer: {end}."
+            return f"{word} never leads: {end}."
         return f"{word} led {_after(led[-1])}, but {end}."
     since = next(layer for layer in range(len(tops)) if all(top == token for top in tops[layer:]))
     if since == 0:

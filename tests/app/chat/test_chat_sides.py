@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
@@ -10,7 +12,7 @@ from app.chat.tab import ChatTab
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from models.events import TokenMade
-from tests.app.chat.chat_actor import Actor
+from tests.app.chat.chat_actor import TALKER, Actor
 
 
 @pytest.fixture
@@ -32,6 +34,12 @@ def fresh(qtbot: QtBot, session: Session, theme: ThemeProvider) -> ChatTab:
     tab.resize(1280, 650)
     tab.show()
     return tab
+
+
+@pytest.fixture
+def actor_of(session: Session, fresh: ChatTab, monkeypatch: pytest.MonkeyPatch) -> Actor:
+    """The model of the fresh tab."""
+    return Actor(session, monkeypatch)
 
 
 def test_the_glass_box_opens_by_itself_on_the_most_surprising_token(
@@ -57,6 +65,31 @@ def test_the_glass_box_opens_by_itself_on_the_most_surprising_token(
     actor.reply(" Ben", " is")
     assert fresh.focus.text is not text, "the newest reply is inspected"
     assert fresh.focus.is_at_start
+
+
+def test_it_opens_too_where_a_conversation_is_opened_again(
+    qtbot: QtBot, fresh: ChatTab, session: Session, theme: ThemeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    actor = Actor(session, monkeypatch)
+    fresh.page.composer.sent.emit("Where is Anna?")
+    actor.reply(" Anna", " is", " here")
+    first = fresh.conversation.chat.id
+    fresh.conversation.chat_library.flush()
+    later = ChatTab(session, theme)
+    qtbot.addWidget(later)
+    later.resize(1280, 650)
+    later.show()
+    assert not later.side.isVisible()
+    later.chats.list.chosen.emit(first)
+    qtbot.waitUntil(lambda: later.side.isVisible() and later.focus.is_at_start)
+
+
+def test_replies_of_another_model_are_said_to_be_such(fresh: ChatTab, actor_of: Actor) -> None:
+    fresh.page.composer.sent.emit("Where is Anna?")
+    actor_of.reply(" Anna", " is", " here")
+    actor_of.play(dataclasses.replace(TALKER, run_id="r2"))
+    assert fresh.focus.text is None
+    assert "did not write these replies" in fresh.focus.absence
 
 
 def test_who_folds_the_glass_box_is_left_alone(

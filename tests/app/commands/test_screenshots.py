@@ -51,7 +51,7 @@ def test_a_run_is_shown_on_every_tab(
     data = ["data-start", "data", "data-dataset", "data-pairs", "data-hub"]
     builder = ["builder", *(f"builder-{name}" for name in DESIGN_VIEWS)]
     training = ["training", *(f"training-{name}" for name in RUN_VIEWS), "training-new", "training-recipes"]
-    chat = ["chat", *(f"chat-{name}" for name in (*GLASS_PANELS, *CHAT_MODES))]
+    chat = ["chat", *(f"chat-{name}" for name in ("settings", *GLASS_PANELS, *CHAT_MODES))]
     tasks = [
         each.format(task)
         for task in TASKS

@@ -7,7 +7,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from app.glass.embeddings.point_view import PointView
-from app.glass.names import digits_for, format_prob, text_of, token_names
+from app.glass.names import digits_for, format_near, format_prob, format_rough, spoken, text_of, token_names
 from app.kit.words.site_words import format_site
 from models.number_words import format_signed
 
@@ -51,11 +51,20 @@ def test_zooming_keeps_the_point_under_the_pointer() -> None:
     assert view.seen().tolist() != [0, 1, 2, 3]
     view.move(30, -20)
     np.testing.assert_allclose(view.pixels()[3], (x + 30, y - 20), atol=1e-3)
-    assert view.density().shape == (300, 400)
-    assert view.density().sum() == 4 * len(view.seen())
+    assert view.density(view.seen()).shape == (300, 400)
+    assert view.density(view.seen()).sum() == 4 * len(view.seen())
     view.show_all()
     assert len(view.seen()) == 4
     assert PointView(np.zeros((0, 2), np.float32)).nearest(1, 1, 10) == -1
+
+
+def test_tokens_and_shares_in_sentences() -> None:
+    assert [spoken(word) for word in ("·sad", "sad", "·", "⏎", "⏎⏎", "", ",")] == [
+        "“sad”", "“sad”", "a space", "a line break", "a line break", "“”", "“,”",
+    ]  # fmt: skip
+    rough = [format_rough(p).replace("\N{NO-BREAK SPACE}", " ") for p in (1.0, 0.997, 0.344, 0.012, 0.0031, 0.0)]
+    assert rough == ["100 %", "over 99 %", "34 %", "1 %", "0.31 %", "0 %"]
+    assert [format_near(p).replace("\N{NO-BREAK SPACE}", " ") for p in (0.344, 0.997)] == ["near 34 %", "over 99 %"]
 
 
 def test_tiny_amounts_get_more_decimals() -> None:

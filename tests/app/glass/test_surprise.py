@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 from tokenizers import Tokenizer
 
-from app.glass.surprise import most_surprising, special_ids
+from app.glass.surprise import N_LATEST, most_surprising, special_ids
 from models.tokenizers.special_tokens import add_missing_special_tokens
 
 
@@ -29,6 +29,12 @@ def test_most_surprising(
     ids: Sequence[int], probabilities: Sequence[float | None], n_given: int, expected: int | None
 ) -> None:
     assert most_surprising(ids, probabilities, {1}, n_given) == expected
+
+
+def test_only_the_newest_tokens_of_a_long_reply_count() -> None:
+    probabilities = [0.01, *[0.5] * N_LATEST]
+    probabilities[7] = 0.4
+    assert most_surprising(range(N_LATEST + 1), probabilities) == 7
 
 
 def test_special_ids(byte_tokenizer: Tokenizer) -> None:

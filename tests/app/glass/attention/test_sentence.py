@@ -21,6 +21,11 @@ def said(weights: list[float], position: int, which: str | None = "before", *, i
 
 def test_where_a_head_looks() -> None:
     assert said([0.1, 0.71, 0.19, np.nan], 3) == "To predict “sad”, head 2 of layer 3 looks back most at “Mia” (71 %)."
+    again = shown_row(("·Mia", "·and", "·Mia"), 2, "before", 3)
+    found = describe_row(
+        "head 1 of layer 1", again, np.array([0.9, 0.1]), ("·Mia", "·and", "·Mia"), None, is_causal=True
+    )
+    assert "looks back most at an earlier “Mia”" in found
     assert said([0.8, 0.1, 0.1, np.nan], 3).endswith("looks back most at “⟨user⟩”, the very first token (80 %).")
     assert said([0.1, 0.1, 0.8, np.nan], 3).endswith("looks most at “is”, the last token it has read (80 %).")
 

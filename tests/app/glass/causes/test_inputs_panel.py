@@ -37,7 +37,7 @@ def test_it_shows_gradient_times_input(
     focus.show(read)
     focus.hover(6)
     panel.by.buttons.button(1).click()
-    until(lambda: not panel.message and not panel.examiner.busy)
+    until(lambda: not panel.message and not panel.examiner.busy and not panel.measuring.busy)  # both use the model
     text, at = Text(ids=read.ids, source_ids=read.source_ids), 6 if design == "bert-tiny" else 5
     for of in ("logit", "log-probability"):
         if of != panel.of.value:

@@ -80,4 +80,5 @@ def test_the_kinds_take_turns_with_their_most_frequent_tokens() -> None:
 
 def test_the_sentence() -> None:
     assert describe_nearest("·Mia", ["·Tom", "·Anna", "·Ben", "·Leo"]) == "Closest to “Mia”: Tom, Anna, Ben."
+    assert describe_nearest("·the", ["·of", ",", "·"]) == "Closest to “the”: of, “,”, a space."
     assert describe_nearest("·Mia", []) == ""

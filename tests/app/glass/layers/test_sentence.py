@@ -17,7 +17,7 @@ NAMES = ("·happy", "·sad", "·the").__getitem__
         ((2, 1, 0, 0), "“happy” leads from layer 2 on, and ends with 31 %; before that, “sad” did."),
         ((0, 0, 0, 0), "“happy” leads from the start, before any layer (31 % in the end)."),
         ((0, 1, 1, 0), "“happy” takes the lead only in the last layer, with 31 %; before that, “sad” did."),
-        ((2, 2, 1, 1), "“happy” leads after no layer: in the end “sad” has 40 %, “happy” 31 %."),
+        ((2, 2, 1, 1), "“happy” never leads: in the end “sad” has 40 %, “happy” 31 %."),
         ((2, 0, 0, 1), "“happy” led after layer 2, but in the end “sad” has 40 %, “happy” 31 %."),
         ((0, 1, 1, 1), "“happy” led before any layer, but in the end “sad” has 40 %, “happy” 31 %."),
     ],
