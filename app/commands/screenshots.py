@@ -11,7 +11,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -222,6 +222,7 @@ class Photographer:
         self._wait_for(lambda: not training.recipes.busy)
         self._shoot("training-recipes")
         self._chat(run.id)
+        self._guide()
         for name in TASKS_SHOWN if task_minutes else ():
             self._task(name, task_minutes)
         self._dialogs()
@@ -435,6 +436,27 @@ class Photographer:
         self._wait_for(lambda: not job.busy)
         job.deleteLater()
 
+    def _guide(self) -> None:
+        """Shoot the guide's chapters, each at its first and its last step, set up; and the glossary and the palette."""
+        window, session = self._window, self._session
+        desk = window.guide
+        desk.show()
+        self._shoot("guide", sizes=SIZES[-1:])
+        for chapter in desk.guide.chapters:
+            for index, which in ((0, "first"), (len(chapter.steps) - 1, "last")):
+                desk.guide.open(chapter.name, index)
+                desk.guide.set_up()
+                self._wait_for(lambda: session.chat.state in ("none", "ready"))
+                self._shoot(f"guide-{chapter.number:02}-{which}", sizes=SIZES[-1:])
+        desk.guide.close()
+        desk.close()
+        window.help.show_term("Attention")
+        self._shoot("help", sizes=SIZES[-1:])
+        window.help.close()
+        palette = window.show_palette()
+        self._shoot("palette", sizes=SIZES[-1:])
+        palette.dismiss()
+
     def _dialogs(self) -> None:
         """Shoot the preferences, and the trash with a dataset in it."""
         from app.shell.preferences_window import PreferencesWindow
@@ -449,12 +471,12 @@ class Photographer:
         self._shoot("trash", window.trash)
         window.trash.close()
 
-    def _shoot(self, name: str, dialog: QWidget | None = None) -> None:
-        """Save the window in all modes and sizes, or a dialog of it in all modes."""
+    def _shoot(self, name: str, dialog: QWidget | None = None, sizes: Sequence[tuple[int, int]] = SIZES) -> None:
+        """Save the window in all modes and these sizes, or a dialog of it in all modes."""
         self._order = self._order[::-1]  # the current mode first: changing it restyles everything
         for mode in self._order:
             self._window.theme.set_mode(mode)
-            for width, height in SIZES if dialog is None else ((0, 0),):
+            for width, height in sizes if dialog is None else ((0, 0),):
                 if dialog is None:
                     self._window.resize(width, height)
                 self._wait_for(_seconds_from_now(SETTLE_S))

@@ -40,7 +40,7 @@ MISSIONS = (
         how=f"Raise the temperature above {CREATIVE:g} and ask for a story.",
         done="At {{reply_temperature}} its tokens were {{reply_probability}} likely, on average.",
         check=Replied(hotter_than=CREATIVE),
-        goes=(OpenModel(), Open(place="chat/settings")),
+        goes=(OpenModel(), Open(place="chat/settings/temperature")),
     ),
     Mission(
         name="head",

@@ -349,14 +349,14 @@ class MainWindow(QMainWindow):
         self._preferences_window.show()
         self._preferences_window.activateWindow()
 
-    @Slot()
-    def show_palette(self) -> None:
-        """Show the field that finds every action, place, run and term."""
+    def show_palette(self) -> Palette:
+        """Show the field that finds every action, place, run and term, and return it."""
         if self._palette is None:
             remembered = self.session.remembered
             self._palette = Palette(self.palette_sources, self.theme, self, remembered.get(_RECENT, []))
             self._palette.used.connect(lambda keys: remembered.set(_RECENT, keys))
         self._palette.open()
+        return self._palette
 
     @Slot()
     def show_keys(self) -> None:

@@ -96,10 +96,11 @@ class TopBar(QFrame):
         Refit(self, self._arrange)
 
     def minimumSizeHint(self) -> QSize:
-        """That of the compact bar: without the name and the tabs' icons."""
+        """That of the compact bar: without the name, the tabs' icons and the guide, which is in the menu, too."""
         hint = super().minimumSizeHint()
         brand = 0 if self._brand.isHidden() else self._brand_width
-        return QSize(hint.width() - brand - (0 if self._is_compact else self._icons_width), hint.height())
+        guide = 0 if self.guide_button.isHidden() else self._guide_width
+        return QSize(hint.width() - brand - guide - (0 if self._is_compact else self._icons_width), hint.height())
 
     @property
     def _is_compact(self) -> bool:
@@ -113,12 +114,21 @@ class TopBar(QFrame):
         return icons + self.fontMetrics().horizontalAdvance(_GUIDE)
 
     @property
+    def _guide_width(self) -> int:
+        """The pixels of the guide's button without its name."""
+        layout, words = self.layout(), self.guide_button.text()
+        named = self.fontMetrics().horizontalAdvance(words) if words else 0
+        return self.guide_button.sizeHint().width() - named + (layout.spacing() if layout is not None else 0)
+
+    @property
     def _brand_width(self) -> int:
         layout = self.layout()
         return self._brand.sizeHint().width() + (layout.spacing() if layout is not None else 0)
 
     def _arrange(self) -> None:
         least, have = self.minimumSizeHint().width(), self.width()
+        self.guide_button.setVisible(least + self._guide_width <= have)
+        least += self._guide_width
         is_compact = least + self._icons_width > have
         if is_compact != self._is_compact:
             styles = Qt.ToolButtonStyle

@@ -194,9 +194,10 @@ class GuideStage:
 
     def anchor(self, name: str) -> QWidget:
         """The widget that a step points at; ValueError if there is none of that name."""
-        if name not in ANCHORS:
-            raise ValueError(f"This step points at “{name}”, which is not in this window.")
-        return ANCHORS[name](self._window)
+        try:
+            return ANCHORS[name](self._window)
+        except KeyError as error:
+            raise ValueError(f"This step points at “{name}”, which is not in this window.") from error
 
     @property
     def _chat(self) -> ChatTab:

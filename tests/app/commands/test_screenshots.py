@@ -10,6 +10,7 @@ from PySide6.QtGui import QImage
 
 from app.cli import main
 from app.commands import screenshots, selftest
+from app.guide.chapters import read_chapters
 from app.kit.theme import ThemeProvider
 from models.library.library import Library
 from models.recipes.tasks import table
@@ -52,12 +53,15 @@ def test_a_run_is_shown_on_every_tab(
     builder = ["builder", *(f"builder-{name}" for name in DESIGN_VIEWS)]
     training = ["training", *(f"training-{name}" for name in RUN_VIEWS), "training-new", "training-recipes"]
     chat = ["chat", *(f"chat-{name}" for name in ("settings", *GLASS_PANELS, *CHAT_MODES))]
+    chapters, _ = read_chapters()
+    steps = [f"guide-{chapter.number:02}-{which}" for chapter in chapters for which in ("first", "last")]
+    guide = ["guide", *steps, "help", "palette"]
     tasks = [
         each.format(task)
         for task in TASKS
         for each in ("training-scores-{}", "training-scores-{}-predictions", "chat-{}")
     ]
-    screens = [*tokenizer, *data, *builder, *training, *chat, *tasks]
+    screens = [*tokenizer, *data, *builder, *training, *chat, *guide, *tasks]
     dialogs = ["preferences-dark", "trash-dark"]
     assert [path.stem for path in written] == [*(f"{screen}-dark-1280x720" for screen in screens), *dialogs]
     for path in written[: -len(dialogs)]:

@@ -6,9 +6,11 @@ import re
 
 import pytest
 
-from app.guide.actions import PrepareRun, Press
+from app.guide.actions import Open, PrepareRun, Press
 from app.guide.chapters import MAX_WORDS, Chapter, Step, guide_files, parse_chapter, prose_of, read_chapters
 from app.guide.checks import RunFinished, RunStarted
+from app.guide.missions import MISSIONS
+from app.help.places import PLACES
 from app.shell.guiding.stage import ANCHORS
 from models.recipes.alignment.table import DEMONSTRATIONS
 from models.recipes.tasks.table import TASK_RECIPES
@@ -59,6 +61,12 @@ def test_there_is_time_enough(chapter: Chapter) -> None:
         kinds = [check.kind for check in step.checks if isinstance(check, RunFinished | RunStarted)]
         needed += sum(minutes.get(kind, 0) for kind in kinds)
     assert needed <= chapter.minutes
+
+
+def test_places_lead_somewhere() -> None:
+    actions = [action for _, step in STEPS for action in (*step.prepares, *step.solution)]
+    actions += [action for mission in MISSIONS for action in mission.goes]
+    assert {action.place for action in actions if isinstance(action, Open)} <= set(PLACES)
 
 
 def test_anchors_and_presets_exist() -> None:
