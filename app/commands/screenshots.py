@@ -471,12 +471,12 @@ class Photographer:
         self._shoot("trash", window.trash)
         window.trash.close()
 
-    def _shoot(self, name: str, dialog: QWidget | None = None, sizes: Sequence[tuple[int, int]] = SIZES) -> None:
-        """Save the window in all modes and these sizes, or a dialog of it in all modes."""
+    def _shoot(self, name: str, dialog: QWidget | None = None, sizes: Sequence[tuple[int, int]] | None = None) -> None:
+        """Save the window in all modes and these sizes (None for all), or a dialog of it in all modes."""
         self._order = self._order[::-1]  # the current mode first: changing it restyles everything
         for mode in self._order:
             self._window.theme.set_mode(mode)
-            for width, height in sizes if dialog is None else ((0, 0),):
+            for width, height in (sizes or SIZES) if dialog is None else ((0, 0),):
                 if dialog is None:
                     self._window.resize(width, height)
                 self._wait_for(_seconds_from_now(SETTLE_S))
