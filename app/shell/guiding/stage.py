@@ -32,6 +32,7 @@ from app.guide.actions import (
 )
 from app.guide.facts import Facts, RunFact
 from app.guide.ring import Ring
+from app.kit.layout.reveal import reveal
 from app.shell.guiding.facts import FactReader
 from app.shell.places import Screens
 from app.training.new_run.choices import DEFAULT_PROMPTS
@@ -176,6 +177,7 @@ class GuideStage:
                 recipe = self._window.training.recipes.cards[name].recipe
                 self._session.training.start_recipe(recipe, parent=run.id)
             case PointAt(anchor=anchor):
+                reveal(self.anchor(anchor))
                 self.ring.point_at(self.anchor(anchor))
             case Press(anchor=anchor):
                 self._press(anchor)
@@ -257,6 +259,7 @@ class GuideStage:
         )
         window.show_new_run()
         window.training.new_run.set_spec(spec, self._session.tokenizers.name)
+        window.training.new_run.show_review()
         window.training.new_run.name.setText(self._session.runs.free_name(action.name))
 
     def _show_run(self, view: str, kind: str) -> None:

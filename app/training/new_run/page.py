@@ -182,6 +182,11 @@ class NewRun(QWidget):
         self.review.show_template_name("")
         self.views.show_view("choices")
 
+    def show_review(self) -> None:
+        """Show what will run, with the button that starts it, where there is no room for that beside the form."""
+        if not self._side.is_beside:
+            self.views.show_view("review")
+
     def set_train(self, changes: dict[str, Any]) -> None:
         """Change training settings, and highlight them."""
         self.form.apply(changes)

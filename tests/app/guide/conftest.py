@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -102,7 +103,8 @@ def window(
     for name in ("training", "tokenizer", "data", "builder", "chat"):
         window.pages.page(name)
     until(lambda: session.tokenizers.current is not None)
-    sampling = window.pages.page("chat").sampling
-    sampling.use(SamplingConfig(max_tokens=8))
+    chat: Any = window.pages.page("chat")
+    chat.sampling.use(SamplingConfig(max_tokens=8))
+    chat.serve.port.setValue(0)  # any that is free
     yield window
     window.close()
