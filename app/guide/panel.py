@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
     QPushButton,
     QRadioButton,
     QScrollArea,
+    QSizePolicy,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
@@ -29,8 +30,9 @@ from app.kit.layout.section import Section
 from app.kit.theme import SPACE, ThemeProvider
 from app.worker.notices import Notices
 
-WIDTH = 300
-"""Pixels at the usual text size: at 1280 the tab beside it keeps 980."""
+_FIGURE_SPACE = "\N{FIGURE SPACE}"
+WIDTH = 308
+"""Pixels at the usual text size: at 1280 the tab beside it keeps 970."""
 
 
 class GuidePanel(QFrame):
@@ -107,6 +109,10 @@ class ChapterList(QScrollArea):
         for chapter in guide.chapters:
             entry = button("", theme, role="chapter", tip=chapter.makes)
             entry.clicked.connect(lambda checked=False, name=chapter.name: guide.open(name))
+            minutes = label(f"{chapter.minutes} min", "caption")
+            minutes.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+            entry.setLayout(row(None, minutes))
+            entry.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)  # as wide as the panel
             self.rows[chapter.name] = entry
             lines.addWidget(entry)
         for problem in problems:
@@ -135,8 +141,7 @@ class ChapterList(QScrollArea):
         kept = self._guide.progress.of(chapter.name)
         began = kept.step > 0 or bool(kept.results)
         state = "done" if kept.is_done else f"step {kept.step + 1} of {len(chapter.steps)}" if began else ""
-        words = f"{chapter.number}   {chapter.title}"
-        entry.setText(words)
+        entry.setText(f"{chapter.number:>2}".replace(" ", _FIGURE_SPACE) + f"   {chapter.title}")
         minutes = f"{chapter.minutes} min"
         entry.setToolTip(f"{chapter.makes}\n{minutes}{' · ' + state if state else ''}")
         entry.setAccessibleName(f"Chapter {chapter.number}, {chapter.title}, {minutes}{', ' + state if state else ''}")
