@@ -39,6 +39,8 @@ COMMANDS = (
     "describe",
     "import",
     "export",
+    "pack",
+    "unpack",
     "trash",
     "bench",
     "screenshots",
