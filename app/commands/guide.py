@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from app.commands.common import print_json
+from app.commands.common import add_common, print_json
 from app.guide.chapters import Chapter, guide_files, parse_chapter, prose_of, read_chapters
 from app.guide.progress import Progress, read_progress
 from models.library.library import Library
@@ -21,7 +21,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "chapter", nargs="?", metavar="CHAPTER", help="its number or name, to print it; default: list all"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    add_common(parser)
     return parser
 
 

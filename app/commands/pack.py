@@ -18,8 +18,8 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "pack",
         help="save a run as one file (.terrarium)",
         description=__doc__,
-        epilog="The file holds the run's settings, tokenizer, curves, samples, scores and last checkpoint. Your notes, the "
-        "folders of your files and the training text stay here.",
+        epilog="The file holds the run's settings, tokenizer, curves, samples, scores and last checkpoint. Your notes, "
+        "the folders of your files and the training text stay here.",
     )
     parser.add_argument("model", metavar="RUN", help="a run's id, name or folder")
     parser.add_argument(

@@ -24,6 +24,7 @@ class MenuActions:
     new_run: Callable[[], object]
     recipes: Callable[[], object]
     open_text: Callable[[], object]
+    open_run: Callable[[], object]
     import_folder: Callable[[], object]
     import_file: Callable[[], object]
     quickstart: Callable[[], object]
@@ -49,6 +50,7 @@ def build_menus(window: QMainWindow, preferences: Preferences, undo: UndoActions
     _add(file, "&New run", actions.new_run, "Ctrl+Shift+N")  # Ctrl+N is the chat tab's
     _add(file, "&Learn a task", actions.recipes, "Ctrl+Shift+L")
     _add(file, "&Open text file…", actions.open_text, QKeySequence.StandardKey.Open)
+    _add(file, "Open a .terrarium &file…", actions.open_run)
     file.addSeparator()
     _add(file, "Import a &Hugging Face folder…", actions.import_folder)
     _add(file, "Import a &GGUF file…", actions.import_file)

@@ -95,7 +95,7 @@ def _record(run: RunFolder, kept: list[Path]) -> bytes:
     """The run.json, without the folders of whoever trained it."""
     record = read_record(run.folder)
     record |= {"spec": without_folders(record["spec"]), "lineage": without_folders(record.get("lineage", {}))}
-    if record.get("best_step") not in map(checkpoint_step, kept):
+    if record.get("best_step") not in [checkpoint_step(path) for path in kept]:
         record["best_step"] = None
     return _json(record)
 

@@ -32,6 +32,7 @@ from models.runs.run_file.contents import (
     MAX_MANIFEST_BYTES,
     MAX_RATIO,
     MAX_TEXT_BYTES,
+    RUN_FILE,
     is_known,
     is_text,
 )
@@ -73,8 +74,7 @@ def unpack_run(path: Path, library: Library, name: str | None = None) -> Generat
                 done += n
                 yield Progress(done=done, total=total)
         yield Phase(name="Checking the run")
-        record = _check_run(path, folder)
-        yield from read_isolated(folder / "tokenizer.json")
+        record = yield from _check_run(path, folder)
         name = library.free_run_name(name or str(record["name"]))
         identity = library.new_run_id(name)
         _write_record(folder, record, identity, name, path)
@@ -186,13 +186,14 @@ def _check_space(folder: Path, needed: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
-def _check_run(path: Path, folder: Path) -> dict[str, Any]:
+def _check_run(path: Path, folder: Path) -> Generator[Event, None, dict[str, Any]]:
     """The run.json; ValueError where the files are no run that this version can read."""
     try:
         record = read_record(folder)
         checkpoints = RunFolder.open(folder).checkpoints()
         for checkpoint in checkpoints:
             read_model_config(checkpoint)
+        yield from read_isolated(folder / "tokenizer.json")
     except ValueError as error:
         reason = str(error).replace(f"{folder}{os.sep}", "")  # the temporary name means nothing to the user
         raise ValueError(f"{path} cannot be opened: {reason}") from error
@@ -203,7 +204,7 @@ def _check_run(path: Path, folder: Path) -> dict[str, Any]:
 
 def _write_record(folder: Path, record: dict[str, Any], identity: str, name: str, path: Path) -> None:
     lineage = record.get("lineage", {})
-    source = {"path": str(path.absolute()), "format": "terrarium", "run": record["id"], "created": record["created"]}
+    source = {"path": str(path.absolute()), "format": RUN_FILE, "run": record["id"], "created": record["created"]}
     if isinstance(lineage.get("source"), dict):
         source["before"] = lineage["source"]
     changed = {
@@ -224,7 +225,9 @@ def _take_out(folder: Path, old_id: str, new_id: str) -> list[dict[str, Any]]:
     chats = []
     for file in sorted(folder.glob("*.json")):
         with suppress(ValueError):
-            chat = read_json(file)
-            chats.append(chat | {"id": uuid.uuid4().hex[:12]} | ({"run_id": new_id} if chat.get("run_id") == old_id else {}))
+            chat = read_json(file) | {"id": uuid.uuid4().hex[:12]}
+            if chat.get("run_id") == old_id:
+                chat["run_id"] = new_id
+            chats.append(chat)
     shutil.rmtree(folder, ignore_errors=True)
     return chats
