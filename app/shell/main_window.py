@@ -132,7 +132,8 @@ class MainWindow(QMainWindow):
             find_anything=self.show_palette,
             open_log=others.open_log,
             report=self.show_report,
-            about=lambda: others.show_about(self),
+            about=lambda: others.show_about(self, self.theme),
+            licences=lambda: others.show_licences(self, self.theme),
         )
         self.undo_actions = UndoActions(self.session.undo, self._text_in_view, self)
         build_menus(self, self.preferences, self.undo_actions, actions)

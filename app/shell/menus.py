@@ -40,6 +40,7 @@ class MenuActions:
     open_log: Callable[[], object]
     report: Callable[[], object]
     about: Callable[[], object]
+    licences: Callable[[], object]
 
 
 def build_menus(window: QMainWindow, preferences: Preferences, undo: UndoActions, actions: MenuActions) -> None:
@@ -84,6 +85,7 @@ def build_menus(window: QMainWindow, preferences: Preferences, undo: UndoActions
     _add(help_menu, "Open &log file", actions.open_log)
     _add(help_menu, "Log and &diagnostics to send…", actions.report)
     help_menu.addSeparator()
+    _add(help_menu, "L&icences…", actions.licences)
     _add(help_menu, "&About Terrarium", actions.about).setMenuRole(QAction.MenuRole.AboutRole)
 
 
