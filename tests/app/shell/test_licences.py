@@ -55,4 +55,3 @@ def test_the_about_box_leads_there(qtbot: QtBot, session: Session, theme: ThemeP
     licences.list.setCurrentRow(row)
     until(lambda: "Redistribution" in licences.text.toPlainText())
     licences.close()
-    box.close()
