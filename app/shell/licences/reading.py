@@ -12,7 +12,7 @@ PROGRAM = "llm-terrarium"
 _QT = ("pyside6-essentials", "shiboken6")
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _FILE = re.compile(
-    r"\.dist-info/(.*/)?[^/]*(licen[cs]e|copying|notice|authors)[^/]*$|\.dist-info/licenses/", re.IGNORECASE
+    r"(^|\.dist-info/(.*/)?)[^/]*(licen[cs]e|copying|notice|authors)[^/]*$|\.dist-info/licenses/", re.IGNORECASE
 )
 _MAX_TEXT = 300_000
 """Characters of a package's licences: torch has some 400 files of them."""
@@ -91,24 +91,25 @@ def _needed(installed: Distribution) -> Iterator[str]:
 
 
 def _package(installed: Distribution) -> Package:
-    about = installed.metadata
-    urls = [line.partition(",")[2].strip() for line in about.get_all("Project-URL") or []]
+    urls = [line.partition(",")[2].strip() for line in _fields(installed, "Project-URL")]
     return Package(
-        name=str(about["Name"]),
+        name=str(installed.metadata["Name"]),
         version=installed.version,
         licence=_licence(installed),
-        summary=str(about.get("Summary") or ""),
-        url=str(about.get("Home-page") or next(iter(urls), "")),
+        summary=next(iter(_fields(installed, "Summary")), ""),
+        url=next(iter((*_fields(installed, "Home-page"), *urls)), ""),
     )
 
 
 def _licence(installed: Distribution) -> str:
     """The SPDX expression, what the field says if that is short, or the classifiers."""
-    about = installed.metadata
-    expression, said = about.get("License-Expression"), (about.get("License") or "").strip()
-    if expression or (said and "\n" not in said and len(said) < 80):
-        return str(expression or said)
-    classifiers = [
-        line.split("::")[-1].strip() for line in about.get_all("Classifier") or [] if line.startswith("License")
-    ]
-    return ", ".join(classifiers) or "see its text"
+    said = [line.strip() for line in (*_fields(installed, "License-Expression"), *_fields(installed, "License"))]
+    if said and said[0] and "\n" not in said[0] and len(said[0]) < 200:
+        return said[0]
+    classifiers = [line for line in _fields(installed, "Classifier") if line.startswith("License")]
+    return ", ".join(line.split("::")[-1].strip() for line in classifiers) or "see its text"
+
+
+def _fields(installed: Distribution, name: str) -> list[str]:
+    """What the package says under `name`, which may be several times, or never."""
+    return [str(each) for each in installed.metadata.get_all(name) or []]
