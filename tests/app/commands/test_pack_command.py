@@ -33,6 +33,9 @@ def test_there_and_back(
     made = json.loads(capsys.readouterr().out)
     assert made["name"] == f"{run.name} 2"
     assert made["id"] in {info.id for info in library.list_runs()}
+    for command in (["import", str(file)], ["generate", str(file), "--prompt", "x"]):
+        assert main(command) == 1
+        assert f"terrarium unpack {file}" in capsys.readouterr().err
     file.write_bytes(b"no zip")
     assert main(["unpack", str(file)]) == 1
     assert "no Terrarium file" in capsys.readouterr().err
