@@ -57,10 +57,10 @@ class Program:
             SystemExit: where it fails.
         """
         print(f"--- {' '.join(arguments)}", flush=True)
-        done = subprocess.run([*self._command, *arguments], env=self._environment, stdout=subprocess.PIPE, check=False)
-        text = done.stdout.decode(errors="replace")
+        done = subprocess.run([*self._command, *arguments], env=self._environment, capture_output=True, check=False)
+        text, said = (stream.decode(errors="replace") for stream in (done.stdout, done.stderr))
         if done.returncode != 0:
-            raise SystemExit(f"“{' '.join(arguments)}” ended with {done.returncode}.\n{text}")
+            raise SystemExit(f"“{' '.join(arguments)}” ended with {done.returncode}.\n{text}\n{said[-4000:]}")
         return text
 
 

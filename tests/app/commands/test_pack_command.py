@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from app.cli import main
 from app.shell import launch
+from models.events import result_of
 from models.library.library import Library
+from models.runs.run_file.packing import pack_run
 from models.settings.model_config import ModelConfig
+from tests import ROOT
 from tests.models.training.support import make_run, train
 
 
@@ -54,3 +62,23 @@ def test_a_file_alone_opens_the_window_with_it(library: Library, monkeypatch: py
     assert opened == [Path("A Run.TERRARIUM").absolute()]
     assert main([]) == 0
     assert len(opened) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="a window is asked to close by a signal")
+def test_the_program_opens_the_file_that_it_is_started_with(
+    library: Library, tiny_config: ModelConfig, tmp_path: Path
+) -> None:
+    run = make_run(library, tiny_config)
+    train(run, library)
+    file = result_of(pack_run(run, tmp_path / "it", library))
+    other = Library(tmp_path / "other")
+    environment = os.environ | {"TERRARIUM_HOME": str(other.home), "PYTHONPATH": str(ROOT)}
+    window = subprocess.Popen([sys.executable, "-m", "app", str(file)], cwd=tmp_path, env=environment)
+    end = time.monotonic() + 120
+    while not other.list_runs() and window.poll() is None and time.monotonic() < end:
+        time.sleep(0.05)
+    names = [info.name for info in other.list_runs()]
+    window.send_signal(signal.SIGTERM)
+    assert window.wait(120) == 0
+    assert names == [run.name]
