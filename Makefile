@@ -45,6 +45,7 @@ bundle:
 	@sh scripts/setup.sh bundle
 	$(VENV_PYTHON) -m PyInstaller --noconfirm --log-level WARN build.spec
 	dist/terrarium/terrarium selftest
+	$(VENV_PYTHON) scripts/bundle_size.py dist/terrarium
 
 screenshots:
 	@sh scripts/setup.sh run

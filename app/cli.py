@@ -13,11 +13,13 @@ import os
 import platform
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from app.commands.common import UsageError
 from app.worker.failures import describe
 from models.library.library import Library
 from models.library.location import find_location
+from models.runs.run_file.contents import SUFFIX
 from models.training.parallel.process_group import end_process
 
 COMMANDS = (
@@ -39,6 +41,8 @@ COMMANDS = (
     "describe",
     "import",
     "export",
+    "pack",
+    "unpack",
     "trash",
     "bench",
     "screenshots",
@@ -72,8 +76,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="terrarium",
-        description="Grow a small language model behind glass. Without a command, the window opens.",
+        description="Grow a small language model behind glass. Without a command, the window opens; with the name of a "
+        f"{SUFFIX} file, it opens the run in it.",
     )
+    if len(arguments) == 1 and arguments[0].lower().endswith(SUFFIX):  # as after a double click on it
+        parser.set_defaults(command=None)
+        parser.add_argument("file", type=Path)
+        return parser
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
     names = arguments[:1] if arguments and arguments[0] in COMMANDS else COMMANDS if arguments else ()
     for name in names:
@@ -89,7 +98,7 @@ def _guarded(args: argparse.Namespace) -> int:
         if args.command is None:
             from app.shell.launch import run
 
-            code: int = run()
+            code: int = run(files=[args.file.absolute()] if "file" in args else [])
             return code
         code = args.run(args)
         sys.stdout.flush()

@@ -55,7 +55,7 @@ class FakeMachine:
         self.log = folder / "log"
         for made in (self.folder / "scripts", self.bin, self.state):
             made.mkdir(parents=True)
-        for name in ("Makefile", "pyproject.toml", "scripts/setup.sh"):
+        for name in ("Makefile", "pyproject.toml", "scripts/setup.sh", "scripts/qt_packages.sh"):
             shutil.copy(ROOT / name, self.folder / name)
         for name in ("python3", "python3.11", "python3.12", "python3.13", "python3.14"):
             self.command(name, FAKE_PYTHON)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.inference.weight_kinds import KINDS
 from models.library.library import Library
+from models.runs.run_file.contents import SUFFIX
 from models.settings.run_spec import DEVICE_NAMES
 
 if TYPE_CHECKING:
@@ -63,10 +64,17 @@ def find_model(text: str) -> Path:
     """The path that MODEL stands for: itself, or the folder of the run with this id or name.
 
     Raises:
-        ValueError: where there is no such path or run.
+        ValueError: where there is no such path or run, or it is a run in one file.
     """
     path = Path(text).expanduser()
+    refuse_run_file(path)
     return path if path.exists() else Library().find_run(text)
+
+
+def refuse_run_file(path: Path) -> None:
+    """Raise a ValueError that says what to do where this is a run in one file."""
+    if path.suffix.lower() == SUFFIX and path.is_file():
+        raise ValueError(f"{path} is a run in one file: make a run of it first, with terrarium unpack {path}.")
 
 
 def open_model(text: str, device_name: str, weights: str = KINDS[0]) -> tuple[AnyModel, Tokenizer, torch.device]:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from app.commands.common import UsageError, add_common, print_json
+from app.commands.common import UsageError, add_common, print_json, refuse_run_file
 from app.commands.progress import ProgressLine, drive
 from models.library.library import Library
 
@@ -34,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
     from models.interop.peft import import_peft, is_peft
 
     source, library = args.source.expanduser(), Library()
+    refuse_run_file(source)
     out = args.out.expanduser() if args.out is not None else None
     if is_peft(source) and args.base is None:
         raise UsageError(f"{source} is an adapter: name the model that it belongs to with --base.")

@@ -13,6 +13,7 @@ from app.worker.background import LatestTask
 from app.worker.notices import Notices
 from models.events import Event
 from models.library.library import Library
+from models.runs.run_file.contents import SUFFIX
 
 if TYPE_CHECKING:
     from models.runs.run_folder import RunFolder
@@ -46,7 +47,7 @@ class ModelImporter(QObject):
         return self._task.busy
 
     def start(self, source: Path) -> bool:
-        """Copy the model in `source`, a Hugging Face folder or a .gguf file, into the library as a run.
+        """Copy what is in `source` into the library as a run: a Hugging Face folder, a .gguf or a .terrarium file.
 
         Returns whether it started. An import that fails or is cancelled leaves nothing behind.
         """
@@ -54,6 +55,10 @@ class ModelImporter(QObject):
             return self._notices.refuse("A model is already being imported. Wait or cancel it.")
 
         def work() -> Generator[Event, None, RunFolder]:
+            if source.suffix.lower() == SUFFIX:
+                from models.runs.run_file.unpacking import unpack_run
+
+                return (yield from unpack_run(source, self._library))
             from models.interop.importing import import_model
 
             return (yield from import_model(source, self._library))

@@ -1,27 +1,36 @@
-"""Importing a model from the window: choosing it, progress, and an offer to try it."""
+"""Importing a model or a run from the window: choosing it, progress, and an offer to try it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Qt, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 from PySide6.QtWidgets import QFileDialog, QProgressDialog, QWidget
 
+from app.kit.progress_window import open_progress, show_events
 from app.session.model_importer import ModelImporter
 from app.session.session import Session
 from app.shell.toasts import Toasts
-from models.events import Event, Notice, Phase, Progress
-
-_PROGRESS_STEPS = 1000
+from models.events import Event, Notice
+from models.runs.run_file.contents import RUN_FILE, SUFFIX
+from models.runs.run_folder import RunFolder
 
 
 class ImportDialog(QObject):
-    """Asks for a model and shows the progress of its import, with Cancel; the window stays usable."""
+    """Asks for a model and shows the progress of its import, with Cancel; the window stays usable.
+
+    Signals:
+        run_opened(run_id): a run that was saved as one file is in the library.
+    """
+
+    run_opened = Signal(str)
 
     def __init__(self, session: Session, toasts: Toasts, window: QWidget) -> None:
         super().__init__(window)
         self._session, self._toasts, self._window = session, toasts, window
         self.progress: QProgressDialog | None = None
+        self._waiting: list[Path] = []
         self.importer = ModelImporter(session.library, session.runs, session.notices, self)
         session.closing.connect(self.importer.close)
         self.importer.events_received.connect(self._on_events)
@@ -40,35 +49,46 @@ class ImportDialog(QObject):
         if file:
             self.start(Path(file))
 
+    def ask_for_run(self) -> None:
+        """Choose .terrarium files, and open them."""
+        files, _ = QFileDialog.getOpenFileNames(
+            self._window, "Open a .terrarium file", "", f"Terrarium runs (*{SUFFIX})"
+        )
+        self.open_runs([Path(file) for file in files])
+
+    def open_runs(self, files: Sequence[Path]) -> None:
+        """Open .terrarium files as runs, one after the other."""
+        self._waiting += files
+        self._open_next()
+
+    def _open_next(self) -> None:
+        if self._waiting and not self.importer.busy:
+            self.start(self._waiting.pop(0))
+
     def start(self, source: Path) -> None:
         """Import `source`."""
         if not self.importer.start(source):
             return
-        dialog = self.progress = QProgressDialog(f"Reading {source.name}", "Cancel", 0, _PROGRESS_STEPS, self._window)
-        dialog.setWindowTitle("Import a model")
-        dialog.setWindowModality(Qt.WindowModality.NonModal)
-        dialog.setMinimumDuration(0)
-        dialog.setMinimumWidth(420)
-        dialog.setAutoClose(False)
-        dialog.setAutoReset(False)
-        dialog.setValue(0)
-        dialog.canceled.connect(self.importer.cancel)
+        self.progress = open_progress("Import", f"Reading {source.name}", self._cancel, self._window)
+
+    def _cancel(self) -> None:
+        self._waiting.clear()
+        self.importer.cancel()
 
     @Slot(object)
     def _on_events(self, events: tuple[Event, ...]) -> None:
         for event in events:
             if isinstance(event, Notice):
                 self._toasts.notice(event.sentence)
-            elif self.progress is not None and isinstance(event, Phase):
-                self.progress.setLabelText(event.name)
-            elif self.progress is not None and isinstance(event, Progress) and event.total:
-                self.progress.setValue(round(_PROGRESS_STEPS * event.done / event.total))
+        if self.progress is not None:
+            show_events(self.progress, events)
 
     @Slot()
     def _on_changed(self) -> None:
         if not self.importer.busy and self.progress is not None:
             self.progress.deleteLater()
             self.progress = None
+        self._open_next()
 
     @Slot(str, str)
     def _on_imported(self, run_id: str, name: str) -> None:
@@ -76,4 +96,7 @@ class ImportDialog(QObject):
             if self._session.chat.open(run_id):
                 self._session.tab_requested.emit("chat")
 
+        source = RunFolder.open(self._session.runs.find(run_id).folder).lineage.get("source", {})
+        if source.get("format") == RUN_FILE:
+            self.run_opened.emit(run_id)
         self._toasts.offer(f"“{name}” is now in your library.", "Try it", try_it)

@@ -9,9 +9,11 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import TracebackType
 
-from PySide6.QtCore import QObject, QSocketNotifier, Signal, Slot
+from PySide6.QtCore import QEvent, QObject, QSocketNotifier, Signal, Slot
+from PySide6.QtGui import QFileOpenEvent
 from PySide6.QtWidgets import QApplication
 
 from app.kit.theme import MODES, ThemeProvider
@@ -91,9 +93,25 @@ def choose_detail(session: Session) -> None:
         session.detail.choose(EVERYTHING if session.runs.has_any else SIMPLE)
 
 
-def run(argv: Sequence[str] | None = None) -> int:
-    """Open the window and return the exit code when it is closed."""
-    app = QApplication.instance() or QApplication(list(argv or sys.argv[:1]))
+class Application(QApplication):
+    """The application; macOS hands it the files that are double-clicked there.
+
+    Signals:
+        file_opened(path): the user opened this file with the program.
+    """
+
+    file_opened = Signal(str)
+
+    def event(self, event: QEvent) -> bool:
+        if isinstance(event, QFileOpenEvent) and event.file():
+            self.file_opened.emit(event.file())
+            return True
+        return super().event(event)
+
+
+def run(argv: Sequence[str] | None = None, files: Sequence[Path] = ()) -> int:
+    """Open the window, with the runs in `files` (.terrarium), and return the exit code when it is closed."""
+    app = QApplication.instance() or Application(list(argv or sys.argv[:1]))
     assert isinstance(app, QApplication)
     app.setApplicationName("Terrarium")
     app.setDesktopFileName("terrarium")
@@ -112,8 +130,11 @@ def run(argv: Sequence[str] | None = None) -> int:
         if problem:
             session.notices.say(problem)
         window.prepare()
+        window.imports.open_runs(files)
 
     window.painted.connect(after_first_paint)
+    if isinstance(app, Application):
+        app.file_opened.connect(lambda path: window.imports.open_runs([Path(path)]))
     interrupts = Interrupts(window)
     interrupts.requested.connect(window.quit)
     window.show()

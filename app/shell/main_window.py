@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QCloseEvent, QPaintEvent
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QPaintEvent
 from PySide6.QtWidgets import QFileDialog, QMainWindow, QPlainTextEdit, QSplitter, QVBoxLayout, QWidget
 
 from app.help.palette import Palette, PaletteSource
-from app.kit.file_dialogs import FILE_FILTER
+from app.kit.file_dialogs import FILE_FILTER, dropped_paths
 from app.kit.help_mark import HelpRequested
 from app.kit.layout.pages import Pages
 from app.kit.logo import program_icon
@@ -50,6 +51,7 @@ from app.shell.undo_actions import UndoActions
 from app.shell.view_and_help import ViewAndHelp
 from app.worker.background import LatestTask
 from app.worker.failures import DISK_FULL
+from models.runs.run_file.contents import SUFFIX
 
 if TYPE_CHECKING:
     from app.training.tab import TrainingTab
@@ -74,6 +76,7 @@ class MainWindow(QMainWindow):
         self.setWindowIcon(program_icon())
         self.setMinimumSize(960, 600)
         self.resize(1440, 900)
+        self.setAcceptDrops(True)
         self.preferences = Preferences(session, theme, self)
         self._was_painted = self._may_close = self._reopens_chat = False
         self.closing = ClosingQuestion(session, self.preferences, self)
@@ -114,6 +117,7 @@ class MainWindow(QMainWindow):
             new_run=self.show_new_run,
             recipes=self.show_recipes,
             open_text=self.open_text,
+            open_run=self.imports.ask_for_run,
             import_folder=self.imports.ask_for_folder,
             import_file=self.imports.ask_for_file,
             quickstart=self.start_quickstart,
@@ -128,7 +132,8 @@ class MainWindow(QMainWindow):
             find_anything=self.show_palette,
             open_log=others.open_log,
             report=self.show_report,
-            about=lambda: others.show_about(self),
+            about=lambda: others.show_about(self, self.theme),
+            licences=lambda: others.show_licences(self, self.theme),
         )
         self.undo_actions = UndoActions(self.session.undo, self._text_in_view, self)
         build_menus(self, self.preferences, self.undo_actions, actions)
@@ -150,6 +155,7 @@ class MainWindow(QMainWindow):
         self.top_bar.guide_requested.connect(self.guide.toggle)
         self.toasts.report_requested.connect(self.show_report)
         session.tab_requested.connect(self.show_tab)
+        self.imports.run_opened.connect(self.show_run)
         session.recipes_requested.connect(self.show_recipes)
         session.datasets.run_requested.connect(self.show_new_run_on_dataset)
         session.notices.notified.connect(self.toasts.notice)
@@ -464,6 +470,14 @@ class MainWindow(QMainWindow):
         if self.session.training.resume_run(run_id):
             self.show_tab("training")
 
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if _run_files(event):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        event.acceptProposedAction()
+        self.imports.open_runs(_run_files(event))
+
     def customEvent(self, event: QEvent) -> None:
         if isinstance(event, HelpRequested):
             event.accept()
@@ -490,3 +504,9 @@ class MainWindow(QMainWindow):
         remember_training(self.session)
         self.session.close()
         event.accept()
+
+
+def _run_files(event: QDropEvent) -> list[Path]:
+    """What is dragged, if all of it is runs that were saved as one file."""
+    paths = [Path(path) for path in dropped_paths(event)]
+    return paths if all(path.suffix.lower() == SUFFIX for path in paths) else []

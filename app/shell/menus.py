@@ -24,6 +24,7 @@ class MenuActions:
     new_run: Callable[[], object]
     recipes: Callable[[], object]
     open_text: Callable[[], object]
+    open_run: Callable[[], object]
     import_folder: Callable[[], object]
     import_file: Callable[[], object]
     quickstart: Callable[[], object]
@@ -39,6 +40,7 @@ class MenuActions:
     open_log: Callable[[], object]
     report: Callable[[], object]
     about: Callable[[], object]
+    licences: Callable[[], object]
 
 
 def build_menus(window: QMainWindow, preferences: Preferences, undo: UndoActions, actions: MenuActions) -> None:
@@ -49,6 +51,7 @@ def build_menus(window: QMainWindow, preferences: Preferences, undo: UndoActions
     _add(file, "&New run", actions.new_run, "Ctrl+Shift+N")  # Ctrl+N is the chat tab's
     _add(file, "&Learn a task", actions.recipes, "Ctrl+Shift+L")
     _add(file, "&Open text file…", actions.open_text, QKeySequence.StandardKey.Open)
+    _add(file, "Open a .terrarium &file…", actions.open_run)
     file.addSeparator()
     _add(file, "Import a &Hugging Face folder…", actions.import_folder)
     _add(file, "Import a &GGUF file…", actions.import_file)
@@ -82,6 +85,7 @@ def build_menus(window: QMainWindow, preferences: Preferences, undo: UndoActions
     _add(help_menu, "Open &log file", actions.open_log)
     _add(help_menu, "Log and &diagnostics to send…", actions.report)
     help_menu.addSeparator()
+    _add(help_menu, "L&icences…", actions.licences)
     _add(help_menu, "&About Terrarium", actions.about).setMenuRole(QAction.MenuRole.AboutRole)
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMessageBox, QWidget
 
 from app.kit.file_dialogs import reveal
+from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.shell.toasts import Toasts
 
 ABOUT = (
-    "<h3>Terrarium</h3><p>Grow a small language model behind glass, and teach it tasks of your own: tokenizer, data, "
-    "architecture, training and chat in one window, on your own computer.</p><p>Every number on screen is measured, or "
-    "derived from the model's own weights, or labelled as an estimate.</p>"
+    "<h3>Terrarium {}</h3><p>Grow a small language model behind glass, and teach it tasks of your own: tokenizer, "
+    "data, architecture, training and chat in one window, on your own computer.</p><p>Every number on screen is "
+    "measured, or derived from the model's own weights, or labelled as an estimate.</p>"
 )
 
 
@@ -31,10 +34,32 @@ class ViewAndHelp:
         """Show the log file."""
         self._reveal(self._session.library.log_file)
 
-    def show_about(self, parent: QWidget) -> None:
-        """Show the About box."""
-        QMessageBox.about(parent, "About Terrarium", ABOUT)
+    def show_about(self, parent: QWidget, theme: ThemeProvider) -> None:
+        """Show the About box, which leads to the licences."""
+        box = QMessageBox(QMessageBox.Icon.NoIcon, "About Terrarium", ABOUT.format(_version()), parent=parent)
+        box.setIconPixmap(parent.windowIcon().pixmap(64, 64))
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        licences = box.addButton("Licences…", QMessageBox.ButtonRole.ActionRole)
+        licences.clicked.connect(lambda: self.show_licences(parent, theme))
+        box.addButton(QMessageBox.StandardButton.Close)
+        box.open()
+
+    def show_licences(self, parent: QWidget, theme: ThemeProvider) -> None:
+        """Show the licences of all that Terrarium is made of."""
+        from app.shell.licences.window import LicencesWindow
+
+        window = LicencesWindow(self._session, theme, parent)
+        window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        window.show()
 
     def _reveal(self, path: Path) -> None:
         if not reveal(path):
             self._toasts.notice(f"Could not open {path}.")
+
+
+def _version() -> str:
+    """The version that is installed, '' where the program runs without being installed."""
+    try:
+        return version("llm-terrarium")
+    except PackageNotFoundError:
+        return ""

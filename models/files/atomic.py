@@ -103,6 +103,28 @@ def link_or_copy(source: Path | str, target: Path | str) -> None:
 
 
 @contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Replace the file `path` atomically: yields the path of a new one to write, which is moved there at the end.
+
+    Raises:
+        OSError: if it cannot be written; then `path` is as it was, and nothing is left beside it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary_beside(path)
+    try:
+        yield temporary
+        sync_file(temporary)
+        replace_path(temporary, path)
+    except OSError as error:
+        if error.filename == str(temporary):  # the temporary name means nothing to the user
+            error.filename, error.filename2 = str(path), None
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+@contextlib.contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Create the folder `path` atomically: yields a temporary folder to fill, which is renamed to `path` at the end.
 

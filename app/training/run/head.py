@@ -31,7 +31,7 @@ class RunHead(QFrame):
         resume_saved_asked(), chat_asked(), settings_asked(), fork_asked(),
         template_asked(), sweep_asked(): a button was pressed.
         lr_asked(), beta_asked(), sample_asked(), discard_asked(): for the run in training.
-        export_asked(kind): "toml" or "tensorboard".
+        export_asked(kind): "file" (.terrarium), "toml" or "tensorboard".
     """
 
     resume_saved_asked = Signal()
@@ -99,6 +99,7 @@ class RunHead(QFrame):
             ("New run like this one", "copy", self.template_asked.emit),
             ("Sweep its settings…", "sliders", self.sweep_asked.emit),
             None,
+            ("Save as one file…", "floppy-disk", lambda: self.export_asked.emit("file")),
             ("Export its settings (TOML)…", "export", lambda: self.export_asked.emit("toml")),
             ("Export for TensorBoard…", "chart-line", lambda: self.export_asked.emit("tensorboard")),
         )

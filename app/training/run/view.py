@@ -28,6 +28,7 @@ from app.training.run.fork_dialog import ForkDialog
 from app.training.run.forks import Forks, TensorBoardExport
 from app.training.run.head import RunHead
 from app.training.run.lr_dialog import LrDialog
+from app.training.run.pack_dialog import RunPacker
 from app.training.run.spec_view import SpecView, summary
 from app.training.run.sweep_dialog import SweepDialog
 from app.training.run.views import RunViews
@@ -72,6 +73,7 @@ class RunView(QWidget):
         self._dirty = False
         self.forks = Forks(session.library, session.runs, session.training, session.queue, session.notices, self)
         self._tensorboard = TensorBoardExport(session.runs, session.notices, self)
+        self.packer = RunPacker(session, self)
         self.head = RunHead(session, theme)
         self.views = RunViews(session, theme)
         layout = column(self.head, self.views, None)
@@ -292,8 +294,10 @@ class RunView(QWidget):
 
     @Slot(str)
     def _on_export(self, kind: str) -> None:
-        """Export the settings as TOML, or the curves for TensorBoard."""
-        if kind == "toml" and self._spec is not None:
+        """Save all of it as one file, export the settings as TOML, or the curves for TensorBoard."""
+        if kind == "file":
+            self.packer.ask(self._run_id, self._theme)
+        elif kind == "toml" and self._spec is not None:
             save_spec(self, self._session, self._spec)
         elif kind == "tensorboard":
             folder = QFileDialog.getExistingDirectory(self, "Choose the folder that TensorBoard reads")

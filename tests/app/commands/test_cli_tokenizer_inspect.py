@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from app.cli import main
-from app.commands.tokenizer_parts import arguments as tokenizer_arguments
+from app.commands.tokenizer import arguments as tokenizer_arguments
 from app.tokenizer.vocabulary.model import TITLES
 from app.tokenizer.vocabulary.token_finder import USE_FILTERS
 from models.data.corpus import build_text_corpus

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.cli import main
-from app.commands.tokenizer_parts import compare
+from app.commands.tokenizer import compare
 from models.data.corpus import build_text_corpus
 from models.data.corpus_texts import language_texts
 from models.library.library import Library

@@ -8,7 +8,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from app.cli import main
-from app.commands.bench_parts.weights import format_table
+from app.commands.bench.weights import format_table
 from app.commands.common import open_model
 from models.architecture.transformer import Decoder
 from models.inference.weight_kinds import KINDS, WeightsFigures, WeightsMeasured

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 
 from app.cli import main
 from app.commands import bench
-from app.commands.bench_parts.table import markdown, read_results, write_results
-from app.commands.bench_parts.window import late_and_due
+from app.commands.bench.table import markdown, read_results, write_results
+from app.commands.bench.window import late_and_due
 from models.architecture.transformer import Decoder, build_model
 from models.bench import big_data, generation, llama_cpp, overhead, reference, training
 from models.bench.big_data import PEAK_MB, Measured, Watched, compare_sizes, measure_data

@@ -10,9 +10,9 @@ import pytest
 
 from app.cli import main
 from app.commands import bench
-from app.commands.bench_parts import builder as bench_builder
-from app.commands.bench_parts import opening as bench_opening
-from app.commands.bench_parts import window as bench_window
+from app.commands.bench import builder as bench_builder
+from app.commands.bench import opening as bench_opening
+from app.commands.bench import window as bench_window
 from app.kit.theme import ThemeProvider
 from models.bench.result import compared
 from models.settings.presets import PRESETS

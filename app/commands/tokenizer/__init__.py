@@ -7,9 +7,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from app.commands.common import add_common, print_json, read_argument
-from app.commands.tokenizer_parts import arguments as tokenizer_arguments
-from app.commands.tokenizer_parts import import_ as tokenizer_import
-from app.commands.tokenizer_parts import train as tokenizer_train
+from app.commands.tokenizer import arguments as tokenizer_arguments
+from app.commands.tokenizer import import_ as tokenizer_import
+from app.commands.tokenizer import train as tokenizer_train
 from models.chat.own_template import Message, encode_messages
 from models.library.library import Library
 from models.tokenizers import (
@@ -73,13 +73,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _compare(args: argparse.Namespace) -> None:
-    from app.commands.tokenizer_parts import compare as tokenizer_compare
+    from app.commands.tokenizer import compare as tokenizer_compare
 
     tokenizer_compare.run(args)
 
 
 def _inspect(args: argparse.Namespace) -> None:
-    from app.commands.tokenizer_parts import inspect_ as tokenizer_inspect
+    from app.commands.tokenizer import inspect_ as tokenizer_inspect
 
     tokenizer_inspect.run(args)
 

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.commands.bench_parts.table import check_machine, markdown, read_results, write_results
+from app.commands.bench.table import check_machine, markdown, read_results, write_results
 from app.commands.common import UsageError, add_common, find_model, open_model, print_json
 from app.commands.progress import ProgressLine, drive
 from app.commands.replying import add_draft, check_draft_options, draft_from
@@ -120,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run_weights(args: argparse.Namespace) -> int:
-    from app.commands.bench_parts.weights import bench_weights, format_table
+    from app.commands.bench.weights import bench_weights, format_table
 
     with ProgressLine(as_json=args.json) as line:
         measured = bench_weights(args.model, args.device, line)
@@ -176,15 +176,15 @@ def _watched(measure: Callable[[], Sequence[Result]]) -> list[Result]:
 
 def _measure(part: str, device_name: str, files: Sequence[Path], seeds: int, line: ProgressLine) -> Sequence[Result]:
     if part == "gui":
-        from app.commands.bench_parts.window import bench_window
+        from app.commands.bench.window import bench_window
 
         return [bench_window(device_name, files, GUI_SECONDS, line)]
     if part == "window":
-        from app.commands.bench_parts.opening import bench_opening
+        from app.commands.bench.opening import bench_opening
 
         return bench_opening(line)
     if part == "builder":
-        from app.commands.bench_parts.builder import bench_builder
+        from app.commands.bench.builder import bench_builder
 
         return [bench_builder(line)]
     with tempfile.TemporaryDirectory(prefix="terrarium-bench-") as home:
@@ -212,7 +212,7 @@ def _measure_models(
         return [drive(bench_overhead(library, device_name, _data(files)), line)]
     corpus = _read(library, files, line)
     if part == "tokenizer":
-        from app.commands.bench_parts.keystrokes import bench_keystrokes
+        from app.commands.bench.keystrokes import bench_keystrokes
         from models.bench.encoding import bench_encoding
         from models.bench.tokenizer_training import bench_tokenizer_training
 

@@ -11,8 +11,8 @@ from typing import Any
 from app.commands.common import UsageError, print_json, read_argument
 from app.commands.describe import find_config
 from app.commands.progress import ProgressLine, drive
-from app.commands.tokenizer_parts.arguments import LANGUAGES
-from app.commands.tokenizer_parts.corpora import find_corpus
+from app.commands.tokenizer.arguments import LANGUAGES
+from app.commands.tokenizer.corpora import find_corpus
 from models.data.corpus_texts import CorpusChoice, corpus_texts, language_texts
 from models.data.tiny_world.parallel import LANGUAGE_NAMES
 from models.library.library import Library

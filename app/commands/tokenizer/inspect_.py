@@ -12,7 +12,7 @@ import numpy as np
 
 from app.commands.common import UsageError, print_json, read_argument
 from app.commands.progress import ProgressLine, drive
-from app.commands.tokenizer_parts.corpora import find_corpus
+from app.commands.tokenizer.corpora import find_corpus
 from models.data.corpus_texts import CorpusChoice, corpus_texts
 from models.events import Phase
 from models.library.library import Library

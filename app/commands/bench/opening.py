@@ -51,7 +51,7 @@ def bench_opening(line: ProgressLine) -> list[Result]:
         write_run(long, "long", STEPS)
         for what, library in (("alone", few), ("many", many), ("long", long)):
             line.say(f"Opening a window: {what}…")
-            command = (sys.executable, "-m", "app.commands.bench_parts.opening", what, str(library), str(time.time()))
+            command = (sys.executable, "-m", "app.commands.bench.opening", what, str(library), str(time.time()))
             figures |= json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     return [
         Result(name=f"window, {name}", ours=figures[name], unit=unit, target=most, met=figures[name] <= most)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from app.commands.tokenizer_parts.corpora import BUILT_IN
+from app.commands.tokenizer.corpora import BUILT_IN
 from models.data.tiny_world.parallel import LANGUAGE_NAMES
 from models.tokenizers.vocabulary.token_types import TYPES
 

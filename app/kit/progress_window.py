@@ -1,0 +1,35 @@
+"""A small window with the progress of something long, which can be cancelled there; the rest stays usable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QProgressDialog, QWidget
+
+from models.events import Event, Phase, Progress
+
+_STEPS = 1000
+
+
+def open_progress(title: str, words: str, cancel: Callable[[], object], parent: QWidget) -> QProgressDialog:
+    """Show such a window; whoever opens it deletes it when the work has ended."""
+    window = QProgressDialog(words, "Cancel", 0, _STEPS, parent)
+    window.setWindowTitle(title)
+    window.setWindowModality(Qt.WindowModality.NonModal)
+    window.setMinimumDuration(0)
+    window.setMinimumWidth(420)
+    window.setAutoClose(False)
+    window.setAutoReset(False)
+    window.setValue(0)
+    window.canceled.connect(cancel)
+    return window
+
+
+def show_events(window: QProgressDialog, events: Iterable[Event]) -> None:
+    """Show each Phase and Progress there."""
+    for event in events:
+        if isinstance(event, Phase):
+            window.setLabelText(event.name)
+        elif isinstance(event, Progress) and event.total:
+            window.setValue(round(_STEPS * event.done / event.total))

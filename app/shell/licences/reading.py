@@ -1,0 +1,115 @@
+"""What Terrarium is made of: the packages that it needs, by what is installed, and their licences."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from importlib.resources import files
+
+PROGRAM = "llm-terrarium"
+_QT = ("pyside6-essentials", "shiboken6")
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_FILE = re.compile(
+    r"(^|\.dist-info/(.*/)?)[^/]*(licen[cs]e|copying|notice|authors)[^/]*$|\.dist-info/licenses/", re.IGNORECASE
+)
+_MAX_TEXT = 300_000
+"""Characters of a package's licences: torch has some 400 files of them."""
+
+QT_NOTICE = (
+    "Terrarium uses Qt and Qt for Python under version 3 of the GNU Lesser General Public License (LGPL). They are "
+    "unchanged, and lie beside the program as libraries of their own, so you can replace them with versions that you "
+    "have changed: PySide6 and shiboken6 among Python's packages, or in the program's folder. Their source code is at "
+    "https://download.qt.io/official_releases/QtForPython/ and https://download.qt.io/official_releases/qt/. The LGPL "
+    "adds to the GNU General Public License (GPL), so both follow."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Package:
+    """A package that is installed. `licence` is what it says of itself in a few words, `url` where it lives or ''."""
+
+    name: str
+    version: str
+    licence: str
+    summary: str
+    url: str
+
+
+def read_packages() -> list[Package]:
+    """Terrarium, and what it needs directly or by what that needs, by name."""
+    found: dict[str, Package] = {}
+    waiting = [PROGRAM]
+    while waiting:
+        name = _normal(waiting.pop())
+        if name in found:
+            continue
+        try:
+            installed = distribution(name)
+        except PackageNotFoundError:  # for another system, or an extra
+            continue
+        found[name] = _package(installed)
+        waiting += _needed(installed)
+    own = [found.pop(PROGRAM)] if PROGRAM in found else []
+    return own + [found[name] for name in sorted(found)]
+
+
+def licence_text(name: str) -> str:
+    """The licences of a package, as its files have them; '' where it comes without."""
+    parts = [QT_NOTICE, *(_own_text(file) for file in ("LGPL-3.0.txt", "GPL-3.0.txt"))] if _normal(name) in _QT else []
+    try:
+        listed = distribution(name).files or []
+    except PackageNotFoundError:
+        listed = []
+    length = 0
+    for file in listed:
+        if not _FILE.search(file.as_posix()) or length > _MAX_TEXT:
+            continue
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            continue
+        parts.append(f"{file.name}\n\n{text.strip()}")
+        length += len(text)
+    return ("\n\n" + "─" * 40 + "\n\n").join(parts)
+
+
+def _own_text(name: str) -> str:
+    return files("resources").joinpath("licences", name).read_text(encoding="utf-8").strip()
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _needed(installed: Distribution) -> Iterator[str]:
+    for line in installed.requires or []:
+        match = _NAME.match(line)
+        if match and "extra ==" not in line:
+            yield match.group()
+
+
+def _package(installed: Distribution) -> Package:
+    urls = [line.partition(",")[2].strip() for line in _fields(installed, "Project-URL")]
+    return Package(
+        name=str(installed.metadata["Name"]),
+        version=installed.version,
+        licence=_licence(installed),
+        summary=next(iter(_fields(installed, "Summary")), ""),
+        url=next(iter((*_fields(installed, "Home-page"), *urls)), ""),
+    )
+
+
+def _licence(installed: Distribution) -> str:
+    """The SPDX expression, what the field says if that is short, or the classifiers."""
+    said = [line.strip() for line in (*_fields(installed, "License-Expression"), *_fields(installed, "License"))]
+    if said and said[0] and "\n" not in said[0] and len(said[0]) < 200:
+        return said[0]
+    classifiers = [line for line in _fields(installed, "Classifier") if line.startswith("License")]
+    return ", ".join(line.split("::")[-1].strip() for line in classifiers) or "see its text"
+
+
+def _fields(installed: Distribution, name: str) -> list[str]:
+    """What the package says under `name`, which may be several times, or never."""
+    return [str(each) for each in installed.metadata.get_all(name) or []]

@@ -1,0 +1,84 @@
+"""The licences of all that Terrarium is made of."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from PySide6.QtCore import Qt, Slot
+from PySide6.QtWidgets import QDialog, QListWidget, QListWidgetItem, QPlainTextEdit, QSplitter, QVBoxLayout, QWidget
+
+from app.kit.basics import button, column, label, row
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+from app.shell.licences.reading import Package, licence_text, read_packages
+from app.worker.background import LatestTask
+from models.number_words import format_count
+
+_ABOUT = (
+    "Terrarium is free under the MIT License. It is built on the work of many others; these are the packages that are "
+    "installed with it, and what each says of its licence."
+)
+
+
+class LicencesWindow(QDialog):
+    """Lists the installed packages, and shows the licences of the one that is chosen."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Licences")
+        self.resize(980, 640)
+        self._reading, self._text_reading = LatestTask(self), LatestTask(self)
+        self._reading.done.connect(self._show_packages)
+        self._text_reading.done.connect(self._show_text)
+        for task in (self._reading, self._text_reading):
+            task.failed.connect(session.notices.fail)
+        self.list = QListWidget()
+        self.list.setAccessibleName("Packages")
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.list.currentItemChanged.connect(self._on_chosen)
+        self.heading = label("", "heading")
+        self.about = label("", "caption", wrap=True, selectable=True)
+        self.text = QPlainTextEdit()
+        self.text.setReadOnly(True)
+        self.text.setAccessibleName("Text of the licence")
+        self.text.setProperty("role", "mono")
+        self.count = label("", "caption")
+        right = QWidget()
+        right.setLayout(column(self.heading, self.about, self.text, spacing=SPACE))
+        beside = QSplitter(Qt.Orientation.Horizontal)
+        beside.setChildrenCollapsible(False)
+        beside.addWidget(self.list)
+        beside.addWidget(right)
+        beside.setStretchFactor(1, 1)
+        beside.setSizes([320, 640])
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
+        layout.setSpacing(SPACE)
+        layout.addWidget(label(_ABOUT, wrap=True))
+        layout.addWidget(beside, 1)
+        layout.addLayout(row(self.count, None, button("Close", theme, self.accept, tip="Close this window")))
+        self._reading.ask(read_packages)
+
+    @Slot(object)
+    def _show_packages(self, packages: list[Package]) -> None:
+        self.count.setText(format_count(len(packages), "package"))
+        for package in packages:
+            item = QListWidgetItem(f"{package.name} {package.version}\n{package.licence}")
+            item.setData(Qt.ItemDataRole.UserRole, package)
+            item.setToolTip(package.licence)
+            self.list.addItem(item)
+        self.list.setCurrentRow(0)
+
+    @Slot(QListWidgetItem)
+    def _on_chosen(self, item: QListWidgetItem | None) -> None:
+        if item is None:
+            return
+        package: Package = item.data(Qt.ItemDataRole.UserRole)
+        self.heading.setText(f"{package.name} {package.version}")
+        self.about.setText("\n".join(filter(None, (package.summary, f"Licence: {package.licence}", package.url))))
+        self.text.setPlainText("Reading…")
+        self._text_reading.ask(partial(licence_text, package.name))
+
+    @Slot(object)
+    def _show_text(self, text: str) -> None:
+        self.text.setPlainText(text or "The package comes without the text of its licence; its home page has it.")

@@ -1,0 +1,135 @@
+"""Saving a run as one file: what is to be in it, where to, and the progress."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Qt, Slot
+from PySide6.QtWidgets import QCheckBox, QDialog, QProgressDialog, QVBoxLayout, QWidget
+
+from app.kit.basics import button, column, label, row
+from app.kit.file_dialogs import ask_save_path
+from app.kit.progress_window import open_progress, show_events
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+from app.worker.background import LatestTask
+from models.events import Event
+from models.library.run_index import size_on_disk
+from models.library.run_record import checkpoint_step
+from models.number_words import format_count, format_size
+from models.runs.run_file.contents import SUFFIX
+from models.runs.run_folder import RunFolder
+
+_ABOUT = (
+    "The file holds the run’s settings, tokenizer, curves, samples, scores and last checkpoint. Whoever opens it in "
+    "Terrarium sees the run as you do. Your notes, the folders of your files and the training text stay here."
+)
+
+
+class PackDialog(QDialog):
+    """Asks what is to be in the file of a run, and hands that to `packer`."""
+
+    def __init__(self, run: RunFolder, packer: RunPacker, theme: ThemeProvider, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._run, self._packer = run, packer
+        self.setWindowTitle(f"Save {run.name} as one file")
+        self.setMinimumWidth(520)
+        *earlier, last = run.checkpoints() or [run.checkpoint_path(0)]
+        self.all_checkpoints = QCheckBox("With the earlier checkpoints, too")
+        self.all_checkpoints.setEnabled(bool(earlier))
+        self.chats = QCheckBox("With my conversations with it")
+        steps = format_count(len(earlier), "checkpoint")
+        more = f"{steps} before step {checkpoint_step(last):,}: {format_size(sum(map(size_on_disk, earlier)))} more."
+        save = button("Save…", theme, self._on_save, icon="floppy-disk", role="primary", tip="Choose where to save it")
+        save.setDefault(True)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
+        layout.setSpacing(SPACE)
+        layout.addWidget(label(_ABOUT, wrap=True))
+        layout.addSpacing(SPACE)
+        for choice, words in (
+            (self.all_checkpoints, more if earlier else "It has no earlier ones."),
+            (self.chats, "What you wrote to it can be read in the file then."),
+        ):
+            layout.addLayout(column(choice, label(words, "caption"), spacing=0))
+        layout.addStretch(1)
+        layout.addSpacing(SPACE)
+        layout.addLayout(row(None, button("Cancel", theme, self.reject, tip="Do not save it"), save))
+
+    def _on_save(self) -> None:
+        path = ask_save_path(self, "Save as one file", self._run.name, SUFFIX[1:], f"Terrarium runs (*{SUFFIX})")
+        if path is not None and self._packer.start(
+            self._run, path, all_checkpoints=self.all_checkpoints.isChecked(), chats=self.chats.isChecked()
+        ):
+            self.accept()
+
+
+class RunPacker(QObject):
+    """Saves a run as one file in the background, one at a time."""
+
+    def __init__(self, session: Session, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._session, self._window = session, parent
+        self.progress: QProgressDialog | None = None
+        self._task = LatestTask(self)
+        self._task.events_received.connect(self._on_events)
+        self._task.busy_changed.connect(self._on_busy)
+        self._task.done.connect(self._on_done)
+        self._task.failed.connect(session.notices.fail)
+        session.closing.connect(self.close)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a run is being saved."""
+        return self._task.busy
+
+    def ask(self, run_id: str, theme: ThemeProvider) -> None:
+        """Ask what is to be in the file of a run, and where it shall be."""
+        try:
+            run = RunFolder.open(self._session.runs.find(run_id).folder)
+        except ValueError as error:
+            self._session.notices.refuse(str(error))
+            return
+        dialog = PackDialog(run, self, theme, self._window.window())
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+
+    def start(self, run: RunFolder, path: Path, *, all_checkpoints: bool, chats: bool) -> bool:
+        """Save the run, replacing the file at `path`; whether that started. Cancelled, it leaves `path` as it was."""
+        if self.busy:
+            return self._session.notices.refuse("Another run is being saved: try again in a moment.")
+        library = self._session.library
+
+        def work() -> Generator[Event, None, Path]:
+            from models.runs.run_file.packing import pack_run
+
+            return (
+                yield from pack_run(run, path, library, all_checkpoints=all_checkpoints, chats=chats, replaces=True)
+            )
+
+        self._task.drive(work)
+        window = self._window.window()
+        self.progress = open_progress("Save as one file", f"Saving {path.name}", self._task.cancel, window)
+        return True
+
+    @Slot()
+    def close(self) -> None:
+        """Cancel, and wait until nothing of it is left."""
+        self._task.cancel()
+        self._task.wait()
+
+    @Slot(object)
+    def _on_events(self, events: tuple[Event, ...]) -> None:
+        if self.progress is not None:
+            show_events(self.progress, events)
+
+    @Slot()
+    def _on_busy(self) -> None:
+        if not self.busy and self.progress is not None:
+            self.progress.deleteLater()
+            self.progress = None
+
+    @Slot(object)
+    def _on_done(self, path: Path) -> None:
+        self._session.notices.say(f"Saved as {path}, {format_size(path.stat().st_size)}.")

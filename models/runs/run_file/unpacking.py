@@ -1,0 +1,233 @@
+"""Makes a run of a file that somebody packed, NAME.terrarium; nothing in it is trusted. No torch import."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import stat
+import uuid
+import zipfile
+import zlib
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+from models.events import Event, Phase, Progress
+from models.files.atomic import atomic_write_json, publish_folder, read_json, temporary_folder
+from models.library.library import Library
+from models.library.run_record import read_record
+from models.number_words import format_size
+from models.runs.checkpoint_state import read_model_config
+from models.runs.run_file.contents import (
+    CHATS,
+    FORMAT,
+    MANIFEST,
+    MAX_BYTES,
+    MAX_FILES,
+    MAX_MANIFEST_BYTES,
+    MAX_RATIO,
+    MAX_TEXT_BYTES,
+    RUN_FILE,
+    is_known,
+    is_text,
+)
+from models.runs.run_folder import RunFolder
+from models.tokenizers.foreign.isolated_reading import read_isolated
+
+_CHUNK_BYTES = 1 << 22
+_SMALL = 1 << 20
+"""Bytes of a text below which it may be compressed as much as it likes."""
+_NEEDED = ("run.json", "tokenizer.json")
+_AT_REST = {"running": "stopped", "queued": "stopped"}
+"""What becomes of a status that is not true here."""
+
+
+def unpack_run(path: Path, library: Library, name: str | None = None) -> Generator[Event, None, RunFolder]:
+    """Make a run of the library out of the file `path`; closing it leaves nothing. Yields Phase and Progress (bytes).
+
+    Its conversations, if there are any in it, come into the library as well.
+
+    Args:
+        name: what to call it; by default as it was called, numbered where there is a run of that name.
+
+    Raises:
+        ValueError: where the file is no run's, damaged, of a newer version, or holds what no run has.
+        OSError: where the disk is full.
+    """
+    yield Phase(name=f"Reading {path.name}")
+    with ExitStack() as open_files:
+        packed = open_files.enter_context(_opened(path))
+        members = _checked(path, packed)
+        sums = _read_manifest(path, packed, members)
+        total = sum(info.file_size for info in members.values())
+        library.runs.mkdir(parents=True, exist_ok=True)
+        _check_space(library.runs, total)
+        folder = open_files.enter_context(temporary_folder(library.runs / "unpacked"))
+        done = 0
+        for member, (digest, _) in sums.items():
+            for n in _extract(path, packed, members[member], digest, folder / member):
+                done += n
+                yield Progress(done=done, total=total)
+        yield Phase(name="Checking the run")
+        record = yield from _check_run(path, folder)
+        name = library.free_run_name(name or str(record["name"]))
+        identity = library.new_run_id(name)
+        _write_record(folder, record, identity, name, path)
+        chats = _take_out(folder / CHATS, str(record["id"]), identity)
+        publish_folder(folder, library.runs / identity)
+    for chat in chats:
+        atomic_write_json(library.chats / f"{chat['id']}.json", chat)
+    return RunFolder.open(library.runs / identity)
+
+
+def _opened(path: Path) -> zipfile.ZipFile:
+    if not path.is_file():
+        raise ValueError(f"{path} is missing: it may have been moved or deleted.")
+    try:
+        return zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError):
+        raise ValueError(f"{path} is no Terrarium file, or not all of it is there: get another copy.") from None
+
+
+def _checked(path: Path, packed: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """What is in the file by name, if a run could have all of it; this reads only the table of contents."""
+    infos = packed.infolist()
+    if len(infos) > MAX_FILES:
+        raise ValueError(f"{path} holds {len(infos):,} files, and a run has at most {MAX_FILES:,}: it is not opened.")
+    if MANIFEST not in packed.namelist():
+        raise ValueError(f"{path} is no Terrarium file: it has no {MANIFEST}.")
+    for info in infos:
+        if info.filename != MANIFEST and not is_known(info.filename):
+            _refuse(path, info, "is no file of a run")
+        if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
+            _refuse(path, info, "is a link, not a file")
+        if info.flag_bits & 1:
+            _refuse(path, info, "is encrypted")
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            _refuse(path, info, "is compressed in a way that Terrarium does not use")
+        text = is_text(info.filename)
+        if text and info.file_size > (MAX_MANIFEST_BYTES if info.filename == MANIFEST else MAX_TEXT_BYTES):
+            _refuse(path, info, f"would have {format_size(info.file_size)}")
+        ratio = MAX_RATIO if text else 1
+        if info.file_size > max(_SMALL, ratio * info.compress_size):
+            _refuse(path, info, f"would grow from {format_size(info.compress_size)} to {format_size(info.file_size)}")
+    if len({info.filename.lower() for info in infos}) < len(infos):
+        raise ValueError(f"{path} holds two files of one name: it is not opened.")
+    if sum(info.compress_size for info in infos) > path.stat().st_size or sum(i.file_size for i in infos) > MAX_BYTES:
+        raise ValueError(f"{path} says that it holds more than it can: it is not opened.")
+    return {info.filename: info for info in infos if info.filename != MANIFEST}
+
+
+def _refuse(path: Path, info: zipfile.ZipInfo, why: str) -> NoReturn:
+    raise ValueError(f"{path} is not opened: “{_printable(info.filename)}” in it {why}.")
+
+
+def _printable(name: str) -> str:
+    return "".join(each if each.isprintable() else "?" for each in name)[:80]
+
+
+def _read_manifest(
+    path: Path, packed: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]
+) -> dict[str, tuple[str, int]]:
+    """The sum and the size of each file, which are exactly those that are there."""
+    try:
+        about: Any = json.loads(_read(path, packed, MANIFEST))
+        version = about["format"]
+        if isinstance(version, int) and version > FORMAT:
+            raise ValueError(f"{path} is from a newer Terrarium (format {version}): update this one.")
+        sums = {str(name): (str(each["sha256"]), int(each["size"])) for name, each in about["files"].items()}
+    except (LookupError, TypeError, AttributeError, RecursionError, json.JSONDecodeError, UnicodeDecodeError):
+        raise ValueError(f"{path} is damaged: its {MANIFEST} cannot be read. Get another copy.") from None
+    if {name: info.file_size for name, info in members.items()} != {name: size for name, (_, size) in sums.items()}:
+        raise ValueError(f"{path} is damaged: other files are in it than its {MANIFEST} says. Get another copy.")
+    missing = [name for name in _NEEDED if name not in sums]
+    if missing:
+        raise ValueError(f"{path} holds no whole run: it has no {missing[0]}.")
+    return sums
+
+
+def _read(path: Path, packed: zipfile.ZipFile, name: str) -> bytes:
+    return b"".join(_chunks(path, packed, name))
+
+
+def _chunks(path: Path, packed: zipfile.ZipFile, name: str) -> Iterator[bytes]:
+    """The bytes of a file in it, never more than it says."""
+    try:
+        with packed.open(name) as source:
+            while data := source.read(_CHUNK_BYTES):
+                yield data
+    except (zipfile.BadZipFile, zlib.error, EOFError):
+        raise ValueError(f"{path} is damaged: “{_printable(name)}” in it has changed. Get another copy.") from None
+
+
+def _extract(
+    path: Path, packed: zipfile.ZipFile, info: zipfile.ZipInfo, digest: str, target: Path
+) -> Generator[int, None, None]:
+    """Write one file, yielding the bytes written each time; ValueError where its sum is another."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    found = hashlib.sha256()
+    with target.open("xb") as file:
+        for data in _chunks(path, packed, info.filename):
+            found.update(data)
+            yield file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    if found.hexdigest() != digest:
+        raise ValueError(f"{path} is damaged: “{_printable(info.filename)}” in it has changed. Get another copy.")
+
+
+def _check_space(folder: Path, needed: int) -> None:
+    if needed > shutil.disk_usage(folder).free:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+
+
+def _check_run(path: Path, folder: Path) -> Generator[Event, None, dict[str, Any]]:
+    """The run.json; ValueError where the files are no run that this version can read."""
+    try:
+        record = read_record(folder)
+        checkpoints = RunFolder.open(folder).checkpoints()
+        for checkpoint in checkpoints:
+            read_model_config(checkpoint)
+        yield from read_isolated(folder / "tokenizer.json")
+    except ValueError as error:
+        reason = str(error).replace(f"{folder}{os.sep}", "")  # the temporary name means nothing to the user
+        raise ValueError(f"{path} cannot be opened: {reason}") from error
+    if not checkpoints:
+        raise ValueError(f"{path} holds no whole run: it has no checkpoint.")
+    return record
+
+
+def _write_record(folder: Path, record: dict[str, Any], identity: str, name: str, path: Path) -> None:
+    lineage = record.get("lineage", {})
+    source = {"path": str(path.absolute()), "format": RUN_FILE, "run": record["id"], "created": record["created"]}
+    if isinstance(lineage.get("source"), dict):
+        source["before"] = lineage["source"]
+    changed = {
+        "id": identity,
+        "name": name,
+        "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "status": _AT_REST.get(record["status"], record["status"]),
+        "lineage": {**lineage, "source": source},
+    }
+    atomic_write_json(folder / "run.json", record | changed)
+
+
+def _take_out(folder: Path, old_id: str, new_id: str) -> list[dict[str, Any]]:
+    """The conversations that came with a run, with its new id and ids of their own; they leave its folder.
+
+    One that is damaged is left out.
+    """
+    chats = []
+    for file in sorted(folder.glob("*.json")):
+        with suppress(ValueError):
+            chat = read_json(file) | {"id": uuid.uuid4().hex[:12]}
+            if chat.get("run_id") == old_id:
+                chat["run_id"] = new_id
+            chats.append(chat)
+    shutil.rmtree(folder, ignore_errors=True)
+    return chats
