@@ -44,7 +44,7 @@ def export_hf(
     """
     config = model.config
     family = family_of(config)
-    tensors = _remote_tensors(model.state_dict(), family.weights(config))
+    tensors = remote_tensors(model.state_dict(), family.weights(config))
     dtype = str(next(iter(tensors.values())).dtype).removeprefix("torch.")
     ids = _special_ids(config, tokenizer)
     with new_folder(out) as folder:
@@ -61,7 +61,7 @@ def export_hf(
     return out
 
 
-def _remote_tensors(state: Mapping[str, Tensor], weights: list[Weight]) -> dict[str, Tensor]:
+def remote_tensors(state: Mapping[str, Tensor], weights: list[Weight]) -> dict[str, Tensor]:
     """The remote tensors by name: rows of several local ones joined, transposed or unsqueezed as stored there."""
     groups: dict[str, list[Weight]] = {}
     for weight in weights:
