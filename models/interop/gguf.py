@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _IGNORED = (r"rope_freqs\.weight",)  # read for the config
 
+
 def read_gguf(
     path: Path, device: torch.device, dtype: torch.dtype, weights: str
 ) -> Generator[Event, None, tuple[AnyModel, Tokenizer | None]]:
@@ -81,9 +82,7 @@ def read_gguf_model(
     )
 
 
-def _dequantised(
-    graph: Graph, config: ModelConfig, tensors: Mapping[str, GgufTensor]
-) -> dict[str, _Dequantised]:
+def _dequantised(graph: Graph, config: ModelConfig, tensors: Mapping[str, GgufTensor]) -> dict[str, _Dequantised]:
     heads = {".attn_q.": config.n_head, ".attn_k.": config.kv_heads} if graph.head_pairs else {}
     return {
         name: _Dequantised(tensor, next((n for part, n in heads.items() if part in name), 0))

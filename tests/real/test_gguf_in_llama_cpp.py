@@ -87,11 +87,35 @@ def test_a_thousand_texts_have_the_same_tokens(pre_tokenizer: str, tmp_path: Pat
 
 
 def test_bytes_have_the_same_tokens(tmp_path: Path) -> None:
-    made = train_tokenizer([], "byte")
+    made = train_tokenizer([], "byte", 261)
     _, path = exported(PRESETS["llama-tiny"], made, tmp_path)
     theirs = opened(path, vocab_only=True)
     for text in ("Anna's 12 bälle", "東京 🎉\n\n"):
         assert theirs.tokenize(text.encode(), add_bos=False, special=False) == encode_text(made, text)
+
+
+@pytest.mark.parametrize("is_gated", [False, True])
+def test_t5_writes_the_same_32_tokens(is_gated: bool, tokenizer: Tokenizer, tmp_path: Path) -> None:
+    """By the low-level API, which alone has encoders; its graph scales no logits, so the file has a table for that."""
+    gated = {"activation": "geglu_tanh", "scaled_logits": False, "tied_embeddings": False, "n_encoder_layer": 3}
+    design = dataclasses.replace(PRESETS["t5-tiny"], **(gated if is_gated else {}))  # type: ignore[arg-type]
+    model, path = exported(design, tokenizer, tmp_path)
+    theirs = opened(path)
+    context = theirs._ctx.ctx
+    source = encode_text(tokenizer, next(iter(stories("English", 1))))[:30]
+    tokens = (llama_cpp.llama_token * len(source))(*source)
+    assert llama_cpp.llama_encode(context, llama_cpp.llama_batch_get_one(tokens, len(source))) == 0
+    target = [llama_cpp.llama_model_decoder_start_token(theirs._model.model)]
+    for _ in range(N_WRITTEN):
+        last = (llama_cpp.llama_token * 1)(target[-1])
+        assert llama_cpp.llama_decode(context, llama_cpp.llama_batch_get_one(last, 1)) == 0
+        found = llama_cpp.llama_get_logits_ith(context, -1)
+        written = np.ctypeslib.as_array(found, shape=(model.config.vocab_size,))
+        with torch.inference_mode():
+            logits = model(torch.tensor([source]), torch.tensor([target]))[0, -1].numpy()
+        assert np.abs(written - logits).max() / np.abs(logits).max() < 2e-2
+        assert int(written.argmax()) == int(logits.argmax())
+        target.append(int(logits.argmax()))
 
 
 def test_bert_makes_the_same_embeddings(tokenizer: Tokenizer, tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def _ordered(graph: Graph, config: ModelConfig, name: str, tensor: Tensor) -> Te
     heads = config.n_head if ".attn_q." in name else config.kv_heads if ".attn_k." in name else 0
     if not graph.head_pairs or not heads:
         return tensor
-    halves = tensor.unflatten(0, (heads, 2, -1))  # (H, 2, D/2, …)
+    halves = tensor.view(heads, 2, -1, *tensor.shape[1:])  # (H, 2, D/2, …)
     return halves.transpose(1, 2).reshape(tensor.shape)
 
 

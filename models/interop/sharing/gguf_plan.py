@@ -15,18 +15,10 @@ from models.interop.export import remote_tensors
 from models.interop.gguf import rope_divisors
 from models.interop.graphs.graph import Graph
 from models.interop.graphs.graphs import graph_of
+from models.settings.gguf_formats import GGUF_FORMATS
 from models.settings.model_config import ModelConfig
 from models.tokenizers.foreign.gguf_fields import tokenizer_fields
 from models.tokenizers.special_tokens import end_id, start_id
-
-QUANTISATIONS = {
-    "F32": "as trained",
-    "F16": "half the size",
-    "BF16": "half the size, for newer processors",
-    "Q8_0": "a quarter of the size, hardly any loss",
-    "Q4_0": "an eighth of the size, with a loss that small models feel",
-}
-"""What a file's matrices can be stored as, and what that means."""
 
 _FILE_TYPES = {
     "F32": LlamaFileType.ALL_F32,
@@ -52,6 +44,7 @@ class PlannedTensor:
 
     @property
     def n_bytes(self) -> int:
+        """Its size in bytes."""
         per_block, block_bytes = GGML_QUANT_SIZES[self.kind]
         return prod(self.shape) // per_block * block_bytes
 
@@ -92,7 +85,7 @@ def plan_gguf(
     """What the GGUF file of a model of this design will contain.
 
     Args:
-        quantisation: one of QUANTISATIONS.
+        quantisation: one of GGUF_FORMATS.
         general: what the file says about the model: name, description, license, tags ….
         template: the chat template, as Jinja.
 
@@ -100,8 +93,8 @@ def plan_gguf(
         ValueError: where llama.cpp has no graph for the design, GGUF cannot hold the tokenizer, or no matrix is wide
             enough for the quantisation.
     """
-    if quantisation not in QUANTISATIONS:
-        raise ValueError(f"{quantisation!r} is no format of GGUF here: choose one of {', '.join(QUANTISATIONS)}.")
+    if quantisation not in GGUF_FORMATS:
+        raise ValueError(f"{quantisation!r} is no format of GGUF here: choose one of {', '.join(GGUF_FORMATS)}.")
     graph = graph_of(config)
     folded, tensors = file_tensors(graph, config, model_without_data(config).state_dict())
     planned = {name: _planned(name, tuple(tensor.shape), quantisation) for name, tensor in tensors.items()}

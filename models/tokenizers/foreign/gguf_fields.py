@@ -127,4 +127,8 @@ def _merges_make_all(tokenizer: Tokenizer) -> bool:
     plain = Tokenizer.from_str(tokenizer.to_str())
     plain.model.ignore_merges = False
     added = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
-    return all(len(plain.model.tokenize(token)) == 1 for token in plain.get_vocab(with_added_tokens=False) if token not in added)
+    return all(
+        len(plain.model.tokenize(token)) == 1
+        for token in plain.get_vocab(with_added_tokens=False)
+        if token not in added
+    )
