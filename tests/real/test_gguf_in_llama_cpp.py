@@ -101,11 +101,11 @@ def test_t5_writes_the_same_32_tokens(is_gated: bool, tokenizer: Tokenizer, tmp_
     design = dataclasses.replace(PRESETS["t5-tiny"], **(gated if is_gated else {}))  # type: ignore[arg-type]
     model, path = exported(design, tokenizer, tmp_path)
     theirs = opened(path)
-    context = theirs._ctx.ctx
+    context = theirs._ctx.ctx  # noqa: SLF001
     source = encode_text(tokenizer, next(iter(stories("English", 1))))[:30]
     tokens = (llama_cpp.llama_token * len(source))(*source)
     assert llama_cpp.llama_encode(context, llama_cpp.llama_batch_get_one(tokens, len(source))) == 0
-    target = [llama_cpp.llama_model_decoder_start_token(theirs._model.model)]
+    target = [llama_cpp.llama_model_decoder_start_token(theirs._model.model)]  # noqa: SLF001
     for _ in range(N_WRITTEN):
         last = (llama_cpp.llama_token * 1)(target[-1])
         assert llama_cpp.llama_decode(context, llama_cpp.llama_batch_get_one(last, 1)) == 0
