@@ -119,6 +119,7 @@ def _export_run(args: argparse.Namespace) -> Path:
 def _export(args: argparse.Namespace) -> Generator[Event, None, Path]:
     from models.interop.export import export_hf
     from models.interop.loading import load_model_events
+    from models.interop.sharing.share import about_run
     from models.runs.run_folder import RunFolder
 
     if args.format == "peft":
@@ -127,8 +128,7 @@ def _export(args: argparse.Namespace) -> Generator[Event, None, Path]:
         return (yield from export_peft(RunFolder.open(Library().find_run(args.model)), _out(args)))
     path = find_model(args.model)
     model, tokenizer = yield from load_model_events(path)
-    labels = RunFolder.open(path).spec.data.labels if (path / "run.json").is_file() else ()
-    return (yield from export_hf(model, tokenizer, _out(args), labels=labels))
+    return (yield from export_hf(model, tokenizer, _out(args), **about_run(path, model.config, args.licence)))
 
 
 def _out(args: argparse.Namespace) -> Path:

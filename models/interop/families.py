@@ -16,7 +16,9 @@ _TERRARIUM: Family = terrarium
 _FILES: tuple[Family, ...] = (_GPT2, _LLAMA, _MIXTRAL, _BERT, _T5, _BART)
 """In the order in which export tries them; each is assigned separately above so that mypy checks its contract."""
 
-FAMILIES: dict[str, Family] = {architecture: family for family in (*_FILES, _TERRARIUM) for architecture in family.ARCHITECTURES}
+FAMILIES: dict[str, Family] = {
+    architecture: family for family in (*_FILES, _TERRARIUM) for architecture in family.ARCHITECTURES
+}
 """By the class's name."""
 
 

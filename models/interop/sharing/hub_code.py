@@ -1,4 +1,4 @@
-"""The code that a Hugging Face folder brings along: the design as a short PyTorch module, in a class of transformers."""
+"""The code that a Hugging Face folder brings along: a design as a short PyTorch module, in a class of transformers."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class {name}(PreTrainedModel{mixin}):
         self.post_init()
 '''
 
-_SINGLE = '''
+_SINGLE = """
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor | None = None, labels: Tensor | None = None, **unused: object
     ) -> {output}:
         check_no_padding(attention_mask)
         result = self.model(input_ids)
 {returned}
-'''
+"""
 
 _CAUSAL = """        loss = None
         if labels is not None:
@@ -82,7 +82,7 @@ _PAIR = '''
         return target
 '''
 
-_LABELLED_PAIR = '''
+_LABELLED_PAIR = """
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor | None = None, labels: Tensor | None = None, **unused: object
     ) -> SequenceClassifierOutput:
@@ -90,7 +90,7 @@ _LABELLED_PAIR = '''
         start = torch.full_like(input_ids[:, :1], self.config.decoder_start_token_id or 0)
         result = self.model(input_ids, torch.cat((start, input_ids[:, :-1]), dim=1))  # the target, as in BART
         return SequenceClassifierOutput(logits=result)
-'''
+"""
 
 _OUTPUTS = {
     "TerrariumForCausalLM": ("CausalLMOutput", _CAUSAL),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 from tokenizers import Tokenizer
 
@@ -19,6 +20,7 @@ from models.inference.held_out import HeldOut, held_out_texts
 from models.inference.measure_weights import nats, text_windows
 from models.interop.chat_templates import read_template_config_events
 from models.interop.loading import load_config, load_model_events
+from models.interop.sharing.card import model_card
 from models.interop.sharing.gguf_export import gguf_path, write_gguf
 from models.interop.sharing.gguf_plan import Plan, plan_gguf
 from models.interop.sharing.ollama import modelfile, ollama_commands
@@ -27,6 +29,7 @@ from models.library.library import Library, safe_name
 from models.number_words import format_size
 from models.runs.run_folder import RunFolder
 from models.settings.gguf_formats import GGUF_FORMATS, USUAL_FORMAT
+from models.settings.model_config import ModelConfig
 from models.tokenizers import read_tokenizer
 
 _WINDOW = 256
@@ -73,6 +76,26 @@ def gguf_sizes(source: Path) -> dict[str, int]:
     if not found and problem is not None:
         raise problem
     return found
+
+
+class AboutRun(TypedDict, total=False):
+    """What a Hugging Face folder says of the run that its model is of: arguments of `export_hf`."""
+
+    labels: Sequence[str]
+    name: str
+    card: str
+
+
+def about_run(source: Path, config: ModelConfig, licence: str = "") -> AboutRun:
+    """The labels, the name and the card of the run in `source`; nothing of other models.
+
+    Raises:
+        ValueError: where a record of the run is damaged.
+    """
+    if not (source / "run.json").is_file():
+        return {}
+    run = RunFolder.open(source)
+    return {"labels": run.spec.data.labels, "name": run.spec.name, "card": model_card(run, config, licence=licence)}
 
 
 def _tokenizer_of(source: Path) -> Tokenizer | None:
