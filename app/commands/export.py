@@ -117,18 +117,14 @@ def _export_run(args: argparse.Namespace) -> Path:
 
 
 def _export(args: argparse.Namespace) -> Generator[Event, None, Path]:
-    from models.interop.export import export_hf
-    from models.interop.loading import load_model_events
-    from models.interop.sharing.share import about_run
+    from models.interop.sharing.share import share_hf
     from models.runs.run_folder import RunFolder
 
     if args.format == "peft":
         from models.interop.peft import export_peft
 
         return (yield from export_peft(RunFolder.open(Library().find_run(args.model)), _out(args)))
-    path = find_model(args.model)
-    model, tokenizer = yield from load_model_events(path)
-    return (yield from export_hf(model, tokenizer, _out(args), **about_run(path, model.config, args.licence)))
+    return (yield from share_hf(find_model(args.model), _out(args), licence=args.licence))
 
 
 def _out(args: argparse.Namespace) -> Path:

@@ -50,12 +50,17 @@ def new_folder(path: Path) -> Iterator[Path]:
     Raises:
         ValueError: where `path` exists already and is not an empty folder.
     """
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        raise ValueError(f"{path} exists already: choose another folder, or move it away.")
+    check_new_folder(path)
     with atomic_folder(path) as half_made:
         yield half_made
         if path.exists():  # Windows cannot rename onto it
             path.rmdir()
+
+
+def check_new_folder(path: Path) -> None:
+    """Raise ValueError where a folder to write is there already, unless it is empty."""
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise ValueError(f"{path} exists already: choose another folder, or move it away.")
 
 
 @contextlib.contextmanager

@@ -23,6 +23,7 @@ from app.kit.basics import column, label
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.run_history import RunHistory
 from app.session.session import Session
+from app.training.run.export_dialog import ExportDialog
 from app.training.run.follower import RunFollower
 from app.training.run.fork_dialog import ForkDialog
 from app.training.run.forks import Forks, TensorBoardExport
@@ -292,8 +293,13 @@ class RunView(QWidget):
 
     @Slot(str)
     def _on_export(self, kind: str) -> None:
-        """Export the settings as TOML, or the curves for TensorBoard."""
-        if kind == "toml" and self._spec is not None:
+        """Export the model, the settings as TOML, or the curves for TensorBoard."""
+        info = self._session.runs.look_up(self._run_id)
+        if kind == "model" and self._spec is not None and info is not None:
+            dialog = ExportDialog(self._session, self._theme, info, self._spec.model, self.window())
+            dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            dialog.show()
+        elif kind == "toml" and self._spec is not None:
             save_spec(self, self._session, self._spec)
         elif kind == "tensorboard":
             folder = QFileDialog.getExistingDirectory(self, "Choose the folder that TensorBoard reads")

@@ -19,12 +19,13 @@ from models.files.atomic import atomic_write_text
 from models.inference.held_out import HeldOut, held_out_texts
 from models.inference.measure_weights import nats, text_windows
 from models.interop.chat_templates import read_template_config_events
+from models.interop.export import export_hf
 from models.interop.loading import load_config, load_model_events
 from models.interop.sharing.card import model_card
 from models.interop.sharing.gguf_export import gguf_path, write_gguf
 from models.interop.sharing.gguf_plan import Plan, plan_gguf
 from models.interop.sharing.ollama import modelfile, ollama_commands
-from models.interop.writing import check_free
+from models.interop.writing import check_free, check_new_folder
 from models.library.library import Library, safe_name
 from models.number_words import format_size
 from models.runs.run_folder import RunFolder
@@ -154,6 +155,19 @@ def share_gguf(
         n_predicted=measured[2],
         notes=tuple(notes),
     )
+
+
+def share_hf(source: Path, out: Path, *, licence: str = "") -> Generator[Event, None, Path]:
+    """Write the model in `source` (as for `load_model`) as the Hugging Face folder `out`, which it returns.
+
+    Yields Phase, Notice and Progress; closing it leaves nothing half written.
+
+    Raises:
+        ValueError: where `out` exists, or the model cannot be read; OSError where it cannot be written.
+    """
+    check_new_folder(out)
+    model, tokenizer = yield from load_model_events(source)
+    return (yield from export_hf(model, tokenizer, out, **about_run(source, model.config, licence)))
 
 
 def _template(chat: ChatTemplateConfig, tokenizer: Tokenizer | None) -> str:
