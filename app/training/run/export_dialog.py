@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 
 from app.kit.basics import button, column, frame, label, row
 from app.kit.file_dialogs import ask_save_path, reveal, safe_file_name
+from app.kit.layout.refit import Refit
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
@@ -62,7 +63,7 @@ class ExportDialog(QDialog):
         )
         self.formats = _Formats()
         self.refusal = label("", "warning", wrap=True)
-        self.about_folder = label(_about_folder(config), "muted", wrap=True)
+        self.about_folder = label(about_folder(config), "muted", wrap=True)
         self.place = QLineEdit()
         self.place.setAccessibleName("Where to write")
         self.licence = QLineEdit()
@@ -90,6 +91,7 @@ class ExportDialog(QDialog):
         self.export.gguf_written.connect(self._on_gguf)
         self.export.folder_written.connect(self._on_folder)
         self.export.failed.connect(self._on_failed)
+        self._refit = Refit(self, self._grow)
         self._on_kind()
         self.export.look_up(run.folder)
 
@@ -117,6 +119,14 @@ class ExportDialog(QDialog):
     def quantisation(self) -> str:
         """The chosen format of the file's matrices."""
         return self.formats.value
+
+    def _grow(self) -> None:
+        """Make room for what has appeared."""
+        layout = self.layout()
+        assert layout is not None
+        needed = max(layout.totalHeightForWidth(self.width()), layout.totalMinimumSize().height())
+        if needed > self.height():
+            self.resize(self.width(), needed)
 
     # -- What is chosen -------------------------------------------------------------------------------------
 
@@ -214,7 +224,8 @@ class ExportDialog(QDialog):
         super().closeEvent(event)
 
 
-def _about_folder(config: ModelConfig) -> str:
+def about_folder(config: ModelConfig) -> str:
+    """What a design's Hugging Face folder is for."""
     from models.interop.families import family_for_export
     from models.interop.terrarium import CODE
 
@@ -233,6 +244,7 @@ class _Formats(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._group = QButtonGroup(self)
+        self._refused: set[str] = set()
         self._sizes = {name: label("…", "mono-small") for name in GGUF_FORMATS}
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
@@ -253,15 +265,20 @@ class _Formats(QWidget):
     def value(self) -> str:
         """The chosen one; "" where none can be."""
         chosen = self._group.checkedButton()
-        return chosen.text() if chosen is not None and chosen.isEnabled() else ""
+        return chosen.text() if chosen is not None and chosen.text() not in self._refused else ""
+
+    def size_of(self, name: str) -> str:
+        """The size that is shown of a format."""
+        return self._sizes[name].text()
 
     def set_sizes(self, sizes: dict[str, int]) -> None:
         """The sizes that are known; a format without one cannot be chosen."""
+        self._refused = set(GGUF_FORMATS) - set(sizes)
         for choice in self._group.buttons():
             name = choice.text()
             choice.setEnabled(name in sizes)
             self._sizes[name].setText(format_size(sizes[name]) if name in sizes else "rows too narrow")
-            if not choice.isEnabled() and choice.isChecked():
+            if name not in sizes and choice.isChecked():
                 self._group.buttons()[list(GGUF_FORMATS).index("F16")].setChecked(True)
 
 
@@ -334,6 +351,7 @@ def _cost_words(shared: GgufShared) -> str:
     if shared.perplexity is None:
         return ""
     before, after = shared.perplexity
-    change = "as before" if before == after else f"{before:.4g} before, {after:.4g} in the file"
-    share = "" if before == after else f" ({format_signed(100 * (after / before - 1), 2)} %)"
-    return f"Perplexity, read back from the file: {change}{share}, on {shared.n_predicted:,} tokens of {shared.text}."
+    words = f"{before:.4g} before, {after:.4g} in the file ({format_signed(100 * (after / before - 1), 2)} %)"
+    if f"{before:.4g}" == f"{after:.4g}":
+        words = f"{after:.4g}, as before"
+    return f"Perplexity, read back from the file: {words}, on {shared.n_predicted:,} tokens of {shared.text}."
