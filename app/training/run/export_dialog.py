@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, QTimer, Slot
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QGuiApplication
 from PySide6.QtWidgets import (
     QButtonGroup,
@@ -28,6 +28,7 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.training.run.model_export import ModelExport
 from models.events import Event, Phase, Progress
+from models.interop.graphs.graphs import INSTEAD
 from models.library.library import RunInfo
 from models.number_words import format_signed, format_size
 from models.settings.gguf_formats import GGUF_FORMATS, USUAL_FORMAT
@@ -45,7 +46,12 @@ class ExportDialog(QDialog):
 
     Args:
         config: the run's design.
+
+    Signals:
+        same_asked(preset): a run like this one is wanted, with a design that can become a GGUF file.
     """
+
+    same_asked = Signal(str)
 
     def __init__(
         self, session: Session, theme: ThemeProvider, run: RunInfo, config: ModelConfig, parent: QWidget | None = None
@@ -63,6 +69,15 @@ class ExportDialog(QDialog):
         )
         self.formats = _Formats()
         self.refusal = label("", "warning", wrap=True)
+        self._is_from_scratch = run.spec is not None and run.spec.tune is None and run.spec.align is None
+        self._instead = INSTEAD[config.topology]
+        self.same = button(
+            f"The same with {self._instead}…",
+            theme,
+            self._on_same,
+            icon="copy",
+            tip="A new run with that design, which llama.cpp computes, and otherwise the data and settings of this one",
+        )
         self.about_folder = label(about_folder(config), "muted", wrap=True)
         self.place = QLineEdit()
         self.place.setAccessibleName("Where to write")
@@ -102,6 +117,7 @@ class ExportDialog(QDialog):
         layout.addLayout(row(self.kind, None))
         layout.addWidget(self.formats)
         layout.addWidget(self.refusal)
+        layout.addLayout(row(self.same, None))
         layout.addWidget(self.about_folder)
         for words, field, more in (("Write to", self.place, self.choose), ("Licence", self.licence, None)):
             name = label(words)
@@ -149,6 +165,11 @@ class ExportDialog(QDialog):
         self._check()
 
     @Slot()
+    def _on_same(self) -> None:
+        self.close()
+        self.same_asked.emit(self._instead)
+
+    @Slot()
     def _on_choose(self) -> None:
         if self.kind.value == "gguf":
             path = ask_save_path(self, "Write a GGUF file", self._run.name, "gguf", "GGUF models (*.gguf)")
@@ -164,6 +185,7 @@ class ExportDialog(QDialog):
         busy, is_gguf, refused = self.export.busy, self.kind.value == "gguf", bool(self.refusal.text())
         self.formats.setVisible(is_gguf and not refused)
         self.refusal.setVisible(is_gguf and refused)
+        self.same.setVisible(is_gguf and refused and self._is_from_scratch)
         self.about_folder.setVisible(not is_gguf)
         can = bool(self.place.text().strip()) and (not is_gguf or (not refused and bool(self.quantisation)))
         self.start.setEnabled(can and not busy)

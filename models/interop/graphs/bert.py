@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from models.interop.family import Weight
 from models.interop.graphs.gpt2 import both_parts, head_misfit, write_sizes
 from models.interop.graphs.graph import Fields, Graph, Stored, check_read, rounded, vocab_size
 from models.interop.options import integer, number
 from models.settings.model_config import ModelConfig
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _READ = {
     "block_count", "context_length", "embedding_length", "feed_forward_length", "attention.head_count",

@@ -38,7 +38,7 @@ PARTS = ("weight", "bias")
 def head_misfit(config: ModelConfig) -> list[str]:
     """Where heads together are not as wide as the model, which this graph takes for granted."""
     width = config.d_model // config.n_head
-    return [] if config.head_dim == width else [f"heads that are {width} wide ({config.head_dim} here)"]
+    return [] if config.head_dim == width else [f"heads that are {width} wide (here {config.head_dim})"]
 
 
 def _read(raw: dict[str, Any], stored: Stored) -> ModelConfig:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import isclose
-from typing import Any, Protocol
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Protocol
 
 from models.interop.family import Weight
 from models.interop.options import integer
 from models.settings.model_config import ModelConfig
+from models.settings.model_slots import ModelSlots
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Fields = dict[str, int | float | bool | str]
 """Metadata, without the prefix of the architecture's name."""
@@ -26,6 +28,8 @@ class Shaped(Protocol):
 
 
 Stored = Mapping[str, Shaped]
+
+_LABELS = {slot.name: str(slot.metadata["label"]) for slot in fields(ModelSlots)} | {"attention_kind": "Attention"}
 
 
 def unfolded(config: ModelConfig, state: Mapping[str, Tensor]) -> tuple[ModelConfig, dict[str, Tensor]]:
@@ -45,7 +49,7 @@ class Graph:
         weights: our names, and those of the file.
         fold: the design and the weights that a file can hold, which compute the same: without a head, or with its
             scale in the weights.
-        misfits: further conditions, each a clause “d_ff 12 (16 here)”.
+        misfits: further conditions, each a clause “heads that are 16 wide (here 8)”.
         head_pairs: whether the rows of queries and keys are permuted, since RoPE rotates adjacent pairs there.
     """
 
@@ -59,17 +63,17 @@ class Graph:
     head_pairs: bool = False
 
     def lacks(self, config: ModelConfig) -> list[str]:
-        """What the graph needs and the design does not have, each as “qk_norm False (True here)”; empty if it fits."""
-        found = [
-            f"{name} {' or '.join(map(repr, _choices(value)))} ({getattr(config, name)!r} here)"
-            for name, value in self.slots.items()
-            if getattr(config, name) not in _choices(value)
-        ]
+        """What the graph needs and the design does not have, each as “QK-norm off (here on)”; empty if it fits."""
+        found = []
+        for name, value in self.slots.items():
+            wanted, here = value if isinstance(value, tuple) else (value,), getattr(config, name)
+            if here not in wanted:
+                found.append(f"{_LABELS.get(name, name)} {' or '.join(map(_words, wanted))} (here {_words(here)})")
         return [*found, *self.misfits(config)]
 
 
-def _choices(value: object) -> tuple[object, ...]:
-    return value if isinstance(value, tuple) else (value,)
+def _words(value: object) -> str:
+    return str(value) if not isinstance(value, bool) else "on" if value else "off"
 
 
 def check_read(raw: dict[str, Any], known: set[str], name: str) -> None:

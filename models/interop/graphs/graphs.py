@@ -12,7 +12,8 @@ from models.settings.model_config import ModelConfig
 GRAPHS: dict[str, Graph] = {graph.name: graph for graph in (LLAMA, ARCEE, QWEN3, GPT2, BERT, T5)}
 """By general.architecture; export takes the first that fits."""
 
-_INSTEAD = {"decoder-only": "llama-tiny", "encoder-only": "bert-tiny", "encoder-decoder": "t5-tiny"}
+INSTEAD = {"decoder-only": "llama-tiny", "encoder-only": "bert-tiny", "encoder-decoder": "t5-tiny"}
+"""A preset that has a graph, by topology."""
 
 
 def graph_of(config: ModelConfig) -> Graph:
@@ -23,7 +24,7 @@ def graph_of(config: ModelConfig) -> Graph:
     """
     if config.head not in ("language", "none"):
         raise ValueError(
-            f"A model with the head {config.head!r} answers with labels, for which llama.cpp has no place: export it "
+            f"A model with the head “{config.head}” answers with labels, for which llama.cpp has no place: export it "
             "as a Hugging Face folder."
         )
     lacking = {name: graph.lacks(config) for name, graph in GRAPHS.items()}
@@ -32,5 +33,5 @@ def graph_of(config: ModelConfig) -> Graph:
         return GRAPHS[closest]
     raise ValueError(
         f"llama.cpp has no graph for this design: the closest one, {closest}, needs {', '.join(lacking[closest])}. "
-        f"Export it as a Hugging Face folder, or train the design {_INSTEAD[config.topology]} on the same data."
+        f"Export it as a Hugging Face folder, or train the design {INSTEAD[config.topology]} on the same data."
     )

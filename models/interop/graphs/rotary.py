@@ -40,16 +40,16 @@ _SLOTS: dict[str, Any] = {
 
 
 def _misfits(config: ModelConfig) -> list[str]:
-    found = [f"experts without biases (bias {config.bias!r} here)"] if config.n_expert and config.ff_bias else []
+    found = [f"experts without biases (here {config.bias})"] if config.n_expert and config.ff_bias else []
     if config.position != "rope":
         return found
     turns = (config.rope_low_rotations, config.rope_high_rotations)
     if config.rope_scaling == "dynamic":
-        found.append("rope_scaling 'none', 'linear', 'llama3' or 'yarn' ('dynamic' here)")
+        found.append("RoPE scaling none, linear, llama3 or yarn (here dynamic)")
     elif config.rope_scaling == "llama3" and (*turns, config.rope_original_context) != LLAMA3_SCALING:
-        found.append("the rope_scaling of Llama 3: an original context of 8,192, and 1 and 4 rotations")
+        found.append("the RoPE scaling of Llama 3: an original context of 8,192, and 1 and 4 rotations")
     elif config.rope_scaling == "yarn" and (*turns, config.rope_attention_factor) != (1.0, 32.0, 0.0):
-        found.append("the rope_scaling of YaRN as published: 1 and 32 rotations, and attention factor 0")
+        found.append("the RoPE scaling of YaRN as published: 1 and 32 rotations, and attention factor 0")
     return found
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from models.interop.family import Weight
 from models.interop.graphs.graph import Fields, Graph, Stored, check_read, rounded, vocab_size
 from models.interop.options import integer, number
 from models.settings.model_config import ModelConfig
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _READ = {
     "block_count", "decoder_block_count", "context_length", "embedding_length", "feed_forward_length",
@@ -47,7 +48,7 @@ def _misfits(config: ModelConfig) -> list[str]:
         return []
     encoder = config.encoder()
     return [
-        f"{words} of the encoder as in the decoder ({there} and {here} here)"
+        f"{words} of the encoder as in the decoder (here {there} and {here})"
         for words, there, here in (
             ("heads", encoder.n_head, config.n_head),
             ("the feed-forward width", encoder.ff_width, config.ff_width),

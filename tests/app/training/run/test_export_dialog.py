@@ -98,9 +98,13 @@ def test_a_design_without_a_graph_says_so_and_goes_as_a_folder(
 ) -> None:
     dialog = opened(session_with, theme, qtbot)
     qtbot.waitUntil(dialog.refusal.isVisible)
-    assert "conv_width 0 (4 here)" in dialog.refusal.text()
+    assert "Short convolution 0 (here 4)" in dialog.refusal.text()
     assert not dialog.start.isEnabled()
     assert not dialog.formats.isVisible()
+    with qtbot.waitSignal(dialog.same_asked) as asked:
+        qtbot.mouseClick(dialog.same, Qt.MouseButton.LeftButton)
+    assert asked.args == ["llama-tiny"]
+    dialog.show()
     dialog.kind.choose("hf")
     dialog.kind.changed.emit("hf")
     assert not dialog.refusal.isVisible()
@@ -139,6 +143,25 @@ def test_the_runs_menu_opens_it(session_with: Session, theme: ThemeProvider, qtb
     assert dialog.windowTitle() == f"Export {run.name}"
     assert dialog.place.text().endswith(".gguf")
     dialog.close()
+
+
+@pytest.mark.parametrize("session_with", ["ours"], indirect=True)
+def test_the_same_run_is_proposed_with_a_design_that_can_leave(
+    session_with: Session, theme: ThemeProvider, qtbot: QtBot, until: Until
+) -> None:
+    tab = TrainingTab(session_with, theme)
+    qtbot.addWidget(tab)
+    tab.show()
+    (run,) = session_with.runs.list()
+    tab.show_run(run.id)
+    until(lambda: tab.run_view.follower.is_loaded)
+    tab.run_view.same_asked.emit(run.id, "llama-tiny")
+    assert tab.pages.currentWidget() is tab.new_run
+    design = session_with.designs.current
+    llama = PRESETS["llama-tiny"]
+    assert (design.norm, design.activation, design.conv_width) == (llama.norm, llama.activation, 0)
+    assert design.context_length == OURS.context_length
+    assert tab.new_run.draft.like == run.name
 
 
 def test_a_design_that_fits_a_published_class_names_it() -> None:

@@ -121,8 +121,11 @@ def test_narrow_rows_stay_f16_which_is_said(bpe: Tokenizer, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("design", "words"),
     [
-        ("terrarium-tiny", r"closest one, arcee, needs norm 'rmsnorm' \('layernorm' here\), conv_width 0 \(4 here\)"),
-        ("transformer-tiny", r"closest one, t5, needs position 't5' .* train the design t5-tiny"),
+        (
+            "terrarium-tiny",
+            r"one, arcee, needs Normalisation rmsnorm \(here layernorm\), Short convolution 0 \(here 4\)",
+        ),
+        ("transformer-tiny", "closest one, t5, needs Positions t5 .* train the design t5-tiny"),
         ("bart-tiny", "closest one, t5"),
     ],
 )
@@ -135,10 +138,10 @@ def test_what_has_no_graph_is_refused_with_the_slot_and_a_way_out(design: str, w
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"sliding_window": 8}, r"sliding_window 0 \(8 here\)"),
-        ({"rope_scaling": "dynamic", "rope_factor": 2.0}, "'dynamic' here"),
+        ({"sliding_window": 8}, r"Sliding window 0 \(here 8\)"),
+        ({"rope_scaling": "dynamic", "rope_factor": 2.0}, "here dynamic"),
         ({"n_expert": 4, "bias": "all"}, "experts without biases"),
-        ({"position": "alibi"}, r"position 'rope' \('alibi' here\)"),
+        ({"position": "alibi"}, r"Positions rope \(here alibi\)"),
         ({"head": "sequence"}, "answers with labels"),
     ],
 )

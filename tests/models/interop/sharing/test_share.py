@@ -152,5 +152,5 @@ def test_a_design_without_a_graph_is_refused_by_the_command(
     mistral = random_model(dataclasses.replace(LLAMA, sliding_window=4))
     _, out = drive(export_hf(mistral, bpe, tmp_path / "source"))
     assert main(["export", str(out), "--format", "gguf", "--out", str(tmp_path / "m")]) == 1
-    assert "needs sliding_window 0 (4 here)" in capsys.readouterr().err
+    assert "needs Sliding window 0 (here 4)" in capsys.readouterr().err
     assert not (tmp_path / "m.gguf").exists()
