@@ -15,8 +15,8 @@ from models.events import Event, Phase, Progress
 from models.files.atomic import atomic_write_json
 from models.interop.families import family_for_export
 from models.interop.family import Weight
+from models.interop.hub_code import modeling_source
 from models.interop.options import id2label_of
-from models.interop.sharing.hub_code import modeling_source
 from models.interop.terrarium import CODE
 from models.interop.writing import new_folder, write_tensors
 from models.settings.model_config import ModelConfig
