@@ -20,6 +20,7 @@ from models.interop.sharing.gguf_plan import plan_gguf
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.tokenizers import encode_text, train_tokenizer
+from tests.models.interop.sharing.test_gguf_export import bert_wordpiece
 from tests.models.interop.test_export import random_model
 
 N_WRITTEN = 32
@@ -128,6 +129,16 @@ def test_bert_makes_the_same_embeddings(tokenizer: Tokenizer, tmp_path: Path) ->
             ours = model.hidden(torch.tensor([ids]))[0].mean(dim=0).numpy()
         found = np.array(theirs.embed(theirs.detokenize(ids).decode()))
         assert ours @ found / np.linalg.norm(ours) / np.linalg.norm(found) > 0.999
+
+
+@pytest.mark.parametrize("lowercase", [True, False])
+def test_wordpiece_has_the_same_tokens(lowercase: bool, tmp_path: Path) -> None:
+    made = bert_wordpiece(tmp_path, lowercase=lowercase)
+    _, path = exported(PRESETS["bert-tiny"], made, tmp_path)
+    theirs = opened(path, vocab_only=True)
+    for text in [*stories("English", 100), *stories("German", 100), "naïve café, 東京!", "a  b\n(c) $5 1.000"]:
+        assert theirs.tokenize(text.encode(), add_bos=False, special=False) == encode_text(made, text), repr(text)
+        assert theirs.tokenize(text.encode(), add_bos=True, special=False) == made.encode(text).ids
 
 
 @pytest.mark.parametrize("quantisation", ["F16", "BF16", "Q8_0", "Q4_0"])

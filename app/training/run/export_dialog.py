@@ -236,13 +236,13 @@ class ExportDialog(QDialog):
     def reject(self) -> None:
         """Cancel what is being written; otherwise close."""
         if self.export.busy:
-            self.export.close()
+            self.export.cancel()
             self._check()
         else:
             super().reject()
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        self.export.close()
+        self.export.cancel()
         super().closeEvent(event)
 
 

@@ -83,11 +83,15 @@ class ModelExport(QObject):
 
         self._task.drive(work)
 
+    def cancel(self) -> None:
+        """Stop writing; what is half written goes away in the background."""
+        self._sizes.cancel()
+        self._task.cancel()
+
     @Slot()
     def close(self) -> None:
         """Cancel, and wait until nothing half written is left."""
-        self._sizes.cancel()
-        self._task.cancel()
+        self.cancel()
         self._task.wait()
 
     @Slot(object)

@@ -1,4 +1,4 @@
-"""A tokenizer as the metadata of a GGUF file, which llama.cpp reads: byte-level BPE only. No torch."""
+"""A tokenizer as the metadata of a GGUF file, which llama.cpp reads: byte-level BPE, or BERT's WordPiece. No torch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from models.tokenizers.foreign.gguf_tokenizer import NO_MERGE, SPLITS
+from models.tokenizers.foreign.gguf_wordpiece import fits, wordpiece_fields
 from models.tokenizers.foreign.sentencepiece_file import PieceKind
 from models.tokenizers.making.parts import DIGIT_PATTERN, GPT2_PATTERN
 from models.tokenizers.special_tokens import end_id, mask_id, pad_id, text_marks
@@ -30,12 +31,11 @@ def tokenizer_fields(tokenizer: Tokenizer, vocab_size: int, end: int | None = No
     described = json.loads(tokenizer.to_str())
     core = described["model"]
     kind = core.get("type", "")
-    if kind != "BPE" or core.get("byte_fallback") or core.get("unk_token") is not None:
+    is_bert = fits(described)
+    if not is_bert and (kind != "BPE" or core.get("byte_fallback") or core.get("unk_token") is not None):
         raise ValueError(f"A GGUF file cannot hold this tokenizer ({_kind_words(kind)}): {_ADVICE}")
-    if described.get("normalizer") is not None:
+    if not is_bert and described.get("normalizer") is not None:
         raise ValueError(f"A GGUF file cannot hold this tokenizer, which normalises its text first: {_ADVICE}")
-    patterns = _patterns(described.get("pre_tokenizer"))
-    pre, notes = _split_name(tokenizer, patterns, bool(core.get("ignore_merges")), bool(core["merges"]))
     vocab = tokenizer.get_vocab(with_added_tokens=True)
     if max(vocab.values()) >= vocab_size:
         raise ValueError(
@@ -49,14 +49,18 @@ def tokenizer_fields(tokenizer: Tokenizer, vocab_size: int, end: int | None = No
     }
     unused = range(vocab_size)
     tokens = [texts.get(id, f"[PAD{id}]") for id in unused]
+    types = [int(kinds.get(id, PieceKind.NORMAL if id in texts else PieceKind.UNUSED)) for id in unused]
+    if is_bert:
+        return wordpiece_fields(described, tokens, types) | _special_fields(tokenizer, end), []
+    pre, notes = _split_name(
+        tokenizer, _patterns(described.get("pre_tokenizer")), bool(core.get("ignore_merges")), bool(core["merges"])
+    )
     merges = [" ".join(pair) if isinstance(pair, list) else pair for pair in core["merges"]]
     fields: Fields = {
         "tokenizer.ggml.model": "gpt2",
         "tokenizer.ggml.pre": pre,
         "tokenizer.ggml.tokens": tokens,
-        "tokenizer.ggml.token_type": [
-            int(kinds.get(id, PieceKind.NORMAL if id in texts else PieceKind.UNUSED)) for id in unused
-        ],
+        "tokenizer.ggml.token_type": types,
         "tokenizer.ggml.merges": merges or [NO_MERGE],
     }
     return fields | _special_fields(tokenizer, end), notes
@@ -66,6 +70,7 @@ def _special_fields(tokenizer: Tokenizer, end: int | None) -> Fields:
     before, after = text_marks(tokenizer)
     end = end_id(tokenizer) if end is None else end
     ids = {"eos": end, "eot": end, "padding": pad_id(tokenizer), "mask": mask_id(tokenizer)}
+    ids["seperator"] = after[0] if after else None  # so spelled there
     # Without one, llama.cpp takes token 11 for the start of texts.
     ids["bos"] = before[0] if before else end
     found: Fields = {f"tokenizer.ggml.{name}_token_id": id for name, id in ids.items() if id is not None}

@@ -1,4 +1,7 @@
-"""The tokenizer that a GGUF file describes in its metadata: GPT-2's byte-level BPE, or SentencePiece. No torch."""
+"""The tokenizer that a GGUF file describes in its metadata: GPT-2's byte-level BPE, WordPiece, or SentencePiece.
+
+No torch.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors
 
 from models.files.atomic import DamagedError
+from models.tokenizers.foreign.gguf_wordpiece import make_wordpiece
 from models.tokenizers.foreign.patterns import PATTERNS
 from models.tokenizers.foreign.sentencepiece import sentencepiece_tokenizer
 from models.tokenizers.foreign.sentencepiece_file import PieceKind, SentencePiece, SentencePieceModel
@@ -51,10 +55,13 @@ def make_tokenizer(about: dict[str, Any], where: str) -> Tokenizer | None:
         tokenizer, _ = sentencepiece_tokenizer(_sentencepiece_model(about, _SENTENCEPIECE[kind], where))
         _add_start(tokenizer, about, about["tokenizer.ggml.tokens"])
         return tokenizer
+    if kind == "bert":
+        return make_wordpiece(about, where)
     if kind != "gpt2":
         raise ValueError(
-            f"{where}: tokenizers of kind {kind!r} are not supported, only 'gpt2' (byte-level BPE), 'llama' and 't5' "
-            "(SentencePiece). Load the model's Hugging Face folder with its tokenizer.json instead."
+            f"{where}: tokenizers of kind {kind!r} are not supported, only 'gpt2' (byte-level BPE), 'bert' "
+            "(WordPiece), 'llama' and 't5' (SentencePiece). Load the model's Hugging Face folder with its tokenizer.json "
+            "instead."
         )
     split = about.get("tokenizer.ggml.pre", "")
     if split not in SPLITS:

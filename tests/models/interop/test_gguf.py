@@ -221,7 +221,8 @@ def test_unsupported_files_are_refused(bpe: Tokenizer, tmp_path: Path) -> None:
         return str(caught.value)
 
     assert "tokenizer.ggml.pre) is not supported" in refusal(tokenizer=bpe, pre="tekken")
-    assert "kind 'bert' are not supported" in refusal(more={"tokenizer.ggml.model": "bert"})
+    assert "kind 'rwkv' are not supported" in refusal(more={"tokenizer.ggml.model": "rwkv"})
+    assert "its tokens are missing" in refusal(more={"tokenizer.ggml.model": "bert"})
     assert "its tokens are missing" in refusal(more={"tokenizer.ggml.model": "llama"})
     assert "llama.attention.clamp_kqv 8.0 is not supported" in refusal(more={"llama.attention.clamp_kqv": 8.0})
     assert "rope.scaling.type 'longrope'" in refusal(

@@ -126,7 +126,7 @@ def test_closing_while_it_writes_leaves_nothing(
     qtbot.mouseClick(dialog.start, Qt.MouseButton.LeftButton)
     dialog.close()
     assert not dialog.export.busy
-    assert not list(tmp_path.glob(".tmp-*"))
+    qtbot.waitUntil(lambda: not list(tmp_path.glob(".tmp-*")))
 
 
 @pytest.mark.parametrize("session_with", ["llama"], indirect=True)

@@ -24,6 +24,7 @@ from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.settings.tokenizer_options import TokenizerOptions
 from models.tokenizers import encode_text, train_tokenizer
+from models.tokenizers.foreign.vocab_files import word_piece
 from tests.models.interop.support import drive
 from tests.models.interop.test_export import random_model
 
@@ -51,6 +52,18 @@ DESIGNS: dict[str, ModelConfig] = {
         PRESETS["t5-tiny"], **SMALL, activation="geglu_tanh", tied_embeddings=False, scaled_logits=False
     ),
 }
+
+
+def bert_wordpiece(folder: Path, *, lowercase: bool) -> Tokenizer:
+    """BERT's tokenizer with a small vocabulary, as it is imported."""
+    texts = [*stories("English", 200)]
+    pieces = train_tokenizer(texts, "wordpiece", 400, TokenizerOptions(pre_tokenizer="whitespace")).get_vocab()
+    ours = [piece for piece in sorted(pieces, key=lambda piece: pieces[piece]) if not piece.startswith("<|")]
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    words = dict.fromkeys(piece.lower() if lowercase else piece for piece in ours)
+    (folder / "vocab.txt").write_text("\n".join([*names, *words]) + "\n", "utf-8")
+    (folder / "tokenizer_config.json").write_text(f'{{"do_lower_case": {str(lowercase).lower()}}}')
+    return word_piece(folder / "vocab.txt")[0]
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +200,18 @@ def test_bytes_come_back_as_well(tmp_path: Path) -> None:
     _, again = load_model(path)
     assert again is not None
     assert encode_text(again, "Anna's 12 bälle") == encode_text(made, "Anna's 12 bälle")
+
+
+@pytest.mark.parametrize("lowercase", [True, False])
+def test_berts_wordpiece_comes_back(lowercase: bool, tmp_path: Path) -> None:
+    made = bert_wordpiece(tmp_path, lowercase=lowercase)
+    model = random_model(dataclasses.replace(DESIGNS["bert"], vocab_size=made.get_vocab_size()))
+    path = result_of(write_gguf(model, plan_gguf(model.config, made, "F32"), tmp_path / "model.gguf"))
+    _, again = load_model(path)
+    assert again is not None
+    for text in ("Anna's 12 bälle, naïve!", "東京 unknownword", "a  b\n(c)"):
+        assert again.encode(text).ids == made.encode(text).ids
+        assert again.encode(text, add_special_tokens=False).ids == made.encode(text, add_special_tokens=False).ids
 
 
 def test_a_tokenizer_of_another_model_is_refused(bpe: Tokenizer) -> None:
