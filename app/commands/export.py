@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 from app.commands.common import add_common, find_model, print_json
 from app.commands.progress import ProgressLine, drive
 from models.library.library import Library
+from models.number_words import format_size
+from models.settings.gguf_formats import GGUF_FORMATS, USUAL_FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from models.events import Event
 
-FORMATS = ("hf", "peft", "tensorboard", "toml")
+FORMATS = ("hf", "gguf", "peft", "tensorboard", "toml")
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -28,17 +30,30 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "--format",
         choices=FORMATS,
         default="hf",
-        help="hf: a folder for transformers, with LoRA merged; peft: a run's LoRA adapter alone; "
+        help="hf: a folder for transformers, with LoRA merged; gguf: a file for llama.cpp, Ollama and LM Studio, "
+        "named DIR, with a Modelfile beside it; peft: a run's LoRA adapter alone; "
         "tensorboard: a run's curves as event files, in a subfolder of DIR; "
         "toml: a run's settings for `terrarium train`, in the file DIR",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder (toml: the file) to write")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="the folder (gguf, toml: the file) to write"
+    )
+    parser.add_argument(
+        "--quantisation",
+        choices=GGUF_FORMATS,
+        default=USUAL_FORMAT,
+        help="gguf: what matrices are stored as; the file is read back to measure what that costs "
+        f"(default: {USUAL_FORMAT})",
+    )
+    parser.add_argument("--licence", default="", metavar="ID", help="gguf, hf: the model's licence, such as mit")
     add_common(parser)
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
     """Export, and print the path."""
+    if args.format == "gguf":
+        return _share_gguf(args)
     if args.format in ("hf", "peft"):
         with ProgressLine(as_json=args.json) as line:
             out = drive(_export(args), line)
@@ -48,6 +63,39 @@ def run(args: argparse.Namespace) -> int:
         print_json({"out": str(out), "format": args.format})
     else:
         print(out)
+    return 0
+
+
+def _share_gguf(args: argparse.Namespace) -> int:
+    """Write a GGUF file; print its path, what the format costs, and Ollama's commands."""
+    from models.interop.sharing.share import share_gguf
+
+    with ProgressLine(as_json=args.json) as line:
+        sharing = share_gguf(
+            find_model(args.model), _out(args), Library(), quantisation=args.quantisation, licence=args.licence
+        )
+        shared = drive(sharing, line)
+    if args.json:
+        before, after = shared.perplexity or (None, None)
+        print_json(
+            {
+                "out": str(shared.path),
+                "format": args.format,
+                "bytes": shared.n_bytes,
+                "modelfile": str(shared.modelfile) if shared.modelfile is not None else None,
+                "perplexity_before": before,
+                "perplexity_after": after,
+                "text": shared.text,
+            }
+        )
+        return 0
+    print(shared.path)
+    print(f"{format_size(shared.n_bytes)} as {shared.quantisation}")
+    if shared.perplexity is not None:
+        before, after = shared.perplexity
+        print(f"perplexity {before:.4g} before, {after:.4g} after ({shared.n_predicted:,} tokens of {shared.text})")
+    for command in shared.commands:
+        print(command)
     return 0
 
 
@@ -69,18 +117,14 @@ def _export_run(args: argparse.Namespace) -> Path:
 
 
 def _export(args: argparse.Namespace) -> Generator[Event, None, Path]:
-    from models.interop.export import export_hf
-    from models.interop.loading import load_model_events
+    from models.interop.sharing.share import share_hf
     from models.runs.run_folder import RunFolder
 
     if args.format == "peft":
         from models.interop.peft import export_peft
 
         return (yield from export_peft(RunFolder.open(Library().find_run(args.model)), _out(args)))
-    path = find_model(args.model)
-    model, tokenizer = yield from load_model_events(path)
-    labels = RunFolder.open(path).spec.data.labels if (path / "run.json").is_file() else ()
-    return (yield from export_hf(model, tokenizer, _out(args), labels=labels))
+    return (yield from share_hf(find_model(args.model), _out(args), licence=args.licence))
 
 
 def _out(args: argparse.Namespace) -> Path:

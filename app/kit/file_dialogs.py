@@ -17,6 +17,11 @@ _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f\\/:*?"<>|]')
 """Characters that file systems do not allow in a name."""
 
 
+def safe_file_name(name: str) -> str:
+    """Any text as the name of a file."""
+    return _FORBIDDEN.sub("-", name).strip(" .") or "model"
+
+
 def ask_save_path(parent: QWidget, title: str, name: str, ending: str, filters: str) -> Path | None:
     """Ask for a file to save, suggesting this name and extension; None if the user cancels.
 

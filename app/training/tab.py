@@ -86,6 +86,7 @@ class TrainingTab(QWidget):
         panel.template_asked.connect(self.show_template)
         panel.fork_asked.connect(self._on_fork)
         self.run_view.template_asked.connect(self.show_template)
+        self.run_view.same_asked.connect(self.show_template)
         self.run_view.chat_asked.connect(self._on_chat)
         self.run_view.checkpoint_chat_asked.connect(self._on_checkpoint_chat)
         self.run_view.example_asked.connect(self._on_example)
@@ -169,9 +170,10 @@ class TrainingTab(QWidget):
             self.runs.reload()
 
     @Slot(str)
-    def show_template(self, run_id: str) -> None:
-        """Show the form for a new run, with the settings of this one."""
-        self.new_run.show_template(run_id)
+    @Slot(str, str)
+    def show_template(self, run_id: str, preset: str = "") -> None:
+        """Show the form for a new run, with the settings of this one, and the design of a preset where one is named."""
+        self.new_run.show_template(run_id, preset)
         self.show_new_run()
 
     @Slot(str)

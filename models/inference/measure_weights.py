@@ -45,7 +45,7 @@ def measure_weights(model: AnyModel, held_out: HeldOut, kinds: Sequence[str] = K
     """
     if not isinstance(model, Decoder):
         raise ValueError("Only a decoder's weights can be measured, since only decoders predict the next token.")
-    windows = _windows(held_out, min(WINDOW, model.config.context_length))
+    windows = text_windows(held_out, min(WINDOW, model.config.context_length))
     yield Phase(name="Preparing weights")
     measured: dict[str, _Measured] = {}
     wanted = dict.fromkeys(("float32", *kinds))
@@ -82,7 +82,7 @@ def measure_weights(model: AnyModel, held_out: HeldOut, kinds: Sequence[str] = K
     yield WeightsMeasured(rows=rows, text=held_out.label, n_predicted=n_predicted)
 
 
-def _windows(held_out: HeldOut, length: int) -> list[Sequence[int]]:
+def text_windows(held_out: HeldOut, length: int) -> list[Sequence[int]]:
     """Windows of 2 to `length` tokens of the texts, up to N_PREDICTED predictions."""
     found: list[Sequence[int]] = []
     left = N_PREDICTED

@@ -13,9 +13,11 @@ from models.architecture.transformer import AnyModel
 from models.chat.own_template import CHAT_TEMPLATE
 from models.events import Event, Phase, Progress
 from models.files.atomic import atomic_write_json
-from models.interop.families import family_of
+from models.interop.families import family_for_export
 from models.interop.family import Weight
+from models.interop.hub_code import modeling_source
 from models.interop.options import id2label_of
+from models.interop.terrarium import CODE
 from models.interop.writing import new_folder, write_tensors
 from models.settings.model_config import ModelConfig
 from models.tasks.row_reader import marked_tokenizer
@@ -32,19 +34,25 @@ def export_hf(
     out: Path,
     *,
     labels: Sequence[str] = (),
+    name: str = "This design",
+    card: str = "",
     shard_bytes: int = SHARD_BYTES,
 ) -> Generator[Event, None, Path]:
     """Write the folder `out` atomically and return it. Yields Phase and Progress (bytes).
 
-    labels: the names of the outputs of a label head, as its run has them.
+    A design that no published class computes brings its own code, which transformers runs with trust_remote_code.
+
+    Args:
+        labels: the names of the outputs of a label head, as its run has them.
+        name: what the model is called in that code.
+        card: README.md, the model's card.
 
     Raises:
-        ValueError: where no class of Hugging Face computes this design, or `out` exists; OSError where it cannot be
-            written.
+        ValueError: where `out` exists; OSError where it cannot be written.
     """
     config = model.config
-    family = family_of(config)
-    tensors = _remote_tensors(model.state_dict(), family.weights(config))
+    family = family_for_export(config)
+    tensors = remote_tensors(model.state_dict(), family.weights(config))
     dtype = str(next(iter(tensors.values())).dtype).removeprefix("torch.")
     ids = _special_ids(config, tokenizer)
     with new_folder(out) as folder:
@@ -53,6 +61,10 @@ def export_hf(
         about = {**family.write_config(config), **id2label_of(config, labels)}
         atomic_write_json(folder / "config.json", {**about, **ids, "dtype": dtype, "use_cache": True}, indent=2)
         atomic_write_json(folder / "generation_config.json", ids, indent=2)
+        if "auto_map" in about:
+            (folder / CODE).write_text(modeling_source(config, name), encoding="utf-8")
+        if card:
+            (folder / "README.md").write_text(card, encoding="utf-8")
         if tokenizer is not None:
             if config.head not in ("language", "none"):
                 tokenizer = marked_tokenizer(config, tokenizer)
@@ -61,7 +73,7 @@ def export_hf(
     return out
 
 
-def _remote_tensors(state: Mapping[str, Tensor], weights: list[Weight]) -> dict[str, Tensor]:
+def remote_tensors(state: Mapping[str, Tensor], weights: list[Weight]) -> dict[str, Tensor]:
     """The remote tensors by name: rows of several local ones joined, transposed or unsqueezed as stored there."""
     groups: dict[str, list[Weight]] = {}
     for weight in weights:

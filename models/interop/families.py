@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from models.interop import bart, bert, gpt2, llama, t5
+from models.interop import bart, bert, gpt2, llama, mixtral, t5, terrarium
 from models.interop.family import Family
 from models.settings.model_config import ModelConfig
 
 _GPT2: Family = gpt2
 _LLAMA: Family = llama
+_MIXTRAL: Family = mixtral
 _BERT: Family = bert
 _T5: Family = t5
 _BART: Family = bart
-_FILES: tuple[Family, ...] = (_GPT2, _LLAMA, _BERT, _T5, _BART)
+_TERRARIUM: Family = terrarium
+_FILES: tuple[Family, ...] = (_GPT2, _LLAMA, _MIXTRAL, _BERT, _T5, _BART)
 """In the order in which export tries them; each is assigned separately above so that mypy checks its contract."""
 
-FAMILIES: dict[str, Family] = {architecture: family for family in _FILES for architecture in family.ARCHITECTURES}
+FAMILIES: dict[str, Family] = {
+    architecture: family for family in (*_FILES, _TERRARIUM) for architecture in family.ARCHITECTURES
+}
 """By the class's name."""
 
 
 def family_of(config: ModelConfig) -> Family:
-    """The first family whose classes compute this design.
+    """The first family whose published classes compute this design.
 
     Raises:
         ValueError: where there is none, with the reason for each class of this topology.
@@ -34,3 +38,11 @@ def family_of(config: ModelConfig) -> Family:
             return family
     close = [reason for reason in reasons if " needs topology " not in reason]
     raise ValueError(f"No Hugging Face class computes this design: {'; '.join(close or reasons)}.")
+
+
+def family_for_export(config: ModelConfig) -> Family:
+    """The family whose published classes compute this design, or else ours, whose folders bring their own code."""
+    try:
+        return family_of(config)
+    except ValueError:
+        return _TERRARIUM

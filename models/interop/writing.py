@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from models.files.atomic import atomic_folder
+from models.files.atomic import atomic_folder, replace_path, sync_file, temporary_folder
 
 _NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.float64: "F64"}
 _CHUNK_BYTES = 1 << 24
@@ -50,9 +50,38 @@ def new_folder(path: Path) -> Iterator[Path]:
     Raises:
         ValueError: where `path` exists already and is not an empty folder.
     """
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        raise ValueError(f"{path} exists already: choose another folder, or move it away.")
+    check_new_folder(path)
     with atomic_folder(path) as half_made:
         yield half_made
         if path.exists():  # Windows cannot rename onto it
             path.rmdir()
+
+
+def check_new_folder(path: Path) -> None:
+    """Raise ValueError where a folder to write is there already, unless it is empty."""
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise ValueError(f"{path} exists already: choose another folder, or move it away.")
+
+
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """A path to write a file to, which becomes `path` on success and is removed otherwise.
+
+    Raises:
+        ValueError: where `path` exists already.
+    """
+    check_free(path)
+    with temporary_folder(path) as folder:
+        half_made = folder / path.name
+        yield half_made
+        sync_file(half_made)
+        check_free(path)
+        replace_path(half_made, path)
+
+
+def check_free(path: Path) -> None:
+    """Raise ValueError where a file to write is there already, or is a folder."""
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: give the name of a file in it.")
+    if path.exists():
+        raise ValueError(f"{path} exists already: choose another name, or move it away.")

@@ -148,12 +148,19 @@ class NewRun(QWidget):
         self.views.show_view("choices")
         self._later.start()
 
-    def show_template(self, run_id: str) -> None:
-        """Set all choices to those of a run, including its tokenizer where the library still has it."""
+    def show_template(self, run_id: str, preset: str = "") -> None:
+        """Set all choices to those of a run, including its tokenizer where the library still has it.
+
+        preset: a design to take instead of the run's own, with as much context.
+        """
         spec = self.session.runs.spec(run_id)
         if spec is None:
             self.session.notices.say("This run's settings cannot be read.")
             return
+        if preset:
+            own = spec.model
+            model = dataclasses.replace(PRESETS[preset], vocab_size=own.vocab_size, context_length=own.context_length)
+            spec = dataclasses.replace(spec, model=model)
         self.set_spec(spec, self.session.runs.tokenizer_name(run_id), like=spec.name)
 
     def show_stage(self, parent: str, stage: str = "", reward_model: str = "", dataset: str = "") -> None:

@@ -20,6 +20,7 @@ from models.library.library import RunInfo
 from models.library.run_record import last_saved_step
 from models.number_words import format_duration, format_percent
 
+_EXPORT = "Export the model…"
 _BETA = "Change the KL weight β…"
 _PILL_TONES = {"accent": "ok", "warning": "warning", "danger": "danger"}
 
@@ -31,7 +32,7 @@ class RunHead(QFrame):
         resume_saved_asked(), chat_asked(), settings_asked(), fork_asked(),
         template_asked(), sweep_asked(): a button was pressed.
         lr_asked(), beta_asked(), sample_asked(), discard_asked(): for the run in training.
-        export_asked(kind): "file" (.terrarium), "toml" or "tensorboard".
+        export_asked(kind): "file" (.terrarium), "model", "toml" or "tensorboard".
     """
 
     resume_saved_asked = Signal()
@@ -100,7 +101,8 @@ class RunHead(QFrame):
             ("Sweep its settings…", "sliders", self.sweep_asked.emit),
             None,
             ("Save as one file…", "floppy-disk", lambda: self.export_asked.emit("file")),
-            ("Export its settings (TOML)…", "export", lambda: self.export_asked.emit("toml")),
+            (_EXPORT, "export", lambda: self.export_asked.emit("model")),
+            ("Export its settings (TOML)…", "file-text", lambda: self.export_asked.emit("toml")),
             ("Export for TensorBoard…", "chart-line", lambda: self.export_asked.emit("tensorboard")),
         )
         self.set_has_beta(False)
@@ -215,6 +217,9 @@ class RunHead(QFrame):
         self.more.setMenu(self._resting_menu)
         self.more.setEnabled(True)  # a training that is over or stops has disabled it
         whole = info.problem is None
+        for action in self._resting_menu.actions():
+            if action.text() == _EXPORT:
+                action.setEnabled(info.has_model)
         _set_visible(
             {
                 self.pause: False,

@@ -23,6 +23,7 @@ from app.kit.basics import column, label
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.run_history import RunHistory
 from app.session.session import Session
+from app.training.run.export_dialog import ExportDialog
 from app.training.run.follower import RunFollower
 from app.training.run.fork_dialog import ForkDialog
 from app.training.run.forks import Forks, TensorBoardExport
@@ -52,6 +53,7 @@ class RunView(QWidget):
         checkpoint_chat_asked(run_id, step): chat with one of its checkpoints.
         example_asked(run_id, step, row): use one of them on a row of data.
         template_asked(run_id): set up a new run with its settings.
+        same_asked(run_id, preset): the same, with another design.
         run_asked(run_id), tokenizer_asked(name): show a run or tokenizer of its lineage.
         step_chosen(does): what is to be done next with a stage of its lineage.
     """
@@ -60,6 +62,7 @@ class RunView(QWidget):
     checkpoint_chat_asked = Signal(str, int)
     example_asked = Signal(str, int, object)
     template_asked = Signal(str)
+    same_asked = Signal(str, str)
     run_asked = Signal(str)
     tokenizer_asked = Signal(str)
     step_chosen = Signal(object)
@@ -294,9 +297,16 @@ class RunView(QWidget):
 
     @Slot(str)
     def _on_export(self, kind: str) -> None:
-        """Save all of it as one file, export the settings as TOML, or the curves for TensorBoard."""
+        """Save all of it as one file, export the model, the settings as TOML, or the curves for TensorBoard."""
+        info = self._session.runs.look_up(self._run_id)
         if kind == "file":
             self.packer.ask(self._run_id, self._theme)
+        elif kind == "model" and self._spec is not None and info is not None:
+            dialog = ExportDialog(self._session, self._theme, info, self._spec.model, self.window())
+            dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            run_id = self._run_id
+            dialog.same_asked.connect(lambda preset: self.same_asked.emit(run_id, preset))
+            dialog.show()
         elif kind == "toml" and self._spec is not None:
             save_spec(self, self._session, self._spec)
         elif kind == "tensorboard":

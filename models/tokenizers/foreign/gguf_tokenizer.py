@@ -1,4 +1,7 @@
-"""The tokenizer that a GGUF file describes in its metadata: GPT-2's byte-level BPE, or SentencePiece. No torch."""
+"""The tokenizer that a GGUF file describes in its metadata: GPT-2's byte-level BPE, WordPiece, or SentencePiece.
+
+No torch.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors
 
 from models.files.atomic import DamagedError
+from models.tokenizers.foreign.gguf_wordpiece import make_wordpiece
 from models.tokenizers.foreign.patterns import PATTERNS
 from models.tokenizers.foreign.sentencepiece import sentencepiece_tokenizer
 from models.tokenizers.foreign.sentencepiece_file import PieceKind, SentencePiece, SentencePieceModel
@@ -15,13 +19,19 @@ from models.tokenizers.making.parts import GPT2_PATTERN, byte_level
 from models.tokenizers.token_bytes import SPACE_MARK
 
 _LLAMA3 = ("llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral")
-_SPLITS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("gpt-2", "gpt2", "phi-2", "olmo", "mpt", "jina-v2-de", "trillion"), (GPT2_PATTERN,)),
-    **dict.fromkeys(("smollm", "starcoder", "refact", "command-r", "codeshell", "exaone"), (r"\p{N}", GPT2_PATTERN)),
-    **dict.fromkeys(_LLAMA3, (PATTERNS["llama3"].regex,)),
-    **dict.fromkeys(("qwen2", "deepseek-r1-qwen", "megrez"), (PATTERNS["qwen"].regex,)),
+SPLITS: dict[str, tuple[tuple[str, ...], bool]] = {
+    **dict.fromkeys(("gpt-2", "gpt2", "phi-2", "olmo", "mpt", "jina-v2-de", "trillion"), ((GPT2_PATTERN,), False)),
+    **dict.fromkeys(
+        ("smollm", "starcoder", "refact", "command-r", "codeshell", "exaone"), ((r"\p{N}", GPT2_PATTERN), False)
+    ),
+    **dict.fromkeys(_LLAMA3, ((PATTERNS["llama3"].regex,), True)),
+    **dict.fromkeys(("qwen2", "deepseek-r1-qwen", "megrez"), ((PATTERNS["qwen"].regex,), False)),
 }
-"""Pre-tokenizer patterns by tokenizer.ggml.pre, applied one after the other, as in llama.cpp."""
+"""By tokenizer.ggml.pre: the patterns that split text into words, applied one after the other, as in llama.cpp; and
+whether a word that is a token is taken as it is, without merges. The first name with a split is the one written."""
+
+NO_MERGE = " "
+"""The merge of tokenizers without any, since llama.cpp wants one: of nothing with nothing."""
 
 _SENTENCEPIECE = {"llama": "bpe", "t5": "unigram"}
 """tokenizer.ggml.model -> algorithm of SentencePiece."""
@@ -45,26 +55,29 @@ def make_tokenizer(about: dict[str, Any], where: str) -> Tokenizer | None:
         tokenizer, _ = sentencepiece_tokenizer(_sentencepiece_model(about, _SENTENCEPIECE[kind], where))
         _add_start(tokenizer, about, about["tokenizer.ggml.tokens"])
         return tokenizer
+    if kind == "bert":
+        return make_wordpiece(about, where)
     if kind != "gpt2":
         raise ValueError(
-            f"{where}: tokenizers of kind {kind!r} are not supported, only 'gpt2' (byte-level BPE), 'llama' and 't5' "
-            "(SentencePiece). Load the model's Hugging Face folder with its tokenizer.json instead."
+            f"{where}: tokenizers of kind {kind!r} are not supported, only 'gpt2' (byte-level BPE), 'bert' "
+            "(WordPiece), 'llama' and 't5' (SentencePiece). Load the model's Hugging Face folder with its tokenizer.json "
+            "instead."
         )
     split = about.get("tokenizer.ggml.pre", "")
-    if split not in _SPLITS:
+    if split not in SPLITS:
         raise ValueError(
-            f"{where}: the pre-tokenizer {split!r} (tokenizer.ggml.pre) is not supported, only {', '.join(_SPLITS)}."
+            f"{where}: the pre-tokenizer {split!r} (tokenizer.ggml.pre) is not supported, only {', '.join(SPLITS)}."
         )
     tokens, merges, kinds = (about.get(f"tokenizer.ggml.{key}", []) for key in ("tokens", "merges", "token_type"))
     vocab = {token: id for id, token in enumerate(tokens)}
     if not tokens or len(vocab) != len(tokens) or (kinds and len(kinds) != len(tokens)):
         raise DamagedError(f"{where} is damaged: its tokens are missing or duplicate, or some have no type.")
-    rules = [(left, right) for left, _, right in (merge.partition(" ") for merge in merges)]
+    rules = [(left, right) for left, _, right in (merge.partition(" ") for merge in merges if merge != NO_MERGE)]
     try:
-        tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=rules, ignore_merges=split in _LLAMA3))
+        tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=rules, ignore_merges=SPLITS[split][1]))
     except Exception as error:  # the Rust library raises plain Exception
         raise DamagedError(f"{where} is damaged: its merges do not fit its tokens ({error}).") from error
-    cuts = [pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in _SPLITS[split]]
+    cuts = [pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in SPLITS[split][0]]
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*cuts, byte_level()])
     tokenizer.decoder = decoders.ByteLevel()
     # They are in the vocabulary already and keep their ids.

@@ -14,6 +14,7 @@ from models import load_model
 from models.architecture.transformer import AnyModel, build_model
 from models.events import Progress
 from models.interop.export import export_hf
+from models.interop.families import family_of
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.tokenizers import train_tokenizer
@@ -32,6 +33,7 @@ DESIGNS: dict[str, ModelConfig] = {
     "llama, feed-forward bias": dataclasses.replace(LLAMA, bias="feed-forward", activation="geglu_tanh"),
     "mistral": dataclasses.replace(LLAMA, sliding_window=4),
     "mistral, heads of another width": dataclasses.replace(LLAMA, d_model=30, d_head=8),
+    "mixtral": dataclasses.replace(LLAMA, n_expert=4, sliding_window=5, tied_embeddings=True),
     "linear": dataclasses.replace(LLAMA, rope_scaling="linear", rope_factor=2.0, rope_theta=500.0),
     "dynamic": dataclasses.replace(
         LLAMA, rope_scaling="dynamic", rope_factor=2.0, rope_original_context=10, context_length=20
@@ -119,24 +121,32 @@ def test_the_tokenizer_goes_along(tmp_path: Path) -> None:
         ({"position": "alibi"}, "position"),
         ({"nope_interval": 2}, "nope_interval"),
         ({"rope_fraction": 0.5}, "rope_fraction"),
-        ({"n_expert": 4}, "n_expert"),
+        ({"n_expert": 4, "bias": "all"}, "bias"),
         ({"conv_width": 4}, "conv_width"),
         ({"activation": "relu2"}, "activation 'relu2'"),
         ({"norm_place": "post"}, "norm_place"),
         ({"sliding_window": 4, "bias": "all"}, "no biases where there is a sliding window"),
     ],
 )
-def test_a_design_that_no_class_computes_is_refused(changes: dict[str, Any], words: str, tmp_path: Path) -> None:
-    model = build_model(dataclasses.replace(LLAMA, **changes))
+def test_a_design_that_no_published_class_computes_brings_its_own(
+    changes: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    config = dataclasses.replace(LLAMA, **changes)
     with pytest.raises(ValueError, match=rf"No Hugging Face class computes this design: .*{words}"):
-        drive(export_hf(model, None, tmp_path / "out"))
-    assert list(tmp_path.iterdir()) == []
+        family_of(config)
+    _, out = drive(export_hf(build_model(config), None, tmp_path / "out"))
+    assert json.loads((out / "config.json").read_text())["architectures"] == ["TerrariumForCausalLM"]
+    assert load_model(out)[0].config == config
 
 
-def test_heads_of_another_width_are_not_written_as_gpt2(tmp_path: Path) -> None:
-    model = build_model(dataclasses.replace(GPT2, d_head=8))
+def test_heads_of_another_width_are_not_written_as_gpt2() -> None:
     with pytest.raises(ValueError, match=r"GPT2LMHeadModel needs head_dim 6, which is 8 here"):
-        drive(export_hf(model, None, tmp_path / "out"))
+        family_of(dataclasses.replace(GPT2, d_head=8))
+
+
+def test_a_published_class_brings_no_code(tmp_path: Path) -> None:
+    _, out = drive(export_hf(build_model(LLAMA), None, tmp_path / "out"))
+    assert not list(out.glob("*.py"))
 
 
 def test_nothing_is_overwritten_and_closing_leaves_nothing(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from models.events import Progress, result_of
 from models.inference.weight_kinds import KINDS
 from models.inference.weights import NarrowMatrices, prepare_weights
 from models.interop.export import export_hf
-from models.interop.gguf import _weights
+from models.interop.graphs.rotary import LLAMA as GRAPH
 from models.interop.importing import import_model
 from models.interop.loading import GGUF_NAME, load_config, load_model_events
 from models.library.library import Library
@@ -76,7 +76,7 @@ def write(
     for key, value in (more or {}).items():
         (writer.add_string if isinstance(value, str) else writer.add_float32)(key, value)
     state = model.state_dict()
-    for weight in _weights(config):
+    for weight in GRAPH.weights(config):
         numbers = state[weight.local_name].numpy()
         if "attn_q" in weight.remote_name or "attn_k" in weight.remote_name:
             numbers = regrouped(numbers, config.n_head if "attn_q" in weight.remote_name else config.kv_heads)
@@ -221,7 +221,8 @@ def test_unsupported_files_are_refused(bpe: Tokenizer, tmp_path: Path) -> None:
         return str(caught.value)
 
     assert "tokenizer.ggml.pre) is not supported" in refusal(tokenizer=bpe, pre="tekken")
-    assert "kind 'bert' are not supported" in refusal(more={"tokenizer.ggml.model": "bert"})
+    assert "kind 'rwkv' are not supported" in refusal(more={"tokenizer.ggml.model": "rwkv"})
+    assert "its tokens are missing" in refusal(more={"tokenizer.ggml.model": "bert"})
     assert "its tokens are missing" in refusal(more={"tokenizer.ggml.model": "llama"})
     assert "llama.attention.clamp_kqv 8.0 is not supported" in refusal(more={"llama.attention.clamp_kqv": 8.0})
     assert "rope.scaling.type 'longrope'" in refusal(

@@ -1,0 +1,379 @@
+"""A dialog that writes a run's model for other programs: as a GGUF file, or as a Hugging Face folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QCloseEvent, QGuiApplication
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QDialog,
+    QFileDialog,
+    QGridLayout,
+    QLineEdit,
+    QProgressBar,
+    QPushButton,
+    QRadioButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.kit.basics import button, column, frame, label, row
+from app.kit.file_dialogs import ask_save_path, reveal, safe_file_name
+from app.kit.layout.refit import Refit
+from app.kit.layout.segments import Segments
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+from app.training.run.model_export import ModelExport
+from models.events import Event, Phase, Progress
+from models.interop.graphs.graphs import INSTEAD
+from models.library.library import RunInfo
+from models.number_words import format_signed, format_size
+from models.settings.gguf_formats import GGUF_FORMATS, USUAL_FORMAT
+from models.settings.model_config import ModelConfig
+
+if TYPE_CHECKING:
+    from models.interop.sharing.share import GgufShared
+
+_COPIED_MS = 1500
+_STEPS = 1000
+
+
+class ExportDialog(QDialog):
+    """Asks for a format, a place and a licence; writes in the background, and shows what came of it.
+
+    Args:
+        config: the run's design.
+
+    Signals:
+        same_asked(preset): a run like this one is wanted, with a design that can become a GGUF file.
+    """
+
+    same_asked = Signal(str)
+
+    def __init__(
+        self, session: Session, theme: ThemeProvider, run: RunInfo, config: ModelConfig, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._theme, self._run = theme, run
+        self.setWindowTitle(f"Export {run.name}")
+        self.setMinimumWidth(640)
+        self.export = ModelExport(session.library, self)
+        session.closing.connect(self.export.close)
+        self.kind = Segments(
+            "Format",
+            {"gguf": "GGUF: Ollama, llama.cpp, LM Studio", "hf": "Hugging Face folder"},
+            "One file that runs anywhere, or a folder for Python with transformers",
+        )
+        self.formats = _Formats()
+        self.refusal = label("", "warning", wrap=True)
+        self._is_from_scratch = run.spec is not None and run.spec.tune is None and run.spec.align is None
+        self._instead = INSTEAD[config.topology]
+        self.same = button(
+            f"The same with {self._instead}…",
+            theme,
+            self._on_same,
+            icon="copy",
+            tip="A new run with that design, which llama.cpp computes, and otherwise the data and settings of this one",
+        )
+        self.about_folder = label(about_folder(config), "muted", wrap=True)
+        self.place = QLineEdit()
+        self.place.setAccessibleName("Where to write")
+        self.licence = QLineEdit()
+        self.licence.setPlaceholderText("for example mit, apache-2.0 or cc-by-4.0; empty: none is named")
+        self.licence.setAccessibleName("Licence")
+        self.licence.setToolTip("What others may use the model under; written into the file, or on the model card")
+        self.choose = button("Choose…", theme, self._on_choose, icon="folder-open", tip="Choose where to write")
+        self.phase = label("", "caption")
+        self.bar = QProgressBar()
+        self.bar.setRange(0, _STEPS)
+        self.bar.setTextVisible(False)
+        self.bar.setAccessibleName("Progress of the export")
+        self.problem = label("", "error", wrap=True)
+        self.outcome = _Outcome(theme)
+        self.start = button("Export", theme, self._on_start, icon="export", role="primary", tip="Write it there")
+        self.start.setDefault(True)
+        self.cancel = button("Close", theme, self.reject)
+        self._build()
+        self.kind.changed.connect(self._on_kind)
+        self.place.textChanged.connect(self._check)
+        self.export.changed.connect(self._check)
+        self.export.sizes_found.connect(self._on_sizes)
+        self.export.sizes_refused.connect(self._on_refused)
+        self.export.events_received.connect(self._on_events)
+        self.export.gguf_written.connect(self._on_gguf)
+        self.export.folder_written.connect(self._on_folder)
+        self.export.failed.connect(self._on_failed)
+        self._refit = Refit(self, self._grow)
+        self._on_kind()
+        self.export.look_up(run.folder)
+
+    def _build(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
+        layout.setSpacing(2 * SPACE)
+        layout.addLayout(row(self.kind, None))
+        layout.addWidget(self.formats)
+        layout.addWidget(self.refusal)
+        layout.addLayout(row(self.same, None))
+        layout.addWidget(self.about_folder)
+        for words, field, more in (("Write to", self.place, self.choose), ("Licence", self.licence, None)):
+            name = label(words)
+            name.setBuddy(field)
+            line = row(field, more) if more is not None else row(field)
+            under = column(name, spacing=SPACE // 2)
+            under.addLayout(line)
+            layout.addLayout(under)
+        for widget in (self.phase, self.bar, self.problem, self.outcome):
+            layout.addWidget(widget)
+        layout.addStretch(1)
+        layout.addLayout(row(None, self.cancel, self.start))
+
+    @property
+    def quantisation(self) -> str:
+        """The chosen format of the file's matrices."""
+        return self.formats.value
+
+    def _grow(self) -> None:
+        """Make room for what has appeared."""
+        layout = self.layout()
+        assert layout is not None
+        needed = max(layout.totalHeightForWidth(self.width()), layout.totalMinimumSize().height())
+        if needed > self.height():
+            self.resize(self.width(), needed)
+
+    # -- What is chosen -------------------------------------------------------------------------------------
+
+    @Slot()
+    def _on_kind(self) -> None:
+        name = safe_file_name(self._run.name)
+        self.place.setText(str(Path.home() / (f"{name}.gguf" if self.kind.value == "gguf" else name)))
+        self.problem.clear()
+        self.outcome.hide()
+        self._check()
+
+    @Slot(object)
+    def _on_sizes(self, sizes: dict[str, int]) -> None:
+        self.formats.set_sizes(sizes)
+        self._check()
+
+    @Slot(str)
+    def _on_refused(self, sentence: str) -> None:
+        self.refusal.setText(sentence)
+        self._check()
+
+    @Slot()
+    def _on_same(self) -> None:
+        self.close()
+        self.same_asked.emit(self._instead)
+
+    @Slot()
+    def _on_choose(self) -> None:
+        if self.kind.value == "gguf":
+            path = ask_save_path(self, "Write a GGUF file", self._run.name, "gguf", "GGUF models (*.gguf)")
+        else:
+            chosen = QFileDialog.getExistingDirectory(self, "Choose the folder to put the model's folder in")
+            path = Path(chosen) / safe_file_name(self._run.name) if chosen else None
+        if path is not None:
+            self.place.setText(str(path))
+
+    @Slot()
+    def _check(self) -> None:
+        """Show what there is to choose, and allow what can be done."""
+        busy, is_gguf, refused = self.export.busy, self.kind.value == "gguf", bool(self.refusal.text())
+        self.formats.setVisible(is_gguf and not refused)
+        self.refusal.setVisible(is_gguf and refused)
+        self.same.setVisible(is_gguf and refused and self._is_from_scratch)
+        self.about_folder.setVisible(not is_gguf)
+        can = bool(self.place.text().strip()) and (not is_gguf or (not refused and bool(self.quantisation)))
+        self.start.setEnabled(can and not busy)
+        for widget in (self.kind, self.formats, self.place, self.choose, self.licence):
+            widget.setEnabled(not busy)
+        self.cancel.setText("Cancel" if busy else "Close")
+        self.phase.setVisible(busy)
+        self.bar.setVisible(busy)
+        self.problem.setVisible(bool(self.problem.text()))
+
+    # -- Writing --------------------------------------------------------------------------------------------
+
+    @Slot()
+    def _on_start(self) -> None:
+        self.problem.clear()
+        self.outcome.hide()
+        self.phase.setText("Reading the model")
+        self.bar.setValue(0)
+        out, licence = Path(self.place.text().strip()).expanduser(), self.licence.text().strip()
+        if self.kind.value == "gguf":
+            self.export.write_gguf(self._run.folder, out, self.quantisation, licence)
+        else:
+            self.export.write_folder(self._run.folder, out, licence)
+        self._check()
+
+    @Slot(object)
+    def _on_events(self, events: tuple[Event, ...]) -> None:
+        for event in events:
+            if isinstance(event, Phase):
+                self.phase.setText(event.name)
+                self.bar.setValue(0)
+            elif isinstance(event, Progress) and event.total:
+                self.bar.setValue(round(_STEPS * event.done / event.total))
+
+    @Slot(object)
+    def _on_gguf(self, shared: GgufShared) -> None:
+        self.outcome.show_gguf(shared)
+
+    @Slot(object)
+    def _on_folder(self, path: Path) -> None:
+        self.outcome.show_folder(path)
+
+    @Slot(str)
+    def _on_failed(self, sentence: str) -> None:
+        self.problem.setText(sentence)
+        self._check()
+
+    def reject(self) -> None:
+        """Cancel what is being written; otherwise close."""
+        if self.export.busy:
+            self.export.cancel()
+            self._check()
+        else:
+            super().reject()
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self.export.cancel()
+        super().closeEvent(event)
+
+
+def about_folder(config: ModelConfig) -> str:
+    """What a design's Hugging Face folder is for."""
+    from models.interop.families import family_for_export
+    from models.interop.terrarium import CODE
+
+    about = family_for_export(config).write_config(config)
+    if "auto_map" in about:
+        return (
+            f"No class of transformers computes this design, so the folder brings its own code ({CODE}): whoever loads "
+            "it has to say trust_remote_code=True. A model card says how the model was made."
+        )
+    return f"For {about['architectures'][0]} of transformers. A model card says how the model was made."
+
+
+class _Formats(QWidget):
+    """The formats of a GGUF file with their sizes, of which one is chosen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._group = QButtonGroup(self)
+        self._refused: set[str] = set()
+        self._sizes = {name: label("…", "mono-small") for name in GGUF_FORMATS}
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setHorizontalSpacing(2 * SPACE)
+        grid.setVerticalSpacing(SPACE // 2)
+        grid.setColumnStretch(2, 1)
+        for i, (name, words) in enumerate(GGUF_FORMATS.items()):
+            choice = QRadioButton(name)
+            choice.setAccessibleName(f"{name}: {words}")
+            choice.setChecked(name == USUAL_FORMAT)
+            self._group.addButton(choice, i)
+            self._sizes[name].setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            grid.addWidget(choice, i, 0)
+            grid.addWidget(self._sizes[name], i, 1)
+            grid.addWidget(label(words, "muted"), i, 2)
+
+    @property
+    def value(self) -> str:
+        """The chosen one; "" where none can be."""
+        chosen = self._group.checkedButton()
+        return chosen.text() if chosen is not None and chosen.text() not in self._refused else ""
+
+    def size_of(self, name: str) -> str:
+        """The size that is shown of a format."""
+        return self._sizes[name].text()
+
+    def set_sizes(self, sizes: dict[str, int]) -> None:
+        """The sizes that are known; a format without one cannot be chosen."""
+        self._refused = set(GGUF_FORMATS) - set(sizes)
+        for choice in self._group.buttons():
+            name = choice.text()
+            choice.setEnabled(name in sizes)
+            self._sizes[name].setText(format_size(sizes[name]) if name in sizes else "rows too narrow")
+            if name not in sizes and choice.isChecked():
+                self._group.buttons()[list(GGUF_FORMATS).index("F16")].setChecked(True)
+
+
+class _Outcome(QWidget):
+    """What was written: where, what it costs, and how to go on."""
+
+    def __init__(self, theme: ThemeProvider) -> None:
+        super().__init__()
+        self._theme = theme
+        self._path = Path()
+        self.title = label("", "subheading", wrap=True, selectable=True)
+        self.cost = label("", wrap=True)
+        self.notes = label("", "caption", wrap=True)
+        self.commands = label("", "mono-small", wrap=True, selectable=True)
+        self.copy = button("Copy", theme, self._on_copy, icon="copy", tip="Copy the two commands")
+        self.folder = button("Open the folder", theme, self._on_reveal, icon="folder-open", role="quiet")
+        self._box = frame("sunken", margin=SPACE)
+        line = row(self.commands, self.copy)
+        line.setStretch(0, 1)
+        self._box.layout().addLayout(line)  # type: ignore[union-attr]
+        self._card = frame("banner", margin=SPACE + SPACE // 2)
+        inner = self._card.layout()
+        assert isinstance(inner, QVBoxLayout)
+        head = row(self.title, self.folder)
+        head.setStretch(0, 1)
+        inner.addLayout(head)
+        for widget in (self.cost, self.notes, self._box):
+            inner.addWidget(widget)
+        layout = column(self._card)
+        layout.setContentsMargins(0, 0, 0, 0)
+        self.setLayout(layout)
+        self.hide()
+
+    def show_gguf(self, shared: GgufShared) -> None:
+        """A GGUF file."""
+        self._path = shared.path
+        self.title.setText(f"{shared.path} ({format_size(shared.n_bytes)})")
+        self.cost.setText(_cost_words(shared))
+        self._set("\n".join(shared.notes), "\n".join(shared.commands))
+
+    def show_folder(self, path: Path) -> None:
+        """A Hugging Face folder."""
+        self._path = path
+        self.title.setText(str(path))
+        self.cost.setText("The weights, the tokenizer and a model card (README.md) are in it.")
+        self._set("", "")
+
+    def _set(self, notes: str, commands: str) -> None:
+        self.notes.setText(notes)
+        self.notes.setVisible(bool(notes))
+        self.commands.setText(commands)
+        self._box.setVisible(bool(commands))
+        self.cost.setVisible(bool(self.cost.text()))
+        self.show()
+
+    def _on_copy(self) -> None:
+        QGuiApplication.clipboard().setText(self.commands.text())
+        self._mark(self.copy)
+
+    def _mark(self, pressed: QPushButton) -> None:
+        """Show a check mark for a moment."""
+        self._theme.set_icon(pressed, "check", "accent")
+        QTimer.singleShot(_COPIED_MS, pressed, lambda: self._theme.set_icon(pressed, "copy"))
+
+    def _on_reveal(self) -> None:
+        reveal(self._path.parent)
+
+
+def _cost_words(shared: GgufShared) -> str:
+    if shared.perplexity is None:
+        return ""
+    before, after = shared.perplexity
+    words = f"{before:.4g} before, {after:.4g} in the file ({format_signed(100 * (after / before - 1), 2)} %)"
+    if f"{before:.4g}" == f"{after:.4g}":
+        words = f"{after:.4g}, as before"
+    return f"Perplexity, read back from the file: {words}, on {shared.n_predicted:,} tokens of {shared.text}."

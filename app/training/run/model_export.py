@@ -1,0 +1,110 @@
+"""Writes a run's model for other programs, in the background."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from app.worker.background import LatestTask
+from app.worker.failures import Failure
+from models.events import Event
+from models.library.library import Library
+
+if TYPE_CHECKING:
+    from models.interop.sharing.share import GgufShared
+
+
+class ModelExport(QObject):
+    """Exports one model at a time, and looks up beforehand what it can be written as.
+
+    Signals:
+        changed(): `busy` has changed.
+        sizes_found(sizes): the size of a GGUF file in bytes, by format.
+        sizes_refused(sentence): it cannot be a GGUF file, and why.
+        events_received(events): Phase, Progress (bytes) and Notice.
+        gguf_written(shared), folder_written(path): it is done.
+        failed(sentence): it could not be written.
+    """
+
+    changed = Signal()
+    sizes_found = Signal(object)
+    sizes_refused = Signal(str)
+    events_received = Signal(object)
+    gguf_written = Signal(object)
+    folder_written = Signal(object)
+    failed = Signal(str)
+
+    def __init__(self, library: Library, parent: QObject) -> None:
+        super().__init__(parent)
+        self._library = library
+        self._sizes, self._task = LatestTask(self), LatestTask(self)
+        self._sizes.done.connect(self.sizes_found)
+        self._sizes.failed.connect(self._on_refused)
+        self._task.busy_changed.connect(self.changed)
+        self._task.events_received.connect(self.events_received)
+        self._task.done.connect(self._on_done)
+        self._task.failed.connect(self._on_failed)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being written."""
+        return self._task.busy
+
+    def look_up(self, source: Path) -> None:
+        """Find the sizes of the GGUF files of the model in `source`."""
+
+        def work() -> dict[str, int]:
+            from models.interop.sharing.share import gguf_sizes
+
+            return gguf_sizes(source)
+
+        self._sizes.ask(work)
+
+    def write_gguf(self, source: Path, out: Path, quantisation: str, licence: str) -> None:
+        """Write a GGUF file, and measure what its format costs."""
+
+        def work() -> Generator[Event, None, GgufShared]:
+            from models.interop.sharing.share import share_gguf
+
+            return (yield from share_gguf(source, out, self._library, quantisation=quantisation, licence=licence))
+
+        self._task.drive(work)
+
+    def write_folder(self, source: Path, out: Path, licence: str) -> None:
+        """Write a Hugging Face folder."""
+
+        def work() -> Generator[Event, None, Path]:
+            from models.interop.sharing.share import share_hf
+
+            return (yield from share_hf(source, out, licence=licence))
+
+        self._task.drive(work)
+
+    def cancel(self) -> None:
+        """Stop writing; what is half written goes away in the background."""
+        self._sizes.cancel()
+        self._task.cancel()
+
+    @Slot()
+    def close(self) -> None:
+        """Cancel, and wait until nothing half written is left."""
+        self.cancel()
+        self._task.wait()
+
+    @Slot(object)
+    def _on_refused(self, failure: Failure) -> None:
+        self.sizes_refused.emit(failure.sentence)
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self.failed.emit(failure.sentence)
+
+    @Slot(object)
+    def _on_done(self, result: object) -> None:
+        if isinstance(result, Path):
+            self.folder_written.emit(result)
+        else:
+            self.gguf_written.emit(result)

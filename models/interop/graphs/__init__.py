@@ -1,0 +1,1 @@
+"""llama.cpp's graphs: which designs they compute, and how GGUF files describe these."""

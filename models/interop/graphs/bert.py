@@ -1,0 +1,100 @@
+"""BERT's graph, which makes embeddings: it has no place for a head, and computes GELU in its approximation by tanh."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from models.interop.family import Weight
+from models.interop.graphs.gpt2 import both_parts, head_misfit, write_sizes
+from models.interop.graphs.graph import Fields, Graph, Stored, check_read, rounded, vocab_size
+from models.interop.options import integer, number
+from models.settings.model_config import ModelConfig
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_READ = {
+    "block_count", "context_length", "embedding_length", "feed_forward_length", "attention.head_count",
+    "attention.layer_norm_epsilon", "vocab_size", "pooling_type",
+}  # fmt: skip
+_SLOTS: dict[str, Any] = {
+    "topology": "encoder-only",
+    "head": ("language", "none"),
+    "position": "learned",
+    "norm": "layernorm",
+    "norm_place": "post",
+    "embedding_norm": True,
+    "activation": "gelu",
+    "attention_kind": "multi-head",
+    "sliding_window": 0,
+    "qk_norm": False,
+    "scaled_scores": True,
+    "n_expert": 0,
+    "conv_width": 0,
+    "bias": "all",
+    "scaled_embeddings": False,
+}
+_MEAN = 1
+"""pooling_type: a text is the mean of its tokens' states."""
+
+
+def _read(raw: dict[str, Any], stored: Stored) -> ModelConfig:
+    check_read(raw, _READ, "bert")  # attention.causal is false, as in all encoders
+    segments = stored.get("token_types.weight")
+    return ModelConfig(
+        topology="encoder-only",
+        head="none",
+        vocab_size=vocab_size(raw, stored),
+        context_length=integer(raw, "context_length"),
+        n_layer=integer(raw, "block_count"),
+        n_head=integer(raw, "attention.head_count"),
+        d_model=integer(raw, "embedding_length"),
+        d_ff=integer(raw, "feed_forward_length"),
+        position="learned",
+        n_segment=segments.shape[0] if segments is not None else 0,
+        norm="layernorm",
+        norm_place="post",
+        norm_eps=rounded(number(raw, "attention.layer_norm_epsilon", 1e-12)),
+        embedding_norm=True,
+        activation="gelu",
+        bias="all",
+    )
+
+
+def _write(config: ModelConfig) -> Fields:
+    return {**write_sizes(config), "attention.causal": False, "pooling_type": _MEAN}
+
+
+def _fold(config: ModelConfig, state: Mapping[str, Tensor]) -> tuple[ModelConfig, dict[str, Tensor]]:
+    """The encoder alone."""
+    plain = {"head": "none", "pooler": False, "head_transform": False, "head_bias": False, "tied_embeddings": True}
+    body = {name: tensor for name, tensor in state.items() if not name.startswith(("head.", "pooler."))}
+    return dataclasses.replace(config, **plain), body  # type: ignore[arg-type]
+
+
+def _weights(config: ModelConfig) -> list[Weight]:
+    found = [
+        Weight(local_name="embedding.weight", remote_name="token_embd.weight"),
+        Weight(local_name="position.weight", remote_name="position_embd.weight"),
+        *both_parts("embedding_norm", "token_embd_norm"),
+    ]
+    if config.n_segment:
+        found.append(Weight(local_name="segment.weight", remote_name="token_types.weight"))
+    for i in range(config.n_layer):
+        for name, there in (
+            ("attention.query", "attn_q"),
+            ("attention.key", "attn_k"),
+            ("attention.value", "attn_v"),
+            ("attention.output", "attn_output"),
+            ("attention_norm", "attn_output_norm"),
+            ("feed_forward.up", "ffn_up"),
+            ("feed_forward.down", "ffn_down"),
+            ("feed_forward_norm", "layer_output_norm"),
+        ):
+            found += both_parts(f"blocks.{i}.{name}", f"blk.{i}.{there}")
+    return found
+
+
+BERT = Graph(name="bert", slots=_SLOTS, read=_read, write=_write, weights=_weights, fold=_fold, misfits=head_misfit)

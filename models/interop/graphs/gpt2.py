@@ -1,0 +1,116 @@
+"""GPT-2's graph: learned positions, LayerNorm, GELU in its approximation by tanh, and biases everywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from models.interop.family import Weight
+from models.interop.graphs.graph import Fields, Graph, Stored, check_read, rounded, vocab_size
+from models.interop.options import integer, number
+from models.settings.model_config import ModelConfig
+
+_READ = {
+    "block_count", "context_length", "embedding_length", "feed_forward_length", "attention.head_count",
+    "attention.head_count_kv", "attention.layer_norm_epsilon", "vocab_size",
+}  # fmt: skip
+_SLOTS: dict[str, Any] = {
+    "topology": "decoder-only",
+    "head": "language",
+    "position": "learned",
+    "norm": "layernorm",
+    "norm_place": "pre",
+    "embedding_norm": False,
+    "activation": "gelu_tanh",
+    "attention_kind": "multi-head",
+    "sliding_window": 0,
+    "qk_norm": False,
+    "scaled_scores": True,
+    "n_expert": 0,
+    "conv_width": 0,
+    "bias": "all",
+    "head_bias": False,
+    "scaled_embeddings": False,
+    "scaled_logits": False,
+}
+PARTS = ("weight", "bias")
+
+
+def head_misfit(config: ModelConfig) -> list[str]:
+    """Where heads together are not as wide as the model, which this graph takes for granted."""
+    width = config.d_model // config.n_head
+    return [] if config.head_dim == width else [f"heads that are {width} wide (here {config.head_dim})"]
+
+
+def _read(raw: dict[str, Any], stored: Stored) -> ModelConfig:
+    check_read(raw, _READ, "gpt2")
+    n_head = integer(raw, "attention.head_count")
+    if integer(raw, "attention.head_count_kv", n_head) != n_head:
+        raise ValueError("gpt2.attention.head_count_kv is not supported: it must be the number of heads.")
+    return ModelConfig(
+        topology="decoder-only",
+        vocab_size=vocab_size(raw, stored),
+        context_length=integer(raw, "context_length"),
+        n_layer=integer(raw, "block_count"),
+        n_head=n_head,
+        d_model=integer(raw, "embedding_length"),
+        d_ff=integer(raw, "feed_forward_length"),
+        position="learned",
+        norm="layernorm",
+        norm_place="pre",
+        norm_eps=rounded(number(raw, "attention.layer_norm_epsilon", 1e-5)),
+        activation="gelu_tanh",
+        bias="all",
+        tied_embeddings="output.weight" not in stored,
+    )
+
+
+def write_sizes(config: ModelConfig) -> Fields:
+    """The metadata that GPT-2 and BERT have in common."""
+    return {
+        "block_count": config.n_layer,
+        "context_length": config.context_length,
+        "embedding_length": config.d_model,
+        "feed_forward_length": config.ff_width,
+        "attention.head_count": config.n_head,
+        "attention.layer_norm_epsilon": config.norm_eps,
+        "vocab_size": config.vocab_size,
+    }
+
+
+def both_parts(local: str, remote: str) -> list[Weight]:
+    """A matrix or norm and its bias."""
+    return [Weight(local_name=f"{local}.{part}", remote_name=f"{remote}.{part}") for part in PARTS]
+
+
+def _weights(config: ModelConfig) -> list[Weight]:
+    width = config.d_model
+    found = [
+        Weight(local_name="embedding.weight", remote_name="token_embd.weight"),
+        Weight(local_name="position.weight", remote_name="position_embd.weight"),
+        *both_parts("final_norm", "output_norm"),
+    ]
+    if not config.tied_embeddings:
+        found.append(Weight(local_name="head.weight", remote_name="output.weight"))
+    for i in range(config.n_layer):
+        local, remote = f"blocks.{i}", f"blk.{i}"
+        for j, name in enumerate(("query", "key", "value")):
+            found += [
+                Weight(
+                    local_name=f"{local}.attention.{name}.{part}",
+                    remote_name=f"{remote}.attn_qkv.{part}",
+                    rows=(j * width, (j + 1) * width),
+                )
+                for part in PARTS
+            ]
+        for name, there in (
+            ("attention_norm", "attn_norm"),
+            ("attention.output", "attn_output"),
+            ("feed_forward_norm", "ffn_norm"),
+            ("feed_forward.up", "ffn_up"),
+            ("feed_forward.down", "ffn_down"),
+        ):
+            found += both_parts(f"{local}.{name}", f"{remote}.{there}")
+    return found
+
+
+GPT2 = Graph(name="gpt2", slots=_SLOTS, read=_read, write=write_sizes, weights=_weights, misfits=head_misfit)

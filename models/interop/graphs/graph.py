@@ -1,0 +1,95 @@
+"""What a file about one of llama.cpp's graphs says. No torch: `fold` alone is given tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from math import isclose
+from typing import TYPE_CHECKING, Any, Protocol
+
+from models.interop.family import Weight
+from models.interop.options import integer
+from models.settings.model_config import ModelConfig
+from models.settings.model_slots import ModelSlots
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Fields = dict[str, int | float | bool | str]
+"""Metadata, without the prefix of the architecture's name."""
+
+
+class Shaped(Protocol):
+    """A tensor as far as a design follows from it."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape, rows first."""
+
+
+Stored = Mapping[str, Shaped]
+
+_LABELS = {slot.name: str(slot.metadata["label"]) for slot in fields(ModelSlots)} | {"attention_kind": "Attention"}
+
+
+def unfolded(config: ModelConfig, state: Mapping[str, Tensor]) -> tuple[ModelConfig, dict[str, Tensor]]:
+    """The design and its weights, as they are."""
+    return config, dict(state)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """One of llama.cpp's graphs.
+
+    Attributes:
+        name: general.architecture.
+        slots: what a design (or a value derived from it) must have; a tuple holds several that will do.
+        read: metadata and tensors -> the design; ValueError where it is not supported.
+        write: a design that fits -> the metadata.
+        weights: our names, and those of the file.
+        fold: the design and the weights that a file can hold, which compute the same: without a head, or with its
+            scale in the weights.
+        misfits: further conditions, each a clause “heads that are 16 wide (here 8)”.
+        head_pairs: whether the rows of queries and keys are permuted, since RoPE rotates adjacent pairs there.
+    """
+
+    name: str
+    slots: Mapping[str, Any]
+    read: Callable[[dict[str, Any], Stored], ModelConfig]
+    write: Callable[[ModelConfig], Fields]
+    weights: Callable[[ModelConfig], list[Weight]]
+    fold: Callable[[ModelConfig, Mapping[str, Tensor]], tuple[ModelConfig, dict[str, Tensor]]] = unfolded
+    misfits: Callable[[ModelConfig], list[str]] = lambda config: []
+    head_pairs: bool = False
+
+    def lacks(self, config: ModelConfig) -> list[str]:
+        """What the graph needs and the design does not have, each as “QK-norm off (here on)”; empty if it fits."""
+        found = []
+        for name, value in self.slots.items():
+            wanted, here = value if isinstance(value, tuple) else (value,), getattr(config, name)
+            if here not in wanted:
+                found.append(f"{_LABELS.get(name, name)} {' or '.join(map(_words, wanted))} (here {_words(here)})")
+        return [*found, *self.misfits(config)]
+
+
+def _words(value: object) -> str:
+    return str(value) if not isinstance(value, bool) else "on" if value else "off"
+
+
+def check_read(raw: dict[str, Any], known: set[str], name: str) -> None:
+    """Raise ValueError for metadata of the architecture that nothing here reads, unless it is 0 or off."""
+    unknown = next((key for key, value in raw.items() if key not in known and value), None)
+    if unknown is not None:
+        raise ValueError(f"{name}.{unknown} {raw[unknown]!r} is not supported.")
+
+
+def vocab_size(raw: dict[str, Any], stored: Stored) -> int:
+    """The number of tokens, from the metadata or the table of embeddings."""
+    embedding = stored.get("token_embd.weight")
+    return integer(raw, "vocab_size", embedding.shape[0] if embedding is not None else None)
+
+
+def rounded(value: float) -> float:
+    """The decimal number that a float32 stands for: 1e-05 for 9.999999747378752e-06."""
+    short = float(f"{value:.6g}")
+    return short if isclose(short, value, rel_tol=1e-7) else value

@@ -1,0 +1,184 @@
+"""What a GGUF file of a model will contain: its metadata, its tensors and their formats, and so its size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+
+from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, LlamaFileType
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from models.interop.building import model_without_data
+from models.interop.export import remote_tensors
+from models.interop.gguf import rope_divisors
+from models.interop.graphs.graph import Graph
+from models.interop.graphs.graphs import graph_of
+from models.settings.gguf_formats import GGUF_FORMATS
+from models.settings.model_config import ModelConfig
+from models.tokenizers.foreign.gguf_fields import tokenizer_fields
+from models.tokenizers.special_tokens import end_id, start_id
+
+_FILE_TYPES = {
+    "F32": LlamaFileType.ALL_F32,
+    "F16": LlamaFileType.MOSTLY_F16,
+    "BF16": LlamaFileType.MOSTLY_BF16,
+    "Q8_0": LlamaFileType.MOSTLY_Q8_0,
+    "Q4_0": LlamaFileType.MOSTLY_Q4_0,
+}
+_ALIGNMENT = 32
+_F32, _F16 = GGMLQuantizationType.F32, GGMLQuantizationType.F16
+_EXACT = ("position_embd", "token_types", "attn_rel_b", "ffn_gate_inp", "rope_freqs")
+"""Small tables that llama.cpp's own converter leaves in float32, too."""
+
+Value = int | float | bool | str | list[str] | list[int]
+
+
+@dataclass(frozen=True)
+class PlannedTensor:
+    """A tensor of the file: its shape, its format, and its size there in bytes."""
+
+    shape: tuple[int, ...]
+    kind: GGMLQuantizationType
+
+    @property
+    def n_bytes(self) -> int:
+        """Its size in bytes."""
+        per_block, block_bytes = GGML_QUANT_SIZES[self.kind]
+        return prod(self.shape) // per_block * block_bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A file that can be written.
+
+    Attributes:
+        fields: the metadata, without general.architecture.
+        tensors: what it will hold, by name, in order.
+        notes: what its reader should know, one sentence each.
+    """
+
+    graph: Graph
+    config: ModelConfig
+    quantisation: str
+    fields: Mapping[str, Value]
+    tensors: Mapping[str, PlannedTensor]
+    notes: tuple[str, ...]
+
+    @property
+    def n_bytes(self) -> int:
+        """The size of the file."""
+        header = 24 + sum(_field_bytes(key, value) for key, value in self.fields.items())
+        header += _field_bytes("general.architecture", self.graph.name)
+        header += sum(8 + len(name) + 4 + 8 * len(each.shape) + 4 + 8 for name, each in self.tensors.items())
+        return _padded(header) + sum(_padded(each.n_bytes) for each in self.tensors.values())
+
+
+def plan_gguf(
+    config: ModelConfig,
+    tokenizer: Tokenizer | None,
+    quantisation: str,
+    general: Mapping[str, str | list[str]] | None = None,
+    template: str = "",
+) -> Plan:
+    """What the GGUF file of a model of this design will contain.
+
+    Args:
+        quantisation: one of GGUF_FORMATS.
+        general: what the file says about the model: name, description, license, tags ….
+        template: the chat template, as Jinja.
+
+    Raises:
+        ValueError: where llama.cpp has no graph for the design, GGUF cannot hold the tokenizer, or no matrix is wide
+            enough for the quantisation.
+    """
+    if quantisation not in GGUF_FORMATS:
+        raise ValueError(f"{quantisation!r} is no format of GGUF here: choose one of {', '.join(GGUF_FORMATS)}.")
+    graph = graph_of(config)
+    folded, tensors = file_tensors(graph, config, model_without_data(config).state_dict())
+    planned = {name: _planned(name, tuple(tensor.shape), quantisation) for name, tensor in tensors.items()}
+    notes = _width_notes(planned, quantisation)
+    fields: dict[str, Value] = {f"general.{key}": value for key, value in (general or {}).items() if value}
+    fields |= {"general.file_type": int(_FILE_TYPES[quantisation]), "general.quantization_version": 2}
+    fields |= {f"{graph.name}.{key}": value for key, value in graph.write(folded).items()}
+    if tokenizer is None:
+        fields["tokenizer.ggml.model"] = "no_vocab"
+    else:
+        described, differing = tokenizer_fields(tokenizer, config.vocab_size, end_id(tokenizer, config))
+        fields |= described
+        notes += differing
+        if config.topology == "encoder-decoder":
+            fields[f"{graph.name}.decoder_start_token_id"] = start_id(config, tokenizer)
+        if config.topology == "encoder-only":
+            fields["tokenizer.ggml.token_type_count"] = config.n_segment or 1
+    if template:
+        fields["tokenizer.chat_template"] = template
+    return Plan(
+        graph=graph,
+        config=folded,
+        quantisation=quantisation,
+        fields=fields,
+        tensors=planned,
+        notes=tuple(notes),
+    )
+
+
+def file_tensors(
+    graph: Graph, config: ModelConfig, state: Mapping[str, Tensor]
+) -> tuple[ModelConfig, dict[str, Tensor]]:
+    """The design that a file about `graph` describes, and its tensors, by their names and of their shapes there."""
+    folded, state = graph.fold(config, state)
+    tensors = remote_tensors(state, graph.weights(folded))
+    for name, tensor in tensors.items():
+        if "_exps." in name:  # below one another here
+            tensors[name] = tensor.unflatten(0, (folded.n_expert, -1))
+    if folded.rope_scaling == "llama3":
+        tensors["rope_freqs.weight"] = rope_divisors(folded)
+    return folded, tensors
+
+
+def _planned(name: str, shape: tuple[int, ...], quantisation: str) -> PlannedTensor:
+    kind = GGMLQuantizationType[quantisation]
+    if len(shape) == 1 or any(part in name for part in _EXACT):
+        kind = _F32
+    elif shape[-1] % GGML_QUANT_SIZES[kind][0]:
+        kind = _F16
+    return PlannedTensor(shape, kind)
+
+
+def _width_notes(planned: Mapping[str, PlannedTensor], quantisation: str) -> list[str]:
+    """Which matrices stay in F16; ValueError where all do."""
+    kind = GGMLQuantizationType[quantisation]
+    together = GGML_QUANT_SIZES[kind][0]
+    left = {name: each for name, each in planned.items() if together > 1 and each.kind == _F16}
+    if not left:
+        return []
+    width = next(iter(left.values())).shape[-1]
+    if not any(each.kind == kind for each in planned.values()):
+        raise ValueError(
+            f"{quantisation} packs {together} numbers of a row together, and no matrix of this design has rows of a "
+            f"multiple of that ({width} numbers): choose F16."
+        )
+    n_matrices = sum(each.kind != _F32 for each in planned.values())
+    return [
+        f"{len(left)} of {n_matrices} matrices stay F16: {quantisation} packs {together} numbers of a row together, "
+        f"and theirs have {width}."
+    ]
+
+
+def _field_bytes(key: str, value: Value) -> int:
+    """The size of a key, the type of its value, and the value."""
+    n = 8 + len(key.encode()) + 4
+    if isinstance(value, bool):
+        return n + 1
+    if isinstance(value, str):
+        return n + 8 + len(value.encode())
+    if isinstance(value, list):
+        items = (8 + len(item.encode()) if isinstance(item, str) else 4 for item in value)
+        return n + 4 + 8 + sum(items)
+    return n + 4
+
+
+def _padded(n: int) -> int:
+    return -(-n // _ALIGNMENT) * _ALIGNMENT

@@ -1,0 +1,171 @@
+"""Exporting a run's model from the window."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QRadioButton
+from pytestqt.qtbot import QtBot
+
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from app.training.run.export_dialog import ExportDialog
+from app.training.tab import TrainingTab
+from models.interop.loading import load_config
+from models.library.library import Library
+from models.number_words import format_size
+from models.settings.gguf_formats import GGUF_FORMATS
+from models.settings.model_config import ModelConfig
+from models.settings.presets import PRESETS
+from tests.app.heard import Until
+from tests.models.training.support import make_run as prepared_run
+from tests.models.training.support import train
+
+SIZES = {"vocab_size": 261, "context_length": 32, "n_layer": 1, "n_head": 2, "n_kv_head": 0, "d_model": 32}
+LLAMA = dataclasses.replace(PRESETS["llama-tiny"], **SIZES, d_ff=64)  # type: ignore[arg-type]
+OURS = dataclasses.replace(PRESETS["terrarium-tiny"], **SIZES)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Libraries with one finished run each."""
+    made = {}
+    for name, config in (("llama", LLAMA), ("ours", OURS)):
+        library = Library(tmp_path_factory.mktemp(name))
+        train(prepared_run(library, config, steps=4, checkpoint_interval=4), library)
+        made[name] = library.home
+    return made
+
+
+@pytest.fixture
+def session_with(session: Session, homes: dict[str, Path], request: pytest.FixtureRequest) -> Session:
+    shutil.copytree(homes[request.param], session.library.home, dirs_exist_ok=True)
+    session.runs.changed.emit()
+    return session
+
+
+def opened(session: Session, theme: ThemeProvider, qtbot: QtBot) -> ExportDialog:
+    (run,) = session.runs.list()
+    assert run.spec is not None
+    dialog = ExportDialog(session, theme, run, run.spec.model)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    return dialog
+
+
+@pytest.mark.parametrize("session_with", ["llama"], indirect=True)
+def test_a_gguf_file_is_written_measured_and_its_commands_copied(
+    session_with: Session, theme: ThemeProvider, qtbot: QtBot, tmp_path: Path
+) -> None:
+    dialog = opened(session_with, theme, qtbot)
+    formats = dialog.formats.findChildren(QRadioButton)
+    assert [choice.text() for choice in formats] == list(GGUF_FORMATS)
+    assert dialog.quantisation == "Q8_0"
+    qtbot.waitUntil(lambda: dialog.formats.size_of("Q8_0") not in ("", "…"))
+    formats[1].click()
+    assert dialog.quantisation == "F16"
+    dialog.place.setText(str(tmp_path / "small.gguf"))
+    dialog.licence.setText("mit")
+    qtbot.mouseClick(dialog.start, Qt.MouseButton.LeftButton)
+    assert dialog.export.busy
+    assert dialog.cancel.text() == "Cancel"
+    assert not dialog.start.isEnabled()
+    qtbot.waitUntil(dialog.outcome.isVisible)
+    size = (tmp_path / "small.gguf").stat().st_size
+    assert dialog.outcome.title.text() == f"{tmp_path / 'small.gguf'} ({format_size(size)})"
+    assert dialog.outcome.cost.text().startswith("Perplexity, read back from the file: ")
+    qtbot.mouseClick(dialog.outcome.copy, Qt.MouseButton.LeftButton)
+    assert QGuiApplication.clipboard().text().splitlines() == [
+        f'ollama create small -f "{tmp_path / "small.Modelfile"}"',
+        "ollama run small",
+    ]
+    assert load_config(tmp_path / "small.gguf").ff_width == 64
+    assert 'LICENSE """mit"""' in (tmp_path / "small.Modelfile").read_text()
+    qtbot.mouseClick(dialog.start, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "exists already" in dialog.problem.text())
+    assert dialog.problem.isVisible()
+    assert not dialog.outcome.isVisible()
+
+
+@pytest.mark.parametrize("session_with", ["ours"], indirect=True)
+def test_a_design_without_a_graph_says_so_and_goes_as_a_folder(
+    session_with: Session, theme: ThemeProvider, qtbot: QtBot, tmp_path: Path
+) -> None:
+    dialog = opened(session_with, theme, qtbot)
+    qtbot.waitUntil(dialog.refusal.isVisible)
+    assert "Short convolution 0 (here 4)" in dialog.refusal.text()
+    assert not dialog.start.isEnabled()
+    assert not dialog.formats.isVisible()
+    with qtbot.waitSignal(dialog.same_asked) as asked:
+        qtbot.mouseClick(dialog.same, Qt.MouseButton.LeftButton)
+    assert asked.args == ["llama-tiny"]
+    dialog.show()
+    dialog.kind.choose("hf")
+    dialog.kind.changed.emit("hf")
+    assert not dialog.refusal.isVisible()
+    assert "trust_remote_code=True" in dialog.about_folder.text()
+    dialog.place.setText(str(tmp_path / "folder"))
+    qtbot.mouseClick(dialog.start, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(dialog.outcome.isVisible)
+    names = {path.name for path in (tmp_path / "folder").iterdir()}
+    assert {"config.json", "model.safetensors", "modeling_terrarium.py", "tokenizer.json", "README.md"} <= names
+    assert "# " in (tmp_path / "folder" / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("session_with", ["llama"], indirect=True)
+def test_closing_while_it_writes_leaves_nothing(
+    session_with: Session, theme: ThemeProvider, qtbot: QtBot, tmp_path: Path
+) -> None:
+    dialog = opened(session_with, theme, qtbot)
+    dialog.place.setText(str(tmp_path / "small.gguf"))
+    qtbot.mouseClick(dialog.start, Qt.MouseButton.LeftButton)
+    dialog.close()
+    assert not dialog.export.busy
+    qtbot.waitUntil(lambda: not list(tmp_path.glob(".tmp-*")))
+
+
+@pytest.mark.parametrize("session_with", ["llama"], indirect=True)
+def test_the_runs_menu_opens_it(session_with: Session, theme: ThemeProvider, qtbot: QtBot, until: Until) -> None:
+    tab = TrainingTab(session_with, theme)
+    qtbot.addWidget(tab)
+    tab.show()
+    (run,) = session_with.runs.list()
+    tab.show_run(run.id)
+    until(lambda: tab.run_view.follower.is_loaded)
+    menu = tab.run_view.head.more.menu()
+    next(action for action in menu.actions() if action.text() == "Export the model…").trigger()
+    [dialog] = tab.window().findChildren(ExportDialog)
+    assert dialog.windowTitle() == f"Export {run.name}"
+    assert dialog.place.text().endswith(".gguf")
+    dialog.close()
+
+
+@pytest.mark.parametrize("session_with", ["ours"], indirect=True)
+def test_the_same_run_is_proposed_with_a_design_that_can_leave(
+    session_with: Session, theme: ThemeProvider, qtbot: QtBot, until: Until
+) -> None:
+    tab = TrainingTab(session_with, theme)
+    qtbot.addWidget(tab)
+    tab.show()
+    (run,) = session_with.runs.list()
+    tab.show_run(run.id)
+    until(lambda: tab.run_view.follower.is_loaded)
+    tab.run_view.same_asked.emit(run.id, "llama-tiny")
+    assert tab.pages.currentWidget() is tab.new_run
+    design = session_with.designs.current
+    llama = PRESETS["llama-tiny"]
+    assert (design.norm, design.activation, design.conv_width) == (llama.norm, llama.activation, 0)
+    assert design.context_length == OURS.context_length
+    assert tab.new_run.draft.like == run.name
+
+
+def test_a_design_that_fits_a_published_class_names_it() -> None:
+    from app.training.run.export_dialog import about_folder
+
+    assert about_folder(LLAMA).startswith("For LlamaForCausalLM of transformers.")
+    assert about_folder(ModelConfig(n_expert=4)).startswith("No class of transformers")

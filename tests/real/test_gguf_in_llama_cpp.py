@@ -1,0 +1,156 @@
+"""GGUF files that we write, run by llama.cpp: the same tokens, the same text, the same numbers, the same embeddings."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import llama_cpp
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer
+
+from models.architecture.transformer import AnyModel, Encoder
+from models.data.tiny_world.parallel import stories
+from models.events import result_of
+from models.interop.sharing.gguf_export import write_gguf
+from models.interop.sharing.gguf_plan import plan_gguf
+from models.settings.model_config import ModelConfig
+from models.settings.presets import PRESETS
+from models.tokenizers import encode_text, train_tokenizer
+from tests.models.interop.sharing.test_gguf_export import bert_wordpiece
+from tests.models.interop.test_export import random_model
+
+N_WRITTEN = 32
+DESIGNS: dict[str, ModelConfig] = {
+    "llama": PRESETS["llama-tiny"],
+    "llama, llama3's scaling, biases": dataclasses.replace(
+        PRESETS["llama-tiny"], bias="all", rope_scaling="llama3", rope_factor=8.0, rope_original_context=8192
+    ),
+    "llama, yarn": dataclasses.replace(
+        PRESETS["llama-tiny"], rope_scaling="yarn", rope_factor=2.0, rope_original_context=128, rope_high_rotations=32.0
+    ),
+    "experts": PRESETS["moe-tiny"],
+    "arcee": dataclasses.replace(PRESETS["llama-tiny"], activation="relu2", tied_embeddings=True),
+    "qwen3": dataclasses.replace(PRESETS["llama-tiny"], qk_norm=True),
+    "gpt2": PRESETS["gpt2-tiny"],
+}
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return train_tokenizer(stories("English", 300), "bpe", 1024)
+
+
+def exported(
+    design: ModelConfig, tokenizer: Tokenizer, folder: Path, quantisation: str = "F32"
+) -> tuple[AnyModel, Path]:
+    model = random_model(dataclasses.replace(design, vocab_size=tokenizer.get_vocab_size()))
+    plan = plan_gguf(model.config, tokenizer, quantisation)
+    return model, result_of(write_gguf(model, plan, folder / "model.gguf"))
+
+
+def opened(path: Path, **options: Any) -> llama_cpp.Llama:
+    return llama_cpp.Llama(str(path), n_ctx=256, logits_all=True, verbose=False, n_threads=1, **options)
+
+
+@pytest.mark.parametrize("name", DESIGNS)
+def test_it_writes_the_same_32_tokens_with_the_same_logits(name: str, tokenizer: Tokenizer, tmp_path: Path) -> None:
+    model, path = exported(DESIGNS[name], tokenizer, tmp_path)
+    theirs = opened(path)
+    ids = encode_text(tokenizer, next(iter(stories("English", 1))))[:40]
+    theirs.eval(ids)
+    for _ in range(N_WRITTEN):
+        with torch.inference_mode():
+            logits = model(torch.tensor([ids]))[0].numpy()
+        written = np.array(theirs.scores[: theirs.n_tokens])
+        error = np.abs(written[-1] - logits[-1]).max() / np.abs(logits[-1]).max()
+        assert error < 2e-2
+        assert int(written[-1].argmax()) == int(logits[-1].argmax())
+        ids.append(int(logits[-1].argmax()))
+        theirs.eval(ids[-1:])
+    print(f"{name}: 32 tokens equal, logits of the last within {error:.1e}")  # noqa: T201
+
+
+@pytest.mark.parametrize("pre_tokenizer", ["digits", "gpt2", "gpt4"])
+def test_a_thousand_texts_have_the_same_tokens(pre_tokenizer: str, tmp_path: Path) -> None:
+    from models.settings.tokenizer_options import TokenizerOptions
+
+    texts = [*stories("English", 600), *stories("German", 200), *stories("French", 200)]
+    odd = ["it's 123 x\n\n y", "IT'S 12345", "  two  spaces", "naïve café 東京 🎉", "a\tb\r\nc", "x1y22z333"]
+    made = train_tokenizer(texts[:300], "bpe", 1024, TokenizerOptions(pre_tokenizer=pre_tokenizer))
+    _, path = exported(PRESETS["llama-tiny"], made, tmp_path)
+    theirs = opened(path, vocab_only=True)
+    for text in [*texts, *odd]:
+        assert theirs.tokenize(text.encode(), add_bos=False, special=False) == encode_text(made, text), repr(text)
+
+
+def test_bytes_have_the_same_tokens(tmp_path: Path) -> None:
+    made = train_tokenizer([], "byte", 261)
+    _, path = exported(PRESETS["llama-tiny"], made, tmp_path)
+    theirs = opened(path, vocab_only=True)
+    for text in ("Anna's 12 bälle", "東京 🎉\n\n"):
+        assert theirs.tokenize(text.encode(), add_bos=False, special=False) == encode_text(made, text)
+
+
+@pytest.mark.parametrize("is_gated", [False, True])
+def test_t5_writes_the_same_32_tokens(is_gated: bool, tokenizer: Tokenizer, tmp_path: Path) -> None:
+    """By the low-level API, which alone has encoders; its graph scales no logits, so the file has a table for that."""
+    gated = {"activation": "geglu_tanh", "scaled_logits": False, "tied_embeddings": False, "n_encoder_layer": 3}
+    design = dataclasses.replace(PRESETS["t5-tiny"], **(gated if is_gated else {}))  # type: ignore[arg-type]
+    model, path = exported(design, tokenizer, tmp_path)
+    theirs = opened(path)
+    context = theirs._ctx.ctx  # noqa: SLF001
+    source = encode_text(tokenizer, next(iter(stories("English", 1))))[:30]
+    tokens = (llama_cpp.llama_token * len(source))(*source)
+    assert llama_cpp.llama_encode(context, llama_cpp.llama_batch_get_one(tokens, len(source))) == 0
+    target = [llama_cpp.llama_model_decoder_start_token(theirs._model.model)]  # noqa: SLF001
+    for _ in range(N_WRITTEN):
+        last = (llama_cpp.llama_token * 1)(target[-1])
+        assert llama_cpp.llama_decode(context, llama_cpp.llama_batch_get_one(last, 1)) == 0
+        found = llama_cpp.llama_get_logits_ith(context, -1)
+        written = np.ctypeslib.as_array(found, shape=(model.config.vocab_size,))
+        with torch.inference_mode():
+            logits = model(torch.tensor([source]), torch.tensor([target]))[0, -1].numpy()
+        assert np.abs(written - logits).max() / np.abs(logits).max() < 2e-2
+        assert int(written.argmax()) == int(logits.argmax())
+        target.append(int(logits.argmax()))
+
+
+def test_bert_makes_the_same_embeddings(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    model, path = exported(PRESETS["bert-tiny"], tokenizer, tmp_path)
+    assert isinstance(model, Encoder)
+    theirs = llama_cpp.Llama(str(path), embedding=True, n_ctx=256, verbose=False, n_threads=1)
+    for text in stories("English", 5):
+        ids = encode_text(tokenizer, text)[:100]
+        with torch.inference_mode():
+            ours = model.hidden(torch.tensor([ids]))[0].mean(dim=0).numpy()
+        found = np.array(theirs.embed(theirs.detokenize(ids).decode()))
+        assert ours @ found / np.linalg.norm(ours) / np.linalg.norm(found) > 0.999
+
+
+@pytest.mark.parametrize("lowercase", [True, False])
+def test_wordpiece_has_the_same_tokens(lowercase: bool, tmp_path: Path) -> None:
+    made = bert_wordpiece(tmp_path, lowercase=lowercase)
+    _, path = exported(PRESETS["bert-tiny"], made, tmp_path)
+    theirs = opened(path, vocab_only=True)
+    for text in [*stories("English", 100), *stories("German", 100), "naïve café, 東京!", "a  b\n(c) $5 1.000"]:
+        assert theirs.tokenize(text.encode(), add_bos=False, special=False) == encode_text(made, text), repr(text)
+        assert theirs.tokenize(text.encode(), add_bos=True, special=False) == made.encode(text).ids
+
+
+@pytest.mark.parametrize("quantisation", ["F16", "BF16", "Q8_0", "Q4_0"])
+def test_quantised_it_computes_what_we_read_back(quantisation: str, tokenizer: Tokenizer, tmp_path: Path) -> None:
+    from models import load_model
+
+    _, path = exported(PRESETS["llama-tiny"], tokenizer, tmp_path, quantisation)
+    ours, _ = load_model(path)
+    ids = encode_text(tokenizer, next(iter(stories("English", 1))))[:60]
+    theirs = opened(path)
+    theirs.eval(ids)
+    with torch.inference_mode():
+        logits = ours(torch.tensor([ids]))[0].numpy()
+    written = np.array(theirs.scores[: theirs.n_tokens])
+    assert np.abs(written[-1] - logits[-1]).max() < 5e-2 * np.abs(logits).max()  # it rounds activations, too
