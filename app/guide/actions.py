@@ -122,6 +122,11 @@ class Judge:
     times: int = 1
 
 
+@dataclass(frozen=True, kw_only=True)
+class ExportFolder:
+    """Export the run that is shown as a Hugging Face folder, within the library. In solutions only."""
+
+
 Action = (
     Open
     | OpenModel
@@ -139,6 +144,7 @@ Action = (
     | SwitchOffPart
     | GoToStep
     | Judge
+    | ExportFolder
 )
 
 ACTIONS: Mapping[str, Callable[..., Action]] = {
@@ -158,6 +164,7 @@ ACTIONS: Mapping[str, Callable[..., Action]] = {
     "switch_off": SwitchOffPart,
     "go_to_step": GoToStep,
     "judge": Judge,
+    "export_folder": ExportFolder,
 }
 """The actions by the names that chapters use."""
 

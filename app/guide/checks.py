@@ -199,6 +199,14 @@ class Serving:
         return now.is_serving
 
 
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """A model was exported."""
+
+    def is_done(self, now: Facts, before: Facts) -> bool:
+        return len(now.exported) > len(before.exported)
+
+
 CHECKS: Mapping[str, Callable[..., Check]] = {
     "at": At,
     "replied": Replied,
@@ -214,6 +222,7 @@ CHECKS: Mapping[str, Callable[..., Check]] = {
     "went_back": WentBack,
     "judged": Judged,
     "serving": Serving,
+    "exported": Exported,
 }
 """The checks by the names that chapters use."""
 

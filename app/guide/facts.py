@@ -117,7 +117,7 @@ class Facts:
     places: where the window is, from the tab to the view and panel in it: {"chat", "chat/mode/chat", "chat/next"}.
     typed, n_tokens: the text of the tokenizer tab, and its tokens. head: the attention head in focus, "" for none.
     machine_step: the step that the time machine shows, -1 for none, of machine_steps. n_judged: pairs of replies that a
-    person judged in the current set.
+    person judged in the current set. exported: names of the files and folders that models were exported to.
     """
 
     places: frozenset[str] = frozenset()
@@ -140,6 +140,7 @@ class Facts:
     machine_steps: int = 0
     n_judged: int = 0
     is_serving: bool = False
+    exported: tuple[str, ...] = ()
 
     @property
     def is_training(self) -> bool:

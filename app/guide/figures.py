@@ -189,5 +189,6 @@ WORDS: Mapping[str, Callable[[Facts], str]] = {
     "decoder_second": lambda facts: facts.pair.decoder[1] if facts.pair else "",
     "run": lambda facts: getattr(_newest_run(facts), "name", ""),
     "run_scored": _scored,
+    "exported": lambda facts: facts.exported[-1] if facts.exported else "",
 }
 """Words of the user's own, or of the model's."""

@@ -83,6 +83,7 @@ class FactReader:
             machine_step=machine.step if machine is not None else -1,
             machine_steps=self._steps_of(training.run_view.run_id) if machine is not None else 0,
             n_judged=sum(pair.by == PERSON for pair in session.preferences.pairs) if chat is not None else 0,
+            exported=tuple(training.run_view.exported) if training is not None else (),
             is_serving=chat is not None and chat.serve.serving.state.status == "on",
         )
 

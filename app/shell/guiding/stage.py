@@ -16,6 +16,7 @@ from app.guide.actions import (
     ChooseDesign,
     ChooseHead,
     ChooseToken,
+    ExportFolder,
     GoToStep,
     Judge,
     Open,
@@ -191,6 +192,8 @@ class GuideStage:
                 self._switch_off()
             case GoToStep(step=step):
                 self._go_to_step(step)
+            case ExportFolder():
+                self._export_folder()
             case Judge(choice=choice):
                 self._judge(choice)
 
@@ -229,6 +232,15 @@ class GuideStage:
         if found is None:
             raise ValueError(_NO_MODEL)
         return found
+
+    def _export_folder(self) -> None:
+        view = self._window.training.run_view
+        dialog = view.export_model()
+        if dialog is None:
+            raise ValueError(_NO_RUN)
+        dialog.kind.choose("hf")
+        dialog.place.setText(str(self._session.library.home / "exported"))
+        dialog.start.click()
 
     def _judge(self, choice: str) -> None:
         arena = self._chat.modes.view("prefer").arena
@@ -351,6 +363,7 @@ ANCHORS: Mapping[str, Callable[[GuidedWindow], QWidget]] = {
     "builder/settings": lambda window: _tab(window, "builder").form,
     "builder/diagram": lambda window: _tab(window, "builder").views.view("diagram"),
     "builder/mask": lambda window: _tab(window, "builder").views.view("mask"),
+    "training/more": lambda window: window.training.run_view.head.more,
     "training/start": lambda window: window.training.new_run.start,
     "training/machine": lambda window: window.training.run_view.views.view("machine").timeline,
     "training/scores": lambda window: window.training.run_view.views.view("scores"),

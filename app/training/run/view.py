@@ -74,6 +74,8 @@ class RunView(QWidget):
         self._spec: RunSpec | None = None
         self.history = RunHistory()
         self._dirty = False
+        self.exported: list[str] = []
+        """The names of the files and folders that models were exported to since launch."""
         self.forks = Forks(session.library, session.runs, session.training, session.queue, session.notices, self)
         self._tensorboard = TensorBoardExport(session.runs, session.notices, self)
         self.packer = RunPacker(session, self)
@@ -298,21 +300,30 @@ class RunView(QWidget):
     @Slot(str)
     def _on_export(self, kind: str) -> None:
         """Save all of it as one file, export the model, the settings as TOML, or the curves for TensorBoard."""
-        info = self._session.runs.look_up(self._run_id)
         if kind == "file":
             self.packer.ask(self._run_id, self._theme)
-        elif kind == "model" and self._spec is not None and info is not None:
-            dialog = ExportDialog(self._session, self._theme, info, self._spec.model, self.window())
-            dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-            run_id = self._run_id
-            dialog.same_asked.connect(lambda preset: self.same_asked.emit(run_id, preset))
-            dialog.show()
+        elif kind == "model":
+            self.export_model()
         elif kind == "toml" and self._spec is not None:
             save_spec(self, self._session, self._spec)
         elif kind == "tensorboard":
             folder = QFileDialog.getExistingDirectory(self, "Choose the folder that TensorBoard reads")
             if folder:
                 self._tensorboard.write(self._run_id, Path(folder))
+
+    def export_model(self) -> ExportDialog | None:
+        """Ask how the run's model is to be exported, in a dialog; None where the run cannot be read."""
+        info = self._session.runs.look_up(self._run_id)
+        if self._spec is None or info is None:
+            return None
+        dialog = ExportDialog(self._session, self._theme, info, self._spec.model, self.window())
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        run_id = self._run_id
+        dialog.same_asked.connect(lambda preset: self.same_asked.emit(run_id, preset))
+        dialog.export.gguf_written.connect(lambda shared: self.exported.append(shared.path.name))
+        dialog.export.folder_written.connect(lambda path: self.exported.append(path.name))
+        dialog.show()
+        return dialog
 
     def show_settings(self) -> None:
         """Show the run's settings in a dialog."""

@@ -57,6 +57,7 @@ FULL = Facts(
     pair=PAIR,
     machine_step=40,
     n_judged=10,
+    exported=("mine.gguf",),
 )
 
 
@@ -141,6 +142,7 @@ def facts(**changes: Any) -> Facts:
         ),
         (("judged", {"n": 10}), [facts(n_judged=10)], [facts(n_judged=9)]),
         (("serving", {}), [facts(is_serving=True)], [facts()]),
+        (("exported", {}), [facts(exported=("a.gguf",))], [facts()]),
     ],
     ids=lambda each: each[0] if isinstance(each, tuple) else "",
 )
