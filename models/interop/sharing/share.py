@@ -149,7 +149,9 @@ def share_gguf(
         n_bytes=plan.n_bytes,
         quantisation=quantisation,
         modelfile=made,
-        commands=ollama_commands(made) if made is not None else (),
+        commands=()
+        if made is None
+        else ollama_commands(made, makes_embeddings=model.config.topology == "encoder-only"),
         perplexity=measured[0],
         text=measured[1],
         n_predicted=measured[2],

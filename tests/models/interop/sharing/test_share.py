@@ -94,6 +94,9 @@ def test_names_and_commands() -> None:
         'ollama create tiny-world -f "/a b/Tiny World.Modelfile"',
         "ollama run tiny-world",
     )
+    assert ollama_commands(Path("a.Modelfile"), makes_embeddings=True)[1] == (
+        """curl http://localhost:11434/api/embed -d '{"model": "a", "input": "A text."}'"""
+    )
 
 
 def test_a_shared_model_is_measured(source: Path, library: Library, tmp_path: Path) -> None:
