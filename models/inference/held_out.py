@@ -22,10 +22,14 @@ _N_EXAMPLES = 200
 
 @dataclass(frozen=True)
 class HeldOut:
-    """A short description of the texts, and their token ids."""
+    """A short description of the texts, and their token ids.
+
+    counted: of each text, which tokens are to be predicted; () all of them.
+    """
 
     label: str
     texts: Sequence[Sequence[int]]
+    counted: Sequence[Sequence[bool]] = ()
 
 
 def held_out_texts(path: Path, tokenizer: Tokenizer, library: Library) -> HeldOut:
@@ -35,6 +39,22 @@ def held_out_texts(path: Path, tokenizer: Tokenizer, library: Library) -> HeldOu
     if corpus is not None and texts:
         return HeldOut(f"the validation texts of {corpus.label}", texts)
     return HeldOut("stories of Tiny World", [encode_text(tokenizer, "\n\n".join(stories("English", _N_EXAMPLES)))])
+
+
+def held_out_replies(path: Path, tokenizer: Tokenizer, library: Library) -> HeldOut | None:
+    """The first conversations of a run's validation texts, of which its replies count; None where it has none.
+
+    A model that was trained on replies alone has not learned what people write to it.
+    """
+    corpus = _corpus(path, library)
+    if corpus is None or corpus.kind == "text":
+        return None
+    talks = [row["messages"] for row in islice(corpus.rows("val"), _N_EXAMPLES) if "messages" in row]
+    encoded = [encode_messages(tokenizer, talk) for talk in talks]
+    if not encoded:
+        return None
+    texts, counted = zip(*encoded, strict=True)
+    return HeldOut(f"the replies in the validation texts of {corpus.label}", texts, counted)
 
 
 def _corpus(path: Path, library: Library) -> Corpus | None:

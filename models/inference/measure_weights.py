@@ -111,10 +111,14 @@ def _write(one: _Measured, ids: Sequence[int]) -> Iterator[None]:
     one.written.append(1 / statistics.median(seconds[1:]) if seconds[1:] else 0.0)
 
 
-def nats(model: Decoder, window: Sequence[int]) -> float:
-    """The summed surprisal of all tokens of a text but the first, in nats."""
+def nats(model: Decoder, window: Sequence[int], counted: Sequence[bool] = ()) -> float:
+    """The summed surprisal of all tokens of a text but the first, in nats.
+
+    counted: which of its tokens count; () all of them.
+    """
     with evaluating(model):
         ids = torch.tensor([list(window)], device=model.embedding.weight.device)
         logits = model(ids[:, :-1])[0].float()
         check_finite(logits)
-        return float(F.cross_entropy(logits, ids[0, 1:], reduction="sum"))
+        each = F.cross_entropy(logits, ids[0, 1:], reduction="none")
+        return float((each[torch.tensor(list(counted[1:]), device=each.device)] if counted else each).sum())

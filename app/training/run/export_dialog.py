@@ -28,7 +28,7 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.training.run.model_export import ModelExport
 from models.events import Event, Phase, Progress
-from models.interop.graphs.graphs import INSTEAD
+from models.interop.graphs.graphs import preset_instead
 from models.library.library import RunInfo
 from models.number_words import format_signed, format_size
 from models.settings.gguf_formats import GGUF_FORMATS, USUAL_FORMAT
@@ -69,8 +69,8 @@ class ExportDialog(QDialog):
         )
         self.formats = _Formats()
         self.refusal = label("", "warning", wrap=True)
-        self._is_from_scratch = run.spec is not None and run.spec.tune is None and run.spec.align is None
-        self._instead = INSTEAD[config.topology]
+        is_from_scratch = run.spec is not None and run.spec.tune is None and run.spec.align is None
+        self._instead = preset_instead(config) if is_from_scratch else ""
         self.same = button(
             f"The same with {self._instead}…",
             theme,
@@ -185,7 +185,7 @@ class ExportDialog(QDialog):
         busy, is_gguf, refused = self.export.busy, self.kind.value == "gguf", bool(self.refusal.text())
         self.formats.setVisible(is_gguf and not refused)
         self.refusal.setVisible(is_gguf and refused)
-        self.same.setVisible(is_gguf and refused and self._is_from_scratch)
+        self.same.setVisible(is_gguf and refused and bool(self._instead))
         self.about_folder.setVisible(not is_gguf)
         can = bool(self.place.text().strip()) and (not is_gguf or (not refused and bool(self.quantisation)))
         self.start.setEnabled(can and not busy)

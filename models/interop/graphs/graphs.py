@@ -12,7 +12,7 @@ from models.settings.model_config import ModelConfig
 GRAPHS: dict[str, Graph] = {graph.name: graph for graph in (LLAMA, ARCEE, QWEN3, GPT2, BERT, T5)}
 """By general.architecture; export takes the first that fits."""
 
-INSTEAD = {"decoder-only": "llama-tiny", "encoder-only": "bert-tiny", "encoder-decoder": "t5-tiny"}
+_INSTEAD = {"decoder-only": "llama-tiny", "encoder-only": "bert-tiny", "encoder-decoder": "t5-tiny"}
 """A preset that has a graph, by topology."""
 
 
@@ -33,5 +33,12 @@ def graph_of(config: ModelConfig) -> Graph:
         return GRAPHS[closest]
     raise ValueError(
         f"llama.cpp has no graph for this design: the closest one, {closest}, needs {', '.join(lacking[closest])}. "
-        f"Export it as a Hugging Face folder, or train the design {INSTEAD[config.topology]} on the same data."
+        f"Export it as a Hugging Face folder, or train the design {_INSTEAD[config.topology]} on the same data."
     )
+
+
+def preset_instead(config: ModelConfig) -> str:
+    """A preset of this topology that has a graph, where the design itself has none; "" where that would not help."""
+    if config.head not in ("language", "none") or not all(graph.lacks(config) for graph in GRAPHS.values()):
+        return ""
+    return _INSTEAD[config.topology]

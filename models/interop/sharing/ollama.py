@@ -141,7 +141,10 @@ def ollama_name(name: str) -> str:
     return re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.") or "model"
 
 
-def ollama_commands(modelfile: Path) -> tuple[str, str]:
-    """The commands that make a model of a Modelfile, and start it."""
+def ollama_commands(modelfile: Path, *, makes_embeddings: bool = False) -> tuple[str, str]:
+    """The commands that make a model of a Modelfile, and use it: a chat, or of an encoder the embedding of a text."""
     name = ollama_name(modelfile.stem)
-    return f'ollama create {name} -f "{modelfile}"', f"ollama run {name}"
+    use = f"ollama run {name}"
+    if makes_embeddings:
+        use = f"""curl http://localhost:11434/api/embed -d '{{"model": "{name}", "input": "A text."}}'"""
+    return f'ollama create {name} -f "{modelfile}"', use

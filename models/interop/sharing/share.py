@@ -16,7 +16,7 @@ from models.chat.own_template import CHAT_TEMPLATE
 from models.chat.template_config import ChatTemplateConfig, uses_native_template
 from models.events import Event, Notice, Phase, Progress
 from models.files.atomic import atomic_write_text
-from models.inference.held_out import HeldOut, held_out_texts
+from models.inference.held_out import HeldOut, held_out_replies, held_out_texts
 from models.inference.measure_weights import nats, text_windows
 from models.interop.chat_templates import read_template_config_events
 from models.interop.export import export_hf
@@ -149,7 +149,9 @@ def share_gguf(
         n_bytes=plan.n_bytes,
         quantisation=quantisation,
         modelfile=made,
-        commands=ollama_commands(made) if made is not None else (),
+        commands=()
+        if made is None
+        else ollama_commands(made, makes_embeddings=model.config.topology == "encoder-only"),
         perplexity=measured[0],
         text=measured[1],
         n_predicted=measured[2],
@@ -205,7 +207,7 @@ def _measured(
     """The perplexity of a decoder, and of the file that was made of it; the text; and the tokens predicted."""
     if not isinstance(model, Decoder) or tokenizer is None:
         return None, "", 0
-    held_out = held_out_texts(source, tokenizer, library)
+    held_out = _held_out(source, tokenizer, library)
     yield Phase(name="Reading the file back")
     written, _ = yield from load_model_events(out)
     assert isinstance(written, Decoder)
@@ -213,15 +215,34 @@ def _measured(
     return (yield from _perplexities((model, written), held_out))
 
 
+def _held_out(source: Path, tokenizer: Tokenizer, library: Library) -> HeldOut:
+    """What a run's model has learned to write: its replies, where it was trained on those alone."""
+    if (source / "run.json").is_file() and RunFolder.open(source).spec.train.context_loss_weight == 0:
+        replies = held_out_replies(source, tokenizer, library)
+        if replies is not None:
+            return replies
+    return held_out_texts(source, tokenizer, library)
+
+
+def _windows(held_out: HeldOut, length: int) -> list[tuple[Sequence[int], Sequence[bool]]]:
+    """What is read at once, and which tokens of it are predicted."""
+    if not held_out.counted:
+        return [(window, ()) for window in text_windows(held_out, length)]
+    talks = zip(held_out.texts, held_out.counted, strict=True)
+    return [(ids[:length], counted[:length]) for ids, counted in talks if any(counted[1:length])]
+
+
 def _perplexities(
     models: tuple[Decoder, Decoder], held_out: HeldOut
-) -> Generator[Event, None, tuple[tuple[float, float], str, int]]:
-    windows = text_windows(held_out, min(_WINDOW, models[0].config.context_length))
+) -> Generator[Event, None, tuple[tuple[float, float] | None, str, int]]:
+    windows = _windows(held_out, min(_WINDOW, models[0].config.context_length))
+    if not windows:  # no reply begins within the context
+        return None, "", 0
     sums = [0.0, 0.0]
-    for done, window in enumerate(windows, start=1):
+    for done, (window, counted) in enumerate(windows, start=1):
         for i, model in enumerate(models):
-            sums[i] += nats(model, window)
+            sums[i] += nats(model, window, counted)
         yield Progress(done=done, total=len(windows))
-    n_predicted = sum(len(window) - 1 for window in windows)
+    n_predicted = sum(sum(counted[1:]) if counted else len(window) - 1 for window, counted in windows)
     before, after = (math.exp(min(each / n_predicted, 700.0)) for each in sums)
     return (before, after), held_out.label, n_predicted

@@ -60,8 +60,8 @@ def make_tokenizer(about: dict[str, Any], where: str) -> Tokenizer | None:
     if kind != "gpt2":
         raise ValueError(
             f"{where}: tokenizers of kind {kind!r} are not supported, only 'gpt2' (byte-level BPE), 'bert' "
-            "(WordPiece), 'llama' and 't5' (SentencePiece). Load the model's Hugging Face folder with its tokenizer.json "
-            "instead."
+            "(WordPiece), 'llama' and 't5' (SentencePiece). Load the model's Hugging Face folder with its "
+            "tokenizer.json instead."
         )
     split = about.get("tokenizer.ggml.pre", "")
     if split not in SPLITS:

@@ -15,7 +15,7 @@ from models import load_model
 from models.data.tiny_world.parallel import stories
 from models.events import Notice, Progress, result_of
 from models.files.gguf_file import read_gguf_header
-from models.interop.graphs.graphs import graph_of
+from models.interop.graphs.graphs import graph_of, preset_instead
 from models.interop.sharing import gguf_export
 from models.interop.sharing.gguf_export import gguf_path, write_gguf
 from models.interop.sharing.gguf_plan import plan_gguf
@@ -146,6 +146,13 @@ def test_what_has_no_graph_is_refused_with_the_slot_and_a_way_out(design: str, w
     with pytest.raises(ValueError, match=words) as caught:
         graph_of(PRESETS[design])
     assert "Export it as a Hugging Face folder" in str(caught.value)
+
+
+def test_another_design_is_proposed_only_where_it_helps() -> None:
+    assert preset_instead(PRESETS["terrarium-tiny"]) == "llama-tiny"
+    assert preset_instead(PRESETS["bart-tiny"]) == "t5-tiny"
+    assert preset_instead(LLAMA) == ""
+    assert preset_instead(dataclasses.replace(PRESETS["terrarium-tiny"], head="sequence")) == ""
 
 
 @pytest.mark.parametrize(

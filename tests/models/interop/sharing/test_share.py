@@ -10,18 +10,23 @@ import pytest
 from tokenizers import Tokenizer
 
 from app.cli import main
+from models.architecture.transformer import Decoder
 from models.chat.own_template import CHAT_TEMPLATE, render_chat
 from models.chat.template_config import PLAIN_TEMPLATE, ChatTemplateConfig
+from models.data.corpus import build_examples_corpus
 from models.events import Notice
+from models.inference.held_out import held_out_replies
+from models.inference.measure_weights import nats
 from models.interop.export import export_hf
 from models.interop.sharing.ollama import message_form, modelfile, ollama_commands, ollama_name
 from models.interop.sharing.share import gguf_sizes, share_gguf
 from models.library.library import Library
 from models.settings.gguf_formats import GGUF_FORMATS
-from models.tokenizers import train_tokenizer
+from models.tokenizers import decode, train_tokenizer
 from tests.models.interop.sharing.test_gguf_export import LLAMA
 from tests.models.interop.support import drive
 from tests.models.interop.test_export import random_model
+from tests.runs_on_disk import make_run
 
 TALK = [
     {"role": "system", "content": "Be brief."},
@@ -89,6 +94,9 @@ def test_names_and_commands() -> None:
         'ollama create tiny-world -f "/a b/Tiny World.Modelfile"',
         "ollama run tiny-world",
     )
+    assert ollama_commands(Path("a.Modelfile"), makes_embeddings=True)[1] == (
+        """curl http://localhost:11434/api/embed -d '{"model": "a", "input": "A text."}'"""
+    )
 
 
 def test_a_shared_model_is_measured(source: Path, library: Library, tmp_path: Path) -> None:
@@ -114,6 +122,31 @@ def test_a_shared_model_is_measured(source: Path, library: Library, tmp_path: Pa
     assert 'LICENSE """mit"""' in written
     with pytest.raises(ValueError, match=r"My model\.gguf exists already"):
         drive(share_gguf(source, out, library))
+
+
+def test_a_model_trained_on_replies_is_measured_on_replies(bpe: Tokenizer, library: Library, tmp_path: Path) -> None:
+    talks = [
+        {"messages": [{"role": "user", "content": f"What has {name}?"}, {"role": "assistant", "content": "A ball."}]}
+        for name in ("Anna", "Ben")
+    ]
+    corpus = build_examples_corpus(library, talks, talks, "talks", 0)
+    lineage = {"corpus": {"name": "talks", "sha256": corpus.sha}}
+    folder = make_run(library, LLAMA, "talker", lineage=lineage, context_loss_weight=0.0)
+    found = held_out_replies(folder, bpe, library)
+    assert found is not None
+    assert found.label == "the replies in the validation texts of talks"
+    for ids, counted, talk in zip(found.texts, found.counted, talks, strict=True):
+        said = [id for id, is_counted in zip(ids, counted, strict=True) if is_counted]
+        assert decode(bpe, said) == " A ball.<|end|>"
+        assert len(ids) > len(said) > 2, talk
+    assert held_out_replies(tmp_path, bpe, library) is None
+    model = random_model(LLAMA)
+    assert isinstance(model, Decoder)
+    ids, counted = found.texts[0], found.counted[0]
+    whole, replies = nats(model, ids), nats(model, ids, counted)
+    others = [not each for each in counted]
+    assert 0 < replies < whole
+    assert whole == pytest.approx(replies + nats(model, ids, others), rel=1e-5)
 
 
 def test_in_f32_nothing_is_lost(source: Path, library: Library, tmp_path: Path) -> None:
