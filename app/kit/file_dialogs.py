@@ -10,6 +10,8 @@ from PySide6.QtCore import QUrl
 from PySide6.QtGui import QDesktopServices, QDropEvent
 from PySide6.QtWidgets import QFileDialog, QWidget
 
+from models.runs.run_file.contents import SUFFIX
+
 FILE_FILTER = "Text (*.txt *.md *.jsonl *.csv *.py *.rst *.json *.log);;All files (*)"
 """The filter of dialogs for text files."""
 
@@ -40,7 +42,17 @@ def reveal(path: Path) -> bool:
     return QDesktopServices.openUrl(QUrl.fromLocalFile(str(path)))
 
 
+def dropped_runs(event: QDropEvent) -> list[Path]:
+    """The runs that were saved as one file and are dragged, if nothing else is."""
+    paths = [Path(path) for path in _dropped(event)]
+    return paths if all(path.suffix.lower() == SUFFIX for path in paths) else []
+
+
 def dropped_paths(event: QDropEvent) -> Sequence[str]:
-    """The files and folders that are dragged, if all are local."""
+    """The files and folders that are dragged, if all are local; not runs, which the window opens wherever they fall."""
+    return [] if dropped_runs(event) else _dropped(event)
+
+
+def _dropped(event: QDropEvent) -> list[str]:
     urls = event.mimeData().urls()
     return [url.toLocalFile() for url in urls] if urls and all(url.isLocalFile() for url in urls) else []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
@@ -11,7 +10,7 @@ from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QPaintEvent
 from PySide6.QtWidgets import QFileDialog, QMainWindow, QPlainTextEdit, QSplitter, QVBoxLayout, QWidget
 
 from app.help.palette import Palette, PaletteSource
-from app.kit.file_dialogs import FILE_FILTER, dropped_paths
+from app.kit.file_dialogs import FILE_FILTER, dropped_runs
 from app.kit.help_mark import HelpRequested
 from app.kit.layout.pages import Pages
 from app.kit.logo import program_icon
@@ -51,7 +50,6 @@ from app.shell.undo_actions import UndoActions
 from app.shell.view_and_help import ViewAndHelp
 from app.worker.background import LatestTask
 from app.worker.failures import DISK_FULL
-from models.runs.run_file.contents import SUFFIX
 
 if TYPE_CHECKING:
     from app.training.tab import TrainingTab
@@ -471,12 +469,12 @@ class MainWindow(QMainWindow):
             self.show_tab("training")
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if _run_files(event):
+        if dropped_runs(event):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
         event.acceptProposedAction()
-        self.imports.open_runs(_run_files(event))
+        self.imports.open_runs(dropped_runs(event))
 
     def customEvent(self, event: QEvent) -> None:
         if isinstance(event, HelpRequested):
@@ -504,9 +502,3 @@ class MainWindow(QMainWindow):
         remember_training(self.session)
         self.session.close()
         event.accept()
-
-
-def _run_files(event: QDropEvent) -> list[Path]:
-    """What is dragged, if all of it is runs that were saved as one file."""
-    paths = [Path(path) for path in dropped_paths(event)]
-    return paths if all(path.suffix.lower() == SUFFIX for path in paths) else []

@@ -11,6 +11,7 @@ from PySide6.QtGui import QDropEvent
 from PySide6.QtWidgets import QFileDialog, QPushButton
 from pytestqt.qtbot import QtBot
 
+from app.kit.file_dialogs import dropped_paths
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.shell.main_window import MainWindow
@@ -39,12 +40,14 @@ def run_id(session: Session, tiny_spec: RunSpec, until: Until) -> str:
 
 
 def dropped(window: MainWindow, *paths: Path) -> bool:
-    """Drop files on it; whether it took them."""
+    """Drop files on it; whether it took them, which no page did before."""
     data = QMimeData()
     data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
     buttons, keys = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
     event = QDropEvent(QPoint(9, 9), Qt.DropAction.CopyAction, data, buttons, keys)
     event.ignore()
+    runs_only = all(path.suffix == ".terrarium" for path in paths)
+    assert bool(dropped_paths(event)) != runs_only, "pages take other files, and leave these to the window"
     window.dragEnterEvent(event)  # type: ignore[arg-type]  # all that it reads is in both
     if event.isAccepted():
         window.dropEvent(event)
