@@ -26,6 +26,7 @@ from app.guide.result_card import ResultCard
 from app.kit.basics import button, column, frame, label, row, scrolling, separator, set_role
 from app.kit.labels import ElidedLabel
 from app.kit.layout.section import Section
+from app.kit.layout.tab_order import put_after
 from app.kit.theme import SPACE, ThemeProvider
 from app.worker.notices import Notices
 
@@ -75,6 +76,16 @@ class GuidePanel(QFrame):
         theme.theme_changed.connect(self._restyle)
         self._restyle()
         self._show()
+
+    def take_focus(self) -> None:
+        """Put the keyboard where one goes on: on the next chapter, in the step, or on the way on from a result."""
+        guide = self._guide
+        if guide.chapter is None:
+            chapter = guide.next_chapter or guide.chapters[0] if guide.chapters else None
+            stop: QWidget = self.list.rows[chapter.name] if chapter is not None else self.list
+        else:
+            stop = self.result.next if guide.at_result else self.step.area
+        stop.setFocus(Qt.FocusReason.ShortcutFocusReason)
 
     @Slot()
     def _restyle(self) -> None:
@@ -169,7 +180,7 @@ class StepPage(QWidget):
         assert lines is not None
         lines.addWidget(self._missing_words)
         lines.addWidget(grow)
-        self.prediction = PredictionBox(guide)
+        self.prediction = PredictionBox(guide, self.prose)
         self.set_up = button("Set it up for me", theme, guide.set_up, icon="magic-wand", role="primary")
         self.put_back = button("Put it back", theme, guide.put_back, icon="arrow-counter-clockwise", role="quiet")
         self.put_back.setToolTip("Undo what “Set it up for me” has changed; what you made stays")
@@ -208,9 +219,9 @@ class StepPage(QWidget):
         margins = inner.layout()
         assert margins is not None
         margins.setContentsMargins(0, 0, SPACE, 0)
-        self._area = scrolling(inner)
-        self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setLayout(column(self._head(), self._area, self._buttons(), self._foot(), spacing=SPACE))
+        self.area = scrolling(inner)
+        self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setLayout(column(self._head(), self.area, self._buttons(), self._foot(), spacing=SPACE))
         guide.changed.connect(self._show)
         self._show()
 
@@ -240,7 +251,7 @@ class StepPage(QWidget):
             self._shown = where
             for section in (self.hint, self.why):
                 section.set_folded(True)
-            self._area.verticalScrollBar().setValue(0)
+            self.area.verticalScrollBar().setValue(0)
         n = len(chapter.steps)
         self.chapter.setText(f"{chapter.number} · {chapter.title}")
         self.dots.setText(f"{index + 1}/{n}")
@@ -278,11 +289,15 @@ class StepPage(QWidget):
 
 
 class PredictionBox(QWidget):
-    """A question to bet on, and what was measured once the deed is done."""
+    """A question to bet on, and what was measured once the deed is done.
 
-    def __init__(self, guide: Guide) -> None:
+    Args:
+        before: after which widget its options come in the tab order.
+    """
+
+    def __init__(self, guide: Guide, before: QWidget) -> None:
         super().__init__()
-        self._guide = guide
+        self._guide, self._before = guide, before
         self.question = label("", "subheading", wrap=True)
         self.verdict = label("", "accent", wrap=True)
         self.options: list[QRadioButton] = []
@@ -328,6 +343,7 @@ class PredictionBox(QWidget):
             self._group.addButton(option)
             self._options.addWidget(option)
             self.options.append(option)
+        put_after(self._before, *self.options)
 
 
 class ResultPage(QWidget):

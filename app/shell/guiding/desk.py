@@ -109,11 +109,13 @@ class GuideDesk(QObject):
                 page.setFocus()
 
     def toggle(self) -> None:
-        """Show the panel, or hide it."""
+        """Show the panel and put the keyboard in it, or hide it."""
         if self.is_shown:
             self.close()
-        else:
-            self.show()
+            return
+        self.show()
+        assert self.panel is not None
+        self.panel.take_focus()
 
     def end(self) -> None:
         """Before the window closes: what a step has set up is put back, and does not become the user's settings."""

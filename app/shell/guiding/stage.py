@@ -20,6 +20,7 @@ from app.guide.actions import (
     Judge,
     Open,
     OpenModel,
+    OpenModelDesign,
     PointAt,
     PrepareRun,
     Press,
@@ -32,6 +33,7 @@ from app.guide.actions import (
 )
 from app.guide.facts import Facts, RunFact
 from app.guide.ring import Ring
+from app.kit.layout.reveal import reveal
 from app.shell.guiding.facts import FactReader
 from app.shell.places import Screens
 from app.training.new_run.choices import DEFAULT_PROMPTS
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 
 _LOOKS = 10
 """How often a run that was prepared is validated and writes a sample."""
+_BUSY = "A run is training. Stop it, or wait for its end, then start this one."
 _NO_MODEL = "There is no model that can chat yet: grow one with the quick start."
 _NO_REPLY = "There is no reply yet: send the model a message first."
 _NO_RUN = "There is no run to look into yet: grow one with the quick start."
@@ -114,23 +117,19 @@ class GuideStage:
             run_data=new_run.choices.data.spec,
         )
 
-    def restore(self, snapshot: Snapshot) -> None:
-        """Put back what `snapshot` found, where it has changed."""
+    def restore(self, snapshot: Snapshot, *, stays: bool = False) -> None:
+        """Put back what `snapshot` found, where it has changed. stays: but go on showing the place that is shown."""
         self.ring.take_away()
         now, chat = self.snapshot(), self._chat
-        tokenizer, builder, new_run = self._page("tokenizer"), self._page("builder"), self._window.training.new_run
+        tokenizer, new_run = self._page("tokenizer"), self._window.training.new_run
         if now.tokenizer_text != snapshot.tokenizer_text:
             tokenizer.views.explore.set_text(snapshot.tokenizer_text)
-        if now.tokenizer_view != snapshot.tokenizer_view:
-            tokenizer.views.show_view(snapshot.tokenizer_view)
         if now.message != snapshot.message:
             chat.page.composer.field.setPlainText(snapshot.message)
         if now.sampling != snapshot.sampling:
             chat.sampling.use(snapshot.sampling)
         if now.design != snapshot.design:
             self._session.designs.set(*snapshot.design)
-        if now.builder_view != snapshot.builder_view:
-            builder.views.show_view(snapshot.builder_view)
         if now.pair != snapshot.pair:
             chat.modes.view("pairs").sentences.set_texts(*snapshot.pair)
         if now.run_data != snapshot.run_data:
@@ -138,15 +137,22 @@ class GuideStage:
         if now.run_form != snapshot.run_form:
             new_run.form.set_config(snapshot.run_form)
         new_run.name.setText(snapshot.run_name)
-        if now.chat_mode != snapshot.chat_mode and chat.modes.bar.isTabVisible(
-            chat.modes.names.index(snapshot.chat_mode)
-        ):
-            chat.modes.show_view(snapshot.chat_mode)
         view, is_folded = snapshot.side
         if now.side[0] != view:
             chat.side.show_view(view)
         if chat.side.is_folded != is_folded:
             chat.side.fold.click()
+        if not stays:
+            self._restore_place(now, snapshot)
+
+    def _restore_place(self, now: Snapshot, snapshot: Snapshot) -> None:
+        tokenizer, builder, modes = self._page("tokenizer"), self._page("builder"), self._chat.modes
+        if now.tokenizer_view != snapshot.tokenizer_view:
+            tokenizer.views.show_view(snapshot.tokenizer_view)
+        if now.builder_view != snapshot.builder_view:
+            builder.views.show_view(snapshot.builder_view)
+        if now.chat_mode != snapshot.chat_mode and modes.bar.isTabVisible(modes.names.index(snapshot.chat_mode)):
+            modes.show_view(snapshot.chat_mode)
         if now.page != snapshot.page:
             self._show_page(snapshot.page)
 
@@ -164,6 +170,8 @@ class GuideStage:
             case ChooseDesign(preset=preset, slots=slots):
                 config = dataclasses.replace(PRESETS[preset], **(slots or {}))
                 self._session.designs.set(config, "" if slots else preset)
+            case OpenModelDesign():
+                self._open_model_design()
             case SetTemperature(value=value):
                 sampling = self._chat.sampling
                 sampling.use(dataclasses.replace(sampling.config, temperature=value))
@@ -176,7 +184,7 @@ class GuideStage:
                 recipe = self._window.training.recipes.cards[name].recipe
                 self._session.training.start_recipe(recipe, parent=run.id)
             case PointAt(anchor=anchor):
-                self.ring.point_at(self.anchor(anchor))
+                self._point_at(self.anchor(anchor))
             case Press(anchor=anchor):
                 self._press(anchor)
             case ChooseToken(which=which):
@@ -220,6 +228,22 @@ class GuideStage:
         chat = self._session.chat
         if chat.model is None or chat.model.mode != "talk":
             chat.open(self._chat_run().id)
+
+    def _open_model_design(self) -> None:
+        model = self._session.chat.model
+        if model is not None and model.mode == "talk":
+            self._session.designs.set(model.config, "")
+            return
+        spec = self._session.runs.spec(self._chat_run().id)
+        if spec is None:
+            raise ValueError(_NO_MODEL)
+        self._session.designs.set(spec.model, "")
+
+    def _point_at(self, widget: QWidget) -> None:
+        reveal(widget)
+        self.ring.point_at(widget)
+        if isinstance(widget, QAbstractButton) and not widget.isEnabled() and self._session.training.active:
+            raise ValueError(_BUSY)
 
     def _chat_run(self) -> RunFact:
         """The newest run of Tiny World that can chat."""
@@ -325,6 +349,23 @@ def _recipe_start(name: str) -> Callable[[GuidedWindow], QWidget]:
     return lambda window: window.training.recipes.cards[name].start
 
 
+def _recipe_scores(name: str) -> Callable[[GuidedWindow], QWidget]:
+    """The button for the scores; before there are any, how far the recipe is, or the button that starts it."""
+
+    def find(window: GuidedWindow) -> QWidget:
+        card = window.training.recipes.cards[name]
+        return next((each for each in (card.going, card.outcome.scores) if each.isVisibleTo(card)), card.start)
+
+    return find
+
+
+def _refusal_result(window: GuidedWindow) -> QWidget:
+    """The button for the demonstration's result; before there is any, the one that starts it."""
+    card = window.training.recipes.demonstrations["refuse"]
+    return card.open if card.open.isVisibleTo(card) else card.start
+
+
+_RECIPES = ("mood", "translation", "summary", "code")
 ANCHORS: Mapping[str, Callable[[GuidedWindow], QWidget]] = {
     "topbar/quickstart": lambda window: window.top_bar.quickstart_button,
     "chat/message": lambda window: _tab(window, "chat").page.composer.field,
@@ -351,8 +392,9 @@ ANCHORS: Mapping[str, Callable[[GuidedWindow], QWidget]] = {
     "training/start": lambda window: window.training.new_run.start,
     "training/machine": lambda window: window.training.run_view.views.view("machine").timeline,
     "training/scores": lambda window: window.training.run_view.views.view("scores"),
-    **{f"recipe/{name}": _recipe_start(name) for name in ("mood", "translation", "summary", "code")},
+    **{f"recipe/{name}": _recipe_start(name) for name in _RECIPES},
+    **{f"recipe/{name}/scores": _recipe_scores(name) for name in _RECIPES},
     "recipe/refuse": lambda window: window.training.recipes.demonstrations["refuse"].start,
-    "recipe/refuse/result": lambda window: window.training.recipes.demonstrations["refuse"].open,
+    "recipe/refuse/result": _refusal_result,
 }
 """The widgets that steps may point at or press, by name."""
