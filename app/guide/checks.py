@@ -125,7 +125,7 @@ class RunStarted:
         training, was = now.training, before.training
         if training is None or training.is_over or not (training.run_id or training.recipe):
             return False
-        is_new = was is None or was.is_over or training.run_id != was.run_id
+        is_new = was is None or was.is_over or (training.run_id, training.recipe) != (was.run_id, was.recipe)
         is_one = self.kind in ("", training.recipe) or (self.kind == "quickstart" and training.is_quickstart)
         return is_new and is_one
 

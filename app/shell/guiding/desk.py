@@ -96,7 +96,19 @@ class GuideDesk(QObject):
             self.panel.closed.connect(self.close)
             self.panel.quickstart_requested.connect(window.start_quickstart)
             self._beside.addWidget(self.panel)
+            self._theme.theme_changed.connect(self._fit)
         self.panel.show()
+        self._fit()
+
+    @Slot()
+    def _fit(self) -> None:
+        """Give the tabs what the panel does not need: a splitter keeps its share when the text has become smaller."""
+        if self.panel is None or self.panel.isHidden():
+            return
+        sizes, at = self._beside.sizes(), self._beside.indexOf(self.panel)
+        sizes[0] += sizes[at] - self.panel.maximumWidth()
+        sizes[at] = self.panel.maximumWidth()
+        self._beside.setSizes(sizes)
 
     @Slot()
     def close(self) -> None:

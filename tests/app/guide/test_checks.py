@@ -90,6 +90,7 @@ def facts(**changes: Any) -> Facts:
         (("typed", {"contains": "UN"}), [facts(typed="unable", n_tokens=2)], [facts(typed="able", n_tokens=1)]),
         (("typed", {"at_least": 3}), [facts(typed="a", n_tokens=3)], [facts(typed="a", n_tokens=2)]),
         (("tokenizer_made", {}), [facts(tokenizers=("a",))], [facts()]),
+        (("dataset_made", {}), [facts(datasets=("a",))], [facts()]),
         (
             ("design_is", {"slots": {"position": "learned"}}),
             [facts(design=PRESETS["gpt2-tiny"])],
@@ -102,6 +103,11 @@ def facts(**changes: Any) -> Facts:
         ),
         (("run_started", {"kind": "mood"}), [facts(training=TRAINING)], []),
         (("run_started", {"kind": "code"}), [], [facts(training=TRAINING)]),
+        (
+            ("run_started", {"kind": "mood"}),
+            [facts(training=dataclasses.replace(TRAINING, run_id=""))],  # it measures before its first run
+            [facts(training=dataclasses.replace(TRAINING, run_id="", recipe="code"))],
+        ),
         (
             ("run_started", {"kind": "quickstart"}),
             [facts(training=dataclasses.replace(TRAINING, is_quickstart=True))],
@@ -158,6 +164,7 @@ def test_deeds(check: tuple[str, dict[str, Any]], done: list[Facts], not_done: l
         ("head_chosen", {}, facts(head="a")),
         ("typed", {}, facts(typed="a", n_tokens=2)),
         ("tokenizer_made", {}, facts(tokenizers=("a",))),
+        ("dataset_made", {}, facts(datasets=("a",))),
         ("run_started", {}, facts(training=TRAINING)),
         ("run_finished", {}, facts(runs=(RUN,))),
         ("pair_read", {"new": True}, facts(pair=PAIR)),
