@@ -40,8 +40,8 @@ class Stage(Protocol):
         """What steps may change by setting the window up: comparable."""
         ...
 
-    def restore(self, snapshot: Any, *, stays: bool = False) -> None:
-        """Put that back. stays: but go on showing the place that is shown now."""
+    def restore(self, snapshot: Any) -> None:
+        """Put that back."""
         ...
 
 
@@ -173,7 +173,7 @@ class Guide(QObject):
     def next(self) -> None:
         """The next step, or the result card after the last one; also without the deed, which is to skip it."""
         assert self.chapter is not None
-        self._put_back(stays=True)  # what the reader looks at is not taken away
+        self.put_back()
         if self.index + 1 >= len(self.chapter.steps):
             self._keep(self.progress.with_chapter(self.chapter.name, step=0, is_done=True))
             self.index, self.is_done = len(self.chapter.steps), False
@@ -184,7 +184,7 @@ class Guide(QObject):
     def back(self) -> None:
         """The step before."""
         assert self.chapter is not None
-        self._put_back(stays=True)
+        self.put_back()
         self._show(max(0, self.index - 1))
 
     def following(self) -> Chapter | None:
@@ -221,12 +221,9 @@ class Guide(QObject):
 
     def put_back(self) -> None:
         """Put back what was set up, if anything was."""
-        self._put_back(stays=False)
-
-    def _put_back(self, *, stays: bool) -> None:
         if self._put_aside is not None:
             snapshot, self._put_aside = self._put_aside, None
-            self.stage.restore(snapshot, stays=stays)
+            self.stage.restore(snapshot)
             self.changed.emit()
 
     def place_bet(self, option: int) -> None:

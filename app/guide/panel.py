@@ -180,7 +180,7 @@ class StepPage(QWidget):
         assert lines is not None
         lines.addWidget(self._missing_words)
         lines.addWidget(grow)
-        self.prediction = PredictionBox(guide, self.prose)
+        self.prediction = PredictionBox(guide)
         self.set_up = button("Set it up for me", theme, guide.set_up, icon="magic-wand", role="primary")
         self.put_back = button("Put it back", theme, guide.put_back, icon="arrow-counter-clockwise", role="quiet")
         self.put_back.setToolTip("Undo what “Set it up for me” has changed; what you made stays")
@@ -219,6 +219,7 @@ class StepPage(QWidget):
         margins = inner.layout()
         assert margins is not None
         margins.setContentsMargins(0, 0, SPACE, 0)
+        self.prediction.tab_after = self.prose
         self.area = scrolling(inner)
         self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setLayout(column(self._head(), self.area, self._buttons(), self._foot(), spacing=SPACE))
@@ -291,13 +292,13 @@ class StepPage(QWidget):
 class PredictionBox(QWidget):
     """A question to bet on, and what was measured once the deed is done.
 
-    Args:
-        before: after which widget its options come in the tab order.
+    tab_after: after which widget its options, which are made later, come in the tab order.
     """
 
-    def __init__(self, guide: Guide, before: QWidget) -> None:
+    def __init__(self, guide: Guide) -> None:
         super().__init__()
-        self._guide, self._before = guide, before
+        self._guide = guide
+        self.tab_after: QWidget = self
         self.question = label("", "subheading", wrap=True)
         self.verdict = label("", "accent", wrap=True)
         self.options: list[QRadioButton] = []
@@ -343,7 +344,7 @@ class PredictionBox(QWidget):
             self._group.addButton(option)
             self._options.addWidget(option)
             self.options.append(option)
-        put_after(self._before, *self.options)
+        put_after(self.tab_after, *self.options)
 
 
 class ResultPage(QWidget):

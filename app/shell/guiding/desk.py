@@ -34,6 +34,7 @@ class GuideDesk(QObject):
 
     def __init__(self, window: GuidedWindow, beside: QSplitter, places: Places, theme: ThemeProvider) -> None:
         super().__init__(beside)
+        theme.theme_changed.connect(self._fit)
         self._window, self._beside, self._places, self._theme = window, beside, places, theme
         self._guide: Guide | None = None
         self._chapters: Sequence[Chapter] | None = None
@@ -96,19 +97,7 @@ class GuideDesk(QObject):
             self.panel.closed.connect(self.close)
             self.panel.quickstart_requested.connect(window.start_quickstart)
             self._beside.addWidget(self.panel)
-            self._theme.theme_changed.connect(self._fit)
         self.panel.show()
-        self._fit()
-
-    @Slot()
-    def _fit(self) -> None:
-        """Give the tabs what the panel does not need: a splitter keeps its share when the text has become smaller."""
-        if self.panel is None or self.panel.isHidden():
-            return
-        sizes, at = self._beside.sizes(), self._beside.indexOf(self.panel)
-        sizes[0] += sizes[at] - self.panel.maximumWidth()
-        sizes[at] = self.panel.maximumWidth()
-        self._beside.setSizes(sizes)
 
     @Slot()
     def close(self) -> None:
@@ -126,8 +115,19 @@ class GuideDesk(QObject):
             self.close()
             return
         self.show()
+        self._fit()
         assert self.panel is not None
         self.panel.take_focus()
+
+    @Slot()
+    def _fit(self) -> None:
+        """Give the tabs what the panel does not need: a splitter keeps its share when the text has become smaller."""
+        if self.panel is None or self.panel.isHidden():
+            return
+        sizes, at = self._beside.sizes(), self._beside.indexOf(self.panel)
+        sizes[0] += sizes[at] - self.panel.maximumWidth()
+        sizes[at] = self.panel.maximumWidth()
+        self._beside.setSizes(sizes)
 
     def end(self) -> None:
         """Before the window closes: what a step has set up is put back, and does not become the user's settings."""

@@ -106,20 +106,15 @@ class FactReader:
             case "builder":
                 return ["builder", f"builder/{builder.views.current}"]
             case "training":
-                return ["training", *self._training_places(training)]
+                places, kind = _training_places(training), self._kind_shown(training)
+                return ["training", *places, *([f"{places[-1]}/{kind}"] if kind else [])]
             case name:
                 return [name]
 
-    def _training_places(self, tab: TrainingTab) -> list[str]:
-        page: Any = tab.pages.currentWidget()
-        if tab.shows_recipes:
-            result = tab.recipes.shown_result
-            return ["training/recipes", *([f"training/recipes/{result}"] if result else [])]
-        if page is not tab.run_view:
-            return ["training/compare" if page is tab.comparison else "training/new"]
-        view = f"training/run/{tab.run_view.views.current}"
-        kind = next((run.kind for run in self._run_facts if run.id == tab.run_view.run_id), "")
-        return ["training/run", view, *([f"{view}/{kind}"] if kind else [])]
+    def _kind_shown(self, tab: TrainingTab) -> str:
+        """The kind of the run whose view is shown; "" for none."""
+        is_shown = tab.pages.currentWidget() is tab.run_view
+        return next((run.kind for run in self._run_facts if is_shown and run.id == tab.run_view.run_id), "")
 
     def _parameters(self, design: ModelConfig) -> int:
         if design != self._design[0]:
@@ -223,6 +218,16 @@ class FactReader:
         )
         self._judged[message.id] = reply
         return reply
+
+
+def _training_places(tab: TrainingTab) -> list[str]:
+    page: Any = tab.pages.currentWidget()
+    if tab.shows_recipes:
+        result = tab.recipes.shown_result
+        return ["training/recipes", *([f"training/recipes/{result}"] if result else [])]
+    if page is tab.run_view:
+        return ["training/run", f"training/run/{tab.run_view.views.current}"]
+    return ["training/compare" if page is tab.comparison else "training/new"]
 
 
 def _read_recipe(folder: Path) -> str:

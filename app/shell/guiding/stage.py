@@ -117,19 +117,23 @@ class GuideStage:
             run_data=new_run.choices.data.spec,
         )
 
-    def restore(self, snapshot: Snapshot, *, stays: bool = False) -> None:
-        """Put back what `snapshot` found, where it has changed. stays: but go on showing the place that is shown."""
+    def restore(self, snapshot: Snapshot) -> None:
+        """Put back what `snapshot` found, where it has changed."""
         self.ring.take_away()
         now, chat = self.snapshot(), self._chat
-        tokenizer, new_run = self._page("tokenizer"), self._window.training.new_run
+        tokenizer, builder, new_run = self._page("tokenizer"), self._page("builder"), self._window.training.new_run
         if now.tokenizer_text != snapshot.tokenizer_text:
             tokenizer.views.explore.set_text(snapshot.tokenizer_text)
+        if now.tokenizer_view != snapshot.tokenizer_view:
+            tokenizer.views.show_view(snapshot.tokenizer_view)
         if now.message != snapshot.message:
             chat.page.composer.field.setPlainText(snapshot.message)
         if now.sampling != snapshot.sampling:
             chat.sampling.use(snapshot.sampling)
         if now.design != snapshot.design:
             self._session.designs.set(*snapshot.design)
+        if now.builder_view != snapshot.builder_view:
+            builder.views.show_view(snapshot.builder_view)
         if now.pair != snapshot.pair:
             chat.modes.view("pairs").sentences.set_texts(*snapshot.pair)
         if now.run_data != snapshot.run_data:
@@ -137,22 +141,15 @@ class GuideStage:
         if now.run_form != snapshot.run_form:
             new_run.form.set_config(snapshot.run_form)
         new_run.name.setText(snapshot.run_name)
+        if now.chat_mode != snapshot.chat_mode and chat.modes.bar.isTabVisible(
+            chat.modes.names.index(snapshot.chat_mode)
+        ):
+            chat.modes.show_view(snapshot.chat_mode)
         view, is_folded = snapshot.side
         if now.side[0] != view:
             chat.side.show_view(view)
         if chat.side.is_folded != is_folded:
             chat.side.fold.click()
-        if not stays:
-            self._restore_place(now, snapshot)
-
-    def _restore_place(self, now: Snapshot, snapshot: Snapshot) -> None:
-        tokenizer, builder, modes = self._page("tokenizer"), self._page("builder"), self._chat.modes
-        if now.tokenizer_view != snapshot.tokenizer_view:
-            tokenizer.views.show_view(snapshot.tokenizer_view)
-        if now.builder_view != snapshot.builder_view:
-            builder.views.show_view(snapshot.builder_view)
-        if now.chat_mode != snapshot.chat_mode and modes.bar.isTabVisible(modes.names.index(snapshot.chat_mode)):
-            modes.show_view(snapshot.chat_mode)
         if now.page != snapshot.page:
             self._show_page(snapshot.page)
 
@@ -184,7 +181,8 @@ class GuideStage:
                 recipe = self._window.training.recipes.cards[name].recipe
                 self._session.training.start_recipe(recipe, parent=run.id)
             case PointAt(anchor=anchor):
-                self._point_at(self.anchor(anchor))
+                reveal(self.anchor(anchor))
+                self.ring.point_at(self.anchor(anchor))
             case Press(anchor=anchor):
                 self._press(anchor)
             case ChooseToken(which=which):
@@ -199,6 +197,8 @@ class GuideStage:
                 self._go_to_step(step)
             case Judge(choice=choice):
                 self._judge(choice)
+        if isinstance(action, PointAt) and self._session.training.active:
+            self._refuse_what_waits(self.anchor(action.anchor))
 
     def anchor(self, name: str) -> QWidget:
         """The widget that a step points at; ValueError if there is none of that name."""
@@ -239,10 +239,8 @@ class GuideStage:
             raise ValueError(_NO_MODEL)
         self._session.designs.set(spec.model, "")
 
-    def _point_at(self, widget: QWidget) -> None:
-        reveal(widget)
-        self.ring.point_at(widget)
-        if isinstance(widget, QAbstractButton) and not widget.isEnabled() and self._session.training.active:
+    def _refuse_what_waits(self, widget: QWidget) -> None:
+        if isinstance(widget, QAbstractButton) and not widget.isEnabled():
             raise ValueError(_BUSY)
 
     def _chat_run(self) -> RunFact:

@@ -90,7 +90,6 @@ def facts(**changes: Any) -> Facts:
         (("typed", {"contains": "UN"}), [facts(typed="unable", n_tokens=2)], [facts(typed="able", n_tokens=1)]),
         (("typed", {"at_least": 3}), [facts(typed="a", n_tokens=3)], [facts(typed="a", n_tokens=2)]),
         (("tokenizer_made", {}), [facts(tokenizers=("a",))], [facts()]),
-        (("dataset_made", {}), [facts(datasets=("a",))], [facts()]),
         (
             ("design_is", {"slots": {"position": "learned"}}),
             [facts(design=PRESETS["gpt2-tiny"])],
@@ -116,6 +115,7 @@ def facts(**changes: Any) -> Facts:
         (("run_finished", {}), [facts(runs=(RUN,))], [facts(runs=(dataclasses.replace(RUN, status="stopped"),))]),
         (("run_finished", {"kind": "mood"}), [facts(runs=(RUN,))], [facts(runs=(RUN,), training=TRAINING)]),
         (("run_finished", {"kind": "code"}), [], [facts(runs=(RUN,))]),
+        (("dataset_made", {}), [facts(datasets=("a",))], [facts()]),
         (("run_finished", {"position": "none", "topology": "encoder-only"}), [facts(runs=(RUN,))], []),
         (("run_finished", {"position": "rope"}), [], [facts(runs=(RUN,))]),
         (
@@ -164,10 +164,10 @@ def test_deeds(check: tuple[str, dict[str, Any]], done: list[Facts], not_done: l
         ("head_chosen", {}, facts(head="a")),
         ("typed", {}, facts(typed="a", n_tokens=2)),
         ("tokenizer_made", {}, facts(tokenizers=("a",))),
-        ("dataset_made", {}, facts(datasets=("a",))),
         ("run_started", {}, facts(training=TRAINING)),
         ("run_finished", {}, facts(runs=(RUN,))),
         ("pair_read", {"new": True}, facts(pair=PAIR)),
+        ("dataset_made", {}, facts(datasets=("a",))),
         ("judged", {"n": 1}, facts(n_judged=9)),
     ],
 )

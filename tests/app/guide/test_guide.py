@@ -66,7 +66,6 @@ class FakeStage:
         self.now = Facts(runs=(RUN,))
         self.performed: list[Action] = []
         self.problem = ""
-        self.stayed: list[bool] = []
 
     def facts(self) -> Facts:
         return self.now
@@ -80,8 +79,7 @@ class FakeStage:
     def snapshot(self) -> Facts:
         return self.now
 
-    def restore(self, snapshot: Facts, *, stays: bool = False) -> None:
-        self.stayed.append(stays)
+    def restore(self, snapshot: Facts) -> None:
         self.now = snapshot
 
     def set(self, **changes: object) -> None:
@@ -127,7 +125,6 @@ def test_a_chapter_from_its_first_step_to_its_card(guide: Guide, stage: FakeStag
     assert guide.bet == 1, "bets are closed"
     guide.next()
     assert stage.now.typed == "", "put back"
-    assert stage.stayed == [True], "where one was"
     assert not guide.can_put_back
     assert guide.index == 1
     stage.set(replies=(REPLY,))

@@ -85,7 +85,7 @@ def test_the_card_is_saved_as_a_picture(
     guide.next()
     assert panel.result.isVisible()
     card = panel.result.card
-    assert next(line.text() for line in card.lines if line.isVisible()).startswith("✓  Your model's design as code")
+    assert next(line.text() for line in card.lines if line.isVisible()).startswith("✓  The design as code")
     assert card.note.text() == "1 of 2 steps were skipped."
     picture = tmp_path / "card.png"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(picture), ""))
