@@ -38,6 +38,11 @@ class ChooseDesign:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OpenModelDesign:
+    """Open the design of the model in the chat in the builder, or of the newest one that replies."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SetTemperature:
     """Set the chat's temperature."""
 
@@ -71,7 +76,7 @@ class StartRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class PointAt:
-    """Draw a ring around a widget for a few seconds."""
+    """Bring a widget into view, and draw a ring around it for a few seconds."""
 
     anchor: str
 
@@ -132,6 +137,7 @@ Action = (
     | OpenModel
     | TypeText
     | ChooseDesign
+    | OpenModelDesign
     | SetTemperature
     | PrepareRun
     | ShowRun
@@ -152,6 +158,7 @@ ACTIONS: Mapping[str, Callable[..., Action]] = {
     "open_model": OpenModel,
     "type": TypeText,
     "design": ChooseDesign,
+    "model_design": OpenModelDesign,
     "temperature": SetTemperature,
     "prepare_run": PrepareRun,
     "show_run": ShowRun,

@@ -95,6 +95,14 @@ class TokenizerMade:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DatasetMade:
+    """There is another dataset in the library."""
+
+    def is_done(self, now: Facts, before: Facts) -> bool:
+        return bool(set(now.datasets) - set(before.datasets))
+
+
+@dataclass(frozen=True, kw_only=True)
 class DesignIs:
     """The design in the builder has these values of its slots (models.settings.ModelConfig)."""
 
@@ -106,15 +114,18 @@ class DesignIs:
 
 @dataclass(frozen=True, kw_only=True)
 class RunStarted:
-    """A run has begun to train. kind: as of a RunFact, or “quickstart”; "" for any."""
+    """A run has begun to train. kind: as of a RunFact, or “quickstart”; "" for any.
+
+    A recipe has begun before its first run has: a demonstration measures its base for a minute.
+    """
 
     kind: str = ""
 
     def is_done(self, now: Facts, before: Facts) -> bool:
         training, was = now.training, before.training
-        if training is None or training.is_over or not training.run_id:
+        if training is None or training.is_over or not (training.run_id or training.recipe):
             return False
-        is_new = was is None or was.is_over or training.run_id != was.run_id
+        is_new = was is None or was.is_over or (training.run_id, training.recipe) != (was.run_id, was.recipe)
         is_one = self.kind in ("", training.recipe) or (self.kind == "quickstart" and training.is_quickstart)
         return is_new and is_one
 
@@ -214,6 +225,7 @@ CHECKS: Mapping[str, Callable[..., Check]] = {
     "head_chosen": HeadChosen,
     "typed": Typed,
     "tokenizer_made": TokenizerMade,
+    "dataset_made": DatasetMade,
     "design_is": DesignIs,
     "run_started": RunStarted,
     "run_finished": RunFinished,

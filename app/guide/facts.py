@@ -114,7 +114,8 @@ class PairFact:
 class Facts:
     """All that checks and figures are made from.
 
-    places: where the window is, from the tab to the view and panel in it: {"chat", "chat/mode/chat", "chat/next"}.
+    places: where the window is, from the tab to the view and panel in it: {"chat", "chat/mode/chat", "chat/next"}; a
+    run's view also with the kind of the run: “training/run/scores/mood”. datasets: the names of all.
     typed, n_tokens: the text of the tokenizer tab, and its tokens. head: the attention head in focus, "" for none.
     machine_step: the step that the time machine shows, -1 for none, of machine_steps. n_judged: pairs of replies that a
     person judged in the current set. exported: names of the files and folders that models were exported to.
@@ -122,6 +123,7 @@ class Facts:
 
     places: frozenset[str] = frozenset()
     tokenizers: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
     tokenizer: str = ""
     vocab_size: int = 0
     typed: str = ""

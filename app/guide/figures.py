@@ -59,6 +59,10 @@ def _percent(share: float) -> str:
     return format_percent(share, 0 if share >= 0.1 else 1)
 
 
+def _signed(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−")
+
+
 def _shortened(text: str) -> str:
     return textwrap.shorten(text, _MAX_CHARACTERS, placeholder=" …")
 
@@ -164,7 +168,7 @@ FIGURES: Mapping[str, Figure] = {
     "loss_none": Figure(
         "that of the newest run without positions", lambda facts: _run_at(facts, "none"), "{:.2f}".format
     ),
-    "order_gain": Figure("the second less the first", _order_gain, "{:.2f}".format),
+    "order_gain": Figure("the second less the first", _order_gain, _signed),
     "accuracy": Figure(
         "right answers of the open model to held-out questions",
         lambda facts: _accuracy(facts, HEADLINE_KINDS),

@@ -258,6 +258,8 @@ class Guide(QObject):
         if self._before_missions is None:
             self._before_missions = facts  # what was there at launch is nobody's deed
         is_new = facts != self.facts
+        if self.facts.is_training and not facts.is_training:
+            self.problem = ""  # that a run is training, mostly
         self.facts = facts
         if is_new:
             self._tick(facts)

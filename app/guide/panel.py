@@ -27,6 +27,7 @@ from app.guide.result_card import ResultCard
 from app.kit.basics import button, column, frame, label, row, scrolling, separator, set_role
 from app.kit.labels import ElidedLabel
 from app.kit.layout.section import Section
+from app.kit.layout.tab_order import put_after
 from app.kit.theme import SPACE, ThemeProvider
 from app.worker.notices import Notices
 
@@ -77,6 +78,16 @@ class GuidePanel(QFrame):
         theme.theme_changed.connect(self._restyle)
         self._restyle()
         self._show()
+
+    def take_focus(self) -> None:
+        """Put the keyboard where one goes on: on the next chapter, in the step, or on the way on from a result."""
+        guide = self._guide
+        if guide.chapter is None:
+            chapter = guide.next_chapter or guide.chapters[0] if guide.chapters else None
+            stop: QWidget = self.list.rows[chapter.name] if chapter is not None else self.list
+        else:
+            stop = self.result.next if guide.at_result else self.step.area
+        stop.setFocus(Qt.FocusReason.ShortcutFocusReason)
 
     @Slot()
     def _restyle(self) -> None:
@@ -213,9 +224,10 @@ class StepPage(QWidget):
         margins = inner.layout()
         assert margins is not None
         margins.setContentsMargins(0, 0, SPACE, 0)
-        self._area = scrolling(inner)
-        self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setLayout(column(self._head(), self._area, self._buttons(), self._foot(), spacing=SPACE))
+        self.prediction.tab_after = self.prose
+        self.area = scrolling(inner)
+        self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setLayout(column(self._head(), self.area, self._buttons(), self._foot(), spacing=SPACE))
         guide.changed.connect(self._show)
         self._show()
 
@@ -245,7 +257,7 @@ class StepPage(QWidget):
             self._shown = where
             for section in (self.hint, self.why):
                 section.set_folded(True)
-            self._area.verticalScrollBar().setValue(0)
+            self.area.verticalScrollBar().setValue(0)
         n = len(chapter.steps)
         self.chapter.setText(f"{chapter.number} · {chapter.title}")
         self.dots.setText(f"{index + 1}/{n}")
@@ -283,11 +295,15 @@ class StepPage(QWidget):
 
 
 class PredictionBox(QWidget):
-    """A question to bet on, and what was measured once the deed is done."""
+    """A question to bet on, and what was measured once the deed is done.
+
+    tab_after: after which widget its options, which are made later, come in the tab order.
+    """
 
     def __init__(self, guide: Guide) -> None:
         super().__init__()
         self._guide = guide
+        self.tab_after: QWidget = self
         self.question = label("", "subheading", wrap=True)
         self.verdict = label("", "accent", wrap=True)
         self.options: list[QRadioButton] = []
@@ -333,6 +349,7 @@ class PredictionBox(QWidget):
             self._group.addButton(option)
             self._options.addWidget(option)
             self.options.append(option)
+        put_after(self.tab_after, *self.options)
 
 
 class ResultPage(QWidget):

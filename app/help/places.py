@@ -71,3 +71,21 @@ PLACES: Mapping[str, str] = {
     **_settings(SamplingConfig, "chat/settings", "Chat → Settings", frozenset((*NUMERIC_SETTINGS, "max_tokens"))),
 }
 """Place -> where that is, in the words of the window."""
+
+FOUND_BY: Mapping[str, str] = {
+    "builder/code": "PyTorch Python module source export",
+    "builder/compare": "designs architectures side by side",
+    "builder/costs": "memory FLOPs parameters time dry run",
+    "builder/diagram": "architecture blocks",
+    "training/new": "train a model sweep queue fine-tune LoRA DPO PPO GRPO",
+    "training/recipes": "fine-tuning translation summary questions code alignment",
+    "training/run/curves": "loss metrics export compare runs",
+    "training/run/lineage": "fork resume parent",
+    "training/run/rewards": "PPO GRPO KL",
+    "training/run/scores": "evaluate accuracy test export",
+    "chat/mode/compare": "compare models",
+    "chat/mode/prefer": "preferences judge pairs DPO RLHF",
+    "chat/serve": "API OpenAI server",
+    "chat/weights": "quantisation int8 bfloat16",
+}
+"""More words that people look for a place by."""

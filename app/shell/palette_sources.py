@@ -9,7 +9,7 @@ from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMenu, QMenuBar
 
 from app.help.palette import PaletteEntry
-from app.help.places import PLACES
+from app.help.places import FOUND_BY, PLACES
 from app.session.session import Session
 from app.shell.help_desk import HelpDesk
 from app.shell.keys import plain
@@ -64,6 +64,7 @@ class PlaceSource:
                 title=words.rpartition(" → ")[2],
                 do=partial(self._show, place),
                 where=words.rpartition(" → ")[0],
+                find_by=f"view {FOUND_BY.get(place, '')}",
             )
             for place, words in PLACES.items()
             if " → " in words

@@ -34,6 +34,7 @@ class GuideDesk(QObject):
 
     def __init__(self, window: GuidedWindow, beside: QSplitter, places: Places, theme: ThemeProvider) -> None:
         super().__init__(beside)
+        theme.theme_changed.connect(self._fit)
         self._window, self._beside, self._places, self._theme = window, beside, places, theme
         self._guide: Guide | None = None
         self._chapters: Sequence[Chapter] | None = None
@@ -109,11 +110,24 @@ class GuideDesk(QObject):
                 page.setFocus()
 
     def toggle(self) -> None:
-        """Show the panel, or hide it."""
+        """Show the panel and put the keyboard in it, or hide it."""
         if self.is_shown:
             self.close()
-        else:
-            self.show()
+            return
+        self.show()
+        self._fit()
+        assert self.panel is not None
+        self.panel.take_focus()
+
+    @Slot()
+    def _fit(self) -> None:
+        """Give the tabs what the panel does not need: a splitter keeps its share when the text has become smaller."""
+        if self.panel is None or self.panel.isHidden():
+            return
+        sizes, at = self._beside.sizes(), self._beside.indexOf(self.panel)
+        sizes[0] += sizes[at] - self.panel.maximumWidth()
+        sizes[at] = self.panel.maximumWidth()
+        self._beside.setSizes(sizes)
 
     def end(self) -> None:
         """Before the window closes: what a step has set up is put back, and does not become the user's settings."""

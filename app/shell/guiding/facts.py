@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.chat.archive.message_tree import Chat, Message
@@ -22,6 +24,7 @@ from models import cost
 from models.data.preferences.store import PERSON
 from models.evaluation.record import read_evaluation
 from models.library.run_record import RunInfo
+from models.recipes.tasks.results import read_result
 from models.settings.model_config import ModelConfig
 
 if TYPE_CHECKING:
@@ -36,18 +39,24 @@ class FactReader:
     def __init__(self, window: Screens) -> None:
         self._window, self._session = window, window.session
         self._recipes: dict[str, str] = {}
-        """The recipe of each run that was trained for one since launch."""
+        """The recipe that each run was trained for, "" for none."""
         self._accuracy: tuple[str, tuple[tuple[str, float], ...]] = ("", ())
         self._design: tuple[ModelConfig | None, int] = (None, 0)
         self._judged: dict[str, ReplyFact] = {}
         self._runs: tuple[RunInfo, ...] = ()
         self._run_facts: tuple[RunFact, ...] = ()
         self._tokenizers: tuple[str, ...] = ()
+        self._datasets: tuple[str, ...] = ()
         self._list_tokenizers()
+        self._list_datasets()
         self._session.tokenizers.list_changed.connect(self._list_tokenizers)
+        self._session.datasets.list_changed.connect(self._list_datasets)
 
     def _list_tokenizers(self) -> None:
         self._tokenizers = tuple(info.name for info in self._session.tokenizers.list())
+
+    def _list_datasets(self) -> None:
+        self._datasets = tuple(info.name for info in self._session.datasets.list())
 
     def read(self) -> Facts:
         """What is so now."""
@@ -66,6 +75,7 @@ class FactReader:
         return Facts(
             places=frozenset(self._places(chat, training, tokenizer, builder)),
             tokenizers=self._tokenizers,
+            datasets=self._datasets,
             tokenizer=session.tokenizers.name,
             vocab_size=current.get_vocab_size() if current is not None else 0,
             typed=lab.editor.text if lab is not None else "",
@@ -97,9 +107,15 @@ class FactReader:
             case "builder":
                 return ["builder", f"builder/{builder.views.current}"]
             case "training":
-                return ["training", *_training_places(training)]
+                places, kind = _training_places(training), self._kind_shown(training)
+                return ["training", *places, *([f"{places[-1]}/{kind}"] if kind else [])]
             case name:
                 return [name]
+
+    def _kind_shown(self, tab: TrainingTab) -> str:
+        """The kind of the run whose view is shown; "" for none."""
+        is_shown = tab.pages.currentWidget() is tab.run_view
+        return next((run.kind for run in self._run_facts if is_shown and run.id == tab.run_view.run_id), "")
 
     def _parameters(self, design: ModelConfig) -> int:
         if design != self._design[0]:
@@ -141,7 +157,7 @@ class FactReader:
             id=info.id,
             name=info.name,
             status=info.status,
-            kind=self._recipes.get(info.id, source),
+            kind=self._recipe(info) or source,
             step=info.step,
             topology=spec.model.topology if spec is not None else "",
             position=spec.model.position if spec is not None else "",
@@ -151,6 +167,11 @@ class FactReader:
             best_loss=info.best_loss,
             metric=info.best_metric,
         )
+
+    def _recipe(self, info: RunInfo) -> str:
+        if info.id not in self._recipes and info.status == "finished":
+            self._recipes[info.id] = _read_recipe(info.folder)
+        return self._recipes.get(info.id, "")
 
     def _model(self) -> ModelFact | None:
         model = self._session.chat.model
@@ -208,6 +229,14 @@ def _training_places(tab: TrainingTab) -> list[str]:
     if page is tab.run_view:
         return ["training/run", f"training/run/{tab.run_view.views.current}"]
     return ["training/compare" if page is tab.comparison else "training/new"]
+
+
+def _read_recipe(folder: Path) -> str:
+    """The recipe of a run that was trained in an earlier launch; "" where it has none, or its file is damaged."""
+    with contextlib.suppress(ValueError, OSError):
+        result = read_result(folder)
+        return result.name if result is not None else ""
+    return ""
 
 
 def _token(tab: ChatTab) -> TokenFact | None:

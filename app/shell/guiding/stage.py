@@ -21,6 +21,7 @@ from app.guide.actions import (
     Judge,
     Open,
     OpenModel,
+    OpenModelDesign,
     PointAt,
     PrepareRun,
     Press,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 _LOOKS = 10
 """How often a run that was prepared is validated and writes a sample."""
+_BUSY = "A run is training. Stop it, or wait for its end, then start this one."
 _NO_MODEL = "There is no model that can chat yet: grow one with the quick start."
 _NO_REPLY = "There is no reply yet: send the model a message first."
 _NO_RUN = "There is no run to look into yet: grow one with the quick start."
@@ -166,6 +168,8 @@ class GuideStage:
             case ChooseDesign(preset=preset, slots=slots):
                 config = dataclasses.replace(PRESETS[preset], **(slots or {}))
                 self._session.designs.set(config, "" if slots else preset)
+            case OpenModelDesign():
+                self._open_model_design()
             case SetTemperature(value=value):
                 sampling = self._chat.sampling
                 sampling.use(dataclasses.replace(sampling.config, temperature=value))
@@ -196,6 +200,8 @@ class GuideStage:
                 self._export_folder()
             case Judge(choice=choice):
                 self._judge(choice)
+        if isinstance(action, PointAt) and self._session.training.active:
+            self._refuse_what_waits(self.anchor(action.anchor))
 
     def anchor(self, name: str) -> QWidget:
         """The widget that a step points at; ValueError if there is none of that name."""
@@ -225,6 +231,20 @@ class GuideStage:
         chat = self._session.chat
         if chat.model is None or chat.model.mode != "talk":
             chat.open(self._chat_run().id)
+
+    def _open_model_design(self) -> None:
+        model = self._session.chat.model
+        if model is not None and model.mode == "talk":
+            self._session.designs.set(model.config, "")
+            return
+        spec = self._session.runs.spec(self._chat_run().id)
+        if spec is None:
+            raise ValueError(_NO_MODEL)
+        self._session.designs.set(spec.model, "")
+
+    def _refuse_what_waits(self, widget: QWidget) -> None:
+        if isinstance(widget, QAbstractButton) and not widget.isEnabled():
+            raise ValueError(_BUSY)
 
     def _chat_run(self) -> RunFact:
         """The newest run of Tiny World that can chat."""
@@ -340,6 +360,23 @@ def _recipe_start(name: str) -> Callable[[GuidedWindow], QWidget]:
     return lambda window: window.training.recipes.cards[name].start
 
 
+def _recipe_scores(name: str) -> Callable[[GuidedWindow], QWidget]:
+    """The button for the scores; before there are any, how far the recipe is, or the button that starts it."""
+
+    def find(window: GuidedWindow) -> QWidget:
+        card = window.training.recipes.cards[name]
+        return next((each for each in (card.going, card.outcome.scores) if each.isVisibleTo(card)), card.start)
+
+    return find
+
+
+def _refusal_result(window: GuidedWindow) -> QWidget:
+    """The button for the demonstration's result; before there is any, the one that starts it."""
+    card = window.training.recipes.demonstrations["refuse"]
+    return card.open if card.open.isVisibleTo(card) else card.start
+
+
+_RECIPES = ("mood", "translation", "summary", "code")
 ANCHORS: Mapping[str, Callable[[GuidedWindow], QWidget]] = {
     "topbar/quickstart": lambda window: window.top_bar.quickstart_button,
     "chat/message": lambda window: _tab(window, "chat").page.composer.field,
@@ -367,8 +404,9 @@ ANCHORS: Mapping[str, Callable[[GuidedWindow], QWidget]] = {
     "training/start": lambda window: window.training.new_run.start,
     "training/machine": lambda window: window.training.run_view.views.view("machine").timeline,
     "training/scores": lambda window: window.training.run_view.views.view("scores"),
-    **{f"recipe/{name}": _recipe_start(name) for name in ("mood", "translation", "summary", "code")},
+    **{f"recipe/{name}": _recipe_start(name) for name in _RECIPES},
+    **{f"recipe/{name}/scores": _recipe_scores(name) for name in _RECIPES},
     "recipe/refuse": lambda window: window.training.recipes.demonstrations["refuse"].start,
-    "recipe/refuse/result": lambda window: window.training.recipes.demonstrations["refuse"].open,
+    "recipe/refuse/result": _refusal_result,
 }
 """The widgets that steps may point at or press, by name."""

@@ -104,6 +104,11 @@ def facts(**changes: Any) -> Facts:
         (("run_started", {"kind": "mood"}), [facts(training=TRAINING)], []),
         (("run_started", {"kind": "code"}), [], [facts(training=TRAINING)]),
         (
+            ("run_started", {"kind": "mood"}),
+            [facts(training=dataclasses.replace(TRAINING, run_id=""))],  # it measures before its first run
+            [facts(training=dataclasses.replace(TRAINING, run_id="", recipe="code"))],
+        ),
+        (
             ("run_started", {"kind": "quickstart"}),
             [facts(training=dataclasses.replace(TRAINING, is_quickstart=True))],
             [facts(training=TRAINING)],
@@ -111,6 +116,7 @@ def facts(**changes: Any) -> Facts:
         (("run_finished", {}), [facts(runs=(RUN,))], [facts(runs=(dataclasses.replace(RUN, status="stopped"),))]),
         (("run_finished", {"kind": "mood"}), [facts(runs=(RUN,))], [facts(runs=(RUN,), training=TRAINING)]),
         (("run_finished", {"kind": "code"}), [], [facts(runs=(RUN,))]),
+        (("dataset_made", {}), [facts(datasets=("a",))], [facts()]),
         (("run_finished", {"position": "none", "topology": "encoder-only"}), [facts(runs=(RUN,))], []),
         (("run_finished", {"position": "rope"}), [], [facts(runs=(RUN,))]),
         (
@@ -163,6 +169,7 @@ def test_deeds(check: tuple[str, dict[str, Any]], done: list[Facts], not_done: l
         ("run_started", {}, facts(training=TRAINING)),
         ("run_finished", {}, facts(runs=(RUN,))),
         ("pair_read", {"new": True}, facts(pair=PAIR)),
+        ("dataset_made", {}, facts(datasets=("a",))),
         ("judged", {"n": 1}, facts(n_judged=9)),
     ],
 )

@@ -14,6 +14,7 @@ from app.chat.archive.message_tree import Message
 from app.guide.home_card import GuideCard
 from app.guide.panel import GuidePanel
 from app.guide.progress import read_progress
+from app.kit.layout.tab_order import stops_in
 from app.shell.main_window import MainWindow
 from models.library.library import Library
 from tests.app.heard import Heard, Until
@@ -31,6 +32,29 @@ def opened(window: MainWindow, qtbot: QtBot) -> GuidePanel:
     assert panel is not None
     assert panel.isVisible()
     return panel
+
+
+def test_the_keyboard_goes_to_the_panel_and_through_it_in_order(window: MainWindow, qtbot: QtBot) -> None:
+    panel, guide = opened(window, qtbot), window.guide.guide
+    assert window.focusWidget() is panel.list.rows["01-what-is-a-language-model"]
+    guide.open("04-encoder-decoder-positions", 3)
+    stops = stops_in(panel.step)
+    options = panel.step.prediction.options
+    first = stops.index(options[0])
+    assert stops[first : first + len(options)] == options
+    assert first < stops.index(panel.step.set_up)
+    assert stops.index(panel.step.prose) < first
+
+
+def test_what_waits_for_a_training_to_end_says_so(
+    window: MainWindow, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panel, guide = opened(window, qtbot), window.guide.guide
+    monkeypatch.setattr(type(window.session.training), "active", True)
+    window.training.recipes.cards["code"].show_state()
+    guide.open("09-code", 0)
+    click(panel.step.set_up, qtbot)
+    assert panel.step.problem.text().startswith("A run is training.")
 
 
 def test_a_step_is_done_with_the_mouse(window: MainWindow, qtbot: QtBot, until: Until) -> None:
