@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from app.guide.facts import Facts, ReplyFact, RunFact
 from models.data.tiny_world.questions import HEADLINE_KINDS
 from models.metrics.table import METRICS, format_score
-from models.number_words import format_compact, format_percent
+from models.number_words import format_compact, format_percent, with_minus
 
 _MAX_CHARACTERS = 120
 """Of a reply or a text that is quoted."""
@@ -57,10 +57,6 @@ def number(name: str, facts: Facts) -> float | None:
 
 def _percent(share: float) -> str:
     return format_percent(share, 0 if share >= 0.1 else 1)
-
-
-def _signed(value: float) -> str:
-    return f"{value:.2f}".replace("-", "−")
 
 
 def _shortened(text: str) -> str:
@@ -168,7 +164,7 @@ FIGURES: Mapping[str, Figure] = {
     "loss_none": Figure(
         "that of the newest run without positions", lambda facts: _run_at(facts, "none"), "{:.2f}".format
     ),
-    "order_gain": Figure("the second less the first", _order_gain, _signed),
+    "order_gain": Figure("the second less the first", _order_gain, lambda gain: with_minus(f"{gain:.2f}")),
     "accuracy": Figure(
         "right answers of the open model to held-out questions",
         lambda facts: _accuracy(facts, HEADLINE_KINDS),
