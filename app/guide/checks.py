@@ -96,10 +96,10 @@ class TokenizerMade:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetMade:
-    """There is another dataset in the library."""
+    """A dataset was made."""
 
     def is_done(self, now: Facts, before: Facts) -> bool:
-        return bool(set(now.datasets) - set(before.datasets))
+        return len(now.datasets) > len(before.datasets)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -115,7 +115,7 @@ class Facts:
     """All that checks and figures are made from.
 
     places: where the window is, from the tab to the view and panel in it: {"chat", "chat/mode/chat", "chat/next"}; a
-    run's view also with the kind of the run: “training/run/scores/mood”. datasets: the names of all.
+    run's view also with the kind of the run: “training/run/scores/mood”. datasets: those made since launch.
     typed, n_tokens: the text of the tokenizer tab, and its tokens. head: the attention head in focus, "" for none.
     machine_step: the step that the time machine shows, -1 for none, of machine_steps. n_judged: pairs of replies that a
     person judged in the current set. exported: names of the files and folders that models were exported to.

@@ -46,17 +46,16 @@ class FactReader:
         self._runs: tuple[RunInfo, ...] = ()
         self._run_facts: tuple[RunFact, ...] = ()
         self._tokenizers: tuple[str, ...] = ()
-        self._datasets: tuple[str, ...] = ()
+        self._datasets: list[str] = []
         self._list_tokenizers()
-        self._list_datasets()
         self._session.tokenizers.list_changed.connect(self._list_tokenizers)
-        self._session.datasets.list_changed.connect(self._list_datasets)
+        self._session.datasets.added.connect(self._note_dataset)
 
     def _list_tokenizers(self) -> None:
         self._tokenizers = tuple(info.name for info in self._session.tokenizers.list())
 
-    def _list_datasets(self) -> None:
-        self._datasets = tuple(info.name for info in self._session.datasets.list())
+    def _note_dataset(self, sha: str) -> None:
+        self._datasets.append(sha)
 
     def read(self) -> Facts:
         """What is so now."""
@@ -75,7 +74,7 @@ class FactReader:
         return Facts(
             places=frozenset(self._places(chat, training, tokenizer, builder)),
             tokenizers=self._tokenizers,
-            datasets=self._datasets,
+            datasets=tuple(self._datasets),
             tokenizer=session.tokenizers.name,
             vocab_size=current.get_vocab_size() if current is not None else 0,
             typed=lab.editor.text if lab is not None else "",

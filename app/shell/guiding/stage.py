@@ -405,6 +405,7 @@ ANCHORS: Mapping[str, Callable[[GuidedWindow], QWidget]] = {
     "training/machine": lambda window: window.training.run_view.views.view("machine").timeline,
     "training/scores": lambda window: window.training.run_view.views.view("scores"),
     **{f"recipe/{name}": _recipe_start(name) for name in _RECIPES},
+    "recipe/mood/options": lambda window: window.training.recipes.cards["mood"].more,
     **{f"recipe/{name}/scores": _recipe_scores(name) for name in _RECIPES},
     "recipe/refuse": lambda window: window.training.recipes.demonstrations["refuse"].start,
     "recipe/refuse/result": _refusal_result,
