@@ -75,14 +75,22 @@ class HeadChosen:
 
 @dataclass(frozen=True, kw_only=True)
 class Typed:
-    """Another text stands in the tokenizer tab. contains: in it. at_least: that many tokens."""
+    """Another text stands in the tokenizer tab.
 
-    contains: str = ""
+    text: all of it, whatever the case; "" for any. one_word: without spaces. at_least: that many tokens.
+    """
+
+    text: str = ""
+    one_word: bool = False
     at_least: int = 1
 
     def is_done(self, now: Facts, before: Facts) -> bool:
+        typed = now.typed.strip()
         return (
-            now.typed != before.typed and self.contains.lower() in now.typed.lower() and now.n_tokens >= self.at_least
+            now.typed != before.typed
+            and self.text.lower() in ("", typed.lower())
+            and (len(typed.split()) == 1 or not self.one_word)
+            and now.n_tokens >= self.at_least
         )
 
 

@@ -64,7 +64,8 @@ class ModelFact:
 
 @dataclass(frozen=True, kw_only=True)
 class ReplyFact:
-    """A reply of the open conversation. prompt: what it answers. is_branch: it continues from a token that was chosen.
+    """A complete reply of the open conversation. prompt: what it answers. is_branch: it continues from a token that was
+    chosen, and turn is the reply from that token on.
 
     is_right: whether it is the known right answer; None where none is known. probability: of its tokens, on average
     (the geometric mean); None where it was not recorded.
@@ -76,6 +77,7 @@ class ReplyFact:
     temperature: float
     n_tokens: int
     is_branch: bool = False
+    turn: str = ""
     is_right: bool | None = None
     probability: float | None = None
 

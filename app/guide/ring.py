@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPoint, QRect, Qt, QTimer, Slot
+from PySide6.QtCore import QRect, Qt, QTimer, Slot
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
@@ -46,10 +46,11 @@ class Ring(QWidget):
     @Slot()
     def _on_follow(self) -> None:
         assert self.target is not None
-        if not self.target.isVisible():
+        seen = self.target.visibleRegion().boundingRect()  # a long form is seen through the area that it scrolls in
+        if not self.target.isVisible() or seen.isEmpty():
             self.hide()
             return
-        place = QRect(self.target.mapTo(self.window(), QPoint(0, 0)), self.target.size())
+        place = QRect(self.target.mapTo(self.window(), seen.topLeft()), seen.size())
         self.setGeometry(place.adjusted(-_GAP, -_GAP, _GAP, _GAP))
         if self.isHidden():
             self.raise_()

@@ -242,8 +242,9 @@ class Home(QWidget):
         """Show what has been grown, or how to begin."""
         is_empty = self.is_empty
         self._hero.setVisible(is_empty)
-        for part in (self._next, self.models, self._more, self.another):
+        for part in (self.models, self._more, self.another):
             part.setVisible(not is_empty)
+        self._next.setVisible(self._is_read and not is_empty)  # before that, the next step is not known
         self.earlier.setVisible(is_empty and self._session.runs.has_any)
         self.models.show_models(self.overview.models, self.overview.n_models)
         self._arrange()

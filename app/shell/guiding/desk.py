@@ -8,7 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Slot
-from PySide6.QtWidgets import QSplitter
+from PySide6.QtWidgets import QApplication, QSplitter, QWidget
+from shiboken6 import isValid
 
 from app.help.palette import PaletteEntry
 from app.kit.theme import ThemeProvider
@@ -40,6 +41,7 @@ class GuideDesk(QObject):
         self._problems: Sequence[str] = ()
         self.panel: GuidePanel | None = None
         """The panel, once it was shown."""
+        self._focus_before: QWidget | None = None
 
     def read(self) -> None:
         """On any thread: import what the guide needs, and read its chapters."""
@@ -96,17 +98,22 @@ class GuideDesk(QObject):
             self.panel.closed.connect(self.close)
             self.panel.quickstart_requested.connect(window.start_quickstart)
             self._beside.addWidget(self.panel)
+        if not self.is_shown:
+            self._focus_before = QApplication.focusWidget()
         self.panel.show()
 
     @Slot()
     def close(self) -> None:
-        """Hide the panel; what a step has set up is put back, and the focus goes back to the page."""
-        if self.panel is not None:
-            self.guide.put_back()
-            self.panel.hide()
-            page = self._window.pages.currentWidget()
-            if page is not None:
-                page.setFocus()
+        """Hide the panel; what a step has set up is put back, and the focus goes back to where it was, or to the page."""
+        if self.panel is None:
+            return
+        self.guide.put_back()
+        self.panel.hide()
+        before, page = self._focus_before, self._window.pages.currentWidget()
+        if before is not None and isValid(before) and before.isVisible():
+            before.setFocus()
+        elif page is not None:
+            page.setFocus()
 
     def toggle(self) -> None:
         """Show the panel, or hide it."""

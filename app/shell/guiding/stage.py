@@ -32,6 +32,7 @@ from app.guide.actions import (
 )
 from app.guide.facts import Facts, RunFact
 from app.guide.ring import Ring
+from app.kit.layout.reveal import reveal
 from app.shell.guiding.facts import FactReader
 from app.shell.places import Screens
 from app.training.new_run.choices import DEFAULT_PROMPTS
@@ -176,7 +177,9 @@ class GuideStage:
                 recipe = self._window.training.recipes.cards[name].recipe
                 self._session.training.start_recipe(recipe, parent=run.id)
             case PointAt(anchor=anchor):
-                self.ring.point_at(self.anchor(anchor))
+                widget = self.anchor(anchor)
+                reveal(widget, focus=False)
+                self.ring.point_at(widget)
             case Press(anchor=anchor):
                 self._press(anchor)
             case ChooseToken(which=which):
@@ -237,8 +240,10 @@ class GuideStage:
     def _type(self, field: str, text: str) -> None:
         if field == "tokenizer/text":
             self._page("tokenizer").views.explore.set_text(text)
+            self._page("tokenizer").views.explore.lab.editor.setFocus()
         elif field == "chat/message":
             self._chat.page.composer.field.setPlainText(text)
+            self._chat.page.composer.field.setFocus()
         elif field == "chat/pair":
             self._chat.modes.view("pairs").sentences.set_texts(*text.split("\n"))
         else:
@@ -321,6 +326,14 @@ def _tab(window: GuidedWindow, name: str) -> Any:
     return window.pages.page(name)
 
 
+def _newest_reply(tab: ChatTab) -> QWidget:
+    leaf = tab.conversation.chat.leaf
+    view = tab.page.view.view_of(leaf.id) if leaf is not None and leaf.is_reply else None
+    if view is None:
+        raise ValueError(_NO_REPLY)
+    return view
+
+
 def _recipe_start(name: str) -> Callable[[GuidedWindow], QWidget]:
     return lambda window: window.training.recipes.cards[name].start
 
@@ -329,6 +342,7 @@ ANCHORS: Mapping[str, Callable[[GuidedWindow], QWidget]] = {
     "topbar/quickstart": lambda window: window.top_bar.quickstart_button,
     "chat/message": lambda window: _tab(window, "chat").page.composer.field,
     "chat/send": lambda window: _tab(window, "chat").page.composer.send,
+    "chat/reply": lambda window: _newest_reply(_tab(window, "chat")),
     "chat/rail": lambda window: _tab(window, "chat").side.rail,
     "chat/models": lambda window: _tab(window, "chat").models,
     "chat/next": lambda window: _tab(window, "chat").side.view("next"),

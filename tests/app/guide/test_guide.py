@@ -124,13 +124,16 @@ def test_a_chapter_from_its_first_step_to_its_card(guide: Guide, stage: FakeStag
     guide.place_bet(0)
     assert guide.bet == 1, "bets are closed"
     guide.next()
-    assert stage.now.typed == "", "put back"
-    assert not guide.can_put_back
     assert guide.index == 1
+    assert not guide.is_set_up
+    assert stage.now.typed == "a long text", "one step goes on where the one before has left the window"
     stage.set(replies=(REPLY,))
     guide.look()
+    assert guide.can_put_back
     guide.next()
     assert guide.at_result
+    assert stage.now.typed == "", "put back"
+    assert not guide.can_put_back
     assert guide.results == ["7 tokens.", "It said yes."]
     following = guide.following()
     assert following is not None

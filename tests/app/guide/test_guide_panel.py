@@ -34,6 +34,8 @@ def opened(window: MainWindow, qtbot: QtBot) -> GuidePanel:
 
 
 def test_a_step_is_done_with_the_mouse(window: MainWindow, qtbot: QtBot, until: Until) -> None:
+    lab = window.pages.page("tokenizer").views.explore.lab  # type: ignore[attr-defined]
+    before = lab.editor.text
     panel, guide = opened(window, qtbot), window.guide.guide
     click(panel.list.rows["02-tokens"], qtbot)
     step = panel.step
@@ -44,8 +46,7 @@ def test_a_step_is_done_with_the_mouse(window: MainWindow, qtbot: QtBot, until: 
     click(step.set_up, qtbot)
     assert window.pages.current == "tokenizer"
     assert step.put_back.isVisible()
-    lab = window.pages.page("tokenizer").views.explore.lab  # type: ignore[attr-defined]
-    before = lab.editor.text
+    assert lab.editor.text == "", "there is room for the word alone"
     lab.editor.set_text("unbelievable")
     until(lambda: guide.is_done)
     assert step.next.text() == "Next"
