@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from typing import Any
 
 from app.commands.common import print_json
@@ -50,9 +51,8 @@ def _print_chapter(wanted: str, *, as_json: bool) -> int:
         if wanted in (name, name[3:]) or (wanted.isdecimal() and int(wanted) == number):
             text = file.read_text(encoding="utf-8")
             if as_json:
-                print_json(
-                    {**_as_dict(parse_chapter(text, name), Progress()), "number": number, "prose": prose_of(text)}
-                )
+                chapter = dataclasses.replace(parse_chapter(text, name), number=number)
+                print_json({**_as_dict(chapter, Progress()), "prose": prose_of(text)})
             else:
                 print(prose_of(text), end="")
             return 0

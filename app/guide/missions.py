@@ -13,7 +13,10 @@ UNSURE, CREATIVE, EARLY = 0.5, 1.1, 250
 
 @dataclass(frozen=True, kw_only=True)
 class Mission:
-    """goes: what shows the place where it can be done. how: what to do there, which follows the title and a colon. done: what to say then."""
+    """goes: what shows the place where it can be done. how: what to do there; it follows the title and a colon.
+
+    done: what to say then.
+    """
 
     name: str
     title: str

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_BOTH = 1700
+"""Pixels at the usual text size that the tabs need with the guide and another panel beside them."""
+
 
 class GuideDesk(QObject):
     """Shows the guide of a window. Nothing of it is imported before it is first wanted.
@@ -42,6 +45,7 @@ class GuideDesk(QObject):
         self.panel: GuidePanel | None = None
         """The panel, once it was shown."""
         self._focus_before: QWidget | None = None
+        self._gave_way = False
 
     def read(self) -> None:
         """On any thread: import what the guide needs, and read its chapters."""
@@ -100,11 +104,12 @@ class GuideDesk(QObject):
             self._beside.addWidget(self.panel)
         if not self.is_shown:
             self._focus_before = QApplication.focusWidget()
+        self._gave_way = False
         self.panel.show()
 
     @Slot()
     def close(self) -> None:
-        """Hide the panel; what a step has set up is put back, and the focus goes back to where it was, or to the page."""
+        """Hide the panel; what a step has set up is put back, and the focus goes back to where it was."""
         if self.panel is None:
             return
         self.guide.put_back()
@@ -114,6 +119,20 @@ class GuideDesk(QObject):
             before.setFocus()
         elif page is not None:
             page.setFocus()
+
+    @Slot()
+    def give_way(self) -> None:
+        """Hide the panel while another one is beside the tabs, if they would have too little space with both."""
+        if self.panel is not None and self._beside.width() < _BOTH * self._theme.text_scale:
+            self._gave_way = self.is_shown or self._gave_way
+            self.panel.hide()
+
+    @Slot()
+    def come_back(self) -> None:
+        """Show the panel again, if it gave way."""
+        if self.panel is not None and self._gave_way:
+            self._gave_way = False
+            self.panel.show()
 
     def toggle(self) -> None:
         """Show the panel, or hide it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os.path
 from typing import TYPE_CHECKING, Any
 
 from app.chat.archive.message_tree import Chat, Message
@@ -205,8 +204,14 @@ def _turn(chat: Chat, message: Message) -> str:
     """A reply from the word on in which it differs from all others to the same prompt."""
     text = message.content
     others = [each.content for each in chat.messages if each.parent == message.parent and each.id != message.id]
-    same = max((len(os.path.commonprefix([text, other])) for other in others), default=0)
+    same = max((_n_same(text, other) for other in others), default=0)
     return text[text.rfind(" ", 0, same) + 1 :]
+
+
+def _n_same(a: str, b: str) -> int:
+    """How many characters at their beginning are the same."""
+    pairs = zip(a, b, strict=False)
+    return next((i for i, (x, y) in enumerate(pairs) if x != y), min(len(a), len(b)))
 
 
 def _is_complete(message: Message) -> bool:

@@ -129,7 +129,7 @@ def test_a_mission_is_ticked_when_it_is_done(window: MainWindow, until: Until, h
     guide.stage.perform(guide_temperature(1.5))
     tab.conversation.say(Message(content="Tell me a story."))  # type: ignore[attr-defined]
     until(lambda: "creative" in guide.progress.missions)
-    assert heard.notices[-1].startswith("Mission done: Make it creative. At 1.5 its tokens were")
+    assert heard.notices[-1].startswith("Mission done: Make it creative. At temperature 1.5 its tokens were")
     card = window.home.findChild(GuideCard)
     assert isinstance(card, GuideCard)
     assert card.count.text() == "1 of 6 done"
@@ -176,6 +176,19 @@ def test_closing_the_window_in_the_middle_of_a_step_puts_back(
     window.close()
     assert tokenizer.views.explore.text == before  # type: ignore[attr-defined]
     assert read_progress(library.home).of("02-tokens").step == 2
+
+
+def test_the_glossary_takes_its_place_where_there_is_too_little_for_both(window: MainWindow, qtbot: QtBot) -> None:
+    window.resize(1280, 720)
+    panel = opened(window, qtbot)
+    window.help.show_term("Attention")
+    assert panel.isHidden()
+    window.help.close()
+    assert panel.isVisible()
+    window.guide.close()
+    window.help.show_term("Attention")
+    window.help.close()
+    assert panel.isHidden(), "it was closed before"
 
 
 def test_every_row_can_be_read(window: MainWindow, qtbot: QtBot) -> None:
