@@ -221,6 +221,7 @@ class Home(QWidget):
         """
         if self._missions is not None:
             self._missions_place.removeWidget(self._missions)
+            self._missions.hide()
             self._missions.deleteLater()
         self._missions = widget
         self._missions_place.addWidget(widget)
