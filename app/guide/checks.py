@@ -179,14 +179,15 @@ class PairRead:
 
 @dataclass(frozen=True, kw_only=True)
 class WentBack:
-    """The time machine shows a step of at most this, or within this share of the run."""
+    """The time machine shows an earlier step than the last one: of at most this, or within this share of the run."""
 
     at_most: int = 0
     share: float = 0.0
 
     def is_done(self, now: Facts, before: Facts) -> bool:
-        last = max(self.at_most, self.share * now.machine_steps)
-        return "training/run/machine" in now.places and 0 <= now.machine_step <= last
+        latest = max(self.at_most, self.share * now.machine_steps)
+        went = 0 <= now.machine_step < now.machine_last
+        return "training/run/machine" in now.places and went and now.machine_step <= latest
 
 
 @dataclass(frozen=True, kw_only=True)

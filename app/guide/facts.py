@@ -118,7 +118,8 @@ class Facts:
 
     places: where the window is, from the tab to the view and panel in it: {"chat", "chat/mode/chat", "chat/next"}.
     typed, n_tokens: the text of the tokenizer tab, and its tokens. head: the attention head in focus, "" for none.
-    machine_step: the step that the time machine shows, -1 for none, of machine_steps. n_judged: pairs of replies that a
+    machine_step: the step that the time machine shows, -1 for none, of machine_steps; machine_last: the last one that
+    was recorded. n_judged: pairs of replies that a
     person judged in the current set.
     """
 
@@ -140,6 +141,7 @@ class Facts:
     pair: PairFact | None = None
     machine_step: int = -1
     machine_steps: int = 0
+    machine_last: int = -1
     n_judged: int = 0
     is_serving: bool = False
 

@@ -81,6 +81,7 @@ class FactReader:
             switched_off=_switched_off(chat) if chat is not None else None,
             pair=_pair(chat) if chat is not None else None,
             machine_step=machine.step if machine is not None else -1,
+            machine_last=machine.steps[-1] if machine is not None and machine.steps else -1,
             machine_steps=self._steps_of(training.run_view.run_id) if machine is not None else 0,
             n_judged=sum(pair.by == PERSON for pair in session.preferences.pairs) if chat is not None else 0,
             is_serving=chat is not None and chat.serve.serving.state.status == "on",

@@ -225,8 +225,8 @@ class GuideStage:
             chat.open(self._chat_run().id)
 
     def _chat_run(self) -> RunFact:
-        """The newest run of Tiny World that can chat."""
-        found = next((run for run in self.facts().runs if run.can_chat), None)
+        """The run of Tiny World that can chat and was trained longest, the newest of those: a first try knows little."""
+        found = max((run for run in self.facts().runs if run.can_chat), key=lambda run: run.step, default=None)
         if found is None:
             raise ValueError(_NO_MODEL)
         return found
@@ -271,7 +271,8 @@ class GuideStage:
             raise ValueError(_NO_RUN)
         self._window.show_tab("training")
         tab = self._window.training
-        tab.show_run((wanted or runs)[0].id)
+        shown = wanted or runs
+        tab.show_run(next((run for run in shown if run.status == "finished"), shown[0]).id)
         tab.pages.setCurrentWidget(tab.run_view)
         tab.run_view.views.show_view(view)
 

@@ -132,13 +132,17 @@ def facts(**changes: Any) -> Facts:
         ),
         (
             ("went_back", {"at_most": 250}),
-            [facts(machine_step=250, places=frozenset({"training/run/machine"}))],
-            [facts(machine_step=250), facts(machine_step=251, places=frozenset({"training/run/machine"}))],
+            [facts(machine_step=250, machine_last=500, places=frozenset({"training/run/machine"}))],
+            [
+                facts(machine_step=250, machine_last=500),
+                facts(machine_step=251, machine_last=500, places=frozenset({"training/run/machine"})),
+                facts(machine_step=200, machine_last=200, places=frozenset({"training/run/machine"})),
+            ],
         ),
         (
             ("went_back", {"share": 0.25}),
-            [facts(machine_step=50, machine_steps=200, places=frozenset({"training/run/machine"}))],
-            [facts(machine_step=51, machine_steps=200, places=frozenset({"training/run/machine"}))],
+            [facts(machine_step=50, machine_steps=200, machine_last=200, places=frozenset({"training/run/machine"}))],
+            [facts(machine_step=51, machine_steps=200, machine_last=200, places=frozenset({"training/run/machine"}))],
         ),
         (("judged", {"n": 10}), [facts(n_judged=10)], [facts(n_judged=9)]),
         (("serving", {}), [facts(is_serving=True)], [facts()]),
