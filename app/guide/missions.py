@@ -49,7 +49,7 @@ MISSIONS = (
         name="head",
         title="Switch a head off and see what breaks",
         how="ask it something, then click a square in the panel “Switch off”: the answer is measured again without it.",
-        done="Without {{part_off}} the answer went from {{before_off}} to {{after_off}}.",
+        done="Without “{{part_off}}” the probability of the answer went from {{before_off}} to {{after_off}}.",
         check=SwitchedOff(),
         goes=(OpenModel(), Open(place="chat/ablation")),
     ),
