@@ -56,7 +56,10 @@ class PrepareRun:
 
 @dataclass(frozen=True, kw_only=True)
 class ShowRun:
-    """Show a view of the newest run, rather of one that is finished. kind: as of a RunFact; "" for Tiny World's, or any where there is none of that."""
+    """Show a view of the newest finished run, or of the newest.
+
+    kind: as of a RunFact; "" for Tiny World's, or any where there is none of that.
+    """
 
     view: str
     kind: str = ""

@@ -88,6 +88,8 @@ class GuideStage:
         self._window, self._session, self._places = window, window.session, places
         self._reader = FactReader(window)
         self.ring = ring
+        self._led_to = ""
+        """The page that the last action has led to."""
 
     def facts(self) -> Facts:
         """What is so now."""
@@ -148,13 +150,17 @@ class GuideStage:
             chat.side.show_view(view)
         if chat.side.is_folded != is_folded:
             chat.side.fold.click()
-        if now.page != snapshot.page:
+        if now.page == self._led_to != snapshot.page:  # a page that the user has gone to stays
             self._show_page(snapshot.page)
 
     # -- Acting --------------------------------------------------------------------------------------------------------
 
     def perform(self, action: Action) -> None:
         """Do it; ValueError with a sentence where that is impossible now."""
+        self._do(action)
+        self._led_to = self._window.pages.current
+
+    def _do(self, action: Action) -> None:
         match action:
             case Open(place=place):
                 self._places.show(place)
@@ -225,7 +231,7 @@ class GuideStage:
             chat.open(self._chat_run().id)
 
     def _chat_run(self) -> RunFact:
-        """The run of Tiny World that can chat and was trained longest, the newest of those: a first try knows little."""
+        """The longest trained run of Tiny World that can chat, the newest of those: a short one knows little."""
         found = max((run for run in self.facts().runs if run.can_chat), key=lambda run: run.step, default=None)
         if found is None:
             raise ValueError(_NO_MODEL)

@@ -178,6 +178,19 @@ def test_closing_the_window_in_the_middle_of_a_step_puts_back(
     assert read_progress(library.home).of("02-tokens").step == 2
 
 
+def test_putting_back_leaves_the_user_where_they_have_gone(window: MainWindow) -> None:
+    guide = window.guide.guide
+    window.show_tab("training")
+    for goes_to, ends_at in (("", "training"), ("data", "data")):
+        guide.open("02-tokens", 0)
+        guide.set_up()
+        assert window.pages.current == "tokenizer"
+        if goes_to:
+            window.show_tab(goes_to)
+        guide.close()
+        assert window.pages.current == ends_at
+
+
 def test_the_glossary_takes_its_place_where_there_is_too_little_for_both(window: MainWindow, qtbot: QtBot) -> None:
     window.resize(1280, 720)
     panel = opened(window, qtbot)
