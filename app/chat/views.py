@@ -39,8 +39,6 @@ _FIRST = {
 """The first view for models that are not chat models."""
 _CODE = "code"
 """The view for models that write functions."""
-_LEAST_BAR = 400
-"""Pixels that the names of the views get at least."""
 
 
 class ChatModes(Views):
@@ -96,7 +94,6 @@ class ChatModes(Views):
             ),
         }
         super().__init__("What to do with the model", views, parent)
-        self.bar.setMinimumWidth(_LEAST_BAR)  # rather shortened names than a page wider than the window
         self.keep_simple(session.detail, ("chat", _CODE, *_FIRST.values()))
         self.pages.size_to_current_page()
         session.chat.model_changed.connect(self._offer)
