@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from typing import Any
 
 from app.commands.common import add_common, print_json
@@ -45,12 +46,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _print_chapter(wanted: str, *, as_json: bool) -> int:
     """Print a chapter; ValueError if there is none of that number or name."""
-    for file in guide_files():
+    for number, file in enumerate(guide_files(), start=1):
         name = file.name.removesuffix(".md")
-        if wanted in (name, name[3:]) or (wanted.isdecimal() and int(wanted) == int(name[:2])):
+        if wanted in (name, name[3:]) or (wanted.isdecimal() and int(wanted) == number):
             text = file.read_text(encoding="utf-8")
             if as_json:
-                print_json({**_as_dict(parse_chapter(text, name), Progress()), "prose": prose_of(text)})
+                chapter = dataclasses.replace(parse_chapter(text, name), number=number)
+                print_json({**_as_dict(chapter, Progress()), "prose": prose_of(text)})
             else:
                 print(prose_of(text), end="")
             return 0

@@ -18,7 +18,7 @@ class Open:
 
 @dataclass(frozen=True, kw_only=True)
 class OpenModel:
-    """Open the newest model that replies in the chat, if none that does is open."""
+    """Open the longest trained model that replies in the chat, if none that does is open."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,10 @@ class PrepareRun:
 
 @dataclass(frozen=True, kw_only=True)
 class ShowRun:
-    """Show a view of the newest run. kind: as of a RunFact; "" for Tiny World's, or any where there is none of that."""
+    """Show a view of the newest finished run, or of the newest.
+
+    kind: as of a RunFact; "" for Tiny World's, or any where there is none of that.
+    """
 
     view: str
     kind: str = ""

@@ -6,6 +6,7 @@ with one block. Blocks are fenced as ```` ```guide ````, so a code host shows th
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,8 @@ NEEDS = {
     "tokenizer": "This chapter needs a tokenizer. The quick start makes one, and so does the tokenizer tab.",
 }
 """What a chapter may need, and the sentence that says so."""
+GROWING = "This chapter needs a model that can chat. Yours is growing: come back when it has finished."
+"""The sentence in place of that, while the quick start is at work."""
 MAX_WORDS = 90
 """Words of prose in a step, at most."""
 
@@ -68,20 +71,19 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Chapter:
-    """A chapter. name: of its file, without the ending. minutes: on two cores. makes: what one has at its end."""
+    """A chapter. name: of its file, without the ending. number: its place in the guide; files may leave some out.
+
+    minutes: on two cores. makes: what one has at its end.
+    """
 
     name: str
+    number: int
     title: str
     minutes: int
     makes: str
     steps: tuple[Step, ...]
     needs: tuple[str, ...] = ()
     tabs: tuple[str, ...] = ()
-
-    @property
-    def number(self) -> int:
-        """Its number in the guide."""
-        return int(self.name[:2])
 
 
 def guide_files() -> list[Traversable]:
@@ -92,17 +94,19 @@ def guide_files() -> list[Traversable]:
 
 def read_chapters() -> tuple[list[Chapter], list[str]]:
     """All chapters that can be read, and a sentence for each that cannot."""
-    chapters, problems = [], []
+    chapters: list[Chapter] = []
+    problems = []
     for file in guide_files():
         try:
-            chapters.append(parse_chapter(file.read_text(encoding="utf-8"), file.name.removesuffix(".md")))
+            chapter = parse_chapter(file.read_text(encoding="utf-8"), file.name.removesuffix(".md"))
+            chapters.append(dataclasses.replace(chapter, number=len(chapters) + 1))
         except (ValueError, OSError) as error:
             problems.append(f"The chapter “{file.name}” cannot be read: {error}")
     return chapters, problems
 
 
 def parse_chapter(text: str, name: str) -> Chapter:
-    """A chapter out of its Markdown.
+    """A chapter out of its Markdown, with the number of its name.
 
     Raises:
         ValueError: something is missing, unknown or of another type; the sentence says where.
@@ -127,6 +131,7 @@ def parse_chapter(text: str, name: str) -> Chapter:
         raise ValueError("“minutes” in its head must be a whole number from 1 on.")
     return Chapter(
         name=name,
+        number=int(name[:2]),
         title=match[1].strip(),
         minutes=minutes,
         makes=_text(table, "makes", "its head"),

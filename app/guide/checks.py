@@ -75,14 +75,22 @@ class HeadChosen:
 
 @dataclass(frozen=True, kw_only=True)
 class Typed:
-    """Another text stands in the tokenizer tab. contains: in it. at_least: that many tokens."""
+    """Another text stands in the tokenizer tab.
 
-    contains: str = ""
+    text: all of it, whatever the case; "" for any. one_word: without spaces. at_least: that many tokens.
+    """
+
+    text: str = ""
+    one_word: bool = False
     at_least: int = 1
 
     def is_done(self, now: Facts, before: Facts) -> bool:
+        typed = now.typed.strip()
         return (
-            now.typed != before.typed and self.contains.lower() in now.typed.lower() and now.n_tokens >= self.at_least
+            now.typed != before.typed
+            and self.text.lower() in ("", typed.lower())
+            and (len(typed.split()) == 1 or not self.one_word)
+            and now.n_tokens >= self.at_least
         )
 
 
@@ -182,14 +190,15 @@ class PairRead:
 
 @dataclass(frozen=True, kw_only=True)
 class WentBack:
-    """The time machine shows a step of at most this, or within this share of the run."""
+    """The time machine shows an earlier step than the last one: of at most this, or within this share of the run."""
 
     at_most: int = 0
     share: float = 0.0
 
     def is_done(self, now: Facts, before: Facts) -> bool:
-        last = max(self.at_most, self.share * now.machine_steps)
-        return "training/run/machine" in now.places and 0 <= now.machine_step <= last
+        latest = max(self.at_most, self.share * now.machine_steps)
+        went = 0 <= now.machine_step < now.machine_last
+        return "training/run/machine" in now.places and went and now.machine_step <= latest
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -64,7 +64,8 @@ class ModelFact:
 
 @dataclass(frozen=True, kw_only=True)
 class ReplyFact:
-    """A reply of the open conversation. prompt: what it answers. is_branch: it continues from a token that was chosen.
+    """A complete reply of the open conversation. prompt: what it answers. is_branch: it continues from a token that was
+    chosen, and turn is the reply from that token on.
 
     is_right: whether it is the known right answer; None where none is known. probability: of its tokens, on average
     (the geometric mean); None where it was not recorded.
@@ -76,6 +77,7 @@ class ReplyFact:
     temperature: float
     n_tokens: int
     is_branch: bool = False
+    turn: str = ""
     is_right: bool | None = None
     probability: float | None = None
 
@@ -117,8 +119,9 @@ class Facts:
     places: where the window is, from the tab to the view and panel in it: {"chat", "chat/mode/chat", "chat/next"}; a
     run's view also with the kind of the run: “training/run/scores/mood”. datasets: those made since launch.
     typed, n_tokens: the text of the tokenizer tab, and its tokens. head: the attention head in focus, "" for none.
-    machine_step: the step that the time machine shows, -1 for none, of machine_steps. n_judged: pairs of replies that a
-    person judged in the current set. exported: names of the files and folders that models were exported to.
+    machine_step: the step that the time machine shows, -1 for none, of machine_steps; machine_last: the last one that
+    was recorded. n_judged: pairs of replies that a person judged in the current set. exported: names of the files and
+    folders that models were exported to.
     """
 
     places: frozenset[str] = frozenset()
@@ -140,6 +143,7 @@ class Facts:
     pair: PairFact | None = None
     machine_step: int = -1
     machine_steps: int = 0
+    machine_last: int = -1
     n_judged: int = 0
     is_serving: bool = False
     exported: tuple[str, ...] = ()

@@ -180,6 +180,7 @@ WORDS: Mapping[str, Callable[[Facts], str]] = {
     "model": lambda facts: facts.model.name if facts.model else "",
     "question": lambda facts: getattr(_newest(facts), "prompt", ""),
     "reply": lambda facts: _shortened(getattr(_newest(facts), "text", "")),
+    "turn": lambda facts: _shortened(getattr(_newest(facts), "turn", "")),
     "token": lambda facts: facts.token.word.strip() if facts.token else "",
     "head": lambda facts: facts.head,
     "part_off": lambda facts: facts.switched_off.parts[0] if facts.switched_off and facts.switched_off.parts else "",

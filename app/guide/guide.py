@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from app.guide.actions import Action
-from app.guide.chapters import NEEDS, Chapter, Step
+from app.guide.chapters import GROWING, NEEDS, Chapter, Step
 from app.guide.facts import Facts
 from app.guide.figures import FIGURES, fill, number
 from app.guide.missions import MISSIONS, Mission
@@ -49,7 +49,8 @@ class Guide(QObject):
     """Chapters, one open at a time, and missions, whose deeds are looked for all the time.
 
     chapter: the open one, None for none. index: its step; the number of steps for the result card. is_done: whether the
-    deed of the step was done since it was opened. problem: a sentence on what cannot be set up now.
+    deed of the step was done since it was opened. is_set_up: whether the window was set up for the step. problem: a
+    sentence on what cannot be set up now.
 
     Signals:
         changed(): any of this.
@@ -81,6 +82,7 @@ class Guide(QObject):
         self.chapter: Chapter | None = None
         self.index = 0
         self.is_done = False
+        self.is_set_up = False
         self.problem = ""
         self.facts = Facts()
         self._before = Facts()
@@ -109,11 +111,18 @@ class Guide(QObject):
         if self.chapter is None:
             return ""
         has = {"chat-model": self.facts.can_chat, "tokenizer": bool(self.facts.tokenizers)}
-        return next((NEEDS[need] for need in self.chapter.needs if not has[need]), "")
+        missing = next((need for need in self.chapter.needs if not has[need]), "")
+        return GROWING if missing == "chat-model" and self.is_growing else NEEDS.get(missing, "")
+
+    @property
+    def is_growing(self) -> bool:
+        """Whether the quick start is at work."""
+        training = self.facts.training
+        return training is not None and training.is_quickstart and not training.is_over
 
     @property
     def can_put_back(self) -> bool:
-        """Whether a step has set the window up."""
+        """Whether a step of the open chapter has set the window up."""
         return self._put_aside is not None
 
     @property
@@ -171,10 +180,13 @@ class Guide(QObject):
         self.changed.emit()
 
     def next(self) -> None:
-        """The next step, or the result card after the last one; also without the deed, which is to skip it."""
+        """The next step, or the result card after the last one; also without the deed, which is to skip it.
+
+        The window stays as it is until the chapter ends: one step goes on where the one before has left it.
+        """
         assert self.chapter is not None
-        self.put_back()
         if self.index + 1 >= len(self.chapter.steps):
+            self.put_back()
             self._keep(self.progress.with_chapter(self.chapter.name, step=0, is_done=True))
             self.index, self.is_done = len(self.chapter.steps), False
             self.changed.emit()
@@ -184,7 +196,6 @@ class Guide(QObject):
     def back(self) -> None:
         """The step before."""
         assert self.chapter is not None
-        self.put_back()
         self._show(max(0, self.index - 1))
 
     def following(self) -> Chapter | None:
@@ -195,7 +206,7 @@ class Guide(QObject):
 
     def _show(self, index: int) -> None:
         assert self.chapter is not None
-        self.index, self.is_done, self.problem = index, False, ""
+        self.index, self.is_done, self.is_set_up, self.problem = index, False, False, ""
         self._keep(self.progress.with_chapter(self.chapter.name, step=index))
         self.facts = self._before = self.stage.facts()
         self.changed.emit()
@@ -203,12 +214,12 @@ class Guide(QObject):
     # -- Acting --------------------------------------------------------------------------------------------------------
 
     def set_up(self) -> None:
-        """Set the window up for the step; what it changes is put back later."""
+        """Set the window up for the step; what it changes is put back at the end of the chapter."""
         step = self.step
         assert step is not None
         if self._put_aside is None:
             self._put_aside = self.stage.snapshot()
-        self.problem = ""
+        self.problem, self.is_set_up = "", True
         try:
             for action in step.prepares:
                 self.stage.perform(action)
@@ -223,6 +234,7 @@ class Guide(QObject):
         """Put back what was set up, if anything was."""
         if self._put_aside is not None:
             snapshot, self._put_aside = self._put_aside, None
+            self.is_set_up = False
             self.stage.restore(snapshot)
             self.changed.emit()
 
@@ -254,7 +266,7 @@ class Guide(QObject):
     @Slot()
     def look(self) -> None:
         """See whether the deed of the step was done, and those of missions."""
-        facts = self.stage.facts()
+        facts, last = self.stage.facts(), self.facts
         if self._before_missions is None:
             self._before_missions = facts  # what was there at launch is nobody's deed
         is_new = facts != self.facts
@@ -266,19 +278,23 @@ class Guide(QObject):
         step = self.step
         if step is None:
             return
-        if not self.is_done and all(check.is_done(facts, self._before) for check in step.checks):
+        is_done = all(check.is_done(facts, self._before) for check in step.checks)
+        if not self.is_done and is_done:
             self.is_done = is_new = True
         if self.is_done:
-            is_new |= self._keep_result(step)
+            is_new |= self._keep_result(step, is_typing=is_done and facts.typed != last.typed)
         if is_new:
             self.changed.emit()
 
-    def _keep_result(self, step: Step) -> bool:
-        """Keep the step's line of the result card as soon as its figures are known; whether that is new."""
+    def _keep_result(self, step: Step, *, is_typing: bool) -> bool:
+        """Keep the step's line of the result card as soon as its figures are known; whether that is new.
+
+        While a text is being typed, its line follows it: three letters may already do the deed.
+        """
         assert self.chapter is not None
         results, key = self.progress.of(self.chapter.name).results, str(self.index)
-        line = fill(step.result, self.facts) if key not in results else None
-        if line is None:
+        line = fill(step.result, self.facts) if is_typing or key not in results else None
+        if line is None or line == results.get(key):
             return False
         self._keep(self.progress.with_chapter(self.chapter.name, results={**results, key: line}))
         return True
@@ -299,12 +315,14 @@ class Guide(QObject):
         )
 
     def go_to(self, mission: Mission) -> None:
-        """Show the place where a mission can be done."""
+        """Show the place where a mission can be done, and say how."""
         try:
             for action in mission.goes:
                 self.stage.perform(action)
         except ValueError as error:
             self._notices.refuse(str(error))
+        else:
+            self._notices.say(f"{mission.title}: {mission.how}")
 
     def _keep(self, progress: Progress) -> None:
         self.progress = progress

@@ -13,7 +13,10 @@ UNSURE, CREATIVE, EARLY = 0.5, 1.1, 250
 
 @dataclass(frozen=True, kw_only=True)
 class Mission:
-    """goes: what shows the place where it can be done. how: a sentence on how, for there. done: what to say then."""
+    """goes: what shows the place where it can be done. how: what to do there; it follows the title and a colon.
+
+    done: what to say then.
+    """
 
     name: str
     title: str
@@ -28,7 +31,7 @@ MISSIONS = (
     Mission(
         name="unsure",
         title="Find the word it was unsure of",
-        how=f"Click the word of a reply to which it gave less than {UNSURE:.0%}.",
+        how=f"ask it something, then click a word of its reply that is less than {UNSURE:.0%} likely.",
         done="It gave “{{token}}” {{token_probability}}.",
         check=TokenChosen(below=UNSURE),
         goes=(OpenModel(), Open(place="chat/next")),
@@ -37,23 +40,23 @@ MISSIONS = (
     Mission(
         name="creative",
         title="Make it creative",
-        how=f"Raise the temperature above {CREATIVE:g} and ask for a story.",
-        done="At {{reply_temperature}} its tokens were {{reply_probability}} likely, on average.",
+        how=f"raise the temperature above {CREATIVE:g}, and ask for a story.",
+        done="At temperature {{reply_temperature}} its tokens were {{reply_probability}} likely on average.",
         check=Replied(hotter_than=CREATIVE),
         goes=(OpenModel(), Open(place="chat/settings/temperature")),
     ),
     Mission(
         name="head",
         title="Switch a head off and see what breaks",
-        how="Click a square under “Switch off”: the answer is worked out again without it.",
-        done="Without {{part_off}} the answer went from {{before_off}} to {{after_off}}.",
+        how="ask it something, then click a square in the panel “Switch off”: the answer is measured again without it.",
+        done="Without “{{part_off}}” the probability of the answer went from {{before_off}} to {{after_off}}.",
         check=SwitchedOff(),
         goes=(OpenModel(), Open(place="chat/ablation")),
     ),
     Mission(
         name="pronoun",
         title="Watch “it” flip",
-        how="Train the two pronoun models, then read “tired” and “wide”: one word turns what “it” means.",
+        how="grow the two pronoun models here, and compare their answers to “tired” and “wide”.",
         done="The encoder pointed at “{{encoder_first}}”, then at “{{encoder_second}}”.",
         check=PairRead(flips=True),
         goes=(Open(place="chat/mode/pairs"),),
@@ -61,15 +64,15 @@ MISSIONS = (
     Mission(
         name="back",
         title=f"Go back to step {EARLY}",
-        how=f"Drag the time machine to step {EARLY} or before, and read what it wrote then.",
-        done="You stood at step {{machine_step}}.",
+        how=f"drag the time machine to step {EARLY} or before, and read what it wrote then.",
+        done="You went back to step {{machine_step}}.",
         check=WentBack(at_most=EARLY),
         goes=(ShowRun(view="machine"),),
     ),
     Mission(
         name="own",
         title="Train it on your own text",
-        how="Open a text file from Home, and press “Quick start with it”.",
+        how="open a text file from Home, and press “Quick start with it”.",
         done="“{{run}}” learned from your text: {{run_loss}} nats per token.",
         check=RunFinished(kind="files"),
         goes=(Open(place="home"),),

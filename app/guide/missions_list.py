@@ -9,6 +9,7 @@ from app.guide.guide import Guide
 from app.guide.missions import MISSIONS
 from app.kit.basics import button, column
 from app.kit.theme import SPACE, ThemeProvider
+from models.number_words import capitalized
 
 
 class MissionsList(QWidget):
@@ -20,7 +21,7 @@ class MissionsList(QWidget):
         self.rows: dict[str, QPushButton] = {}
         lines = column(spacing=SPACE // 2)
         for mission in MISSIONS:
-            entry = button(mission.title, theme, role="chapter", tip=mission.how)
+            entry = button(mission.title, theme, role="chapter", tip=capitalized(mission.how))
             entry.clicked.connect(lambda checked=False, mission=mission: guide.go_to(mission))
             self.rows[mission.name] = entry
             lines.addWidget(entry)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import Qt, QUrl, Signal, Slot
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import (
+    QApplication,
     QButtonGroup,
     QFrame,
     QLabel,
@@ -96,10 +97,14 @@ class GuidePanel(QFrame):
     @Slot()
     def _show(self) -> None:
         page = self.list if self._guide.chapter is None else self.result if self._guide.at_result else self.step
+        now = QApplication.focusWidget()
+        moves_focus = now is not None and self.isAncestorOf(now) and self._pages.currentWidget() is not page
         self._heading.setVisible(page is self.list)
         self.all.setVisible(page is not self.list)
         if self._pages.currentWidget() is not page:
             self._pages.setCurrentWidget(page)
+        if moves_focus:  # Qt would give it to the whole page, with a frame around it
+            page.main_button.setFocus()
 
 
 class ChapterList(QScrollArea):
@@ -143,6 +148,11 @@ class ChapterList(QScrollArea):
         guide.changed.connect(self._show)
         self._show()
 
+    @property
+    def main_button(self) -> QPushButton:
+        """What one goes on with: the chapter that was begun, or the first that is not done."""
+        return self.rows[(self._guide.next_chapter or self._guide.chapters[0]).name]
+
     @Slot()
     def _show(self) -> None:
         for chapter in self._guide.chapters:
@@ -180,15 +190,15 @@ class StepPage(QWidget):
         self.prose = markdown_label()
         self.missing = frame("banner")
         self._missing_words = label("", wrap=True)
-        grow = button("Quick start", theme, self.quickstart_requested.emit, icon="mdi6.sprout", role="primary")
+        self._grow = button("Quick start", theme, self.quickstart_requested.emit, icon="mdi6.sprout", role="primary")
         lines = self.missing.layout()
         assert lines is not None
         lines.addWidget(self._missing_words)
-        lines.addWidget(grow)
+        lines.addWidget(self._grow)
         self.prediction = PredictionBox(guide)
         self.set_up = button("Set it up for me", theme, guide.set_up, icon="magic-wand", role="primary")
         self.put_back = button("Put it back", theme, guide.put_back, icon="arrow-counter-clockwise", role="quiet")
-        self.put_back.setToolTip("Undo what “Set it up for me” has changed; what you made stays")
+        self.put_back.setToolTip("Undo what “Set it up for me” has changed in this chapter; what you made stays")
         self.problem = label("", "error", wrap=True)
         self._deed = frame("sunken", margin=SPACE + SPACE // 2, spacing=SPACE // 2)
         self._mark, self.deed = QLabel(), label("", wrap=True)
@@ -231,6 +241,13 @@ class StepPage(QWidget):
         guide.changed.connect(self._show)
         self._show()
 
+    @property
+    def main_button(self) -> QPushButton:
+        """What one goes on with."""
+        if not (self.missing.isHidden() or self._grow.isHidden()):
+            return self._grow
+        return self.next if self.set_up.isHidden() else self.set_up
+
     def _head(self) -> QWidget:
         head = QWidget()
         head.setLayout(row(self.chapter, self.dots))
@@ -266,6 +283,7 @@ class StepPage(QWidget):
         set_text(self.prose, filled_in(step.prose, guide))
         self._missing_words.setText(guide.needs)
         self.missing.setVisible(bool(guide.needs))
+        self._grow.setVisible(not guide.is_growing)
         self.prediction.show_step()
         self.set_up.setVisible(bool(step.prepares) and not guide.needs)
         self.put_back.setVisible(guide.can_put_back)
@@ -288,7 +306,7 @@ class StepPage(QWidget):
             self.next.setText(words)
             self.next.setAccessibleName(words)
             set_role(self.next, "primary" if done else "")
-        role = "" if done or guide.can_put_back else "primary"  # one button at a time is the next thing to do
+        role = "" if done or guide.is_set_up else "primary"  # one button at a time is the next thing to do
         if self.set_up.property("role") != role:
             set_role(self.set_up, role)
             self._theme.set_icon(self.set_up, "magic-wand", "on_accent" if role else "text")
@@ -359,7 +377,7 @@ class ResultPage(QWidget):
         super().__init__()
         self._guide = guide
         self.card = ResultCard(notices, theme)
-        self.next = button("", theme, self._on_next, role="primary", icon="arrow-right")
+        self.next = self.main_button = button("", theme, self._on_next, role="primary", icon="arrow-right")
         self.again = button("Do it again", theme, self._on_again, role="quiet", icon="arrow-counter-clockwise")
         inner = QWidget()
         inner.setLayout(column(self.card, self.card.export, None, spacing=SPACE))

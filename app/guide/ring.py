@@ -46,7 +46,7 @@ class Ring(QWidget):
     @Slot()
     def _on_follow(self) -> None:
         assert self.target is not None
-        seen = self.target.visibleRegion().boundingRect()  # of a long form, only what its scroll area shows
+        seen = self.target.visibleRegion().boundingRect()  # a long form is seen through the area that it scrolls in
         if not self.target.isVisible() or seen.isEmpty():
             self.hide()
             return

@@ -126,7 +126,7 @@ class AnswerFeed(QWidget):
             return
         step, answer = said[-1]
         self.question.setText(answer.question)
-        right = "Right, for one" if answer.kind == "requests" else "Right"
+        right = "One right answer" if answer.kind == "requests" else "Right"
         self.gold.setText(f"{right}: {answer.gold}")
         self.step.setText(f"step {step:,} · {'right' if answer.right else 'wrong'}")
         show_mark(self._mark, answer, self._theme)

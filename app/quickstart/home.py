@@ -28,7 +28,7 @@ class Home(QWidget):
     """The home page. With nothing grown yet, the quick start stands in the middle; later, the models and a next step.
 
     Signals:
-        quickstart_requested(), recipes_requested(), runs_requested(), pronouns_requested()
+        quickstart_requested(), guide_requested(), recipes_requested(), runs_requested(), pronouns_requested()
         running_requested(): show what is running, or the queue.
         step_requested(step): do a NextStep.
         chat_requested(run_id), machine_requested(run_id), run_requested(run_id): open a model, its time machine, its
@@ -37,6 +37,7 @@ class Home(QWidget):
     """
 
     quickstart_requested = Signal()
+    guide_requested = Signal()
     recipes_requested = Signal()
     runs_requested = Signal()
     pronouns_requested = Signal()
@@ -86,6 +87,14 @@ class Home(QWidget):
             role="link",
             tip="A new small world, and a new model of it",
         )
+        self.guide = button(
+            "Follow the guide, chapter by chapter",
+            theme,
+            self.guide_requested.emit,
+            icon="compass",
+            role="link",
+            tip="How language models work, done step by step in this window",
+        )
         self.learn = button(
             "Learn a task: moods, names, translation, code…",
             theme,
@@ -123,7 +132,7 @@ class Home(QWidget):
         """The cards, and links below them, or beside them where they are not in the middle of the page."""
         self._links = QWidget()
         self._link_lines = column(None, spacing=0)
-        for each in (self.another, self.learn, self.pronouns, self.earlier):
+        for each in (self.another, self.guide, self.learn, self.pronouns, self.earlier):
             self._link_lines.addWidget(each)
         self._link_lines.addStretch(1)
         self._links.setLayout(self._link_lines)
@@ -206,12 +215,17 @@ class Home(QWidget):
         return not self.overview.models if self._is_read else not self._session.runs.has_any
 
     def set_missions(self, widget: QWidget) -> None:
-        """Show a widget in the place for missions and the guide, instead of an earlier one; there is none at first."""
+        """Show a widget in the place for missions and the guide, instead of an earlier one; there is none at first.
+
+        It waits until something has been grown, which they are about; until then there is a link.
+        """
         if self._missions is not None:
             self._missions_place.removeWidget(self._missions)
+            self._missions.hide()
             self._missions.deleteLater()
         self._missions = widget
         self._missions_place.addWidget(widget)
+        widget.setVisible(not self.is_empty)
 
     @Slot()
     def refresh(self) -> None:
@@ -242,8 +256,12 @@ class Home(QWidget):
         """Show what has been grown, or how to begin."""
         is_empty = self.is_empty
         self._hero.setVisible(is_empty)
-        for part in (self._next, self.models, self._more, self.another):
+        for part in (self.models, self._more, self.another):
             part.setVisible(not is_empty)
+        self._next.setVisible(self._is_read and not is_empty)  # before that, the next step is not known
+        self.guide.setVisible(is_empty)
+        if self._missions is not None:
+            self._missions.setVisible(not is_empty)
         self.earlier.setVisible(is_empty and self._session.runs.has_any)
         self.models.show_models(self.overview.models, self.overview.n_models)
         self._arrange()
@@ -263,7 +281,7 @@ class Home(QWidget):
         self._ways.setDirection(across)
         for part in (self.cards, self._links):
             self._ways.setAlignment(part, Qt.AlignmentFlag.AlignVCenter if is_row else middle)
-        for link in (self.another, self.learn, self.pronouns, self.earlier):
+        for link in (self.another, self.guide, self.learn, self.pronouns, self.earlier):
             self._link_lines.setAlignment(link, middle)
 
     @Slot()

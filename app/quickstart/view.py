@@ -62,6 +62,14 @@ def stage_of(state: TrainingState) -> int:
     return TOKENIZER if "tokenizer" in state.phase.lower() else TRAINING
 
 
+def _title(state: TrainingState, stage: int) -> str:
+    if state.status == "failed":
+        return "That didn't work"
+    if stage != CHAT:
+        return "Growing a small model"
+    return "Stopped before it was fully grown" if state.status in ("stopped", "paused") else "Your model has grown"
+
+
 class QuickStartView(QWidget):
     """Follows `session.training.state` while it is a quick start.
 
@@ -209,9 +217,7 @@ class QuickStartView(QWidget):
         self.phase.setText(self._describe(state, stage))
         left = state.seconds_left if stage != CHAT else None
         self._left.setText("" if left is None else f"{format_duration(left)} left")
-        self._title.setText(
-            "That didn't work" if failed else "Your model has grown" if stage == CHAT else "Growing a small model"
-        )
+        self._title.setText(_title(state, stage))
         self.stop.setVisible(self._session.training.active)
         self.stop.setEnabled(state.status != "stopping")
         self.again.setVisible(state.over and (failed or not state.run_id))

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 from PySide6.QtWidgets import QApplication, QSplitter
 
 from app.kit.help_mark import term_at
@@ -42,7 +42,13 @@ class HelpDesk(QObject):
 
     Args:
         body: holds the tabs, `pages`; the panel is added to it when it is first shown.
+
+    Signals:
+        opened(), closed(): the panel was shown, or hidden.
     """
+
+    opened = Signal()
+    closed = Signal()
 
     def __init__(
         self, body: QSplitter, pages: Pages, places: Places, theme: ThemeProvider, show_keys: Callable[[], object]
@@ -83,6 +89,7 @@ class HelpDesk(QObject):
             self._body.addWidget(self.panel)
             width = round(_WIDTH * self._theme.text_scale)
             self._body.setSizes([self._body.width() - width, width])
+        self.opened.emit()
         self.panel.show()
         self.panel.show_term(term)
 
@@ -91,6 +98,7 @@ class HelpDesk(QObject):
         """Hide the panel; the focus goes back to the page."""
         if self.panel is not None:
             self.panel.hide()
+            self.closed.emit()
             page = self._pages.currentWidget()
             if page is not None:
                 page.setFocus()

@@ -60,7 +60,8 @@ class Places:
     def _show_builder(self, tab: Any, place: str) -> None:
         kind, _, slot = place.partition("/")
         if kind != "settings":
-            tab.views.show_view(kind)
+            if tab.views.is_offered(kind):  # the costs stand beside the views where there is room
+                tab.views.show_view(kind)
             return
         self._show_setting(tab.form, slot)
 

@@ -215,9 +215,11 @@ class QuickStart:
         yield Phase(name="Measuring this device")
         cores = torch.get_num_threads()
         seconds: dict[int, float] = {}
-        for threads in sorted({cores, max(1, cores // 2)}):
+        candidates = sorted({cores, max(1, cores // 2)})
+        for i, threads in enumerate(candidates):
             torch.set_num_threads(threads)
-            seconds[threads] = yield from self._step_seconds(spec.model, spec.train, batches)
+            done, total = i * PROBE_STEPS, len(candidates) * PROBE_STEPS
+            seconds[threads] = yield from self._step_seconds(spec.model, spec.train, batches, done, total)
         self._threads = min(seconds, key=lambda threads: seconds[threads])
         torch.set_num_threads(self._threads)
         steps = STEPS
@@ -229,8 +231,10 @@ class QuickStart:
         train = dataclasses.replace(spec.train, steps=steps, warmup_steps=warmup)
         return dataclasses.replace(spec, train=train)
 
-    def _step_seconds(self, config: ModelConfig, train: TrainConfig, batches: Batches) -> Generator[Event, None, float]:
-        """Seconds per training step here: the mean of a few, on throw-away weights."""
+    def _step_seconds(
+        self, config: ModelConfig, train: TrainConfig, batches: Batches, done: int, total: int
+    ) -> Generator[Event, None, float]:
+        """Seconds per training step here: the mean of a few, on throw-away weights; `done` of `total` are over."""
         device = choose_device(self._device).device
         dtype = pick_precision(train, config, device)
         model = Decoder(config).to(device)
@@ -246,5 +250,5 @@ class QuickStart:
                 optimizer.zero_grad()
             loss.item()  # waits for a GPU to finish
             times.append(time.perf_counter() - started_at)
-            yield Progress(done=step + 1, total=PROBE_STEPS)
+            yield Progress(done=done + step + 1, total=total)
         return statistics.fmean(times[PROBE_STEPS // 4 :])

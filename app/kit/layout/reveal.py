@@ -12,8 +12,8 @@ _MARGIN = 24
 """Pixels that stay visible above and below."""
 
 
-def reveal(widget: QWidget) -> None:
-    """Show and unfold what contains a widget, scroll to it, and give it the focus."""
+def reveal(widget: QWidget, *, focus: bool = True) -> None:
+    """Show and unfold what contains a widget, scroll to it, and give it the `focus`."""
     show_extras_around(widget)
     areas, parent = list[QScrollArea](), widget.parentWidget()
     while parent is not None:
@@ -22,7 +22,7 @@ def reveal(widget: QWidget) -> None:
         elif isinstance(parent, QScrollArea):
             areas.append(parent)
         parent = parent.parentWidget()
-    if widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
+    if focus and widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
         widget.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def scroll() -> None:

@@ -8,7 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Slot
-from PySide6.QtWidgets import QSplitter
+from PySide6.QtWidgets import QApplication, QSplitter, QWidget
+from shiboken6 import isValid
 
 from app.help.palette import PaletteEntry
 from app.kit.theme import ThemeProvider
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from app.shell.places import Places
 
 log = logging.getLogger(__name__)
+
+_BOTH = 1700
+"""Pixels at the usual text size that the tabs need with the guide and another panel beside them."""
 
 
 class GuideDesk(QObject):
@@ -41,6 +45,8 @@ class GuideDesk(QObject):
         self._problems: Sequence[str] = ()
         self.panel: GuidePanel | None = None
         """The panel, once it was shown."""
+        self._focus_before: QWidget | None = None
+        self._gave_way = False
 
     def read(self) -> None:
         """On any thread: import what the guide needs, and read its chapters."""
@@ -97,17 +103,37 @@ class GuideDesk(QObject):
             self.panel.closed.connect(self.close)
             self.panel.quickstart_requested.connect(window.start_quickstart)
             self._beside.addWidget(self.panel)
+        if not self.is_shown:
+            self._focus_before = QApplication.focusWidget()
+        self._gave_way = False
         self.panel.show()
 
     @Slot()
     def close(self) -> None:
-        """Hide the panel; what a step has set up is put back, and the focus goes back to the page."""
-        if self.panel is not None:
-            self.guide.put_back()
+        """Hide the panel; what a step has set up is put back, and the focus goes back to where it was."""
+        if self.panel is None:
+            return
+        self.guide.put_back()
+        self.panel.hide()
+        before, page = self._focus_before, self._window.pages.currentWidget()
+        if before is not None and isValid(before) and before.isVisible():
+            before.setFocus()
+        elif page is not None:
+            page.setFocus()
+
+    @Slot()
+    def give_way(self) -> None:
+        """Hide the panel while another one is beside the tabs, if they would have too little space with both."""
+        if self.panel is not None and self._beside.width() < _BOTH * self._theme.text_scale:
+            self._gave_way = self.is_shown or self._gave_way
             self.panel.hide()
-            page = self._window.pages.currentWidget()
-            if page is not None:
-                page.setFocus()
+
+    @Slot()
+    def come_back(self) -> None:
+        """Show the panel again, if it gave way."""
+        if self.panel is not None and self._gave_way:
+            self._gave_way = False
+            self.panel.show()
 
     def toggle(self) -> None:
         """Show the panel and put the keyboard in it, or hide it."""

@@ -90,6 +90,7 @@ class FactReader:
             switched_off=_switched_off(chat) if chat is not None else None,
             pair=_pair(chat) if chat is not None else None,
             machine_step=machine.step if machine is not None else -1,
+            machine_last=machine.steps[-1] if machine is not None and machine.steps else -1,
             machine_steps=self._steps_of(training.run_view.run_id) if machine is not None else 0,
             n_judged=sum(pair.by == PERSON for pair in session.preferences.pairs) if chat is not None else 0,
             exported=tuple(training.run_view.exported) if training is not None else (),
@@ -197,7 +198,7 @@ class FactReader:
         return tuple((kind.kind, kind.accuracy) for kind in evaluated.kinds) if evaluated is not None else ()
 
     def _replies(self, chat: Chat) -> tuple[ReplyFact, ...]:
-        return tuple(self._reply(chat, message) for message in chat.messages if message.is_reply and message.generation)
+        return tuple(self._reply(chat, message) for message in chat.messages if _is_complete(message))
 
     def _reply(self, chat: Chat, message: Message) -> ReplyFact:
         known = self._judged.get(message.id)
@@ -213,11 +214,31 @@ class FactReader:
             temperature=generation.sampling.temperature if generation.sampling is not None else 0.0,
             n_tokens=generation.n_tokens,
             is_branch=generation.n_prefix > 0,
+            turn=_turn(chat, message) if generation.n_prefix else "",
             is_right=judge(prompt, message.content)[1] if prompt.gold else None,
             probability=math.exp(sum(map(math.log, drawn)) / len(drawn)) if drawn else None,
         )
         self._judged[message.id] = reply
         return reply
+
+
+def _turn(chat: Chat, message: Message) -> str:
+    """A reply from the word on in which it differs from all others to the same prompt."""
+    text = message.content
+    others = [each.content for each in chat.messages if each.parent == message.parent and each.id != message.id]
+    same = max((_n_same(text, other) for other in others), default=0)
+    return text[text.rfind(" ", 0, same) + 1 :]
+
+
+def _n_same(a: str, b: str) -> int:
+    """How many characters at their beginning are the same."""
+    pairs = zip(a, b, strict=False)
+    return next((i for i, (x, y) in enumerate(pairs) if x != y), min(len(a), len(b)))
+
+
+def _is_complete(message: Message) -> bool:
+    """Whether it is a reply to its end, and not one that is being written or has failed."""
+    return message.is_reply and message.generation is not None and message.generation.reason not in ("", "failed")
 
 
 def _training_places(tab: TrainingTab) -> list[str]:
@@ -250,19 +271,23 @@ def _token(tab: ChatTab) -> TokenFact | None:
             ids = tuple(token.id for token in generation.tokens)
             if ids == text.ids[text.n_prompt :]:
                 probability = generation.tokens[position - text.n_prompt].probability
-    return TokenFact(word=text.words[position], probability=probability)
+    return TokenFact(word=text.words[position].strip("·"), probability=probability)
 
 
 def _head(tab: ChatTab) -> str:
     head = tab.focus.head
-    return format_site(head.site, head.head) if head is not None else ""
+    return _in_sentence(format_site(head.site, head.head)) if head is not None else ""
+
+
+def _in_sentence(name: str) -> str:
+    return name[:1].lower() + name[1:]
 
 
 def _switched_off(tab: ChatTab) -> SwitchedOffFact | None:
     panel: Any = tab.side.pages.made.get("ablation")
     if panel is None or panel.answer is None or panel.target != panel.answer.target:
         return None
-    parts = tuple(format_site(part.site, part.head) for part in panel.intervention.parts)
+    parts = tuple(_in_sentence(format_site(part.site, part.head)) for part in panel.intervention.parts)
     answer = panel.answer
     before, after = next((p, q) for id, p, q in answer.change.tokens if id == answer.token)
     return SwitchedOffFact(parts=parts, before=before, after=after) if parts and before != after else None

@@ -91,6 +91,8 @@ class GuideStage:
         self._window, self._session, self._places = window, window.session, places
         self._reader = FactReader(window)
         self.ring = ring
+        self._led_to = ""
+        """The page that the last action has led to."""
 
     def facts(self) -> Facts:
         """What is so now."""
@@ -151,13 +153,17 @@ class GuideStage:
             chat.side.show_view(view)
         if chat.side.is_folded != is_folded:
             chat.side.fold.click()
-        if now.page != snapshot.page:
+        if now.page == self._led_to != snapshot.page:  # a page that the user has gone to stays
             self._show_page(snapshot.page)
 
     # -- Acting --------------------------------------------------------------------------------------------------------
 
     def perform(self, action: Action) -> None:
         """Do it; ValueError with a sentence where that is impossible now."""
+        self._do(action)
+        self._led_to = self._window.pages.current
+
+    def _do(self, action: Action) -> None:
         match action:
             case Open(place=place):
                 self._places.show(place)
@@ -182,8 +188,9 @@ class GuideStage:
                 recipe = self._window.training.recipes.cards[name].recipe
                 self._session.training.start_recipe(recipe, parent=run.id)
             case PointAt(anchor=anchor):
-                reveal(self.anchor(anchor))
-                self.ring.point_at(self.anchor(anchor))
+                widget = self.anchor(anchor)
+                reveal(widget, focus=False)
+                self.ring.point_at(widget)
             case Press(anchor=anchor):
                 self._press(anchor)
             case ChooseToken(which=which):
@@ -247,8 +254,8 @@ class GuideStage:
             raise ValueError(_BUSY)
 
     def _chat_run(self) -> RunFact:
-        """The newest run of Tiny World that can chat."""
-        found = next((run for run in self.facts().runs if run.can_chat), None)
+        """The longest trained run of Tiny World that can chat, the newest of those: a short one knows little."""
+        found = max((run for run in self.facts().runs if run.can_chat), key=lambda run: run.step, default=None)
         if found is None:
             raise ValueError(_NO_MODEL)
         return found
@@ -271,8 +278,10 @@ class GuideStage:
     def _type(self, field: str, text: str) -> None:
         if field == "tokenizer/text":
             self._page("tokenizer").views.explore.set_text(text)
+            self._page("tokenizer").views.explore.lab.editor.setFocus()
         elif field == "chat/message":
             self._chat.page.composer.field.setPlainText(text)
+            self._chat.page.composer.field.setFocus()
         elif field == "chat/pair":
             self._chat.modes.view("pairs").sentences.set_texts(*text.split("\n"))
         else:
@@ -301,7 +310,8 @@ class GuideStage:
             raise ValueError(_NO_RUN)
         self._window.show_tab("training")
         tab = self._window.training
-        tab.show_run((wanted or runs)[0].id)
+        shown = wanted or runs
+        tab.show_run(next((run for run in shown if run.status == "finished"), shown[0]).id)
         tab.pages.setCurrentWidget(tab.run_view)
         tab.run_view.views.show_view(view)
 
@@ -356,6 +366,14 @@ def _tab(window: GuidedWindow, name: str) -> Any:
     return window.pages.page(name)
 
 
+def _newest_reply(tab: ChatTab) -> QWidget:
+    leaf = tab.conversation.chat.leaf
+    view = tab.page.view.view_of(leaf.id) if leaf is not None and leaf.is_reply else None
+    if view is None:
+        raise ValueError(_NO_REPLY)
+    return view
+
+
 def _recipe_start(name: str) -> Callable[[GuidedWindow], QWidget]:
     return lambda window: window.training.recipes.cards[name].start
 
@@ -381,6 +399,7 @@ ANCHORS: Mapping[str, Callable[[GuidedWindow], QWidget]] = {
     "topbar/quickstart": lambda window: window.top_bar.quickstart_button,
     "chat/message": lambda window: _tab(window, "chat").page.composer.field,
     "chat/send": lambda window: _tab(window, "chat").page.composer.send,
+    "chat/reply": lambda window: _newest_reply(_tab(window, "chat")),
     "chat/rail": lambda window: _tab(window, "chat").side.rail,
     "chat/models": lambda window: _tab(window, "chat").models,
     "chat/next": lambda window: _tab(window, "chat").side.view("next"),

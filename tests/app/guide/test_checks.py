@@ -22,7 +22,7 @@ from app.guide.figures import FIGURES, WORDS, fill, lookup
 from models.settings.presets import PRESETS
 
 REPLY = ReplyFact(
-    id="a", prompt="What is 2 + 2?", text="5", temperature=0.3, n_tokens=3, is_right=False, probability=0.2
+    id="a", prompt="What is 2 + 2?", text="5", temperature=0.3, n_tokens=3, turn="5", is_right=False, probability=0.2
 )
 RUN = RunFact(id="r", name="run", status="finished", kind="mood", step=9, topology="encoder-only", position="none")
 TRAINING = TrainingFact(name="t", run_id="r", is_over=False, status="running", step=1, total_steps=9, recipe="mood")
@@ -88,7 +88,8 @@ def facts(**changes: Any) -> Facts:
             [facts(token=TokenFact(word="a", probability=0.6)), facts()],
         ),
         (("head_chosen", {}), [facts(head="Layer 1, head 1")], [facts()]),
-        (("typed", {"contains": "UN"}), [facts(typed="unable", n_tokens=2)], [facts(typed="able", n_tokens=1)]),
+        (("typed", {"text": "UNABLE"}), [facts(typed="unable ", n_tokens=2)], [facts(typed="unable x", n_tokens=3)]),
+        (("typed", {"one_word": True}), [facts(typed="a", n_tokens=1)], [facts(typed="a b", n_tokens=3), facts()]),
         (("typed", {"at_least": 3}), [facts(typed="a", n_tokens=3)], [facts(typed="a", n_tokens=2)]),
         (("tokenizer_made", {}), [facts(tokenizers=("a",))], [facts()]),
         (
@@ -138,13 +139,17 @@ def facts(**changes: Any) -> Facts:
         ),
         (
             ("went_back", {"at_most": 250}),
-            [facts(machine_step=250, places=frozenset({"training/run/machine"}))],
-            [facts(machine_step=250), facts(machine_step=251, places=frozenset({"training/run/machine"}))],
+            [facts(machine_step=250, machine_last=500, places=frozenset({"training/run/machine"}))],
+            [
+                facts(machine_step=250, machine_last=500),
+                facts(machine_step=251, machine_last=500, places=frozenset({"training/run/machine"})),
+                facts(machine_step=200, machine_last=200, places=frozenset({"training/run/machine"})),
+            ],
         ),
         (
             ("went_back", {"share": 0.25}),
-            [facts(machine_step=50, machine_steps=200, places=frozenset({"training/run/machine"}))],
-            [facts(machine_step=51, machine_steps=200, places=frozenset({"training/run/machine"}))],
+            [facts(machine_step=50, machine_steps=200, machine_last=200, places=frozenset({"training/run/machine"}))],
+            [facts(machine_step=51, machine_steps=200, machine_last=200, places=frozenset({"training/run/machine"}))],
         ),
         (("judged", {"n": 10}), [facts(n_judged=10)], [facts(n_judged=9)]),
         (("serving", {}), [facts(is_serving=True)], [facts()]),

@@ -124,13 +124,16 @@ def test_a_chapter_from_its_first_step_to_its_card(guide: Guide, stage: FakeStag
     guide.place_bet(0)
     assert guide.bet == 1, "bets are closed"
     guide.next()
-    assert stage.now.typed == "", "put back"
-    assert not guide.can_put_back
     assert guide.index == 1
+    assert not guide.is_set_up
+    assert stage.now.typed == "a long text", "one step goes on where the one before has left the window"
     stage.set(replies=(REPLY,))
     guide.look()
+    assert guide.can_put_back
     guide.next()
     assert guide.at_result
+    assert stage.now.typed == "", "put back"
+    assert not guide.can_put_back
     assert guide.results == ["7 tokens.", "It said yes."]
     following = guide.following()
     assert following is not None
@@ -150,6 +153,15 @@ def test_a_bet_that_was_lost_and_none(guide: Guide, stage: FakeStage) -> None:
     stage.set(typed="abcd", n_tokens=4)
     guide.look()
     assert guide.verdict() == "Measured: 4."
+
+
+def test_the_line_follows_a_text_that_is_still_being_typed(guide: Guide, stage: FakeStage) -> None:
+    guide.open("01-bets")
+    for typed in ("abc", "abcdef", "ab"):
+        stage.set(typed=typed, n_tokens=len(typed))
+        guide.look()
+    assert guide.is_done
+    assert guide.results == ["6 tokens."], "the last text that did the deed"
 
 
 def test_skipping_leaves_no_line_and_back_goes_back(guide: Guide) -> None:
@@ -274,9 +286,12 @@ def test_missions_are_ticked_once_and_kept(
 
 
 def test_going_to_a_mission_performs_what_leads_there(guide: Guide, stage: FakeStage, notices: Notices) -> None:
+    how: list[str] = []
+    notices.notified.connect(how.append)
     for mission in MISSIONS:
         guide.go_to(mission)
     assert len(stage.performed) == sum(len(mission.goes) for mission in MISSIONS)
+    assert how == [f"{mission.title}: {mission.how}" for mission in MISSIONS]
     said: list[str] = []
     notices.failed.connect(lambda sentence, details: said.append(sentence))
     stage.problem = "There is no model that can chat yet."

@@ -58,6 +58,8 @@ def test_what_waits_for_a_training_to_end_says_so(
 
 
 def test_a_step_is_done_with_the_mouse(window: MainWindow, qtbot: QtBot, until: Until) -> None:
+    lab = window.pages.page("tokenizer").views.explore.lab  # type: ignore[attr-defined]
+    before = lab.editor.text
     panel, guide = opened(window, qtbot), window.guide.guide
     click(panel.list.rows["02-tokens"], qtbot)
     step = panel.step
@@ -68,8 +70,7 @@ def test_a_step_is_done_with_the_mouse(window: MainWindow, qtbot: QtBot, until: 
     click(step.set_up, qtbot)
     assert window.pages.current == "tokenizer"
     assert step.put_back.isVisible()
-    lab = window.pages.page("tokenizer").views.explore.lab  # type: ignore[attr-defined]
-    before = lab.editor.text
+    assert lab.editor.text == "", "there is room for the word alone"
     lab.editor.set_text("unbelievable")
     until(lambda: guide.is_done)
     assert step.next.text() == "Next"
@@ -151,7 +152,7 @@ def test_a_mission_is_ticked_when_it_is_done(window: MainWindow, until: Until, h
     guide.stage.perform(guide_temperature(1.5))
     tab.conversation.say(Message(content="Tell me a story."))  # type: ignore[attr-defined]
     until(lambda: "creative" in guide.progress.missions)
-    assert heard.notices[-1].startswith("Mission done: Make it creative. At 1.5 its tokens were")
+    assert heard.notices[-1].startswith("Mission done: Make it creative. At temperature 1.5 its tokens were")
     card = window.home.findChild(GuideCard)
     assert isinstance(card, GuideCard)
     assert card.count.text() == "1 of 6 done"
@@ -198,6 +199,32 @@ def test_closing_the_window_in_the_middle_of_a_step_puts_back(
     window.close()
     assert tokenizer.views.explore.text == before  # type: ignore[attr-defined]
     assert read_progress(library.home).of("02-tokens").step == 2
+
+
+def test_putting_back_leaves_the_user_where_they_have_gone(window: MainWindow) -> None:
+    guide = window.guide.guide
+    window.show_tab("training")
+    for goes_to, ends_at in (("", "training"), ("data", "data")):
+        guide.open("02-tokens", 0)
+        guide.set_up()
+        assert window.pages.current == "tokenizer"
+        if goes_to:
+            window.show_tab(goes_to)
+        guide.close()
+        assert window.pages.current == ends_at
+
+
+def test_the_glossary_takes_its_place_where_there_is_too_little_for_both(window: MainWindow, qtbot: QtBot) -> None:
+    window.resize(1280, 720)
+    panel = opened(window, qtbot)
+    window.help.show_term("Attention")
+    assert panel.isHidden()
+    window.help.close()
+    assert panel.isVisible()
+    window.guide.close()
+    window.help.show_term("Attention")
+    window.help.close()
+    assert panel.isHidden(), "it was closed before"
 
 
 def test_every_row_can_be_read(window: MainWindow, qtbot: QtBot) -> None:

@@ -111,17 +111,30 @@ def test_what_is_running_is_shown_with_how_far_it_is(home: Home, session: Sessio
     assert not home.running.isVisible()
 
 
-def test_missions_take_their_place_and_no_room_before(home: Home, until: Until) -> None:
+def test_missions_take_their_place_and_no_room_before(
+    home: Home, session: Session, byte_tokenizer: Tokenizer, until: Until
+) -> None:
     def top() -> int:
         home.grab()
         return home.cards.mapTo(home, home.cards.rect().topLeft()).y()
 
+    early = QLabel("Switch a head off")
+    home.set_missions(early)
+    assert early.isHidden(), "there is no model yet to do them with"
+    assert home.guide.isVisible()
+    put_model(session.library, byte_tokenizer, "decoder-only", name="mine")
+    session.runs.changed.emit()
+    until(early.isVisible)
+    assert not home.guide.isVisible()
+    shown = top()
+    early.hide()
+    until(lambda: top() != shown)
     before = top()
     for words in ("Find the word it was unsure of", "Make it creative"):
         missions = QLabel(words)
         home.set_missions(missions)
         until(missions.isVisible)
-        assert top() != before
+        until(lambda: top() != before)
     shown = [each.text() for each in home.findChildren(QLabel) if each.isVisible()]
     assert "Find the word it was unsure of" not in shown, "it was replaced"
     missions.hide()

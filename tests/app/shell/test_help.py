@@ -189,6 +189,8 @@ def _check_shown(window: MainWindow, place: str, until: Until) -> None:
     elif tab == "builder" and kind == "settings":
         row: SlotRow = page.form.row(name)  # type: ignore[attr-defined]
         until(lambda: not row.visibleRegion().isEmpty())
+    elif place == "builder/costs" and not page.views.is_offered("costs"):  # type: ignore[attr-defined]
+        assert page.costs.isVisible()  # type: ignore[attr-defined]
     elif tab == "builder":
         assert page.views.current == rest  # type: ignore[attr-defined]
     elif tab == "training" and kind == "new":
