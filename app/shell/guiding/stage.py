@@ -91,8 +91,9 @@ class GuideStage:
         self._window, self._session, self._places = window, window.session, places
         self._reader = FactReader(window)
         self.ring = ring
-        self._led_to = ""
-        """The page that the last action has led to."""
+        self._was_left = False
+        """Whether the user has chosen another tab since the last action."""
+        window.top_bar.tab_chosen.connect(self._on_tab_chosen)
 
     def facts(self) -> Facts:
         """What is so now."""
@@ -153,7 +154,7 @@ class GuideStage:
             chat.side.show_view(view)
         if chat.side.is_folded != is_folded:
             chat.side.fold.click()
-        if now.page == self._led_to != snapshot.page:  # a page that the user has gone to stays
+        if now.page != snapshot.page and not self._was_left:
             self._show_page(snapshot.page)
 
     # -- Acting --------------------------------------------------------------------------------------------------------
@@ -161,7 +162,10 @@ class GuideStage:
     def perform(self, action: Action) -> None:
         """Do it; ValueError with a sentence where that is impossible now."""
         self._do(action)
-        self._led_to = self._window.pages.current
+        self._was_left = False
+
+    def _on_tab_chosen(self) -> None:
+        self._was_left = True
 
     def _do(self, action: Action) -> None:
         match action:

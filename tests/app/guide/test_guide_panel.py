@@ -209,7 +209,7 @@ def test_putting_back_leaves_the_user_where_they_have_gone(window: MainWindow) -
         guide.set_up()
         assert window.pages.current == "tokenizer"
         if goes_to:
-            window.show_tab(goes_to)
+            window.top_bar.tab_chosen.emit(goes_to)
         guide.close()
         assert window.pages.current == ends_at
 
