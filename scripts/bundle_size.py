@@ -13,8 +13,9 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-BUDGET_MB = {"linux": 900, "darwin": 700, "win32": 900}
-"""Of the unpacked bundle with the CPU build of torch, in 10⁶ bytes."""
+BUDGET_MB = {"linux": 980, "darwin": 800, "win32": 1000}
+"""Of the unpacked bundle with the CPU build of torch, in 10⁶ bytes: on Linux as measured with torch 2.13 (0.32 GB
+packed); on the other systems guessed, to be written down when they were built for the first time."""
 TOLERANCE = 1.1
 N_SHOWN = 12
 
