@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 from pytestqt.qtbot import QtBot
 
+from app.chat.preferring import pair_maker
 from app.guide.actions import Action, Judge, PointAt
 from app.guide.chapters import Chapter, guide_files, read_chapters
 from app.guide.guide import Guide
@@ -22,6 +23,12 @@ def test_all_files_are_chapters() -> None:
     assert not PROBLEMS
     assert [f"{chapter.name}.md" for chapter in CHAPTERS] == [file.name for file in guide_files()]
     assert len(CHAPTERS) == 13
+
+
+@pytest.fixture(autouse=True)
+def _short_replies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that has hardly learned does not end its replies, and pairs longer than its context teach nothing."""
+    monkeypatch.setattr(pair_maker, "MAX_TOKENS", 16)
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.name)
