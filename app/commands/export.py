@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from models.events import Event
 
-FORMATS = ("hf", "gguf", "peft", "tensorboard", "toml")
+FORMATS = ("hf", "gguf", "onnx", "peft", "tensorboard", "toml")
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -33,12 +33,14 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         choices=FORMATS,
         default="hf",
         help="hf: a folder for transformers, with LoRA merged; gguf: a file for llama.cpp, Ollama and LM Studio, "
-        "named DIR, with a Modelfile beside it; peft: a run's LoRA adapter alone; "
+        "named DIR, with a Modelfile beside it; onnx: a file for onnxruntime, named DIR, of an encoder, or of a decoder "
+        "without cache, compared with the model when it is written (needs pip install 'llm-terrarium[onnx]'); "
+        "peft: a run's LoRA adapter alone; "
         "tensorboard: a run's curves as event files, in a subfolder of DIR; "
         "toml: a run's settings for `terrarium train`, in the file DIR",
     )
     target = parser.add_mutually_exclusive_group(required=True)
-    target.add_argument("--out", type=Path, metavar="DIR", help="the folder (gguf, toml: the file) to write")
+    target.add_argument("--out", type=Path, metavar="DIR", help="the folder (gguf, onnx, toml: the file) to write")
     target.add_argument(
         "--push",
         metavar="NAME",
@@ -53,7 +55,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         help="gguf: what matrices are stored as; the file is read back to measure what that costs "
         f"(default: {USUAL_FORMAT})",
     )
-    parser.add_argument("--licence", default="", metavar="ID", help="gguf, hf: the model's licence, such as mit")
+    parser.add_argument("--licence", default="", metavar="ID", help="gguf, hf, onnx: the model's licence, such as mit")
     add_common(parser)
     return parser
 
@@ -68,6 +70,8 @@ def run(args: argparse.Namespace) -> int:
         return _push(args)
     if args.format == "gguf":
         return _share_gguf(args)
+    if args.format == "onnx":
+        return _share_onnx(args)
     if args.format in ("hf", "peft"):
         with ProgressLine(as_json=args.json) as line:
             out = drive(_export(args), line)
@@ -110,6 +114,34 @@ def _share_gguf(args: argparse.Namespace) -> int:
         print(f"perplexity {before:.4g} before, {after:.4g} after ({shared.n_predicted:,} tokens of {shared.text})")
     for command in shared.commands:
         print(command)
+    return 0
+
+
+def _share_onnx(args: argparse.Namespace) -> int:
+    """Write an ONNX file; print its path, what goes in and comes out, and how much it differs from the model."""
+    from models.interop.sharing.onnx_export import share_onnx
+
+    with ProgressLine(as_json=args.json) as line:
+        shared = drive(share_onnx(find_model(args.model), _out(args), licence=args.licence), line)
+    if args.json:
+        print_json(
+            {
+                "out": str(shared.path),
+                "format": args.format,
+                "bytes": shared.n_bytes,
+                "inputs": shared.inputs,
+                "output": shared.output,
+                "difference": shared.difference,
+                "largest": shared.largest,
+            }
+        )
+        return 0
+    print(shared.path)
+    print(f"{format_size(shared.n_bytes)}: {', '.join(shared.inputs)} (texts × tokens) → {shared.output}")
+    print(
+        f"onnxruntime computes the same, with a difference of at most {shared.difference:.2g} in numbers of up to "
+        f"{shared.largest:.3g}"
+    )
     return 0
 
 
