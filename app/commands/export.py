@@ -33,8 +33,8 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         choices=FORMATS,
         default="hf",
         help="hf: a folder for transformers, with LoRA merged; gguf: a file for llama.cpp, Ollama and LM Studio, "
-        "named DIR, with a Modelfile beside it; onnx: a file for onnxruntime, named DIR, of an encoder, or of a decoder "
-        "without cache, compared with the model when it is written (needs pip install 'llm-terrarium[onnx]'); "
+        "named DIR, with a Modelfile beside it; onnx: a file for onnxruntime, named DIR, of an encoder, or of a "
+        "decoder without cache, compared with the model when it is written (needs pip install 'llm-terrarium[onnx]'); "
         "peft: a run's LoRA adapter alone; "
         "tensorboard: a run's curves as event files, in a subfolder of DIR; "
         "toml: a run's settings for `terrarium train`, in the file DIR",

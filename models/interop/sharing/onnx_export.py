@@ -132,7 +132,7 @@ class _Traced(nn.Module):
     def forward(self, ids: Tensor, mask: Tensor, segments: Tensor | None = None) -> Tensor:
         """Token ids, 1 for each that is no padding, and segments, (B, T) each -> logits, or hidden states (B, T, C)."""
         compute = self.model.hidden if self.model.head is None else self.model
-        return compute(ids, mask=mask.bool(), segments=segments)  # type: ignore[no-any-return]
+        return compute(ids, mask=mask.bool(), segments=segments)
 
     def example(self, n: int, length: int) -> tuple[Tensor, ...]:
         """Some texts, of which the last ends in padding where it is long enough."""

@@ -49,7 +49,8 @@ def check_hub_name(name: str) -> str:
     Raises:
         ValueError: where it cannot be one.
     """
-    from huggingface_hub.utils import HFValidationError, validate_repo_id
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
     name = name.strip()
     try:
