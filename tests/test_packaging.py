@@ -12,6 +12,7 @@ import tomllib
 from importlib import import_module
 from importlib.metadata import packages_distributions
 from importlib.resources import files
+from itertools import chain
 from pathlib import Path
 
 import grimp
@@ -199,7 +200,7 @@ def test_every_folder_of_code_is_a_package() -> None:
 
 
 def test_every_import_is_declared() -> None:
-    lines = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["bench"]]
+    lines = [*PROJECT["dependencies"], *chain.from_iterable(PROJECT["optional-dependencies"].values())]
     declared = {re.split(r"[<>=;\[ ]", line)[0].lower().replace("_", "-") for line in lines}
     owners = packages_distributions()
     graph = grimp.build_graph("app", "models", include_external_packages=True, cache_dir=None)

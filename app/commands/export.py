@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import getpass
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.commands.common import add_common, find_model, print_json
+from app.commands.common import UsageError, add_common, find_model, print_json
 from app.commands.progress import ProgressLine, drive
 from models.library.library import Library
 from models.number_words import format_size
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
     from models.events import Event
 
-FORMATS = ("hf", "gguf", "peft", "tensorboard", "toml")
+FORMATS = ("hf", "gguf", "onnx", "peft", "tensorboard", "toml")
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -31,13 +33,21 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         choices=FORMATS,
         default="hf",
         help="hf: a folder for transformers, with LoRA merged; gguf: a file for llama.cpp, Ollama and LM Studio, "
-        "named DIR, with a Modelfile beside it; peft: a run's LoRA adapter alone; "
+        "named DIR, with a Modelfile beside it; onnx: a file for onnxruntime, named DIR, of an encoder, or of a "
+        "decoder without cache, compared with the model when it is written (needs pip install 'llm-terrarium[onnx]'); "
+        "peft: a run's LoRA adapter alone; "
         "tensorboard: a run's curves as event files, in a subfolder of DIR; "
         "toml: a run's settings for `terrarium train`, in the file DIR",
     )
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="the folder (gguf, toml: the file) to write"
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument("--out", type=Path, metavar="DIR", help="the folder (gguf, onnx, toml: the file) to write")
+    target.add_argument(
+        "--push",
+        metavar="NAME",
+        help="hf: upload the folder to the Hugging Face hub instead, as the new model NAME or OWNER/NAME, private; the "
+        "token is HF_TOKEN, or asked for once and kept in the system keyring (to see what would be uploaded: --out)",
     )
+    parser.add_argument("--public", action="store_true", help="--push: everybody may see the model")
     parser.add_argument(
         "--quantisation",
         choices=GGUF_FORMATS,
@@ -45,15 +55,23 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         help="gguf: what matrices are stored as; the file is read back to measure what that costs "
         f"(default: {USUAL_FORMAT})",
     )
-    parser.add_argument("--licence", default="", metavar="ID", help="gguf, hf: the model's licence, such as mit")
+    parser.add_argument("--licence", default="", metavar="ID", help="gguf, hf, onnx: the model's licence, such as mit")
     add_common(parser)
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
-    """Export, and print the path."""
+    """Export, and print the path or the address."""
+    if args.push is not None and args.format != "hf":
+        raise UsageError(f"--push uploads a Hugging Face folder, not {args.format}: use --format hf.")
+    if args.public and args.push is None:
+        raise UsageError("--public goes with --push NAME.")
+    if args.push is not None:
+        return _push(args)
     if args.format == "gguf":
         return _share_gguf(args)
+    if args.format == "onnx":
+        return _share_onnx(args)
     if args.format in ("hf", "peft"):
         with ProgressLine(as_json=args.json) as line:
             out = drive(_export(args), line)
@@ -97,6 +115,62 @@ def _share_gguf(args: argparse.Namespace) -> int:
     for command in shared.commands:
         print(command)
     return 0
+
+
+def _share_onnx(args: argparse.Namespace) -> int:
+    """Write an ONNX file; print its path, what goes in and comes out, and how much it differs from the model."""
+    from models.interop.sharing.onnx_export import share_onnx
+
+    with ProgressLine(as_json=args.json) as line:
+        shared = drive(share_onnx(find_model(args.model), _out(args), licence=args.licence), line)
+    if args.json:
+        print_json(
+            {
+                "out": str(shared.path),
+                "format": args.format,
+                "bytes": shared.n_bytes,
+                "inputs": shared.inputs,
+                "output": shared.output,
+                "difference": shared.difference,
+                "largest": shared.largest,
+            }
+        )
+        return 0
+    print(shared.path)
+    print(f"{format_size(shared.n_bytes)}: {', '.join(shared.inputs)} (texts × tokens) → {shared.output}")
+    print(
+        f"onnxruntime computes the same, with a difference of at most {shared.difference:.2g} in numbers of up to "
+        f"{shared.largest:.3g}"
+    )
+    return 0
+
+
+def _push(args: argparse.Namespace) -> int:
+    """Upload a Hugging Face folder; print the address of its page."""
+    from models.interop.sharing.hub_token import find_token
+    from models.interop.sharing.upload import check_hub_name, hub_endpoint, push_hf
+
+    source, name = find_model(args.model), check_hub_name(args.push)
+    licence = args.licence or _ask("Licence, such as mit or cc-by-4.0 (empty: none is named): ", secret=False)
+    found = find_token(hub_endpoint())
+    token = found or _ask("Token of Hugging Face that may write: ", secret=True)
+    with ProgressLine(as_json=args.json) as line:
+        address = drive(push_hf(source, name, token, licence=licence, public=args.public, keep=not found), line)
+    if args.json:
+        print_json({"address": address, "format": args.format, "public": args.public})
+    else:
+        print(f"{address} ({'public' if args.public else 'private'})")
+    return 0
+
+
+def _ask(question: str, *, secret: bool) -> str:
+    """The answer of who sits at the terminal; "" without one."""
+    if not sys.stdin.isatty():
+        return ""
+    if secret:
+        return getpass.getpass(question).strip()
+    print(question, end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip()
 
 
 def _export_run(args: argparse.Namespace) -> Path:

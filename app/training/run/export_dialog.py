@@ -1,12 +1,12 @@
-"""A dialog that writes a run's model for other programs: as a GGUF file, or as a Hugging Face folder."""
+"""A dialog that writes a run's model for other programs: a GGUF file, a Hugging Face folder, or a model on the hub."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QCloseEvent, QGuiApplication
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
     QDialog,
@@ -14,30 +14,30 @@ from PySide6.QtWidgets import (
     QGridLayout,
     QLineEdit,
     QProgressBar,
-    QPushButton,
     QRadioButton,
     QVBoxLayout,
     QWidget,
 )
 
-from app.kit.basics import button, column, frame, label, row
-from app.kit.file_dialogs import ask_save_path, reveal, safe_file_name
+from app.kit.basics import button, column, label, row
+from app.kit.file_dialogs import ask_save_path, safe_file_name
 from app.kit.layout.refit import Refit
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
+from app.training.run.export_outcome import ExportOutcome
+from app.training.run.hub_target import HubTarget
 from app.training.run.model_export import ModelExport
 from models.events import Event, Phase, Progress
 from models.interop.graphs.graphs import preset_instead
 from models.library.library import RunInfo
-from models.number_words import format_signed, format_size
+from models.number_words import format_size
 from models.settings.gguf_formats import GGUF_FORMATS, USUAL_FORMAT
 from models.settings.model_config import ModelConfig
 
 if TYPE_CHECKING:
     from models.interop.sharing.share import GgufShared
 
-_COPIED_MS = 1500
 _STEPS = 1000
 
 
@@ -64,8 +64,8 @@ class ExportDialog(QDialog):
         session.closing.connect(self.export.close)
         self.kind = Segments(
             "Format",
-            {"gguf": "GGUF: Ollama, llama.cpp, LM Studio", "hf": "Hugging Face folder"},
-            "One file that runs anywhere, or a folder for Python with transformers",
+            {"gguf": "GGUF: Ollama, llama.cpp, LM Studio", "hf": "Hugging Face folder", "hub": "Hugging Face hub"},
+            "One file that runs anywhere; a folder for Python with transformers; or that folder, uploaded to the hub",
         )
         self.formats = _Formats()
         self.refusal = label("", "warning", wrap=True)
@@ -86,25 +86,29 @@ class ExportDialog(QDialog):
         self.licence.setAccessibleName("Licence")
         self.licence.setToolTip("What others may use the model under; written into the file, or on the model card")
         self.choose = button("Choose…", theme, self._on_choose, icon="folder-open", tip="Choose where to write")
+        self.hub = HubTarget(safe_file_name(run.name))
         self.phase = label("", "caption")
         self.bar = QProgressBar()
         self.bar.setRange(0, _STEPS)
         self.bar.setTextVisible(False)
         self.bar.setAccessibleName("Progress of the export")
         self.problem = label("", "error", wrap=True)
-        self.outcome = _Outcome(theme)
+        self.outcome = ExportOutcome(theme)
         self.start = button("Export", theme, self._on_start, icon="export", role="primary", tip="Write it there")
         self.start.setDefault(True)
         self.cancel = button("Close", theme, self.reject)
         self._build()
         self.kind.changed.connect(self._on_kind)
         self.place.textChanged.connect(self._check)
+        self.hub.changed.connect(self._check)
         self.export.changed.connect(self._check)
         self.export.sizes_found.connect(self._on_sizes)
         self.export.sizes_refused.connect(self._on_refused)
         self.export.events_received.connect(self._on_events)
         self.export.gguf_written.connect(self._on_gguf)
         self.export.folder_written.connect(self._on_folder)
+        self.export.uploaded.connect(self._on_uploaded)
+        self.export.token_looked_up.connect(self.hub.set_known)
         self.export.failed.connect(self._on_failed)
         self._refit = Refit(self, self._grow)
         self._on_kind()
@@ -119,13 +123,13 @@ class ExportDialog(QDialog):
         layout.addWidget(self.refusal)
         layout.addLayout(row(self.same, None))
         layout.addWidget(self.about_folder)
-        for words, field, more in (("Write to", self.place, self.choose), ("Licence", self.licence, None)):
-            name = label(words)
-            name.setBuddy(field)
-            line = row(field, more) if more is not None else row(field)
-            under = column(name, spacing=SPACE // 2)
-            under.addLayout(line)
-            layout.addLayout(under)
+        where = _named("Write to", self.place, self.choose)
+        where.setContentsMargins(0, 0, 0, 0)
+        self._where = QWidget()
+        self._where.setLayout(where)
+        layout.addWidget(self._where)
+        layout.addWidget(self.hub)
+        layout.addLayout(_named("Licence", self.licence))
         for widget in (self.phase, self.bar, self.problem, self.outcome):
             layout.addWidget(widget)
         layout.addStretch(1)
@@ -152,6 +156,8 @@ class ExportDialog(QDialog):
         self.place.setText(str(Path.home() / (f"{name}.gguf" if self.kind.value == "gguf" else name)))
         self.problem.clear()
         self.outcome.hide()
+        if self.kind.value == "hub":
+            self.export.look_up_token()
         self._check()
 
     @Slot(object)
@@ -182,14 +188,19 @@ class ExportDialog(QDialog):
     @Slot()
     def _check(self) -> None:
         """Show what there is to choose, and allow what can be done."""
-        busy, is_gguf, refused = self.export.busy, self.kind.value == "gguf", bool(self.refusal.text())
+        busy, refused = self.export.busy, bool(self.refusal.text())
+        is_gguf, is_hub = self.kind.value == "gguf", self.kind.value == "hub"
         self.formats.setVisible(is_gguf and not refused)
         self.refusal.setVisible(is_gguf and refused)
         self.same.setVisible(is_gguf and refused and bool(self._instead))
         self.about_folder.setVisible(not is_gguf)
+        self._where.setVisible(not is_hub)
+        self.hub.setVisible(is_hub)
         can = bool(self.place.text().strip()) and (not is_gguf or (not refused and bool(self.quantisation)))
-        self.start.setEnabled(can and not busy)
-        for widget in (self.kind, self.formats, self.place, self.choose, self.licence):
+        self.start.setText("Upload" if is_hub else "Export")
+        self.start.setToolTip("Upload it to the hub" if is_hub else "Write it there")
+        self.start.setEnabled((self.hub.is_complete if is_hub else can) and not busy)
+        for widget in (self.kind, self.formats, self.place, self.choose, self.hub, self.licence):
             widget.setEnabled(not busy)
         self.cancel.setText("Cancel" if busy else "Close")
         self.phase.setVisible(busy)
@@ -207,6 +218,9 @@ class ExportDialog(QDialog):
         out, licence = Path(self.place.text().strip()).expanduser(), self.licence.text().strip()
         if self.kind.value == "gguf":
             self.export.write_gguf(self._run.folder, out, self.quantisation, licence)
+        elif self.kind.value == "hub":
+            hub = self.hub
+            self.export.upload(self._run.folder, hub.repository, hub.token, licence, public=hub.is_public)
         else:
             self.export.write_folder(self._run.folder, out, licence)
         self._check()
@@ -229,8 +243,16 @@ class ExportDialog(QDialog):
         self.outcome.show_folder(path)
 
     @Slot(str)
+    def _on_uploaded(self, address: str) -> None:
+        self.outcome.show_page(address, public=self.hub.is_public)
+        self.hub.clear_token()
+        self.export.look_up_token()
+
+    @Slot(str)
     def _on_failed(self, sentence: str) -> None:
         self.problem.setText(sentence)
+        if self.kind.value == "hub":
+            self.export.look_up_token()  # one that is no longer accepted is forgotten
         self._check()
 
     def reject(self) -> None:
@@ -258,6 +280,15 @@ def about_folder(config: ModelConfig) -> str:
             "it has to say trust_remote_code=True. A model card says how the model was made."
         )
     return f"For {about['architectures'][0]} of transformers. A model card says how the model was made."
+
+
+def _named(words: str, field: QWidget, *more: QWidget) -> QVBoxLayout:
+    """A field with what stands beside it, under its name."""
+    name = label(words)
+    name.setBuddy(field)
+    under = column(name, spacing=SPACE // 2)
+    under.addLayout(row(field, *more))
+    return under
 
 
 class _Formats(QWidget):
@@ -302,78 +333,3 @@ class _Formats(QWidget):
             self._sizes[name].setText(format_size(sizes[name]) if name in sizes else "rows too narrow")
             if name not in sizes and choice.isChecked():
                 self._group.buttons()[list(GGUF_FORMATS).index("F16")].setChecked(True)
-
-
-class _Outcome(QWidget):
-    """What was written: where, what it costs, and how to go on."""
-
-    def __init__(self, theme: ThemeProvider) -> None:
-        super().__init__()
-        self._theme = theme
-        self._path = Path()
-        self.title = label("", "subheading", wrap=True, selectable=True)
-        self.cost = label("", wrap=True)
-        self.notes = label("", "caption", wrap=True)
-        self.commands = label("", "mono-small", wrap=True, selectable=True)
-        self.copy = button("Copy", theme, self._on_copy, icon="copy", tip="Copy the two commands")
-        self.folder = button("Open the folder", theme, self._on_reveal, icon="folder-open", role="quiet")
-        self._box = frame("sunken", margin=SPACE)
-        line = row(self.commands, self.copy)
-        line.setStretch(0, 1)
-        self._box.layout().addLayout(line)  # type: ignore[union-attr]
-        self._card = frame("banner", margin=SPACE + SPACE // 2)
-        inner = self._card.layout()
-        assert isinstance(inner, QVBoxLayout)
-        head = row(self.title, self.folder)
-        head.setStretch(0, 1)
-        inner.addLayout(head)
-        for widget in (self.cost, self.notes, self._box):
-            inner.addWidget(widget)
-        layout = column(self._card)
-        layout.setContentsMargins(0, 0, 0, 0)
-        self.setLayout(layout)
-        self.hide()
-
-    def show_gguf(self, shared: GgufShared) -> None:
-        """A GGUF file."""
-        self._path = shared.path
-        self.title.setText(f"{shared.path} ({format_size(shared.n_bytes)})")
-        self.cost.setText(_cost_words(shared))
-        self._set("\n".join(shared.notes), "\n".join(shared.commands))
-
-    def show_folder(self, path: Path) -> None:
-        """A Hugging Face folder."""
-        self._path = path
-        self.title.setText(str(path))
-        self.cost.setText("The weights, the tokenizer and a model card (README.md) are in it.")
-        self._set("", "")
-
-    def _set(self, notes: str, commands: str) -> None:
-        self.notes.setText(notes)
-        self.notes.setVisible(bool(notes))
-        self.commands.setText(commands)
-        self._box.setVisible(bool(commands))
-        self.cost.setVisible(bool(self.cost.text()))
-        self.show()
-
-    def _on_copy(self) -> None:
-        QGuiApplication.clipboard().setText(self.commands.text())
-        self._mark(self.copy)
-
-    def _mark(self, pressed: QPushButton) -> None:
-        """Show a check mark for a moment."""
-        self._theme.set_icon(pressed, "check", "accent")
-        QTimer.singleShot(_COPIED_MS, pressed, lambda: self._theme.set_icon(pressed, "copy"))
-
-    def _on_reveal(self) -> None:
-        reveal(self._path.parent)
-
-
-def _cost_words(shared: GgufShared) -> str:
-    if shared.perplexity is None:
-        return ""
-    before, after = shared.perplexity
-    words = f"{before:.4g} before, {after:.4g} in the file ({format_signed(100 * (after / before - 1), 2)} %)"
-    if f"{before:.4g}" == f"{after:.4g}":
-        words = f"{after:.4g}, as before"
-    return f"Perplexity, read back from the file: {words}, on {shared.n_predicted:,} tokens of {shared.text}."

@@ -25,8 +25,9 @@ class ModelExport(QObject):
         sizes_found(sizes): the size of a GGUF file in bytes, by format.
         sizes_refused(sentence): it cannot be a GGUF file, and why.
         events_received(events): Phase, Progress (bytes) and Notice.
-        gguf_written(shared), folder_written(path): it is done.
-        failed(sentence): it could not be written.
+        token_looked_up(is_known, has_keyring): whether there is a token of the hub, and whether one would be kept.
+        gguf_written(shared), folder_written(path), uploaded(address): it is done.
+        failed(sentence): it could not be written, or uploaded.
     """
 
     changed = Signal()
@@ -35,12 +36,15 @@ class ModelExport(QObject):
     events_received = Signal(object)
     gguf_written = Signal(object)
     folder_written = Signal(object)
+    uploaded = Signal(str)
+    token_looked_up = Signal(bool, bool)
     failed = Signal(str)
 
     def __init__(self, library: Library, parent: QObject) -> None:
         super().__init__(parent)
         self._library = library
-        self._sizes, self._task = LatestTask(self), LatestTask(self)
+        self._sizes, self._token, self._task = LatestTask(self), LatestTask(self), LatestTask(self)
+        self._token.done.connect(self._on_token)
         self._sizes.done.connect(self.sizes_found)
         self._sizes.failed.connect(self._on_refused)
         self._task.busy_changed.connect(self.changed)
@@ -83,9 +87,33 @@ class ModelExport(QObject):
 
         self._task.drive(work)
 
+    def look_up_token(self) -> None:
+        """Find out whether there is a token of the hub; a keyring may ask its user to unlock it."""
+
+        def work() -> tuple[bool, bool]:
+            from models.interop.sharing.hub_token import find_token, has_keyring
+            from models.interop.sharing.upload import hub_endpoint
+
+            return bool(find_token(hub_endpoint())), has_keyring()
+
+        self._token.ask(work)
+
+    def upload(self, source: Path, name: str, token: str, licence: str, *, public: bool) -> None:
+        """Upload a Hugging Face folder to the hub as `name`; token: "" for the one that there is."""
+
+        def work() -> Generator[Event, None, str]:
+            from models.interop.sharing.hub_token import find_token
+            from models.interop.sharing.upload import hub_endpoint, push_hf
+
+            found = token or find_token(hub_endpoint())
+            return (yield from push_hf(source, name, found, licence=licence, public=public, keep=bool(token)))
+
+        self._task.drive(work)
+
     def cancel(self) -> None:
         """Stop writing; what is half written goes away in the background."""
         self._sizes.cancel()
+        self._token.cancel()
         self._task.cancel()
 
     @Slot()
@@ -93,6 +121,10 @@ class ModelExport(QObject):
         """Cancel, and wait until nothing half written is left."""
         self.cancel()
         self._task.wait()
+
+    @Slot(object)
+    def _on_token(self, found: tuple[bool, bool]) -> None:
+        self.token_looked_up.emit(*found)
 
     @Slot(object)
     def _on_refused(self, failure: Failure) -> None:
@@ -106,5 +138,7 @@ class ModelExport(QObject):
     def _on_done(self, result: object) -> None:
         if isinstance(result, Path):
             self.folder_written.emit(result)
+        elif isinstance(result, str):
+            self.uploaded.emit(result)
         else:
             self.gguf_written.emit(result)

@@ -23,6 +23,7 @@ from models.settings.gguf_formats import GGUF_FORMATS
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from tests.app.heard import Until
+from tests.models.interop.sharing.fake_hub import TOKEN, running_hub
 from tests.models.training.support import make_run as prepared_run
 from tests.models.training.support import train
 
@@ -169,3 +170,49 @@ def test_a_design_that_fits_a_published_class_names_it() -> None:
 
     assert about_folder(LLAMA).startswith("For LlamaForCausalLM of transformers.")
     assert about_folder(ModelConfig(n_expert=4)).startswith("No class of transformers")
+
+
+@pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # of huggingface_hub
+@pytest.mark.parametrize("session_with", ["llama"], indirect=True)
+def test_a_model_is_uploaded_to_the_hub(
+    session_with: Session, theme: ThemeProvider, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
+    monkeypatch.setattr("models.interop.sharing.hub_token._keyring", lambda: None)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    dialog = opened(session_with, theme, qtbot)
+    with running_hub() as hub:
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.address)
+        next(each for each in dialog.kind.buttons.buttons() if each.text() == "Hugging Face hub").click()
+        assert not dialog.place.isVisible()
+        qtbot.waitUntil(lambda: "There is no system keyring here" in dialog.hub.about_token.text())
+        assert not dialog.start.isEnabled()
+        dialog.hub.name.setText("small")
+        dialog.hub.pasted.setText(TOKEN)
+        assert dialog.hub.pasted.displayText() != TOKEN
+        assert not dialog.hub.is_public
+        dialog.licence.setText("mit")
+        assert dialog.start.text() == "Upload"
+        hub.fails = {"/repos/create": 403}
+        qtbot.mouseClick(dialog.start, Qt.MouseButton.LeftButton)
+        qtbot.waitUntil(dialog.problem.isVisible)
+        assert dialog.problem.text().startswith("This token may not write to small")
+        hub.fails = {}
+        qtbot.mouseClick(dialog.start, Qt.MouseButton.LeftButton)
+        qtbot.waitUntil(dialog.outcome.isVisible)
+        assert dialog.outcome.title.text() == f"{hub.address}/anna/small"
+        assert "It is private" in dialog.outcome.cost.text()
+        assert hub.models == {"anna/small": True}
+        assert b'license: "mit"' in hub.files["README.md"]
+        assert not dialog.hub.token  # forgotten, since there is no keyring
+        opened_pages = []
+        monkeypatch.setattr(
+            "app.training.run.export_outcome.QDesktopServices.openUrl", lambda url: opened_pages.append(url.toString())
+        )
+        qtbot.mouseClick(dialog.outcome.open, Qt.MouseButton.LeftButton)
+        assert opened_pages == [f"{hub.address}/anna/small"]
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        dialog.export.look_up_token()
+        qtbot.waitUntil(dialog.start.isEnabled)
+        assert dialog.hub.about_token.text().startswith("There is a token")

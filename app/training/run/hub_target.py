@@ -1,0 +1,92 @@
+"""Where on the Hugging Face hub a model goes: its name there, who may see it, and the token that may write."""
+
+from __future__ import annotations
+
+import re
+
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QCheckBox, QLineEdit, QWidget
+
+from app.kit.basics import column, label
+from app.kit.theme import SPACE
+
+_FORBIDDEN = re.compile(r"[^A-Za-z0-9._]+")
+_PASTE = "Paste a token that may write, made at huggingface.co/settings/tokens."
+_KEPT = f"{_PASTE} It is kept in the system keyring, and nowhere else."
+_NOT_KEPT = f"{_PASTE} There is no system keyring here, so it is not kept; or set HF_TOKEN before you start Terrarium."
+_KNOWN = (
+    "There is a token: that of HF_TOKEN, the system keyring or “hf auth login”. One that you paste is used instead."
+)
+
+
+class HubTarget(QWidget):
+    """Asks for a name, and for a token where none is known. The token is held in its field alone, and hidden there.
+
+    Args:
+        name: the name that is proposed.
+
+    Signals:
+        changed(): something else was entered, or a token was looked for.
+    """
+
+    changed = Signal()
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._is_known = False
+        self.name = QLineEdit(_FORBIDDEN.sub("-", name).strip("-."))
+        self.name.setPlaceholderText("a name, or owner/name")
+        self.name.setAccessibleName("Name on the hub")
+        self.public = QCheckBox("Public: everybody may see and download it")
+        self.public.setToolTip("Otherwise only you, or the members of the organisation that owns it, may see it")
+        self.pasted = QLineEdit()
+        self.pasted.setEchoMode(QLineEdit.EchoMode.Password)
+        self.pasted.setAccessibleName("Token of Hugging Face")
+        self.about_token = label("Looking for a token…", "caption", wrap=True)
+        layout = column(spacing=SPACE // 2)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for words, field, under in (
+            ("Name on the hub", self.name, self.public),
+            ("Token", self.pasted, self.about_token),
+        ):
+            title = label(words)
+            title.setBuddy(field)
+            for widget in (title, field, under):
+                layout.addWidget(widget)
+            if field is self.name:
+                layout.addSpacing(SPACE + SPACE // 2)
+        self.setLayout(layout)
+        self.name.textChanged.connect(self.changed)
+        self.pasted.textChanged.connect(self.changed)
+
+    @property
+    def repository(self) -> str:
+        """The name on the hub."""
+        return self.name.text().strip()
+
+    @property
+    def token(self) -> str:
+        """The token that was pasted; "" for the one that is known."""
+        return self.pasted.text().strip()
+
+    @property
+    def is_public(self) -> bool:
+        """Whether everybody may see it."""
+        return self.public.isChecked()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it can be uploaded."""
+        return bool(self.repository) and (self._is_known or bool(self.token))
+
+    @Slot(bool, bool)
+    def set_known(self, is_known: bool, has_keyring: bool) -> None:
+        """Say whether there is a token already, and whether one would be kept."""
+        self._is_known = is_known
+        self.about_token.setText(_KNOWN if is_known else _KEPT if has_keyring else _NOT_KEPT)
+        self.pasted.setPlaceholderText("empty: the one that there is" if is_known else "hf_…")
+        self.changed.emit()
+
+    def clear_token(self) -> None:
+        """Forget what was pasted."""
+        self.pasted.clear()
