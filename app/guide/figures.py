@@ -179,7 +179,7 @@ WORDS: Mapping[str, Callable[[Facts], str]] = {
     "tokenizer": lambda facts: facts.tokenizer,
     "model": lambda facts: facts.model.name if facts.model else "",
     "question": lambda facts: getattr(_newest(facts), "prompt", ""),
-    "reply": lambda facts: _shortened(getattr(_newest(facts), "text", "")),
+    "reply": lambda facts: _shortened(facts.replies[-1].text) or "(nothing)" if facts.replies else "",
     "turn": lambda facts: _shortened(getattr(_newest(facts), "turn", "")),
     "token": lambda facts: facts.token.word.strip() if facts.token else "",
     "head": lambda facts: facts.head,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QRect, Qt, QTimer, Slot
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
+from app.kit.layout.reveal import reveal
 from app.kit.theme import ThemeProvider
 
 _SHOWN_MS, _FOLLOW_MS = 6000, 60
@@ -19,6 +22,7 @@ class Ring(QWidget):
         super().__init__(window)
         self._theme = theme
         self.target: QWidget | None = None
+        self._find: Callable[[], QWidget] | None = None
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._end = QTimer(self, singleShot=True, interval=_SHOWN_MS)
@@ -27,34 +31,41 @@ class Ring(QWidget):
         self._follow.timeout.connect(self._on_follow)
         self.hide()
 
-    def point_at(self, target: QWidget) -> None:
-        """Draw the ring around a widget of the window, as soon as that is in view."""
-        self.target = target
-        target.destroyed.connect(self.take_away)
-        self._on_follow()
-        self._end.start()
+    def point_at(self, find: Callable[[], QWidget]) -> None:
+        """Draw the ring around a widget of the window, as soon as that is in view.
+
+        find: returns the widget, which may be another one as the window changes.
+        """
+        self._find = find
+        self._end.stop()
         self._follow.start()
+        self._on_follow()
 
     @Slot()
     def take_away(self) -> None:
         """Draw no ring."""
-        self.target = None
+        self.target = self._find = None
         self._follow.stop()
         self._end.stop()
         self.hide()
 
     @Slot()
     def _on_follow(self) -> None:
-        assert self.target is not None
-        seen = self.target.visibleRegion().boundingRect()  # a long form is seen through the area that it scrolls in
-        if not self.target.isVisible() or seen.isEmpty():
+        assert self._find is not None
+        target = self._find()
+        if target is not self.target:
+            self.target = target
+            reveal(target, focus=False)
+        seen = target.visibleRegion().boundingRect()  # a long form is seen through the area that it scrolls in
+        if not target.isVisible() or seen.isEmpty():
             self.hide()
             return
-        place = QRect(self.target.mapTo(self.window(), seen.topLeft()), seen.size())
+        place = QRect(target.mapTo(self.window(), seen.topLeft()), seen.size())
         self.setGeometry(place.adjusted(-_GAP, -_GAP, _GAP, _GAP))
         if self.isHidden():
             self.raise_()
             self.show()
+            self._end.start()
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from PySide6.QtWidgets import QAbstractButton, QWidget
@@ -34,7 +35,6 @@ from app.guide.actions import (
 )
 from app.guide.facts import Facts, RunFact
 from app.guide.ring import Ring
-from app.kit.layout.reveal import reveal
 from app.shell.guiding.facts import FactReader
 from app.shell.places import Screens
 from app.training.new_run.choices import DEFAULT_PROMPTS
@@ -192,9 +192,7 @@ class GuideStage:
                 recipe = self._window.training.recipes.cards[name].recipe
                 self._session.training.start_recipe(recipe, parent=run.id)
             case PointAt(anchor=anchor):
-                widget = self.anchor(anchor)
-                reveal(widget, focus=False)
-                self.ring.point_at(widget)
+                self.ring.point_at(partial(self.anchor, anchor))
             case Press(anchor=anchor):
                 self._press(anchor)
             case ChooseToken(which=which):

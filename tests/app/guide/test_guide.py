@@ -52,10 +52,11 @@ Ask something.
 deed = "Ask it."
 check = {is = "replied"}
 hint = "There."
-result = "It said {{reply}}."
+result = "It said {{reply}} ({{reply_probability}})."
 ```
 """
-REPLY = ReplyFact(id="a", prompt="?", text="yes", temperature=0.3, n_tokens=1)
+REPLY = ReplyFact(id="a", prompt="?", text="yes", temperature=0.3, n_tokens=1, probability=0.5)
+SAID = "It said yes (50\N{NO-BREAK SPACE}%)."
 RUN = RunFact(id="r", name="r", status="finished", kind="tiny-world", step=9, topology="decoder-only", position="rope")
 
 
@@ -134,7 +135,7 @@ def test_a_chapter_from_its_first_step_to_its_card(guide: Guide, stage: FakeStag
     assert guide.at_result
     assert stage.now.typed == "", "put back"
     assert not guide.can_put_back
-    assert guide.results == ["7 tokens.", "It said yes."]
+    assert guide.results == ["7 tokens.", SAID]
     following = guide.following()
     assert following is not None
     assert following.name == "02-more"
@@ -198,13 +199,13 @@ def test_progress_is_kept_and_a_finished_chapter_begins_anew(
 def test_a_result_waits_for_its_figures(guide: Guide, stage: FakeStage) -> None:
     guide.open("01-bets")
     guide.next()
-    stage.set(replies=(dataclasses.replace(REPLY, text=""),))
+    stage.set(replies=(dataclasses.replace(REPLY, probability=None),))
     guide.look()
     assert guide.is_done
     assert guide.results == []
     stage.set(replies=(REPLY,))
     guide.look()
-    assert guide.results == ["It said yes."]
+    assert guide.results == [SAID]
 
 
 def test_what_a_chapter_needs_is_said_also_when_it_goes_meanwhile(guide: Guide, stage: FakeStage) -> None:
