@@ -34,8 +34,9 @@ class Ring(QWidget):
     def point_at(self, find: Callable[[], QWidget]) -> None:
         """Draw the ring around a widget of the window, as soon as that is in view.
 
-        find: returns the widget, which may be another one as the window changes.
+        find: returns the widget, which may be another one as the window changes; what it raises is raised here.
         """
+        reveal(find(), focus=False)
         self._find = find
         self._end.stop()
         self._follow.start()
@@ -52,13 +53,12 @@ class Ring(QWidget):
     @Slot()
     def _on_follow(self) -> None:
         assert self._find is not None
-        target = self._find()
-        if target is not self.target:
-            self.target = target
-            reveal(target, focus=False)
+        self.target = target = self._find()
         seen = target.visibleRegion().boundingRect()  # a long form is seen through the area that it scrolls in
         if not target.isVisible() or seen.isEmpty():
             self.hide()
+            if target.isVisible() and not self._end.isActive():  # what is above it has grown, before it was seen
+                reveal(target, focus=False)
             return
         place = QRect(target.mapTo(self.window(), seen.topLeft()), seen.size())
         self.setGeometry(place.adjusted(-_GAP, -_GAP, _GAP, _GAP))

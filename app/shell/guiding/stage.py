@@ -429,6 +429,7 @@ ANCHORS: Mapping[str, Callable[[GuidedWindow], QWidget]] = {
     "recipe/mood/options": lambda window: window.training.recipes.cards["mood"].more,
     **{f"recipe/{name}/scores": _recipe_scores(name) for name in _RECIPES},
     "recipe/refuse": lambda window: window.training.recipes.demonstrations["refuse"].start,
+    "recipe/refuse/open": lambda window: window.training.recipes.demonstrations["refuse"].open,
     "recipe/refuse/result": _refusal_result,
 }
 """The widgets that steps may point at or press, by name."""
