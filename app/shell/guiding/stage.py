@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QAbstractButton, QWidget
 
 from app.chat.tab import ChatTab
@@ -302,8 +303,8 @@ class GuideStage:
         )
         window.show_new_run()
         window.training.new_run.set_spec(spec, self._session.tokenizers.name)
-        window.training.new_run.show_review()
         window.training.new_run.name.setText(self._session.runs.free_name(action.name))
+        QTimer.singleShot(0, window.training.new_run, window.training.new_run.show_review)  # once it is laid out
 
     def _show_run(self, view: str, kind: str) -> None:
         runs = [run for run in self.facts().runs if run.has_model and run.status != "imported"]
