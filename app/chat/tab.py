@@ -277,8 +277,13 @@ class ChatTab(QWidget):
 
     @Slot()
     def _on_example(self) -> None:
-        """A row of a dataset was opened to be looked into: show the glass box, where there is room for it."""
-        if not self.side.is_glass and not self._is_narrow:
+        """A row of a dataset was opened to be looked into: show the glass box, where there is room for it.
+
+        Attention, if the model predicts no token that could be looked into.
+        """
+        model = self._session.chat.model
+        is_without_tokens = model is not None and model.config.head != "language" and self.side.current == "next"
+        if not self._is_narrow and (is_without_tokens or not self.side.is_glass):
             self.side.show_view("attention")
 
     @Slot(str)

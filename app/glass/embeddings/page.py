@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Slot
@@ -13,12 +13,11 @@ from PySide6.QtWidgets import QBoxLayout, QLineEdit, QPushButton, QStackedWidget
 from app.glass.embeddings.kinds import KINDS, first_choice
 from app.glass.embeddings.neighbour_list import NeighbourList
 from app.glass.embeddings.scatter import MAX_MARKED, EmbeddingScatter
-from app.glass.embeddings.sentence import describe_nearest
 from app.glass.embeddings.symbols import KindLegend
 from app.glass.embeddings.table import EmbeddingTable, find_nearest, read_table
 from app.glass.examiner import Examiner
 from app.glass.focus import Focus
-from app.glass.names import quoted
+from app.glass.names import quoted, spoken
 from app.glass.panel import GlassPanel
 from app.glass.panel_head import About, PanelHead
 from app.glass.sheet import Sheet
@@ -54,6 +53,9 @@ ABOUT = About(
 
 _WIDE, _BESIDE = 820, 360  # pixels: minimum width to show the list beside the map, and its width there
 _NO_LIMIT = 16_777_215  # Qt's own
+
+_N_SPOKEN = 3
+"""The nearest tokens that are said in the sentence."""
 
 
 class EmbeddingsPage(GlassPanel):
@@ -363,3 +365,12 @@ class EmbeddingsPage(GlassPanel):
             }
 
         return make
+
+
+def describe_nearest(name: str, nearest: Sequence[str]) -> str:
+    """“Closest to “Mia”: Tom, Anna, Ben.”; the nearest first."""
+    if not nearest:
+        return ""
+    words = (spoken(each) for each in nearest[:_N_SPOKEN])
+    plain = (word.strip("“”") if word.strip("“”").isalnum() else word for word in words)
+    return f"Closest to {spoken(name)}: {', '.join(plain)}."
