@@ -35,7 +35,7 @@ class CandidatePicker(QWidget):
         self.runs.setAccessibleName("Model")
         self.runs.setPlaceholderText("Choose a model")
         self.runs.setToolTip(tip)
-        self.runs.setMinimumContentsLength(12)
+        self.runs.setMinimumContentsLength(7)
         self.runs.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.steps = QComboBox()
         self.steps.setAccessibleName("Checkpoint")
