@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QComboBox, QFrame, QVBoxLayout, QWidget
 
 from app.kit.basics import button, column, label, row
 from app.kit.forms.editors import keep_wheel_for_scrolling
+from app.kit.help_mark import help_marks
 from app.kit.labels import ElidedCombo
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.tokens.marked_tokens import MarkedTokens, MarkLegend
@@ -71,8 +72,9 @@ class ExampleCard(QFrame):
         margin = SPACE + SPACE // 2
         lines.setContentsMargins(margin, margin, margin, margin)
         lines.setSpacing(SPACE)
-        heading = label("As the model will see it", "subheading", wrap=True)
-        top = row(heading, self.back, self.count, self.forward)
+        title = "As the model will see it"
+        heading = label(title, "subheading", wrap=True)
+        top = row(heading, *help_marks(title, self), self.back, self.count, self.forward)
         top.setStretch(0, 1)
         lines.addLayout(top)
         lines.addWidget(self.tokenizer)

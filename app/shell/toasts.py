@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from PySide6.QtCore import QEvent, QObject, QPoint, QRect, QSize, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
-    QDialog,
     QDialogButtonBox,
     QFrame,
     QGraphicsDropShadowEffect,
@@ -21,6 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.kit.basics import button, label
+from app.kit.dialog import Dialog
 from app.kit.text.growing_field import GrowingField
 from app.kit.theme import SPACE, ThemeProvider
 
@@ -192,7 +192,7 @@ class Toasts(QWidget):
 
     def _show_details(self, sentence: str, details: str) -> None:
         """Show a failure's traceback in a window, to read, copy or report."""
-        dialog = QDialog(self.window())
+        dialog = Dialog(self.window())
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setWindowTitle("Details")
         dialog.resize(760, 480)

@@ -21,7 +21,7 @@ from app.glass.panel_head import About
 from app.glass.target_token import TargetToken
 from app.glass.tokens.token_chips import Chip, TokenChips
 from app.glass.tokens.token_strip import TokenStrip
-from app.kit.basics import button, column, label, row
+from app.kit.basics import button, column, label
 from app.kit.chart_export import Columns
 from app.kit.layout.flow_layout import wrapping
 from app.kit.layout.segments import Segments
