@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
     QLayout,
     QLineEdit,
     QProgressBar,
+    QPushButton,
     QScrollArea,
     QStyle,
     QStyleOptionComboBox,
@@ -35,6 +36,7 @@ from app.kit.basics import plain_tip
 from app.kit.labels import ElidedCombo, ElidedLabel
 from app.kit.layout.rail import Rail
 from app.kit.layout.views import Views
+from app.kit.text.growing_field import GrowingField
 from app.kit.theme import ThemeProvider
 from app.session.remembered import EVERYTHING, SIMPLE
 from app.session.session import Session
@@ -95,6 +97,11 @@ def test_every_page_fits_beside_the_guide(window: MainWindow, until: Until, text
         found += [f"{name}: {each}" for each in lasting_complaints(shown, scrolled_sideways)]
         assert (window.width(), window.height()) == (1280, 720), f"{name} has pushed the window's edge out"
         assert window.guide.is_shown
+        if shown is window:
+            window.toasts.notice(
+                "Another Terrarium is training, and says so in a sentence that takes more than a line."
+            )
+            found += [f"{name}: a message covers {each}" for each in covered(window)]
     assert not found, "\n".join(found)
 
 
@@ -291,6 +298,19 @@ def lasting_complaints(shown: QWidget, others: Callable[[QWidget], list[str]] = 
         settle()
         if not (found := complaints(shown) + others(shown)):
             break
+    return found
+
+
+def covered(window: MainWindow) -> list[str]:
+    """The composers and main buttons of a page that a message lies over."""
+    page, toasts = window.pages.currentWidget(), window.toasts
+    buttons = [each for each in page.findChildren(QPushButton) if each.property("role") in ("primary", "hero")]
+    found = []
+    for widget in (*page.findChildren(GrowingField), *buttons):
+        seen = widget.visibleRegion().boundingRect()
+        place = QRect(widget.mapTo(window.pages, seen.topLeft()), seen.size())
+        if not seen.isEmpty() and toasts.geometry().intersects(place):
+            found.append(_name(widget))
     return found
 
 
