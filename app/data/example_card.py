@@ -8,9 +8,8 @@ from typing import Any
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QFrame, QVBoxLayout, QWidget
 
-from app.kit.basics import button, column, label, row
+from app.kit.basics import button, column, headed, label, row
 from app.kit.forms.editors import keep_wheel_for_scrolling
-from app.kit.help_mark import help_marks
 from app.kit.labels import ElidedCombo
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.tokens.marked_tokens import MarkedTokens, MarkLegend
@@ -72,12 +71,10 @@ class ExampleCard(QFrame):
         margin = SPACE + SPACE // 2
         lines.setContentsMargins(margin, margin, margin, margin)
         lines.setSpacing(SPACE)
-        title = "As the model will see it"
-        heading = label(title, "subheading", wrap=True)
-        top = row(heading, *help_marks(title, self), self.back, self.count, self.forward)
-        top.setStretch(0, 1)
-        lines.addLayout(top)
-        lines.addWidget(self.tokenizer)
+        lines.addLayout(headed("As the model will see it", explained=self))
+        which = row(self.tokenizer, self.back, self.count, self.forward, spacing=SPACE // 2)
+        which.setStretch(0, 1)
+        lines.addLayout(which)
         lines.addWidget(self._shown, 1)
         lines.addWidget(self.note)
         lines.addStretch(0)

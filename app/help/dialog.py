@@ -29,4 +29,5 @@ class HelpDialog(Dialog):
         """Show a term, or the search if that has no entry."""
         self.show()
         self.activateWindow()
+        self.panel.search.setFocus()
         self.panel.show_term(term)
