@@ -216,10 +216,10 @@ class ImportPage(QWidget):
         extras = list[QWidget]()
         for at, (words, editor) in enumerate(
             (
-                ("Name", self.name),
                 ("Validation", self.val_share),
                 ("Test", self.test_share),
                 ("Seed", self.seed),
+                ("Name", self.name),
             )
         ):
             caption = label(words)
