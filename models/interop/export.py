@@ -26,6 +26,8 @@ from models.tokenizers.special_tokens import end_id, mask_id, pad_id, start_id
 
 SHARD_BYTES = 5_000_000_000
 """Maximum size of a file of weights, unless a single tensor is larger."""
+CARD = "README.md"
+"""The model's card, which the hub shows on its page."""
 
 
 def export_hf(
@@ -45,7 +47,7 @@ def export_hf(
     Args:
         labels: the names of the outputs of a label head, as its run has them.
         name: what the model is called in that code.
-        card: README.md, the model's card.
+        card: the text of CARD.
 
     Raises:
         ValueError: where `out` exists; OSError where it cannot be written.
@@ -64,7 +66,7 @@ def export_hf(
         if "auto_map" in about:
             (folder / CODE).write_text(modeling_source(config, name), encoding="utf-8")
         if card:
-            (folder / "README.md").write_text(card, encoding="utf-8")
+            (folder / CARD).write_text(card, encoding="utf-8")
         if tokenizer is not None:
             if config.head not in ("language", "none"):
                 tokenizer = marked_tokenizer(config, tokenizer)

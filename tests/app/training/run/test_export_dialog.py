@@ -205,6 +205,7 @@ def test_a_model_is_uploaded_to_the_hub(
         assert "It is private" in dialog.outcome.cost.text()
         assert hub.models == {"anna/small": True}
         assert b'license: "mit"' in hub.files["README.md"]
+        assert b'from_pretrained("anna/small")' in hub.files["README.md"]
         assert not dialog.hub.token  # forgotten, since there is no keyring
         opened_pages = []
         monkeypatch.setattr(
