@@ -1,9 +1,9 @@
 """LoRA adapters from and to PEFT's folders: adapter_config.json and adapter_model.safetensors.
 
 PEFT's names are those of the Hugging Face class that computes the design, “base_model.model.NAME.lora_A.weight” (r, in)
-and “….lora_B.weight” (out, r); for a design without such a class they are ours. Where one matrix there is several here
-(GPT-2's c_attn is query, key and value), going out stacks their A and puts their B on a diagonal, at as many times the
-rank; coming in, they share A and each has its rows of B. Both are exact.
+and “….lora_B.weight” (out, r); or of the class in the folder that is exported, where that brings its own. Where one
+matrix there is several here (GPT-2's c_attn is query, key and value), going out stacks their A and puts their B on a
+diagonal, at as many times the rank; coming in, they share A and each has its rows of B. Both are exact.
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ from pathlib import Path
 
 from torch import Tensor
 
-from models.architecture.lora import DOWN, UP, adapted_layers
+from models.architecture.lora import DOWN, UP
 from models.events import Event, Notice, Phase
 from models.files.atomic import DamagedError, atomic_write_json, read_json
 from models.interop.adapters.modules import Module, check_pair, joined, known_module, modules_of, pairs_of
 from models.interop.adapters.runs import run_with_adapter, trained_adapter
-from models.interop.building import model_without_data
-from models.interop.families import family_of
+from models.interop.families import family_for_export
 from models.interop.parents import Parent, open_parent
 from models.interop.stored import read_tensors
 from models.interop.writing import new_folder, write_tensors
@@ -31,6 +30,11 @@ from models.settings.model_config import ModelConfig
 from models.settings.tune_spec import TuneSpec
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+
+_OWN_CODE = (
+    "No class of transformers computes this design, so the adapter is for the folder that its model is exported as, "
+    "which brings its own code."
+)
 
 _TASKS = {"decoder-only": "CAUSAL_LM", "encoder-decoder": "SEQ_2_SEQ_LM", "encoder-only": None}
 _KEY = re.compile(r"base_model\.model\.(.+)\.lora_([AB])(?:\.default)?\.weight")
@@ -67,9 +71,10 @@ def export_peft(run: RunFolder, out: Path) -> Generator[Event, None, Path]:
     """
     adapter = trained_adapter(run)
     config, scale = adapter.config, adapter.scale
-    modules, notice = _modules(config)
-    if notice:
-        yield Notice(sentence=notice)
+    family = family_for_export(config)
+    if "auto_map" in family.write_config(config):
+        yield Notice(sentence=_OWN_CODE)
+    modules = modules_of(config, family.weights(config))
     yield Phase(name="Writing the adapter")
     tune = run.spec.tune
     is_rs = tune is not None and tune.lora_rslora
@@ -139,17 +144,6 @@ def import_peft(
             parent, tensors, scale, tune, source=source, kind="peft", library=library, out=out, name=name
         )
     )
-
-
-def _modules(config: ModelConfig) -> tuple[list[Module], str]:
-    """The matrices that adapters may belong to, and a sentence where their names are ours."""
-    try:
-        family = family_of(config)
-    except ValueError as error:
-        sentence = f"{str(error).rstrip('.')}, so the adapter has Terrarium's own names."
-        layers = sorted(adapted_layers(model_without_data(config)))
-        return [Module(layer, ((layer, None),)) for layer in layers], sentence
-    return modules_of(config, family.weights(config)), ""
 
 
 def _targets(known: list[str], adapted: Mapping[str, int]) -> dict[str, str]:
@@ -248,6 +242,6 @@ def _read_adapter(folder: Path, settings: _Settings, parent: Parent) -> tuple[di
 
 def _by_name(config: ModelConfig) -> dict[str, Module]:
     """The matrices by the names that files may have: also without the prefix that a headless class lacks."""
-    modules, notice = _modules(config)
-    prefix = "" if notice else family_of(config).PREFIX
-    return {name: module for module in modules for name in (module.name.removeprefix(prefix), module.name)}
+    family = family_for_export(config)
+    modules = modules_of(config, family.weights(config))
+    return {name: module for module in modules for name in (module.name.removeprefix(family.PREFIX), module.name)}

@@ -28,6 +28,7 @@ DESIGNS = {
     "mistral": dataclasses.replace(PRESETS["llama-tiny"], **SMALL, n_kv_head=2, sliding_window=8),
     "gpt2": dataclasses.replace(PRESETS["gpt2-tiny"], **SMALL),
     "experts": dataclasses.replace(PRESETS["llama-tiny"], **SMALL, n_kv_head=2, n_expert=3),
+    "ours": dataclasses.replace(PRESETS["terrarium-tiny"], **SMALL),
     "qwen3": dataclasses.replace(PRESETS["llama-tiny"], **SMALL, n_kv_head=2, qk_norm=True),
 }
 MODULES = {
@@ -51,7 +52,7 @@ class Case:
         """The model there."""
         from transformers import AutoModelForCausalLM
 
-        return AutoModelForCausalLM.from_pretrained(self.theirs)
+        return AutoModelForCausalLM.from_pretrained(self.theirs, trust_remote_code=True)
 
     def tuned(self, **tune: Any) -> RunFolder:
         """A trained run with adapters."""

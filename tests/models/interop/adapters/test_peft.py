@@ -24,15 +24,12 @@ from models.interop.adapters.peft import CONFIG, WEIGHTS, export_peft, import_pe
 from models.interop.export import export_hf
 from models.interop.loading import load_model
 from models.library.library import Library
-from models.settings.model_config import ModelConfig
-from models.settings.tune_spec import TuneSpec
 from models.training.objective import weighted_nll
-from models.training.prepare import prepare_run
 from models.training.setup import set_up
 from tests.models.interop import support
 from tests.models.interop.adapters.support import DESIGNS, IDS, MODULES, Case, make_case
 from tests.models.interop.support import drive
-from tests.models.training.support import make_run, make_spec, train
+from tests.models.training.support import make_run, train
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # PEFT's, about things that are as they should be
 
@@ -201,19 +198,33 @@ def test_an_adapter_for_another_model(case: Case, tmp_path: Path, other: str) ->
         result_of(import_peft(tmp_path / "adapter", run.id, library))
 
 
-def test_a_design_that_no_class_computes_keeps_our_names(
-    library: Library, tiny_config: ModelConfig, tmp_path: Path
-) -> None:
-    parent = make_run(library, tiny_config, steps=2, sample_interval=0)
-    train(parent, library)
-    spec = make_spec(library.home, tiny_config, optimizer="adamw", lr=0.02, sample_interval=0)
-    spec = dataclasses.replace(spec, tune=TuneSpec(parent=str(parent.folder), mode="lora"))
-    run = result_of(prepare_run(library, spec))
-    train(run, library)
+@pytest.mark.parametrize("family", ["experts", "ours"])
+def test_experts_and_a_design_that_no_class_computes(family: str, tmp_path: Path) -> None:
+    from peft import PeftModel
+
+    case = make_case(family, tmp_path / "home")
+    run = case.tuned()
     events, folder = drive(export_peft(run, tmp_path / "adapter"))
-    assert any(isinstance(event, Notice) and "Terrarium's own names" in event.sentence for event in events)
-    assert "base_model.model.blocks.0.attention.query.lora_A.weight" in load_file(folder / WEIGHTS)
-    back = result_of(import_peft(folder, str(parent.folder), library))
+    said = [event.sentence for event in events if isinstance(event, Notice)]
+    assert ["brings its own code" in sentence for sentence in said] == [True] * (family == "ours")
+    ours = logits(load_model(run.folder)[0])
+    assert_close(ours, logits(PeftModel.from_pretrained(case.base(), folder).eval()))
+    assert (ours - logits(load_model(case.parent.folder)[0])).abs().max() > 0.01
+    back = result_of(import_peft(folder, case.parent.id, case.library))
+    assert torch.equal(logits(load_model(back.folder)[0]), ours)
+
+
+def test_an_adapter_with_our_names_alone_is_read(tmp_path: Path) -> None:
+    """As they were written once."""
+    case = make_case("ours", tmp_path / "home")
+    run = case.tuned()
+    folder = result_of(export_peft(run, tmp_path / "adapter"))
+    tensors = {
+        name.replace("base_model.model.model.", "base_model.model."): tensor
+        for name, tensor in load_file(folder / WEIGHTS).items()
+    }
+    save_file(tensors, folder / WEIGHTS)
+    back = result_of(import_peft(folder, case.parent.id, case.library))
     assert torch.equal(logits(load_model(back.folder)[0]), logits(load_model(run.folder)[0]))
 
 
