@@ -66,7 +66,7 @@ class ExportDialog(QDialog):
         self, session: Session, theme: ThemeProvider, run: RunInfo, config: ModelConfig, parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
-        self._theme, self._run = theme, run
+        self._session, self._theme, self._run = session, theme, run
         self.setWindowTitle(f"Export {run.name}")
         self.setMinimumWidth(640)
         self.export = ModelExport(session.library, self)
@@ -295,7 +295,8 @@ class ExportDialog(QDialog):
 
     @Slot(object)
     def _on_adapter(self, path: Path) -> None:
-        self.outcome.show_adapter(path, self._run.parent[0] if self._run.parent is not None else "")
+        base = None if self._run.parent is None else self._session.runs.look_up(self._run.parent[0])
+        self.outcome.show_adapter(path, "" if base is None else base.name)
 
     @Slot(str)
     def _on_uploaded(self, address: str) -> None:

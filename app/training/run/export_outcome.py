@@ -72,7 +72,7 @@ class ExportOutcome(QWidget):
             f"onnxruntime computes the same from it: its numbers, of up to {shared.largest:.3g}, differ by at most "
             f"{shared.difference:.2g}."
         )
-        self._set(f"In go {', '.join(shared.inputs)} (texts × tokens), and out come {shared.output}.", "")
+        self._set(f"It takes {', '.join(shared.inputs)} (texts × tokens), and returns {shared.output}.", "")
 
     def show_adapter(self, path: Path, base: str) -> None:
         """A LoRA adapter: a file of llama.cpp's, or a folder of PEFT's. base: the model that it belongs to."""
@@ -80,10 +80,10 @@ class ExportOutcome(QWidget):
         self.title.setText(f"{path} ({format_size(_n_bytes(path))})")
         of = f"“{base}”" if base else "the model that it was trained on"
         if path.is_file():
-            self.cost.setText(f"It goes with {of} as a GGUF file.")
+            self.cost.setText(f"It goes with the GGUF file of {of}.")
             self._set("", f'llama-cli -m MODEL.gguf --lora "{path}"')
         else:
-            self.cost.setText(f"It goes with {of} as a Hugging Face folder.")
+            self.cost.setText(f"It goes with the Hugging Face folder of {of}.")
             self._set("", f'PeftModel.from_pretrained(model, "{path}")')
 
     def show_page(self, address: str, *, public: bool) -> None:
