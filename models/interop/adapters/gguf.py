@@ -19,7 +19,7 @@ from models.architecture.lora import DOWN, UP
 from models.events import Event, Phase, result_of
 from models.files.atomic import DamagedError
 from models.files.gguf_file import GgufTensor, read_gguf_header
-from models.interop.adapters.modules import Module, check_pair, joined, known_module, modules_of, pairs_of
+from models.interop.adapters.modules import Module, check_pair, joined, known_module, modules_of, pairs_of, split
 from models.interop.adapters.runs import run_with_adapter, trained_adapter
 from models.interop.graphs.graph import Graph, in_halves, in_pairs
 from models.interop.graphs.graphs import graph_of
@@ -151,5 +151,4 @@ def _parts(
         return
     check_pair(where, module, a, b, parent)
     b = in_halves(b, graph.paired_heads(f"{module.name}.weight", parent.config))
-    for path, rows in module.parts:
-        yield path, a, b if rows is None else b[slice(*rows)]
+    yield from split(module, a, b)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from models.architecture.lora import DOWN, UP, adapted_layers
-from models.interop.building import model_without_data
+from models.interop.building import alternated, evens_first, model_without_data
 from models.interop.family import Weight
 from models.interop.parents import Parent
 from models.settings.model_config import ModelConfig
@@ -17,11 +17,15 @@ from models.settings.model_config import ModelConfig
 
 @dataclass(frozen=True)
 class Module:
-    """A matrix there: `name`; and here: the paths of layers, each with its rows of that matrix (None: all)."""
+    """A matrix there: `name`; and here: the paths of layers, each with its rows of that matrix (None: all).
+
+    transposed, halves: as of `Weight`.
+    """
 
     name: str
     parts: tuple[tuple[str, tuple[int, int] | None], ...]
     transposed: bool = False
+    halves: tuple[int, ...] = ()
 
     @property
     def n_rows(self) -> int:
@@ -48,7 +52,7 @@ def modules_of(config: ModelConfig, weights: Iterable[Weight]) -> list[Module]:
             continue
         name = weight.remote_name.removesuffix(".weight")
         parts = (*(found[name].parts if name in found else ()), (path, weight.rows))
-        found[name] = Module(name, parts, weight.transposed)
+        found[name] = Module(name, parts, weight.transposed, weight.halves)
     return list(found.values())
 
 
@@ -64,14 +68,28 @@ def pairs_of(module: Module, tensors: dict[str, Tensor]) -> list[Pair]:
 def joined(module: Module, pairs: list[Pair]) -> tuple[Tensor, Tensor]:
     """A and B of one matrix there, from those of its parts: A stacked, and B on a diagonal."""
     if len(pairs) == 1 and pairs[0].rows is None:
-        return pairs[0].a, pairs[0].b
+        return _reordered(module, pairs[0].a, pairs[0].b, evens_first)
     a = torch.cat([pair.a for pair in pairs])
     b, column = a.new_zeros(module.n_rows, len(a)), 0
     for pair in pairs:
         assert pair.rows is not None
         b[slice(*pair.rows), column : column + len(pair.a)] = pair.b
         column += len(pair.a)
-    return a, b
+    return _reordered(module, a, b, evens_first)
+
+
+def split(module: Module, a: Tensor, b: Tensor) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """The inverse of `joined`: each layer's path, and its A and B; all have the same A."""
+    a, b = _reordered(module, a, b, alternated)
+    for path, rows in module.parts:
+        yield path, a, b if rows is None else b[slice(*rows)]
+
+
+def _reordered(
+    module: Module, a: Tensor, b: Tensor, order: Callable[[Tensor, Iterable[int]], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """A and B with their columns and rows in the order of the matrix there, or here."""
+    return order(a, [1] if 1 in module.halves else []), order(b, [0] if 0 in module.halves else [])
 
 
 def known_module(where: str, name: str, modules: Mapping[str, Module], parent: Parent) -> Module:

@@ -18,7 +18,7 @@ from torch import Tensor
 from models.architecture.lora import DOWN, UP
 from models.events import Event, Notice, Phase
 from models.files.atomic import DamagedError, atomic_write_json, read_json
-from models.interop.adapters.modules import Module, check_pair, joined, known_module, modules_of, pairs_of
+from models.interop.adapters.modules import Module, check_pair, joined, known_module, modules_of, pairs_of, split
 from models.interop.adapters.runs import run_with_adapter, trained_adapter
 from models.interop.families import family_for_export
 from models.interop.parents import Parent, open_parent
@@ -233,10 +233,9 @@ def _read_adapter(folder: Path, settings: _Settings, parent: Parent) -> tuple[di
         a, b = pair["A"], pair["B"]
         check_pair(str(file), module, a, b, parent)
         factor = settings.scale(name, len(a)) / common
-        for path, rows in module.parts:
-            found[f"{path}.{DOWN}"] = a.clone()
-            part = b if rows is None else b[slice(*rows)]
-            found[f"{path}.{UP}"] = (part if factor == 1 else part * factor).contiguous()
+        for path, a_here, b_here in split(module, a, b):
+            found[f"{path}.{DOWN}"] = a_here.clone()
+            found[f"{path}.{UP}"] = (b_here if factor == 1 else b_here * factor).contiguous()
     return found, common
 
 
