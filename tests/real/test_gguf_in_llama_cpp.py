@@ -26,10 +26,13 @@ from models.library.library import Library
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.settings.sampling_config import SamplingConfig
+from models.settings.tokenizer_options import TokenizerOptions
 from models.tokenizers import encode_text, train_tokenizer
 from tests.models.interop.adapters.support import IDS, make_case
 from tests.models.interop.sharing.test_gguf_export import bert_wordpiece
 from tests.models.interop.test_export import random_model
+from tests.models.tokenizers.foreign.support import all_texts
+from tests.models.tokenizers.foreign.test_gguf_sentencepiece import llama_like
 
 N_WRITTEN = 32
 DESIGNS: dict[str, ModelConfig] = {
@@ -84,8 +87,6 @@ def test_it_writes_the_same_32_tokens_with_the_same_logits(name: str, tokenizer:
 
 @pytest.mark.parametrize("pre_tokenizer", ["digits", "gpt2", "gpt4"])
 def test_a_thousand_texts_have_the_same_tokens(pre_tokenizer: str, tmp_path: Path) -> None:
-    from models.settings.tokenizer_options import TokenizerOptions
-
     texts = [*stories("English", 600), *stories("German", 200), *stories("French", 200)]
     odd = ["it's 123 x\n\n y", "IT'S 12345", "  two  spaces", "naïve café 東京 🎉", "a\tb\r\nc", "x1y22z333"]
     made = train_tokenizer(texts[:300], "bpe", 1024, TokenizerOptions(pre_tokenizer=pre_tokenizer))
@@ -93,6 +94,27 @@ def test_a_thousand_texts_have_the_same_tokens(pre_tokenizer: str, tmp_path: Pat
     theirs = opened(path, vocab_only=True)
     for text in [*texts, *odd]:
         assert theirs.tokenize(text.encode(), add_bos=False, special=False) == encode_text(made, text), repr(text)
+
+
+@pytest.mark.parametrize("pre_tokenizer", ["digits", "none", "whitespace"])
+def test_unigram_has_the_same_tokens(pre_tokenizer: str, tmp_path: Path) -> None:
+    texts = [*stories("English", 300), *stories("German", 150), *stories("French", 150)]
+    made = train_tokenizer(texts, "unigram", 900, TokenizerOptions(pre_tokenizer=pre_tokenizer))
+    _, path = exported(PRESETS["t5-tiny"], made, tmp_path)
+    theirs = opened(path, vocab_only=True)
+    for text in [*texts, *(f" {text}" for text in texts[::40])]:
+        assert theirs.tokenize(text.encode(), add_bos=False, special=False) == encode_text(made, text), repr(text)
+
+
+def test_sentencepieces_bpe_has_the_same_tokens(tmp_path: Path) -> None:
+    made = llama_like()
+    _, path = exported(PRESETS["llama-tiny"], made, tmp_path)
+    theirs = opened(path, vocab_only=True)
+    odd = ["it's 123 x\n\n y", "  two  spaces ", "naïve café 東京 🎉", "a\tb\r\nc"]
+    plain = [text for text in all_texts() if "<" not in text]  # there, a token's name in a text may become that token
+    for text in [*stories("English", 200), *stories("German", 100), *plain, *odd]:
+        found = theirs.tokenize(text.encode(), add_bos=False, special=False)
+        assert found == encode_text(made, text), repr(text)
 
 
 def test_bytes_have_the_same_tokens(tmp_path: Path) -> None:

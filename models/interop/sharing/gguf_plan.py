@@ -32,7 +32,7 @@ _F32, _F16 = GGMLQuantizationType.F32, GGMLQuantizationType.F16
 _EXACT = ("position_embd", "token_types", "attn_rel_b", "ffn_gate_inp", "rope_freqs")
 """Small tables that llama.cpp's own converter leaves in float32, too."""
 
-Value = int | float | bool | str | list[str] | list[int]
+Value = int | float | bool | str | list[str] | list[int] | list[float]
 
 
 @dataclass(frozen=True)

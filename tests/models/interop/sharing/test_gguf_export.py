@@ -173,7 +173,7 @@ def test_slots_that_no_graph_has(changes: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "options", "words"),
     [
-        ("unigram", {}, r"cannot hold this tokenizer \(Unigram\)"),
+        ("unigram", {"normalizer": "nfc"}, r"cannot hold this tokenizer \(Unigram\)"),
         ("wordpiece", {"pre_tokenizer": "whitespace"}, r"\(WordPiece\)"),
         ("word", {}, r"\(of words\)"),
         ("char", {}, r"\(of characters\)"),
