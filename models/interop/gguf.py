@@ -91,6 +91,12 @@ def read_gguf_config(path: Path) -> ModelConfig:
     return _config(*_header(path), path)
 
 
+def read_gguf_labels(path: Path) -> list[str]:
+    """The names of a file's labels, for texts; none where it makes something else. ValueError as for `read_gguf`."""
+    about, _ = _header(path)
+    return [str(name) for name in about.get(f"{about.get('general.architecture')}.classifier.output_labels", [])]
+
+
 def _header(path: Path) -> tuple[dict[str, Any], dict[str, GgufTensor]]:
     from models.files.gguf_file import read_gguf_header  # its package takes half a second to import
 

@@ -161,6 +161,33 @@ def test_bert_makes_the_same_embeddings(tokenizer: Tokenizer, tmp_path: Path) ->
         assert ours @ found / np.linalg.norm(ours) / np.linalg.norm(found) > 0.999
 
 
+@pytest.mark.parametrize("pooler", [True, False])
+def test_a_head_gives_the_same_labels(pooler: bool, tokenizer: Tokenizer, tmp_path: Path) -> None:
+    head = {"head": "sequence", "n_label": 3, "pooler": pooler}
+    model, path = exported(dataclasses.replace(PRESETS["bert-tiny"], **head), tokenizer, tmp_path)  # type: ignore[arg-type]
+    theirs = llama_cpp.Llama(
+        str(path),
+        embedding=True,
+        pooling_type=llama_cpp.LLAMA_POOLING_TYPE_RANK,
+        n_ctx=256,
+        verbose=False,
+        n_threads=1,
+    )
+    context = theirs._ctx.ctx  # noqa: SLF001
+    end = tokenizer.token_to_id("<|end|>")
+    for text in stories("English", 5):
+        ids = [end, *encode_text(tokenizer, f" {text}")[:100], end]
+        given = theirs.tokenize(theirs.detokenize(ids[1:-1]), add_bos=True, special=False)
+        assert given == ids
+        tokens = (llama_cpp.llama_token * len(ids))(*ids)
+        llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(context), True)
+        assert llama_cpp.llama_decode(context, llama_cpp.llama_batch_get_one(tokens, len(ids))) == 0
+        found = np.array(llama_cpp.llama_get_embeddings_seq(context, 0)[:3])
+        with torch.inference_mode():
+            logits = model(torch.tensor([ids]))[0].numpy()
+        assert np.abs(found - logits).max() < 2e-2 * max(1.0, np.abs(logits).max())
+
+
 @pytest.mark.parametrize("lowercase", [True, False])
 def test_wordpiece_has_the_same_tokens(lowercase: bool, tmp_path: Path) -> None:
     made = bert_wordpiece(tmp_path, lowercase=lowercase)

@@ -133,7 +133,8 @@ def share_gguf(
     model, tokenizer = yield from load_model_events(source)
     chat = yield from read_template_config_events(source)
     template = _template(chat, tokenizer)
-    plan = plan_gguf(model.config, tokenizer, quantisation, _general(source, out.stem, licence), template)
+    labels = about_run(source, model.config).get("labels", ())
+    plan = plan_gguf(model.config, tokenizer, quantisation, _general(source, out.stem, licence), template, labels)
     _check_room(out, plan)
     yield Notice(sentence=f"{out.name} takes {format_size(plan.n_bytes)} as {quantisation}.")
     yield from write_gguf(model, plan, out)
@@ -141,6 +142,9 @@ def share_gguf(
     if model.config.topology == "encoder-decoder" or tokenizer is None:
         notes.append("Ollama and LM Studio run decoders and encoders only: use llama.cpp itself for this one.")
         made: Path | None = None
+    elif model.config.head == "sequence":
+        notes.append("Ollama and LM Studio know no labels: llama.cpp gives them (llama-embedding --pooling rank).")
+        made = None
     else:
         starts = plan.fields.get("tokenizer.ggml.add_bos_token")
         skipped = (tokenizer.id_to_token(int(str(plan.fields["tokenizer.ggml.bos_token_id"]))) or "") if starts else ""
