@@ -90,7 +90,7 @@ def _bpe(described: Mapping[str, Any], kinds: Sequence[int]) -> tuple[Fields, di
     if core.get("unk_token") is None or PieceKind.USER_DEFINED in kinds or core.get("ignore_merges"):
         return None
     cuts = [] if described.get("pre_tokenizer") is None else _steps(described["pre_tokenizer"], "pretokenizers")
-    if any(cut.get("pattern", {}).get("Regex") != _HARMLESS_CUT for cut in cuts) or core["unk_token"] is None:
+    if any(cut.get("pattern", {}).get("Regex") != _HARMLESS_CUT for cut in cuts):
         return None
     steps = [] if described.get("normalizer") is None else _steps(described["normalizer"], "normalizers")
     prefixed = bool(steps) and steps[0]["type"] == "Prepend" and steps[0].get("prepend") in (" ", SPACE_MARK)
@@ -99,7 +99,10 @@ def _bpe(described: Mapping[str, Any], kinds: Sequence[int]) -> tuple[Fields, di
         return None
     if others[0].get("pattern") != {"String": " "}:
         return None
-    merges = [tuple(pair.split(" ", 1)) if isinstance(pair, str) else tuple(pair) for pair in core["merges"]]
+    merges: list[tuple[str, str]] = []
+    for pair in core["merges"]:
+        left, right = pair.split(" ", 1) if isinstance(pair, str) else pair
+        merges.append((left, right))
     ranks: dict[str, float] = {}
     for rank, (left, right) in enumerate(merges):
         ranks.setdefault(left + right, rank)
@@ -111,4 +114,5 @@ def _bpe(described: Mapping[str, Any], kinds: Sequence[int]) -> tuple[Fields, di
 
 
 def _steps(described: Mapping[str, Any], several: str) -> list[dict[str, Any]]:
-    return described.get(several, [described])  # type: ignore[return-value]
+    steps: list[dict[str, Any]] = described.get(several, [described])
+    return steps
