@@ -83,6 +83,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         parser.set_defaults(command=None)
         parser.add_argument("file", type=Path)
         return parser
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version, and end")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
     names = arguments[:1] if arguments and arguments[0] in COMMANDS else COMMANDS if arguments else ()
     for name in names:
@@ -90,6 +91,19 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         command = importlib.import_module(f"app.commands.{module}")
         command.add_parser(subparsers).set_defaults(run=command.run)
     return parser
+
+
+class _Version(argparse.Action):
+    """Prints the version that is installed; it is looked up when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print(f"Terrarium {version('llm-terrarium')}")
+        except PackageNotFoundError:
+            print("Terrarium, which is not installed here, so it has no version")
+        parser.exit()
 
 
 def _guarded(args: argparse.Namespace) -> int:

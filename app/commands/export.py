@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from models.events import Event
 
-FORMATS = ("hf", "gguf", "onnx", "peft", "tensorboard", "toml")
+FORMATS = ("hf", "gguf", "onnx", "peft", "gguf-adapter", "tensorboard", "toml")
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -35,12 +35,14 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         help="hf: a folder for transformers, with LoRA merged; gguf: a file for llama.cpp, Ollama and LM Studio, "
         "named DIR, with a Modelfile beside it; onnx: a file for onnxruntime, named DIR, of an encoder, or of a "
         "decoder without cache, compared with the model when it is written (needs pip install 'llm-terrarium[onnx]'); "
-        "peft: a run's LoRA adapter alone; "
+        "peft: a run's LoRA adapter alone, as a folder for PEFT; gguf-adapter: the same as a file for llama.cpp; "
         "tensorboard: a run's curves as event files, in a subfolder of DIR; "
         "toml: a run's settings for `terrarium train`, in the file DIR",
     )
     target = parser.add_mutually_exclusive_group(required=True)
-    target.add_argument("--out", type=Path, metavar="DIR", help="the folder (gguf, onnx, toml: the file) to write")
+    target.add_argument(
+        "--out", type=Path, metavar="DIR", help="the folder (gguf, gguf-adapter, onnx, toml: the file) to write"
+    )
     target.add_argument(
         "--push",
         metavar="NAME",
@@ -72,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         return _share_gguf(args)
     if args.format == "onnx":
         return _share_onnx(args)
-    if args.format in ("hf", "peft"):
+    if args.format in ("hf", "peft", "gguf-adapter"):
         with ProgressLine(as_json=args.json) as line:
             out = drive(_export(args), line)
     else:
@@ -195,9 +197,13 @@ def _export(args: argparse.Namespace) -> Generator[Event, None, Path]:
     from models.runs.run_folder import RunFolder
 
     if args.format == "peft":
-        from models.interop.peft import export_peft
+        from models.interop.adapters.peft import export_peft
 
         return (yield from export_peft(RunFolder.open(Library().find_run(args.model)), _out(args)))
+    if args.format == "gguf-adapter":
+        from models.interop.adapters.gguf import export_gguf_adapter
+
+        return (yield from export_gguf_adapter(RunFolder.open(Library().find_run(args.model)), _out(args)))
     return (yield from share_hf(find_model(args.model), _out(args), licence=args.licence))
 
 

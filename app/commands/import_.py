@@ -17,7 +17,10 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "import", help="import a Hugging Face folder, .gguf file or LoRA adapter as a run", description=__doc__
     )
     parser.add_argument(
-        "source", type=Path, metavar="SRC", help="a Hugging Face folder, a .gguf file, or an adapter's folder (PEFT)"
+        "source",
+        type=Path,
+        metavar="SRC",
+        help="a Hugging Face folder, a .gguf file, or an adapter: PEFT's folder, or llama.cpp's .gguf file",
     )
     parser.add_argument(
         "--base", metavar="MODEL", help="of an adapter: the model that it belongs to, a path or a run's id or name"
@@ -30,19 +33,22 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Import, and print the path of the run."""
+    from models.interop.adapters.gguf import import_gguf_adapter, is_gguf_adapter
+    from models.interop.adapters.peft import import_peft, is_peft
     from models.interop.importing import import_model
-    from models.interop.peft import import_peft, is_peft
 
     source, library = args.source.expanduser(), Library()
     refuse_run_file(source)
     out = args.out.expanduser() if args.out is not None else None
-    if is_peft(source) and args.base is None:
+    is_adapter = is_peft(source) or is_gguf_adapter(source)
+    if is_adapter and args.base is None:
         raise UsageError(f"{source} is an adapter: name the model that it belongs to with --base.")
-    if args.base is not None and not is_peft(source):
+    if args.base is not None and not is_adapter:
         raise UsageError(f"{source} is no adapter, which --base is for: omit it.")
     with ProgressLine(as_json=args.json) as line:
         if args.base is not None:
-            folder = drive(import_peft(source, args.base, library, out, args.name), line)
+            read = import_peft if is_peft(source) else import_gguf_adapter
+            folder = drive(read(source, args.base, library, out, args.name), line)
         else:
             folder = drive(import_model(source, library, out, args.name), line)
     if args.json:

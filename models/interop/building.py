@@ -253,5 +253,21 @@ def _read(
     for weight in match.weights:
         rows = slice(*weight.rows) if weight.rows is not None else slice(None)
         local = torch.empty(shapes[weight.local_name], dtype=dtype, device=device)
-        found[weight.local_name] = local.copy_(remote[rows])
+        found[weight.local_name] = local.copy_(alternated(remote[rows], weight.halves))
     return found
+
+
+def evens_first(tensor: Tensor, dims: Iterable[int]) -> Tensor:
+    """The tensor with its even entries before its odd ones, along each of `dims`."""
+    for dim in dims:
+        order = torch.arange(tensor.size(dim), device=tensor.device)
+        tensor = tensor.index_select(dim, torch.cat((order[::2], order[1::2])))
+    return tensor
+
+
+def alternated(tensor: Tensor, dims: Iterable[int]) -> Tensor:
+    """The inverse of `evens_first`."""
+    for dim in dims:
+        order = torch.arange(tensor.size(dim), device=tensor.device)
+        tensor = tensor.index_select(dim, torch.cat((order[::2], order[1::2])).argsort())
+    return tensor

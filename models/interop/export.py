@@ -13,6 +13,7 @@ from models.architecture.transformer import AnyModel
 from models.chat.own_template import CHAT_TEMPLATE
 from models.events import Event, Phase, Progress
 from models.files.atomic import atomic_write_json
+from models.interop.building import evens_first
 from models.interop.families import family_for_export
 from models.interop.family import Weight
 from models.interop.hub_code import modeling_source
@@ -26,6 +27,8 @@ from models.tokenizers.special_tokens import end_id, mask_id, pad_id, start_id
 
 SHARD_BYTES = 5_000_000_000
 """Maximum size of a file of weights, unless a single tensor is larger."""
+CARD = "README.md"
+"""The model's card, which the hub shows on its page."""
 
 
 def export_hf(
@@ -45,7 +48,7 @@ def export_hf(
     Args:
         labels: the names of the outputs of a label head, as its run has them.
         name: what the model is called in that code.
-        card: README.md, the model's card.
+        card: the text of CARD.
 
     Raises:
         ValueError: where `out` exists; OSError where it cannot be written.
@@ -59,12 +62,13 @@ def export_hf(
         yield Phase(name="Writing the weights")
         yield from _write_weights(folder, tensors, shard_bytes)
         about = {**family.write_config(config), **id2label_of(config, labels)}
-        atomic_write_json(folder / "config.json", {**about, **ids, "dtype": dtype, "use_cache": True}, indent=2)
+        known = {name: id for name, id in ids.items() if id is not None or name not in about}
+        atomic_write_json(folder / "config.json", {**about, **known, "dtype": dtype, "use_cache": True}, indent=2)
         atomic_write_json(folder / "generation_config.json", ids, indent=2)
         if "auto_map" in about:
             (folder / CODE).write_text(modeling_source(config, name), encoding="utf-8")
         if card:
-            (folder / "README.md").write_text(card, encoding="utf-8")
+            (folder / CARD).write_text(card, encoding="utf-8")
         if tokenizer is not None:
             if config.head not in ("language", "none"):
                 tokenizer = marked_tokenizer(config, tokenizer)
@@ -80,7 +84,7 @@ def remote_tensors(state: Mapping[str, Tensor], weights: list[Weight]) -> dict[s
         groups.setdefault(weight.remote_name, []).append(weight)
     found = {}
     for remote_name, group in groups.items():
-        first = state[group[0].local_name]
+        first = evens_first(state[group[0].local_name], group[0].halves)
         if group[0].rows is None:
             tensor = first
         else:
@@ -88,7 +92,7 @@ def remote_tensors(state: Mapping[str, Tensor], weights: list[Weight]) -> dict[s
             tensor = first.new_zeros(length, *first.shape[1:])
             for weight in group:
                 assert weight.rows is not None
-                tensor[slice(*weight.rows)] = state[weight.local_name]
+                tensor[slice(*weight.rows)] = evens_first(state[weight.local_name], weight.halves)
         tensor = tensor.T if group[0].transposed else tensor
         found[remote_name] = tensor[None] if group[0].unsqueeze else tensor
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.interop import bart, bert, gpt2, llama, mixtral, t5, terrarium
+from models.interop import bart, bert, gpt2, llama, marian, mixtral, t5, terrarium
 from models.interop.family import Family
 from models.settings.model_config import ModelConfig
 
@@ -12,8 +12,9 @@ _MIXTRAL: Family = mixtral
 _BERT: Family = bert
 _T5: Family = t5
 _BART: Family = bart
+_MARIAN: Family = marian
 _TERRARIUM: Family = terrarium
-_FILES: tuple[Family, ...] = (_GPT2, _LLAMA, _MIXTRAL, _BERT, _T5, _BART)
+_FILES: tuple[Family, ...] = (_GPT2, _LLAMA, _MIXTRAL, _BERT, _T5, _BART, _MARIAN)
 """In the order in which export tries them; each is assigned separately above so that mypy checks its contract."""
 
 FAMILIES: dict[str, Family] = {

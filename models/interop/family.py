@@ -23,6 +23,8 @@ class Weight:
     transposed: bool = False
     unsqueeze: bool = False
     """The remote tensor has an extra first dimension of size 1."""
+    halves: tuple[int, ...] = ()
+    """Dimensions of the local tensor whose entries are in another order there: all even ones, then all odd ones."""
     rows: tuple[int, int] | None = None
     optional: bool = False
     """Where the remote tensor is missing, the local one is all zeros (a bias that older files do not have)."""

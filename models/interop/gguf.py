@@ -16,7 +16,7 @@ from models.architecture.positions import inverse_frequencies
 from models.architecture.transformer import AnyModel
 from models.events import Event, Phase, result_of
 from models.interop.building import build_model_from, check_tensors
-from models.interop.graphs.graph import Graph
+from models.interop.graphs.graph import Graph, in_halves
 from models.interop.graphs.graphs import GRAPHS
 from models.interop.graphs.rotary import LLAMA3_SCALING
 from models.settings.model_config import ModelConfig
@@ -83,16 +83,18 @@ def read_gguf_model(
 
 
 def _dequantised(graph: Graph, config: ModelConfig, tensors: Mapping[str, GgufTensor]) -> dict[str, _Dequantised]:
-    heads = {".attn_q.": config.n_head, ".attn_k.": config.kv_heads} if graph.head_pairs else {}
-    return {
-        name: _Dequantised(tensor, next((n for part, n in heads.items() if part in name), 0))
-        for name, tensor in tensors.items()
-    }
+    return {name: _Dequantised(tensor, graph.paired_heads(name, config)) for name, tensor in tensors.items()}
 
 
 def read_gguf_config(path: Path) -> ModelConfig:
     """The design in a GGUF file; ValueError as for `read_gguf`."""
     return _config(*_header(path), path)
+
+
+def read_gguf_labels(path: Path) -> list[str]:
+    """The names of a file's labels, for texts; none where it makes something else. ValueError as for `read_gguf`."""
+    about, _ = _header(path)
+    return [str(name) for name in about.get(f"{about.get('general.architecture')}.classifier.output_labels", [])]
 
 
 def _header(path: Path) -> tuple[dict[str, Any], dict[str, GgufTensor]]:
@@ -133,18 +135,15 @@ class _Dequantised:
     def read(self) -> Generator[int, None, Tensor]:
         """As `StoredTensor.read`, in float32."""
         out = torch.from_numpy((yield from self.tensor.read())).view(self.shape)
-        if not self.heads:
-            return out
-        pairs = out.view(self.heads, -1, 2, *out.shape[1:])  # (H, D/2, 2, …): from adjacent pairs to halves
-        return pairs.transpose(1, 2).reshape(out.shape)
+        return in_halves(out, self.heads)
 
 
 def _config(about: dict[str, Any], tensors: Mapping[str, GgufTensor], path: Path) -> ModelConfig:
     """The design that the metadata describes."""
     if about.get("general.type") == "adapter":
         raise ValueError(
-            f"{path} is an adapter as a GGUF file, which is not supported: import its PEFT folder, or merge it into "
-            "its model with llama.cpp (llama-export-lora) first."
+            f"{path} is an adapter, which needs the model that it belongs to: import it with `terrarium import` and "
+            "--base."
         )
     graph = _graph(about, path)
     prefix = f"{graph.name}."

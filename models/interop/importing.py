@@ -16,7 +16,7 @@ from models.chat.template_config import write_template_config
 from models.events import Event, Phase, Progress
 from models.files.atomic import atomic_write_json, read_json
 from models.interop.chat_templates import read_template_config_events
-from models.interop.gguf import check_gguf
+from models.interop.gguf import check_gguf, read_gguf_labels
 from models.interop.loading import GGUF_NAME, is_gguf, load_model_events
 from models.interop.writing import new_folder, write_tensors
 from models.library.library import Library
@@ -148,6 +148,8 @@ def task_of(source: Path, config: ModelConfig) -> dict[str, Any]:
     about = read_json(source / "config.json") if (source / "config.json").is_file() else {}
     names = about.get("id2label")
     names = names if isinstance(names, dict) else {}
+    if is_gguf(source):
+        names = {str(i): name for i, name in enumerate(read_gguf_labels(source))}
     labels = tuple(str(names.get(str(i), f"LABEL_{i}")) for i in range(config.n_label))
     if config.head == "token":
         return {"task": "tagging", "labels": labels}

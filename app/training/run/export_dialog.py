@@ -1,4 +1,4 @@
-"""A dialog that writes a run's model for other programs: a GGUF file, a Hugging Face folder, or a model on the hub."""
+"""A dialog that writes a run's model for other programs: as a file, a folder or a model on the hub, or its adapter."""
 
 from __future__ import annotations
 
@@ -31,15 +31,24 @@ from app.training.run.hub_target import HubTarget
 from app.training.run.model_export import ModelExport
 from models.events import Event, Phase, Progress
 from models.interop.graphs.graphs import preset_instead
+from models.interop.sharing.onnx_fit import onnx_misfit, onnx_packages_missing
 from models.library.library import RunInfo
 from models.number_words import format_size
 from models.settings.gguf_formats import GGUF_FORMATS, USUAL_FORMAT
 from models.settings.model_config import ModelConfig
 
 if TYPE_CHECKING:
+    from models.interop.sharing.onnx_export import OnnxShared
     from models.interop.sharing.share import GgufShared
 
 _STEPS = 1000
+_KINDS = {
+    "gguf": "GGUF",
+    "hf": "Hugging Face folder",
+    "hub": "Hugging Face hub",
+    "onnx": "ONNX",
+    "adapter": "LoRA adapter",
+}
 
 
 class ExportDialog(Dialog):
@@ -59,18 +68,17 @@ class ExportDialog(Dialog):
     ) -> None:
         super().__init__(parent)
         set_term(self, "Safetensors")
-        self._theme, self._run = theme, run
+        self._session, self._theme, self._run = session, theme, run
         self.setWindowTitle(f"Export {run.name}")
         self.setMinimumWidth(640)
         self.export = ModelExport(session.library, self)
         session.closing.connect(self.export.close)
-        self.kind = Segments(
-            "Format",
-            {"gguf": "GGUF: Ollama, llama.cpp, LM Studio", "hf": "Hugging Face folder", "hub": "Hugging Face hub"},
-            "One file that runs anywhere; a folder for Python with transformers; or that folder, uploaded to the hub",
-        )
+        has_adapter = run.spec is not None and run.spec.tune is not None and run.spec.tune.mode == "lora"
+        self.kind = Segments("Format", _KINDS if has_adapter else {k: v for k, v in _KINDS.items() if k != "adapter"})
+        self.about = label("", "muted", wrap=True)
         self.formats = _Formats()
         self.refusal = label("", "warning", wrap=True)
+        self._gguf_refusal = ""
         is_from_scratch = run.spec is not None and run.spec.tune is None and run.spec.align is None
         self._instead = preset_instead(config) if is_from_scratch else ""
         self.same = button(
@@ -80,7 +88,15 @@ class ExportDialog(Dialog):
             icon="copy",
             tip="A new run with that design, which llama.cpp computes, and otherwise the data and settings of this one",
         )
-        self.about_folder = label(about_folder(config), "muted", wrap=True)
+        self._about = {
+            "gguf": "One file, which Ollama, LM Studio and llama.cpp run.",
+            "hf": about_folder(config),
+            "hub": about_folder(config),
+            "onnx": _about_onnx(config),
+            "adapter": "What the fine-tuning has added, alone. Whoever uses it needs the model that it was trained on.",
+        }
+        self._onnx_refusal = onnx_misfit(config) or onnx_packages_missing()
+        self.adapter_as = Segments("Adapter", {"peft": "Folder for PEFT", "gguf": "GGUF file for llama.cpp"})
         self.place = QLineEdit()
         self.place.setAccessibleName("Where to write")
         self.licence = QLineEdit()
@@ -101,6 +117,7 @@ class ExportDialog(Dialog):
         self.cancel = button("Close", theme, self.reject)
         self._build()
         self.kind.changed.connect(self._on_kind)
+        self.adapter_as.changed.connect(self._on_kind)
         self.place.textChanged.connect(self._check)
         self.hub.changed.connect(self._check)
         self.export.changed.connect(self._check)
@@ -110,6 +127,8 @@ class ExportDialog(Dialog):
         self.export.gguf_written.connect(self._on_gguf)
         self.export.folder_written.connect(self._on_folder)
         self.export.uploaded.connect(self._on_uploaded)
+        self.export.onnx_written.connect(self._on_onnx)
+        self.export.adapter_written.connect(self._on_adapter)
         self.export.token_looked_up.connect(self.hub.set_known)
         self.export.failed.connect(self._on_failed)
         self._refit = Refit(self, self._grow)
@@ -121,17 +140,22 @@ class ExportDialog(Dialog):
         layout.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
         layout.setSpacing(2 * SPACE)
         layout.addLayout(row(self.kind, None))
+        layout.addWidget(self.about)
         layout.addWidget(self.formats)
+        layout.addLayout(row(self.adapter_as, None))
         layout.addWidget(self.refusal)
         layout.addLayout(row(self.same, None))
-        layout.addWidget(self.about_folder)
         where = _named("Write to", self.place, self.choose)
         where.setContentsMargins(0, 0, 0, 0)
         self._where = QWidget()
         self._where.setLayout(where)
         layout.addWidget(self._where)
         layout.addWidget(self.hub)
-        layout.addLayout(_named("Licence", self.licence))
+        under = _named("Licence", self.licence)
+        under.setContentsMargins(0, 0, 0, 0)
+        self._under = QWidget()
+        self._under.setLayout(under)
+        layout.addWidget(self._under)
         for widget in (self.phase, self.bar, self.problem, self.outcome):
             layout.addWidget(widget)
         layout.addStretch(1)
@@ -150,12 +174,26 @@ class ExportDialog(Dialog):
         if needed > self.height():
             self.resize(self.width(), needed)
 
+    @property
+    def _ending(self) -> str:
+        """What the name of the file that is written ends in; "" of a folder."""
+        if self.kind.value == "adapter":
+            return "gguf" if self.adapter_as.value == "gguf" else ""
+        return self.kind.value if self.kind.value in ("gguf", "onnx") else ""
+
+    @property
+    def _refusal(self) -> str:
+        """Why the chosen format is not for this model; "" where it is."""
+        if self.kind.value == "onnx":
+            return self._onnx_refusal
+        return self._gguf_refusal if self._ending == "gguf" else ""
+
     # -- What is chosen -------------------------------------------------------------------------------------
 
     @Slot()
     def _on_kind(self) -> None:
-        name = safe_file_name(self._run.name)
-        self.place.setText(str(Path.home() / (f"{name}.gguf" if self.kind.value == "gguf" else name)))
+        name = safe_file_name(self._run.name) + ("-adapter" if self.kind.value == "adapter" else "")
+        self.place.setText(str(Path.home() / (f"{name}.{self._ending}" if self._ending else name)))
         self.problem.clear()
         self.outcome.hide()
         if self.kind.value == "hub":
@@ -169,7 +207,7 @@ class ExportDialog(Dialog):
 
     @Slot(str)
     def _on_refused(self, sentence: str) -> None:
-        self.refusal.setText(sentence)
+        self._gguf_refusal = sentence
         self._check()
 
     @Slot()
@@ -179,30 +217,35 @@ class ExportDialog(Dialog):
 
     @Slot()
     def _on_choose(self) -> None:
-        if self.kind.value == "gguf":
-            path = ask_save_path(self, "Write a GGUF file", self._run.name, "gguf", "GGUF models (*.gguf)")
+        if self._ending:
+            path = ask_save_path(self, "Write the file", self._run.name, self._ending, f"Models (*.{self._ending})")
         else:
             chosen = QFileDialog.getExistingDirectory(self, "Choose the folder to put the model's folder in")
-            path = Path(chosen) / safe_file_name(self._run.name) if chosen else None
+            path = Path(chosen) / Path(self.place.text()).name if chosen else None
         if path is not None:
             self.place.setText(str(path))
 
     @Slot()
     def _check(self) -> None:
         """Show what there is to choose, and allow what can be done."""
-        busy, refused = self.export.busy, bool(self.refusal.text())
-        is_gguf, is_hub = self.kind.value == "gguf", self.kind.value == "hub"
-        self.formats.setVisible(is_gguf and not refused)
-        self.refusal.setVisible(is_gguf and refused)
-        self.same.setVisible(is_gguf and refused and bool(self._instead))
-        self.about_folder.setVisible(not is_gguf)
+        busy, refusal = self.export.busy, self._refusal
+        is_gguf, is_hub, is_adapter = (self.kind.value == kind for kind in ("gguf", "hub", "adapter"))
+        self.about.setText(self._about[self.kind.value])
+        self.formats.setVisible(is_gguf and not refusal)
+        self.refusal.setText(refusal)
+        self.refusal.setVisible(bool(refusal))
+        self.same.setVisible(is_gguf and bool(refusal and self._instead))
+        self.adapter_as.setVisible(is_adapter)
         self._where.setVisible(not is_hub)
+        self._under.setVisible(not is_adapter)
         self.hub.setVisible(is_hub)
-        can = bool(self.place.text().strip()) and (not is_gguf or (not refused and bool(self.quantisation)))
+        can = bool(self.place.text().strip()) and not refusal and bool(not is_gguf or self.quantisation)
         self.start.setText("Upload" if is_hub else "Export")
         self.start.setToolTip("Upload it to the hub" if is_hub else "Write it there")
         self.start.setEnabled((self.hub.is_complete if is_hub else can) and not busy)
-        for widget in (self.kind, self.formats, self.place, self.choose, self.hub, self.licence):
+        for widget in (
+            self.kind, self.formats, self.adapter_as, self.place, self.choose, self.hub, self.licence,
+        ):  # fmt: skip
             widget.setEnabled(not busy)
         self.cancel.setText("Cancel" if busy else "Close")
         self.phase.setVisible(busy)
@@ -223,6 +266,10 @@ class ExportDialog(Dialog):
         elif self.kind.value == "hub":
             hub = self.hub
             self.export.upload(self._run.folder, hub.repository, hub.token, licence, public=hub.is_public)
+        elif self.kind.value == "onnx":
+            self.export.write_onnx(self._run.folder, out, licence)
+        elif self.kind.value == "adapter":
+            self.export.write_adapter(self._run.folder, out, as_gguf=self.adapter_as.value == "gguf")
         else:
             self.export.write_folder(self._run.folder, out, licence)
         self._check()
@@ -243,6 +290,15 @@ class ExportDialog(Dialog):
     @Slot(object)
     def _on_folder(self, path: Path) -> None:
         self.outcome.show_folder(path)
+
+    @Slot(object)
+    def _on_onnx(self, shared: OnnxShared) -> None:
+        self.outcome.show_onnx(shared)
+
+    @Slot(object)
+    def _on_adapter(self, path: Path) -> None:
+        base = None if self._run.parent is None else self._session.runs.look_up(self._run.parent[0])
+        self.outcome.show_adapter(path, "" if base is None else base.name)
 
     @Slot(str)
     def _on_uploaded(self, address: str) -> None:
@@ -282,6 +338,14 @@ def about_folder(config: ModelConfig) -> str:
             "it has to say trust_remote_code=True. A model card says how the model was made."
         )
     return f"For {about['architectures'][0]} of transformers. A model card says how the model was made."
+
+
+def _about_onnx(config: ModelConfig) -> str:
+    """What a design's ONNX file is for."""
+    about = "One file for onnxruntime, also in a browser or on a phone; compared with the model when it is written."
+    if config.topology == "decoder-only":
+        about += " It has no cache, so it reads the whole text again for each token."
+    return about
 
 
 def _named(words: str, field: QWidget, *more: QWidget) -> QVBoxLayout:

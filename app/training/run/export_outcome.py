@@ -14,6 +14,7 @@ from app.kit.theme import SPACE, ThemeProvider
 from models.number_words import format_signed, format_size
 
 if TYPE_CHECKING:
+    from models.interop.sharing.onnx_export import OnnxShared
     from models.interop.sharing.share import GgufShared
 
 _COPIED_MS = 1500
@@ -30,7 +31,7 @@ class ExportOutcome(QWidget):
         self.cost = label("", wrap=True)
         self.notes = label("", "caption", wrap=True)
         self.commands = label("", "mono-small", wrap=True, selectable=True)
-        self.copy = button("Copy", theme, self._on_copy, icon="copy", tip="Copy the two commands")
+        self.copy = button("Copy", theme, self._on_copy, icon="copy", tip="Copy this text")
         self.open = button("Open the folder", theme, self._on_open, icon="folder-open", role="quiet")
         self._box = frame("sunken", margin=SPACE)
         line = row(self.commands, self.copy)
@@ -62,6 +63,28 @@ class ExportOutcome(QWidget):
         self.title.setText(str(path))
         self.cost.setText("The weights, the tokenizer and a model card (README.md) are in it.")
         self._set("", "")
+
+    def show_onnx(self, shared: OnnxShared) -> None:
+        """An ONNX file."""
+        self._show_folder_of(shared.path)
+        self.title.setText(f"{shared.path} ({format_size(shared.n_bytes)})")
+        self.cost.setText(
+            f"onnxruntime computes the same from it: its numbers, of up to {shared.largest:.3g}, differ by at most "
+            f"{shared.difference:.2g}."
+        )
+        self._set(f"It takes {', '.join(shared.inputs)} (texts × tokens), and returns {shared.output}.", "")
+
+    def show_adapter(self, path: Path, base: str) -> None:
+        """A LoRA adapter: a file of llama.cpp's, or a folder of PEFT's. base: the model that it belongs to."""
+        self._show_folder_of(path)
+        self.title.setText(f"{path} ({format_size(_n_bytes(path))})")
+        of = f"“{base}”" if base else "the model that it was trained on"
+        if path.is_file():
+            self.cost.setText(f"It goes with the GGUF file of {of}.")
+            self._set("", f'llama-cli -m MODEL.gguf --lora "{path}"')
+        else:
+            self.cost.setText(f"It goes with the Hugging Face folder of {of}.")
+            self._set("", f'PeftModel.from_pretrained(model, "{path}")')
 
     def show_page(self, address: str, *, public: bool) -> None:
         """A model on the hub."""
@@ -95,6 +118,12 @@ class ExportOutcome(QWidget):
 
     def _on_open(self) -> None:
         QDesktopServices.openUrl(self._place)
+
+
+def _n_bytes(path: Path) -> int:
+    """The size of a file, or of those in a folder."""
+    files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
+    return sum(each.stat().st_size for each in files)
 
 
 def _cost_words(shared: GgufShared) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, Signal, Slot
+from PySide6.QtCore import QObject, Signal, SignalInstance, Slot
 
 from app.worker.background import LatestTask
 from app.worker.failures import Failure
@@ -14,6 +14,7 @@ from models.events import Event
 from models.library.library import Library
 
 if TYPE_CHECKING:
+    from models.interop.sharing.onnx_export import OnnxShared
     from models.interop.sharing.share import GgufShared
 
 
@@ -26,7 +27,8 @@ class ModelExport(QObject):
         sizes_refused(sentence): it cannot be a GGUF file, and why.
         events_received(events): Phase, Progress (bytes) and Notice.
         token_looked_up(is_known, has_keyring): whether there is a token of the hub, and whether one would be kept.
-        gguf_written(shared), folder_written(path), uploaded(address): it is done.
+        gguf_written(shared), onnx_written(shared), folder_written(path), adapter_written(path), uploaded(address): it
+            is done.
         failed(sentence): it could not be written, or uploaded.
     """
 
@@ -37,12 +39,15 @@ class ModelExport(QObject):
     gguf_written = Signal(object)
     folder_written = Signal(object)
     uploaded = Signal(str)
+    onnx_written = Signal(object)
+    adapter_written = Signal(object)
     token_looked_up = Signal(bool, bool)
     failed = Signal(str)
 
     def __init__(self, library: Library, parent: QObject) -> None:
         super().__init__(parent)
         self._library = library
+        self._written = self.gguf_written
         self._sizes, self._token, self._task = LatestTask(self), LatestTask(self), LatestTask(self)
         self._token.done.connect(self._on_token)
         self._sizes.done.connect(self.sizes_found)
@@ -75,7 +80,7 @@ class ModelExport(QObject):
 
             return (yield from share_gguf(source, out, self._library, quantisation=quantisation, licence=licence))
 
-        self._task.drive(work)
+        self._drive(work, self.gguf_written)
 
     def write_folder(self, source: Path, out: Path, licence: str) -> None:
         """Write a Hugging Face folder."""
@@ -85,7 +90,30 @@ class ModelExport(QObject):
 
             return (yield from share_hf(source, out, licence=licence))
 
-        self._task.drive(work)
+        self._drive(work, self.folder_written)
+
+    def write_onnx(self, source: Path, out: Path, licence: str) -> None:
+        """Write an ONNX file, and compare it with the model."""
+
+        def work() -> Generator[Event, None, OnnxShared]:
+            from models.interop.sharing.onnx_export import share_onnx
+
+            return (yield from share_onnx(source, out, licence=licence))
+
+        self._drive(work, self.onnx_written)
+
+    def write_adapter(self, source: Path, out: Path, *, as_gguf: bool) -> None:
+        """Write the LoRA adapter of a run alone: a file for llama.cpp, or a folder for PEFT."""
+
+        def work() -> Generator[Event, None, Path]:
+            from models.interop.adapters.gguf import export_gguf_adapter
+            from models.interop.adapters.peft import export_peft
+            from models.runs.run_folder import RunFolder
+
+            write = export_gguf_adapter if as_gguf else export_peft
+            return (yield from write(RunFolder.open(source), out))
+
+        self._drive(work, self.adapter_written)
 
     def look_up_token(self) -> None:
         """Find out whether there is a token of the hub; a keyring may ask its user to unlock it."""
@@ -108,6 +136,11 @@ class ModelExport(QObject):
             found = token or find_token(hub_endpoint())
             return (yield from push_hf(source, name, found, licence=licence, public=public, keep=bool(token)))
 
+        self._drive(work, self.uploaded)
+
+    def _drive(self, work: Callable[[], Generator[Event, None, Any]], written: SignalInstance) -> None:
+        """Do it in the background; `written` says what came of it."""
+        self._written = written
         self._task.drive(work)
 
     def cancel(self) -> None:
@@ -136,9 +169,4 @@ class ModelExport(QObject):
 
     @Slot(object)
     def _on_done(self, result: object) -> None:
-        if isinstance(result, Path):
-            self.folder_written.emit(result)
-        elif isinstance(result, str):
-            self.uploaded.emit(result)
-        else:
-            self.gguf_written.emit(result)
+        self._written.emit(result)

@@ -321,7 +321,9 @@ class RunView(QWidget):
         run_id = self._run_id
         dialog.same_asked.connect(lambda preset: self.same_asked.emit(run_id, preset))
         dialog.export.gguf_written.connect(lambda shared: self.exported.append(shared.path.name))
-        dialog.export.folder_written.connect(lambda path: self.exported.append(path.name))
+        dialog.export.onnx_written.connect(lambda shared: self.exported.append(shared.path.name))
+        for written in (dialog.export.folder_written, dialog.export.adapter_written):
+            written.connect(lambda path: self.exported.append(path.name))
         dialog.export.uploaded.connect(lambda address: self.exported.append(address.rpartition("/")[2]))
         dialog.show()
         return dialog

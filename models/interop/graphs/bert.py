@@ -1,4 +1,4 @@
-"""BERT's graph, which makes embeddings: it has no place for a head, and computes GELU in its approximation by tanh."""
+"""BERT's graph, which makes embeddings, or labels texts: it has no other head, and approximates GELU by tanh."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 _READ = {
     "block_count", "context_length", "embedding_length", "feed_forward_length", "attention.head_count",
-    "attention.layer_norm_epsilon", "vocab_size", "pooling_type",
+    "attention.layer_norm_epsilon", "vocab_size", "pooling_type", "classifier.output_labels",
 }  # fmt: skip
 _SLOTS: dict[str, Any] = {
     "topology": "encoder-only",
-    "head": ("language", "none"),
+    "head": ("language", "none", "sequence"),
     "position": "learned",
     "norm": "layernorm",
     "norm_place": "post",
@@ -36,16 +36,19 @@ _SLOTS: dict[str, Any] = {
     "bias": "all",
     "scaled_embeddings": False,
 }
-_MEAN = 1
-"""pooling_type: a text is the mean of its tokens' states."""
+_MEAN, _RANK = 1, 4
+"""pooling_type: a text is the mean of its tokens' states; or the head labels it by its first token."""
 
 
 def _read(raw: dict[str, Any], stored: Stored) -> ModelConfig:
     check_read(raw, _READ, "bert")  # attention.causal is false, as in all encoders
     segments = stored.get("token_types.weight")
+    head = stored.get("cls.output.weight")
     return ModelConfig(
         topology="encoder-only",
-        head="none",
+        head="none" if head is None else "sequence",
+        n_label=2 if head is None else head.shape[0],
+        pooler="cls.weight" in stored,
         vocab_size=vocab_size(raw, stored),
         context_length=integer(raw, "context_length"),
         n_layer=integer(raw, "block_count"),
@@ -64,11 +67,14 @@ def _read(raw: dict[str, Any], stored: Stored) -> ModelConfig:
 
 
 def _write(config: ModelConfig) -> Fields:
-    return {**write_sizes(config), "attention.causal": False, "pooling_type": _MEAN}
+    pooling = _RANK if config.head == "sequence" else _MEAN
+    return {**write_sizes(config), "attention.causal": False, "pooling_type": pooling}
 
 
 def _fold(config: ModelConfig, state: Mapping[str, Tensor]) -> tuple[ModelConfig, dict[str, Tensor]]:
-    """The encoder alone."""
+    """The encoder, with a head for texts but without another."""
+    if config.head == "sequence":
+        return config, dict(state)
     plain = {"head": "none", "pooler": False, "head_transform": False, "head_bias": False, "tied_embeddings": True}
     body = {name: tensor for name, tensor in state.items() if not name.startswith(("head.", "pooler."))}
     return dataclasses.replace(config, **plain), body  # type: ignore[arg-type]
@@ -94,6 +100,10 @@ def _weights(config: ModelConfig) -> list[Weight]:
             ("feed_forward_norm", "layer_output_norm"),
         ):
             found += both_parts(f"blocks.{i}.{name}", f"blk.{i}.{there}")
+    if config.pooler:
+        found += both_parts("pooler", "cls")
+    if config.head == "sequence":
+        found += both_parts("head", "cls.output")
     return found
 
 

@@ -71,6 +71,29 @@ class Graph:
                 found.append(f"{_LABELS.get(name, name)} {' or '.join(map(_words, wanted))} (here {_words(here)})")
         return [*found, *self.misfits(config)]
 
+    def paired_heads(self, name: str, config: ModelConfig) -> int:
+        """The heads of a tensor whose rows are in pairs there; 0 of all others."""
+        if not self.head_pairs:
+            return 0
+        return config.n_head if ".attn_q." in name else config.kv_heads if ".attn_k." in name else 0
+
+
+def in_pairs(rows: Tensor, heads: int) -> Tensor:
+    """Rows of queries or keys in llama.cpp's order: what RoPE rotates together is adjacent, where ours is halves apart.
+
+    heads: as of `Graph.paired_heads`; with 0 nothing changes.
+    """
+    if not heads:
+        return rows
+    return rows.view(heads, 2, -1, *rows.shape[1:]).transpose(1, 2).reshape(rows.shape)  # (H, 2, D/2, …)
+
+
+def in_halves(rows: Tensor, heads: int) -> Tensor:
+    """The inverse of `in_pairs`."""
+    if not heads:
+        return rows
+    return rows.view(heads, -1, 2, *rows.shape[1:]).transpose(1, 2).reshape(rows.shape)  # (H, D/2, 2, …)
+
 
 def _words(value: object) -> str:
     return str(value) if not isinstance(value, bool) else "on" if value else "off"

@@ -22,10 +22,10 @@ def graph_of(config: ModelConfig) -> Graph:
     Raises:
         ValueError: where there is none; it names the closest one, what that needs, and what to do instead.
     """
-    if config.head not in ("language", "none"):
+    if config.head not in ("language", "none") and not _labels_texts(config):
         raise ValueError(
-            f"A model with the head “{config.head}” answers with labels, for which llama.cpp has no place: export it "
-            "as a Hugging Face folder."
+            f"A model with the head “{config.head}” answers with labels, for which llama.cpp has a place in encoders "
+            "that label whole texts only: export it as a Hugging Face folder."
         )
     lacking = {name: graph.lacks(config) for name, graph in GRAPHS.items()}
     closest = min(lacking, key=lambda name: (GRAPHS[name].slots["topology"] != config.topology, len(lacking[name])))
@@ -37,8 +37,13 @@ def graph_of(config: ModelConfig) -> Graph:
     )
 
 
+def _labels_texts(config: ModelConfig) -> bool:
+    return config.topology == "encoder-only" and config.head == "sequence"
+
+
 def preset_instead(config: ModelConfig) -> str:
     """A preset of this topology that has a graph, where the design itself has none; "" where that would not help."""
-    if config.head not in ("language", "none") or not all(graph.lacks(config) for graph in GRAPHS.values()):
+    has_no_place = config.head not in ("language", "none") and not _labels_texts(config)
+    if has_no_place or not all(graph.lacks(config) for graph in GRAPHS.values()):
         return ""
     return _INSTEAD[config.topology]

@@ -40,10 +40,12 @@ _BASELINES = {
 }
 
 
-def model_card(run: RunFolder, config: ModelConfig, *, licence: str = "") -> str:
+def model_card(run: RunFolder, config: ModelConfig, *, licence: str = "", address: str = "") -> str:
     """README.md for the model of a run, in English, with the front matter that the hub reads.
 
-    licence: its id on the hub, such as “mit”; "" leaves it open.
+    Args:
+        licence: its id on the hub, such as “mit”; "" leaves it open.
+        address: what it is loaded by: OWNER/NAME on the hub, or a folder; by default the run's name.
 
     Raises:
         ValueError: where a record of the run is damaged.
@@ -70,7 +72,7 @@ def model_card(run: RunFolder, config: ModelConfig, *, licence: str = "") -> str
         lines += ["## Samples", "", "The last ones of its training, as they came, unedited.", ""]
         for row in samples:
             lines += [f"At step {row['step']:,}:", "", *_fenced(f"{row.get('prompt', '')}{row['text']}"), ""]
-    lines += ["## How to run it", "", *_usage(config), ""]
+    lines += ["## How to run it", "", *_usage(config, address or run.spec.name), ""]
     lines += ["## Limits", "", _limits(run), ""]
     return "\n".join(lines)
 
@@ -201,7 +203,8 @@ def _fenced(text: str) -> list[str]:
     return [fence, *text.splitlines(), fence]
 
 
-def _usage(config: ModelConfig) -> list[str]:
+def _usage(config: ModelConfig, address: str) -> list[str]:
+    quoted = json.dumps(address, ensure_ascii=False)
     auto_class = _AUTO_CLASSES[pipeline_of(config)]
     brings_code = "auto_map" in family_for_export(config).write_config(config)
     trust = ", trust_remote_code=True" if brings_code else ""
@@ -209,8 +212,8 @@ def _usage(config: ModelConfig) -> list[str]:
         "```python",
         f"from transformers import AutoTokenizer, {auto_class}",
         "",
-        'tokenizer = AutoTokenizer.from_pretrained("PATH")',
-        f'model = {auto_class}.from_pretrained("PATH"{trust})',
+        f"tokenizer = AutoTokenizer.from_pretrained({quoted})",
+        f"model = {auto_class}.from_pretrained({quoted}{trust})",
         "```",
     ]
     if brings_code:

@@ -11,10 +11,9 @@ from torch import Tensor
 
 from models.architecture.transformer import AnyModel
 from models.events import Event, Notice, Phase, Progress
-from models.interop.graphs.graph import Graph
+from models.interop.graphs.graph import in_pairs
 from models.interop.sharing.gguf_plan import Plan, PlannedTensor, Value, file_tensors
 from models.interop.writing import new_file
-from models.settings.model_config import ModelConfig
 
 _CHUNK = 1 << 20
 """Numbers that are quantised at once, which takes some ten milliseconds."""
@@ -69,19 +68,10 @@ def _write_tensors(writer: GGUFWriter, plan: Plan, tensors: Mapping[str, Tensor]
     total, done = sum(each.n_bytes for each in plan.tensors.values()), 0
     writer.write_padding(file, file.tell())
     for name, each in plan.tensors.items():
-        for part in _parts(_ordered(plan.graph, plan.config, name, tensors[name]), each):
+        for part in _parts(in_pairs(tensors[name], plan.graph.paired_heads(name, plan.config)), each):
             done += file.write(part.tobytes())
             yield Progress(done=done, total=total)
         writer.write_padding(file, each.n_bytes)
-
-
-def _ordered(graph: Graph, config: ModelConfig, name: str, tensor: Tensor) -> Tensor:
-    """The rows of queries and keys in llama.cpp's order: a head's pairs are adjacent, where ours are halves apart."""
-    heads = config.n_head if ".attn_q." in name else config.kv_heads if ".attn_k." in name else 0
-    if not graph.head_pairs or not heads:
-        return tensor
-    halves = tensor.view(heads, 2, -1, *tensor.shape[1:])  # (H, 2, D/2, …)
-    return halves.transpose(1, 2).reshape(tensor.shape)
 
 
 def _parts(tensor: Tensor, planned: PlannedTensor) -> Generator[np.ndarray, None, None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -15,8 +15,10 @@ from models.interop.export import remote_tensors
 from models.interop.gguf import rope_divisors
 from models.interop.graphs.graph import Graph
 from models.interop.graphs.graphs import graph_of
+from models.interop.options import id2label_of
 from models.settings.gguf_formats import GGUF_FORMATS
 from models.settings.model_config import ModelConfig
+from models.tasks.row_reader import marked_tokenizer
 from models.tokenizers.foreign.gguf_fields import tokenizer_fields
 from models.tokenizers.special_tokens import end_id, start_id
 
@@ -32,7 +34,10 @@ _F32, _F16 = GGMLQuantizationType.F32, GGMLQuantizationType.F16
 _EXACT = ("position_embd", "token_types", "attn_rel_b", "ffn_gate_inp", "rope_freqs")
 """Small tables that llama.cpp's own converter leaves in float32, too."""
 
-Value = int | float | bool | str | list[str] | list[int]
+_ONE_SEGMENT = "llama.cpp reads all of a text as its first segment, so its answers on pairs of texts may differ."
+_SPACE = "llama.cpp puts no space before a text, as the model has learned to read it: begin each text with one."
+
+Value = int | float | bool | str | list[str] | list[int] | list[float]
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,7 @@ def plan_gguf(
     quantisation: str,
     general: Mapping[str, str | list[str]] | None = None,
     template: str = "",
+    labels: Sequence[str] = (),
 ) -> Plan:
     """What the GGUF file of a model of this design will contain.
 
@@ -88,6 +94,7 @@ def plan_gguf(
         quantisation: one of GGUF_FORMATS.
         general: what the file says about the model: name, description, license, tags ….
         template: the chat template, as Jinja.
+        labels: the names of the outputs of a head that labels texts; by default numbered ones.
 
     Raises:
         ValueError: where llama.cpp has no graph for the design, GGUF cannot hold the tokenizer, or no matrix is wide
@@ -102,6 +109,12 @@ def plan_gguf(
     fields: dict[str, Value] = {f"general.{key}": value for key, value in (general or {}).items() if value}
     fields |= {"general.file_type": int(_FILE_TYPES[quantisation]), "general.quantization_version": 2}
     fields |= {f"{graph.name}.{key}": value for key, value in graph.write(folded).items()}
+    if config.head == "sequence":
+        fields[f"{graph.name}.classifier.output_labels"] = list(id2label_of(config, labels)["label2id"])
+        notes += [_ONE_SEGMENT] if config.n_segment > 1 else []
+        if tokenizer is not None:
+            tokenizer, said = _marked(config, tokenizer)
+            notes += said
     if tokenizer is None:
         fields["tokenizer.ggml.model"] = "no_vocab"
     else:
@@ -122,6 +135,15 @@ def plan_gguf(
         tensors=planned,
         notes=tuple(notes),
     )
+
+
+def _marked(config: ModelConfig, tokenizer: Tokenizer) -> tuple[Tokenizer, list[str]]:
+    """The tokenizer with the marks that texts to be labelled have, and what has to be done by hand."""
+    marked = marked_tokenizer(config, tokenizer)
+    if marked is tokenizer:
+        return tokenizer, []
+    marked.normalizer = tokenizer.normalizer  # without the space before a text, for which GGUF has no place
+    return marked, [_SPACE]
 
 
 def file_tensors(

@@ -13,7 +13,6 @@ import logging
 import warnings
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +22,12 @@ from torch import Tensor, nn
 from models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
 from models.events import Event, Phase, Progress
 from models.interop.loading import load_model_events
+from models.interop.sharing.onnx_fit import INSTEAD, onnx_misfit, onnx_packages_missing
 from models.interop.sharing.share import about_run
 from models.interop.writing import check_free, new_file
 from models.library.library import safe_name
-from models.number_words import format_size
 
-_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 _ENDING = ".onnx"
-_MAX_BYTES = 2_000_000_000
-"""What protobuf, in which ONNX is written, holds in one file."""
 _TRACED = (2, 8)
 """Texts and tokens of the example that is traced."""
 _TOLERANCE = 1e-4
@@ -69,7 +65,8 @@ def share_onnx(source: Path, out: Path, *, licence: str = "") -> Generator[Event
             the model is larger than 2 GB or cannot be read, a file is there already, or the file computes something
             else; OSError where it cannot be written.
     """
-    _check_packages()
+    if missing := onnx_packages_missing():
+        raise ValueError(missing)
     out = out.absolute()
     out = out if out.suffix == _ENDING else out.with_name(out.name + _ENDING)
     safe_name(out.name)
@@ -93,28 +90,10 @@ def share_onnx(source: Path, out: Path, *, licence: str = "") -> Generator[Event
     )
 
 
-def _check_packages() -> None:
-    if any(find_spec(name) is None for name in _PACKAGES):
-        raise ValueError(
-            f"ONNX files need the packages {', '.join(_PACKAGES)}: install them with pip install 'llm-terrarium[onnx]'."
-        )
-
-
 def _checked(model: AnyModel) -> Decoder | Encoder:
-    if isinstance(model, EncoderDecoder):
-        raise ValueError(
-            "ONNX files are written of encoders and decoders, and this is an encoder-decoder: use --format hf instead."
-        )
-    if model.config.position == "rope" and model.config.rope_scaling == "dynamic":
-        raise ValueError(
-            "With dynamic RoPE scaling the model changes with the length of the text, which an ONNX file cannot: use "
-            "--format hf instead."
-        )
-    if (n_bytes := 4 * model.n_parameters) > _MAX_BYTES:
-        raise ValueError(
-            f"The model takes {format_size(n_bytes)}, but an ONNX file holds {format_size(_MAX_BYTES)}: use "
-            "--format hf instead."
-        )
+    misfit = onnx_misfit(model.config)
+    if misfit or isinstance(model, EncoderDecoder):
+        raise ValueError(misfit)
     return model.float().eval()
 
 
@@ -166,7 +145,7 @@ def _write(traced: _Traced, file: Path, about: dict[str, Any]) -> None:
         except Exception as error:
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise ValueError(
-                f"PyTorch's exporter does not manage this design ({reason.rstrip('.')}): use --format hf instead."
+                f"PyTorch's exporter does not manage this design ({reason.rstrip('.')}): {INSTEAD}."
             ) from error
         for name, said in {**about, "context_length": context}.items():
             if said:
@@ -217,6 +196,6 @@ def _compared(traced: _Traced, file: Path) -> Generator[Event, None, tuple[float
     if not difference <= _TOLERANCE * max(1.0, largest):
         raise ValueError(
             f"onnxruntime computes something else from the file (it differs by {difference:.2g}), so it is not kept: "
-            "use --format hf instead."
+            f"{INSTEAD}."
         )
     return difference, largest

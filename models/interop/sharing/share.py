@@ -87,8 +87,10 @@ class AboutRun(TypedDict, total=False):
     card: str
 
 
-def about_run(source: Path, config: ModelConfig, licence: str = "") -> AboutRun:
+def about_run(source: Path, config: ModelConfig, licence: str = "", address: str = "") -> AboutRun:
     """The labels, the name and the card of the run in `source`; nothing of other models.
+
+    address: as for `model_card`.
 
     Raises:
         ValueError: where a record of the run is damaged.
@@ -96,7 +98,11 @@ def about_run(source: Path, config: ModelConfig, licence: str = "") -> AboutRun:
     if not (source / "run.json").is_file():
         return {}
     run = RunFolder.open(source)
-    return {"labels": run.spec.data.labels, "name": run.spec.name, "card": model_card(run, config, licence=licence)}
+    return {
+        "labels": run.spec.data.labels,
+        "name": run.spec.name,
+        "card": model_card(run, config, licence=licence, address=address),
+    }
 
 
 def _tokenizer_of(source: Path) -> Tokenizer | None:
@@ -127,7 +133,8 @@ def share_gguf(
     model, tokenizer = yield from load_model_events(source)
     chat = yield from read_template_config_events(source)
     template = _template(chat, tokenizer)
-    plan = plan_gguf(model.config, tokenizer, quantisation, _general(source, out.stem, licence), template)
+    labels = about_run(source, model.config).get("labels", ())
+    plan = plan_gguf(model.config, tokenizer, quantisation, _general(source, out.stem, licence), template, labels)
     _check_room(out, plan)
     yield Notice(sentence=f"{out.name} takes {format_size(plan.n_bytes)} as {quantisation}.")
     yield from write_gguf(model, plan, out)
@@ -135,6 +142,9 @@ def share_gguf(
     if model.config.topology == "encoder-decoder" or tokenizer is None:
         notes.append("Ollama and LM Studio run decoders and encoders only: use llama.cpp itself for this one.")
         made: Path | None = None
+    elif model.config.head == "sequence":
+        notes.append("Ollama and LM Studio know no labels: llama.cpp gives them (llama-embedding --pooling rank).")
+        made = None
     else:
         starts = plan.fields.get("tokenizer.ggml.add_bos_token")
         skipped = (tokenizer.id_to_token(int(str(plan.fields["tokenizer.ggml.bos_token_id"]))) or "") if starts else ""
@@ -159,17 +169,22 @@ def share_gguf(
     )
 
 
-def share_hf(source: Path, out: Path, *, licence: str = "") -> Generator[Event, None, Path]:
+def share_hf(source: Path, out: Path, *, licence: str = "", address: str = "") -> Generator[Event, None, Path]:
     """Write the model in `source` (as for `load_model`) as the Hugging Face folder `out`, which it returns.
 
     Yields Phase, Notice and Progress; closing it leaves nothing half written.
+
+    Args:
+        address: what its card says that it is loaded by; by default the folder's name.
 
     Raises:
         ValueError: where `out` exists, or the model cannot be read; OSError where it cannot be written.
     """
     check_new_folder(out)
     model, tokenizer = yield from load_model_events(source)
-    return (yield from export_hf(model, tokenizer, out, **about_run(source, model.config, licence)))
+    return (
+        yield from export_hf(model, tokenizer, out, **about_run(source, model.config, licence, address or out.name))
+    )
 
 
 def _template(chat: ChatTemplateConfig, tokenizer: Tokenizer | None) -> str:

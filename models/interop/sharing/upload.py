@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from models.events import Event, Notice, Phase, Progress
+from models.interop.export import CARD
+from models.interop.loading import load_config
 from models.interop.sharing.hub_token import NO_KEYRING, check_token, forget_token, keep_token
-from models.interop.sharing.share import share_hf
+from models.interop.sharing.share import about_run, share_hf
 from models.number_words import format_size
 
 if TYPE_CHECKING:
@@ -81,18 +83,30 @@ def push_hf(
     name, token = check_hub_name(name), check_token(token)
     # A thread that is left waiting for the network may have a file open, which Windows does not delete then.
     with tempfile.TemporaryDirectory(prefix="terrarium-", ignore_cleanup_errors=True) as parent:
-        folder = yield from share_hf(source, Path(parent) / "model", licence=licence)
-        return (yield from upload_folder(folder, name, token, public=public, keep=keep))
+        folder = yield from share_hf(source, Path(parent) / "model", licence=licence, address=name)
+
+        def card(address: str) -> str:
+            return about_run(source, load_config(folder), licence, address).get("card", "")
+
+        return (yield from upload_folder(folder, name, token, public=public, keep=keep, card=card))
 
 
 def upload_folder(
-    folder: Path, name: str, token: str, *, public: bool = False, keep: bool = False, stall_s: float = _STALL_S
+    folder: Path,
+    name: str,
+    token: str,
+    *,
+    public: bool = False,
+    keep: bool = False,
+    card: Callable[[str], str] = lambda address: "",
+    stall_s: float = _STALL_S,
 ) -> Generator[Event, None, str]:
     """Upload the files of `folder` in one commit, and return the address of the model's page. As `push_hf`.
 
     A new model is made; one that is there is taken only if it is empty, and private or public as is wanted.
 
     Args:
+        card: OWNER/NAME, as the hub has it -> what its README.md says instead; "" leaves the folder's.
         stall_s: seconds without a byte or an answer, after which the hub is given up.
     """
     from huggingface_hub import CommitOperationAdd, HfApi
@@ -101,15 +115,17 @@ def upload_folder(
     logging.getLogger("huggingface_hub._commit_api").setLevel(logging.ERROR)
     endpoint = hub_endpoint()
     api = HfApi(endpoint=endpoint, token=token)
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    total = sum(path.stat().st_size for path in paths)
-    call = _Call(name, token, total, stall_s)
+    call = _Call(name, token, stall_s)
     yield Phase(name="Asking the Hugging Face hub")
     there = yield from call.answer(lambda: _model_on_hub(api, name, public=public))
     if keep:
         kept = keep_token(endpoint, token)
         yield Notice(sentence="The token is kept in the system keyring." if kept else NO_KEYRING)
     _check_free(there, public=public)
+    if text := card(there.name):
+        (folder / CARD).write_text(text, encoding="utf-8")
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    call.total = sum(path.stat().st_size for path in paths)
     yield Phase(name="Uploading")
     with contextlib.ExitStack() as opened:
         # Closed here when nobody waits any more, so that the thread cannot read on.
@@ -181,10 +197,16 @@ class _Counted(io.BufferedReader):
 
 
 class _Call:
-    """Calls of the hub's library on a thread, which is left alone when nobody waits for it any more."""
+    """Calls of the hub's library on a thread, which is left alone when nobody waits for it any more.
 
-    def __init__(self, name: str, token: str, total: int, stall_s: float) -> None:
-        self._name, self._token, self._total, self._stall_s = name, token, total, stall_s
+    Attributes:
+        total: how many bytes are to be sent.
+    """
+
+    total = 0
+
+    def __init__(self, name: str, token: str, stall_s: float) -> None:
+        self._name, self._token, self._stall_s = name, token, stall_s
 
     def answer(self, ask: Callable[[], Result], done: Callable[[], int] = lambda: 0) -> Generator[Event, None, Result]:
         """The result of `ask`; ValueError where it fails, or neither answers nor gets on for too long."""
@@ -205,7 +227,7 @@ class _Call:
             now = done()
             if now != before:
                 before, until = now, time.monotonic() + self._stall_s
-            yield Progress(done=now, total=self._total if now else 0)
+            yield Progress(done=now, total=self.total if now else 0)
             if thread.is_alive() and time.monotonic() > until:
                 raise ValueError("The Hugging Face hub does not answer: check the connection, and try again later.")
         if errors:
@@ -223,7 +245,7 @@ class _Call:
         if status == 403:
             return f"This token may not write to {self._name}{self._words(error)}: use one that may, or another name."
         if status == 413:
-            return f"The hub takes no upload of {format_size(self._total)}: export the folder, and split its files."
+            return f"The hub takes no upload of {format_size(self.total)}: export the folder, and split its files."
         if status == 429:
             return "The hub has had too many requests from this account: wait an hour, and try again."
         if status >= 500:

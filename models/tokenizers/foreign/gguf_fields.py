@@ -1,4 +1,4 @@
-"""A tokenizer as the metadata of a GGUF file, which llama.cpp reads: byte-level BPE, or BERT's WordPiece. No torch."""
+"""A tokenizer as the metadata of a GGUF file, for llama.cpp: byte-level BPE, WordPiece, or by scores. No torch."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from models.tokenizers.foreign.gguf_sentencepiece import Fields, score_fields
 from models.tokenizers.foreign.gguf_tokenizer import NO_MERGE, SPLITS
 from models.tokenizers.foreign.gguf_wordpiece import fits, wordpiece_fields
 from models.tokenizers.foreign.sentencepiece_file import PieceKind
@@ -15,9 +16,6 @@ from models.tokenizers.special_tokens import end_id, mask_id, pad_id, text_marks
 
 _ADVICE = "export a Hugging Face folder instead, which keeps the tokenizer as it is, or train with a bpe tokenizer."
 _DIGITS = r"\p{N}"
-
-Fields = dict[str, int | bool | str | list[str] | list[int]]
-"""Metadata with the prefix “tokenizer.”."""
 
 
 def tokenizer_fields(tokenizer: Tokenizer, vocab_size: int, end: int | None = None) -> tuple[Fields, list[str]]:
@@ -32,9 +30,11 @@ def tokenizer_fields(tokenizer: Tokenizer, vocab_size: int, end: int | None = No
     core = described["model"]
     kind = core.get("type", "")
     is_bert = fits(described)
-    if not is_bert and (kind != "BPE" or core.get("byte_fallback") or core.get("unk_token") is not None):
+    by_scores = kind == "Unigram" or bool(core.get("byte_fallback") and core.get("merges"))
+    is_bytes = kind == "BPE" and not core.get("byte_fallback") and core.get("unk_token") is None
+    if not is_bert and not by_scores and not is_bytes:
         raise ValueError(f"A GGUF file cannot hold this tokenizer ({_kind_words(kind)}): {_ADVICE}")
-    if not is_bert and described.get("normalizer") is not None:
+    if not is_bert and not by_scores and described.get("normalizer") is not None:
         raise ValueError(f"A GGUF file cannot hold this tokenizer, which normalises its text first: {_ADVICE}")
     vocab = tokenizer.get_vocab(with_added_tokens=True)
     if max(vocab.values()) >= vocab_size:
@@ -52,6 +52,11 @@ def tokenizer_fields(tokenizer: Tokenizer, vocab_size: int, end: int | None = No
     types = [int(kinds.get(id, PieceKind.NORMAL if id in texts else PieceKind.UNUSED)) for id in unused]
     if is_bert:
         return wordpiece_fields(described, tokens, types) | _special_fields(tokenizer, end), []
+    if by_scores:
+        made = score_fields(described, tokens, types)
+        if made is None:
+            raise ValueError(f"A GGUF file cannot hold this tokenizer ({kind}) with its steps: {_ADVICE}")
+        return _special_fields(tokenizer, end) | made[0], made[1]
     pre, notes = _split_name(
         tokenizer, _patterns(described.get("pre_tokenizer")), bool(core.get("ignore_merges")), bool(core["merges"])
     )

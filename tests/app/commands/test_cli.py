@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -447,3 +448,8 @@ def test_a_full_disk_keeps_the_log_quiet(
     (tmp_path / "logs" / "terrarium.log").symlink_to("/dev/full")
     assert main(["doctor", "nobody"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"Terrarium {version('llm-terrarium')}\n"

@@ -244,7 +244,7 @@ def test_an_adapter_is_refused_as_what_it_is(tmp_path: Path) -> None:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    with pytest.raises(ValueError, match=r"adapter\.gguf is an adapter as a GGUF file, which is not supported"):
+    with pytest.raises(ValueError, match=r"adapter\.gguf is an adapter, which needs the model that it belongs to"):
         load_model(path)
 
 

@@ -26,7 +26,7 @@ from tests.models.interop.test_export import random_model
 
 SMALL: dict[str, Any] = {"vocab_size": 300, "context_length": 64, "d_model": 32, "n_layer": 2}
 OURS = dataclasses.replace(PRESETS["terrarium-tiny"], **SMALL)
-PAIR = dataclasses.replace(PRESETS["transformer-tiny"], **SMALL, start_id=0)
+PAIR = dataclasses.replace(PRESETS["transformer-tiny"], **SMALL, norm_place="pre", start_id=0)
 ENCODER = dataclasses.replace(PRESETS["bert-tiny"], **SMALL, position="rope")
 CASES: dict[str, tuple[ModelConfig, str]] = {
     "terrarium-tiny": (OURS, "AutoModelForCausalLM"),
@@ -39,7 +39,7 @@ CASES: dict[str, tuple[ModelConfig, str]] = {
     "spans": (dataclasses.replace(OURS, head="span"), "AutoModelForQuestionAnswering"),
     "masks": (ENCODER, "AutoModelForMaskedLM"),
     "states": (dataclasses.replace(ENCODER, head="none"), "AutoModel"),
-    "the 2017 Transformer": (PAIR, "AutoModelForSeq2SeqLM"),
+    "the 2017 Transformer, pre-norm": (PAIR, "AutoModelForSeq2SeqLM"),
     "labels of a pair": (dataclasses.replace(PAIR, head="sequence"), "AutoModelForSequenceClassification"),
 }
 IDS = torch.randint(0, 300, (2, 20), generator=torch.Generator().manual_seed(1))

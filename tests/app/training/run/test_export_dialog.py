@@ -16,13 +16,16 @@ from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.training.run.export_dialog import ExportDialog
 from app.training.tab import TrainingTab
+from models.interop.adapters.gguf import is_gguf_adapter
 from models.interop.loading import load_config
+from models.interop.sharing.onnx_fit import onnx_packages_missing
 from models.library.library import Library
 from models.number_words import format_size
 from models.settings.gguf_formats import GGUF_FORMATS
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from tests.app.heard import Until
+from tests.models.interop.adapters.support import make_case
 from tests.models.interop.sharing.fake_hub import TOKEN, running_hub
 from tests.models.training.support import make_run as prepared_run
 from tests.models.training.support import train
@@ -40,6 +43,7 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         library = Library(tmp_path_factory.mktemp(name))
         train(prepared_run(library, config, steps=4, checkpoint_interval=4), library)
         made[name] = library.home
+    made["adapter"] = make_case("llama", tmp_path_factory.mktemp("adapter")).tuned().folder.parents[1]
     return made
 
 
@@ -51,7 +55,7 @@ def session_with(session: Session, homes: dict[str, Path], request: pytest.Fixtu
 
 
 def opened(session: Session, theme: ThemeProvider, qtbot: QtBot) -> ExportDialog:
-    (run,) = session.runs.list()
+    run = min(session.runs.list(), key=lambda run: not run.is_tuned)
     assert run.spec is not None
     dialog = ExportDialog(session, theme, run, run.spec.model)
     qtbot.addWidget(dialog)
@@ -109,7 +113,7 @@ def test_a_design_without_a_graph_says_so_and_goes_as_a_folder(
     dialog.kind.choose("hf")
     dialog.kind.changed.emit("hf")
     assert not dialog.refusal.isVisible()
-    assert "trust_remote_code=True" in dialog.about_folder.text()
+    assert "trust_remote_code=True" in dialog.about.text()
     dialog.place.setText(str(tmp_path / "folder"))
     qtbot.mouseClick(dialog.start, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(dialog.outcome.isVisible)
@@ -205,6 +209,7 @@ def test_a_model_is_uploaded_to_the_hub(
         assert "It is private" in dialog.outcome.cost.text()
         assert hub.models == {"anna/small": True}
         assert b'license: "mit"' in hub.files["README.md"]
+        assert b'from_pretrained("anna/small")' in hub.files["README.md"]
         assert not dialog.hub.token  # forgotten, since there is no keyring
         opened_pages = []
         monkeypatch.setattr(
@@ -216,3 +221,68 @@ def test_a_model_is_uploaded_to_the_hub(
         dialog.export.look_up_token()
         qtbot.waitUntil(dialog.start.isEnabled)
         assert dialog.hub.about_token.text().startswith("There is a token")
+
+
+def pressed(dialog: ExportDialog, words: str) -> None:
+    """Press the segment of these words."""
+    buttons = (*dialog.kind.buttons.buttons(), *dialog.adapter_as.buttons.buttons())
+    next(each for each in buttons if each.text() == words).click()
+
+
+@pytest.mark.parametrize("session_with", ["llama"], indirect=True)
+def test_an_onnx_file_needs_the_extra_and_is_compared(
+    session_with: Session, theme: ThemeProvider, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as without:
+        without.setattr("models.interop.sharing.onnx_fit._PACKAGES", ("a_package_that_nobody_has",))
+        dialog = opened(session_with, theme, qtbot)
+        assert not dialog.refusal.isVisible()
+        pressed(dialog, "ONNX")
+        assert "uv tool install 'llm-terrarium[onnx]'" in dialog.refusal.text()
+        assert dialog.refusal.isVisible()
+        assert not dialog.start.isEnabled()
+    if onnx_packages_missing():
+        pytest.skip("without the extra “onnx”")
+    dialog = opened(session_with, theme, qtbot)
+    pressed(dialog, "ONNX")
+    assert "reads the whole text again for each token" in dialog.about.text()
+    assert dialog.place.text().endswith(".onnx")
+    dialog.place.setText(str(tmp_path / "small.onnx"))
+    qtbot.mouseClick(dialog.start, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(dialog.outcome.isVisible, timeout=60_000)
+    assert "differ by at most" in dialog.outcome.cost.text()
+    assert "input_ids, attention_mask" in dialog.outcome.notes.text()
+    assert (tmp_path / "small.onnx").is_file()
+
+
+@pytest.mark.parametrize("session_with", ["ours"], indirect=True)
+def test_a_run_without_an_adapter_offers_none(session_with: Session, theme: ThemeProvider, qtbot: QtBot) -> None:
+    dialog = opened(session_with, theme, qtbot)
+    assert "LoRA adapter" not in [each.text() for each in dialog.kind.buttons.buttons()]
+
+
+@pytest.mark.parametrize("session_with", ["adapter"], indirect=True)
+def test_an_adapter_goes_alone_as_a_folder_or_a_file(
+    session_with: Session, theme: ThemeProvider, qtbot: QtBot, tmp_path: Path
+) -> None:
+    dialog = opened(session_with, theme, qtbot)
+    assert not dialog.adapter_as.isVisible()
+    pressed(dialog, "LoRA adapter")
+    assert dialog.place.text().endswith("-adapter")
+    assert not dialog.licence.isVisible()
+    dialog.place.setText(str(tmp_path / "folder"))
+    qtbot.mouseClick(dialog.start, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(dialog.outcome.isVisible)
+    assert {path.name for path in (tmp_path / "folder").iterdir()} == {
+        "adapter_config.json", "adapter_model.safetensors"
+    }  # fmt: skip
+    assert dialog.outcome.cost.text() == "It goes with the Hugging Face folder of “small”."
+    assert dialog.outcome.commands.text() == f'PeftModel.from_pretrained(model, "{tmp_path / "folder"}")'
+    pressed(dialog, "GGUF file for llama.cpp")
+    assert not dialog.outcome.isVisible()
+    assert dialog.place.text().endswith("-adapter.gguf")
+    dialog.place.setText(str(tmp_path / "small.gguf"))
+    qtbot.mouseClick(dialog.start, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(dialog.outcome.isVisible)
+    assert is_gguf_adapter(tmp_path / "small.gguf")
+    assert dialog.outcome.commands.text() == f'llama-cli -m MODEL.gguf --lora "{tmp_path / "small.gguf"}"'

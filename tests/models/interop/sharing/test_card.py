@@ -43,7 +43,7 @@ def test_it_says_how_the_run_was_made(folder: Path) -> None:
     assert "3 steps of 6 texts of up to 256 tokens" in card
     assert "seed 7" in card
     assert "Lowest validation loss 2.0000 nats per token, at step 2." in card
-    assert "trust_remote_code=True" in card
+    assert 'from_pretrained("Anna", trust_remote_code=True)' in card
     assert "a small invented world, and knows nothing else" in card
     assert "Held-out" not in card
     assert "Samples" not in card
@@ -95,3 +95,9 @@ def test_a_parent_is_named(library: Library) -> None:
         library, CONFIG, "child", lineage={**LINEAGE, "parent": {"run": "a", "name": "Anna", "step": 900}}
     )
     assert "Started from the weights of “Anna” at step 900." in card_of(folder)
+
+
+def test_it_is_loaded_by_the_name_that_it_has(folder: Path) -> None:
+    card = model_card(RunFolder.open(folder), CONFIG, address="anna/small")
+    assert 'AutoTokenizer.from_pretrained("anna/small")' in card
+    assert 'AutoModelForCausalLM.from_pretrained("anna/small", trust_remote_code=True)' in card

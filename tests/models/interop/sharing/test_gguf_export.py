@@ -16,9 +16,11 @@ from models.data.tiny_world.parallel import stories
 from models.events import Notice, Progress, result_of
 from models.files.gguf_file import read_gguf_header
 from models.interop.graphs.graphs import graph_of, preset_instead
+from models.interop.importing import import_model
 from models.interop.sharing import gguf_export
 from models.interop.sharing.gguf_export import gguf_path, write_gguf
 from models.interop.sharing.gguf_plan import plan_gguf
+from models.library.library import Library
 from models.settings.gguf_formats import GGUF_FORMATS
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
@@ -131,6 +133,31 @@ def test_narrow_rows_stay_f16_which_is_said(bpe: Tokenizer, tmp_path: Path) -> N
         plan_gguf(dataclasses.replace(LLAMA, d_model=24, d_ff=40), bpe, "Q4_0")
 
 
+@pytest.mark.parametrize("pooler", [True, False])
+def test_a_head_that_labels_texts_comes_back_with_its_labels(
+    pooler: bool, bpe: Tokenizer, library: Library, tmp_path: Path
+) -> None:
+    model = random_model(dataclasses.replace(DESIGNS["bert"], head="sequence", n_label=3, pooler=pooler))
+    labels = ("sad", "glad", "mad")
+    plan = plan_gguf(model.config, bpe, "F32", labels=labels)
+    assert [note.partition(",")[0] for note in plan.notes] == [
+        "llama.cpp reads all of a text as its first segment",
+        "llama.cpp puts no space before a text",
+    ]
+    path = result_of(write_gguf(model, plan, tmp_path / "model.gguf"))
+    again, tokenizer = load_model(path)
+    assert (again.config.head, again.config.n_label, again.config.pooler) == ("sequence", 3, pooler)
+    found = again.state_dict()
+    assert all(torch.equal(value, found[name]) for name, value in model.state_dict().items())
+    assert tokenizer is not None
+    run = result_of(import_model(path, library))
+    assert (run.spec.data.task, run.spec.data.labels) == ("classification", labels)
+    about, _ = read_gguf_header(path)
+    assert about["bert.pooling_type"] == 4
+    assert about["tokenizer.ggml.add_bos_token"]
+    assert about["tokenizer.ggml.add_eos_token"]
+
+
 @pytest.mark.parametrize(
     ("design", "words"),
     [
@@ -162,7 +189,8 @@ def test_another_design_is_proposed_only_where_it_helps() -> None:
         ({"rope_scaling": "dynamic", "rope_factor": 2.0}, "here dynamic"),
         ({"n_expert": 4, "bias": "all"}, "experts without biases"),
         ({"position": "alibi"}, r"Positions rope \(here alibi\)"),
-        ({"head": "sequence"}, "answers with labels"),
+        ({"head": "sequence"}, "in encoders that label whole texts only"),
+        ({"topology": "encoder-only", "head": "token"}, "in encoders that label whole texts only"),
     ],
 )
 def test_slots_that_no_graph_has(changes: dict[str, Any], words: str) -> None:
@@ -173,7 +201,7 @@ def test_slots_that_no_graph_has(changes: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "options", "words"),
     [
-        ("unigram", {}, r"cannot hold this tokenizer \(Unigram\)"),
+        ("unigram", {"normalizer": "nfc"}, r"cannot hold this tokenizer \(Unigram\)"),
         ("wordpiece", {"pre_tokenizer": "whitespace"}, r"\(WordPiece\)"),
         ("word", {}, r"\(of words\)"),
         ("char", {}, r"\(of characters\)"),

@@ -14,7 +14,7 @@ import torch
 from app.cli import main
 from models.interop.export import export_hf
 from models.interop.loading import load_model
-from models.interop.sharing import onnx_export
+from models.interop.sharing import onnx_export, onnx_fit
 from models.interop.sharing.onnx_export import share_onnx
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
@@ -112,8 +112,8 @@ def test_a_file_that_computes_something_else_is_not_kept(tmp_path: Path, monkeyp
 
 
 def test_designs_that_it_is_not_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_export, "_PACKAGES", ())
-    with pytest.raises(ValueError, match="this is an encoder-decoder: use --format hf"):
+    monkeypatch.setattr(onnx_fit, "_PACKAGES", ())
+    with pytest.raises(ValueError, match="this is an encoder-decoder: export a Hugging Face folder instead"):
         drive(share_onnx(source_of(small("t5-tiny"), tmp_path / "t5"), tmp_path / "a.onnx"))
     dynamic = small("llama-tiny", rope_scaling="dynamic", rope_factor=2.0, rope_original_context=12, n_kv_head=0)
     with pytest.raises(ValueError, match="With dynamic RoPE scaling the model changes"):
@@ -124,6 +124,6 @@ def test_designs_that_it_is_not_for(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_without_the_extra_it_says_how_to_install_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(onnx_export, "_PACKAGES", ("onnx", "a_package_that_nobody_has"))
+    monkeypatch.setattr(onnx_fit, "_PACKAGES", ("onnx", "a_package_that_nobody_has"))
     assert main(["export", str(tmp_path), "--format", "onnx", "--out", str(tmp_path / "a.onnx")]) == 1
     assert "pip install 'llm-terrarium[onnx]'" in capsys.readouterr().err

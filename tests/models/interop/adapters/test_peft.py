@@ -6,7 +6,6 @@ import dataclasses
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,79 +20,18 @@ from models.architecture.lora import LoraLinear
 from models.architecture.transformer import AnyModel
 from models.data.batch import Batch
 from models.events import Notice, result_of
+from models.interop.adapters.peft import CONFIG, WEIGHTS, export_peft, import_peft
 from models.interop.export import export_hf
 from models.interop.loading import load_model
-from models.interop.peft import CONFIG, WEIGHTS, export_peft, import_peft
 from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
-from models.settings.tune_spec import TuneSpec
 from models.training.objective import weighted_nll
-from models.training.prepare import prepare_run
 from models.training.setup import set_up
 from tests.models.interop import support
+from tests.models.interop.adapters.support import DESIGNS, IDS, MODULES, Case, make_case
 from tests.models.interop.support import drive
-from tests.models.training.support import make_run, make_spec, train
+from tests.models.training.support import make_run, train
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # PEFT's, about things that are as they should be
-
-SMALL: dict[str, Any] = {
-    "n_layer": 2, "n_head": 4, "d_model": 32, "d_ff": 40, "context_length": 32, "vocab_size": 261, "dropout": 0.0
-}  # fmt: skip
-DESIGNS = {
-    "llama": dataclasses.replace(PRESETS["llama-tiny"], **SMALL, n_kv_head=2),
-    "mistral": dataclasses.replace(PRESETS["llama-tiny"], **SMALL, n_kv_head=2, sliding_window=8),
-    "gpt2": dataclasses.replace(PRESETS["gpt2-tiny"], **SMALL),
-}
-MODULES = {
-    "llama": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
-    "gpt2": ["c_attn", "c_proj", "c_fc"],
-}
-MODULES["mistral"] = MODULES["llama"]
-IDS = torch.randint(0, 261, (3, 20), generator=torch.Generator().manual_seed(0))
-
-
-@dataclass(frozen=True)
-class Case:
-    """A trained model of a family, here as a run of a library, and there as the Hugging Face folder `theirs`."""
-
-    family: str
-    library: Library
-    parent: RunFolder
-    theirs: Path
-
-    def base(self) -> Any:
-        """The model there."""
-        from transformers import AutoModelForCausalLM
-
-        return AutoModelForCausalLM.from_pretrained(self.theirs)
-
-    def tuned(self, **tune: Any) -> RunFolder:
-        """A trained run with adapters."""
-        spec = make_spec(
-            self.library.home, ModelConfig(), optimizer="adamw", lr=0.02, steps=4, sample_interval=0, eval_interval=0
-        )
-        spec = dataclasses.replace(
-            spec, tune=TuneSpec(**{"parent": self.parent.id, "mode": "lora", "lora_r": 2} | tune)
-        )
-        run = result_of(prepare_run(self.library, spec))
-        train(run, self.library)
-        return run
-
-    def adapter(self, folder: Path, seed: int = 0, **options: Any) -> Any:
-        """A model there with an adapter of random numbers, which is saved in `folder`."""
-        from peft import LoraConfig, get_peft_model
-
-        options = {"r": 4, "target_modules": MODULES[self.family], "task_type": "CAUSAL_LM"} | options
-        model = get_peft_model(self.base(), LoraConfig(**options))
-        generator = torch.Generator().manual_seed(seed)
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                if "lora_" in name:
-                    parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.1)
-        model.save_pretrained(folder)
-        return model.eval()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -106,14 +44,9 @@ def no_model_cards() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module", params=DESIGNS)
+@pytest.fixture(scope="module", params=["llama", "mistral", "gpt2"])
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
-    home = tmp_path_factory.mktemp("peft")
-    library = Library(home)
-    run = make_run(library, DESIGNS[request.param], steps=2, sample_interval=0, eval_interval=0)
-    train(run, library)
-    theirs = result_of(export_hf(*load_model(run.folder), home / "theirs"))
-    return Case(request.param, library, run, theirs)
+    return make_case(request.param, tmp_path_factory.mktemp("peft"))
 
 
 def assert_close(ours: Tensor, theirs: Tensor) -> None:
@@ -265,19 +198,33 @@ def test_an_adapter_for_another_model(case: Case, tmp_path: Path, other: str) ->
         result_of(import_peft(tmp_path / "adapter", run.id, library))
 
 
-def test_a_design_that_no_class_computes_keeps_our_names(
-    library: Library, tiny_config: ModelConfig, tmp_path: Path
-) -> None:
-    parent = make_run(library, tiny_config, steps=2, sample_interval=0)
-    train(parent, library)
-    spec = make_spec(library.home, tiny_config, optimizer="adamw", lr=0.02, sample_interval=0)
-    spec = dataclasses.replace(spec, tune=TuneSpec(parent=str(parent.folder), mode="lora"))
-    run = result_of(prepare_run(library, spec))
-    train(run, library)
+@pytest.mark.parametrize("family", ["experts", "ours"])
+def test_experts_and_a_design_that_no_class_computes(family: str, tmp_path: Path) -> None:
+    from peft import PeftModel
+
+    case = make_case(family, tmp_path / "home")
+    run = case.tuned()
     events, folder = drive(export_peft(run, tmp_path / "adapter"))
-    assert any(isinstance(event, Notice) and "Terrarium's own names" in event.sentence for event in events)
-    assert "base_model.model.blocks.0.attention.query.lora_A.weight" in load_file(folder / WEIGHTS)
-    back = result_of(import_peft(folder, str(parent.folder), library))
+    said = [event.sentence for event in events if isinstance(event, Notice)]
+    assert ["brings its own code" in sentence for sentence in said] == [True] * (family == "ours")
+    ours = logits(load_model(run.folder)[0])
+    assert_close(ours, logits(PeftModel.from_pretrained(case.base(), folder).eval()))
+    assert (ours - logits(load_model(case.parent.folder)[0])).abs().max() > 0.01
+    back = result_of(import_peft(folder, case.parent.id, case.library))
+    assert torch.equal(logits(load_model(back.folder)[0]), ours)
+
+
+def test_an_adapter_with_our_names_alone_is_read(tmp_path: Path) -> None:
+    """As they were written once."""
+    case = make_case("ours", tmp_path / "home")
+    run = case.tuned()
+    folder = result_of(export_peft(run, tmp_path / "adapter"))
+    tensors = {
+        name.replace("base_model.model.model.", "base_model.model."): tensor
+        for name, tensor in load_file(folder / WEIGHTS).items()
+    }
+    save_file(tensors, folder / WEIGHTS)
+    back = result_of(import_peft(folder, case.parent.id, case.library))
     assert torch.equal(logits(load_model(back.folder)[0]), logits(load_model(run.folder)[0]))
 
 

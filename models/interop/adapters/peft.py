@@ -1,40 +1,40 @@
 """LoRA adapters from and to PEFT's folders: adapter_config.json and adapter_model.safetensors.
 
 PEFT's names are those of the Hugging Face class that computes the design, “base_model.model.NAME.lora_A.weight” (r, in)
-and “….lora_B.weight” (out, r); for a design without such a class they are ours. Where one matrix there is several here
-(GPT-2's c_attn is query, key and value), going out stacks their A and puts their B on a diagonal, at as many times the
-rank; coming in, they share A and each has its rows of B. Both are exact.
+and “….lora_B.weight” (out, r); or of the class in the folder that is exported, where that brings its own. Where one
+matrix there is several here (GPT-2's c_attn is query, key and value), going out stacks their A and puts their B on a
+diagonal, at as many times the rank; coming in, they share A and each has its rows of B. Both are exact.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 import re
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
-from models.architecture.lora import DOWN, UP, adapted_layers
+from models.architecture.lora import DOWN, UP
 from models.events import Event, Notice, Phase
 from models.files.atomic import DamagedError, atomic_write_json, read_json
-from models.interop.building import model_without_data
-from models.interop.families import family_of
-from models.interop.importing import imported_record
-from models.interop.parents import Parent, open_parent, write_parent
+from models.interop.adapters.modules import Module, check_pair, joined, known_module, modules_of, pairs_of, split
+from models.interop.adapters.runs import run_with_adapter, trained_adapter
+from models.interop.families import family_for_export
+from models.interop.parents import Parent, open_parent
 from models.interop.stored import read_tensors
 from models.interop.writing import new_folder, write_tensors
 from models.library.library import Library
-from models.runs.checkpoint_state import PART_FORMAT, TrainState, read_about, read_model_config
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec, RunSpec, TrainConfig
 from models.settings.tune_spec import TuneSpec
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+
+_OWN_CODE = (
+    "No class of transformers computes this design, so the adapter is for the folder that its model is exported as, "
+    "which brings its own code."
+)
 
 _TASKS = {"decoder-only": "CAUSAL_LM", "encoder-decoder": "SEQ_2_SEQ_LM", "encoder-only": None}
 _KEY = re.compile(r"base_model\.model\.(.+)\.lora_([AB])(?:\.default)?\.weight")
@@ -56,15 +56,6 @@ _REFUSED = {
 """Options of an adapter that change what is computed, and are not done here; by the name of the option."""
 
 
-@dataclass(frozen=True)
-class _Module:
-    """A matrix there: `name`; and here: the paths of layers, each with its rows of that matrix (None: all)."""
-
-    name: str
-    parts: tuple[tuple[str, tuple[int, int] | None], ...]
-    transposed: bool = False
-
-
 def is_peft(path: Path) -> bool:
     """Whether this is the folder of an adapter."""
     return (path / CONFIG).is_file()
@@ -78,31 +69,22 @@ def export_peft(run: RunFolder, out: Path) -> Generator[Event, None, Path]:
     Raises:
         ValueError: where the run has none or has trained more than adapters, or `out` exists.
     """
-    checkpoint = run.latest_checkpoint()
-    scale = None if checkpoint is None else read_about(checkpoint).get("lora_scale")
-    if checkpoint is None or scale is None:
-        raise ValueError(f"{run.name!r} has no LoRA adapter to export: choose the format hf for its whole model.")
-    config, tensors = read_model_config(checkpoint), read_tensors(checkpoint / "model.safetensors")
-    more = sorted(name for name in tensors if not name.endswith((f".{DOWN}", f".{UP}")))
-    if more:
-        raise ValueError(
-            f"{run.name!r} has trained more than its adapter ({more[0]}), which PEFT would apply to another model's "
-            "own: choose the format hf, which has everything merged."
-        )
-    modules, notice = _modules(config)
-    if notice:
-        yield Notice(sentence=notice)
+    adapter = trained_adapter(run)
+    config, scale = adapter.config, adapter.scale
+    family = family_for_export(config)
+    if "auto_map" in family.write_config(config):
+        yield Notice(sentence=_OWN_CODE)
+    modules = modules_of(config, family.weights(config))
     yield Phase(name="Writing the adapter")
     tune = run.spec.tune
     is_rs = tune is not None and tune.lora_rslora
     written: dict[str, Tensor] = {}
     ranks: dict[str, int] = {}
     for module in modules:
-        held = [(path, rows) for path, rows in module.parts if f"{path}.{DOWN}" in tensors]
-        if not held:
+        pairs = pairs_of(module, adapter.tensors)
+        if not pairs:
             continue
-        pairs = [(tensors[f"{path}.{DOWN}"], tensors[f"{path}.{UP}"], rows) for path, rows in held]
-        a, b = _joined(pairs, max((rows[1] for _, rows in module.parts if rows), default=0))
+        a, b = joined(module, pairs)
         written[f"base_model.model.{module.name}.lora_A.weight"] = a
         written[f"base_model.model.{module.name}.lora_B.weight"] = b
         ranks[module.name] = len(a)
@@ -150,79 +132,18 @@ def import_peft(
     parent = yield from open_parent(library, base)
     yield Phase(name="Reading the adapter")
     tensors, scale = _read_adapter(source, settings, parent)
-    name = name or source.name or "adapter"
-    identity = library.new_run_id(name) if out is None else out.name
-    target = library.runs / identity if out is None else out.absolute()
-    with new_folder(target) as folder:
-        yield from write_parent(parent, folder)
-        checkpoint = folder / "checkpoints" / "step-00000000"
-        checkpoint.mkdir(parents=True)
-        for _ in write_tensors(checkpoint / "model.safetensors", tensors):
-            pass
-        about = {
-            "format": PART_FORMAT,
-            **dataclasses.asdict(TrainState()),
-            "optimizer": {},
-            "model": parent.config.to_dict(),
-            "lora_scale": scale,
-        }
-        atomic_write_json(checkpoint / "state.json", about)
-        text = parent.tokenizer.to_str(pretty=True).encode()
-        (folder / "tokenizer.json").write_bytes(text)
-        tune = TuneSpec(
-            parent=parent.reference,
-            mode="lora",
-            lora_r=settings.r,
-            lora_alpha=settings.alpha,
-            lora_rslora=settings.is_rs,
+    tune = TuneSpec(
+        parent=parent.reference,
+        mode="lora",
+        lora_r=settings.r,
+        lora_alpha=settings.alpha,
+        lora_rslora=settings.is_rs,
+    )
+    return (
+        yield from run_with_adapter(
+            parent, tensors, scale, tune, source=source, kind="peft", library=library, out=out, name=name
         )
-        spec = RunSpec(
-            name=name,
-            model=parent.config,
-            tokenizer=parent.tokenizer_spec,
-            data=DataSpec(source="files", files=(str(source),)),
-            train=TrainConfig(steps=1, optimizer="adamw"),
-            tune=tune,
-        )
-        lineage = {
-            "tokenizer": {"name": parent.tokenizer_name, "sha256": hashlib.sha256(text).hexdigest()},
-            **parent.lineage,
-            "source": {"path": str(source), "format": "peft"},
-        }
-        atomic_write_json(folder / "run.json", imported_record(identity, spec, lineage))
-    return RunFolder.open(target)
-
-
-def _modules(config: ModelConfig) -> tuple[list[_Module], str]:
-    """The matrices that adapters may belong to, and a sentence where their names are ours."""
-    layers = set(adapted_layers(model_without_data(config)))
-    try:
-        family = family_of(config)
-    except ValueError as error:
-        sentence = f"{str(error).rstrip('.')}, so the adapter has Terrarium's own names."
-        return [_Module(layer, ((layer, None),)) for layer in sorted(layers)], sentence
-    found: dict[str, _Module] = {}
-    for weight in family.weights(config):
-        path = weight.local_name.removesuffix(".weight")
-        if path == weight.local_name or path not in layers:
-            continue
-        name = weight.remote_name.removesuffix(".weight")
-        parts = (*(found[name].parts if name in found else ()), (path, weight.rows))
-        found[name] = _Module(name, parts, weight.transposed)
-    return list(found.values()), ""
-
-
-def _joined(pairs: list[tuple[Tensor, Tensor, tuple[int, int] | None]], n_rows: int) -> tuple[Tensor, Tensor]:
-    """A and B of one matrix there, from those of its parts here."""
-    if len(pairs) == 1 and pairs[0][2] is None:
-        return pairs[0][0], pairs[0][1]
-    a = torch.cat([a for a, _, _ in pairs])
-    b, column = a.new_zeros(n_rows, len(a)), 0
-    for down, up, rows in pairs:
-        assert rows is not None
-        b[slice(*rows), column : column + len(down)] = up
-        column += len(down)
-    return a, b
+    )
 
 
 def _targets(known: list[str], adapted: Mapping[str, int]) -> dict[str, str]:
@@ -302,44 +223,24 @@ def _read_adapter(folder: Path, settings: _Settings, parent: Parent) -> tuple[di
         pairs.setdefault(match[1], {})[match[2]] = tensor.float()
     if not pairs:
         raise DamagedError(f"{file} is damaged: it holds no adapter.")
-    shapes = {name: tuple(tensor.shape) for name, tensor in model_without_data(parent.config).state_dict().items()}
     modules = _by_name(parent.config)
     found: dict[str, Tensor] = {}
     common = settings.scale("", settings.r)
     for name, pair in pairs.items():
-        if name not in modules:
-            raise ValueError(
-                f"{file} adapts {name!r}, which is no matrix of a block of {parent.name!r}: the adapter belongs to "
-                "another model."
-            )
-        a, b = _checked_pair(file, name, pair, modules[name], shapes)
+        module = known_module(str(file), name, modules, parent)
+        if set(pair) != {"A", "B"}:
+            raise DamagedError(f"{file} is damaged: it has only one of the two matrices of {name!r}.")
+        a, b = pair["A"], pair["B"]
+        check_pair(str(file), module, a, b, parent)
         factor = settings.scale(name, len(a)) / common
-        for path, rows in modules[name].parts:
-            found[f"{path}.{DOWN}"] = a.clone()
-            part = b if rows is None else b[slice(*rows)]
-            found[f"{path}.{UP}"] = (part if factor == 1 else part * factor).contiguous()
+        for path, a_here, b_here in split(module, a, b):
+            found[f"{path}.{DOWN}"] = a_here.clone()
+            found[f"{path}.{UP}"] = (b_here if factor == 1 else b_here * factor).contiguous()
     return found, common
 
 
-def _checked_pair(
-    file: Path, name: str, pair: Mapping[str, Tensor], module: _Module, shapes: Mapping[str, tuple[int, ...]]
-) -> tuple[Tensor, Tensor]:
-    if set(pair) != {"A", "B"}:
-        raise DamagedError(f"{file} is damaged: it has only one of the two matrices of {name!r}.")
-    a, b = pair["A"], pair["B"]
-    rows = sum(shapes[f"{path}.weight"][0] for path, _ in module.parts)
-    columns = shapes[f"{module.parts[0][0]}.weight"][1]
-    if a.dim() != 2 or b.dim() != 2 or a.shape[1] != columns or b.shape[0] != rows or len(a) != b.shape[1]:
-        sizes = " and ".join(" × ".join(map(str, tensor.shape)) for tensor in (b, a))
-        raise ValueError(
-            f"{file} adapts {name!r} with matrices of {sizes}, but that of the model is {rows} × {columns}: the "
-            "adapter belongs to another model."
-        )
-    return a, b
-
-
-def _by_name(config: ModelConfig) -> dict[str, _Module]:
+def _by_name(config: ModelConfig) -> dict[str, Module]:
     """The matrices by the names that files may have: also without the prefix that a headless class lacks."""
-    modules, notice = _modules(config)
-    prefix = "" if notice else family_of(config).PREFIX
-    return {name: module for module in modules for name in (module.name.removeprefix(prefix), module.name)}
+    family = family_for_export(config)
+    modules = modules_of(config, family.weights(config))
+    return {name: module for module in modules for name in (module.name.removeprefix(family.PREFIX), module.name)}

@@ -1,0 +1,114 @@
+"""The adapter that a run has trained, and a run with an adapter that was trained elsewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from models.architecture.lora import DOWN, UP
+from models.events import Event
+from models.files.atomic import atomic_write_json
+from models.interop.importing import imported_record, usual_name
+from models.interop.parents import Parent, write_parent
+from models.interop.stored import read_tensors
+from models.interop.writing import new_folder, write_tensors
+from models.library.library import Library
+from models.runs.checkpoint_state import PART_FORMAT, TrainState, read_about, read_model_config
+from models.runs.run_folder import RunFolder
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import DataSpec, RunSpec, TrainConfig
+from models.settings.tune_spec import TuneSpec
+
+
+@dataclass(frozen=True)
+class TrainedAdapter:
+    """The adapters of a run by our names, and what all of them are multiplied by."""
+
+    config: ModelConfig
+    tensors: dict[str, Tensor]
+    scale: float
+
+
+def trained_adapter(run: RunFolder) -> TrainedAdapter:
+    """What a run's last checkpoint holds.
+
+    Raises:
+        ValueError: where it has no adapter, or the run has trained more than adapters.
+    """
+    checkpoint = run.latest_checkpoint()
+    scale = None if checkpoint is None else read_about(checkpoint).get("lora_scale")
+    if checkpoint is None or scale is None:
+        raise ValueError(f"{run.name!r} has no LoRA adapter to export: choose the format hf for its whole model.")
+    tensors = read_tensors(checkpoint / "model.safetensors")
+    more = sorted(name for name in tensors if not name.endswith((f".{DOWN}", f".{UP}")))
+    if more:
+        raise ValueError(
+            f"{run.name!r} has trained more than its adapter ({more[0]}), which would be applied to another model's "
+            "own: choose the format hf, which has everything merged."
+        )
+    return TrainedAdapter(read_model_config(checkpoint), tensors, scale)
+
+
+def run_with_adapter(
+    parent: Parent,
+    tensors: Mapping[str, Tensor],
+    scale: float,
+    tune: TuneSpec,
+    *,
+    source: Path,
+    kind: str,
+    library: Library,
+    out: Path | None,
+    name: str | None,
+) -> Generator[Event, None, RunFolder]:
+    """A run with an adapter on a copy of the model that it belongs to: `out`, or a new one of the library.
+
+    Yields Progress (bytes); closing it leaves nothing.
+
+    Args:
+        tensors: the adapters by our names. scale: what all of them are multiplied by.
+        source, kind: where it comes from, and the name of that format.
+        name: what to call the run; by default as the source.
+
+    Raises:
+        ValueError: where `out` exists already.
+    """
+    name = name or usual_name(source)
+    identity = library.new_run_id(name) if out is None else out.name
+    target = library.runs / identity if out is None else out.absolute()
+    with new_folder(target) as folder:
+        yield from write_parent(parent, folder)
+        checkpoint = folder / "checkpoints" / "step-00000000"
+        checkpoint.mkdir(parents=True)
+        for _ in write_tensors(checkpoint / "model.safetensors", tensors):
+            pass
+        about = {
+            "format": PART_FORMAT,
+            **dataclasses.asdict(TrainState()),
+            "optimizer": {},
+            "model": parent.config.to_dict(),
+            "lora_scale": scale,
+        }
+        atomic_write_json(checkpoint / "state.json", about)
+        text = parent.tokenizer.to_str(pretty=True).encode()
+        (folder / "tokenizer.json").write_bytes(text)
+        spec = RunSpec(
+            name=name,
+            model=parent.config,
+            tokenizer=parent.tokenizer_spec,
+            data=DataSpec(source="files", files=(str(source),)),
+            train=TrainConfig(steps=1, optimizer="adamw"),
+            tune=tune,
+        )
+        lineage = {
+            "tokenizer": {"name": parent.tokenizer_name, "sha256": hashlib.sha256(text).hexdigest()},
+            **parent.lineage,
+            "source": {"path": str(source), "format": kind},
+        }
+        atomic_write_json(folder / "run.json", imported_record(identity, spec, lineage))
+    return RunFolder.open(target)

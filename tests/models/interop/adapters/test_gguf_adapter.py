@@ -1,0 +1,135 @@
+"""LoRA adapters as llama.cpp's GGUF files, out and in; llama.cpp itself applies them in tests/real."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import pytest
+import torch
+
+from app.cli import main
+from models.events import result_of
+from models.files.gguf_file import read_gguf_header
+from models.interop.adapters.gguf import export_gguf_adapter, import_gguf_adapter, is_gguf_adapter
+from models.interop.adapters.runs import trained_adapter
+from models.interop.loading import load_model
+from models.interop.sharing.gguf_export import write_gguf
+from models.interop.sharing.gguf_plan import plan_gguf
+from tests.models.interop.adapters.support import IDS, Case, make_case
+from tests.models.interop.support import assert_close
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Case]:
+    return {name: make_case(name, tmp_path_factory.mktemp(name)) for name in ("llama", "gpt2", "experts", "qwen3")}
+
+
+def logits(folder: Path) -> torch.Tensor:
+    with torch.no_grad():
+        return load_model(folder)[0](IDS)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2", "experts", "qwen3"])
+def test_it_comes_back_and_computes_the_same(name: str, cases: dict[str, Case], tmp_path: Path) -> None:
+    case = cases[name]
+    run = case.tuned(lora_r=3, lora_alpha=5.0)
+    path = result_of(export_gguf_adapter(run, tmp_path / "small.gguf"))
+    assert is_gguf_adapter(path)
+    about, stored = read_gguf_header(path)
+    assert about["general.architecture"] == {"gpt2": "gpt2", "qwen3": "qwen3"}.get(name, "llama")
+    assert about["adapter.lora.alpha"] == pytest.approx(5.0)
+    again = result_of(import_gguf_adapter(path, case.parent.id, case.library))
+    assert again.status == "imported"
+    assert again.spec.name == "small"
+    assert_close(logits(again.folder), logits(run.folder))
+    assert (logits(again.folder) - logits(case.parent.folder)).abs().max() > 0.01
+    if name != "gpt2":  # whose three matrices share A there
+        ours, theirs = trained_adapter(run), trained_adapter(again)
+        assert ours.tensors.keys() == theirs.tensors.keys()
+        assert all(torch.equal(value, theirs.tensors[key]) for key, value in ours.tensors.items())
+    twice = result_of(export_gguf_adapter(again, tmp_path / "twice.gguf"))
+    assert read_gguf_header(twice)[1].keys() == stored.keys()
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2", "experts", "qwen3"])
+def test_its_matrices_fit_those_of_the_models_file(name: str, cases: dict[str, Case], tmp_path: Path) -> None:
+    case = cases[name]
+    model, tokenizer = load_model(case.parent.folder)
+    base = result_of(write_gguf(model, plan_gguf(model.config, tokenizer, "F32"), tmp_path / "base.gguf"))
+    adapter = result_of(export_gguf_adapter(case.tuned(), tmp_path / "adapter.gguf"))
+    tuned = result_of(
+        write_gguf(
+            load_model(case.tuned().folder)[0], plan_gguf(model.config, tokenizer, "F32"), tmp_path / "tuned.gguf"
+        )
+    )
+    about, stored = read_gguf_header(adapter)
+    plain, merged = read_gguf_header(base)[1], read_gguf_header(tuned)[1]
+    names = {key.removesuffix(".lora_a") for key in stored if key.endswith(".lora_a")}
+    assert len(names) == {"llama": 14, "gpt2": 8, "experts": 14, "qwen3": 14}[name]
+    for each in names:  # as llama.cpp adds them: W + alpha / r · B A
+        a, b = result_of(stored[f"{each}.lora_a"].read()), result_of(stored[f"{each}.lora_b"].read())
+        added = about["adapter.lora.alpha"] / a.shape[-2] * (b @ a)
+        np.testing.assert_allclose(
+            result_of(plain[each].read()) + added, result_of(merged[each].read()), rtol=1e-4, atol=1e-5
+        )
+
+
+def write(path: Path, arch: str = "llama", tensors: dict[str, Any] | None = None, **about: Any) -> Path:
+    writer = gguf.GGUFWriter(path, arch)
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", about.get("kind", "lora"))
+    writer.add_float32("adapter.lora.alpha", about.get("alpha", 4.0))
+    for name, shape in (tensors or {}).items():
+        writer.add_tensor(name, np.ones(shape, dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+A, B = "blk.0.attn_v.weight.lora_a", "blk.0.attn_v.weight.lora_b"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"arch": "gpt2", "tensors": {A: (2, 32), B: (16, 2)}}, "of the architecture 'gpt2'"),
+        ({"kind": "control", "tensors": {A: (2, 32), B: (16, 2)}}, "is no plain LoRA adapter"),
+        ({"alpha": 0.0, "tensors": {A: (2, 32), B: (16, 2)}}, "is no plain LoRA adapter"),
+        ({}, "holds no adapter"),
+        ({"tensors": {A: (2, 32)}}, "only one of the two matrices"),
+        ({"tensors": {A: (2, 32), B: (16, 3)}}, "16 × 3 and 2 × 32, but that of the model is 16 × 32"),
+        ({"tensors": {A: (2, 24), B: (16, 2)}}, "the adapter belongs to another model"),
+        ({"tensors": {A: (2, 32), B: (16, 2), "blk.0.attn_norm.weight": (32,)}}, "not one of a plain LoRA adapter"),
+        ({"tensors": {A.replace(".0.", ".7."): (2, 32), B.replace(".0.", ".7."): (16, 2)}}, "no matrix of a block"),
+    ],
+)
+def test_files_that_are_refused(options: dict[str, Any], words: str, cases: dict[str, Case], tmp_path: Path) -> None:
+    case = cases["llama"]
+    runs = sorted(case.library.runs.iterdir())
+    path = write(tmp_path / "adapter.gguf", **options)
+    with pytest.raises(ValueError, match=re.escape(words)):
+        result_of(import_gguf_adapter(path, case.parent.id, case.library))
+    assert sorted(case.library.runs.iterdir()) == runs
+
+
+def test_the_commands_write_and_read_it(
+    cases: dict[str, Case], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case = cases["llama"]
+    run = case.tuned()
+    monkeypatch.setenv("TERRARIUM_HOME", str(case.library.home))
+    assert main(["export", run.id, "--format", "gguf-adapter", "--out", str(tmp_path / "small")]) == 0
+    path = tmp_path / "small.gguf"
+    assert capsys.readouterr().out.strip() == str(path)
+    assert main(["import", str(path)]) == 2
+    assert "name the model that it belongs to with --base" in capsys.readouterr().err
+    assert main(["import", str(path), "--base", case.parent.id, "--out", str(tmp_path / "again")]) == 0
+    assert_close(logits(tmp_path / "again"), logits(run.folder))
+    assert main(["export", run.id, "--format", "gguf-adapter", "--out", str(tmp_path / "small")]) == 1
+    assert "exists already" in capsys.readouterr().err
