@@ -117,7 +117,7 @@ class FactReader:
                 return [name]
 
     def _kind_shown(self, tab: TrainingTab) -> str:
-        """The kind of the run whose view is shown; "" for none, and for one that is not finished: it has no scores yet."""
+        """The kind of the run whose view is shown; "" for none, and for one that is not finished, nor scored."""
         if tab.pages.currentWidget() is not tab.run_view:
             return ""
         run = next((run for run in self._run_facts if run.id == tab.run_view.run_id), None)
