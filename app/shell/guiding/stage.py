@@ -408,9 +408,9 @@ def _recipe_scores(name: str) -> Callable[[GuidedWindow], QWidget]:
 
 
 def _refusal_result(window: GuidedWindow) -> QWidget:
-    """The button for the demonstration's result; before there is any, the one that starts it."""
+    """The button for the demonstration's result; before there is any, how far it is, or the one that starts it."""
     card = window.training.recipes.demonstrations["refuse"]
-    return card.open if card.open.isVisibleTo(card) else card.start
+    return next((each for each in (card.going, card.open) if each.isVisibleTo(card)), card.start)
 
 
 _RECIPES = ("mood", "translation", "summary", "code")
