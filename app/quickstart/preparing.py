@@ -114,6 +114,8 @@ class Preparing(QWidget):
             each.setVisible(bool(each.text()))  # not only in the next turn of the event loop
 
     def _show_word(self) -> None:
-        if self._words:
-            word = self._words[self._word]
-            self.merges.show_states(word.word, word.states[: self._step + 1], len(word.states))
+        if not self._words:  # those of an earlier quick start are not this one's
+            self.merges.show_states("", (), 0)
+            return
+        word = self._words[self._word]
+        self.merges.show_states(word.word, word.states[: self._step + 1], len(word.states))
