@@ -85,7 +85,7 @@ class FactReader:
             design=design,
             n_parameters=self._parameters(design),
             runs=self._list_runs(),
-            scored=self._read_score(),
+            scored=self._read_score(training),
             training=state,
             model=self._model(),
             replies=self._replies(chat.conversation.chat) if chat is not None else (),
@@ -178,11 +178,14 @@ class FactReader:
             self._recipes[info.id] = _read_recipe(info.folder)
         return self._recipes.get(info.id, "")
 
-    def _read_score(self) -> ScoredFact | None:
-        """Of the newest finished run. A recipe writes its scores after that has finished, but before it ends itself."""
-        info = next((info for info in self._runs if info.status == "finished"), None)
-        if info is None or self._session.training.active:
+    def _read_score(self, tab: TrainingTab | None) -> ScoredFact | None:
+        """Of the run whose scores are shown, else of the newest finished one: a recipe writes them after that has
+        finished, but before it ends itself."""
+        shown = tab.run_view.run_id if tab is not None and "training/run/scores" in _training_places(tab) else ""
+        finished = [info for info in self._runs if info.status == "finished"]
+        if not finished or self._session.training.active:
             return None
+        info = next((info for info in finished if info.id == shown), finished[0])
         if info.id not in self._scored:
             self._scored[info.id] = _read_scored(info.folder)
         return self._scored[info.id]
