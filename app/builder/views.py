@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from app.builder.diagram.block_diagram import BlockDiagram, DiagramPage
 
 
+_SIMPLE = ("diagram", "mask", "costs")
+"""What is offered while the detail is simple."""
+
+
 class DesignViews(Views):
     """The diagram, the positions, the mask, the comparison with other designs, and the code; in a narrow window also
     the costs. At first of the session's design, for `batch` texts of `length` tokens.
@@ -48,6 +52,7 @@ class DesignViews(Views):
         self._session, self._theme = session, theme
         self._design: tuple[ModelConfig, int, int, str] = (session.designs.current, batch, length, "This design")
         self._shown: dict[str, tuple[ModelConfig, int, int, str]] = {}
+        self.keep_simple(session.detail, _SIMPLE)
         self.stale = stale_mark()
         self.top.addWidget(self.stale, 0, Qt.AlignmentFlag.AlignVCenter)
         self.show_view("diagram")

@@ -33,9 +33,9 @@ class CandidatePicker(QWidget):
         self._runs, self._first = runs, first
         self.runs = ElidedCombo()
         self.runs.setAccessibleName("Model")
-        self.runs.setPlaceholderText("Choose a model")
+        self.runs.setPlaceholderText("Choose one")
         self.runs.setToolTip(tip)
-        self.runs.setMinimumContentsLength(12)
+        self.runs.setMinimumContentsLength(7)
         self.runs.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.steps = QComboBox()
         self.steps.setAccessibleName("Checkpoint")

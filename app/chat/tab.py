@@ -102,7 +102,7 @@ class ChatTab(QWidget):
         Refit(self, self._arrange)
 
     def _build(self) -> None:
-        self._left, self._right = self._left_side(), frame("card")
+        self._left, self._right = self._left_side(), frame("card", margin=SPACE + SPACE // 2)
         lines = self._right.layout()
         assert lines is not None
         lines.addWidget(self.side)

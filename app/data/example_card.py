@@ -8,7 +8,7 @@ from typing import Any
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QFrame, QVBoxLayout, QWidget
 
-from app.kit.basics import button, column, label, row
+from app.kit.basics import button, column, headed, label, row
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedCombo
 from app.kit.theme import SPACE, ThemeProvider
@@ -71,11 +71,10 @@ class ExampleCard(QFrame):
         margin = SPACE + SPACE // 2
         lines.setContentsMargins(margin, margin, margin, margin)
         lines.setSpacing(SPACE)
-        heading = label("As the model will see it", "subheading", wrap=True)
-        top = row(heading, self.back, self.count, self.forward)
-        top.setStretch(0, 1)
-        lines.addLayout(top)
-        lines.addWidget(self.tokenizer)
+        lines.addLayout(headed("As the model will see it", explained=self))
+        which = row(self.tokenizer, self.back, self.count, self.forward, spacing=SPACE // 2)
+        which.setStretch(0, 1)
+        lines.addLayout(which)
         lines.addWidget(self._shown, 1)
         lines.addWidget(self.note)
         lines.addStretch(0)

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.kit.basics import button, column, frame, label, plain_tip, row, scrolling, set_role
+from app.kit.basics import button, column, frame, headed, label, plain_tip, row, scrolling, set_role
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.item_list import Item, ItemList
 from app.kit.layout.turning_splitter import TurningSplitter
@@ -100,7 +100,7 @@ class HubPage(QWidget):
         left = frame("card")
         lines = left.layout()
         assert isinstance(lines, QVBoxLayout)
-        lines.addWidget(label("Hugging Face hub", "heading"))
+        lines.addLayout(headed("Hugging Face hub", role="heading", explained=left))
         lines.addWidget(self.query)
         lines.addLayout(row(self.task, self.language))
         lines.addLayout(row(self.sort, self.search_button))

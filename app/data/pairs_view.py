@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.data.pair_scorer import PairScorer
-from app.kit.basics import column, frame, label, plain_tip, row
+from app.kit.basics import column, frame, headed, label, plain_tip, row
 from app.kit.figures.interval_bars import Bar, IntervalBars
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedCombo
@@ -265,7 +265,8 @@ class PairsView(QFrame):
         lines = QVBoxLayout(self)
         lines.setContentsMargins(margin, margin, margin, margin)
         lines.setSpacing(SPACE)
-        lines.addLayout(column(label("Pairs", "subheading"), self.bars, self.warnings, bar, spacing=SPACE))
+        lines.addLayout(headed("Pairs", explained=self))
+        lines.addLayout(column(self.bars, self.warnings, bar, spacing=SPACE))
         lines.addWidget(self.table, 1)
         lines.addLayout(sides)
 

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
 from app.data.importing.draft import ImportDraft
 from app.data.views import DataViews
-from app.kit.basics import button, frame, label, row
+from app.kit.basics import button, frame, headed, label, row
 from app.kit.file_dialogs import dropped_paths
 from app.kit.item_list import Item, ItemList
 from app.kit.theme import SPACE, ThemeProvider
@@ -47,7 +47,7 @@ class DataTab(QWidget):
         lines = panel.layout()
         assert isinstance(lines, QVBoxLayout)
         self.none = label("None yet. What you import, or make from Tiny World, is listed here.", "caption", wrap=True)
-        lines.addWidget(label("Datasets", "subheading"))
+        lines.addLayout(headed("Datasets", explained=panel))
         lines.addWidget(self.none)
         lines.addWidget(self.list, 1)
         self.new = button("Import", self._theme, self._on_new, icon="plus", tip="Import files as a dataset")

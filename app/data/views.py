@@ -10,6 +10,9 @@ from app.kit.layout.views import View, Views
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 
+_SIMPLE = ("dataset", "import")
+"""What is offered while the detail is simple."""
+
 
 class DataViews(Views):
     """`importing` is made at once, since drops go there."""
@@ -18,12 +21,18 @@ class DataViews(Views):
         self, draft: ImportDraft, session: Session, theme: ThemeProvider, parent: QWidget | None = None
     ) -> None:
         views = {
-            "dataset": View("Dataset", "What the chosen dataset holds, and who uses it", self._make_dataset),
-            "import": View("Import", "Bring in files of your own, step by step", self._make_import),
-            "hub": View("Hugging Face hub", "Find a dataset on the hub, and look into it first", self._make_hub),
+            "dataset": View("Dataset", "What the chosen dataset holds, and who uses it", self._make_dataset, "Dataset"),
+            "import": View("Import", "Bring in files of your own, step by step", self._make_import, "Dataset"),
+            "hub": View(
+                "Hugging Face hub",
+                "Find a dataset on the hub, and look into it first",
+                self._make_hub,
+                "Hugging Face hub",
+            ),
         }
         super().__init__("Views of the data", views, parent)
         self._draft, self._session, self._theme = draft, session, theme
+        self.keep_simple(session.detail, _SIMPLE)
         self.importing: ImportPage = self.pages.page("import")  # type: ignore[assignment]
         self.show_view("import")
         self.allow_dataset(allowed=False)

@@ -168,10 +168,13 @@ class RunFinished:
 
 @dataclass(frozen=True, kw_only=True)
 class SwitchedOff:
-    """A part of the model is switched off, and what becomes of the answer was measured."""
+    """A part of the model is switched off, and what becomes of the answer was measured. head: nothing but heads is."""
+
+    head: bool = False
 
     def is_done(self, now: Facts, before: Facts) -> bool:
-        return now.switched_off is not None and bool(now.switched_off.parts)
+        off = now.switched_off
+        return off is not None and bool(off.parts) and (off.are_heads or not self.head)
 
 
 @dataclass(frozen=True, kw_only=True)

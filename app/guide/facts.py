@@ -101,9 +101,13 @@ class TokenFact:
 
 @dataclass(frozen=True, kw_only=True)
 class SwitchedOffFact:
-    """The parts that are switched off, and the probability of the answer before and after that."""
+    """The parts that are switched off, and the probability of the answer before and after that.
+
+    are_heads: whether they are single heads, all of them.
+    """
 
     parts: tuple[str, ...]
+    are_heads: bool
     before: float
     after: float
 

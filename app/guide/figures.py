@@ -177,7 +177,7 @@ WORDS: Mapping[str, Callable[[Facts], str]] = {
     "turn": lambda facts: _shortened(getattr(_newest(facts), "turn", "")),
     "token": lambda facts: facts.token.word.strip() if facts.token else "",
     "head": lambda facts: facts.head,
-    "part_off": lambda facts: facts.switched_off.parts[0] if facts.switched_off and facts.switched_off.parts else "",
+    "part_off": lambda facts: " + ".join(facts.switched_off.parts) if facts.switched_off else "",
     "encoder_first": lambda facts: facts.pair.encoder[0] if facts.pair else "",
     "encoder_second": lambda facts: facts.pair.encoder[1] if facts.pair else "",
     "decoder_first": lambda facts: facts.pair.decoder[0] if facts.pair else "",

@@ -48,9 +48,9 @@ MISSIONS = (
     Mission(
         name="head",
         title="Switch a head off and see what breaks",
-        how="ask it something, then click a square in the panel “Switch off”: the answer is measured again without it.",
+        how="ask it something, then click a numbered square in “Switch off”: the answer is measured without that head.",
         done="Without “{{part_off}}” the probability of the answer went from {{before_off}} to {{after_off}}.",
-        check=SwitchedOff(),
+        check=SwitchedOff(head=True),
         goes=(OpenModel(), Open(place="chat/ablation")),
     ),
     Mission(

@@ -117,7 +117,7 @@ class ChapterList(QScrollArea):
         inner = QWidget()
         inner.setProperty("role", "scrolled")
         lines = QVBoxLayout(inner)
-        lines.setContentsMargins(0, 0, SPACE, 0)
+        lines.setContentsMargins(0, 0, 0, 0)
         lines.setSpacing(SPACE // 2)
         about = "Each chapter is done in this window, with your own model. Nothing is a simulation."
         lines.addWidget(label(about, "muted", wrap=True))
@@ -127,7 +127,9 @@ class ChapterList(QScrollArea):
             entry.clicked.connect(lambda checked=False, name=chapter.name: guide.open(name))
             minutes = label(f"{chapter.minutes} min", "caption")
             minutes.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-            entry.setLayout(row(None, minutes))
+            beside = row(None, minutes)
+            beside.setContentsMargins(0, 0, SPACE // 2, 0)
+            entry.setLayout(beside)
             entry.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)  # as wide as the panel
             self.rows[chapter.name] = entry
             lines.addWidget(entry)

@@ -36,7 +36,8 @@ class HelpPanel(QWidget):
     keys_requested = Signal()
     closed = Signal()
 
-    def __init__(self, glossary: Glossary, theme: ThemeProvider, problem: str = "") -> None:
+    def __init__(self, glossary: Glossary, theme: ThemeProvider, problem: str = "", *, leads: bool = True) -> None:
+        """leads: whether it offers to go to places of the window, and to the shortcuts."""
         super().__init__()
         self._glossary, self._theme, self._problem = glossary, theme, problem
         self.entry: Entry | None = None
@@ -59,6 +60,8 @@ class HelpPanel(QWidget):
         self.keys = button("Keyboard shortcuts", theme, self.keys_requested.emit, icon="keyboard", role="link")
         close = button("", theme, self.closed.emit, icon="x", role="quiet-icon", tip="Close the glossary (Esc)")
         self._build_entry()
+        for way in (self.see, self.where, self.keys):
+            way.setVisible(leads)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
         layout.setSpacing(SPACE)

@@ -107,6 +107,15 @@ def frame(role: str = "card", *, horizontal: bool = False, margin: int = 2 * SPA
     return box
 
 
+def headed(title: str, *trailing: QWidget, role: str = "subheading", explained: QWidget | None = None) -> QHBoxLayout:
+    """A heading with its “?” if the glossary explains it, and `trailing` at its right.
+
+    Args:
+        explained: what F1 explains by the same term.
+    """
+    return row(label(title, role), *help_marks(title, explained), None, *trailing)
+
+
 def titled_card(title: str, *widgets: QWidget, trailing: QWidget | None = None) -> QFrame:
     """A card with a heading, `trailing` at its right, over widgets of which the last takes the remaining space.
 
@@ -117,10 +126,7 @@ def titled_card(title: str, *widgets: QWidget, trailing: QWidget | None = None) 
     lines = box.layout()
     assert isinstance(lines, QVBoxLayout)
     if title:
-        heading = row(label(title, "subheading"), *help_marks(title, box), None)
-        if trailing is not None:
-            heading.addWidget(trailing)
-        lines.addLayout(heading)
+        lines.addLayout(headed(title, *([trailing] if trailing is not None else []), explained=box))
     for widget in widgets:
         lines.addWidget(widget)
     lines.setStretch(lines.count() - 1, 1)
@@ -132,7 +138,7 @@ def step_card(title: str, caption: str = "", *widgets: QWidget) -> QFrame:
     box = frame("card")
     lines = box.layout()
     assert isinstance(lines, QVBoxLayout)
-    lines.addWidget(label(title, "heading"))
+    lines.addLayout(headed(title, role="heading", explained=box))
     if caption:
         lines.addWidget(label(caption, "caption", wrap=True))
     for widget in widgets:

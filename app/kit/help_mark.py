@@ -15,13 +15,14 @@ _PROPERTY = "helpTerm"
 
 
 class HelpRequested(QEvent):
-    """Somebody wants to know what `term` means. Who explains it accepts the event."""
+    """Somebody in a window, or in a dialog, wants to know what `term` means; "" for the glossary as a whole. Who
+    explains it accepts the event."""
 
     TYPE = QEvent.Type(QEvent.registerEventType())
 
-    def __init__(self, term: str) -> None:
+    def __init__(self, term: str, window: QWidget) -> None:
         super().__init__(self.TYPE)
-        self.term = term
+        self.term, self.window = term, window
         self.ignore()
 
 
@@ -42,7 +43,7 @@ def term_at(widget: QWidget | None) -> str:
 
 def ask_for_help(widget: QWidget, term: str) -> bool:
     """Ask whoever contains a widget to explain a term; returns whether somebody does."""
-    request, asked = HelpRequested(term), widget.parentWidget()
+    request, asked = HelpRequested(term, QWidget.window(widget)), widget.parentWidget()  # some override window()
     while asked is not None and not request.isAccepted():
         QCoreApplication.sendEvent(asked, request)
         asked = asked.parentWidget()

@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QComboBox, QFrame, QGridLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
-from app.kit.basics import column, frame, label, row, set_role
+from app.kit.basics import column, frame, headed, label, row, set_role
 from app.kit.labels import ElidedLabel, NumberLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.question_words import kind_title
@@ -82,7 +82,7 @@ class AnswerFeed(QWidget):
 
     def _head(self) -> QWidget:
         head = QWidget()
-        head.setLayout(row(label("What it says now", "subheading"), None, self.kinds))
+        head.setLayout(headed("What it says now", self.kinds, explained=self))
         return head
 
     @property

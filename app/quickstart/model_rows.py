@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import Signal, SignalInstance
 from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 
-from app.kit.basics import button, column, label, row, separator, set_role
+from app.kit.basics import button, column, headed, label, row, separator, set_role
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.quickstart.grown import MAX_SHOWN, GrownModel
@@ -38,7 +38,7 @@ class ModelRows(QFrame):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
         layout.setSpacing(SPACE)
-        layout.addLayout(row(label("What you have grown", "subheading"), None, self.all))
+        layout.addLayout(headed("What you have grown", self.all, explained=self))
         layout.addWidget(self._empty)
         for each in self.rows:
             layout.addWidget(each)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QStackedWidget, QVBoxLayout, QWidget
 
-from app.kit.basics import button, column, frame, label, plain_tip, row, scrolling, set_role
+from app.kit.basics import button, column, frame, headed, label, plain_tip, row, scrolling, set_role
+from app.kit.help_mark import HelpMark
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.question_words import KIND_MEANINGS, kind_title
@@ -61,7 +62,9 @@ class ResultPage(QWidget):
         lines = QVBoxLayout(body)
         lines.setContentsMargins(0, 0, SPACE, 0)
         lines.setSpacing(SPACE)
-        lines.addWidget(self.sentence)
+        headline = row(self.sentence, HelpMark("Held-out"))
+        headline.setStretch(0, 1)
+        lines.addLayout(headline)
         lines.addWidget(label(_ABOUT, "muted", wrap=True))
         grid = QGridLayout()
         grid.setHorizontalSpacing(2 * SPACE)
@@ -190,7 +193,7 @@ def _card(title: str, words: QWidget, does: QWidget) -> QFrame:
     card = frame("card")
     lines = card.layout()
     assert isinstance(lines, QVBoxLayout)
-    lines.addWidget(label(title, "subheading"))
+    lines.addLayout(headed(title, explained=card))
     lines.addWidget(words)
     lines.addWidget(does)
     return card

@@ -7,7 +7,8 @@ import math
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
-from app.kit.basics import label
+from app.kit.basics import label, row
+from app.kit.help_mark import HelpMark
 from app.kit.stat_strip import StatStrip
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.run_history import RunHistory
@@ -41,7 +42,9 @@ class TextResult(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
         self.sentence = label("", "heading", wrap=True)
-        layout.addWidget(self.sentence)
+        headline = row(self.sentence, HelpMark("Perplexity"))
+        headline.setStretch(0, 1)
+        layout.addLayout(headline)
         layout.addWidget(label("Measured on a part of your text that it has never seen:", "muted"))
         layout.addWidget(self.stats)
         layout.addSpacing(SPACE)

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.kit.basics import button, column, frame, label, row, set_role
+from app.kit.basics import button, column, frame, headed, label, row, set_role
 from app.kit.labels import ElidedLabel
 from app.kit.layout.segments import Segments
 from app.kit.theme import HEADLINE_SIZE, SPACE, ThemeProvider
@@ -146,7 +146,7 @@ class QuickStartView(QWidget):
         self._result = frame("card")
         lines = self._result.layout()
         assert isinstance(lines, QVBoxLayout)
-        lines.addWidget(label("Right answers to questions it has never seen", "subheading"))
+        lines.addLayout(headed("Right answers to questions it has never seen", explained=self._result))
         lines.addLayout(row(self.headline, self.measured_on, spacing=2 * SPACE))
         lines.addWidget(self.accuracy, 1)
         self._side = QStackedWidget()

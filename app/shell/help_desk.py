@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
-from PySide6.QtWidgets import QApplication, QSplitter
+from PySide6.QtWidgets import QApplication, QSplitter, QWidget
 
 from app.kit.help_mark import term_at
 from app.kit.layout.pages import Pages
@@ -75,6 +75,18 @@ class HelpDesk(QObject):
         at = QApplication.widgetAt(self._body.cursor().pos())
         under = at if at is not None and at.window() is self._body.window() else None
         self.show_term(term_at(QApplication.focusWidget()) or term_at(under))
+
+    def explain(self, term: str, window: QWidget) -> None:
+        """Explain a term that was asked for in the window, or over a dialog of it: what is modal covers the panel."""
+        if window is self._body.window():
+            self.show_term(term)
+            return
+        from app.help.dialog import HelpDialog
+
+        dialog = window if isinstance(window, HelpDialog) else window.findChild(HelpDialog)
+        if dialog is None:
+            dialog = HelpDialog(*self._read_once(), self._theme, window)
+        dialog.show_term(term)
 
     def show_term(self, term: str = "") -> None:
         """Show a term, or the search if that has no entry."""

@@ -489,7 +489,7 @@ class MainWindow(QMainWindow):
     def customEvent(self, event: QEvent) -> None:
         if isinstance(event, HelpRequested):
             event.accept()
-            self.help.show_term(event.term)
+            self.help.explain(event.term, event.window)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)

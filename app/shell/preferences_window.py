@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Slot
-from PySide6.QtWidgets import QDialog, QFileDialog, QFrame, QGridLayout, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QFrame, QGridLayout, QLineEdit, QVBoxLayout, QWidget
 
 from app.kit.basics import button, frame, label, row, scrolling
+from app.kit.dialog import Dialog
 from app.kit.file_dialogs import reveal
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
@@ -22,7 +23,7 @@ KEYS = "Keys:"
 _EDITOR_WIDTH = 220
 
 
-class PreferencesWindow(QDialog):
+class PreferencesWindow(Dialog):
     """Shows the preferences; each takes effect as it is chosen."""
 
     def __init__(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from PySide6.QtCore import Slot
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QCheckBox, QDialog, QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QPlainTextEdit, QVBoxLayout, QWidget
 
 from app.kit.basics import button, label, row
+from app.kit.dialog import Dialog
 from app.kit.file_dialogs import ask_save_path
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
@@ -15,7 +16,7 @@ from app.worker.background import LatestTask
 from models.files.atomic import atomic_write_text
 
 
-class ReportWindow(QDialog):
+class ReportWindow(Dialog):
     """Shows the report; what is saved or copied is what it shows, also where the user has changed it.
 
     Args:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
-from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QObject, QPoint, QRect, QSize, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
-    QDialog,
     QDialogButtonBox,
     QFrame,
     QGraphicsDropShadowEffect,
     QHBoxLayout,
     QPlainTextEdit,
+    QPushButton,
     QStackedWidget,
     QToolButton,
     QVBoxLayout,
@@ -20,6 +20,8 @@ from PySide6.QtWidgets import (
 )
 
 from app.kit.basics import button, label
+from app.kit.dialog import Dialog
+from app.kit.text.growing_field import GrowingField
 from app.kit.theme import SPACE, ThemeProvider
 
 _MAX_TOASTS = 3
@@ -27,10 +29,15 @@ _WIDTH = 560
 _BUTTON = 28
 _UNDO_MS = 15_000
 _NOTICE_MS = 20_000
+_LOOK_MS = 200
+"""How often it is checked, while there is a message, whether something has come up below it that it must not cover."""
+_MAIN_BUTTONS = ("primary", "hero")
 
 
 class Toasts(QWidget):
     """A stack of messages over `parent`, the newest at the bottom. A failure stays until it is closed.
+
+    It lies as low as it can without covering a field for messages or a main button of the page.
 
     Signals:
         report_requested(failure): the user wants to report a failure: its sentence and details.
@@ -47,7 +54,9 @@ class Toasts(QWidget):
         self._layout.setSpacing(SPACE)
         self._shown: list[QFrame] = []
         parent.installEventFilter(self)
-        parent.currentChanged.connect(self.raise_)  # a page that is shown is raised
+        self._looking = QTimer(self, interval=_LOOK_MS)
+        self._looking.timeout.connect(self._give_way)
+        parent.currentChanged.connect(self._on_page)
         self.hide()
 
     @property
@@ -101,6 +110,7 @@ class Toasts(QWidget):
         self.show()
         self.raise_()
         self._place()
+        self._looking.start()
         # Once more when the style sheet has been applied to the new one, which may then need more space.
         QTimer.singleShot(0, self._place)
 
@@ -148,17 +158,41 @@ class Toasts(QWidget):
             toast.deleteLater()
             self._place()
             self.setVisible(bool(self._shown))
+            if not self._shown:
+                self._looking.stop()
 
+    @Slot()
+    def _on_page(self) -> None:
+        self.raise_()  # a page that is shown is raised
+        if self._shown:
+            self._place()
+
+    @Slot()
     def _place(self) -> None:
-        parent = self._area
-        width = min(_WIDTH, parent.width() - 2 * SPACE)
+        width = min(_WIDTH, self._area.width() - 2 * SPACE)
         self._layout.activate()
         height = self._layout.heightForWidth(width) if self._layout.hasHeightForWidth() else self.sizeHint().height()
-        self.setGeometry((parent.width() - width) // 2, parent.height() - height, width, height)
+        self.setGeometry(lowest_free(self._area.rect(), QSize(width, height), list(self._kept_clear())))
+
+    @Slot()
+    def _give_way(self) -> None:
+        """Move, if what must not be covered has come up below."""
+        if any(self.geometry().intersects(rect) for rect in self._kept_clear()):
+            self._place()
+
+    def _kept_clear(self) -> Iterator[QRect]:
+        """Where the fields and buttons are, as far as they are in view, that messages do not cover."""
+        page = self._area.currentWidget()
+        if page is None:
+            return
+        buttons = (each for each in page.findChildren(QPushButton) if each.property("role") in _MAIN_BUTTONS)
+        for widget in (*page.findChildren(GrowingField), *buttons):
+            if widget.isVisible() and not (rect := _in_view(widget, self._area)).isEmpty():
+                yield rect
 
     def _show_details(self, sentence: str, details: str) -> None:
         """Show a failure's traceback in a window, to read, copy or report."""
-        dialog = QDialog(self.window())
+        dialog = Dialog(self.window())
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setWindowTitle("Details")
         dialog.resize(760, 480)
@@ -190,3 +224,26 @@ class Toasts(QWidget):
         elif self._shown and event.type() == QEvent.Type.ChildAdded:
             QTimer.singleShot(0, self.raise_)  # a page that is made later would cover them
         return super().eventFilter(watched, event)
+
+
+def lowest_free(area: QRect, size: QSize, taken: Sequence[QRect]) -> QRect:
+    """Where in an area something of a size covers none of the rectangles: as low as possible, rather in the middle than
+    at a side. At the bottom, if there is no such place."""
+    across = ((area.width() - size.width()) // 2, 0, area.width() - size.width())
+    lowest = area.height() - size.height()
+    heights = sorted({lowest, *(rect.top() - size.height() for rect in taken)}, reverse=True)
+    for y in heights:
+        for x in across:
+            place = QRect(QPoint(x, y), size)
+            if 0 <= y <= lowest and not any(place.intersects(rect) for rect in taken):
+                return place
+    return QRect(QPoint(across[0], lowest), size)
+
+
+def _in_view(widget: QWidget, area: QWidget) -> QRect:
+    """Where in an area a widget within it is; the part of it that nothing around cuts off."""
+    place, around = QRect(widget.mapTo(area, QPoint(0, 0)), widget.size()), widget.parentWidget()
+    while around is not None and around is not area:
+        place &= QRect(around.mapTo(area, QPoint(0, 0)), around.size())
+        around = around.parentWidget()
+    return place

@@ -19,7 +19,6 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QDialog,
     QHeaderView,
     QMessageBox,
     QStackedWidget,
@@ -29,6 +28,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.kit.basics import EmptyState, button, label, row, titled_card
+from app.kit.dialog import Dialog
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.trash import Trash
 from models.library.trash import KEPT_DAYS, TrashedItem
@@ -40,7 +40,7 @@ _COLUMNS = ("Name", "What", "Deleted", "Kept for", "Size")
 _NAME, _WHAT, _DELETED, _KEPT, _SIZE = range(len(_COLUMNS))
 
 
-class TrashWindow(QDialog):
+class TrashWindow(Dialog):
     """Lists the trash anew whenever it is shown or activated."""
 
     def __init__(self, trash: Trash, theme: ThemeProvider, parent: QWidget) -> None:

@@ -37,7 +37,7 @@ class CorpusPicker(QWidget):
         self.box.setAccessibleName("Corpus")
         self.box.setToolTip("Texts to count on")
         self.box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.box.setMinimumContentsLength(16)
+        self.box.setMinimumContentsLength(12)
         self.box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         keep_wheel_for_scrolling(self.box)
         layout = QHBoxLayout(self)

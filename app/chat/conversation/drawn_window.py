@@ -6,7 +6,6 @@ import numpy as np
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QDialog,
     QHeaderView,
     QPlainTextEdit,
     QTableWidget,
@@ -20,8 +19,10 @@ from app.chat.archive.message_tree import Message
 from app.chat.conversation.conversation import Conversation
 from app.chat.conversation.reply_captions import format_score, judge
 from app.kit.basics import button, label, panes, row, separator, titled_card
+from app.kit.dialog import Dialog
 from app.kit.figures.line_plot import LinePlot
 from app.kit.figures.pictures import Axis, Line, LinePicture
+from app.kit.help_mark import set_term
 from app.kit.theme import SPACE, ThemeProvider
 from models.alignment.best_of_curve import BestOfPoint, best_of_curve
 from models.number_words import format_count, format_duration, format_percent
@@ -37,11 +38,12 @@ _TIPS = (
 )
 
 
-class DrawnWindow(QDialog):
+class DrawnWindow(Dialog):
     """A modeless window about one message; it closes when another conversation is opened."""
 
     def __init__(self, conversation: Conversation, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        set_term(self, "Reward model")
         self._conversation = conversation
         self._message_id = ""
         self._drawn: DrawnReplies | None = None

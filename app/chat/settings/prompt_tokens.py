@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from PySide6.QtCore import Slot
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QDialog, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from app.chat.conversation.next_prompt import NextPrompt, PromptPreview
 from app.kit.basics import EmptyState, button, frame, label, row
+from app.kit.dialog import Dialog
+from app.kit.help_mark import set_term
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.tokens.conversation_tokens import ROLE_WORDS, ChatTokenView, RoleLegend
@@ -18,11 +20,12 @@ from models.tokenizers.text.encoded import TokenArrays
 _HINT = "Point at a token to see where it comes from. Special tokens are outlined."
 
 
-class PromptTokens(QDialog):
+class PromptTokens(Dialog):
     """A modeless window that follows the draft."""
 
     def __init__(self, theme: ThemeProvider, next_prompt: NextPrompt, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        set_term(self, "Chat template")
         self._next = next_prompt
         self._preview: PromptPreview | None = None
         self.setWindowTitle("Exact prompt tokens")

@@ -6,10 +6,12 @@ import re
 
 from PySide6.QtCore import QMimeData, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QTextDocument
-from PySide6.QtWidgets import QDialog, QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPlainTextEdit, QVBoxLayout, QWidget
 
 from app.chat.conversation.next_prompt import NextPrompt
 from app.kit.basics import button, column, label, panes, row
+from app.kit.dialog import Dialog
+from app.kit.help_mark import set_term
 from app.kit.text.code_editor import CodeEditor
 from app.kit.text.highlighter import Highlighter
 from app.kit.text.text_box import highlight
@@ -54,7 +56,7 @@ _ROLES = {
 }
 
 
-class TemplateWindow(QDialog):
+class TemplateWindow(Dialog):
     """A modeless window, so that the user can continue chatting beside it.
 
     Signals:
@@ -67,6 +69,7 @@ class TemplateWindow(QDialog):
         self, session: Session, theme: ThemeProvider, next_prompt: NextPrompt, parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
+        set_term(self, "Chat template")
         self._session, self._next, self._theme = session, next_prompt, theme
         self.setWindowTitle("Chat template")
         self.resize(1000, 600)

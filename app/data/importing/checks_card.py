@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from app.data.importing.draft import ImportDraft
-from app.kit.basics import button, column, label, row, separator
+from app.kit.basics import button, column, headed, label, separator
 from app.kit.layout.tab_order import put_after
 from app.kit.theme import SPACE, ThemeProvider
 from models.data.importing.checks import Checks, Finding
@@ -38,7 +38,7 @@ class ChecksCard(QFrame):
         lines = QVBoxLayout(self)
         lines.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
         lines.setSpacing(SPACE)
-        lines.addLayout(row(label("3  Checks", "heading"), None, self.again))
+        lines.addLayout(headed("3  Checks", self.again, role="heading", explained=self))
         lines.addWidget(self.state)
         lines.addLayout(self._rows)
         lines.addWidget(self.labels)

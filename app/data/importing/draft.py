@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from models.data.importing.checks import Checks
     from models.data.importing.inspection import SourceInfo
 
+_SHARE, _SEED = 0.1, 1
+"""The usual share of the validation, and of the test, and the usual seed of the split."""
 _REST_MS = 300
 """Milliseconds without a change before the rows are checked again."""
 
@@ -52,7 +54,7 @@ class ImportDraft(QObject):
         self.task = self.name = self.tokenizer = ""
         self.roles: dict[str, str] = {}
         self.mends = frozenset(DEFAULT_MENDS)
-        self.val_share, self.test_share, self.seed, self.context = 0.1, 0.1, 1, 0
+        self.val_share, self.test_share, self.seed, self.context = _SHARE, _SHARE, _SEED, 0
         self.read = ReadOptions()
         self._temporary: Path | None = None
         self._task = LatestTask(self)
@@ -166,6 +168,10 @@ class ImportDraft(QObject):
         """Whether a finding is mended (a key of MENDS)."""
         self.mends = self.mends | {name} if mended else self.mends - {name}
         self._decided()
+
+    def n_changed_of_split(self) -> int:
+        """How many of the test's share and the seed differ from the usual."""
+        return (self.test_share != _SHARE) + (self.seed != _SEED)
 
     def set_split(self, val_share: float, test_share: float, seed: int) -> None:
         """How the rows are divided, as far as the source does not say."""

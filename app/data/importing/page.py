@@ -27,6 +27,7 @@ from app.kit.basics import button, column, frame, label, row, scrolling, set_rol
 from app.kit.file_dialogs import dropped_paths
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedLabel
+from app.kit.layout.extras import Extras, MoreLink
 from app.kit.layout.refit import Refit
 from app.kit.layout.tab_order import put_after
 from app.kit.theme import SPACE, ThemeProvider
@@ -212,6 +213,7 @@ class ImportPage(QWidget):
         for number in (self.val_share, self.test_share, self.seed):
             number.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
             number.setMinimumWidth(130)
+        extras = list[QWidget]()
         for at, (words, editor) in enumerate(
             (
                 ("Validation", self.val_share),
@@ -224,8 +226,13 @@ class ImportPage(QWidget):
             caption.setBuddy(editor)
             grid.addWidget(caption, at, 0)
             grid.addWidget(editor, at, 1)
+            if editor in (self.test_share, self.seed):
+                extras += (caption, editor)
         grid.setColumnStretch(1, 1)
         lines.addLayout(grid)
+        link = MoreLink("setting", self._session.detail)
+        lines.addWidget(link)
+        self._hidden_settings = Extras(link, extras, 2, self.draft.n_changed_of_split)
         self._split = card
         return card
 
@@ -383,6 +390,7 @@ class ImportPage(QWidget):
         if self.name.text() != draft.name:
             self.name.setText(draft.name)
         self.table.show_roles(draft.roles_of_task(), draft.roles)
+        self._hidden_settings.refresh()
         for editor in (self.task, self.table, self.val_share, self.test_share, self.seed, self.name):
             editor.setEnabled(is_free)
         for editor, split in ((self.val_share, "val"), (self.test_share, "test")):

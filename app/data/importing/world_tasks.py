@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QGridLayout, QProgressBar, QPushButton, QWidget
 
-from app.kit.basics import button, column, label, row
+from app.kit.basics import button, column, headed, label, row
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.worker.background import LatestTask
@@ -54,7 +54,8 @@ class WorldTasks(QWidget):
         self.cancel = button("Stop", theme, self._task.cancel, icon="x", role="link", tip="Stop; nothing is kept")
         self._going = QWidget()
         self._going.setLayout(row(self._words, self._bar, self.cancel))
-        lines = column(label("Ready-made: tasks of Tiny World", "subheading"))
+        lines = column()
+        lines.addLayout(headed("Ready-made: tasks of Tiny World", explained=self))
         lines.addWidget(
             label(
                 "Synthetic, but with answers that are right by construction, and unseen cases held out.",

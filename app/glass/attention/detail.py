@@ -58,6 +58,7 @@ class HeadDetail(QWidget):
             ROWS,
             "A token is predicted at the position before it, so that row shows the attention used.\n"
             "The row of the token itself predicts the next one.",
+            wraps=True,
         )
         self.row_caption = label("", "caption", wrap=True)
         self.arcs = AttentionArcs(theme)
@@ -66,11 +67,11 @@ class HeadDetail(QWidget):
         layout.setSpacing(SPACE // 2)
         layout.addWidget(self.title)
         layout.addWidget(self.scores)
-        layout.addLayout(row(self.which_row, None))
+        layout.addWidget(self.which_row)
         layout.addWidget(self.row_caption)
         layout.addWidget(self.arcs)
         layout.addSpacing(SPACE)
-        layout.addLayout(row(label("All rows: each attends to the columns", "caption"), None, self.whole))
+        layout.addLayout(row(label("All rows: each attends to the columns", "caption", wrap=True), self.whole))
         layout.addWidget(self.map)
         layout.addWidget(self.pooled)
         self.map.clicked.connect(self.cell_clicked)

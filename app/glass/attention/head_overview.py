@@ -13,6 +13,7 @@ from app.glass.attention.head_montage import HeadMontage
 from app.glass.attention.head_tiles import Tile
 from app.kit.basics import label, row
 from app.kit.figures.attention_pictures import SCALES, SCALES_TIP, format_share
+from app.kit.layout.flow_layout import wrapping
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
 from models.inspect.attention_maps import StackMaps
@@ -55,7 +56,9 @@ class HeadOverview(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
-        layout.addLayout(row(label("Sort by", "caption"), self.sort, None, self.scale))
+        sorting = QWidget()
+        sorting.setLayout(row(label("Sort by", "caption"), self.sort))
+        layout.addWidget(wrapping(sorting, self.scale))
         layout.addWidget(self._area)
         self.sort.activated.connect(self._arrange)
         self.scale.changed.connect(self._on_scale)

@@ -21,8 +21,9 @@ from app.glass.panel_head import About
 from app.glass.target_token import TargetToken
 from app.glass.tokens.token_chips import Chip, TokenChips
 from app.glass.tokens.token_strip import TokenStrip
-from app.kit.basics import button, column, label, row
+from app.kit.basics import button, column, label
 from app.kit.chart_export import Columns
+from app.kit.layout.flow_layout import wrapping
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.site_words import format_site
@@ -90,13 +91,13 @@ class AblationPanel(AnswerPanel):
         self._connect()
 
     def _build(self) -> None:
-        self.lines.addLayout(row(label("Chosen parts are", "caption"), self.how, None))
+        self.lines.addWidget(wrapping(label("Chosen parts are", "caption"), self.how))
         self.lines.addLayout(column(self.other, self.other_note, self.survey, spacing=SPACE // 2))
         self.lines.addLayout(column(self.source_title, self.source, spacing=SPACE // 2))
         self.lines.addLayout(column(self.tokens_title, self.tokens, self.chips, spacing=SPACE // 2))
         self.lines.addLayout(column(self.result, self.facts, self.pairs, spacing=SPACE // 2))
         self.lines.addWidget(self.continuation_title)
-        self.lines.addLayout(row(self.draws, None, self.generate_button))
+        self.lines.addWidget(wrapping(self.draws, self.generate_button))
         self.lines.addWidget(self.before)
         self.lines.addWidget(self.after)
         self.lines.addStretch(1)

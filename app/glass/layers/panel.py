@@ -26,7 +26,7 @@ from app.kit.basics import label, row
 from app.kit.chart_export import Columns
 from app.kit.labels import ElidedLabel
 from app.kit.layout.segments import Segments
-from app.kit.theme import ThemeProvider
+from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from models.number_words import format_signed
 
@@ -89,7 +89,7 @@ class LensPanel(AnswerPanel):
         scale = ColourScale(theme, "sequential", "0 %", "100 %")
         self.lines.addLayout(row(label("Click a cell to track it.", "caption", wrap=True), scale))
         self.lines.addWidget(self.no_norm)
-        self.lines.addLayout(row(label("Tracked", "subheading"), self.track, None, self.scale))
+        self.lines.addLayout(row(label("Tracked", "subheading"), self.track, None, self.scale, spacing=SPACE // 2))
         self.lines.addWidget(self.chips)
         self.lines.addWidget(self.tracked, 1)
         self.lines.addLayout(row(self.split_title, self.of))

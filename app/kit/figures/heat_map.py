@@ -131,14 +131,15 @@ class HeatMap(Figure):
         painter.drawRect(bar.adjusted(0, 0, -1, -1))
         painter.setPen(colors.color("muted"))
         painter.setFont(self._theme.font(0.9))
-        written: list[float] = []
-        for value, words in (*picture.bar[:1], *picture.bar[-1:], *picture.bar[1:-1]):  # its ends, then what has room
+        drawn: list[float] = []
+        ends = (picture.low, picture.high)
+        for value, words in sorted(picture.bar, key=lambda mark: mark[0] not in ends):  # the ends first: they have room
             share = (picture.high - value) / max(picture.high - picture.low, 1e-12)
             middle = bar.top() + share * bar.height()
             middle = min(max(middle, bar.top() + metrics.height() / 2 - 2), bar.bottom() - metrics.height() / 2 + 2)
-            if any(abs(middle - other) < metrics.height() for other in written):
+            if any(abs(middle - other) < metrics.height() - 4 for other in drawn):
                 continue
-            written.append(middle)
+            drawn.append(middle)
             box = QRectF(bar.right() + SPACE * 0.75, middle - metrics.height() / 2, self.width(), metrics.height())
             painter.drawText(box, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, words)
 

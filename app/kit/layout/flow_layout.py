@@ -78,3 +78,12 @@ class FlowLayout(QLayout):
             lines[-1].append(item)
             left += item.sizeHint().width() + self.spacing()
         return lines
+
+
+def wrapping(*widgets: QWidget, spacing: int = SPACE) -> QWidget:
+    """Widgets side by side, in as many lines as they need."""
+    lines = QWidget()  # of its own: else PySide takes the layout's items for deleted after a while
+    flow = FlowLayout(lines, spacing)
+    for widget in widgets:
+        flow.addWidget(widget)
+    return lines

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QWidget
+from PySide6.QtWidgets import QButtonGroup, QLayout, QPushButton, QWidget
 
+from app.kit.basics import row
+from app.kit.layout.flow_layout import FlowLayout
 from app.kit.theme import SPACE
 
 
@@ -15,6 +17,7 @@ class Segments(QWidget):
 
     Args:
         choices: value -> label.
+        wraps: below each other where there is too little space side by side.
 
     Signals:
         changed(str): the user chose another value.
@@ -22,14 +25,21 @@ class Segments(QWidget):
 
     changed = Signal(str)
 
-    def __init__(self, name: str, choices: Mapping[str, str], tip: str = "", parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        choices: Mapping[str, str],
+        tip: str = "",
+        parent: QWidget | None = None,
+        *,
+        wraps: bool = False,
+    ) -> None:
         super().__init__(parent)
         self.setAccessibleName(name)
         self.buttons = QButtonGroup(self)
         self._values = tuple(choices)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE // 2)
+        layout: QLayout = FlowLayout(self, SPACE // 2) if wraps else row(spacing=SPACE // 2)
+        self.setLayout(layout)
         for i, words in enumerate(choices.values()):
             button = QPushButton(words)
             button.setCheckable(True)

@@ -113,6 +113,33 @@ _OF_WORDS: Mapping[str, str] = {
     "rouge-lsum": "ROUGE",
     "pass@1": "Pass@k",
     "reward": "Reward model",
+    # Home and the quick start
+    "what you have grown": "Language model",
+    "what it will learn from": "Corpus",
+    "how a word becomes tokens": "Merge",
+    "what it says now": "Next-token prediction",
+    "right answers to questions it has never seen": "Held-out",
+    "chat": "Prompt",
+    "time machine": "Checkpoint",
+    "look inside": "Next-token prediction",
+    # Data
+    "datasets": "Dataset",
+    "source": "Dataset",
+    "columns": "Dataset",
+    "checks": "Deduplication",
+    "split and name": "Held-out",
+    "ready-made: tasks of tiny world": "Tiny World",
+    "hugging face hub": "Hugging Face hub",
+    "first rows": "Dataset",
+    "first rows of the training part": "Dataset",
+    "as the model will see it": "Token",
+    "pairs": "Preference pair",
+    # A new run
+    "model": "Language model",
+    "data": "Corpus",
+    "tokenizer": "Tokenizer",
+    # The builder
+    "costs": "Parameter",
 }
 
 TERMS = frozenset((*_OF_SETTINGS.values(), *_OF_WORDS.values()))
@@ -125,5 +152,8 @@ def term_of_setting(name: str) -> str:
 
 
 def term_of_words(words: str) -> str:
-    """The term that explains a heading, or the name of a number, on screen; '' for none."""
-    return _OF_WORDS.get(words.casefold(), "")
+    """The term that explains a heading, or the name of a number, on screen; '' for none.
+
+    A step's heading may begin with its number: “1  Source”.
+    """
+    return _OF_WORDS.get(words.casefold().rpartition("  ")[2], "")

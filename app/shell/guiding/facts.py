@@ -315,10 +315,16 @@ def _switched_off(tab: ChatTab) -> SwitchedOffFact | None:
     panel: Any = tab.side.pages.made.get("ablation")
     if panel is None or panel.answer is None or panel.target != panel.answer.target:
         return None
-    parts = tuple(_in_sentence(format_site(part.site, part.head)) for part in panel.intervention.parts)
-    answer = panel.answer
+    parts, answer = panel.intervention.parts, panel.answer
     before, after = next((p, q) for id, p, q in answer.change.tokens if id == answer.token)
-    return SwitchedOffFact(parts=parts, before=before, after=after) if parts and before != after else None
+    if not parts or before == after:
+        return None
+    return SwitchedOffFact(
+        parts=tuple(_in_sentence(format_site(part.site, part.head)) for part in parts),
+        are_heads=all(part.head is not None for part in parts),
+        before=before,
+        after=after,
+    )
 
 
 def _pair(tab: ChatTab) -> PairFact | None:

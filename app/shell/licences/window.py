@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import partial
 
 from PySide6.QtCore import Qt, Slot
-from PySide6.QtWidgets import QDialog, QListWidget, QListWidgetItem, QPlainTextEdit, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QListWidget, QListWidgetItem, QPlainTextEdit, QSplitter, QVBoxLayout, QWidget
 
 from app.kit.basics import button, column, label, row
+from app.kit.dialog import Dialog
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.shell.licences.reading import Package, licence_text, read_packages
@@ -20,7 +21,7 @@ _ABOUT = (
 )
 
 
-class LicencesWindow(QDialog):
+class LicencesWindow(Dialog):
     """Lists the installed packages, and shows the licences of the one that is chosen."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget) -> None:

@@ -6,7 +6,6 @@ from PySide6.QtCore import QEvent, QObject, Signal, Slot
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
     QComboBox,
-    QDialog,
     QDialogButtonBox,
     QFileDialog,
     QHBoxLayout,
@@ -17,6 +16,8 @@ from PySide6.QtWidgets import (
 )
 
 from app.kit.basics import button, label
+from app.kit.dialog import Dialog
+from app.kit.help_mark import set_term
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.tokenizer.making.importing import PatternRequest, TokenizerImporter
@@ -127,11 +128,12 @@ def _dropped(event: QDropEvent) -> str:
     return files[0] if len(files) == 1 else ""
 
 
-class _Question(QDialog):
+class _Question(Dialog):
     """A dialog with a heading, an explanation, a field, and Import or Cancel."""
 
     def __init__(self, title: str, text: str, field: QWidget, note: str, parent: QWidget) -> None:
         super().__init__(parent)
+        set_term(self, "Tokenizer")
         self.setWindowTitle(title)
         self.setMinimumWidth(_WIDTH)
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QProgressBar, QStackedWidget, QVBoxLayout, QWidget
 
 from app.kit.basics import button, label, row
 from app.kit.labels import ElidedLabel
+from app.kit.layout.flow_layout import wrapping
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.tokenizer.corpus_picker import CorpusPicker
@@ -53,10 +54,7 @@ class FrequencyBar(QWidget):
     def _build(self) -> None:
         self._phase.setProperty("role", "caption")
         self._progress.setTextVisible(False)
-        choosing, counting = QWidget(), QWidget()
-        line = row(self.picker, self.count_button, spacing=SPACE // 2)
-        line.setStretch(0, 1)
-        choosing.setLayout(line)
+        choosing, counting = wrapping(self.picker, self.count_button, spacing=SPACE // 2), QWidget()
         lines = QVBoxLayout()
         lines.setSpacing(SPACE // 2)
         lines.addWidget(self._phase)

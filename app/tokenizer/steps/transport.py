@@ -50,7 +50,7 @@ class Transport(QWidget):
         self.speed.setAccessibleName("Speed")
         self.speed.setToolTip("1× is one step per second")
         keep_wheel_for_scrolling(self.speed)
-        self.through_all_words = QCheckBox("Through all words")
+        self.through_all_words = QCheckBox("All words")
         self.through_all_words.setToolTip("Continue with the next word after the last step")
         buttons = (self.first_button, self.back_button, self.play_button, self.forward_button, self.last_button)
         for widget in (*buttons, self.slider):

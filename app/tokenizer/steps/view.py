@@ -62,7 +62,7 @@ class StepsView(QWidget):
         self.description = ElidedLabel()
         self.line = QStackedWidget()
         self._table_title = label("Steps in order", "subheading")
-        self.pages, self.boards = QStackedWidget(), QStackedWidget()
+        self.pages, self.boards = _Squeezable(), QStackedWidget()
         self.message = EmptyState("No words", "Type a text in Explore, or your own word above.")
         self.problem = label("", "error", wrap=True)
         self._build()
@@ -99,7 +99,7 @@ class StepsView(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(SPACE)
         column.addWidget(above)
-        column.addLayout(panes(drawn, listed, sizes=(700, 370), grows=0), 1)
+        column.addLayout(panes(drawn, listed, sizes=(700, 330), grows=0), 1)
         column.addWidget(below)
         self.pages.addWidget(content)
         self.pages.addWidget(EmptyState("No tokenizer", "Choose or train a tokenizer to see how it works."))
@@ -288,6 +288,13 @@ class StepsView(QWidget):
             super().keyPressEvent(event)
         else:
             walk()
+
+
+class _Squeezable(QStackedWidget):
+    """Pages that scroll inside. Qt's stack would ask for their preferred height, as soon as a label in them wraps."""
+
+    def hasHeightForWidth(self) -> bool:
+        return False
 
 
 def _most_instructive(analysis: TextAnalysis) -> int:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QPointF, Qt, QTimer, Signal, Slot
-from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QSplitter, QVBoxLayout, QWidget
 
 from app.kit.basics import button, column, frame, label, row
 from app.kit.export_button import Columns, ExportButton
 from app.kit.labels import ElidedLabel
+from app.kit.layout.refit import SideBySide
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.training.compare.differences import RunDifferences
@@ -27,6 +28,8 @@ from models.library.library import RunInfo
 from models.number_words import format_count
 from models.runs.curve import Table
 
+_WIDE = 720
+"""Pixels at the usual text size from which the controls stand beside the title."""
 _DRAW_MS, _READ_MS, _POLL_MS = 60, 250, 3000
 """Milliseconds to batch changes and newly read curves, and between polls for growing runs."""
 
@@ -109,7 +112,12 @@ class RunOverlay(QWidget):
         card = frame("card")
         lines = card.layout()
         assert isinstance(lines, QVBoxLayout)
-        lines.addLayout(row(self.title, None, self.controls, self.export))
+        head = QBoxLayout(QBoxLayout.Direction.TopToBottom)
+        head.setSpacing(SPACE // 2)
+        head.addWidget(self.title)
+        head.addLayout(row(None, self.controls, self.export), 1)
+        lines.addLayout(head)
+        SideBySide(card, head, self._theme, _WIDE)
         lines.addWidget(across, 1)
         body = QSplitter(Qt.Orientation.Vertical)
         body.setChildrenCollapsible(False)

@@ -100,9 +100,8 @@ class LossChart(RunChart):
         )
         title = self.quantities if controls else label(LOSS.name, "subheading")
         super().__init__(theme, Chart(theme, x="Steps"), title, "" if controls else LOSS.unit)
-        if controls:
-            set_term(self, "Loss")
-            self.head.insertWidget(1, HelpMark("Loss"))
+        set_term(self, "Loss")
+        self.head.insertWidget(1, HelpMark("Loss"))
         self._vocab_size = 0
         self._noun = "token"
         self._measured: Mapping[str, float] = {}

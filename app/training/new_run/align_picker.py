@@ -38,6 +38,10 @@ _STAGES = {
 """Stage of AlignSpec, "" for none -> its name and what it does."""
 
 
+_SIMPLE = ("beta", "n_replies")
+"""The settings that are shown while the detail is simple."""
+
+
 class AlignPicker(QWidget):
     """Chooses an AlignSpec, or none. `form`, its settings, stands elsewhere.
 
@@ -70,6 +74,7 @@ class AlignPicker(QWidget):
             self.choice.setItemData(self.choice.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
         self._about = label("", "caption", wrap=True)
         self.form = ConfigForm(AlignSpec(), theme, hidden={"stage", *REWARD_MODELS})
+        self.form.keep_simple(session.detail, _SIMPLE, lambda: AlignSpec(**usual_align(self.form.config.stage)))
         self.setLayout(column(self.choice, self._about, self.rewarder, self.second))
         self.choice.currentIndexChanged.connect(self._on_choice)
         self.rewarder.activated.connect(self._on_rewarder)

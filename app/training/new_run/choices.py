@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QBoxLayout, QFrame, QScrollArea, QVBoxLayout, QWidget
 
-from app.kit.basics import button, column, label, row, separator, step_card
+from app.kit.basics import button, column, headed, label, row, separator, step_card
 from app.kit.forms.config_form import ConfigForm
 from app.kit.layout.refit import Refit
 from app.kit.theme import SPACE, ThemeProvider
@@ -240,6 +240,8 @@ class RunChoices(QScrollArea):
         )
 
     def _data_card(self) -> QWidget:
+        tokenizer = QWidget()
+        tokenizer.setLayout(headed("Tokenizer"))
         return step_card(
             "2  Data",
             "What the model reads, and how text becomes tokens",
@@ -247,7 +249,7 @@ class RunChoices(QScrollArea):
             self.data,
             self.wish,
             separator(),
-            label("Tokenizer", "subheading"),
+            tokenizer,
             self.tokenizer,
             self._parents_tokenizer,
         )

@@ -31,6 +31,8 @@ _WHY_ALL_OF_WRITER = ", and with tied and frozen token rows it cannot say new wo
 _WHY_LORA = "LoRA trains few numbers beside the frozen weights, so that a large model fits into memory."
 _UNCHANGED = "The architecture and the tokenizer are those of this model."
 _HELD = TuneSpec(parent="-")
+_SIMPLE = ("mode",)
+"""The settings that are shown while the detail is simple."""
 _PROGRESS_STEPS = 1000
 
 
@@ -66,6 +68,7 @@ class StartPicker(QWidget):
             box.setMinimumContentsLength(18)
             keep_wheel_for_scrolling(box)
         self.form = ConfigForm(_HELD, theme, hidden={"parent"})
+        self.form.keep_simple(session.detail, _SIMPLE, lambda: dataclasses.replace(_HELD, mode=self.form.config.mode))
         self._about = label("", "caption", wrap=True)
         self._why = label("", "caption", wrap=True)
         self._tuning = QWidget()

@@ -9,7 +9,6 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
-    QDialog,
     QFileDialog,
     QGridLayout,
     QLineEdit,
@@ -20,7 +19,9 @@ from PySide6.QtWidgets import (
 )
 
 from app.kit.basics import button, column, label, row
+from app.kit.dialog import Dialog
 from app.kit.file_dialogs import ask_save_path, safe_file_name
+from app.kit.help_mark import set_term
 from app.kit.layout.refit import Refit
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 _STEPS = 1000
 
 
-class ExportDialog(QDialog):
+class ExportDialog(Dialog):
     """Asks for a format, a place and a licence; writes in the background, and shows what came of it.
 
     Args:
@@ -57,6 +58,7 @@ class ExportDialog(QDialog):
         self, session: Session, theme: ThemeProvider, run: RunInfo, config: ModelConfig, parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
+        set_term(self, "Safetensors")
         self._theme, self._run = theme, run
         self.setWindowTitle(f"Export {run.name}")
         self.setMinimumWidth(640)

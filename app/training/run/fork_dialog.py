@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from PySide6.QtCore import Qt, Slot
-from PySide6.QtWidgets import QComboBox, QDialog, QLineEdit, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QLineEdit, QScrollArea, QVBoxLayout, QWidget
 
 from app.kit.basics import button, column, label, row, separator
+from app.kit.dialog import Dialog
 from app.kit.forms.config_form import ConfigForm
+from app.kit.help_mark import set_term
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.training.run.forks import Forks
@@ -23,7 +25,7 @@ _FIXED = ("optimizer",)
 """A fork cannot change these: its checkpoint holds the optimizer's state."""
 
 
-class ForkDialog(QDialog):
+class ForkDialog(Dialog):
     """Asks for a checkpoint, a name and changed settings.
 
     Args:
@@ -42,6 +44,7 @@ class ForkDialog(QDialog):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
+        set_term(self, "Checkpoint")
         self._session, self._forks, self._run = session, forks, run
         self.setWindowTitle(f"Fork {run.name}")
         self.resize(560, 640)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 from PySide6.QtCore import Slot
-from PySide6.QtWidgets import QDialog, QDoubleSpinBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDoubleSpinBox, QVBoxLayout, QWidget
 
 from app.kit.basics import button, label, row
+from app.kit.dialog import Dialog
+from app.kit.help_mark import set_term
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from models.settings.run_spec import TrainConfig
@@ -23,13 +25,14 @@ def lr_scale_now(session: Session, train: TrainConfig) -> float:
     return float(rows["lr"][-1]) / scheduled if scheduled > 0 else 1.0
 
 
-class LrDialog(QDialog):
+class LrDialog(Dialog):
     """Asks for a multiplier of the schedule, used from the next step on."""
 
     def __init__(
         self, session: Session, theme: ThemeProvider, train: TrainConfig, parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
+        set_term(self, "Learning rate")
         self._session, self._train = session, train
         self.setWindowTitle("Learning rate")
         self.scale = QDoubleSpinBox()

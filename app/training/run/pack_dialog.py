@@ -6,9 +6,10 @@ from collections.abc import Generator
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt, Slot
-from PySide6.QtWidgets import QCheckBox, QDialog, QProgressDialog, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QProgressDialog, QVBoxLayout, QWidget
 
 from app.kit.basics import button, column, label, row
+from app.kit.dialog import Dialog
 from app.kit.file_dialogs import ask_save_path
 from app.kit.progress_window import open_progress, show_events
 from app.kit.theme import SPACE, ThemeProvider
@@ -27,7 +28,7 @@ _ABOUT = (
 )
 
 
-class PackDialog(QDialog):
+class PackDialog(Dialog):
     """Asks what is to be in the file of a run, and hands that to `packer`."""
 
     def __init__(self, run: RunFolder, packer: RunPacker, theme: ThemeProvider, parent: QWidget) -> None:

@@ -8,9 +8,10 @@ import re
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QDialog, QHBoxLayout, QLineEdit, QSpinBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QSpinBox, QVBoxLayout, QWidget
 
 from app.kit.basics import button, label, row
+from app.kit.dialog import Dialog
 from app.kit.labels import ElidedLabel
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
@@ -33,7 +34,7 @@ _LEFT_OUT = (
 """Settings that cannot vary, or belong to the tokenizer."""
 
 
-class SweepDialog(QDialog):
+class SweepDialog(Dialog):
     """A grid or a random search around one run.
 
     Signals:

@@ -10,7 +10,6 @@ from typing import Any
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
-    QDialog,
     QDialogButtonBox,
     QFileDialog,
     QInputDialog,
@@ -20,6 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.kit.basics import column, label
+from app.kit.dialog import Dialog
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.run_history import RunHistory
 from app.session.session import Session
@@ -330,7 +330,7 @@ class RunView(QWidget):
         """Show the run's settings in a dialog."""
         if self._spec is None:
             return
-        dialog = QDialog(self.window())
+        dialog = Dialog(self.window())
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setWindowTitle(f"Settings of {self.head.name.text()}")
         dialog.resize(980, 640)

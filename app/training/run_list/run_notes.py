@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtWidgets import QDialog, QDialogButtonBox, QLineEdit, QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialogButtonBox, QLineEdit, QPlainTextEdit, QVBoxLayout, QWidget
 
 from app.kit.basics import label
+from app.kit.dialog import Dialog
 from app.kit.theme import SPACE
 from app.session.session import Session
 from models.library.library import RunInfo
 from models.library.run_notes import clean_tags, read_notes
 
 
-class NotesDialog(QDialog):
+class NotesDialog(Dialog):
     """Edits a run's notes and tags; Save writes them to its folder.
 
     Args:

@@ -32,7 +32,7 @@ class AttentionPane(QWidget):
         self._weights: Floats = np.zeros((0, 0, 0), np.float32)
         self._head = 0
         self.title = label("", "subheading")
-        how = ElidedLabel("rows attend to columns")
+        how = ElidedLabel("Rows attend to columns")
         how.setProperty("role", "caption")
         self.scale = Segments("Colour scale", _SCALES, SCALES_TIP)
         self.heads = HeadGrid(theme)
@@ -46,8 +46,9 @@ class AttentionPane(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE // 2)
-        layout.addLayout(row(self.title, how, self.scale))
+        layout.addLayout(row(self.title, None, self.scale))
         layout.addWidget(self._pages, 1)
+        layout.addWidget(how)
         self.heads.chosen.connect(self._on_head)
         self.scale.changed.connect(self._draw)
 

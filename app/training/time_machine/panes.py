@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Slot
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QLabel, QSplitter, QVBoxLayout, QWidget
 
-from app.kit.basics import button, frame, label, prefers_reduced_motion, row, separator
+from app.kit.basics import button, column, frame, label, prefers_reduced_motion, scrolling, separator
+from app.kit.layout.flow_layout import wrapping
 from app.kit.theme import SPACE, ThemeProvider
 from app.training.curves.sample_text import as_rich_text, highlight_changes, prompt_and_output
 from app.training.time_machine.attention_pane import AttentionPane
@@ -47,12 +48,12 @@ class Panes(QSplitter):
         self._sum = label("", "caption")
         self._sum.setToolTip("The rest of the probability is spread over all other tokens")
         self.setChildrenCollapsible(False)
-        self.addWidget(_pane(row(self._texts_title, None), self.written, row(self.fork, self.chat, None)))
-        self.addWidget(_pane(row(self._top_title, None), self.bars, row(self._sum, None)))
+        self.addWidget(_pane(self._texts_title, self.written, wrapping(self.fork, self.chat)))
+        self.addWidget(_pane(self._top_title, self.bars, self._sum))
         self.addWidget(_pane(None, self.attention, None))
         self.setSizes([300, 250, 450])
-        for i in (0, 2):
-            self.setStretchFactor(i, 1)
+        for i, stretch in enumerate((2, 1, 3)):
+            self.setStretchFactor(i, stretch)
 
     def set_spec(self, spec: RunSpec | None) -> None:
         """Set the spec of the run whose snapshots are shown; None where it is unknown."""
@@ -90,19 +91,19 @@ class Panes(QSplitter):
             offer.setToolTip(tip if is_kept else missing)
 
 
-def _pane(head: QHBoxLayout | None, content: QWidget, foot: QHBoxLayout | None) -> QFrame:
+def _pane(head: QWidget | None, content: QWidget, foot: QWidget | None) -> QFrame:
     card = frame("card", margin=SPACE + SPACE // 2, spacing=SPACE // 2)
     lines = card.layout()
     assert isinstance(lines, QVBoxLayout)
     if head is not None:
-        lines.addLayout(head)
+        lines.addWidget(head)
     lines.addWidget(content, 1)
     if foot is not None:
-        lines.addLayout(foot)
+        lines.addWidget(foot)
     return card
 
 
-class WrittenText(QScrollArea):
+class WrittenText(QWidget):
     """The output at one step, with changes since the previous one highlighted; below it, earlier outputs."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
@@ -112,18 +113,13 @@ class WrittenText(QScrollArea):
         self._now, self._earlier = _text("What it writes"), _text("What it wrote before")
         self._line = separator()
         body = QWidget()
-        body.setProperty("role", "scrolled")
         lines = QVBoxLayout(body)
         lines.setContentsMargins(0, 0, SPACE, 0)
         lines.setSpacing(SPACE)
         for widget in (self._now, self._line, self._earlier):
             lines.addWidget(widget)
         lines.addStretch(1)
-        self.setWidgetResizable(True)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setWidget(body)
+        self.setLayout(column(scrolling(body)))
         theme.theme_changed.connect(self._show)
 
     @property

@@ -57,7 +57,7 @@ class TokenBars(RowTips):
         return QSize(240, N_ROWS * 22)
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(170, N_ROWS * self._metrics().height())
+        return QSize(150, N_ROWS * self._metrics().height())
 
     def _metrics(self) -> QFontMetrics:
         return QFontMetrics(self._theme.mono_font(0.9))

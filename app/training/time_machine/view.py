@@ -6,10 +6,11 @@ import math
 
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QHideEvent, QKeyEvent
-from PySide6.QtWidgets import QComboBox, QSizePolicy, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QComboBox, QSizePolicy, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from app.kit.basics import EmptyState, frame, label, plain_tip, row
 from app.kit.labels import ElidedCombo
+from app.kit.layout.refit import SideBySide
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
 from app.training.shown_run import ShownRun
@@ -20,6 +21,8 @@ from app.training.time_machine.timeline import Timeline, stride_of
 from app.training.time_machine.transport import Transport
 from app.training.token_names import TokenNames
 
+_WIDE = 800
+"""Pixels at the usual text size from which the prompt stands beside the controls."""
 _SHOWS = {"samples": "Samples", "kl": "KL to the parent"}
 _EMPTY = (
     "Nothing recorded yet",
@@ -48,6 +51,7 @@ class TimeMachine(QWidget):
     def __init__(self, theme: ThemeProvider, kl: KlPane | None = None, parent: QWidget | None = None) -> None:
         """kl: shows a fine-tuned run beside its parent, where it is offered."""
         super().__init__(parent)
+        self._theme = theme
         self.kl = kl
         self.shows = Segments("Shown", _SHOWS, "Samples as it learned; or where it has moved away from its parent")
         self._run: ShownRun | None = None
@@ -271,7 +275,14 @@ class TimeMachine(QWidget):
         top = frame("card", margin=SPACE, spacing=SPACE // 2)
         lines = top.layout()
         assert isinstance(lines, QVBoxLayout)
-        lines.addLayout(row(self.transport, label("Prompt", "muted"), self.prompt, spacing=2 * SPACE))
+        controls = QBoxLayout(QBoxLayout.Direction.TopToBottom)
+        controls.setSpacing(SPACE // 2)
+        controls.addWidget(self.transport)
+        asked = row(label("Prompt", "muted"), self.prompt)
+        asked.setContentsMargins(SPACE, 0, 0, 0)
+        controls.addLayout(asked, 1)
+        lines.addLayout(controls)
+        SideBySide(top, controls, self._theme, _WIDE)
         lines.addWidget(self.timeline, 1)
         body = QSplitter(Qt.Orientation.Vertical)
         body.setChildrenCollapsible(False)

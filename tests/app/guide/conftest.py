@@ -15,6 +15,7 @@ from filelock import FileLock
 from pytestqt.qtbot import QtBot
 
 from app.kit.theme import ThemeProvider
+from app.session.remembered import SIMPLE
 from app.session.session import Session
 from app.shell.guiding import stage
 from app.shell.main_window import MainWindow
@@ -94,7 +95,8 @@ def small_trainings() -> Iterator[None]:
 def window(
     library: Library, small_trainings: None, session: Session, theme: ThemeProvider, qtbot: QtBot, until: Until
 ) -> Iterator[MainWindow]:
-    """The shown window over the grown library, complete, and the guide in it."""
+    """The shown window over the grown library, complete, and the guide in it; as it is at the first launch."""
+    session.detail.choose(SIMPLE)
     window = MainWindow(session, theme)
     qtbot.addWidget(window)
     window.show()

@@ -28,7 +28,8 @@ REPLY = ReplyFact(
 RUN = RunFact(id="r", name="run", status="finished", kind="mood", step=9, topology="encoder-only", position="none")
 TRAINING = TrainingFact(name="t", run_id="r", is_over=False, status="running", step=1, total_steps=9, recipe="mood")
 PAIR = PairFact(texts=("a", "b"), encoder=("dog", "street"), decoder=("dog", "dog"), decoder_difference=0.0)
-OFF = SwitchedOffFact(parts=("Layer 1, head 1",), before=0.5, after=0.1)
+OFF = SwitchedOffFact(parts=("Layer 1, head 1",), are_heads=True, before=0.5, after=0.1)
+LAYER_OFF = SwitchedOffFact(parts=("Layer 1",), are_heads=False, before=0.5, after=0.1)
 MODEL = ModelFact(
     run_id="r",
     name="m",
@@ -132,7 +133,8 @@ def facts(**changes: Any) -> Facts:
             [facts(runs=(dataclasses.replace(RUN, align_stage="dpo"),))],
             [facts(runs=(RUN,))],
         ),
-        (("switched_off", {}), [facts(switched_off=OFF)], [facts()]),
+        (("switched_off", {}), [facts(switched_off=OFF), facts(switched_off=LAYER_OFF)], [facts()]),
+        (("switched_off", {"head": True}), [facts(switched_off=OFF)], [facts(switched_off=LAYER_OFF), facts()]),
         (("pair_read", {}), [facts(pair=PAIR)], [facts()]),
         (
             ("pair_read", {"flips": True}),

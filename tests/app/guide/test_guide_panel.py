@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PySide6.QtCore import Qt
@@ -156,6 +157,33 @@ def test_a_mission_is_ticked_when_it_is_done(window: MainWindow, until: Until, h
     card = window.home.findChild(GuideCard)
     assert isinstance(card, GuideCard)
     assert card.count.text() == "1 of 6 done"
+
+
+def test_a_whole_layer_that_is_switched_off_is_no_head(window: MainWindow, until: Until) -> None:
+    guide = window.guide.guide
+    tab: Any = window.pages.page("chat")
+    guide.look()
+    window.show_tab("chat")
+    window.session.chat.open(window.session.runs.list()[0].id)
+    until(lambda: window.session.chat.state == "ready")
+    tab.conversation.say(Message(content="Tell me a story."))
+    until(lambda: window.session.chat.state == "ready")
+    tab.side.show_view("ablation")
+    panel = tab.side.view("ablation")
+    until(lambda: panel.answer is not None and not panel.survey.busy)
+    parts = [part for _, parts in panel.answer.blocks for part in parts]
+    layer = next(part for part in parts if part.site.endswith("blocks.0"))
+    head = next(part for part in parts if part.head is not None)
+    panel.survey.chosen.emit(layer)
+    until(lambda: guide.stage.facts().switched_off is not None)
+    guide.look()
+    assert "head" not in guide.progress.missions
+    panel.survey.chosen.emit(head)  # beside the layer
+    until(lambda: len(guide.stage.facts().switched_off.parts) == 2)
+    guide.look()
+    assert "head" not in guide.progress.missions
+    panel.survey.chosen.emit(layer)  # which restores it
+    until(lambda: "head" in guide.progress.missions)
 
 
 def guide_temperature(value: float) -> object:

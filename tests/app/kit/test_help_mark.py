@@ -62,4 +62,7 @@ def test_a_heading_has_a_mark_if_the_glossary_explains_it(qtbot: QtBot) -> None:
     [mark] = help_marks("Gradient norm", heading)
     qtbot.addWidget(mark)
     assert (mark.term, term_at(heading)) == ("Gradient norm", "Gradient norm")
+    [numbered] = help_marks("3  Checks")
+    qtbot.addWidget(numbered)
+    assert numbered.term == "Deduplication"
     assert help_marks("Nothing of the kind") == []

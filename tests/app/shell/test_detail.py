@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,8 @@ from tests.app.small_models import put_model
 
 _TABS = {
     "tokenizer": ("explore", "steps", "vocabulary", "about"),
+    "data": ("dataset", "import"),
+    "builder": ("diagram", "mask"),
     "training": ("curves", "machine", "scores", "doctor"),
     "new run": ("choices",),
     "chat": ("chat", "embeddings"),
@@ -66,6 +69,11 @@ def form_of(window: MainWindow, name: str) -> ConfigForm:
         form: ConfigForm = builder.form
         return form
     window.show_new_run()
+    choices = window.training.new_run.choices
+    if name in ("fine-tuning", "alignment"):
+        choices.start.start_from(window.session.runs.list()[0].id)
+        choices.align.choice.setCurrentIndex(choices.align.choice.findData("grpo" if name == "alignment" else ""))
+        return choices.align.form if name == "alignment" else choices.start.form
     return window.training.new_run.form
 
 
@@ -123,7 +131,15 @@ def test_simple_hides_views_and_says_how_many(window: MainWindow, name: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("name", "view"), [("tokenizer", "decode"), ("training", "lineage"), ("chat", "pairs"), ("new run", "lr")]
+    ("name", "view"),
+    [
+        ("tokenizer", "decode"),
+        ("data", "hub"),
+        ("builder", "code"),
+        ("training", "lineage"),
+        ("chat", "pairs"),
+        ("new run", "lr"),
+    ],
 )
 def test_a_hidden_view_that_is_asked_for_is_shown(window: MainWindow, name: str, view: str) -> None:
     window.session.detail.choose(SIMPLE)
@@ -144,7 +160,7 @@ def test_the_view_in_which_one_is_stays_when_simple_is_chosen(window: MainWindow
     assert "decode" in tabs(views)
 
 
-@pytest.mark.parametrize(("name", "most"), [("builder", 10), ("new run", 1)])
+@pytest.mark.parametrize(("name", "most"), [("builder", 10), ("new run", 1), ("fine-tuning", 1), ("alignment", 2)])
 def test_simple_hides_settings_and_says_how_many(window: MainWindow, name: str, most: int) -> None:
     form, detail = form_of(window, name), window.session.detail
     before = rows(form)
@@ -161,6 +177,30 @@ def test_simple_hides_settings_and_says_how_many(window: MainWindow, name: str, 
     detail.choose(EVERYTHING)
     assert rows(form) == before
     assert form.more.isHidden()
+
+
+def test_an_import_shows_its_name_and_one_share(window: MainWindow, qtbot: QtBot, tmp_path: Path) -> None:
+    window.session.detail.choose(SIMPLE)
+    window.show_tab("data")
+    tab: Any = window.pages.page("data")
+    table = tmp_path / "moods.csv"
+    table.write_text("text,label\n" + "\n".join(f"Text {i},{'up' if i % 2 else 'down'}" for i in range(20)), "utf-8")
+    tab.draft.open([str(table)])
+    page = tab.views.importing
+    qtbot.waitUntil(lambda: page.val_share.isVisible())
+    [link] = [link for link in page.findChildren(MoreLink) if link.isVisible()]
+    assert link.text() == "2 more settings"
+    assert not page.test_share.isVisible()
+    tab.draft.set_split(0.1, 0.2, 1)
+    assert link.text() == "2 more settings (1 changed)"
+    link.click()
+    assert page.test_share.isVisible()
+    assert page.test_share.value() == 20
+    window.session.detail.choose(EVERYTHING)
+    assert page.seed.isVisible()
+    assert not link.isVisible()
+    qtbot.waitUntil(lambda: not tab.busy and not tab.draft.doing)
+    tab.draft.close()
 
 
 def test_a_hidden_setting_keeps_its_value_and_its_change_is_said(window: MainWindow) -> None:

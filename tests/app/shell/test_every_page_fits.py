@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
     QLayout,
     QLineEdit,
     QProgressBar,
+    QPushButton,
     QScrollArea,
     QStyle,
     QStyleOptionComboBox,
@@ -35,7 +36,9 @@ from app.kit.basics import plain_tip
 from app.kit.labels import ElidedCombo, ElidedLabel
 from app.kit.layout.rail import Rail
 from app.kit.layout.views import Views
+from app.kit.text.growing_field import GrowingField
 from app.kit.theme import ThemeProvider
+from app.session.remembered import EVERYTHING, SIMPLE
 from app.session.session import Session
 from app.shell.main_window import MainWindow
 from app.worker.latest_job import LatestJob
@@ -82,6 +85,24 @@ def window(
 
 def test_everything_can_be_read(window: MainWindow, until: Until, text_file: Path) -> None:
     assert_readable(lambda: every_page(window, until, text_file), window)
+
+
+@pytest.mark.parametrize("level", [SIMPLE, EVERYTHING])
+def test_every_page_fits_beside_the_guide(window: MainWindow, until: Until, text_file: Path, level: str) -> None:
+    window.session.detail.choose(level)
+    window.guide.show()
+    window.resize(1280, 720)
+    found = []
+    for name, shown in every_page(window, until, text_file):
+        found += [f"{name}: {each}" for each in lasting_complaints(shown, scrolled_sideways)]
+        assert (window.width(), window.height()) == (1280, 720), f"{name} has pushed the window's edge out"
+        assert window.guide.is_shown
+        if shown is window:
+            window.toasts.notice(
+                "Another Terrarium is training, and says so in a sentence that takes more than a line."
+            )
+            found += [f"{name}: a message covers {each}" for each in covered(window)]
+    assert not found, "\n".join(found)
 
 
 @pytest.fixture
@@ -270,14 +291,37 @@ def settle() -> None:
 # -- What is wrong with one --------------------------------------------------------------------------------------------
 
 
-def lasting_complaints(shown: QWidget) -> list[str]:
-    """Complaints that stay when all layouts have settled."""
+def lasting_complaints(shown: QWidget, others: Callable[[QWidget], list[str]] = lambda shown: []) -> list[str]:
+    """Complaints that stay when all layouts have settled; and `others` of the window."""
     found: list[str] = []
     for _ in range(5):
         settle()
-        if not (found := complaints(shown)):
+        if not (found := complaints(shown) + others(shown)):
             break
     return found
+
+
+def covered(window: MainWindow) -> list[str]:
+    """The composers and main buttons of a page that a message lies over."""
+    page, toasts = window.pages.currentWidget(), window.toasts
+    buttons = [each for each in page.findChildren(QPushButton) if each.property("role") in ("primary", "hero")]
+    found = []
+    for widget in (*page.findChildren(GrowingField), *buttons):
+        seen = widget.visibleRegion().boundingRect()
+        place = QRect(widget.mapTo(window.pages, seen.topLeft()), seen.size())
+        if not seen.isEmpty() and toasts.geometry().intersects(place):
+            found.append(_name(widget))
+    return found
+
+
+def scrolled_sideways(shown: QWidget) -> list[str]:
+    """The pages and panels of a window that one has to scroll sideways. Tables, editors and drawings may be wide."""
+    areas = [area for area in shown.findChildren(QScrollArea) if _counts(area, shown)]
+    return [
+        f"{_name(area)} with {type(area.widget()).__name__} scrolls sideways by {area.horizontalScrollBar().maximum()}"
+        for area in areas
+        if area.horizontalScrollBar().maximum() > _TOLERANCE
+    ]
 
 
 def complaints(shown: QWidget) -> list[str]:

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QLineEdit, QWidget
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
 from app.help import glossary
+from app.help.dialog import HelpDialog
 from app.help.glossary import load_glossary
 from app.help.pictures import PICTURES
 from app.help.places import PLACES
+from app.kit.basics import column
+from app.kit.dialog import Dialog
 from app.kit.forms.slot_row import SlotRow
 from app.kit.help_mark import HelpMark, set_term, term_at
 from app.kit.theme import ThemeProvider
@@ -103,6 +106,64 @@ def test_the_keyboard_shortcuts_are_reached_from_the_panel(window: MainWindow) -
     assert preferences is not None
     assert preferences.isVisible()
     assert "What is this? (glossary)" in preferences.shown
+
+
+def test_f1_in_a_dialog_explains_what_has_the_focus_over_it(window: MainWindow, qtbot: QtBot) -> None:
+    dialog = Dialog(window)
+    rate, other = QLineEdit(), QLineEdit()
+    set_term(rate, "Learning rate")
+    dialog.setLayout(column(rate, other))
+    dialog.open()
+    rate.setFocus()
+    qtbot.keyClick(rate, Qt.Key.Key_F1)
+    over = dialog.findChild(HelpDialog)
+    assert over is not None
+    assert over.panel.entry is not None
+    assert over.panel.entry.term == "Learning rate"
+    assert not over.panel.see.isVisible(), "the window behind is not reached"
+    assert window.help.panel is None
+    over.panel.show_term(over.panel.links[0])
+    qtbot.keyClick(over, Qt.Key.Key_Escape)
+    assert not over.isVisible()
+    assert dialog.isVisible()
+    other.setFocus()
+    qtbot.keyClick(other, Qt.Key.Key_F1)
+    assert over.isVisible()
+    assert dialog.findChildren(HelpDialog) == [over]
+    qtbot.keyClick(over.panel.search, Qt.Key.Key_F1)
+    assert over.findChild(HelpDialog) is None
+    over.close()
+    dialog.reject()
+
+
+def test_every_dialog_of_the_program_answers_f1() -> None:
+    plain = {
+        path.name
+        for path in (ROOT / "app").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ClassDef | ast.Call)
+        for name in (node.bases if isinstance(node, ast.ClassDef) else [node.func])
+        if isinstance(name, ast.Name) and name.id == "QDialog"
+    }
+    assert plain == {"dialog.py"}
+
+
+@pytest.mark.parametrize(
+    ("page", "terms"),
+    [
+        ("home", {"Language model"}),
+        ("quickstart", {"Corpus", "Merge", "Held-out", "Next-token prediction", "Loss", "Prompt", "Checkpoint"}),
+        ("data", {"Dataset", "Deduplication", "Held-out", "Tiny World", "Token"}),
+        ("training", {"Language model", "Corpus", "Tokenizer"}),
+    ],
+)
+def test_headings_have_marks(window: MainWindow, page: str, terms: set[str]) -> None:
+    shown = window.pages.show_page(page)
+    if page == "training":
+        window.show_new_run()
+    marks = [mark for mark in shown.findChildren(HelpMark) if mark.term]
+    assert terms <= {mark.term for mark in marks}
+    assert all(window.help.glossary.find(mark.term) for mark in marks)
 
 
 def test_a_damaged_glossary_is_one_sentence(

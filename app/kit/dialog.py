@@ -1,0 +1,19 @@
+"""The base of all dialogs: F1 in one explains what has the focus there."""
+
+from __future__ import annotations
+
+from PySide6.QtGui import QKeyEvent, QKeySequence
+from PySide6.QtWidgets import QDialog
+
+from app.kit.help_mark import ask_for_help, term_at
+
+
+class Dialog(QDialog):
+    """A dialog of the window. The shortcuts of the window's menus do not reach it, so it answers F1 itself."""
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.matches(QKeySequence.StandardKey.HelpContents):
+            focused = self.focusWidget() or self
+            ask_for_help(focused, term_at(focused))
+        else:
+            super().keyPressEvent(event)

@@ -1,0 +1,74 @@
+"""Where messages lie: as low as they can without covering what one is about to use."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import QRect, QSize
+from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
+from pytestqt.qtbot import QtBot
+
+from app.kit.basics import button
+from app.kit.text.growing_field import GrowingField
+from app.kit.theme import ThemeProvider
+from app.shell.toasts import Toasts, lowest_free
+
+AREA, SIZE = QRect(0, 0, 1000, 700), QSize(500, 50)
+
+
+@pytest.mark.parametrize(
+    ("taken", "place"),
+    [
+        ([], (250, 650)),
+        ([QRect(100, 600, 800, 60)], (250, 550)),  # a composer: above it
+        ([QRect(700, 660, 100, 30)], (0, 650)),  # a button at the right: beside it
+        ([QRect(0, 0, 1000, 700)], (250, 650)),  # no place at all
+        ([QRect(0, 20, 1000, 680)], (250, 650)),  # none that is high enough
+    ],
+)
+def test_a_message_takes_the_lowest_free_place(taken: list[QRect], place: tuple[int, int]) -> None:
+    found = lowest_free(AREA, SIZE, taken)
+    assert (found.x(), found.y(), found.size()) == (*place, SIZE)
+
+
+@pytest.fixture
+def area(theme: ThemeProvider, qtbot: QtBot) -> QStackedWidget:
+    """Two pages: one with a field at the bottom, one with a main button there."""
+    pages = QStackedWidget()
+    qtbot.addWidget(pages)
+    for below in (GrowingField(), button("Start", theme, role="primary")):
+        page = QWidget()
+        lines = QVBoxLayout(page)
+        lines.addStretch(1)
+        lines.addWidget(below)
+        pages.addWidget(page)
+    pages.resize(900, 600)
+    pages.show()
+    qtbot.waitExposed(pages)
+    return pages
+
+
+def test_messages_stay_off_composers_and_main_buttons(area: QStackedWidget, theme: ThemeProvider, qtbot: QtBot) -> None:
+    toasts = Toasts(theme, area)
+    for sentence in ("One.", "Two.", "Three."):
+        toasts.notice(sentence)
+    for i in range(area.count()):
+        area.setCurrentIndex(i)
+        layout = area.currentWidget().layout()
+        assert layout is not None
+        item = layout.itemAt(1)
+        assert item is not None
+        qtbot.waitUntil(lambda item=item: item.geometry().top() - toasts.geometry().bottom() == 1)  # type: ignore[misc]
+
+
+def test_a_message_gives_way_to_what_comes_up_below_it(
+    area: QStackedWidget, theme: ThemeProvider, qtbot: QtBot
+) -> None:
+    field = area.currentWidget().findChild(GrowingField)
+    assert field is not None
+    field.hide()
+    toasts = Toasts(theme, area)
+    toasts.notice("One.")
+    assert toasts.geometry().bottom() == area.rect().bottom()
+    field.show()
+    qtbot.waitUntil(lambda: not toasts.geometry().intersects(field.geometry()))
+    assert toasts.isVisible()
