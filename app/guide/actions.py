@@ -71,6 +71,13 @@ class ShowRun:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ShowDataset:
+    """Show a dataset of a task (models.settings.tasks): the one that is looked at if it is of that, else the newest."""
+
+    task: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class StartRecipe:
     """Learn a task, starting from the newest model that can chat. In solutions only."""
 
@@ -144,6 +151,7 @@ Action = (
     | SetTemperature
     | PrepareRun
     | ShowRun
+    | ShowDataset
     | StartRecipe
     | PointAt
     | Press
@@ -165,6 +173,7 @@ ACTIONS: Mapping[str, Callable[..., Action]] = {
     "temperature": SetTemperature,
     "prepare_run": PrepareRun,
     "show_run": ShowRun,
+    "show_dataset": ShowDataset,
     "start_recipe": StartRecipe,
     "point_at": PointAt,
     "press": Press,

@@ -11,7 +11,7 @@ from models.settings.model_config import ModelConfig
 class RunFact:
     """A run of the library. kind: Tiny World's tasks and published ones by their recipe's name, else its data source.
 
-    best_loss, metric: None until measured; metric is the name and the best value of its task's.
+    best_loss: None until measured.
     """
 
     id: str
@@ -25,12 +25,21 @@ class RunFact:
     is_tuned: bool = False
     align_stage: str = ""
     best_loss: float | None = None
-    metric: tuple[str, float] | None = None
 
     @property
     def can_chat(self) -> bool:
         """Whether it holds a model that has learned to reply from Tiny World."""
         return self.has_model and self.kind == "tiny-world" and self.topology == "decoder-only"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredFact:
+    """What a recipe's run came to on held-out rows. metric, value: of the score that stands for the task; unseen: the
+    score on what it could not know by heart, None where the test has no such group."""
+
+    metric: str
+    value: float
+    unseen: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,8 +133,9 @@ class Facts:
     run's view also with the kind of the run: “training/run/scores/mood”. datasets: those made since launch.
     typed, n_tokens: the text of the tokenizer tab, and its tokens. head: the attention head in focus, "" for none.
     machine_step: the step that the time machine shows, -1 for none, of machine_steps; machine_last: the last one that
-    was recorded. n_judged: pairs of replies that a person judged in the current set. exported: names of the files and
-    folders that models were exported to.
+    was recorded. scored: what the run whose scores are shown came to on its test, else the newest finished run; None
+    where it is not scored (yet). n_judged: pairs of replies that a person judged in the current set. exported: names of
+    the files and folders that models were exported to.
     """
 
     places: frozenset[str] = frozenset()
@@ -138,6 +148,7 @@ class Facts:
     design: ModelConfig | None = None
     n_parameters: int = 0
     runs: tuple[RunFact, ...] = ()
+    scored: ScoredFact | None = None
     training: TrainingFact | None = None
     model: ModelFact | None = None
     replies: tuple[ReplyFact, ...] = ()

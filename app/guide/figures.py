@@ -81,17 +81,9 @@ def _order_gain(facts: Facts) -> float | None:
     return None if without is None or learned is None else without - learned
 
 
-def _score(facts: Facts) -> float | None:
-    run = _newest_run(facts)
-    return run.metric[1] if run is not None and run.metric is not None else None
-
-
 def _scored(facts: Facts) -> str:
-    run = _newest_run(facts)
-    if run is None or run.metric is None:
-        return ""
-    name, value = run.metric
-    return f"{METRICS[name].title} {format_score(name, value)}" if name in METRICS else ""
+    scored = facts.scored
+    return f"{METRICS[scored.metric].title} {format_score(scored.metric, scored.value)}" if scored is not None else ""
 
 
 def _accuracy(facts: Facts, kinds: tuple[str, ...]) -> float | None:
@@ -155,7 +147,9 @@ FIGURES: Mapping[str, Figure] = {
         "{:.2f}".format,
     ),
     "run_steps": Figure("its steps", lambda facts: getattr(_newest_run(facts), "step", None)),
-    "run_score": Figure("its score on its task, as a share", _score, _percent),
+    "run_unseen": Figure(
+        "its score on what it could not know by heart", lambda facts: getattr(facts.scored, "unseen", None), _percent
+    ),
     "loss_learned": Figure(
         "the best loss of the newest run with learned positions",
         lambda facts: _run_at(facts, "learned"),

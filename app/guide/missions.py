@@ -72,7 +72,7 @@ MISSIONS = (
     Mission(
         name="own",
         title="Train it on your own text",
-        how="open a text file from Home, and press “Quick start with it”.",
+        how="drag a text file into the window, or open one from Home; then press “Quick start with it”.",
         done="“{{run}}” learned from your text: {{run_loss}} nats per token.",
         check=RunFinished(kind="files"),
         goes=(Open(place="home"),),

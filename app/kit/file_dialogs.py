@@ -12,7 +12,8 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 
 from models.runs.run_file.contents import SUFFIX
 
-FILE_FILTER = "Text (*.txt *.md *.jsonl *.csv *.py *.rst *.json *.log);;All files (*)"
+_TEXT_SUFFIXES = (".txt", ".md", ".jsonl", ".csv", ".py", ".rst", ".json", ".log")
+FILE_FILTER = f"Text ({' '.join(f'*{suffix}' for suffix in _TEXT_SUFFIXES)});;All files (*)"
 """The filter of dialogs for text files."""
 
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f\\/:*?"<>|]')
@@ -46,6 +47,12 @@ def dropped_runs(event: QDropEvent) -> list[Path]:
     """The runs that were saved as one file and are dragged, if nothing else is."""
     paths = [Path(path) for path in _dropped(event)]
     return paths if all(path.suffix.lower() == SUFFIX for path in paths) else []
+
+
+def dropped_texts(event: QDropEvent) -> Sequence[str]:
+    """The text files that are dragged, if nothing else is."""
+    paths = _dropped(event)
+    return paths if all(Path(path).suffix.lower() in _TEXT_SUFFIXES for path in paths) else []
 
 
 def dropped_paths(event: QDropEvent) -> Sequence[str]:

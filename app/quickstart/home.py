@@ -125,7 +125,7 @@ class Home(QWidget):
         layout.addWidget(self._more)
         layout.addLayout(self._make_ways())
         self._show_in_middle(self._body)
-        Refit(self, self._arrange)
+        Refit(self._area.viewport(), self._arrange)  # a scroll bar takes width without a resize of the page
         Refit(self._links, self._arrange)
 
     def _make_ways(self) -> QBoxLayout:

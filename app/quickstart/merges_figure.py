@@ -27,9 +27,9 @@ class MergesFigure(QWidget):
         theme.theme_changed.connect(self.update)
 
     def show_states(self, word: str, states: Sequence[Sequence[str]], n_rows: int) -> None:
-        """Show a word's pieces, first its characters, then after each merge; there will be `n_rows` rows."""
+        """Show a word's pieces, first its characters, then after each merge, in `n_rows` rows at last; "" for none."""
         self._states, self._n_rows = states, n_rows
-        self.setAccessibleName(f"{word}: " + "; ".join(" ".join(state) for state in states))
+        self.setAccessibleName(f"{word}: " + "; ".join(" ".join(state) for state in states) if word else "")
         self.update()
 
     def sizeHint(self) -> QSize:

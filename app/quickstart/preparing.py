@@ -16,6 +16,7 @@ from models.events import ShownText, WordMerges
 
 _EVERY_MS = 1100
 """As long as it takes to read a line, more or less: so often another text and another merge appear."""
+_NOT_YET = "Its first pieces appear here in a moment."
 
 
 class Preparing(QWidget):
@@ -29,7 +30,7 @@ class Preparing(QWidget):
         self._texts: tuple[ShownText, ...] = ()
         self._words: tuple[WordMerges, ...] = ()
         self._n_shown = self._word = self._step = 0
-        self.texts_about = label("", "muted", wrap=True)
+        self.texts_about = label(_NOT_YET, "muted", wrap=True)
         self.lines: list[tuple[QLabel, QLabel]] = []
         body = QWidget()
         self._body = column(None, spacing=SPACE)
@@ -77,7 +78,7 @@ class Preparing(QWidget):
                 each.deleteLater()
         self.lines = []
         self.texts_about.setText(
-            ""
+            _NOT_YET
             if not texts
             else "The first passages of your text:"
             if of_files
@@ -113,6 +114,8 @@ class Preparing(QWidget):
             each.setVisible(bool(each.text()))  # not only in the next turn of the event loop
 
     def _show_word(self) -> None:
-        if self._words:
-            word = self._words[self._word]
-            self.merges.show_states(word.word, word.states[: self._step + 1], len(word.states))
+        if not self._words:  # those of an earlier quick start are not this one's
+            self.merges.show_states("", (), 0)
+            return
+        word = self._words[self._word]
+        self.merges.show_states(word.word, word.states[: self._step + 1], len(word.states))

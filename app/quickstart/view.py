@@ -282,7 +282,7 @@ class QuickStartView(QWidget):
         if stage == CHAT:
             what = "continues whatever you write" if state.files else "is ready to chat"
             return f"{state.name} is in your library, and {what}."
-        return state.phase
+        return state.phase or "Preparing…"
 
     @Slot(bool)
     def _on_log_axis(self, on: bool) -> None:

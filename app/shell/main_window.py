@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QPaintEvent
 from PySide6.QtWidgets import QFileDialog, QMainWindow, QPlainTextEdit, QSplitter, QVBoxLayout, QWidget
 
 from app.help.palette import Palette, PaletteSource
-from app.kit.file_dialogs import FILE_FILTER, dropped_runs
+from app.kit.file_dialogs import FILE_FILTER, dropped_runs, dropped_texts
 from app.kit.help_mark import HelpRequested
 from app.kit.layout.pages import Pages
 from app.kit.logo import program_icon
@@ -375,8 +376,11 @@ class MainWindow(QMainWindow):
         """Choose text files and offer on the home page what can be done with them."""
         files, _ = QFileDialog.getOpenFileNames(self, "Choose text files", "", FILE_FILTER)
         if files:
-            self.show_home()
-            self.home.offer_files(tuple(files))
+            self._offer_texts(files)
+
+    def _offer_texts(self, files: Sequence[str]) -> None:
+        self.show_home()
+        self.home.offer_files(tuple(files))
 
     @Slot()
     def start_quickstart_on_files(self) -> None:
@@ -472,12 +476,15 @@ class MainWindow(QMainWindow):
             self.show_tab("training")
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if dropped_runs(event):
+        if dropped_runs(event) or dropped_texts(event):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
         event.acceptProposedAction()
-        self.imports.open_runs(dropped_runs(event))
+        if runs := dropped_runs(event):
+            self.imports.open_runs(runs)
+        else:
+            self._offer_texts(dropped_texts(event))
 
     def customEvent(self, event: QEvent) -> None:
         if isinstance(event, HelpRequested):

@@ -15,6 +15,7 @@ from app.guide.facts import (
     PairFact,
     ReplyFact,
     RunFact,
+    ScoredFact,
     SwitchedOffFact,
     TokenFact,
     TrainingFact,
@@ -40,6 +41,8 @@ class FactReader:
         self._window, self._session = window, window.session
         self._recipes: dict[str, str] = {}
         """The recipe that each run was trained for, "" for none."""
+        self._scored: dict[str, ScoredFact | None] = {}
+        """What each run came to on its test, None for what is not of a recipe."""
         self._accuracy: tuple[str, tuple[tuple[str, float], ...]] = ("", ())
         self._design: tuple[ModelConfig | None, int] = (None, 0)
         self._judged: dict[str, ReplyFact] = {}
@@ -82,6 +85,7 @@ class FactReader:
             design=design,
             n_parameters=self._parameters(design),
             runs=self._list_runs(),
+            scored=self._read_score(training),
             training=state,
             model=self._model(),
             replies=self._replies(chat.conversation.chat) if chat is not None else (),
@@ -113,9 +117,11 @@ class FactReader:
                 return [name]
 
     def _kind_shown(self, tab: TrainingTab) -> str:
-        """The kind of the run whose view is shown; "" for none."""
-        is_shown = tab.pages.currentWidget() is tab.run_view
-        return next((run.kind for run in self._run_facts if is_shown and run.id == tab.run_view.run_id), "")
+        """The kind of the run whose view is shown; "" for none, and for one that is not finished, nor scored."""
+        if tab.pages.currentWidget() is not tab.run_view:
+            return ""
+        run = next((run for run in self._run_facts if run.id == tab.run_view.run_id), None)
+        return run.kind if run is not None and run.status == "finished" else ""
 
     def _parameters(self, design: ModelConfig) -> int:
         if design != self._design[0]:
@@ -165,13 +171,24 @@ class FactReader:
             is_tuned=info.is_tuned,
             align_stage=spec.align.stage if spec is not None and spec.align is not None else "",
             best_loss=info.best_loss,
-            metric=info.best_metric,
         )
 
     def _recipe(self, info: RunInfo) -> str:
         if info.id not in self._recipes and info.status == "finished":
             self._recipes[info.id] = _read_recipe(info.folder)
         return self._recipes.get(info.id, "")
+
+    def _read_score(self, tab: TrainingTab | None) -> ScoredFact | None:
+        """Of the run whose scores are shown, else of the newest finished one: a recipe writes them after that has
+        finished, but before it ends itself."""
+        shown = tab.run_view.run_id if tab is not None and "training/run/scores" in _training_places(tab) else ""
+        finished = [info for info in self._runs if info.status == "finished"]
+        if not finished or self._session.training.active:
+            return None
+        info = next((info for info in finished if info.id == shown), finished[0])
+        if info.id not in self._scored:
+            self._scored[info.id] = _read_scored(info.folder)
+        return self._scored[info.id]
 
     def _model(self) -> ModelFact | None:
         model = self._session.chat.model
@@ -257,6 +274,17 @@ def _read_recipe(folder: Path) -> str:
         result = read_result(folder)
         return result.name if result is not None else ""
     return ""
+
+
+def _read_scored(folder: Path) -> ScoredFact | None:
+    """What a run came to on its test; None where it has none, or its file is damaged."""
+    with contextlib.suppress(ValueError, OSError):
+        result = read_result(folder)
+        if result is not None and result.report.value is not None:
+            unseen = result.groups.get("unseen")
+            value = unseen.report.with_headline(result.metric).value if unseen is not None else None
+            return ScoredFact(metric=result.metric, value=result.report.value, unseen=value)
+    return None
 
 
 def _token(tab: ChatTab) -> TokenFact | None:

@@ -28,6 +28,7 @@ from app.guide.actions import (
     PrepareRun,
     Press,
     SetTemperature,
+    ShowDataset,
     ShowRun,
     StartRecipe,
     SwitchOffPart,
@@ -39,10 +40,12 @@ from app.guide.ring import Ring
 from app.shell.guiding.facts import FactReader
 from app.shell.places import Screens
 from app.training.new_run.choices import DEFAULT_PROMPTS
+from models.data.corpus import list_corpora
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from models.settings.sampling_config import SamplingConfig
+from models.settings.tasks import TASKS
 
 if TYPE_CHECKING:
     from app.shell.places import Places
@@ -54,6 +57,7 @@ _BUSY = "A run is training. Stop it, or wait for its end, then start this one."
 _NO_MODEL = "There is no model that can chat yet: grow one with the quick start."
 _NO_REPLY = "There is no reply yet: send the model a message first."
 _NO_RUN = "There is no run to look into yet: grow one with the quick start."
+_NO_DATASET = "There is no dataset for “{}” yet: the step before makes one."
 _NO_SAMPLES = "This run has recorded nothing that the time machine could show."
 
 
@@ -188,6 +192,8 @@ class GuideStage:
                 self._prepare_run(action)
             case ShowRun(view=view, kind=kind):
                 self._show_run(view, kind)
+            case ShowDataset(task=task):
+                self._show_dataset(task)
             case StartRecipe(name=name):
                 run = self._chat_run()
                 recipe = self._window.training.recipes.cards[name].recipe
@@ -318,6 +324,16 @@ class GuideStage:
         tab.pages.setCurrentWidget(tab.run_view)
         tab.run_view.views.show_view(view)
 
+    def _show_dataset(self, task: str) -> None:
+        datasets = self._session.datasets
+        found = [corpus for corpus in list_corpora(self._session.library) if corpus.task == task]
+        if not found:
+            raise ValueError(_NO_DATASET.format(TASKS[task].title))
+        if datasets.sha not in [corpus.sha for corpus in found]:
+            datasets.choose(max(found, key=lambda corpus: corpus.folder.stat().st_mtime).sha)
+        self._window.show_tab("data")
+        self._page("data").views.show_view("dataset")
+
     def _press(self, name: str) -> None:
         widget = self.anchor(name)
         assert isinstance(widget, QAbstractButton), name
@@ -392,9 +408,9 @@ def _recipe_scores(name: str) -> Callable[[GuidedWindow], QWidget]:
 
 
 def _refusal_result(window: GuidedWindow) -> QWidget:
-    """The button for the demonstration's result; before there is any, the one that starts it."""
+    """The button for the demonstration's result; before there is any, how far it is, or the one that starts it."""
     card = window.training.recipes.demonstrations["refuse"]
-    return card.open if card.open.isVisibleTo(card) else card.start
+    return next((each for each in (card.going, card.open) if each.isVisibleTo(card)), card.start)
 
 
 _RECIPES = ("mood", "translation", "summary", "code")

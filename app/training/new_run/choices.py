@@ -29,13 +29,13 @@ from models.settings.tasks import ALIGNED_TASKS, TASKS
 from models.settings.tune_spec import usual_train
 
 DEFAULT_PROMPTS = {
-    "tiny-world": ("Tell me a story about Anna and the kite.",),
+    "tiny-world": ("Tell me a story about Anna and the kite in the park.",),
     "files": ("The ",),
     "stdlib": ("Return the ",),
     "dataset": (),
     "pronouns": (),
 }
-_STORY = ("Tell me a story about Anna and the kite in the park.",)
+_STORY = DEFAULT_PROMPTS["tiny-world"]
 """The default prompt where replies are drawn to prompts."""
 _SIMPLE = ("steps",)
 """The settings that are shown while the detail is simple."""

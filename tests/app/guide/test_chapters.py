@@ -9,11 +9,13 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from app.chat.preferring import pair_maker
+from app.data.tab import DataTab
 from app.guide.actions import Action, Judge, PointAt
 from app.guide.chapters import Chapter, guide_files, read_chapters
 from app.guide.guide import Guide
 from app.shell.guiding.stage import GuideStage
 from app.shell.main_window import MainWindow
+from models.data.corpus import Example, build_examples_corpus
 from tests.app.heard import Until
 
 CHAPTERS, PROBLEMS = read_chapters()
@@ -62,6 +64,29 @@ def test_steps_are_done_by_their_solutions(chapter: Chapter, window: MainWindow,
     assert guide.at_result
     assert guide.progress.of(chapter.name).is_done
     assert len(guide.results) == len(chapter.steps)
+
+
+def test_a_step_brings_the_data_tab_to_the_pairs(window: MainWindow, until: Until) -> None:
+    """The newest dataset of that task is shown, whatever the tab has shown before."""
+    guide, session, tab = window.guide.guide, window.session, window.pages.page("data")
+    stage = guide.stage
+    assert isinstance(stage, GuideStage)
+    assert isinstance(tab, DataTab)
+    guide.open("10-learning-from-preferences", 2)
+    guide.set_up()
+    assert guide.problem.startswith("There is no dataset for “Preferences” yet")
+    asked = [{"role": "user", "content": "Which?"}]
+    pair: Example = {"messages": asked, "chosen": "This.", "rejected": "That."}
+    pairs = build_examples_corpus(session.library, [pair], [pair], "pairs", None, task="preference")
+    build_examples_corpus(session.library, [{"messages": asked}], [{"messages": asked}], "later", None, task="prompts")
+    tab.views.show_view("hub")
+    guide.set_up()
+    assert not guide.problem
+    until(stage.ring.isVisible)
+    assert session.datasets.sha == pairs.sha
+    assert tab.views.current == "dataset"
+    assert stage.ring.target is tab.views.view("dataset").train
+    until(lambda: tab.views.bar.isTabEnabled(tab.views.names.index("dataset")))
 
 
 def perform(action: Action, stage: GuideStage, window: MainWindow, until: Until) -> None:

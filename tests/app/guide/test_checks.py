@@ -14,6 +14,7 @@ from app.guide.facts import (
     PairFact,
     ReplyFact,
     RunFact,
+    ScoredFact,
     SwitchedOffFact,
     TokenFact,
     TrainingFact,
@@ -47,9 +48,10 @@ FULL = Facts(
     design=PRESETS["gpt2-tiny"],
     n_parameters=800_000,
     runs=(
-        dataclasses.replace(RUN, best_loss=3.4, metric=("accuracy", 0.75)),
+        dataclasses.replace(RUN, best_loss=3.4),
         dataclasses.replace(RUN, id="s", position="learned", best_loss=3.0),
     ),
+    scored=ScoredFact(metric="accuracy", value=0.75, unseen=0.09),
     model=MODEL,
     replies=(REPLY,),
     token=TokenFact(word=" sad", probability=0.31),
@@ -204,4 +206,5 @@ def test_figures_as_they_are_written() -> None:
     assert (written["loss_none"], written["loss_learned"], written["order_gain"]) == ("3.40", "3.00", "0.40")
     assert (written["accuracy"], written["accuracy_sums"]) == ("90 %", "2.0 %")
     assert (lookup("run_scored", FULL) or "").replace("\N{NO-BREAK SPACE}", " ") == "Accuracy 75.0 %"
+    assert written["run_unseen"] == "9.0 %"
     assert written["model_parameters"] == "528 k"

@@ -255,6 +255,18 @@ def test_the_glossary_takes_its_place_where_there_is_too_little_for_both(window:
     assert panel.isHidden(), "it was closed before"
 
 
+def test_scores_are_there_to_be_read_once_a_run_has_finished(window: MainWindow, until: Until) -> None:
+    stage, runs = window.guide.guide.stage, window.session.runs
+    run, place = runs.list()[0], "training/run/scores/tiny-world"
+    window.show_run(run.id)
+    window.training.run_view.views.show_view("scores")
+    until(lambda: place in stage.facts().places)
+    record = run.folder / "run.json"
+    record.write_text(record.read_text(encoding="utf-8").replace('"finished"', '"stopped"'), encoding="utf-8")
+    runs.list()
+    until(lambda: place not in stage.facts().places)
+
+
 def test_every_row_can_be_read(window: MainWindow, qtbot: QtBot) -> None:
     panel = opened(window, qtbot)
     rows = [*panel.list.rows.values(), *panel.list.missions.rows.values()]

@@ -64,6 +64,12 @@ def test_texts_and_merges_are_shown_until_it_learns(view: QuickStartView, sessio
     assert view.answers.isVisible()
     assert view.answers.changed.text() == "This is where it starts."
     script.end()
+    another = Script(session, until)
+    another.give(Phase(name="Preparing the text"))
+    assert shown(view) == []
+    assert "appear here in a moment" in preparing.texts_about.text()
+    assert preparing.merges.accessibleName() == "", "the words of the one before are gone"
+    another.end()
 
 
 def test_the_first_steps_can_be_spread_out(view: QuickStartView, session: Session, until: Until) -> None:

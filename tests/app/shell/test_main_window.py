@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QAction, QGuiApplication
-from PySide6.QtWidgets import QFileDialog, QLabel, QPushButton, QToolButton
+from PySide6.QtCore import QMimeData, QPoint, Qt, QUrl
+from PySide6.QtGui import QAction, QDragEnterEvent, QDropEvent, QGuiApplication
+from PySide6.QtWidgets import QApplication, QFileDialog, QLabel, QPushButton, QToolButton
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
@@ -150,6 +150,31 @@ def test_a_quick_start_that_runs_is_announced_and_shown(
     until(lambda: not window.session.training.active)
     assert window.top_bar.quickstart_button.text() == "Quick start"
     assert window.home.quickstart.text() == "Quick start"
+
+
+def test_texts_that_are_dropped_are_offered_on_home(window: MainWindow, text_file: Path, tmp_path: Path) -> None:
+    window.show_tab("training")
+    assert not drop(window, tmp_path / "a picture.png")
+    assert not drop(window, text_file, tmp_path / "mine.terrarium")
+    assert window.pages.current == "training"
+    assert drop(window, text_file, text_file)
+    assert window.pages.current == "home"
+    assert window.home.cards.files == (str(text_file), str(text_file))
+    assert window.home.cards.quickstart.isVisible()
+
+
+def drop(window: MainWindow, *paths: Path) -> bool:
+    """Drop files on it, where no page takes them; whether it did."""
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    buttons, keys = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    at, action = QPoint(9, 9), Qt.DropAction.CopyAction
+    enters = QDragEnterEvent(at, action, data, buttons, keys)
+    enters.ignore()
+    QApplication.sendEvent(window, enters)
+    if enters.isAccepted():
+        QApplication.sendEvent(window, QDropEvent(at, action, data, buttons, keys))
+    return enters.isAccepted()
 
 
 def test_tabs_are_reached_by_keyboard_and_menu(window: MainWindow, qtbot: QtBot) -> None:

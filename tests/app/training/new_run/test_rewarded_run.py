@@ -98,7 +98,7 @@ def test_rewards_bring_their_data_and_their_usual_settings(tab: TrainingTab, ses
     assert form.draft.spec().align is None
     assert choices.data.isVisible()
     assert form.form.config.schedule == TrainConfig().schedule
-    assert form.form.config.prompts == ("Tell me a story about Anna and the kite.",)
+    assert form.form.config.prompts == ("Tell me a story about Anna and the kite in the park.",)
     until(lambda: bar.isTabEnabled(lr))
 
 

@@ -79,7 +79,6 @@ def test_saved_and_opened_in_the_window(
     assert view.packer.progress is None
     assert heard.notices[-1].startswith(f"Saved as {file}, ")
 
-    assert not dropped(window, tmp_path / "text.txt")
     assert not dropped(window, tmp_path / "text.txt", file)
     assert dropped(window, file, file)
     until(lambda: len(session.runs.list()) == 3 and not window.imports.importer.busy)
