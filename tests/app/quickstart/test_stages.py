@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
+import dataclasses
 
-from app.quickstart.view import STAGES, stage_of
+import pytest
+from pytestqt.qtbot import QtBot
+
+from app.kit.theme import ThemeProvider
+from app.quickstart.view import STAGES, QuickStartView, stage_of
+from app.session.session import Session
 from app.session.training_state import TrainingState
+from models.events import Evaluated, KindAccuracy
 
 
 @pytest.mark.parametrize(
@@ -18,3 +24,21 @@ from app.session.training_state import TrainingState
 )
 def test_the_stage_is_that_of_what_is_done_now(phases: tuple[str, ...], stage: str) -> None:
     assert STAGES[stage_of(TrainingState(name="grown", phases=phases, phase=phases[-1]))] == stage
+
+
+def test_what_was_stopped_was_not_evaluated(
+    session: Session, theme: ThemeProvider, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = QuickStartView(session, theme)
+    qtbot.addWidget(view)
+    stopped = TrainingState(name="grown", status="stopped", over=True, run_id="r", quickstart=True)
+    kind = KindAccuracy(kind="where", accuracy=0.5, n=2)
+    evaluated = Evaluated(accuracy=0.5, kinds=(kind,), seconds=1.0)
+    for state, done in (
+        (stopped, ("Data", "Tokenizer", "Training")),
+        (dataclasses.replace(stopped, status="finished", evaluated=evaluated), STAGES[:-1]),
+    ):
+        monkeypatch.setattr(session.training, "state", state)
+        view._on_training()
+        assert view.stepper.done == done
+    assert "Evaluation was left out" not in view.stepper.accessibleName()
