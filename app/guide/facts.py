@@ -150,8 +150,9 @@ class Facts:
     typed, n_tokens: the text of the tokenizer tab, and its tokens. head: the attention head in focus, "" for none.
     machine_step: the step that the time machine shows, -1 for none, of machine_steps; machine_last: the last one that
     was recorded. scored: what the run whose scores are shown came to on its test, else the newest finished run; None
-    where it is not scored (yet). safety: of the result that is shown; None while there is none. n_judged: pairs of replies that a person judged in the current set. exported: names of
-    the files and folders that models were exported to.
+    where it is not scored (yet). safety: of the result that is shown; None while there is none. n_judged: pairs of
+    replies that a person judged in the current set. exported: names of the files and folders that models were exported
+    to.
     """
 
     places: frozenset[str] = frozenset()

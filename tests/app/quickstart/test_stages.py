@@ -36,6 +36,6 @@ def test_what_was_stopped_was_not_evaluated(
         (dataclasses.replace(stopped, status="finished"), STAGES[:-1]),
     ):
         monkeypatch.setattr(session.training, "state", state)
-        view._on_training()
+        session.training.changed.emit()
         assert view.stepper.done == done
         assert ("Evaluation was left out" in view.stepper.accessibleName()) is (state is stopped)
