@@ -49,7 +49,7 @@ class Guide(QObject):
     """Chapters, one open at a time, and missions, whose deeds are looked for all the time.
 
     chapter: the open one, None for none. index: its step; the number of steps for the result card. is_done: whether the
-    deed of the step was done since it was opened. is_set_up: whether the window was set up for the step. problem: a
+    deed of the step was done since the chapter was begun. is_set_up: whether the window was set up for the step. problem: a
     sentence on what cannot be set up now.
 
     Signals:
@@ -206,7 +206,8 @@ class Guide(QObject):
 
     def _show(self, index: int) -> None:
         assert self.chapter is not None
-        self.index, self.is_done, self.is_set_up, self.problem = index, False, False, ""
+        self.index, self.is_set_up, self.problem = index, False, ""
+        self.is_done = str(index) in self.progress.of(self.chapter.name).results  # in an earlier launch, perhaps
         self._keep(self.progress.with_chapter(self.chapter.name, step=index))
         self.facts = self._before = self.stage.facts()
         self.changed.emit()

@@ -189,6 +189,10 @@ def test_progress_is_kept_and_a_finished_chapter_begins_anew(
     assert later.index == 1
     assert later.has_begun
     assert later.results == ["3 tokens."]
+    assert not later.is_done
+    later.back()
+    assert later.is_done, "what was done once need not be done again"
+    later.next()
     later.next()
     again = make()
     again.open("01-bets")
