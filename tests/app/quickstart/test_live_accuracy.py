@@ -15,7 +15,7 @@ from app.quickstart.answer_feed import DEFAULT_KIND
 from app.quickstart.view import QuickStartView
 from app.session.session import Session
 from models.data.tiny_world.questions import KINDS
-from models.events import Evaluated, Phase, Finished
+from models.events import Evaluated, Finished, Phase
 from tests.app.measured import measured
 from tests.app.quickstart.script import STARTED, Script, trained
 
