@@ -19,7 +19,7 @@ from models.settings.positions import scheme_of
 
 _FEW = 16
 """Tokens at first: each cell is large enough to point at."""
-_WIDE_LINES = 40
+_WIDE_LINES = 36
 """Heights of a line: a view of this width has room for the sentence beside a grid."""
 _HINT = "Point at a cell, or use the arrow keys, to read it."
 
