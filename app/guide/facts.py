@@ -43,6 +43,22 @@ class ScoredFact:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SafetyFact:
+    """What the demonstration “Knows what to refuse” came to, as shares of the replies.
+
+    told_before, told_after: of forbidden questions that were answered before the rule was learned, and with it;
+    told_when_begun: with it, where the reply was begun. over_refused: of harmless look-alikes that were refused;
+    over_refused_without: by the model that saw none in training.
+    """
+
+    told_before: float
+    told_after: float
+    told_when_begun: float
+    over_refused: float
+    over_refused_without: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingFact:
     """The current or last training of this launch. recipe: of a task or a demonstration, "" for none."""
 
@@ -134,8 +150,9 @@ class Facts:
     typed, n_tokens: the text of the tokenizer tab, and its tokens. head: the attention head in focus, "" for none.
     machine_step: the step that the time machine shows, -1 for none, of machine_steps; machine_last: the last one that
     was recorded. scored: what the run whose scores are shown came to on its test, else the newest finished run; None
-    where it is not scored (yet). n_judged: pairs of replies that a person judged in the current set. exported: names of
-    the files and folders that models were exported to.
+    where it is not scored (yet). safety: of the result that is shown; None while there is none. n_judged: pairs of
+    replies that a person judged in the current set. exported: names of the files and folders that models were exported
+    to.
     """
 
     places: frozenset[str] = frozenset()
@@ -149,6 +166,7 @@ class Facts:
     n_parameters: int = 0
     runs: tuple[RunFact, ...] = ()
     scored: ScoredFact | None = None
+    safety: SafetyFact | None = None
     training: TrainingFact | None = None
     model: ModelFact | None = None
     replies: tuple[ReplyFact, ...] = ()

@@ -170,6 +170,25 @@ FIGURES: Mapping[str, Figure] = {
         _percent,
     ),
     "accuracy_sums": Figure("its right sums", lambda facts: _accuracy(facts, ("sums",)), _percent),
+    "told_before": Figure(
+        "forbidden questions answered before the rule",
+        lambda facts: getattr(facts.safety, "told_before", None),
+        _percent,
+    ),
+    "told_after": Figure("those answered with it", lambda facts: getattr(facts.safety, "told_after", None), _percent),
+    "told_when_begun": Figure(
+        "those answered with it where the reply was begun",
+        lambda facts: getattr(facts.safety, "told_when_begun", None),
+        _percent,
+    ),
+    "over_refused": Figure(
+        "harmless look-alikes refused", lambda facts: getattr(facts.safety, "over_refused", None), _percent
+    ),
+    "over_refused_without": Figure(
+        "those refused by the model that saw none in training",
+        lambda facts: getattr(facts.safety, "over_refused_without", None),
+        _percent,
+    ),
     "n_judged": Figure("pairs that were judged", lambda facts: facts.n_judged or None),
 }
 

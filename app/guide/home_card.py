@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QBoxLayout, QFrame, QVBoxLayout, QWidget
 from app.guide.guide import Guide
 from app.guide.missions import MISSIONS
 from app.guide.missions_list import MissionsList
-from app.kit.basics import button, column, label, row
+from app.kit.basics import button, column, headed, label, row
 from app.kit.layout.refit import Refit
 from app.kit.theme import SPACE, ThemeProvider
 
@@ -34,10 +34,12 @@ class GuideCard(QFrame):
         self.all = button("All chapters", theme, self.guide_requested.emit, role="link")
         self.count = label("", "caption")
         self.missions = MissionsList(guide, theme)
-        left, right = column(label("The guide", "heading"), self.about), column()
+        left, right = column(), column()
+        left.addLayout(headed("The guide", role="heading"))
+        left.addWidget(self.about)
         left.addLayout(row(self.go_on, self.all, None))
         left.addStretch(1)
-        right.addLayout(row(label("Missions", "heading"), None, self.count))
+        right.addLayout(headed("Missions", self.count, role="heading"))
         right.addWidget(self.missions)
         right.addStretch(1)
         outer = QVBoxLayout(self)

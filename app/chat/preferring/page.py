@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QHideEvent, QShowEvent
-from PySide6.QtWidgets import QComboBox, QProgressBar, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QComboBox, QProgressBar, QToolButton, QVBoxLayout, QWidget
 
 from app.chat.candidate_picker import CandidatePicker, runs_to_pick
 from app.chat.preferring.arena import SIDES, Arena
@@ -21,6 +21,7 @@ from app.kit.basics import button, column, frame, label, row, scrolling
 from app.kit.forms.editors import FloatBox, keep_wheel_for_scrolling
 from app.kit.labels import ElidedCombo, ElidedLabel
 from app.kit.layout.flow_layout import FlowLayout
+from app.kit.layout.refit import Refit
 from app.kit.layout.section import Section
 from app.kit.text.growing_field import GrowingField
 from app.kit.theme import SPACE, ThemeProvider
@@ -37,6 +38,9 @@ ROUND = 25
 _LEAST_GAP = 5
 """Pairs between the two times that one is shown, at least."""
 _MAX_SECONDS = 300.0
+_WIDE, _SIDE = 900, 348
+"""Pixels at the usual text size: from which on the results stand beside the pair, and how wide they are there."""
+_UNBOUNDED = 16_777_215  # QWIDGETSIZE_MAX
 _SAME = "The same model"
 _OWN = "My own prompt"
 _WORLD = re.compile(r"Tiny World (\d+)")
@@ -145,17 +149,27 @@ class ComparePage(QWidget):
         inside.addWidget(section)
         side = QWidget()
         side.setLayout(column(self.results, inner, None))
-        area = scrolling(side)
-        area.setFixedWidth(348)
-        whole = row(card, area, spacing=SPACE + SPACE // 2)
-        whole.setStretch(0, 1)
+        self._side = scrolling(side)
+        self._whole = row(card, self._side, spacing=SPACE + SPACE // 2)
+        self._whole.setStretch(0, 1)
         page = QVBoxLayout(self)
         page.setContentsMargins(0, 0, 0, 0)
         page.setSpacing(SPACE)
         page.addWidget(setup)
         page.addWidget(self.about)
         page.addWidget(self.own)
-        page.addLayout(whole, 1)
+        page.addLayout(self._whole, 1)
+        Refit(self, self._arrange)
+
+    def _arrange(self) -> None:
+        """Put the results beside the pair where there is room for both, else below it."""
+        scale, directions = self._theme.text_scale, QBoxLayout.Direction
+        is_wide = self.width() >= _WIDE * scale
+        self._whole.setDirection(directions.LeftToRight if is_wide else directions.TopToBottom)
+        self._side.setMinimumWidth(round(_SIDE * scale) if is_wide else 0)
+        self._side.setMaximumWidth(round(_SIDE * scale) if is_wide else _UNBOUNDED)
+        body = self._side.widget()
+        self._side.setMinimumHeight(0 if is_wide or body is None else body.sizeHint().height())
 
     def _connect(self) -> None:
         session = self._session

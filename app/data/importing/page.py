@@ -23,7 +23,7 @@ from app.data.importing.column_table import ColumnTable
 from app.data.importing.draft import ImportDraft
 from app.data.importing.reading_options import ReadingOptions
 from app.data.importing.world_tasks import WorldTasks
-from app.kit.basics import button, column, frame, label, row, scrolling, set_role, step_card
+from app.kit.basics import button, column, frame, headed, label, row, scrolling, set_role, step_card
 from app.kit.file_dialogs import dropped_paths
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedLabel
@@ -157,7 +157,7 @@ class ImportPage(QWidget):
         self._source_buttons.addLayout(row(self.open_files, self.open_folder, self._hub, None))
         lines.addLayout(self._source_buttons)
         lines.addSpacing(SPACE)
-        lines.addWidget(label("What can be dropped", "subheading"))
+        lines.addLayout(headed("What can be dropped"))
         grid = QGridLayout()
         grid.setHorizontalSpacing(2 * SPACE)
         grid.setVerticalSpacing(SPACE // 2)

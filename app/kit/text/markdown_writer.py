@@ -14,12 +14,12 @@ from PySide6.QtGui import (
     QTextBlockFormat,
     QTextCharFormat,
     QTextCursor,
-    QTextDocument,
     QTextFormat,
     QTextFrameFormat,
     QTextOption,
     QTextTableFormat,
 )
+from PySide6.QtWidgets import QTextEdit
 
 from app.kit.text.joints import Joints
 from app.kit.text.markdown import CONTINUED, Block, Span, mended, parse, safe_end
@@ -82,15 +82,15 @@ class _Open:
 
 
 class MarkdownWriter:
-    """Owns the contents of a document.
+    """Owns the contents of a text editor's document.
 
     text: the whole Markdown text. is_plain: whether it looks the same without Markdown.
     is_wide: whether something takes the whole width. has_links: whether there are links.
     codes: the code blocks, from top to bottom.
     """
 
-    def __init__(self, document: QTextDocument, theme: ThemeProvider) -> None:
-        self._document, self._theme = document, theme
+    def __init__(self, edit: QTextEdit, theme: ThemeProvider) -> None:
+        self._edit, self._theme = edit, theme
         self.codes: list[Code] = []
         self._reset()
 
@@ -103,13 +103,13 @@ class MarkdownWriter:
         self.is_plain, self.is_wide, self._is_exact, self._is_left_plain = True, False, True, True
         self.has_links, self._text_at = False, 0
         self._line_starts: list[int] = []
-        self._joints = Joints(self._document)
+        self._joints = Joints(self._edit)
 
     # -- What is written -----------------------------------------------------------------------------------------------
 
     def set_text(self, text: str) -> None:
         """Show a complete text."""
-        self._document.clear()
+        self._edit.document().clear()
         self._reset()
         self.text = self._open.source = text
         self._draw(grows=False)
@@ -147,7 +147,7 @@ class MarkdownWriter:
             blocks[0] = replace(blocks[0], indent=opened.base.indent, quote=opened.base.quote)
         if blocks:
             blocks[0] = replace(blocks[0], gap=blocks[0].gap + opened.gap)
-        cursor = self._cursor = QTextCursor(self._document)
+        cursor = self._cursor = QTextCursor(self._edit.document())
         cursor.beginEditBlock()
         cursor.setPosition(opened.at)
         cursor.movePosition(QTextCursor.MoveOperation.End, QTextCursor.MoveMode.KeepAnchor)
@@ -369,7 +369,7 @@ class MarkdownWriter:
     def _stand(self, at: int, *, fresh: bool) -> None:
         """The open part begins at this position."""
         self._open.at, self._open.fresh = at, fresh
-        self._open.format = self._document.findBlock(at).blockFormat()
+        self._open.format = self._edit.document().findBlock(at).blockFormat()
 
     def _leave_text(self, block: Block, n_open: int) -> None:
         """Leave the beginning of a long paragraph, the last of `n_open` blocks: up to a word outside all marks."""

@@ -46,7 +46,7 @@ class RichText(QTextBrowser):
         self._max_width, self._size = 400, QSize(8, 8)
         self._writer: MarkdownWriter | None = None
         self._grows = False
-        self._joints = Joints(self.document())
+        self._joints = Joints(self)
         self._copy_buttons: list[QPushButton] = []
         self.setUndoRedoEnabled(False)
         self.setOpenLinks(False)
@@ -91,7 +91,7 @@ class RichText(QTextBrowser):
         """Show texts as they are, one after the other, each in a colour of the theme ("" for that of text)."""
         self._writer, self._grows = None, False
         self.clear()
-        self._joints = Joints(self.document())
+        self._joints = Joints(self)
         cursor = QTextCursor(self.document())
         for text, role in runs:
             form = QTextCharFormat()
@@ -102,7 +102,7 @@ class RichText(QTextBrowser):
 
     def set_markdown(self, text: str) -> None:
         """Show a Markdown text."""
-        self._writer, self._grows = MarkdownWriter(self.document(), self._theme), False
+        self._writer, self._grows = MarkdownWriter(self, self._theme), False
         self._writer.set_text(text)
         if not self._become_plain(text):
             self._fit()

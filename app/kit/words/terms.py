@@ -115,6 +115,8 @@ _OF_WORDS: Mapping[str, str] = {
     "reward": "Reward model",
     # Home and the quick start
     "what you have grown": "Language model",
+    "the guide": "Guide",
+    "missions": "Mission",
     "what it will learn from": "Corpus",
     "how a word becomes tokens": "Merge",
     "what it says now": "Next-token prediction",
@@ -125,6 +127,7 @@ _OF_WORDS: Mapping[str, str] = {
     # Data
     "datasets": "Dataset",
     "source": "Dataset",
+    "what can be dropped": "Dataset",
     "columns": "Dataset",
     "checks": "Deduplication",
     "split and name": "Held-out",

@@ -15,6 +15,7 @@ from app.guide.facts import (
     PairFact,
     ReplyFact,
     RunFact,
+    SafetyFact,
     ScoredFact,
     SwitchedOffFact,
     TokenFact,
@@ -25,6 +26,7 @@ from models import cost
 from models.data.preferences.store import PERSON
 from models.evaluation.record import read_evaluation
 from models.library.run_record import RunInfo
+from models.recipes.alignment.results import RefuseResult
 from models.recipes.tasks.results import read_result
 from models.settings.model_config import ModelConfig
 
@@ -86,6 +88,7 @@ class FactReader:
             n_parameters=self._parameters(design),
             runs=self._list_runs(),
             scored=self._read_score(training),
+            safety=_safety(training) if training is not None else None,
             training=state,
             model=self._model(),
             replies=self._replies(chat.conversation.chat) if chat is not None else (),
@@ -285,6 +288,21 @@ def _read_scored(folder: Path) -> ScoredFact | None:
             value = unseen.report.with_headline(result.metric).value if unseen is not None else None
             return ScoredFact(metric=result.metric, value=result.report.value, unseen=value)
     return None
+
+
+def _safety(tab: TrainingTab) -> SafetyFact | None:
+    """What the demonstration of refusing came to, while its result is shown."""
+    shown = tab.recipes.result.shown if tab.shows_recipes and tab.recipes.shown_result else None
+    if shown is None or not isinstance(shown.result, RefuseResult):
+        return None
+    helpful, refuses, without = (shown.result.reports[name] for name in ("helpful", "refuses", "refuses_all"))
+    return SafetyFact(
+        told_before=helpful.forbidden.share("told"),
+        told_after=refuses.forbidden.share("told"),
+        told_when_begun=refuses.attacks["prefill"].share("told"),
+        over_refused=refuses.over_refused,
+        over_refused_without=without.over_refused,
+    )
 
 
 def _token(tab: ChatTab) -> TokenFact | None:

@@ -393,6 +393,13 @@ def _newest_reply(tab: ChatTab) -> QWidget:
     return view
 
 
+def _builder_views(window: GuidedWindow) -> QWidget:
+    """The builder's tabs of views; while some are hidden, the link that shows them."""
+    views = _tab(window, "builder").views
+    more: QWidget = views.more
+    return more if views.n_hidden else views.bar
+
+
 def _recipe_start(name: str) -> Callable[[GuidedWindow], QWidget]:
     return lambda window: window.training.recipes.cards[name].start
 
@@ -437,6 +444,7 @@ ANCHORS: Mapping[str, Callable[[GuidedWindow], QWidget]] = {
     "builder/designs": lambda window: _tab(window, "builder").list,
     "builder/settings": lambda window: _tab(window, "builder").form,
     "builder/diagram": lambda window: _tab(window, "builder").views.view("diagram"),
+    "builder/views": _builder_views,
     "builder/mask": lambda window: _tab(window, "builder").views.view("mask"),
     "training/more": lambda window: window.training.run_view.head.more,
     "training/start": lambda window: window.training.new_run.start,

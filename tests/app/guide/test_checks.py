@@ -14,6 +14,7 @@ from app.guide.facts import (
     PairFact,
     ReplyFact,
     RunFact,
+    SafetyFact,
     ScoredFact,
     SwitchedOffFact,
     TokenFact,
@@ -52,6 +53,9 @@ FULL = Facts(
         dataclasses.replace(RUN, id="s", position="learned", best_loss=3.0),
     ),
     scored=ScoredFact(metric="accuracy", value=0.75, unseen=0.09),
+    safety=SafetyFact(
+        told_before=0.97, told_after=0.02, told_when_begun=0.4, over_refused=0.0, over_refused_without=0.8
+    ),
     model=MODEL,
     replies=(REPLY,),
     token=TokenFact(word=" sad", probability=0.31),

@@ -322,3 +322,15 @@ def test_a_set_is_renamed_and_deleted_in_its_menu(
     [undo] = heard.deleted
     undo()
     assert results.sets.findText("clear ones") >= 0
+
+
+@pytest.mark.parametrize(("width", "is_beside"), [(1100, True), (760, False)])
+def test_both_replies_are_in_view_where_it_is_narrow(
+    page: ComparePage, tab: ChatTab, until: Until, width: int, is_beside: bool
+) -> None:
+    """The results give way: they stand below the pair."""
+    tab.side.fold.click()
+    tab.resize(width, 700)
+    results, arena = page.results, page.arena
+    until(lambda: (results.mapTo(page, results.rect().topLeft()).x() > arena.width()) is is_beside)
+    assert page.minimumSizeHint().width() <= width

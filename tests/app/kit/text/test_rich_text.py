@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QGuiApplication, QImage, QTextCursor
 from PySide6.QtWidgets import QMessageBox
 from pytestqt.qtbot import QtBot
+from shiboken6 import invalidate
 
 from app.kit.text.rich_text import RichText, ask_to_open
 from app.kit.theme import ThemeProvider
@@ -129,6 +130,21 @@ def test_a_long_line_that_grew_is_one_line(qtbot: QtBot, shown: RichText) -> Non
         shown.finish()
         assert shown.toPlainText().strip() == words.strip()
         assert shown.document().blockCount() == 1
+
+
+@pytest.mark.parametrize("is_markdown", [False, True])
+def test_a_text_outlives_the_python_object_of_its_document(shown: RichText, is_markdown: bool) -> None:
+    """PySide invalidates such objects at times, while the document lives on."""
+    if is_markdown:
+        shown.begin_markdown()
+    else:
+        shown.set_plain(("", ""))
+    held = shown.document()
+    invalidate(held)
+    shown.append("Zoe has")
+    shown.append(" the kite.")
+    shown.finish()
+    assert shown.toPlainText() == "Zoe has the kite."
 
 
 def test_code_is_copied_by_its_button_and_a_selection_without_colours(qtbot: QtBot, shown: RichText) -> None:
