@@ -118,6 +118,13 @@ def test_files_that_are_refused(options: dict[str, Any], words: str, cases: dict
     assert sorted(case.library.runs.iterdir()) == runs
 
 
+def test_a_design_without_a_graph_is_another_model(tmp_path: Path) -> None:
+    ours = make_case("ours", tmp_path)
+    path = write(tmp_path / "adapter.gguf", tensors={A: (2, 32), B: (16, 2)})
+    with pytest.raises(ValueError, match=r"'llama', which .* is not: the adapter belongs to another model\.$"):
+        result_of(import_gguf_adapter(path, ours.parent.id, ours.library))
+
+
 def test_the_commands_write_and_read_it(
     cases: dict[str, Case], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
