@@ -71,11 +71,18 @@ def export_gguf_adapter(run: RunFolder, out: Path) -> Generator[Event, None, Pat
             writer.add_name(run.spec.name)
             writer.add_string("adapter.type", "lora")
             writer.add_float32("adapter.lora.alpha", adapter.scale * usual)
-            for name, tensor in written.items():
-                writer.add_tensor(name, np.ascontiguousarray(tensor.float().numpy()))
+            arrays = {name: np.ascontiguousarray(tensor.float().numpy()) for name, tensor in written.items()}
+            for name, array in arrays.items():
+                writer.add_tensor_info(name, array.shape, array.dtype, array.nbytes)
             writer.write_header_to_file()
             writer.write_kv_data_to_file()
-            writer.write_tensors_to_file()
+            writer.write_ti_data_to_file()
+            assert writer.fout is not None
+            [file] = writer.fout
+            writer.write_padding(file, file.tell())
+            for array in arrays.values():
+                file.write(array.tobytes())  # the writer's own way would not say that a disk is full
+                writer.write_padding(file, array.nbytes)
         finally:
             writer.close()
     return out
