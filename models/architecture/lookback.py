@@ -73,7 +73,7 @@ def look_back(stack: Stack, embedding: Tensor) -> None:
         attention.value.weight[rows, channels][:n] = torch.eye(n, device=embedding.device)
         attention.output.weight[channels, rows][:, :n] = torch.diag(copied[back, channels])
     _sharpen(attention, width)
-    first.feed_forward.down.weight.zero_()
+    first.get_parameter("feed_forward.down.weight").zero_()
     first.requires_grad_(False)
 
 

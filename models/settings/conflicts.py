@@ -103,8 +103,11 @@ def _expert_conflict(slots: ModelSlots) -> str | None:
 def _lookback_conflict(slots: ModelSlots) -> str | None:
     if not slots.lookback or not slots.qk_norm:
         return None
-    if slots.topology != "decoder-only" or slots.position != "rope" or slots.norm != "rmsnorm":
-        return "Heads that look back need a decoder-only model with RoPE and RMSNorm: use lookback 0."
+    is_plain = slots.topology == "decoder-only" and slots.position == "rope" and not slots.n_expert
+    if not is_plain or slots.norm != "rmsnorm" or slots.norm_place != "pre":
+        return (
+            "Heads that look back need a decoder-only model with RoPE, RMSNorm before, and no experts: use lookback 0."
+        )
     if slots.kv_heads != slots.n_head:
         return f"Heads that look back do not share keys: use n_kv_head {slots.n_head}, or lookback 0."
     if slots.n_head % slots.lookback:

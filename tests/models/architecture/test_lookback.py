@@ -50,8 +50,9 @@ def test_it_adds_the_tokens_before_as_a_convolution_does() -> None:
     [
         ({"n_kv_head": 2}, "do not share keys: use n_kv_head 4"),
         ({"lookback": 3}, "lookback 3 does not divide n_head 4: use 2 or 4, or 0"),
-        ({"position": "learned"}, "need a decoder-only model with RoPE and RMSNorm"),
-        ({"norm": "layernorm"}, "need a decoder-only model with RoPE and RMSNorm"),
+        ({"position": "learned"}, "need a decoder-only model with RoPE, RMSNorm before, and no experts"),
+        ({"n_expert": 2}, "need a decoder-only model with RoPE, RMSNorm before, and no experts"),
+        ({"norm": "layernorm"}, "need a decoder-only model with RoPE, RMSNorm before, and no experts"),
     ],
 )
 def test_designs_that_cannot_look_back(changes: dict[str, object], sentence: str) -> None:
