@@ -103,7 +103,7 @@ class BuilderTab(QWidget):
         costs = scrolling(self.costs)
         costs.setAccessibleName("Costs")
         right = titled_card("Costs", self.work, costs, trailing=self.stale)
-        self._costs = costs
+        self._costs_area = costs
         splitter = self.splitter = QSplitter(Qt.Orientation.Horizontal)
         self._left, self._middle, self._side = left, titled_card("", self.views), Side(right, self.views, "costs")
         for widget in (left, self._middle, self._side):
@@ -134,7 +134,7 @@ class BuilderTab(QWidget):
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
         if event.type() == QEvent.Type.StyleChange:  # the style sheet says how wide a scroll bar is
-            self.work.setContentsMargins(0, 0, SPACE // 2 + self._costs.verticalScrollBar().sizeHint().width(), 0)
+            self.work.setContentsMargins(0, 0, SPACE // 2 + self._costs_area.verticalScrollBar().sizeHint().width(), 0)
 
     def _connect(self) -> None:
         session = self._session

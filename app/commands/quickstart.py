@@ -36,6 +36,11 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument("--data", nargs="+", metavar="FILE", help="train on these UTF-8 texts instead of Tiny World")
     parser.add_argument("--seed", type=int, default=0, help="random seed, also of the world (default: 0)")
+    parser.add_argument(
+        "--portable",
+        action="store_true",
+        help="a design that llama.cpp computes, so that the model can leave for Ollama; it takes about twice as long",
+    )
     add_common(parser)
     return parser
 
@@ -47,7 +52,12 @@ def run(args: argparse.Namespace) -> int:
     from models.recipes.quickstart import QuickStart
 
     quickstart = QuickStart(
-        Library(), minutes=args.minutes, device=args.device, seed=args.seed, files=tuple(args.data or ())
+        Library(),
+        minutes=args.minutes,
+        device=args.device,
+        seed=args.seed,
+        files=tuple(args.data or ()),
+        portable=args.portable,
     )
     last = _LastEvents()
     with ProgressLine(as_json=args.json) as line, stop_on_interrupt(quickstart.request_stop) as interrupt:

@@ -56,6 +56,11 @@ def number(name: str, facts: Facts) -> float | None:
 
 
 def _percent(share: float) -> str:
+    """A percentage, which is 0 or 100 of nothing that is only near it."""
+    if 0.995 <= share < 1.0:
+        return f"over {format_percent(0.99)}"
+    if 0.0 < share < 0.0005:
+        return f"under {format_percent(0.001, 1)}"
     return format_percent(share, 0 if share >= 0.1 else 1)
 
 

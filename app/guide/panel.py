@@ -63,6 +63,7 @@ class GuidePanel(QFrame):
         self.list = ChapterList(guide, problems, theme)
         self.step = StepPage(guide, theme)
         self.step.quickstart_requested.connect(self.quickstart_requested)
+        self.step.next.clicked.connect(self._on_next)
         self.result = ResultPage(guide, notices, theme)
         self._pages = QStackedWidget()
         for page in (self.list, self.step, self.result):
@@ -89,6 +90,11 @@ class GuidePanel(QFrame):
         else:
             stop = self.result.next if guide.at_result else self.step.area
         stop.setFocus(Qt.FocusReason.ShortcutFocusReason)
+
+    @Slot()
+    def _on_next(self) -> None:
+        if self._guide.at_result:  # the page that was put back has taken the keyboard
+            self.take_focus()
 
     @Slot()
     def _restyle(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
-from PySide6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QCheckBox, QFrame, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from app.kit.basics import button, column, frame, label
 from app.kit.layout.refit import Refit
@@ -20,6 +20,8 @@ from app.worker.background import LatestTask
 SEEN = "seen"
 """The setting that remembers what was opened once: {"time machine": True}."""
 TIME_MACHINE_SEEN = "time machine"
+_MINUTES_MORE = 2
+"""How much longer the quick start takes for a design that can leave: measured on two cores."""
 _WIDTH = 1100
 """The width of what is shown in pixels at the usual text size: longer lines are hard to read."""
 
@@ -79,6 +81,7 @@ class Home(QWidget):
             tip="Data, tokenizer, training, chat",
         )
         self.hint = label("Grow a small model in a few minutes", "muted")
+        self.portable, self.another_portable = self._portable_box(), self._portable_box()
         self.another = button(
             "Grow another with the quick start",
             theme,
@@ -132,7 +135,7 @@ class Home(QWidget):
         """The cards, and links below them, or beside them where they are not in the middle of the page."""
         self._links = QWidget()
         self._link_lines = column(None, spacing=0)
-        for each in (self.another, self.guide, self.learn, self.pronouns, self.earlier):
+        for each in (self.another, self.another_portable, self.guide, self.learn, self.pronouns, self.earlier):
             self._link_lines.addWidget(each)
         self._link_lines.addStretch(1)
         self._links.setLayout(self._link_lines)
@@ -179,7 +182,22 @@ class Home(QWidget):
         layout.addSpacing(SPACE)
         layout.addWidget(self.quickstart, 0, centre)
         layout.addWidget(self.hint, 0, centre)
+        layout.addWidget(self.portable, 0, centre)
         return hero
+
+    def _portable_box(self) -> QCheckBox:
+        """The choice of a design that other programs run, too; there is one for each button."""
+        box = QCheckBox(f"One that can leave for Ollama: about {_MINUTES_MORE} minutes more")
+        box.setToolTip("A design that llama.cpp, Ollama and LM Studio run, too. It needs more steps to learn as much.")
+        box.setChecked(self._session.training.quickstart_portable)
+        box.toggled.connect(self._on_portable)
+        return box
+
+    @Slot(bool)
+    def _on_portable(self, is_wanted: bool) -> None:
+        self._session.training.quickstart_portable = is_wanted
+        for box in (self.portable, self.another_portable):
+            box.setChecked(is_wanted)
 
     def _make_next(self) -> QWidget:
         box = frame("banner", horizontal=True)
@@ -256,7 +274,7 @@ class Home(QWidget):
         """Show what has been grown, or how to begin."""
         is_empty = self.is_empty
         self._hero.setVisible(is_empty)
-        for part in (self.models, self._more, self.another):
+        for part in (self.models, self._more, self.another, self.another_portable):
             part.setVisible(not is_empty)
         self._next.setVisible(self._is_read and not is_empty)  # before that, the next step is not known
         self.guide.setVisible(is_empty)
@@ -281,7 +299,7 @@ class Home(QWidget):
         self._ways.setDirection(across)
         for part in (self.cards, self._links):
             self._ways.setAlignment(part, Qt.AlignmentFlag.AlignVCenter if is_row else middle)
-        for link in (self.another, self.guide, self.learn, self.pronouns, self.earlier):
+        for link in (self.another, self.another_portable, self.guide, self.learn, self.pronouns, self.earlier):
             self._link_lines.setAlignment(link, middle)
 
     @Slot()
@@ -290,6 +308,8 @@ class Home(QWidget):
         self.quickstart.setText("Show the quick start" if grows else "Quick start")
         for each in (self.quickstart, self.another):
             each.setEnabled(grows or not busy)
+        for box in (self.portable, self.another_portable):
+            box.setEnabled(not busy)
         self.cards.quickstart.setEnabled(not busy)
         self.hint.setText(
             "A quick start is running."

@@ -51,15 +51,24 @@ _RESULT, _HISTORY = "result", "history"
 
 def stage_of(state: TrainingState) -> int:
     """The current stage of STAGES; the last one when the model is ready for chat."""
-    if state.evaluated is not None or (state.over and state.status != "failed"):
+    return CHAT if state.over and state.status != "failed" else _reached(state)
+
+
+def _reached(state: TrainingState) -> int:
+    """The stage that it has come to; where it was stopped, or failed, that of the time."""
+    if state.evaluated is not None or (state.over and state.status == "finished"):
         return CHAT
-    if state.outcome:
+    if state.outcome and not _was_cut_short(state):
         return EVALUATION
     if state.total_steps:
         return TRAINING
     if not any("tokenizer" in phase.lower() for phase in state.phases):
         return DATA
     return TOKENIZER if "tokenizer" in state.phase.lower() else TRAINING
+
+
+def _was_cut_short(state: TrainingState) -> bool:
+    return state.over and state.status in ("stopped", "paused") and state.evaluated is None
 
 
 def _title(state: TrainingState, stage: int) -> str:
@@ -210,11 +219,17 @@ class QuickStartView(QWidget):
             spec = self._session.runs.spec(state.run_id) if state.run_id else None
             self.loss.show_history(self._session.training.history, spec.model.vocab_size if spec is not None else 0)
             self.samples.show_history(self._session.training.history, spec)
+<<<<<<< HEAD
+        reached = _reached(state)
+        self.stepper.show_stage(reached, failed=failed)
+        trains = reached == TRAINING and state.total_steps > 0
+=======
         was_stopped = stage == CHAT and state.status in ("stopped", "paused") and state.evaluated is None
         self.stepper.show_stage(stage, failed=failed, left_out=(EVALUATION,) if was_stopped else ())
         trains = stage == TRAINING and state.total_steps > 0
+>>>>>>> teacher
         done, total = (state.step, state.total_steps) if trains else (state.done, state.total)
-        self._progress.setValue(1000 if stage == CHAT else round(1000 * done / total) if total else 0)
+        self._progress.setValue(1000 if reached == CHAT else round(1000 * done / total) if total else 0)
         self.phase.setText(self._describe(state, stage))
         left = state.seconds_left if stage != CHAT else None
         self._left.setText("" if left is None else f"{format_duration(left)} left")
@@ -274,10 +289,14 @@ class QuickStartView(QWidget):
     def _describe(self, state: TrainingState, stage: int) -> str:
         if state.status == "failed":
             return state.problem
+        if _was_cut_short(state) and state.step:
+            kept = "What it has learned by then is kept, and it can be resumed in the training tab."
+            return f"Stopped at step {state.step:,} of {state.total_steps:,}. {kept}"
         if state.status in ("paused", "blocked", "stopping", "stopped"):
             return f"{state.status.capitalize()}. {state.problem}"
         if stage == TRAINING and state.total_steps:
-            losses = self._session.training.history.train["loss"][-_LOSS_STEPS:]
+            is_drawn = self._curve.isVisibleTo(self)  # then the chart tells it, smoothed in its own way
+            losses = () if is_drawn else self._session.training.history.train["loss"][-_LOSS_STEPS:]
             loss = f"  ·  loss {losses.mean():.3f}" if len(losses) else ""
             return f"Training: step {state.step:,} of {state.total_steps:,}{loss}"
         if stage == CHAT:

@@ -84,6 +84,7 @@ class Training(QObject):
         self.state: TrainingState | None = None
         self.history = RunHistory()
         self.quickstart_minutes: float | None = None
+        self.quickstart_portable = False
         self.retry = QTimer(self, singleShot=True, interval=_TRY_AGAIN_MS)
         """Tries again after a Blocked event."""
         self.retry.timeout.connect(self._try_again)
@@ -224,12 +225,14 @@ class Training(QObject):
 
     def begin_quickstart(self, minutes: float | None, seed: int, files: tuple[str, ...] = ()) -> None:
         """Run the whole loop from data to evaluation, on the Tiny World of `seed` or on text files."""
-        device = self._device.name
+        device, portable = self._device.name, self.quickstart_portable
 
         def make() -> Iterator[Event]:
             from models.recipes.quickstart import QuickStart
 
-            quickstart = QuickStart(self._library, minutes=minutes, device=device, seed=seed, files=files)
+            quickstart = QuickStart(
+                self._library, minutes=minutes, device=device, seed=seed, files=files, portable=portable
+            )
             yield from self.drive(quickstart)
 
         self.begin(TrainingState(name="Quick start", quickstart=True, files=files), make)

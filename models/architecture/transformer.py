@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from models.architecture.cache import KVCache
 from models.architecture.heads import make_head
 from models.architecture.inputs import check_ablations, check_ids, check_per_token, look_up
+from models.architecture.lookback import look_back
 from models.architecture.stack import Stack
 from models.architecture.trace import Trace
 from models.settings.model_config import ModelConfig
@@ -39,7 +40,8 @@ class Model(nn.Module):
 
         The output matrices of residual branches are scaled by 1/sqrt(2 n_layer), as in GPT-2. Without scaled scores,
         the queries' std is divided by sqrt(head_dim), and with scaled logits the output table's multiplied by
-        sqrt(d_model), as in T5: the scores and logits then have the usual spread.
+        sqrt(d_model), as in T5: the scores and logits then have the usual spread. See `look_back` for the first layer
+        of a design with `lookback`.
         """
         config = self.config
         table = "embedding.weight" if config.tied_embeddings or config.head != "language" else "head.weight"
@@ -57,6 +59,8 @@ class Model(nn.Module):
                 nn.init.normal_(parameter, std=config.init_std * config.d_model**0.5)
             elif parameter.dim() == 2 and "_conv." not in name:
                 nn.init.normal_(parameter, std=config.init_std)
+        if config.looks_back and isinstance(self, Stack):
+            look_back(self, self.embedding.weight)
 
     def logits(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
         """Final hidden states -> the head's logits: (…, C) -> (…, V) of tokens, (…, L) of labels, (…, 2) of a span.

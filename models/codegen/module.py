@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from models.codegen.layers import activation, attention, feed_forward, layer, linear, norm, short_convolution
+from models.codegen.lookback import look_back
 from models.codegen.positions import code_of, head_dims, rotates_in_some
 from models.codegen.text import Code, block, join
 from models.cost import total_parameters
@@ -366,8 +367,9 @@ def _initialise(config: ModelConfig) -> str:
             f"elif parameter.dim() == 2{conv}:",
             "    nn.init.normal_(parameter, std=INIT_STD)",
         ),
+        "look_back(model)" if config.looks_back else None,
     )
-    return f"\n\n\n{function}"
+    return "\n\n\n".join(["", function, *([look_back(config)] if config.looks_back else [])])
 
 
 def _trial(config: ModelConfig) -> str:

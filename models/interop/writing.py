@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from models.files.atomic import atomic_folder, replace_path, sync_file, temporary_folder
+from models.library.library import safe_name
 
 _NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.float64: "F64"}
 _CHUNK_BYTES = 1 << 24
@@ -48,7 +49,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     """A folder to write into, which becomes `path` on success and is removed otherwise.
 
     Raises:
-        ValueError: where `path` exists already and is not an empty folder.
+        ValueError: where `path` exists already and is not an empty folder, or its name is none on every system.
     """
     check_new_folder(path)
     with atomic_folder(path) as half_made:
@@ -58,9 +59,26 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def check_new_folder(path: Path) -> None:
-    """Raise ValueError where a folder to write is there already, unless it is empty."""
+    """Raise ValueError where a folder to write is there already, unless it is empty, or its name is none."""
+    if name := path.absolute().name:
+        safe_name(name)
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise ValueError(f"{path} exists already: choose another folder, or move it away.")
+
+
+def file_path(out: Path, ending: str) -> Path:
+    """`out`, absolute, its name ending in `ending` (such as “.gguf”).
+
+    Raises:
+        ValueError: where `out` is a folder, or its name is none on every system.
+    """
+    if out.name in ("", ".."):  # of “.” and “/”, too
+        raise ValueError(f"{out} is a folder: give the name of a file in it.")
+    out = out.absolute()
+    name = safe_name(out.name if out.name.lower().endswith(ending) else out.name + ending)
+    if out.is_dir():
+        raise ValueError(f"{out} is a folder: give the name of a file in it, such as {out / name}.")
+    return out.with_name(name)
 
 
 @contextlib.contextmanager

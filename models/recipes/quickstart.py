@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -32,9 +33,10 @@ from models.training.optim import make_optimizers
 from models.training.prepare import prepare_tokenizer
 from models.training.trainer import Trainer
 
-STEPS, MIN_STEPS = 2400, 20
+STEPS, PORTABLE_STEPS, MIN_STEPS = 2400, 3600, 20
 """Training steps: those of Tiny World, however long they take on a slow or busy machine, after which 95 % and more of
-the held-out questions were answered in each of five worlds; and a minimum where they have to fit into a time."""
+the held-out questions were answered in each of five worlds; those of the design that others run, too; and a minimum
+where they have to fit into a time."""
 TEXT_MINUTES = 3.0
 """A text has no end to what can be learned from it."""
 EVALUATION_SHARE, MARGIN_SHARE = 0.05, 0.10
@@ -77,6 +79,15 @@ TINY_WORLD_TRAINING = TrainConfig(
     keep_checkpoints=2,
 )
 """Small batches: binding is learned suddenly, after a number of steps rather than tokens. Loss on replies only."""
+PORTABLE_SLOTS: dict[str, Any] = {
+    "norm": "rmsnorm",
+    "activation": "swiglu",
+    "conv_width": 0,
+    "lookback": 4,
+    "d_head": 128,
+}
+"""What the models differ in that llama.cpp computes, too (its graph qwen3), and have a layer more for: instead of
+convolutions a layer that looks back."""
 TEXT_MODEL = dataclasses.replace(TINY_WORLD_MODEL, n_layer=4, conv_width=4)
 TEXT_TRAINING = dataclasses.replace(
     TINY_WORLD_TRAINING, batch_size=12, muon_lr=0.02, lr=3e-3, weight_decay=0.1, context_loss_weight=1.0
@@ -97,8 +108,14 @@ class QuickStart:
         device: str = "auto",
         seed: int = 0,
         files: Sequence[Path | str] = (),
+        *,
+        portable: bool = False,
     ) -> None:
-        """minutes: as many steps as fit into them, and STEPS at most; None for STEPS, or of a text TEXT_MINUTES.
+        """Arguments:
+
+        minutes: as many steps as fit into them, and STEPS (PORTABLE_STEPS) at most; None for as many as that, or of a
+            text TEXT_MINUTES.
+        portable: grow a model of a design that llama.cpp computes, so that it can leave for Ollama.
 
         Raises:
             ValueError: if the minutes are not above 0.
@@ -107,6 +124,7 @@ class QuickStart:
             raise ValueError(f"A quick start cannot last {minutes} minutes: use a number above 0.")
         self._library, self._device, self._seed = library, device, seed
         self.files = tuple(str(file) for file in files)
+        self._portable = portable
         self._minutes = TEXT_MINUTES if minutes is None and self.files else minutes
         self.trainer: Trainer | None = None
         self.run: RunFolder | None = None
@@ -137,7 +155,7 @@ class QuickStart:
             torch.set_num_threads(threads)
 
     def _events(self, started_at: float) -> Generator[Event, None, None]:
-        spec = self._first_spec()
+        spec = self.first_spec()
         corpus = yield from prepare_corpus(self._library, spec.data)
         texts = read_shown_texts(corpus)
         yield TextsShown(texts=texts)
@@ -182,13 +200,13 @@ class QuickStart:
                 write_evaluation(folder, event)
             yield event
 
-    def _first_spec(self) -> RunSpec:
+    def first_spec(self) -> RunSpec:
         """The spec, without the number of steps."""
         if self.files:
             name = Path(self.files[0]).stem
             return RunSpec(
                 name=self._library.free_name(self._library.runs, name),
-                model=TEXT_MODEL,
+                model=self._design(TEXT_MODEL),
                 tokenizer=TokenizerSpec(kind="bpe", vocab_size=1024),
                 data=DataSpec(source="files", files=self.files),
                 train=dataclasses.replace(TEXT_TRAINING, seed=self._seed, prompts=("The",)),
@@ -201,13 +219,16 @@ class QuickStart:
         )
         return RunSpec(
             name=f"Tiny World {self._seed}" if self._seed else "Tiny World",
-            model=TINY_WORLD_MODEL,
+            model=self._design(TINY_WORLD_MODEL),
             tokenizer=TokenizerSpec(kind="bpe", vocab_size=1024),
             data=DataSpec(source="tiny-world", seed=self._seed),
             train=dataclasses.replace(
                 TINY_WORLD_TRAINING, seed=self._seed, prompts=prompts, accuracy_interval=ACCURACY_INTERVAL
             ),
         )
+
+    def _design(self, model: ModelConfig) -> ModelConfig:
+        return dataclasses.replace(model, n_layer=model.n_layer + 1, **PORTABLE_SLOTS) if self._portable else model
 
     def _fit_steps(self, spec: RunSpec, batches: Batches, started_at: float) -> Generator[Event, None, RunSpec]:
         """The spec with its number of steps: those that fit into the time left, if it is limited. Chooses the faster
@@ -222,11 +243,11 @@ class QuickStart:
             seconds[threads] = yield from self._step_seconds(spec.model, spec.train, batches, done, total)
         self._threads = min(seconds, key=lambda threads: seconds[threads])
         torch.set_num_threads(self._threads)
-        steps = STEPS
+        most = steps = PORTABLE_STEPS if self._portable else STEPS
         if self._minutes is not None:
             usable = 60 * self._minutes * (1 - MARGIN_SHARE - EVALUATION_SHARE)
             left = usable - (time.perf_counter() - started_at)
-            steps = max(MIN_STEPS, min(STEPS, int(left / seconds[self._threads])))
+            steps = max(MIN_STEPS, min(most, int(left / seconds[self._threads])))
         warmup = min(spec.train.warmup_steps, steps // 4)
         train = dataclasses.replace(spec.train, steps=steps, warmup_steps=warmup)
         return dataclasses.replace(spec, train=train)

@@ -19,6 +19,7 @@ def conflicts(slots: ModelSlots) -> list[Problem]:
         ("rope_scaling", _dynamic_scaling_conflict(slots)),
         ("max_distance", _bucket_conflict(slots)),
         ("n_expert_used", _expert_conflict(slots)),
+        ("lookback", _lookback_conflict(slots)),
         ("head", _head_kind_conflict(slots)),
         ("start_id", _token_conflict(slots, "start_id")),
         ("end_id", _token_conflict(slots, "end_id")),
@@ -97,6 +98,22 @@ def _expert_conflict(slots: ModelSlots) -> str | None:
         f"n_expert_used {slots.n_expert_used} must lie between 1 and n_expert {slots.n_expert}: "
         f"use {min(2, slots.n_expert)}."
     )
+
+
+def _lookback_conflict(slots: ModelSlots) -> str | None:
+    if not slots.lookback or not slots.qk_norm:
+        return None
+    is_plain = slots.topology == "decoder-only" and slots.position == "rope" and not slots.n_expert
+    if not is_plain or slots.norm != "rmsnorm" or slots.norm_place != "pre":
+        return (
+            "Heads that look back need a decoder-only model with RoPE, RMSNorm before, and no experts: use lookback 0."
+        )
+    if slots.kv_heads != slots.n_head:
+        return f"Heads that look back do not share keys: use n_kv_head {slots.n_head}, or lookback 0."
+    if slots.n_head % slots.lookback:
+        nearest = _nearest_divisors(slots.n_head, slots.lookback)
+        return f"lookback {slots.lookback} does not divide n_head {slots.n_head}: use {nearest}, or 0."
+    return None
 
 
 def _head_kind_conflict(slots: ModelSlots) -> str | None:

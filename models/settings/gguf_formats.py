@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 GGUF_FORMATS = {
-    "F32": "as trained",
-    "F16": "half the size, next to no loss",
-    "BF16": "half the size, for newer processors",
-    "Q8_0": "about a quarter of the size, hardly any loss",
-    "Q4_0": "about an eighth of the size; small models feel the loss",
+    "F32": "32 bits per weight: as trained",
+    "F16": "16 bits: next to no loss",
+    "BF16": "16 bits, for newer processors: hardly any loss",
+    "Q8_0": "8.5 bits: hardly any loss",
+    "Q4_0": "4.5 bits: small models feel the loss",
 }
-"""By name: what it means for a model in float32."""
+"""By name: what a weight takes (Q8_0 and Q4_0: with its share of the scale of 32), and what that costs."""
 
 USUAL_FORMAT = "Q8_0"

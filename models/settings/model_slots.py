@@ -383,6 +383,17 @@ class ModelSlots:
         "Each block initially does nothing, which makes early training faster.",
         group="Details",
     )
+    lookback: int = slot(
+        0,
+        "Look-back layer",
+        "The first layer is fixed: its heads copy the tokens before, up to this many back, like a short convolution. "
+        "0 = no; 4 helps small models without convolutions a lot.",
+        group="Details",
+        range=(0, 16),
+        only_if=("qk_norm", True),
+        advanced=True,
+        omit_default=True,
+    )
     init_std: float = slot(
         0.02,
         "Init std",
@@ -444,6 +455,11 @@ class ModelSlots:
     def ff_bias(self) -> bool:
         """Whether the feed-forward's matrices have biases."""
         return self.bias in ("all", "feed-forward")
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether the first layer is fixed, and copies the tokens before."""
+        return self.lookback > 0 and self.qk_norm
 
     @property
     def norm_bias(self) -> bool:

@@ -20,6 +20,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from models.architecture.lookback import is_fixed
 from models.architecture.lora import scale_of
 from models.architecture.transformer import AnyModel
 from models.files.atomic import DamagedError, atomic_folder, atomic_write_json, sync_file
@@ -186,6 +187,8 @@ def gather(
     return weights, tensors, numbers
 
 
-def _frozen(model: nn.Module) -> frozenset[str]:
-    """The names of the parameters that are not trained."""
-    return frozenset(name for name, parameter in model.named_parameters() if not parameter.requires_grad)
+def _frozen(model: AnyModel) -> frozenset[str]:
+    """The names of the parameters that are not trained, and so in no checkpoint; none where only those are left out
+    that no run of the design trains."""
+    names = frozenset(name for name, parameter in model.named_parameters() if not parameter.requires_grad)
+    return frozenset() if all(is_fixed(name, model.config) for name in names) else names

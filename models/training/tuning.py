@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from models.architecture.block import recompute_blocks
+from models.architecture.lookback import is_fixed
 from models.architecture.lora import DOWN, UP, add_adapters
 from models.architecture.transformer import AnyModel, EncoderDecoder, build_model
 from models.files.atomic import read_json
@@ -141,7 +142,8 @@ def _has_grown(name: str, before: Tensor, now: Tensor) -> bool:
 
 
 def _choose_trained(model: AnyModel, tune: TuneSpec, *, keeps_head: bool) -> None:
-    """Add adapters where they are wanted, and freeze what the mode does not train. A new head is always trained."""
+    """Add adapters where they are wanted, and freeze what the mode does not train. A new head is always trained; what
+    the design fixes never is, but for adapters of it."""
     if tune.mode == "lora":
         add_adapters(model, tune.lora_r, tune.lora_scale, tune.lora_dropout)
     stacks = [model.encoder, model.decoder] if isinstance(model, EncoderDecoder) else [model]
@@ -152,10 +154,11 @@ def _choose_trained(model: AnyModel, tune: TuneSpec, *, keeps_head: bool) -> Non
     is_own = model.config.head not in ("language", "none") or not keeps_head
     for name, parameter in model.named_parameters():
         in_head = name.startswith(_HEAD)
+        learns = not is_fixed(name, model.config)
         in_mode = {
-            "all": True,
+            "all": learns,
             "head": in_head,
-            "last": in_head or id(parameter) in last,
+            "last": in_head or (learns and id(parameter) in last),
             "lora": name.endswith((DOWN, UP)) or (in_head and is_own),
         }
         parameter.requires_grad_(in_mode[tune.mode] or (tune.train_embeddings and name in _TABLES))

@@ -10,6 +10,8 @@ from app.builder.positions.masks import MAX_BLOCKS, describe_mask, grids
 from app.builder.positions.schemes import display_of
 from app.kit.basics import label, row
 from app.kit.forms.editors import IntBox, keep_wheel_for_scrolling
+from app.kit.layout.flow_layout import FlowLayout
+from app.kit.layout.refit import Refit
 from app.kit.theme import SPACE, ThemeProvider
 from models.architecture.mask_tables import MaskedText
 from models.settings.model_config import ModelConfig
@@ -17,6 +19,8 @@ from models.settings.positions import scheme_of
 
 _FEW = 16
 """Tokens at first: each cell is large enough to point at."""
+_WIDE_LINES = 36
+"""Heights of a line: a view of this width has room for the sentence beside a grid."""
 _HINT = "Point at a cell, or use the arrow keys, to read it."
 
 
@@ -73,14 +77,13 @@ class MaskView(QWidget):
         self.alibi = QWidget()
         self.alibi.setLayout(row(self.shaded, self.head))
         self.alibi.hide()
-        bar = row(name, self.length)
-        bar.addSpacing(SPACE)
-        bar.addWidget(label("Padding", "muted"))
-        bar.addWidget(self.padding)
-        bar.addWidget(self.padding_words)
-        bar.addSpacing(SPACE)
-        bar.addWidget(self.packed)
-        bar.addStretch(1)
+        bar = QWidget()
+        flow = FlowLayout(bar)
+        for parts in ((name, self.length), (label("Padding", "muted"), self.padding, self.padding_words)):
+            part = QWidget()
+            part.setLayout(row(*parts))
+            flow.addWidget(part)
+        flow.addWidget(self.packed)
         figures = QHBoxLayout()
         figures.setSpacing(SPACE)
         for grid in self.grids:
@@ -89,13 +92,14 @@ class MaskView(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
         layout.addWidget(self.words)
-        layout.addLayout(bar)
+        layout.addWidget(bar)
         layout.addLayout(row(self.alibi, None))
         self._body = QBoxLayout(QBoxLayout.Direction.LeftToRight)
         self._body.setSpacing(2 * SPACE)
         self._body.addLayout(figures, 1)
         self._body.addWidget(self.sentence, 1)
         layout.addLayout(self._body, 1)
+        Refit(self, self._arrange)
         self.sentence.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.padding_words.setMinimumWidth(self.fontMetrics().horizontalAdvance("88,888"))
 
@@ -160,6 +164,16 @@ class MaskView(QWidget):
         )
 
     @Slot()
+    def _arrange(self) -> None:
+        """Put the sentence beside the grid where there is room: beside one, in a wide view; else below."""
+        has_room = self.width() >= _WIDE_LINES * self.fontMetrics().height()
+        is_beside = has_room and sum(not grid.isHidden() for grid in self.grids) == 1
+        down, right = QBoxLayout.Direction.TopToBottom, QBoxLayout.Direction.LeftToRight
+        self._body.setDirection(right if is_beside else down)
+        self._body.setStretch(0, 3 if is_beside else 0)
+        self._body.setStretch(1, 2 if is_beside else 1)
+
+    @Slot()
     def _draw(self) -> None:
         config = self._config
         if config is None:
@@ -168,18 +182,13 @@ class MaskView(QWidget):
         is_shaded = display_of(config).log_decay is not None and self.shaded.isChecked()
         head = self.head.value() - 1 if is_shaded else None
         shown = grids(config, self.text, head)
-        # One grid leaves room beside it, three only below.
-        is_one = len(shown) == 1
-        down, right = QBoxLayout.Direction.TopToBottom, QBoxLayout.Direction.LeftToRight
-        self._body.setDirection(right if is_one else down)
-        self._body.setStretch(0, 3 if is_one else 0)
-        self._body.setStretch(1, 2 if is_one else 1)
         four_lines = 4 * self.sentence.fontMetrics().height() + 4
         self.sentence.setMinimumHeight(four_lines)  # so that nothing moves when it says more
         for i, widget in enumerate(self.grids):
             widget.setVisible(i < len(shown))
             if i < len(shown):
                 widget.set_grid(shown[i])
+        self._arrange()
         self._say("")
 
     @Slot(str)

@@ -11,9 +11,10 @@ HOW = ("drawn", "unknown", "hand", "read", "masked", "seen")
 """How the token came into the text: drawn by its random number; drawn by one that is not known; chosen by the user;
 part of what the model read; a mask of an encoder's text; or another token of it, which the encoder sees."""
 
-_CERTAIN, _SURE, _RIVAL = 0.9995, 0.9, 0.25
+_TRIED = "With these settings it"
+_CERTAIN, _SURE, _RIVAL, _TWO = 0.9995, 0.9, 0.25, 0.5
 """From these probabilities on it is certain and almost sure; a second token with this share of the first one's is a
-rival."""
+rival; and two that have less than this together are only the first of many."""
 
 
 def describe_token(xray: Xray, name: Callable[[int], str], how: str, *, tried: bool = False, told: str = "") -> str:
@@ -41,25 +42,30 @@ def describe_token(xray: Xray, name: Callable[[int], str], how: str, *, tried: b
         return f"You chose {word} here, which was the likeliest, too ({format_rough(own.own)})."
     if how == "hand":
         return f"You chose {word} here ({format_rough(own.own)}); the likeliest was {_named(best, name, best.own)}."
+    moved = not tried and xray.lands not in (None, own.id)  # the model has learned since
     if xray.config.temperature == 0.0:
-        return _greedy(xray, name, best, others, tried=tried)
-    setting = "With these settings it" if tried else _at_temperature(xray.config.temperature)
-    leaning, named = _leaning(xray, name, would=tried)
+        sentence = _greedy(xray, name, best, others, would="Now it" if moved else _TRIED if tried else "")
+        return f"{sentence} When it wrote this, it took {word}." if moved else sentence
+    setting = _TRIED if tried else _at_temperature(xray.config.temperature)
+    leaning, named = _leaning(xray, name, would=tried or moved)
     if told:
         return f"{setting} {leaning}. {told}"
     if xray.draw is None or xray.lands is None:
         return f"{setting} {leaning}." if tried else f"{setting} {leaning}; the draw that chose {word} is not known."
     hit = xray.row_of(xray.lands)
     share = "" if hit.id in named else f" ({format_rough(hit.final)})"
+    if moved:
+        now = f"would fall on {spoken(name(hit.id))}{share} now"
+        return f"{setting} {leaning}; the draw {_draw(xray.draw)} chose {word} when it wrote this, and {now}."
     draw = f"the {'same ' if tried else ''}draw {_draw(xray.draw)} {'would fall' if tried else 'fell'}"
     return f"{setting} {leaning}; {draw} on {'it' if named == {hit.id} else spoken(name(hit.id))}{share}."
 
 
-def _greedy(xray: Xray, name: Callable[[int], str], best: XrayRow, others: list[XrayRow], *, tried: bool) -> str:
+def _greedy(xray: Xray, name: Callable[[int], str], best: XrayRow, others: list[XrayRow], *, would: str) -> str:
     taken = xray.row_of(xray.lands) if xray.lands is not None else best
     others = [row for row in (best, *others) if row.id != taken.id]
-    second = f"; {_named(others[0], name, others[0].own)} came next" if others else ""
-    took = "With these settings it would take" if tried else "It took"
+    second = f"; {_named(others[0], name, others[0].own)} {'comes' if would else 'came'} next" if others else ""
+    took = f"{would} would take" if would else "It took"
     return f"{took} the likeliest, {_named(taken, name, taken.own)}{second}."
 
 
@@ -73,6 +79,9 @@ def _leaning(xray: Xray, name: Callable[[int], str], *, would: bool) -> tuple[st
     if first.final >= _SURE:
         return f"{be} almost sure of {_named(first, name, first.final)}", {first.id}
     both = f"{_named(first, name, first.final)} and {_named(second, name, second.final)}"
+    if first.final + second.final < _TWO:
+        be = "would waver" if would else "wavered"
+        return f"{be} among many tokens, with {both} in front", {first.id, second.id}
     if second.final >= _RIVAL * first.final:
         return f"{'would waver' if would else 'wavered'} between {both}", {first.id, second.id}
     ahead = f"{_named(first, name, first.final)}, far ahead of {_named(second, name, second.final)}"

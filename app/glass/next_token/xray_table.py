@@ -27,10 +27,10 @@ _TIPS = (
 )
 _CUTS = {"temperature": "no"} | {name: sampling_label(name)[0].lower() for name in TRUNCATIONS}
 _NUMBER = "<0.1\N{NO-BREAK SPACE}%."
-_WIDEST = ("49,152", "", _NUMBER, _NUMBER, max(_CUTS.values(), key=len), _NUMBER)
-"""The widest content of each column."""
-_TOKEN, _OWN = 1, 2
-_MIN_TOKEN_WIDTH = {3: 66, 4: 56}
+_WIDEST = ("49,152", "", _NUMBER, _NUMBER, "", _NUMBER)
+"""The widest content of each column; those of the token and of what cut it off depend on the rows."""
+_TOKEN, _OWN, _KEPT = 1, 2, 4
+_MIN_TOKEN_WIDTH = {3: 76, _KEPT: 76}
 """Columns that are hidden if the token column has fewer pixels; the tooltip has all values."""
 _Index = QModelIndex | QPersistentModelIndex
 
@@ -76,6 +76,7 @@ class XrayTable(QTableView):
     def show_xray(self, xray: Xray, name: Callable[[int], str], *, can_choose: bool) -> None:
         """Show another X-ray; see StageBars."""
         self._rows.show_xray(xray, name, can_choose=can_choose)
+        self._size_columns()
         self._update_height()
         self.viewport().setCursor(Qt.CursorShape.PointingHandCursor if can_choose else Qt.CursorShape.ArrowCursor)
 
@@ -119,6 +120,8 @@ class XrayTable(QTableView):
             max(metrics.horizontalAdvance(words), header.horizontalAdvance(title)) + 12
             for words, title in zip(_WIDEST, _TITLES, strict=True)
         ]
+        kept = max((metrics.horizontalAdvance(_CUTS[cut]) + 12 for cut in self._rows.cuts), default=0)
+        widths[_KEPT] = max(widths[_KEPT], kept)
         available = self.viewport().width() - sum(widths) + widths[_TOKEN]
         for column in range(_OWN + 1, len(widths)):
             is_hidden = not self._rows.is_drawn or available < _MIN_TOKEN_WIDTH.get(column, 0)
@@ -165,6 +168,11 @@ class _Rows(QAbstractTableModel):
         else:
             self.endResetModel()
 
+    @property
+    def cuts(self) -> set[str]:
+        """What cuts off the tokens that are."""
+        return set() if self._xray is None else {row.cut for row in self._xray.rows if row.cut}
+
     def row(self, i: int) -> XrayRow:
         """The token of a row."""
         assert self._xray is not None
@@ -208,7 +216,7 @@ class _Rows(QAbstractTableModel):
         if column == 1:
             marks = ("● " if row.id == self._xray.chosen else "") + ("▼ " if self._is_hit(row) else "")
             return marks + self._name(row.id)
-        if column == 4:
+        if column == _KEPT:
             return _CUTS[row.cut] if row.cut else "✓"
         return _short({2: row.own, 3: row.tempered, 5: row.final}[column])
 

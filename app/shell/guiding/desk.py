@@ -134,6 +134,7 @@ class GuideDesk(QObject):
         if self.panel is not None and self._gave_way:
             self._gave_way = False
             self.panel.show()
+            self._fit()
 
     def toggle(self) -> None:
         """Show the panel and put the keyboard in it, or hide it."""

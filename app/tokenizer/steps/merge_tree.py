@@ -45,7 +45,7 @@ class MergeTreeDrawing(Drawing):
         self._deepest = list(itertools.accumulate(levels, max))
         self._state: tuple[int, list[int], dict[int, int]] = (-1, [], {})
         self.band_caption = (
-            "Current tokens. Above: the rank of each mergeable pair; the lowest is merged next"
+            "Current tokens and the ranks of their pairs: the lowest is merged next"
             if found.n_steps
             else "Tokens, with their ids"
         )

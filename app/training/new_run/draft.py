@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
 from app.session.device_memory import DeviceMemory
@@ -13,6 +15,7 @@ from app.training.trials.trials import Trials
 from models import cost
 from models.cost.memory import FLOAT32_BYTES
 from models.cost.tuning import trained
+from models.library.run_record import RunInfo
 from models.settings.align_spec import AlignSpec
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import RunSpec, TrainConfig
@@ -23,6 +26,8 @@ _ROWS_AT_ONCE = 16
 """Replies that an alignment reads in one pass (models.training.stages)."""
 _MIN_STEPS = 20
 """The first steps of a run are slower, so a shorter one says little about the speed."""
+_N_COMPARED = 20
+"""Of that many runs, the newest, the one that is most alike tells the speed."""
 
 
 class TimeEstimate(NamedTuple):
@@ -133,8 +138,8 @@ class RunDraft:
         return trial.base if same and now.align and now.align.max_tokens == known.align.max_tokens else None
 
     def estimated_time(self) -> TimeEstimate | None:
-        """From the operations per second of the newest run that was long enough, or where replies are drawn, from how
-        long that took for the base rate; None where there is none."""
+        """From the operations per second of that of the newest runs whose steps are most alike in size; or where
+        replies are drawn, from how long that took for the base rate; None where there is none."""
         align = self.choices.align_spec
         if align is not None:
             base = self.base_rate()
@@ -142,16 +147,18 @@ class RunDraft:
                 return None
             seconds = base.seconds(self.choices.form.config.steps, align)
             return TimeEstimate(seconds, "the replies drawn for the base rate")
-        for info in self.session.runs.known():
-            if info.status == "imported" or info.problem or info.step < _MIN_STEPS or not info.elapsed_s:
-                continue
-            spec = info.spec
-            if spec is not None and spec.align is None:  # most of an alignment's time is not spent on its updates
-                per_second = info.step * _flops_per_step(spec.model, spec.train, spec.tune) / info.elapsed_s
-                train = self.choices.form.config
-                flops = train.steps * _flops_per_step(self.model, train, self.choices.start.spec)
-                return TimeEstimate(flops / per_second, f"the speed of “{info.name}”")
-        return None
+        train = self.choices.form.config
+        flops = _flops_per_step(self.model, train, self.choices.start.spec)
+        known = [
+            (per_step, info)
+            for info in islice(filter(_tells_speed, self.session.runs.known()), _N_COMPARED)
+            if (spec := info.spec) is not None and (per_step := _flops_per_step(spec.model, spec.train, spec.tune))
+        ]
+        if not known:
+            return None
+        # A small model uses the processor worse: its speed says little about that of a large one.
+        per_step, info = min(known, key=lambda each: abs(math.log(each[0] / flops)))
+        return TimeEstimate(train.steps * flops / per_step * info.elapsed_s / info.step, f"the speed of “{info.name}”")
 
     def matches(self, spec: RunSpec) -> bool:
         """Whether `spec` equals the current choices, apart from its name."""
@@ -163,6 +170,12 @@ class RunDraft:
             return False
         now = self._chosen(spec.name)
         return _learned(now) == _learned(spec)
+
+
+def _tells_speed(info: RunInfo) -> bool:
+    if info.status == "imported" or info.problem or info.step < _MIN_STEPS or not info.elapsed_s:
+        return False
+    return info.spec is not None and info.spec.align is None  # most of an alignment's time is not spent on its updates
 
 
 def _learned(spec: RunSpec) -> tuple[object, ...]:

@@ -193,7 +193,8 @@ class ExportDialog(Dialog):
     @Slot()
     def _on_kind(self) -> None:
         name = safe_file_name(self._run.name) + ("-adapter" if self.kind.value == "adapter" else "")
-        self.place.setText(str(Path.home() / (f"{name}.{self._ending}" if self._ending else name)))
+        folder = Path(self.place.text().strip() or Path.home() / name).parent
+        self.place.setText(str(folder / (f"{name}.{self._ending}" if self._ending else name)))
         self.problem.clear()
         self.outcome.hide()
         if self.kind.value == "hub":
@@ -218,7 +219,8 @@ class ExportDialog(Dialog):
     @Slot()
     def _on_choose(self) -> None:
         if self._ending:
-            path = ask_save_path(self, "Write the file", self._run.name, self._ending, f"Models (*.{self._ending})")
+            name = Path(self.place.text()).stem
+            path = ask_save_path(self, "Write the file", name, self._ending, f"Models (*.{self._ending})")
         else:
             chosen = QFileDialog.getExistingDirectory(self, "Choose the folder to put the model's folder in")
             path = Path(chosen) / Path(self.place.text()).name if chosen else None

@@ -22,11 +22,10 @@ from models.files.gguf_file import GgufTensor, read_gguf_header
 from models.interop.adapters.modules import Module, check_pair, joined, known_module, modules_of, pairs_of, split
 from models.interop.adapters.runs import run_with_adapter, trained_adapter
 from models.interop.graphs.graph import Graph, in_halves, in_pairs
-from models.interop.graphs.graphs import graph_of
+from models.interop.graphs.graphs import GRAPHS, graph_of
 from models.interop.loading import is_gguf
 from models.interop.parents import Parent, open_parent
-from models.interop.sharing.gguf_export import gguf_path
-from models.interop.writing import new_file
+from models.interop.writing import file_path, new_file
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.settings.tune_spec import TuneSpec
@@ -47,7 +46,7 @@ def export_gguf_adapter(run: RunFolder, out: Path) -> Generator[Event, None, Pat
         ValueError: where the run has none or has trained more than adapters, llama.cpp has no graph for the design, or
             `out` exists; OSError where it cannot be written.
     """
-    out = gguf_path(out)
+    out = file_path(out, ".gguf")
     adapter = trained_adapter(run)
     graph = graph_of(adapter.config)
     yield Phase(name="Writing the adapter")
@@ -72,11 +71,18 @@ def export_gguf_adapter(run: RunFolder, out: Path) -> Generator[Event, None, Pat
             writer.add_name(run.spec.name)
             writer.add_string("adapter.type", "lora")
             writer.add_float32("adapter.lora.alpha", adapter.scale * usual)
-            for name, tensor in written.items():
-                writer.add_tensor(name, np.ascontiguousarray(tensor.float().numpy()))
+            arrays = {name: np.ascontiguousarray(tensor.float().numpy()) for name, tensor in written.items()}
+            for name, array in arrays.items():
+                writer.add_tensor_info(name, array.shape, array.dtype, array.nbytes)
             writer.write_header_to_file()
             writer.write_kv_data_to_file()
-            writer.write_tensors_to_file()
+            writer.write_ti_data_to_file()
+            assert writer.fout is not None
+            [file] = writer.fout
+            writer.write_padding(file, file.tell())
+            for array in arrays.values():
+                file.write(array.tobytes())  # the writer's own way would not say that a disk is full
+                writer.write_padding(file, array.nbytes)
         finally:
             writer.close()
     return out
@@ -96,11 +102,12 @@ def import_gguf_adapter(
     if about.get("adapter.type") != "lora" or not isinstance(alpha, float) or alpha <= 0:
         raise ValueError(f"{source} is no plain LoRA adapter (adapter.type and adapter.lora.alpha say so).")
     parent = yield from open_parent(library, base)
-    graph = graph_of(parent.config)
-    if about.get("general.architecture") != graph.name:
+    architecture = str(about.get("general.architecture"))
+    graph = GRAPHS.get(architecture)
+    if graph is None or graph.lacks(parent.config):
         raise ValueError(
-            f"{source} adapts a model of the architecture {about.get('general.architecture')!r}, and {parent.name!r} "
-            f"is {graph.name!r}: the adapter belongs to another model."
+            f"{source} adapts a model of the architecture {architecture!r}, which {parent.name!r} is not: the adapter "
+            "belongs to another model."
         )
     yield Phase(name="Reading the adapter")
     rank = _usual_rank(source, stored)

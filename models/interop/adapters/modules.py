@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -104,7 +105,7 @@ def known_module(where: str, name: str, modules: Mapping[str, Module], parent: P
 
 def check_pair(where: str, module: Module, a: Tensor, b: Tensor, parent: Parent) -> None:
     """Raise ValueError where A (r, N) and B (M, r) do not fit the matrix of the model."""
-    shapes = {name: tuple(tensor.shape) for name, tensor in model_without_data(parent.config).state_dict().items()}
+    shapes = _shapes_of(parent.config)
     rows = sum(shapes[f"{path}.weight"][0] for path, _ in module.parts)
     columns = shapes[f"{module.parts[0][0]}.weight"][1]
     if a.dim() != 2 or b.dim() != 2 or a.shape[1] != columns or b.shape[0] != rows or len(a) != b.shape[1]:
@@ -113,3 +114,9 @@ def check_pair(where: str, module: Module, a: Tensor, b: Tensor, parent: Parent)
             f"{where} adapts {module.name!r} with matrices of {sizes}, but that of the model is {rows} × {columns}: "
             "the adapter belongs to another model."
         )
+
+
+@lru_cache(maxsize=1)
+def _shapes_of(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """The shapes of all tensors, for which a model is built: kept, since an adapter asks for each of its matrices."""
+    return {name: tuple(tensor.shape) for name, tensor in model_without_data(config).state_dict().items()}

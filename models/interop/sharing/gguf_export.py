@@ -19,11 +19,6 @@ _CHUNK = 1 << 20
 """Numbers that are quantised at once, which takes some ten milliseconds."""
 
 
-def gguf_path(out: Path) -> Path:
-    """`out`, its name ending in .gguf."""
-    return out if out.name.lower().endswith(".gguf") else out.with_name(f"{out.name}.gguf")
-
-
 def write_gguf(model: AnyModel, plan: Plan, out: Path) -> Generator[Event, None, Path]:
     """Write the file `out` as planned, atomically, and return it. Yields Phase, Notice and Progress (bytes).
 

@@ -24,8 +24,7 @@ from models.events import Event, Phase, Progress
 from models.interop.loading import load_model_events
 from models.interop.sharing.onnx_fit import INSTEAD, onnx_misfit, onnx_packages_missing
 from models.interop.sharing.share import about_run
-from models.interop.writing import check_free, new_file
-from models.library.library import safe_name
+from models.interop.writing import check_free, file_path, new_file
 
 _ENDING = ".onnx"
 _TRACED = (2, 8)
@@ -67,9 +66,7 @@ def share_onnx(source: Path, out: Path, *, licence: str = "") -> Generator[Event
     """
     if missing := onnx_packages_missing():
         raise ValueError(missing)
-    out = out.absolute()
-    out = out if out.suffix == _ENDING else out.with_name(out.name + _ENDING)
-    safe_name(out.name)
+    out = file_path(out, _ENDING)
     check_free(out)
     model, _ = yield from load_model_events(source)
     traced = _Traced(_checked(model))

@@ -22,11 +22,11 @@ from models.interop.chat_templates import read_template_config_events
 from models.interop.export import export_hf
 from models.interop.loading import load_config, load_model_events
 from models.interop.sharing.card import model_card
-from models.interop.sharing.gguf_export import gguf_path, write_gguf
+from models.interop.sharing.gguf_export import write_gguf
 from models.interop.sharing.gguf_plan import Plan, plan_gguf
 from models.interop.sharing.ollama import modelfile, ollama_commands
-from models.interop.writing import check_free, check_new_folder
-from models.library.library import Library, safe_name
+from models.interop.writing import check_free, check_new_folder, file_path
+from models.library.library import Library
 from models.number_words import format_size
 from models.runs.run_folder import RunFolder
 from models.settings.gguf_formats import GGUF_FORMATS, USUAL_FORMAT
@@ -125,15 +125,14 @@ def share_gguf(
         ValueError: where llama.cpp cannot compute the design or GGUF not hold the tokenizer, a file is there already,
             the disk has too little room, or the model cannot be read; OSError where it cannot be written.
     """
-    out = gguf_path(out.absolute())
-    safe_name(out.name)
+    out = file_path(out, ".gguf")
     beside = out.with_suffix(".Modelfile")
     for path in (out, beside):
         check_free(path)
     model, tokenizer = yield from load_model_events(source)
     chat = yield from read_template_config_events(source)
     template = _template(chat, tokenizer)
-    labels = about_run(source, model.config).get("labels", ())
+    labels = RunFolder.open(source).spec.data.labels if (source / "run.json").is_file() else ()
     plan = plan_gguf(model.config, tokenizer, quantisation, _general(source, out.stem, licence), template, labels)
     _check_room(out, plan)
     yield Notice(sentence=f"{out.name} takes {format_size(plan.n_bytes)} as {quantisation}.")

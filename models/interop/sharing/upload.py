@@ -111,8 +111,10 @@ def upload_folder(
     """
     from huggingface_hub import CommitOperationAdd, HfApi
 
-    # It warns that open files, which alone show how far they are, go by HTTP rather than by its newer protocol.
-    logging.getLogger("huggingface_hub._commit_api").setLevel(logging.ERROR)
+    # It warns that open files, which alone show how far they are, go by HTTP rather than by its newer protocol, and of
+    # each attempt that failed, in the middle of the line that shows the progress.
+    for module in ("_commit_api", "utils._http"):
+        logging.getLogger(f"huggingface_hub.{module}").setLevel(logging.ERROR)
     endpoint = hub_endpoint()
     api = HfApi(endpoint=endpoint, token=token)
     call = _Call(name, token, stall_s)

@@ -20,6 +20,7 @@ def test_all_checks_pass_one_line_each(
     assert main(["selftest", "--device", "cpu"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line[:2] for line in lines[:-1]] == ["ok"] * 12
+    assert all(line[20] == " " and line[21] != " " for line in lines[:-1]), "what was found stands in one column"
     assert lines[-1] == "All 12 checks passed."
     assert not (tmp_path / "runs").exists(), "it leaves the user's library alone"
 

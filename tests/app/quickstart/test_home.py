@@ -139,3 +139,14 @@ def test_missions_take_their_place_and_no_room_before(
     assert "Find the word it was unsure of" not in shown, "it was replaced"
     missions.hide()
     until(lambda: top() == before)
+
+
+def test_a_design_that_can_leave_is_chosen_before_the_start(home: Home, session: Session, qtbot: QtBot) -> None:
+    assert not session.training.quickstart_portable
+    assert "minutes more" in home.portable.text()
+    home.portable.click()
+    assert session.training.quickstart_portable
+    assert home.another_portable.isChecked()  # where models are listed, it stands beside the link
+    home.another_portable.click()
+    assert not session.training.quickstart_portable
+    assert not home.portable.isChecked()

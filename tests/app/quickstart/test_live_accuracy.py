@@ -15,7 +15,7 @@ from app.quickstart.answer_feed import DEFAULT_KIND
 from app.quickstart.view import QuickStartView
 from app.session.session import Session
 from models.data.tiny_world.questions import KINDS
-from models.events import Evaluated, Phase
+from models.events import Evaluated, Finished, Phase
 from tests.app.measured import measured
 from tests.app.quickstart.script import STARTED, Script, trained
 
@@ -134,3 +134,10 @@ def test_a_text_keeps_its_loss_and_samples(session: Session, until: Until, view:
     view.resize(1100, 500)
     assert view.loss.isVisible()
     script.end()
+
+
+def test_a_quick_start_that_is_stopped_says_where(view: QuickStartView, script: Script) -> None:
+    script.give(STARTED, trained(3), measured(3, 0.0), Finished(run_id="tiny-world", status="stopped", step=3))
+    script.end()
+    assert view.phase.text().startswith("Stopped at step 3 of 400.")
+    assert view.stepper.accessibleName() == "Stage 3 of 5: Training", "it was never evaluated"

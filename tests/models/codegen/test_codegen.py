@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from models.architecture.lookback import is_fixed
 from models.architecture.transformer import EncoderDecoder, build_model
 from models.codegen import module_source
 from models.cost import total_parameters
@@ -165,3 +166,21 @@ def test_a_name_cannot_leave_its_place() -> None:
     source = module_source(PRESETS["gpt2-tiny"], '"""\nimport os\n\\')
     compile(source, "design", "exec")
     assert "\nimport os" not in source
+
+
+def test_a_layer_that_looks_back_begins_as_ours(tmp_path: Path) -> None:
+    """But for its factors, which are drawn."""
+    config = dataclasses.replace(PRESETS["qwen3-tiny"], **(SMALL | {"d_head": 12, "n_head": 8}), lookback=4)
+    ours = build_model(config)
+    theirs: nn.Module = load(module_source(config), tmp_path).Model()
+    expected = {name: parameter for name, parameter in ours.named_parameters() if is_fixed(name, config)}
+    for name, parameter in theirs.named_parameters():
+        assert parameter.requires_grad == (name not in expected)
+        if name.endswith("output.weight") and name in expected:
+            assert torch.equal(parameter != 0, expected[name] != 0)
+        elif name in expected and not name.endswith(("up.weight", "gate.weight")):
+            torch.testing.assert_close(parameter, expected[name], rtol=1e-5, atol=1e-5)
+    assert torch.equal(theirs.embedding.weight[:, -1], ours.embedding.weight[:, -1])  # type: ignore[union-attr, index]
+    norms = [name for name, _ in ours.named_parameters() if name.endswith("norm.weight")]
+    for name in norms:
+        torch.testing.assert_close(theirs.get_parameter(name), ours.get_parameter(name), rtol=1e-5, atol=1e-5)

@@ -27,6 +27,7 @@ from models.events import (
     TrainMetrics,
     ValMetrics,
 )
+from models.interop.graphs.graphs import graph_of
 from models.interop.loading import load_model
 from models.library.library import Library
 from models.recipes import quickstart
@@ -221,3 +222,18 @@ def test_bad_input_is_refused_in_a_sentence(library: Library, tmp_path: Path) ->
         with pytest.raises(ValueError, match=words):
             list(tiny(library, files=[file]).events())
     assert library.list_runs() == []
+
+
+@pytest.mark.parametrize("with_text", [False, True])
+def test_a_portable_one_has_a_graph_of_llama_cpp(library: Library, tmp_path: Path, with_text: bool) -> None:
+    text = tmp_path / "story.txt"
+    text.write_text("The cat sat on the mat and looked at the bat. " * 200, encoding="utf-8")
+    files = (text,) if with_text else ()
+    plain, portable = (
+        QuickStart(library, device="cpu", files=files, portable=each).first_spec().model for each in (False, True)
+    )
+    assert graph_of(portable).name == "qwen3"
+    assert portable.lookback == 4
+    assert portable.n_layer == plain.n_layer + 1
+    with pytest.raises(ValueError, match="has no graph"):
+        graph_of(plain)

@@ -132,3 +132,13 @@ def test_alibi_can_be_drawn_as_shade(view: MaskView) -> None:
     assert view.shaded.isChecked()
     assert grid.grid.strength is not None
     assert np.all(np.diff(grid.grid.strength[15, :16]) > 0)
+
+
+def test_in_a_narrow_tab_nothing_is_cut(view: MaskView, qtbot: QtBot) -> None:
+    view.set_design(DECODER, 100)
+    view.resize(800, 600)
+    qtbot.waitUntil(lambda: view.sentence.x() > view.grids[0].x())  # beside the grid
+    view.resize(420, 600)
+    qtbot.waitUntil(lambda: view.sentence.y() > view.grids[0].y())  # below it
+    assert view.width() == 420
+    assert view.packed.mapTo(view, view.packed.rect().bottomRight()).x() < 420

@@ -30,6 +30,26 @@ def test_it_wavered() -> None:
     )
 
 
+def test_it_wavered_among_many() -> None:
+    assert describe_token(
+        x_ray(np.zeros(10, np.float32), SamplingConfig(temperature=1.0), (), 0, 2, 0.25),
+        lambda i: f"·w{i}",
+        "drawn",
+    ).replace("\N{NO-BREAK SPACE}", " ") == (
+        "It wavered among many tokens, with “w0” (10 %) and “w1” (10 %) in front; the draw 0.25 fell on “w2” (10 %)."
+    )
+
+
+def test_a_model_that_has_learned_since_would_choose_another() -> None:
+    assert said((0.52, 0.40, 0.06, 0.02), 0, 0.6) == (
+        "It would waver between “sad” (52 %) and “happy” (40 %); "
+        "the draw 0.60 chose “sad” when it wrote this, and would fall on “happy” now."
+    )
+    assert said((0.4, 0.5, 0.05, 0.05), 0, None, temperature=0.0) == (
+        "Now it would take the likeliest, “happy” (50 %); “sad” (40 %) comes next. When it wrote this, it took “sad”."
+    )
+
+
 def test_an_outsider_is_named_with_its_share() -> None:
     found = said((0.52, 0.40, 0.06, 0.02), 2, 0.95)
     assert found.endswith("and “happy” (40 %); the draw 0.95 fell on “tired” (6 %).")

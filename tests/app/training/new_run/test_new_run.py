@@ -340,3 +340,7 @@ def test_before_it_is_measured_the_time_is_said_to_be_unknown_or_a_guess(
     newer = dataclasses.replace(run, name="aligned", spec=aligned)
     monkeypatch.setattr(session.runs, "known", lambda: [newer, run])
     assert form.draft.estimated_time() == estimate, "an alignment draws replies most of the time"
+    tiny = dataclasses.replace(run.spec, train=dataclasses.replace(run.spec.train, batch_size=1), model=tiny_spec.model)
+    newest = dataclasses.replace(run, name="smaller", spec=tiny, elapsed_s=1000 * run.elapsed_s)
+    monkeypatch.setattr(session.runs, "known", lambda: [newest, run])
+    assert form.draft.estimated_time() == estimate, "the run whose steps are as large tells more than the newest"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QRadioButton
+from PySide6.QtWidgets import QFileDialog, QRadioButton
 from pytestqt.qtbot import QtBot
 
 from app.kit.theme import ThemeProvider
@@ -108,7 +108,7 @@ def test_a_design_without_a_graph_says_so_and_goes_as_a_folder(
     assert not dialog.formats.isVisible()
     with qtbot.waitSignal(dialog.same_asked) as asked:
         qtbot.mouseClick(dialog.same, Qt.MouseButton.LeftButton)
-    assert asked.args == ["llama-tiny"]
+    assert asked.args == ["qwen3-tiny"]
     dialog.show()
     dialog.kind.choose("hf")
     dialog.kind.changed.emit("hf")
@@ -120,6 +120,31 @@ def test_a_design_without_a_graph_says_so_and_goes_as_a_folder(
     names = {path.name for path in (tmp_path / "folder").iterdir()}
     assert {"config.json", "model.safetensors", "modeling_terrarium.py", "tokenizer.json", "README.md"} <= names
     assert "# " in (tmp_path / "folder" / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("session_with", ["adapter"], indirect=True)
+def test_another_format_keeps_the_folder_and_the_file_dialog_suggests_the_name_that_is_there(
+    session_with: Session, theme: ThemeProvider, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = next(run for run in session_with.runs.list() if run.is_tuned)
+    assert run.spec is not None
+    dialog = ExportDialog(session_with, theme, run, run.spec.model)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    dialog.place.setText(str(tmp_path / "mine.gguf"))
+    for words, name in (
+        ("ONNX", f"{run.name}.onnx"),
+        ("Hugging Face folder", run.name),
+        ("LoRA adapter", f"{run.name}-adapter"),
+        ("GGUF file for llama.cpp", f"{run.name}-adapter.gguf"),
+    ):
+        pressed(dialog, words)
+        assert Path(dialog.place.text()) == tmp_path / name
+    asked: list[str] = []
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *given: (asked.append(given[2]), ("", ""))[1])
+    qtbot.mouseClick(dialog.choose, Qt.MouseButton.LeftButton)
+    assert asked == [f"{run.name}-adapter.gguf"], "a name of its own, beside the model's file"
+    assert Path(dialog.place.text()) == tmp_path / asked[0]
 
 
 @pytest.mark.parametrize("session_with", ["llama"], indirect=True)
@@ -160,11 +185,12 @@ def test_the_same_run_is_proposed_with_a_design_that_can_leave(
     (run,) = session_with.runs.list()
     tab.show_run(run.id)
     until(lambda: tab.run_view.follower.is_loaded)
-    tab.run_view.same_asked.emit(run.id, "llama-tiny")
+    tab.run_view.same_asked.emit(run.id, "qwen3-tiny")
     assert tab.pages.currentWidget() is tab.new_run
     design = session_with.designs.current
-    llama = PRESETS["llama-tiny"]
-    assert (design.norm, design.activation, design.conv_width) == (llama.norm, llama.activation, 0)
+    qwen = PRESETS["qwen3-tiny"]
+    assert (design.norm, design.activation, design.conv_width) == (qwen.norm, qwen.activation, 0)
+    assert design.lookback == qwen.lookback
     assert design.context_length == OURS.context_length
     assert tab.new_run.draft.like == run.name
 
@@ -249,7 +275,7 @@ def test_an_onnx_file_needs_the_extra_and_is_compared(
     assert dialog.place.text().endswith(".onnx")
     dialog.place.setText(str(tmp_path / "small.onnx"))
     qtbot.mouseClick(dialog.start, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(dialog.outcome.isVisible, timeout=60_000)
+    qtbot.waitUntil(dialog.outcome.isVisible)
     assert "differ by at most" in dialog.outcome.cost.text()
     assert "input_ids, attention_mask" in dialog.outcome.notes.text()
     assert (tmp_path / "small.onnx").is_file()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +118,29 @@ def test_files_that_are_refused(options: dict[str, Any], words: str, cases: dict
     with pytest.raises(ValueError, match=re.escape(words)):
         result_of(import_gguf_adapter(path, case.parent.id, case.library))
     assert sorted(case.library.runs.iterdir()) == runs
+
+
+def test_a_design_without_a_graph_is_another_model(tmp_path: Path) -> None:
+    ours = make_case("ours", tmp_path)
+    path = write(tmp_path / "adapter.gguf", tensors={A: (2, 32), B: (16, 2)})
+    with pytest.raises(ValueError, match=r"'llama', which .* is not: the adapter belongs to another model\.$"):
+        result_of(import_gguf_adapter(path, ours.parent.id, ours.library))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit for the size of files")
+def test_a_file_that_cannot_grow_leaves_nothing_and_says_why(cases: dict[str, Case], tmp_path: Path) -> None:
+    import resource
+
+    run = cases["llama"].tuned()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as failed:
+            result_of(export_gguf_adapter(run, tmp_path / "adapter.gguf"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert failed.value.errno == errno.EFBIG
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_commands_write_and_read_it(

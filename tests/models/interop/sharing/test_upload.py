@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
 import socket
 from collections.abc import Iterator
@@ -139,10 +140,18 @@ def refused(hub: FakeHub, folder: Path, *, stall_s: float = 60, public: bool = F
         ("/commit/", 400, "refuses small (400)"),
     ],
 )
-def test_a_hub_that_refuses(hub: FakeHub, folder: Path, where: str, status: int, words: str) -> None:
+def test_a_hub_that_refuses(
+    hub: FakeHub, folder: Path, where: str, status: int, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
     hub.fails = {where: status}
-    assert words in refused(hub, folder)
+    logger = logging.getLogger("huggingface_hub")
+    logger.addHandler(caplog.handler)
+    try:
+        assert words in refused(hub, folder)
+    finally:
+        logger.removeHandler(caplog.handler)
     assert not hub.files
+    assert not caplog.records, "its library does not speak for itself"
 
 
 def test_what_the_hub_says_is_repeated_without_the_token(hub: FakeHub, folder: Path) -> None:

@@ -1,0 +1,83 @@
+"""A first layer whose heads look a few tokens back: a short convolution, written as attention.
+
+Letters in shape comments: V vocab_size, C d_model, H n_head, D head_dim.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from models.architecture.attention import Attention
+from models.architecture.block import Block
+from models.architecture.positions import inverse_frequencies
+from models.architecture.stack import Stack
+from models.settings.model_config import ModelConfig
+
+CONSTANT = 1.0
+"""The last channel of every embedding: large beside the others, so that it stays the same for all tokens."""
+DAMPING = 0.1
+"""The weight of that channel in the norms that have no use for it."""
+SHARPNESS = 40.0
+"""The score of the token that a head looks at; those beside it get one eighth of its weight or less."""
+FASTEST = 0.05
+"""Radians per token from which a pair turns fast enough to tell a position from its neighbour."""
+STRENGTH = 0.0675
+"""The largest factor of a copied channel: the usual weight of a convolution, as the embeddings become some 0.15."""
+
+
+def is_fixed(name: str, config: ModelConfig) -> bool:
+    """Whether the parameter with this name is never trained: those of a first layer that looks back."""
+    return config.looks_back and name.startswith("blocks.0.")
+
+
+@torch.no_grad()
+def look_back(stack: Stack, embedding: Tensor) -> None:
+    """Make the first layer a short convolution: its head h looks 1 + h mod `lookback` tokens back, and copies.
+
+    Binding a name to what is said about it needs tokens that know their neighbours. Where a design has no short
+    convolution, attention has to find that out first ("previous-token heads", Elhage et al., "A Mathematical Framework
+    for Transformer Circuits", 2021), and small models hardly do. Here they have it from the start, and as it does not
+    change, the other layers can rely on it: if it is trained, or if its feed-forward adds to what is copied, binding is
+    not learned in the same time (measured on Tiny World). So the whole layer is fixed, and its feed-forward silent.
+
+    Each head copies D channels of the embeddings, with random factors, by which distances can be told apart. Its
+    queries and keys are made of one channel, which is the same in all embeddings: with RoPE, their product depends on
+    the distance alone.
+
+    Args:
+        stack: of a decoder with RoPE and QK-norm, its weights drawn already; embedding: its table (V, C).
+    """
+    config, first = stack.config, stack.blocks[0]
+    assert isinstance(first, Block)
+    attention, width = first.attention, config.head_dim
+    embedding[:, -1] = CONSTANT
+    for name, norm in stack.named_modules():
+        if isinstance(norm, nn.RMSNorm) and norm.weight.numel() == config.d_model:
+            norm.weight[-1] = 1.0 if name == "blocks.0.attention_norm" else DAMPING
+    for linear in (attention.query, attention.key, attention.value, attention.output):
+        linear.weight.zero_()
+    frequencies = inverse_frequencies(config).to(embedding.device)  # (D/2)
+    pairs = (frequencies > FASTEST).float()
+    copied = torch.empty(config.lookback, config.d_model, device=embedding.device)
+    nn.init.uniform_(copied, -STRENGTH, STRENGTH)
+    copied[:, -1] = 0.0
+    for head in range(config.n_head):
+        back, part = head % config.lookback, head // config.lookback
+        rows = slice(head * width, (head + 1) * width)
+        angles = -(back + 1) * frequencies
+        attention.query.weight[rows, -1] = torch.cat((pairs * angles.cos(), pairs * angles.sin()))
+        attention.key.weight[rows, -1] = torch.cat((pairs, torch.zeros_like(pairs)))
+        channels = slice(part * width, (part + 1) * width)
+        n = len(range(config.d_model)[channels])
+        attention.value.weight[rows, channels][:n] = torch.eye(n, device=embedding.device)
+        attention.output.weight[channels, rows][:, :n] = torch.diag(copied[back, channels])
+    _sharpen(attention, width)
+    first.get_parameter("feed_forward.down.weight").zero_()
+    first.requires_grad_(False)
+
+
+def _sharpen(attention: Attention, width: int) -> None:
+    for norm in (attention.query_norm, attention.key_norm):
+        assert isinstance(norm, nn.RMSNorm)
+        norm.weight.fill_((SHARPNESS / width**0.5) ** 0.5)
