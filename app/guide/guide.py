@@ -49,8 +49,8 @@ class Guide(QObject):
     """Chapters, one open at a time, and missions, whose deeds are looked for all the time.
 
     chapter: the open one, None for none. index: its step; the number of steps for the result card. is_done: whether the
-    deed of the step was done since the chapter was begun. is_set_up: whether the window was set up for the step. problem: a
-    sentence on what cannot be set up now.
+    deed of the step was done since the chapter was begun. is_set_up: whether the window was set up for the step.
+    problem: a sentence on what cannot be set up now.
 
     Signals:
         changed(): any of this.

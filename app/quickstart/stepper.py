@@ -1,8 +1,8 @@
-"""The stages of a longer process, side by side: done, current, to come, or left out."""
+"""The stages of a longer process, side by side: done, current, to come."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent
@@ -22,7 +22,6 @@ class Stepper(QWidget):
         self._stages = tuple(stages)
         self._current = -1
         self._failed = False
-        self._left_out: frozenset[int] = frozenset()
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         theme.theme_changed.connect(self.update)
         self.show_stage(0)
@@ -32,23 +31,14 @@ class Stepper(QWidget):
         """The index of the current stage; the number of stages when all are done."""
         return self._current
 
-    @property
-    def done(self) -> tuple[str, ...]:
-        """The stages that are ticked."""
-        return tuple(words for i, words in enumerate(self._stages) if self._is_done(i))
-
-    def show_stage(self, current: int, *, failed: bool = False, left_out: Collection[int] = ()) -> None:
-        """Mark the stages before `current` as done, but for those that were left out."""
-        if (current, failed, frozenset(left_out)) == (self._current, self._failed, self._left_out):
+    def show_stage(self, current: int, *, failed: bool = False) -> None:
+        """Mark the stages before `current` as done."""
+        if (current, failed) == (self._current, self._failed):
             return
-        self._current, self._failed, self._left_out = current, failed, frozenset(left_out)
+        self._current, self._failed = current, failed
         words = self._stages[current] if current < len(self._stages) else "done"
-        skipped = "".join(f"; {self._stages[i]} was left out" for i in sorted(self._left_out))
-        self.setAccessibleName(f"Stage {min(current + 1, len(self._stages))} of {len(self._stages)}: {words}{skipped}")
+        self.setAccessibleName(f"Stage {min(current + 1, len(self._stages))} of {len(self._stages)}: {words}")
         self.update()
-
-    def _is_done(self, stage: int) -> bool:
-        return stage < self._current and stage not in self._left_out
 
     def sizeHint(self) -> QSize:
         return QSize(110 * len(self._stages), _DOT + SPACE + self.fontMetrics().height() + 4)
@@ -61,11 +51,11 @@ class Stepper(QWidget):
         middle = _DOT / 2 + 1
         for i in range(len(self._stages) - 1):
             x = cell * (i + 0.5)
-            painter.setPen(self._theme.pen("accent" if self._is_done(i) else "border_strong", width=2))
+            painter.setPen(self._theme.pen("accent" if i < self._current else "border_strong", width=2))
             painter.drawLine(QPointF(x + _DOT / 2 + 6, middle), QPointF(x + cell - _DOT / 2 - 6, middle))
         for i, words in enumerate(self._stages):
             centre = QPointF(cell * (i + 0.5), middle)
-            done, now = self._is_done(i), i == self._current
+            done, now = i < self._current, i == self._current
             tone = "danger" if now and self._failed else "accent"
             painter.setPen(self._theme.pen(tone if done or now else "border_strong", width=2))
             painter.setBrush(colors.color(tone) if done else colors.color("surface"))
@@ -74,8 +64,6 @@ class Stepper(QWidget):
                 painter.setPen(self._theme.pen("on_accent", width=2))
                 for a, b in (((-4.5, 0.5), (-1.5, 3.5)), ((-1.5, 3.5), (4.5, -3.5))):
                     painter.drawLine(centre + QPointF(*a), centre + QPointF(*b))
-            elif i in self._left_out:
-                painter.drawLine(centre - QPointF(4, 0), centre + QPointF(4, 0))
             elif now:
                 painter.setPen(Qt.PenStyle.NoPen)
                 painter.setBrush(colors.color(tone))

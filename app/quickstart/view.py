@@ -219,15 +219,9 @@ class QuickStartView(QWidget):
             spec = self._session.runs.spec(state.run_id) if state.run_id else None
             self.loss.show_history(self._session.training.history, spec.model.vocab_size if spec is not None else 0)
             self.samples.show_history(self._session.training.history, spec)
-<<<<<<< HEAD
         reached = _reached(state)
         self.stepper.show_stage(reached, failed=failed)
         trains = reached == TRAINING and state.total_steps > 0
-=======
-        was_stopped = stage == CHAT and state.status in ("stopped", "paused") and state.evaluated is None
-        self.stepper.show_stage(stage, failed=failed, left_out=(EVALUATION,) if was_stopped else ())
-        trains = stage == TRAINING and state.total_steps > 0
->>>>>>> teacher
         done, total = (state.step, state.total_steps) if trains else (state.done, state.total)
         self._progress.setValue(1000 if reached == CHAT else round(1000 * done / total) if total else 0)
         self.phase.setText(self._describe(state, stage))
