@@ -290,8 +290,8 @@ class QuickStartView(QWidget):
             return f"{state.status.capitalize()}. {state.problem}"
         if stage == TRAINING and state.total_steps:
             is_drawn = self._curve.isVisibleTo(self)  # then the chart tells it, smoothed in its own way
-            losses = () if is_drawn else self._session.training.history.train["loss"][-_LOSS_STEPS:]
-            loss = f"  ·  loss {losses.mean():.3f}" if len(losses) else ""
+            losses = self._session.training.history.train["loss"][-_LOSS_STEPS:]
+            loss = f"  ·  loss {losses.mean():.3f}" if len(losses) and not is_drawn else ""
             return f"Training: step {state.step:,} of {state.total_steps:,}{loss}"
         if stage == CHAT:
             what = "continues whatever you write" if state.files else "is ready to chat"
