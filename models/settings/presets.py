@@ -22,7 +22,6 @@ _TRANSFORMER = ModelConfig(
 )
 _GPT2 = ModelConfig(position="learned", norm="layernorm", activation="gelu_tanh")
 _LLAMA = ModelConfig(position="rope", norm="rmsnorm", activation="swiglu", bias="none", tied_embeddings=False)
-_QWEN3 = dataclasses.replace(_LLAMA, qk_norm=True, tied_embeddings=True)
 _BERT = ModelConfig(
     topology="encoder-only",
     position="learned",
@@ -99,7 +98,6 @@ PRESETS: dict[str, ModelConfig] = {
         for name, n_layer, n_head in (("124m", 12, 12), ("355m", 24, 16), ("774m", 36, 20), ("1.5b", 48, 25))
     },
     "llama-tiny": _sized(_LLAMA, **_TINY, n_kv_head=2),
-    "qwen3-tiny": _sized(_QWEN3, **_TINY, d_head=128, lookback=4, zero_init_output=True),
     "llama2-7b": _sized(
         _LLAMA, vocab_size=32_000, context_length=4096, n_layer=32, n_head=32, d_model=4096, d_ff=11_008
     ),

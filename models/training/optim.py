@@ -157,13 +157,15 @@ class Muon(_Plain):
         torch._foreach_add_(parameters, updates, alpha=-scale)
 
     def _orthogonal(self, matrices: list[Tensor]) -> list[Tensor]:
-        """Matrices of one shape, orthogonalised together; but one by one in float32 on a CPU, where that is faster."""
+        """Matrices of one shape, orthogonalised: on a CPU, whose products in a batch are slower, one by one."""
         device, dtype = matrices[0].device, matrices[0].dtype
-        is_short = not self._precise and bf16_is_fast(device)
-        if device.type == "cpu" and not is_short:
-            return [orthogonalise(matrix) for matrix in matrices]
-        stacked = torch.stack(matrices)
-        return list(orthogonalise(stacked.bfloat16() if is_short else stacked).to(dtype).unbind())
+        if not self._precise and bf16_is_fast(device):
+            matrices = [matrix.bfloat16() for matrix in matrices]
+        if device.type == "cpu":
+            updates = [orthogonalise(matrix) for matrix in matrices]
+        else:
+            updates = list(orthogonalise(torch.stack(matrices)).unbind())
+        return [update.to(dtype) for update in updates]
 
 
 class Lion(_Plain):

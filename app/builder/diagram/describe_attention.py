@@ -37,7 +37,14 @@ def attention_parts(stack: StackSpec, sublayer: str) -> list[Part]:
     parts = [
         sublayer_norm(stack, sublayer, word),
         *([] if is_cross else conv_parts(stack, sublayer, word)),
-        projection("q", "query", h, t, (stack.heads_slot, "d_head", "bias"), "What each token is looking for."),
+        projection(
+            "q",
+            "query",
+            h,
+            t,
+            (stack.heads_slot, "d_head", "bias", *(("lookback",) if config.qk_norm else ())),
+            "What each token is looking for.",
+        ),
         projection("k", "key", g, seen, (*kv_slots, "d_head", "bias"), "What each token can be found by."),
         projection("v", "value", g, seen, (*kv_slots, "d_head", "bias"), "What each token passes on when found."),
         *_score_parts(stack, sublayer, is_cross),

@@ -16,7 +16,6 @@ _PREFIXES = {
     "Transformer 2017": ("transformer",),
     "GPT-2": ("gpt2",),
     "LLaMA": ("llama",),
-    "Qwen3": ("qwen3",),
     "Mixture of experts": ("moe", "mixtral"),
     "BERT": ("bert",),
     "T5": ("t5",),

@@ -64,7 +64,6 @@ _WORDS = {
     "span": "Span",
     "span-corruption": "Filling gaps (T5)",
     "pronouns": "Pronoun pairs",
-    "qwen3-tiny": "Qwen3, tiny",
     "stdlib": "Python docstrings",
     "t5-base": "T5 base",
     "t5-large": "T5 large",

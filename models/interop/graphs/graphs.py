@@ -12,7 +12,7 @@ from models.settings.model_config import ModelConfig
 GRAPHS: dict[str, Graph] = {graph.name: graph for graph in (LLAMA, ARCEE, QWEN3, GPT2, BERT, T5)}
 """By general.architecture; export takes the first that fits."""
 
-_INSTEAD = {"decoder-only": "qwen3-tiny", "encoder-only": "bert-tiny", "encoder-decoder": "t5-tiny"}
+_INSTEAD = {"decoder-only": "llama-tiny", "encoder-only": "bert-tiny", "encoder-decoder": "t5-tiny"}
 """A preset that has a graph, by topology."""
 
 

@@ -12,7 +12,9 @@ from models.architecture.transformer import Decoder, build_model
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 
-DESIGN = dataclasses.replace(PRESETS["qwen3-tiny"], n_layer=2)
+DESIGN = dataclasses.replace(
+    PRESETS["llama-tiny"], n_layer=2, n_kv_head=0, d_head=128, qk_norm=True, lookback=4, tied_embeddings=True
+)
 
 
 @pytest.mark.parametrize("heads", [{}, {"n_head": 8, "d_head": 64}, {"lookback": 2, "rope_theta": 500_000.0}])

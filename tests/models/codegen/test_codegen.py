@@ -170,7 +170,8 @@ def test_a_name_cannot_leave_its_place() -> None:
 
 def test_a_layer_that_looks_back_begins_as_ours(tmp_path: Path) -> None:
     """But for its factors, which are drawn."""
-    config = dataclasses.replace(PRESETS["qwen3-tiny"], **(SMALL | {"d_head": 12, "n_head": 8}), lookback=4)
+    looks = {"d_head": 12, "n_head": 8, "n_kv_head": 0, "qk_norm": True, "lookback": 4, "tied_embeddings": True}
+    config = dataclasses.replace(PRESETS["llama-tiny"], **(SMALL | looks))
     ours = build_model(config)
     theirs: nn.Module = load(module_source(config), tmp_path).Model()
     expected = {name: parameter for name, parameter in ours.named_parameters() if is_fixed(name, config)}

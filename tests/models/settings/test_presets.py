@@ -13,7 +13,7 @@ from models.interop.building import model_without_data
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 
-FAMILIES = {"terrarium", "transformer", "gpt2", "llama", "qwen3", "moe", "bert", "t5", "bart"}
+FAMILIES = {"terrarium", "transformer", "gpt2", "llama", "moe", "bert", "t5", "bart"}
 
 PUBLISHED = {  # trained numbers, as counted from the weights that were published
     "gpt2-124m": 124_439_808,
@@ -70,4 +70,4 @@ def test_small_ones_compute_and_learn(name: str) -> None:
     logits = model(ids, ids) if isinstance(model, EncoderDecoder) else model(ids)
     assert logits.shape == (2, 8, model.config.vocab_size)
     F.cross_entropy(logits.flatten(0, 1), ids.flatten()).backward()
-    assert all((parameter.grad is not None) == parameter.requires_grad for parameter in model.parameters())
+    assert all(parameter.grad is not None for parameter in model.parameters())

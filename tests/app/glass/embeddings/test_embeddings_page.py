@@ -129,8 +129,7 @@ def test_tokens_that_its_text_never_uses_are_left_out(
     assert "never occur in its training text" in page.head.note
     assert sum(n for _, n in page.legend.entries) == len(shown)
     page.choose(shown[0])
-    until(lambda: bool(page.near.rows))
-    assert {id for id, _, _ in page.near.rows} == set(shown[1:])
+    until(lambda: {id for id, _, _ in page.near.rows} == set(shown[1:]))
     assert page.sentence.text().startswith("Closest to ")
     page.grab()
     assert set(page.scatter.labelled) <= set(shown)

@@ -108,7 +108,7 @@ def test_a_design_without_a_graph_says_so_and_goes_as_a_folder(
     assert not dialog.formats.isVisible()
     with qtbot.waitSignal(dialog.same_asked) as asked:
         qtbot.mouseClick(dialog.same, Qt.MouseButton.LeftButton)
-    assert asked.args == ["qwen3-tiny"]
+    assert asked.args == ["llama-tiny"]
     dialog.show()
     dialog.kind.choose("hf")
     dialog.kind.changed.emit("hf")
@@ -185,12 +185,11 @@ def test_the_same_run_is_proposed_with_a_design_that_can_leave(
     (run,) = session_with.runs.list()
     tab.show_run(run.id)
     until(lambda: tab.run_view.follower.is_loaded)
-    tab.run_view.same_asked.emit(run.id, "qwen3-tiny")
+    tab.run_view.same_asked.emit(run.id, "llama-tiny")
     assert tab.pages.currentWidget() is tab.new_run
     design = session_with.designs.current
-    qwen = PRESETS["qwen3-tiny"]
-    assert (design.norm, design.activation, design.conv_width) == (qwen.norm, qwen.activation, 0)
-    assert design.lookback == qwen.lookback
+    llama = PRESETS["llama-tiny"]
+    assert (design.norm, design.activation, design.conv_width) == (llama.norm, llama.activation, 0)
     assert design.context_length == OURS.context_length
     assert tab.new_run.draft.like == run.name
 

@@ -176,7 +176,7 @@ def test_what_has_no_graph_is_refused_with_the_slot_and_a_way_out(design: str, w
 
 
 def test_another_design_is_proposed_only_where_it_helps() -> None:
-    assert preset_instead(PRESETS["terrarium-tiny"]) == "qwen3-tiny"
+    assert preset_instead(PRESETS["terrarium-tiny"]) == "llama-tiny"
     assert preset_instead(PRESETS["bart-tiny"]) == "t5-tiny"
     assert preset_instead(LLAMA) == ""
     assert preset_instead(dataclasses.replace(PRESETS["terrarium-tiny"], head="sequence")) == ""
