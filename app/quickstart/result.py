@@ -54,7 +54,9 @@ class ResultPage(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2 * SPACE)
         layout.addWidget(card, 7)
-        layout.addLayout(self._make_next(), 3)
+        following = QWidget()
+        following.setLayout(self._make_next())
+        layout.addWidget(scrolling(following), 3)
         theme.theme_changed.connect(self._restyle)
 
     def _make_answers(self) -> QWidget:
