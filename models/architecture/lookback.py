@@ -10,20 +10,10 @@ from torch import Tensor, nn
 
 from models.architecture.attention import Attention
 from models.architecture.block import Block
+from models.architecture.lookback_numbers import CONSTANT, DAMPING, FASTEST, SHARPNESS, STRENGTH
 from models.architecture.positions import inverse_frequencies
 from models.architecture.stack import Stack
 from models.settings.model_config import ModelConfig
-
-CONSTANT = 1.0
-"""The last channel of every embedding: large beside the others, so that it stays the same for all tokens."""
-DAMPING = 0.1
-"""The weight of that channel in the norms that have no use for it."""
-SHARPNESS = 40.0
-"""The score of the token that a head looks at; those beside it get one eighth of its weight or less."""
-FASTEST = 0.05
-"""Radians per token from which a pair turns fast enough to tell a position from its neighbour."""
-STRENGTH = 0.0675
-"""The largest factor of a copied channel: the usual weight of a convolution, as the embeddings become some 0.15."""
 
 
 def is_fixed(name: str, config: ModelConfig) -> bool:

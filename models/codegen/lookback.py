@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from models.architecture.lookback import CONSTANT, DAMPING, FASTEST, SHARPNESS, STRENGTH
-from models.architecture.positions import inverse_frequencies
+from models.architecture.lookback_numbers import CONSTANT, DAMPING, FASTEST, SHARPNESS, STRENGTH
 from models.codegen.text import block
 from models.settings.model_config import ModelConfig
 
 
 def look_back(config: ModelConfig) -> str:
     """A function that makes the first layer of `Model` one that looks back, and fixes it."""
-    n_fast = int((inverse_frequencies(config) > FASTEST).sum())
-    slowing = f" / {config.rope_factor}" if config.rope_scaling == "linear" else ""  # others leave fast pairs alone
+    factor = config.rope_factor if config.rope_scaling == "linear" else 1.0  # others leave fast pairs alone
+    slowing = f" / {factor}" if factor != 1.0 else ""
+    half = config.head_dim // 2
+    n_fast = sum(config.rope_theta ** (-pair / half) / factor > FASTEST for pair in range(half))
     width, gain = config.head_dim, round((SHARPNESS / config.head_dim**0.5) ** 0.5, 6)
     return block(
         "def look_back(model: nn.Module) -> None:",
