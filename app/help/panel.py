@@ -12,12 +12,15 @@ from app.help.glossary import Entry, Glossary
 from app.help.picture import PictureView
 from app.help.pictures import PICTURES
 from app.help.places import PLACES
-from app.kit.basics import button, frame, label, row, scrolling
+from app.kit.basics import button, column, frame, label, row, scrolling
+from app.kit.dialog import Dialog
 from app.kit.layout.flow_layout import FlowLayout
 from app.kit.theme import SPACE, ThemeProvider
 
 _WIDTH = 300
 """Pixels of the panel at the usual text size, at least."""
+_DIALOG = 380, 560
+"""Width and height of it over a dialog, in pixels at the usual text size."""
 
 
 class HelpPanel(QWidget):
@@ -197,3 +200,23 @@ class HelpPanel(QWidget):
             self.closed.emit()
         else:
             super().keyPressEvent(event)
+
+
+class HelpDialog(Dialog):
+    """The glossary in a window of its own, for terms of the dialog that it belongs to; it leads nowhere else, as one is
+    not done there."""
+
+    def __init__(self, glossary: Glossary, problem: str, theme: ThemeProvider, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Glossary")
+        self.panel = HelpPanel(glossary, theme, problem, leads=False)
+        self.panel.closed.connect(self.close)
+        self.setLayout(column(self.panel))
+        self.resize(*(round(side * theme.text_scale) for side in _DIALOG))
+
+    def show_term(self, term: str) -> None:
+        """Show a term, or the search if that has no entry."""
+        self.show()
+        self.activateWindow()
+        self.panel.search.setFocus()
+        self.panel.show_term(term)

@@ -81,7 +81,7 @@ class HelpDesk(QObject):
         if window is self._body.window():
             self.show_term(term)
             return
-        from app.help.dialog import HelpDialog
+        from app.help.panel import HelpDialog
 
         dialog = window if isinstance(window, HelpDialog) else window.findChild(HelpDialog)
         if dialog is None:

@@ -8,9 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.architecture.attention import Attention
 from models.architecture.block import Block
-from models.architecture.lookback_numbers import CONSTANT, DAMPING, FASTEST, SHARPNESS, STRENGTH
+from models.architecture.lookback_numbers import CONSTANT, DAMPING, FASTEST, STRENGTH, sharp_gain
 from models.architecture.positions import inverse_frequencies
 from models.architecture.stack import Stack
 from models.settings.model_config import ModelConfig
@@ -43,7 +42,7 @@ def look_back(stack: Stack, embedding: Tensor) -> None:
     attention, width = first.attention, config.head_dim
     embedding[:, -1] = CONSTANT
     for name, norm in stack.named_modules():
-        if isinstance(norm, nn.RMSNorm) and norm.weight.numel() == config.d_model:
+        if isinstance(norm, nn.RMSNorm) and not name.endswith((".query_norm", ".key_norm")):
             norm.weight[-1] = 1.0 if name == "blocks.0.attention_norm" else DAMPING
     for linear in (attention.query, attention.key, attention.value, attention.output):
         linear.weight.zero_()
@@ -62,12 +61,8 @@ def look_back(stack: Stack, embedding: Tensor) -> None:
         n = len(range(config.d_model)[channels])
         attention.value.weight[rows, channels][:n] = torch.eye(n, device=embedding.device)
         attention.output.weight[channels, rows][:, :n] = torch.diag(copied[back, channels])
-    _sharpen(attention, width)
-    first.get_parameter("feed_forward.down.weight").zero_()
-    first.requires_grad_(False)
-
-
-def _sharpen(attention: Attention, width: int) -> None:
     for norm in (attention.query_norm, attention.key_norm):
         assert isinstance(norm, nn.RMSNorm)
-        norm.weight.fill_((SHARPNESS / width**0.5) ** 0.5)
+        norm.weight.fill_(sharp_gain(width))
+    first.get_parameter("feed_forward.down.weight").zero_()
+    first.requires_grad_(False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.architecture.lookback_numbers import CONSTANT, DAMPING, FASTEST, SHARPNESS, STRENGTH
+from models.architecture.lookback_numbers import CONSTANT, DAMPING, FASTEST, STRENGTH, sharp_gain
 from models.codegen.text import block
 from models.settings.model_config import ModelConfig
 
@@ -13,7 +13,7 @@ def look_back(config: ModelConfig) -> str:
     slowing = f" / {factor}" if factor != 1.0 else ""
     half = config.head_dim // 2
     n_fast = sum(config.rope_theta ** (-pair / half) / factor > FASTEST for pair in range(half))
-    width, gain = config.head_dim, round((SHARPNESS / config.head_dim**0.5) ** 0.5, 6)
+    width, gain = config.head_dim, round(sharp_gain(config.head_dim), 6)
     return block(
         "def look_back(model: nn.Module) -> None:",
         '"""Make the first layer a short convolution: its heads copy the tokens before, and are not trained."""',
@@ -28,7 +28,7 @@ def look_back(config: ModelConfig) -> str:
             block(
                 "for name, parameter in model.named_parameters():",
                 block(
-                    'if name.endswith("norm.weight") and parameter.numel() == D_MODEL:',
+                    'if name.endswith("norm.weight") and not name.endswith(("query_norm.weight", "key_norm.weight")):',
                     f'parameter[-1] = 1.0 if name == "blocks.0.attention_norm.weight" else {DAMPING}',
                 ),
             ),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Callable, Collection
+from typing import Any, TypeAlias
 
 from models.interop.family import Weight
 from models.interop.options import (
@@ -40,6 +40,10 @@ _KNOWN = {
 _N_UNUSED_ROWS = 2
 """BART's position tables begin with two unused rows."""
 
+Named: TypeAlias = Callable[[str, str, str], list[Weight]]
+"""Weight and bias of a part, by its local and remote name, and whether it is a "norm", or a matrix that "reads" what is
+as wide as the model, or "writes" to it."""
+
 _SLOTS: dict[str, Any] = {
     "topology": "encoder-decoder",
     "position": "learned",
@@ -57,6 +61,10 @@ _SLOTS: dict[str, Any] = {
     "attention_kind": "multi-head",
 }
 _ATTENTION = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "output": "out_proj"}
+COPIES = ("model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight", "lm_head.weight")
+"""Other names of the table of embeddings."""
+HEAD_BIAS = Weight(local_name="head.bias", remote_name="final_logits_bias", unsqueeze=True, optional=True)
+"""A bias of the logits, which is zero in most files."""
 
 
 def read_config(raw: dict[str, Any]) -> ModelConfig:
@@ -66,33 +74,40 @@ def read_config(raw: dict[str, Any]) -> ModelConfig:
     must_be(raw, "tie_word_embeddings", True)
     must_be(raw, "normalize_embedding", True)
     must_be(raw, "extra_pos_embeddings", _N_UNUSED_ROWS)
-    layers = integer(raw, "encoder_layers", integer(raw, "num_hidden_layers", 12))
-    must_be(raw, "num_hidden_layers", layers)
     slots = head_slots(raw)
     return ModelConfig(
-        topology="encoder-decoder",
-        vocab_size=integer(raw, "vocab_size", 50_265),
-        context_length=integer(raw, "max_position_embeddings", 1024),
-        n_layer=integer(raw, "decoder_layers", 12),
-        n_encoder_layer=layers,
-        n_head=integer(raw, "decoder_attention_heads", 16),
-        n_encoder_head=integer(raw, "encoder_attention_heads", 16),
-        d_model=integer(raw, "d_model", 1024),
-        d_ff=integer(raw, "decoder_ffn_dim", 4096),
-        d_encoder_ff=integer(raw, "encoder_ffn_dim", 4096),
+        **read_sizes(raw, integer(raw, "vocab_size", 50_265)),
         position="learned",
-        norm="layernorm",
-        norm_place="post",
-        norm_eps=1e-5,
         embedding_norm=True,
-        activation=choice(raw, "activation_function", "gelu", ACTIVATIONS),
-        bias="all",
         **slots,
         head_bias=slots["head"] == "language",
-        scaled_embeddings=flag(raw, "scale_embedding", False),
-        tied_embeddings=True,
-        dropout=number(raw, "dropout", 0.1),
     )
+
+
+def read_sizes(raw: dict[str, Any], vocab_size: int) -> dict[str, Any]:
+    """The slots that BART and Marian share: their sizes, and what they have from the Transformer of 2017."""
+    layers = integer(raw, "encoder_layers", integer(raw, "num_hidden_layers", 12))
+    must_be(raw, "num_hidden_layers", layers)
+    return {
+        "topology": "encoder-decoder",
+        "vocab_size": vocab_size,
+        "context_length": integer(raw, "max_position_embeddings", 1024),
+        "n_layer": integer(raw, "decoder_layers", 12),
+        "n_encoder_layer": layers,
+        "n_head": integer(raw, "decoder_attention_heads", 16),
+        "n_encoder_head": integer(raw, "encoder_attention_heads", 16),
+        "d_model": integer(raw, "d_model", 1024),
+        "d_ff": integer(raw, "decoder_ffn_dim", 4096),
+        "d_encoder_ff": integer(raw, "encoder_ffn_dim", 4096),
+        "norm": "layernorm",
+        "norm_place": "post",
+        "norm_eps": 1e-5,
+        "activation": choice(raw, "activation_function", "gelu", ACTIVATIONS),
+        "bias": "all",
+        "scaled_embeddings": flag(raw, "scale_embedding", False),
+        "tied_embeddings": True,
+        "dropout": number(raw, "dropout", 0.1),
+    }
 
 
 def refine_config(config: ModelConfig, names: Collection[str]) -> ModelConfig:
@@ -105,12 +120,20 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
     require(config, _SLOTS)
     if config.head == "language":
         require(config, {"scaled_logits": False})
+    return {
+        "architectures": [class_of(config, "Bart", "ForConditionalGeneration")],
+        "model_type": "bart",
+        **write_sizes(config),
+        **id2label_of(config),
+    }
+
+
+def write_sizes(config: ModelConfig) -> dict[str, Any]:
+    """What stands in both config.json of BART and of Marian; ValueError says which heads they cannot have."""
     encoder = config.encoder()
     for stack in (encoder, config):
         require(stack, {"head_dim": config.d_model // stack.n_head, "attention_kind": "multi-head"})
     return {
-        "architectures": [class_of(config, "Bart", "ForConditionalGeneration")],
-        "model_type": "bart",
         "is_encoder_decoder": True,
         "vocab_size": config.vocab_size,
         "max_position_embeddings": config.context_length,
@@ -127,46 +150,52 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
         "dropout": config.dropout,
         "attention_dropout": config.dropout,
         "init_std": config.init_std,
-        **id2label_of(config),
     }
 
 
 def weights(config: ModelConfig) -> list[Weight]:
     """Local and remote names. BART adds a bias to the logits, which is zero in most files."""
-    copies = ("model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight", "lm_head.weight")
-    found = [Weight(local_name="embedding.weight", remote_name="model.shared.weight", aliases=copies)]
+    found = [Weight(local_name="embedding.weight", remote_name="model.shared.weight", aliases=COPIES)]
     if config.head == "span":
-        found += _matrix("head", "qa_outputs")
+        found += _part("head", "qa_outputs")
     elif config.head == "sequence":
         found += [
-            *_matrix("head.dense", "classification_head.dense"),
-            *_matrix("head", "classification_head.out_proj"),
+            *_part("head.dense", "classification_head.dense"),
+            *_part("head", "classification_head.out_proj"),
         ]
     elif config.head_bias:
-        found.append(Weight(local_name="head.bias", remote_name="final_logits_bias", unsqueeze=True, optional=True))
-    for stack, n_layer in (("encoder", config.encoder().n_layer), ("decoder", config.n_layer)):
+        found.append(HEAD_BIAS)
+    for stack in ("encoder", "decoder"):
         remote = f"model.{stack}"
         rows = (_N_UNUSED_ROWS, _N_UNUSED_ROWS + config.context_length)
         found.append(
             Weight(local_name=f"{stack}.position.weight", remote_name=f"{remote}.embed_positions.weight", rows=rows)
         )
-        found += _matrix(f"{stack}.embedding_norm", f"{remote}.layernorm_embedding")
+        found += _part(f"{stack}.embedding_norm", f"{remote}.layernorm_embedding")
+    return found + blocks(config, _part)
+
+
+def blocks(config: ModelConfig, part: Named) -> list[Weight]:
+    """The layers of both stacks, whose parts BART and Marian name alike."""
+    found = []
+    for stack, n_layer in (("encoder", config.encoder().n_layer), ("decoder", config.n_layer)):
         for i in range(n_layer):
-            found += _block(f"{stack}.blocks.{i}", f"{remote}.layers.{i}", has_cross=stack == "decoder")
+            found += _block(f"{stack}.blocks.{i}", f"model.{stack}.layers.{i}", part, has_cross=stack == "decoder")
     return found
 
 
-def _block(local: str, remote: str, *, has_cross: bool) -> list[Weight]:
-    parts = {"attention": "self_attn", "cross_attention": "encoder_attn"} if has_cross else {"attention": "self_attn"}
+def _block(local: str, remote: str, part: Named, *, has_cross: bool) -> list[Weight]:
+    attentions = {"attention": "self_attn", **({"cross_attention": "encoder_attn"} if has_cross else {})}
     found = []
-    for name, remote_part in parts.items():
-        found += _matrix(f"{local}.{name}_norm", f"{remote}.{remote_part}_layer_norm")
+    for name, there in attentions.items():
+        found += part(f"{local}.{name}_norm", f"{remote}.{there}_layer_norm", "norm")
         for matrix, remote_matrix in _ATTENTION.items():
-            found += _matrix(f"{local}.{name}.{matrix}", f"{remote}.{remote_part}.{remote_matrix}")
-    found += _matrix(f"{local}.feed_forward.up", f"{remote}.fc1")
-    found += _matrix(f"{local}.feed_forward.down", f"{remote}.fc2")
-    return [*found, *_matrix(f"{local}.feed_forward_norm", f"{remote}.final_layer_norm")]
+            kind = "writes" if matrix == "output" else "reads"
+            found += part(f"{local}.{name}.{matrix}", f"{remote}.{there}.{remote_matrix}", kind)
+    found += part(f"{local}.feed_forward.up", f"{remote}.fc1", "reads")
+    found += part(f"{local}.feed_forward.down", f"{remote}.fc2", "writes")
+    return [*found, *part(f"{local}.feed_forward_norm", f"{remote}.final_layer_norm", "norm")]
 
 
-def _matrix(local: str, remote: str) -> list[Weight]:
-    return [Weight(local_name=f"{local}.{part}", remote_name=f"{remote}.{part}") for part in ("weight", "bias")]
+def _part(local: str, remote: str, kind: str = "") -> list[Weight]:
+    return [Weight(local_name=f"{local}.{name}", remote_name=f"{remote}.{name}") for name in ("weight", "bias")]

@@ -111,11 +111,11 @@ class QuickStart:
         *,
         portable: bool = False,
     ) -> None:
-        """Arguments:
-
-        minutes: as many steps as fit into them, and STEPS (PORTABLE_STEPS) at most; None for as many as that, or of a
-            text TEXT_MINUTES.
-        portable: grow a model of a design that llama.cpp computes, so that it can leave for Ollama.
+        """
+        Args:
+            minutes: as many steps as fit into them, and STEPS (PORTABLE_STEPS) at most; None for as many as that, or
+                of a text TEXT_MINUTES.
+            portable: grow a model of a design that llama.cpp computes, so that it can leave for Ollama.
 
         Raises:
             ValueError: if the minutes are not above 0.

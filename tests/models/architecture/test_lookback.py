@@ -30,6 +30,13 @@ def test_each_head_looks_its_distance_back(heads: dict[str, object]) -> None:
         assert float(weights[:, head].diagonal(-back, dim1=-2, dim2=-1).min()) > 0.85
 
 
+def test_the_norms_of_other_heads_are_as_usual() -> None:
+    """Also where heads are as wide as the model."""
+    model = build_model(DESIGN)
+    for which in ("query_norm", "key_norm"):
+        assert torch.equal(model.get_parameter(f"blocks.1.attention.{which}.weight"), torch.ones(DESIGN.d_head))
+
+
 def test_it_adds_the_tokens_before_as_a_convolution_does() -> None:
     """Each with factors of its own for its channels, which are those of the output matrix."""
     torch.manual_seed(0)
