@@ -175,10 +175,11 @@ def _begin(mode: str, page: Any) -> None:
 
 
 def _has_answers(tab: ChatTab) -> bool:
-    """Whether nothing in the tab waits for the worker."""
+    """Whether nothing in the tab waits for the worker, or for a task in the background."""
+    from app.worker.background import LatestTask
     from app.worker.latest_job import LatestJob
 
-    return not any(work.busy for work in tab.findChildren(LatestJob))
+    return not any(work.busy for work in (*tab.findChildren(LatestJob), *tab.findChildren(LatestTask)))
 
 
 class Photographer:

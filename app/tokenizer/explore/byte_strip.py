@@ -32,7 +32,6 @@ class ByteStrip(QAbstractScrollArea):
         self.marked = range(0)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setAccessibleName("Bytes of the text")
         self.setToolTip("The text in UTF-8, byte by byte, in the colours of the tokens")
