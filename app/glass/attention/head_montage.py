@@ -22,8 +22,6 @@ from app.glass.attention.head_tiles import Tile, TileLayout, grid_layout, paint_
 from app.kit.theme import SPACE, ThemeProvider
 from models.inspect.attention_maps import StackMaps
 
-_SCROLL_BAR = 20
-"""The width of a scroll bar in pixels, or a little more."""
 _KEYS = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1, Qt.Key.Key_Up: -1, Qt.Key.Key_Down: 1}
 
 
@@ -52,7 +50,6 @@ class HeadMontage(QWidget):
         self._caption: Callable[[Tile], str] = lambda tile: ""
         self._scale = "root"
         self.tile_layout = TileLayout((), 1, 1, 0, 0, 0, 1)
-        self._arranged_width = 0
         self._image = QImage()
         self._hovered: Tile | None = None
         self._locked: Tile | None = None
@@ -114,7 +111,6 @@ class HeadMontage(QWidget):
     def _arrange(self) -> None:
         if self._stack is None:
             return
-        self._arranged_width = self.width()
         if self._order is None:
             left = QFontMetrics(self._theme.font(0.75)).horizontalAdvance(str(len(self._stack.sites))) + SPACE
             self.tile_layout = grid_layout(self._stack, self.width(), left, self._line + 2)
@@ -138,8 +134,7 @@ class HeadMontage(QWidget):
         return QSize(200, self.tile_layout.height)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        # What fits with a scroll bar stays as it is without: else arranging it anew could bring the bar back, for ever.
-        if not 0 <= event.size().width() - self._arranged_width <= _SCROLL_BAR:
+        if event.size().width() != event.oldSize().width():
             self._arrange()
 
     # -- Input ---------------------------------------------------------------------------------------------------------

@@ -100,8 +100,9 @@ class LossChart(RunChart):
         )
         title = self.quantities if controls else label(LOSS.name, "subheading")
         super().__init__(theme, Chart(theme, x="Steps"), title, "" if controls else LOSS.unit)
-        set_term(self, "Loss")
-        self.head.insertWidget(1, HelpMark("Loss"))
+        if controls:  # a title in words has its mark already
+            set_term(self, "Loss")
+            self.head.insertWidget(1, HelpMark("Loss"))
         self._vocab_size = 0
         self._noun = "token"
         self._measured: Mapping[str, float] = {}

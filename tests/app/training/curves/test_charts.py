@@ -11,6 +11,7 @@ from pytestqt.qtbot import QtBot
 
 from app.kit.charts.chart import NumberAxis
 from app.kit.charts.curve_points import moving_average, thinned, trailing_average
+from app.kit.help_mark import HelpMark
 from app.kit.theme import ThemeProvider
 from app.session.run_history import RunHistory
 from app.training.curves.loss_chart import BITS_PER_BYTE, PERPLEXITY, QUANTITIES, LossChart
@@ -273,3 +274,10 @@ def test_on_a_logarithmic_axis_the_average_is_of_a_share_of_the_steps_so_far() -
     assert trailing_average(values, 0.2)[99] == pytest.approx(np.nanmean(values[80:]))
     assert np.isnan(trailing_average(np.full(3, np.nan), 0.2)).all()
     assert trailing_average(np.array([1.0, 2.0]), 1.0, np.array([3.0, 1.0]))[1] == pytest.approx(1.25)
+
+
+@pytest.mark.parametrize("controls", [True, False])
+def test_its_heading_is_explained_once(qtbot: QtBot, theme: ThemeProvider, controls: bool) -> None:
+    chart = LossChart(theme, controls=controls)
+    qtbot.addWidget(chart)
+    assert len(chart.findChildren(HelpMark)) == 1
