@@ -328,6 +328,7 @@ class Photographer:
         if session.training.state is None or session.training.state.status != "finished":
             raise ValueError(self._failure or "The quick start ended early.")
         self._shoot("result")
+        window.guide.add_to(window.home)  # as it is there after a launch
         window.show_home()
         self._wait_for(lambda: not window.home.busy)
         self._shoot("home-grown")
