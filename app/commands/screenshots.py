@@ -148,7 +148,7 @@ def _add_pairs(library: Library) -> None:
     build_set_corpus(library, _PAIRS)
 
 
-def _is_idle(view: QWidget) -> bool:
+def _is_idle(view: Any) -> bool:
     """Whether a view has finished its background work."""
     return not getattr(view, "busy", False)
 
