@@ -22,6 +22,11 @@ class OpenModel:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NewChat:
+    """Begin an empty chat, so that the model is not led by what it was told before."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TypeText:
     """Put a text into a field, such as “tokenizer/text”; nothing is sent."""
 
@@ -145,6 +150,7 @@ class ExportFolder:
 Action = (
     Open
     | OpenModel
+    | NewChat
     | TypeText
     | ChooseDesign
     | OpenModelDesign
@@ -167,6 +173,7 @@ Action = (
 ACTIONS: Mapping[str, Callable[..., Action]] = {
     "open": Open,
     "open_model": OpenModel,
+    "new_chat": NewChat,
     "type": TypeText,
     "design": ChooseDesign,
     "model_design": OpenModelDesign,

@@ -24,6 +24,7 @@ from app.training.run.view import RunView
 from app.training.run_list.panel import RunsPanel
 from models.recipes.alignment.results import STRONG_STEPS
 from models.runs.run_queue import QueuedRun
+from models.settings.model_config import ModelConfig
 
 _BETWEEN_MS = 10
 """Between two parts of the form that is made when the tab is first shown, so that what waits has its turn."""
@@ -170,10 +171,10 @@ class TrainingTab(QWidget):
             self.runs.reload()
 
     @Slot(str)
-    @Slot(str, str)
-    def show_template(self, run_id: str, preset: str = "") -> None:
-        """Show the form for a new run, with the settings of this one, and the design of a preset where one is named."""
-        self.new_run.show_template(run_id, preset)
+    @Slot(str, object)
+    def show_template(self, run_id: str, design: ModelConfig | None = None) -> None:
+        """Show the form for a new run, with the settings of this one, and another design where one is given."""
+        self.new_run.show_template(run_id, design)
         self.show_new_run()
 
     @Slot(str)

@@ -8,7 +8,6 @@ import statistics
 import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -21,6 +20,7 @@ from models.device import choose_device, pick_precision
 from models.evaluation.held_out_questions import AnsweredQuestion, evaluate
 from models.evaluation.record import write_evaluation
 from models.events import Evaluated, Event, Finished, Phase, Progress, TextsShown, WordsMerged
+from models.interop.graphs.graphs import LOOKBACK_STEPS, looking_back
 from models.library.library import Library
 from models.recipes.first_look import merge_words
 from models.runs.run_folder import RunFolder
@@ -33,10 +33,10 @@ from models.training.optim import make_optimizers
 from models.training.prepare import prepare_tokenizer
 from models.training.trainer import Trainer
 
-STEPS, PORTABLE_STEPS, MIN_STEPS = 2400, 5400, 20
+STEPS, MIN_STEPS = 2400, 20
 """Training steps: those of Tiny World, however long they take on a slow or busy machine, after which 95 % and more of
-the held-out questions were answered in each of five worlds; those of the design that others run, too; and a minimum
-where they have to fit into a time."""
+the held-out questions were answered in each of five worlds; and a minimum where they have to fit into a time."""
+PORTABLE_STEPS = round(STEPS * LOOKBACK_STEPS)
 TEXT_MINUTES = 3.0
 """A text has no end to what can be learned from it."""
 EVALUATION_SHARE, MARGIN_SHARE = 0.05, 0.10
@@ -79,15 +79,6 @@ TINY_WORLD_TRAINING = TrainConfig(
     keep_checkpoints=2,
 )
 """Small batches: binding is learned suddenly, after a number of steps rather than tokens. Loss on replies only."""
-PORTABLE_SLOTS: dict[str, Any] = {
-    "norm": "rmsnorm",
-    "activation": "swiglu",
-    "conv_width": 0,
-    "lookback": 4,
-    "d_head": 128,
-}
-"""What the models differ in that llama.cpp computes, too (its graph qwen3), and have a layer more for: instead of
-convolutions a layer that looks back."""
 TEXT_MODEL = dataclasses.replace(TINY_WORLD_MODEL, n_layer=4, conv_width=4)
 TEXT_TRAINING = dataclasses.replace(
     TINY_WORLD_TRAINING, batch_size=12, muon_lr=0.02, lr=3e-3, weight_decay=0.1, context_loss_weight=1.0
@@ -228,7 +219,7 @@ class QuickStart:
         )
 
     def _design(self, model: ModelConfig) -> ModelConfig:
-        return dataclasses.replace(model, n_layer=model.n_layer + 1, **PORTABLE_SLOTS) if self._portable else model
+        return looking_back(model) if self._portable else model
 
     def _fit_steps(self, spec: RunSpec, batches: Batches, started_at: float) -> Generator[Event, None, RunSpec]:
         """The spec with its number of steps: those that fit into the time left, if it is limited. Chooses the faster

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,6 +21,7 @@ from app.guide.actions import (
     ExportFolder,
     GoToStep,
     Judge,
+    NewChat,
     Open,
     OpenModel,
     OpenModelDesign,
@@ -63,9 +64,13 @@ _NO_SAMPLES = "This run has recorded nothing that the time machine could show."
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """What steps may change by setting the window up. Replies, runs and tokenizers are the user's, and stay."""
+    """What steps may change by setting the window up. Replies, runs and tokenizers are the user's, and stay.
+
+    chat: the open conversation, "" where nothing was said in it.
+    """
 
     page: str
+    chat: str = field(compare=False)
     chat_mode: str
     side: tuple[str, bool]
     tokenizer_view: str
@@ -112,6 +117,7 @@ class GuideStage:
         tokenizer, builder = self._page("tokenizer"), self._page("builder")
         return Snapshot(
             page=self._window.pages.current,
+            chat=chat.conversation.chat.id if chat.conversation.chat.messages else "",
             chat_mode=chat.modes.current,
             side=(chat.side.current, chat.side.is_folded),
             tokenizer_view=tokenizer.views.current,
@@ -154,6 +160,8 @@ class GuideStage:
             chat.modes.names.index(snapshot.chat_mode)
         ):
             chat.modes.show_view(snapshot.chat_mode)
+        if snapshot.chat and now.chat != snapshot.chat:
+            chat.conversation.when_free(lambda: chat.conversation.open_saved(snapshot.chat))
         view, is_folded = snapshot.side
         if now.side[0] != view:
             chat.side.show_view(view)
@@ -178,8 +186,11 @@ class GuideStage:
                 self._places.show(place)
             case OpenModel():
                 self._open_model()
-            case TypeText(field=field, text=text):
-                self._type(field, text)
+            case NewChat():
+                if self._chat.conversation.chat.messages:
+                    self._chat.chats.new_chat()
+            case TypeText(field=name, text=text):
+                self._type(name, text)
             case ChooseDesign(preset=preset, slots=slots):
                 config = dataclasses.replace(PRESETS[preset], **(slots or {}))
                 self._session.designs.set(config, "" if slots else preset)
@@ -284,17 +295,17 @@ class GuideStage:
             raise ValueError("There is no pair to judge yet: press “Start” first.")
         arena.choose(choice)
 
-    def _type(self, field: str, text: str) -> None:
-        if field == "tokenizer/text":
+    def _type(self, name: str, text: str) -> None:
+        if name == "tokenizer/text":
             self._page("tokenizer").views.explore.set_text(text)
             self._page("tokenizer").views.explore.lab.editor.setFocus()
-        elif field == "chat/message":
+        elif name == "chat/message":
             self._chat.page.composer.field.setPlainText(text)
             self._chat.page.composer.field.setFocus()
-        elif field == "chat/pair":
+        elif name == "chat/pair":
             self._chat.modes.view("pairs").sentences.set_texts(*text.split("\n"))
         else:
-            raise ValueError(f"This step writes into “{field}”, which is not in this window.")
+            raise ValueError(f"This step writes into “{name}”, which is not in this window.")
 
     def _prepare_run(self, action: PrepareRun) -> None:
         window, often = self._window, max(1, action.steps // _LOOKS)

@@ -22,8 +22,10 @@ from app.training.spec_exchange import open_spec, save_spec
 from app.training.trials.trials import Trials
 from models.alignment.stage_tree import world_seed_of
 from models.data.tiny_world.wishes import HAPPY
+from models.interop.graphs.graphs import LOOKBACK_STEPS
 from models.runs.run_folder import RunFolder
 from models.settings.align_spec import AlignSpec, usual_align
+from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.settings.run_spec import DataSpec, RunSpec, TrainConfig
 
@@ -148,19 +150,20 @@ class NewRun(QWidget):
         self.views.show_view("choices")
         self._later.start()
 
-    def show_template(self, run_id: str, preset: str = "") -> None:
+    def show_template(self, run_id: str, design: ModelConfig | None = None) -> None:
         """Set all choices to those of a run, including its tokenizer where the library still has it.
 
-        preset: a design to take instead of the run's own, with as much context.
+        design: to take instead of the run's own; with more steps where it learns in more of them.
         """
         spec = self.session.runs.spec(run_id)
         if spec is None:
             self.session.notices.say("This run's settings cannot be read.")
             return
-        if preset:
-            own = spec.model
-            model = dataclasses.replace(PRESETS[preset], vocab_size=own.vocab_size, context_length=own.context_length)
-            spec = dataclasses.replace(spec, model=model)
+        if design is not None:
+            steps = spec.train.steps
+            if design.looks_back and not spec.model.looks_back:
+                steps = round(steps * LOOKBACK_STEPS)
+            spec = dataclasses.replace(spec, model=design, train=dataclasses.replace(spec.train, steps=steps))
         self.set_spec(spec, self.session.runs.tokenizer_name(run_id), like=spec.name)
 
     def show_stage(self, parent: str, stage: str = "", reward_model: str = "", dataset: str = "") -> None:

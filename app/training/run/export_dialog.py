@@ -30,7 +30,7 @@ from app.training.run.export_outcome import ExportOutcome
 from app.training.run.hub_target import HubTarget
 from app.training.run.model_export import ModelExport
 from models.events import Event, Phase, Progress
-from models.interop.graphs.graphs import preset_instead
+from models.interop.graphs.graphs import portable
 from models.interop.sharing.onnx_fit import onnx_misfit, onnx_packages_missing
 from models.library.library import RunInfo
 from models.number_words import format_size
@@ -58,10 +58,10 @@ class ExportDialog(Dialog):
         config: the run's design.
 
     Signals:
-        same_asked(preset): a run like this one is wanted, with a design that can become a GGUF file.
+        same_asked(design): a run like this one is wanted, with this ModelConfig, which can become a GGUF file.
     """
 
-    same_asked = Signal(str)
+    same_asked = Signal(object)
 
     def __init__(
         self, session: Session, theme: ThemeProvider, run: RunInfo, config: ModelConfig, parent: QWidget | None = None
@@ -80,13 +80,13 @@ class ExportDialog(Dialog):
         self.refusal = label("", "warning", wrap=True)
         self._gguf_refusal = ""
         is_from_scratch = run.spec is not None and run.spec.tune is None and run.spec.align is None
-        self._instead = preset_instead(config) if is_from_scratch else ""
+        self._portable = portable(config) if is_from_scratch else None
         self.same = button(
-            f"The same with {self._instead}…",
+            "The same, for llama.cpp…",
             theme,
             self._on_same,
             icon="copy",
-            tip="A new run with that design, which llama.cpp computes, and otherwise the data and settings of this one",
+            tip="A new run with a design that llama.cpp computes, and otherwise the data and settings of this one",
         )
         self._about = {
             "gguf": "One file, which Ollama, LM Studio and llama.cpp run.",
@@ -214,7 +214,7 @@ class ExportDialog(Dialog):
     @Slot()
     def _on_same(self) -> None:
         self.close()
-        self.same_asked.emit(self._instead)
+        self.same_asked.emit(self._portable)
 
     @Slot()
     def _on_choose(self) -> None:
@@ -236,7 +236,7 @@ class ExportDialog(Dialog):
         self.formats.setVisible(is_gguf and not refusal)
         self.refusal.setText(refusal)
         self.refusal.setVisible(bool(refusal))
-        self.same.setVisible(is_gguf and bool(refusal and self._instead))
+        self.same.setVisible(is_gguf and bool(refusal and self._portable))
         self.adapter_as.setVisible(is_adapter)
         self._where.setVisible(not is_hub)
         self._under.setVisible(not is_adapter)

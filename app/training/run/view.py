@@ -53,7 +53,7 @@ class RunView(QWidget):
         checkpoint_chat_asked(run_id, step): chat with one of its checkpoints.
         example_asked(run_id, step, row): use one of them on a row of data.
         template_asked(run_id): set up a new run with its settings.
-        same_asked(run_id, preset): the same, with another design.
+        same_asked(run_id, design): the same, with another ModelConfig.
         run_asked(run_id), tokenizer_asked(name): show a run or tokenizer of its lineage.
         step_chosen(does): what is to be done next with a stage of its lineage.
     """
@@ -62,7 +62,7 @@ class RunView(QWidget):
     checkpoint_chat_asked = Signal(str, int)
     example_asked = Signal(str, int, object)
     template_asked = Signal(str)
-    same_asked = Signal(str, str)
+    same_asked = Signal(str, object)
     run_asked = Signal(str)
     tokenizer_asked = Signal(str)
     step_chosen = Signal(object)
@@ -319,7 +319,7 @@ class RunView(QWidget):
         dialog = ExportDialog(self._session, self._theme, info, self._spec.model, self.window())
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         run_id = self._run_id
-        dialog.same_asked.connect(lambda preset: self.same_asked.emit(run_id, preset))
+        dialog.same_asked.connect(lambda design: self.same_asked.emit(run_id, design))
         dialog.export.gguf_written.connect(lambda shared: self.exported.append(shared.path.name))
         dialog.export.onnx_written.connect(lambda shared: self.exported.append(shared.path.name))
         for written in (dialog.export.folder_written, dialog.export.adapter_written):

@@ -242,6 +242,26 @@ def test_putting_back_leaves_the_user_where_they_have_gone(window: MainWindow) -
         assert window.pages.current == ends_at
 
 
+def test_a_chapter_asks_in_a_chat_of_its_own_and_leaves_the_one_before(
+    window: MainWindow, qtbot: QtBot, until: Until
+) -> None:
+    panel, guide = opened(window, qtbot), window.guide.guide
+    conversation = window.pages.page("chat").conversation  # type: ignore[attr-defined]
+    window.session.chat.open(window.session.runs.list()[0].id)
+    until(lambda: window.session.chat.state == "ready")
+    conversation.say(Message(content="Mine."))
+    until(lambda: not conversation.writing)
+    mine = conversation.chat.id
+    guide.open("01-what-is-a-language-model", 0)
+    click(panel.step.set_up, qtbot)
+    assert not conversation.chat.messages
+    click(panel.step.set_up, qtbot)  # an empty one is new enough
+    assert not conversation.chat.messages
+    guide.close()
+    until(lambda: conversation.chat.id == mine)
+    assert conversation.chat.messages[0].content == "Mine."
+
+
 def test_the_glossary_takes_its_place_where_there_is_too_little_for_both(window: MainWindow, qtbot: QtBot) -> None:
     window.resize(1280, 720)
     panel = opened(window, qtbot)

@@ -17,6 +17,7 @@ from app.session.session import Session
 from app.training.run.export_dialog import ExportDialog
 from app.training.tab import TrainingTab
 from models.interop.adapters.gguf import is_gguf_adapter
+from models.interop.graphs.graphs import LOOKBACK_STEPS, looking_back
 from models.interop.loading import load_config
 from models.interop.sharing.onnx_fit import onnx_packages_missing
 from models.library.library import Library
@@ -108,7 +109,8 @@ def test_a_design_without_a_graph_says_so_and_goes_as_a_folder(
     assert not dialog.formats.isVisible()
     with qtbot.waitSignal(dialog.same_asked) as asked:
         qtbot.mouseClick(dialog.same, Qt.MouseButton.LeftButton)
-    assert asked.args == ["llama-tiny"]
+    (design,) = asked.args
+    assert design == looking_back(OURS)
     dialog.show()
     dialog.kind.choose("hf")
     dialog.kind.changed.emit("hf")
@@ -185,12 +187,12 @@ def test_the_same_run_is_proposed_with_a_design_that_can_leave(
     (run,) = session_with.runs.list()
     tab.show_run(run.id)
     until(lambda: tab.run_view.follower.is_loaded)
-    tab.run_view.same_asked.emit(run.id, "llama-tiny")
+    tab.run_view.same_asked.emit(run.id, looking_back(OURS))
     assert tab.pages.currentWidget() is tab.new_run
-    design = session_with.designs.current
-    llama = PRESETS["llama-tiny"]
-    assert (design.norm, design.activation, design.conv_width) == (llama.norm, llama.activation, 0)
-    assert design.context_length == OURS.context_length
+    design = dataclasses.replace(session_with.designs.current, vocab_size=OURS.vocab_size)
+    assert design == looking_back(OURS)
+    assert run.spec is not None
+    assert tab.new_run.form.config.steps == round(run.spec.train.steps * LOOKBACK_STEPS)
     assert tab.new_run.draft.like == run.name
 
 

@@ -15,7 +15,7 @@ from models import load_model
 from models.data.tiny_world.parallel import stories
 from models.events import Notice, Progress, result_of
 from models.files.gguf_file import read_gguf_header
-from models.interop.graphs.graphs import graph_of, preset_instead
+from models.interop.graphs.graphs import graph_of, looking_back, portable
 from models.interop.importing import import_model
 from models.interop.sharing import gguf_export
 from models.interop.sharing.gguf_export import write_gguf
@@ -175,11 +175,30 @@ def test_what_has_no_graph_is_refused_with_the_slot_and_a_way_out(design: str, w
     assert "Export it as a Hugging Face folder" in str(caught.value)
 
 
+@pytest.mark.parametrize("name", [name for name in PRESETS if PRESETS[name].head in ("language", "none")])
+def test_what_is_proposed_instead_of_a_design_has_a_graph(name: str) -> None:
+    own = dataclasses.replace(PRESETS[name], vocab_size=300, context_length=96)
+    design = portable(own)
+    if design is not None:
+        graph_of(design)
+        assert (design.topology, design.vocab_size, design.context_length) == (own.topology, 300, 96)
+    else:
+        graph_of(own)
+
+
 def test_another_design_is_proposed_only_where_it_helps() -> None:
-    assert preset_instead(PRESETS["terrarium-tiny"]) == "llama-tiny"
-    assert preset_instead(PRESETS["bart-tiny"]) == "t5-tiny"
-    assert preset_instead(LLAMA) == ""
-    assert preset_instead(dataclasses.replace(PRESETS["terrarium-tiny"], head="sequence")) == ""
+    ours = PRESETS["terrarium-tiny"]
+    assert portable(ours) == looking_back(ours)
+    assert portable(LLAMA) is None
+    assert portable(dataclasses.replace(ours, head="sequence")) is None
+
+
+@pytest.mark.parametrize(("n_head", "lookback", "d_head"), [(4, 4, 128), (8, 4, 64), (6, 3, 48), (1, 1, 128)])
+def test_heads_that_look_back_copy_every_channel(n_head: int, lookback: int, d_head: int) -> None:
+    own = dataclasses.replace(PRESETS["terrarium-tiny"], d_model=d_head * n_head // lookback, n_head=n_head)
+    design = looking_back(own)
+    assert (design.lookback, design.head_dim, design.n_layer) == (lookback, d_head, own.n_layer + 1)
+    assert graph_of(design).name == "qwen3"
 
 
 @pytest.mark.parametrize(
