@@ -148,7 +148,7 @@ def _add_pairs(library: Library) -> None:
     build_set_corpus(library, _PAIRS)
 
 
-def _is_idle(view: Any) -> bool:
+def _is_idle(view: QWidget) -> bool:
     """Whether a view has finished its background work."""
     return not getattr(view, "busy", False)
 
@@ -179,7 +179,8 @@ def _has_answers(tab: ChatTab) -> bool:
     from app.worker.background import LatestTask
     from app.worker.latest_job import LatestJob
 
-    return not any(work.busy for work in (*tab.findChildren(LatestJob), *tab.findChildren(LatestTask)))
+    waiting: list[LatestJob | LatestTask] = [*tab.findChildren(LatestJob), *tab.findChildren(LatestTask)]
+    return not any(work.busy for work in waiting)
 
 
 class Photographer:
