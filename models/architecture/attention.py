@@ -87,9 +87,10 @@ class Attention(nn.Module):
         return self.output(out.to(x.dtype).transpose(1, 2).reshape(batch, length, -1))  # type: ignore[no-any-return]
 
     def _split(self, x: Tensor, norm: nn.Module | None) -> Tensor:
-        """(B, T, n·D) -> (B, n, T, D), normalised if there is a norm."""
-        heads = x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        return heads if norm is None else norm(heads)  # type: ignore[no-any-return]
+        """(B, T, n·D) -> (B, n, T, D), normalised if there is a norm: before the transposition, after which it would
+        have to copy."""
+        heads = x.unflatten(-1, (-1, self.head_dim))
+        return (heads if norm is None else norm(heads)).transpose(1, 2)  # type: ignore[no-any-return]
 
     def _attend(
         self, q: Tensor, k: Tensor, v: Tensor, context: AttentionContext, trace: Trace | None, site: str
