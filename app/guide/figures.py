@@ -88,7 +88,10 @@ def _order_gain(facts: Facts) -> float | None:
 
 def _scored(facts: Facts) -> str:
     scored = facts.scored
-    return f"{METRICS[scored.metric].title} {format_score(scored.metric, scored.value)}" if scored is not None else ""
+    if scored is None:
+        return ""
+    of_group = f" of “{scored.group}”" if scored.group else ""
+    return f"{METRICS[scored.metric].title}{of_group} {format_score(scored.metric, scored.value)}"
 
 
 def _accuracy(facts: Facts, kinds: tuple[str, ...]) -> float | None:

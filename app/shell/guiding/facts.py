@@ -286,7 +286,7 @@ def _read_scored(folder: Path) -> ScoredFact | None:
         if result is not None and result.report.value is not None:
             unseen = result.groups.get("unseen")
             value = unseen.report.with_headline(result.metric).value if unseen is not None else None
-            return ScoredFact(metric=result.metric, value=result.report.value, unseen=value)
+            return ScoredFact(metric=result.metric, value=result.report.value, group=result.group, unseen=value)
     return None
 
 

@@ -43,7 +43,6 @@ def little_world() -> Iterator[pytest.MonkeyPatch]:
     with pytest.MonkeyPatch.context() as patch:
         model = dataclasses.replace(quickstart.TINY_WORLD_MODEL, n_layer=1, d_model=32)
         patch.setattr(quickstart, "TINY_WORLD_MODEL", model)
-        patch.setattr(quickstart, "TINY_WORLD_STEPS", 8, raising=False)
         patch.setattr(corpus, "N_TRAIN", 600)
         patch.setattr(corpus, "N_VAL", 30)
         patch.setattr(held_out_questions, "N_SEEN", 40)

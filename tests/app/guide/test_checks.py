@@ -210,5 +210,7 @@ def test_figures_as_they_are_written() -> None:
     assert (written["loss_none"], written["loss_learned"], written["order_gain"]) == ("3.40", "3.00", "0.40")
     assert (written["accuracy"], written["accuracy_sums"]) == ("90 %", "2.0 %")
     assert (lookup("run_scored", FULL) or "").replace("\N{NO-BREAK SPACE}", " ") == "Accuracy 75.0 %"
+    of_group = dataclasses.replace(FULL, scored=ScoredFact(metric="accuracy", value=0.75, group="seen"))
+    assert (lookup("run_scored", of_group) or "").startswith("Accuracy of “seen” 75.0")
     assert written["run_unseen"] == "9.0 %"
     assert written["model_parameters"] == "528 k"
