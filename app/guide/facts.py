@@ -35,8 +35,8 @@ class RunFact:
 @dataclass(frozen=True, kw_only=True)
 class ScoredFact:
     """What a recipe's run came to on held-out rows. metric, value: of the score that stands for the task; group: the
-    rows that it is of, "" for all; unseen: the score on what it could not know by heart, None where the test has no such
-    group."""
+    rows that it is of, "" for all; unseen: the score on what it could not know by heart, None where the test has no
+    such group."""
 
     metric: str
     value: float
