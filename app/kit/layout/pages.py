@@ -87,7 +87,7 @@ class _PageArea(QScrollArea):
         self._page = page
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.setProperty("role", "page")  # no frame: it has the focus only until the next key
+        self.setProperty("role", "bare")  # no frame: it has the focus only until the next key
         self.setSizePolicy(page.sizePolicy())
         self.setWidget(page)
         page.setAutoFillBackground(False)  # setWidget turns it on
