@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 
 _SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -10,6 +11,11 @@ _SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 def format_percent(share: float, digits: int = 0) -> str:
     """A fraction as a percentage, “53 %”, with a no-break space."""
     return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
+
+
+def format_done(share: float) -> str:
+    """How much of a work is done as a percentage, rounded down: “100 %” is said of all of it only."""
+    return format_percent(math.floor(100 * share + 1e-9) / 100)
 
 
 def format_of_100(share: float) -> str:

@@ -88,6 +88,8 @@ class Guide(QObject):
         self._before = Facts()
         self._before_missions: Facts | None = None
         self._put_aside: Any = None
+        self._how = ""
+        """What was said last on how a mission is done."""
         self._timer = QTimer(self, interval=LOOK_MS)
         self._timer.timeout.connect(self.look)
 
@@ -167,7 +169,7 @@ class Guide(QObject):
         chapter = next(each for each in self.chapters if each.name == name)
         kept = self.progress.of(name)
         if step is None and kept.is_done:
-            self._keep(self.progress.with_chapter(name, step=0, results={}, bets={}))
+            self._keep(self.progress.with_chapter(name, step=0, results={}, bets={}, measured={}))
             step = 0
         self.chapter = chapter
         self._show(min(kept.step if step is None else step, len(chapter.steps) - 1))
@@ -248,11 +250,11 @@ class Guide(QObject):
             self.changed.emit()
 
     def verdict(self) -> str:
-        """What was measured, beside what was bet; "" before the deed, or without a prediction."""
+        """What was measured by the deed, beside what was bet; "" before the deed, or without a prediction."""
         step = self.step
-        if step is None or step.prediction is None or not self.is_done:
+        if self.chapter is None or step is None or step.prediction is None or not self.is_done:
             return ""
-        value = number(step.prediction.figure, self.facts)
+        value = self.progress.of(self.chapter.name).measured.get(str(self.index))
         if value is None:
             return ""
         measured = FIGURES[step.prediction.figure].write(value)
@@ -288,16 +290,20 @@ class Guide(QObject):
             self.changed.emit()
 
     def _keep_result(self, step: Step, *, is_typing: bool) -> bool:
-        """Keep the step's line of the result card as soon as its figures are known; whether that is new.
+        """Keep the step's line of the result card, and what its bet was about, once they are known; whether that is new.
 
         While a text is being typed, its line follows it: three letters may already do the deed.
         """
         assert self.chapter is not None
-        results, key = self.progress.of(self.chapter.name).results, str(self.index)
-        line = fill(step.result, self.facts) if is_typing or key not in results else None
-        if line is None or line == results.get(key):
+        kept, key = self.progress.of(self.chapter.name), str(self.index)
+        line = fill(step.result, self.facts) if is_typing or key not in kept.results else None
+        if line is None or line == kept.results.get(key):
             return False
-        self._keep(self.progress.with_chapter(self.chapter.name, results={**results, key: line}))
+        changes: dict[str, Any] = {"results": {**kept.results, key: line}}
+        value = number(step.prediction.figure, self.facts) if step.prediction is not None else None
+        if value is not None:
+            changes["measured"] = {**kept.measured, key: value}
+        self._keep(self.progress.with_chapter(self.chapter.name, **changes))
         return True
 
     def _tick(self, facts: Facts) -> None:
@@ -305,6 +311,8 @@ class Guide(QObject):
         for mission in MISSIONS:
             if mission.name not in self.progress.missions and self._is_seen(mission, facts):
                 self._keep(self.progress.with_mission(mission.name))
+                if self._how.startswith(f"{mission.title}: "):
+                    self._forget_how()
                 self.mission_done.emit(mission)
                 self.changed.emit()
 
@@ -316,14 +324,21 @@ class Guide(QObject):
         )
 
     def go_to(self, mission: Mission) -> None:
-        """Show the place where a mission can be done, and say how."""
+        """Show the place where a mission can be done, and say how, in place of how another one is done."""
+        self._forget_how()
         try:
             for action in mission.goes:
                 self.stage.perform(action)
         except ValueError as error:
             self._notices.refuse(str(error))
         else:
-            self._notices.say(f"{mission.title}: {mission.how}")
+            self._how = f"{mission.title}: {mission.how}"
+            self._notices.say(self._how)
+
+    def _forget_how(self) -> None:
+        if self._how:
+            self._notices.outdated.emit(self._how)
+        self._how = ""
 
     def _keep(self, progress: Progress) -> None:
         self.progress = progress

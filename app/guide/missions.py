@@ -63,15 +63,15 @@ MISSIONS = (
     ),
     Mission(
         name="back",
-        title=f"Go back to step {EARLY}",
-        how=f"drag the time machine to step {EARLY} or before, and read what it wrote then.",
+        title=f"Go back to its first {EARLY} steps",
+        how="drag the time machine that far back, and read what it wrote then.",
         done="You went back to step {{machine_step}}.",
         check=WentBack(at_most=EARLY),
         goes=(ShowRun(view="machine"),),
     ),
     Mission(
         name="own",
-        title="Train it on your own text",
+        title="Grow one on your own text",
         how="drag a text file into the window, or open one from Home; then press “Quick start with it”.",
         done="“{{run}}” learned from your text: {{run_loss}} nats per token.",
         check=RunFinished(kind="files"),

@@ -17,12 +17,14 @@ FILE_NAME = "guide.json"
 class ChapterProgress:
     """step: the step that is shown next. results: of each step whose deed was done, its line of the result card.
 
-    bets: of each step, the option that one bet on. is_done: whether one has come to the end.
+    bets: of each step, the option that one bet on. measured: of each step with a bet, the number that decided it.
+    is_done: whether one has come to the end.
     """
 
     step: int = 0
     results: Mapping[str, str] = field(default_factory=dict)
     bets: Mapping[str, int] = field(default_factory=dict)
+    measured: Mapping[str, float] = field(default_factory=dict)
     is_done: bool = False
 
 
@@ -81,5 +83,6 @@ def _read_chapter(record: Any) -> ChapterProgress:
         step=max(0, int(record["step"])),
         results={str(step): str(line) for step, line in record["results"].items()},
         bets={str(step): int(option) for step, option in record["bets"].items()},
+        measured={str(step): float(value) for step, value in record.get("measured", {}).items()},
         is_done=bool(record["is_done"]),
     )

@@ -78,7 +78,9 @@ def read_overview(library: Library, index: RunIndex) -> LibraryOverview:
 
 def describe_quality(info: RunInfo, questions: float | None = None, pronouns: float | None = None) -> str:
     """How good a model is, in words: by the shares of held-out questions or pronouns that it has right, else by its
-    task's metric, else by its validation loss."""
+    task's metric, else by its validation loss. What is being trained has numbers of its own on the screen."""
+    if info.status == "running":
+        return "Still learning"
     unfinished = f"{info.status} at step {info.step:,} of {info.total_steps:,}" if info.step < info.total_steps else ""
     if questions is not None:
         measured = f"right in {format_of_100(questions)} questions it had never seen"
@@ -86,7 +88,10 @@ def describe_quality(info: RunInfo, questions: float | None = None, pronouns: fl
         measured = f"knows what “it” is in {format_of_100(pronouns)} sentences it had never seen"
     elif info.best_metric is not None:
         name, value = info.best_metric
+        aligned = info.spec is not None and info.spec.align is not None
         measured = f"{METRICS[name].title} {format_score(name, value)}"
+        if aligned and name == "accuracy":
+            measured += " of held-out pairs"
     elif info.best_loss is not None and info.spec is not None and _predicts_text(info.spec):
         n = math.exp(min(info.best_loss, 700.0))
         measured = f"hesitates between about {n:,.{0 if n >= 10 else 1}f} tokens (validation loss {info.best_loss:.2f})"

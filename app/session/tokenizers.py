@@ -15,6 +15,7 @@ from app.session.undo import Step
 from app.worker.background import LatestTask, TaskQueue
 from app.worker.failures import Failure
 from app.worker.notices import Notices
+from models.events import Event, RunStarted
 from models.library.library import Library, TokenizerInfo
 
 if TYPE_CHECKING:
@@ -63,6 +64,19 @@ class Tokenizers(QObject):
         wanted = self._remembered.get(_LAST, "")
         if names:
             self.choose(wanted if wanted in names else names[0])
+
+    @Slot(object)
+    def on_training_events(self, events: Sequence[Event]) -> None:
+        """A run that starts has its tokenizer in the library: it may have trained it."""
+        if any(isinstance(event, RunStarted) for event in events):
+            self.reread()
+
+    @Slot()
+    def reread(self) -> None:
+        """List those that other work has made, too, and choose one if none is chosen."""
+        self.list_changed.emit()
+        if self.current is None and not self.is_loading:
+            self.choose_last()
 
     def list(self) -> builtins.list[TokenizerInfo]:
         """All tokenizers of the library, by name."""

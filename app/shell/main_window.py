@@ -165,6 +165,7 @@ class MainWindow(QMainWindow):
         session.training.changed.connect(self._show_blocked)
         session.notices.deleted.connect(self.toasts.undo)
         session.notices.undone.connect(self.toasts.withdraw)
+        session.notices.outdated.connect(self.toasts.withdraw)
 
     @Slot(str, QWidget)
     def _on_page_made(self, name: str, page: QWidget) -> None:

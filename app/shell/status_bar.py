@@ -13,7 +13,7 @@ from app.session.device import memory_bytes
 from app.session.session import Session
 from app.shell.preferences import PreferenceBox, Preferences
 from app.worker.background import LatestTask
-from models.number_words import format_count, format_duration, format_percent, format_size
+from models.number_words import format_count, format_done, format_duration, format_size
 
 _MEASURED_EVERY_MS = 2000
 _MEMORY_TIP = "Main memory used by Terrarium"
@@ -82,7 +82,7 @@ class StatusBar(QFrame):
             self._progress.setRange(0, 1000)
             self._progress.setValue(round(1000 * status.done / status.total))
         left = f"{format_duration(status.seconds_left)} left" if status.seconds_left is not None else ""
-        share = f"{format_percent(status.done / status.total):>5}" if status.total else ""
+        share = f"{format_done(status.done / status.total):>5}" if status.total else ""
         self._numbers.setText("  ".join(filter(None, (share, left))))
 
     @Slot()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QLabel, QToolButton, QWidget
@@ -12,7 +10,7 @@ from app.kit.basics import button, label
 from app.kit.layout.refit import Refit
 from app.kit.logo import program_mark
 from app.kit.theme import SPACE, ThemeProvider
-from models.number_words import format_percent
+from models.number_words import format_done
 
 HOME, HOME_KEYS = "home", "Alt+Home"
 _HOME_TAB = (HOME, "Home", "house", "What you have grown, what is running, and what to do next")
@@ -140,7 +138,7 @@ class TopBar(QFrame):
 
     def show_quickstart(self, *, runs: bool, share: float = 0.0) -> None:
         """Say whether a quick start is running, and which share of its steps is done; 0 says nothing of that."""
-        done = f" {format_percent(math.floor(100 * share) / 100)}" if share else ""
+        done = f" {format_done(share)}" if share else ""
         words = f"Growing…{done}" if runs else "Quick start"
         if words == self.quickstart_button.text():
             return

@@ -17,12 +17,14 @@ class Notices(QObject):
         failed(sentence, details): something failed; details is a traceback or empty.
         deleted(sentence, undo): something was deleted; calling `undo` restores it.
         undone(sentence): what `deleted` said with this sentence was restored, there or elsewhere.
+        outdated(sentence): what `notified` said with this sentence is of no more use.
     """
 
     notified = Signal(str)
     failed = Signal(str, str)
     deleted = Signal(str, object)
     undone = Signal(str)
+    outdated = Signal(str)
 
     @Slot(str)
     def say(self, sentence: str) -> None:

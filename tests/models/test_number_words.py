@@ -5,6 +5,7 @@ from __future__ import annotations
 from models.number_words import (
     capitalized,
     format_compact,
+    format_done,
     format_duration,
     format_percent,
     format_signed,
@@ -19,6 +20,12 @@ def test_times() -> None:
     assert [format_duration(seconds) for seconds in (0.4, 59.4, 61, 3661)] == ["0 s", "59 s", "1 min 1 s", "1 h 1 min"]
     fine = [format_duration(seconds, fine=True) for seconds in (0.04, 0.9996, 59.9, 59.96, 61, 3661)]
     assert fine == ["40 ms", "1.0 s", "59.9 s", "1 min 0 s", "1 min 1 s", "1 h 1 min"]
+
+
+def test_what_is_done_is_rounded_down() -> None:
+    assert [format_done(share) for share in (0.0, 0.29, 0.526, 0.999, 1.0)] == [
+        f"{n}\N{NO-BREAK SPACE}%" for n in (0, 29, 52, 99, 100)
+    ]
 
 
 def test_sizes_have_binary_units() -> None:

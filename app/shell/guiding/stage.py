@@ -451,6 +451,7 @@ ANCHORS: Mapping[str, Callable[[GuidedWindow], QWidget]] = {
     "chat/judge/dataset": lambda window: _tab(window, "chat").modes.view("prefer").results.make,
     "data/train": lambda window: _tab(window, "data").views.view("dataset").train,
     "tokenizer/text": lambda window: _tab(window, "tokenizer").views.explore.lab.editor,
+    "tokenizer/views": lambda window: _tab(window, "tokenizer").views.bar,
     "tokenizer/train": lambda window: _tab(window, "tokenizer").views.trainer.start_button,
     "builder/designs": lambda window: _tab(window, "builder").list,
     "builder/settings": lambda window: _tab(window, "builder").form,

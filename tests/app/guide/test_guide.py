@@ -156,6 +156,22 @@ def test_a_bet_that_was_lost_and_none(guide: Guide, stage: FakeStage) -> None:
     assert guide.verdict() == "Measured: 4."
 
 
+def test_what_was_measured_stays_so_when_one_comes_back(make: Callable[[], Guide], stage: FakeStage) -> None:
+    guide = make()
+    guide.open("01-bets")
+    guide.place_bet(1)
+    stage.set(typed="a long text", n_tokens=7)
+    guide.look()
+    guide.next()
+    stage.set(typed="abc", n_tokens=3)
+    guide.look()
+    guide.back()
+    assert guide.verdict() == "Measured: 7. You bet “many”: right!"
+    later = make()  # the next launch
+    later.open("01-bets", 0)
+    assert later.verdict() == "Measured: 7. You bet “many”: right!"
+
+
 def test_the_line_follows_a_text_that_is_still_being_typed(guide: Guide, stage: FakeStage) -> None:
     guide.open("01-bets")
     for typed in ("abc", "abcdef", "ab"):
@@ -292,9 +308,13 @@ def test_missions_are_ticked_once_and_kept(
 
 def test_going_to_a_mission_performs_what_leads_there(guide: Guide, stage: FakeStage, notices: Notices) -> None:
     how: list[str] = []
+    shown: list[str] = []
     notices.notified.connect(how.append)
+    notices.notified.connect(shown.append)
+    notices.outdated.connect(shown.remove)
     for mission in MISSIONS:
         guide.go_to(mission)
+        assert shown == [f"{mission.title}: {mission.how}"], "one way at a time"
     assert len(stage.performed) == sum(len(mission.goes) for mission in MISSIONS)
     assert how == [f"{mission.title}: {mission.how}" for mission in MISSIONS]
     said: list[str] = []

@@ -40,6 +40,7 @@ def info(source: str = "stdlib", **values: Any) -> RunInfo:
         (info("pronouns", best_loss=0.5), None, None, "Validation loss 0.500"),
         (info(best_loss=1.0, best_metric=("macro_f1", 0.976)), None, None, "Macro F1 97.6\N{NO-BREAK SPACE}%"),
         (info(), None, None, "Not measured"),
+        (info(status="running", step=39, total_steps=418, best_loss=6.9), None, None, "Still learning"),
         (info(status="imported", step=0, total_steps=0), None, None, "Imported"),
         (
             info(status="interrupted", step=300, total_steps=2400),

@@ -43,6 +43,18 @@ def test_a_run_from_start_to_finish(session: Session, heard: Heard, tiny_spec: R
     assert session.runs.spec(run.id).train == tiny_spec.train  # type: ignore[union-attr]
 
 
+def test_the_tokenizer_that_a_run_trained_is_there_while_the_run_learns(
+    session: Session, tiny_spec: RunSpec, until: Until
+) -> None:
+    assert not session.tokenizers.list()
+    session.training.start(long(tiny_spec))
+    until(lambda: session.tokenizers.current is not None)
+    assert session.training.active
+    assert [info.name for info in session.tokenizers.list()] == [session.tokenizers.name]
+    session.training.stop()
+    until(lambda: not session.training.active)
+
+
 def test_pause_step_resume_stop(session: Session, heard: Heard, tiny_spec: RunSpec, until: Until) -> None:
     session.training.start(long(tiny_spec))
     until(lambda: session.training.state is not None and session.training.state.step >= 2)
