@@ -15,7 +15,7 @@ from app.session.chat_model import LIVE, ChatModel
 from app.session.session import Session
 from models.inference.weight_kinds import KINDS
 from models.library.library import RunInfo
-from models.number_words import format_compact, format_percent
+from models.number_words import format_compact, format_done
 
 _SAVED_AT_THE_END = ("finished", "stopped", "paused")
 
@@ -88,7 +88,7 @@ class ModelBar(QWidget):
         self.cancel.setVisible(is_loading)
         if is_loading:
             share = self._session.chat.loaded_share
-            self.note.setText(f"Loading {self._session.chat.opening}…" + (f" {format_percent(share)}" if share else ""))
+            self.note.setText(f"Loading {self._session.chat.opening}…" + (f" {format_done(share)}" if share else ""))
         else:
             self.note.setText(_describe_model(model) if model is not None else "")
 

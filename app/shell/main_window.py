@@ -99,7 +99,7 @@ class MainWindow(QMainWindow):
         self.preparing = LatestTask(self)
         self.preparing.done.connect(self._on_prepared)
         self.preparing.failed.connect(session.notices.fail)
-        self._blocked = ""
+        self._blocked = self._resume_offer = ""
         self._preferences_window: PreferencesWindow | None = None
         self._palette: Palette | None = None
         self.help = HelpDesk(self.beside, self.pages, Places(self), theme, self.show_keys)
@@ -161,6 +161,7 @@ class MainWindow(QMainWindow):
         session.datasets.run_requested.connect(self.show_new_run_on_dataset)
         session.notices.notified.connect(self.toasts.notice)
         session.notices.failed.connect(self._on_failed)
+        session.training.began.connect(self._on_training_began)
         session.training.changed.connect(self._show_growing)
         session.training.changed.connect(self._show_blocked)
         session.notices.deleted.connect(self.toasts.undo)
@@ -468,9 +469,12 @@ class MainWindow(QMainWindow):
         saved = [run for run in self.session.runs.list() if run.id == closed and run.status == "paused"]
         for run, what in [(run, "was interrupted") for run in interrupted[:1]] or [(run, "was saved") for run in saved]:
             sentence = f"“{run.name}” {what} at step {run.step:,} of {run.total_steps:,}."
-            self.toasts.offer(
-                f"{sentence} You can resume it from its last checkpoint.", "Resume", partial(self._resume, run.id)
-            )
+            self._resume_offer = f"{sentence} You can resume it from its last checkpoint."
+            self.toasts.offer(self._resume_offer, "Resume", partial(self._resume, run.id))
+
+    @Slot()
+    def _on_training_began(self) -> None:
+        self.toasts.withdraw(self._resume_offer)  # it was resumed elsewhere, or cannot be now
 
     def _resume(self, run_id: str) -> None:
         if self.session.training.resume_run(run_id):

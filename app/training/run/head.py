@@ -18,7 +18,7 @@ from app.training.run_list.run_delegate import TONES
 from app.training.run_list.run_query import RESUMABLE
 from models.library.library import RunInfo
 from models.library.run_record import last_saved_step
-from models.number_words import format_duration, format_percent
+from models.number_words import format_done, format_duration
 
 _EXPORT = "Export the model…"
 _BETA = "Change the KL weight β…"
@@ -247,7 +247,7 @@ class RunHead(QFrame):
     def _show_progress(self, done: int, total: int, left: float | None, elapsed: float | None, *, steps: bool) -> None:
         self.progress.setVisible(total > 0 or not steps)
         self.progress.setValue(round(1000 * done / total) if total else 0)
-        words = [f"step {done:,} of {total:,}" if steps and total else format_percent(done / total) if total else ""]
+        words = [f"step {done:,} of {total:,}" if steps and total else format_done(done / total) if total else ""]
         if elapsed is not None:
             words.append(f"{format_duration(elapsed)} trained")
         if left is not None:

@@ -18,7 +18,7 @@ from models.events import Event, Phase
 from models.files.jsonl import parse_row
 from models.library.library import RunInfo
 from models.metrics.table import METRICS, format_score
-from models.number_words import format_date, format_duration, format_size
+from models.number_words import format_date, format_done, format_duration, format_size
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -209,7 +209,7 @@ class RunModel(QAbstractListModel):
     def format_progress(self, run: RunInfo) -> str:
         """“1,000 steps” for a complete run, else “12 %”."""
         step, total = self.step(run), run.total_steps
-        return "" if not total else f"{step:,} steps" if step >= total else f"{min(round(100 * step / total), 99)} %"
+        return "" if not total else f"{step:,} steps" if step >= total else format_done(step / total)
 
     def facts(self, run: RunInfo) -> tuple[str, ...]:
         """Facts, the most important first: best metric or loss, training time, size on disk."""

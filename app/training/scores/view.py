@@ -29,7 +29,7 @@ from models.data.corpus import list_corpora
 from models.evaluation.record import Forgetting, read_forgetting
 from models.library.library import Library
 from models.library.run_record import RunInfo, inspect_run
-from models.number_words import format_percent
+from models.number_words import format_done
 from models.runs.run_folder import RunFolder
 from models.settings.tasks import TASKS
 from models.tasks.stored_scores import StoredScores, list_scores, read_scores
@@ -301,7 +301,7 @@ class ScoresView(QWidget):
         self._working.setVisible(evaluator.busy)
         share = evaluator.done / evaluator.total if evaluator.total else 0.0
         self.progress.setValue(round(1000 * share))
-        words = f"{evaluator.phase}…" + (f" {format_percent(share)}" if evaluator.total else "")
+        words = f"{evaluator.phase}…" + (f" {format_done(share)}" if evaluator.total else "")
         self.phase.setText(words if is_own else f"Another run: {words}")
         self.problem.setText(evaluator.problem if is_own else "")
         self.problem.setVisible(bool(self.problem.text()))

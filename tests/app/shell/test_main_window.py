@@ -333,6 +333,10 @@ def test_closing_while_training_asks_saves_and_offers_to_resume(
         assert len(again.toasts.sentences) == offers
         if offers:
             assert f"“tiny” was saved at step {run.step:,}" in again.toasts.sentences[0]
+            session.training.resume_run(run.id)  # from the training tab, say
+            assert not again.toasts.sentences
+            session.training.stop(status="paused")
+            until(lambda session=session: not session.training.active)
         again.close()
 
 
