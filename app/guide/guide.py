@@ -290,7 +290,7 @@ class Guide(QObject):
             self.changed.emit()
 
     def _keep_result(self, step: Step, *, is_typing: bool) -> bool:
-        """Keep the step's line of the result card, and what its bet was about, once they are known; whether that is new.
+        """Keep the step's line of the result card, and what decides its bet, once they are known; whether that is new.
 
         While a text is being typed, its line follows it: three letters may already do the deed.
         """

@@ -45,7 +45,7 @@ class GrownModel:
 
 @dataclass(frozen=True, kw_only=True)
 class LibraryOverview:
-    """The newest models, the number of all, and facts for the next step (see LibraryFacts)."""
+    """The models that are shown, the number of all, and facts for the next step (see LibraryFacts)."""
 
     models: Sequence[GrownModel] = ()
     n_models: int = 0
@@ -66,7 +66,7 @@ def read_overview(library: Library, index: RunIndex) -> LibraryOverview:
     unfinished = next((info for info in infos[:1] if info.status in _UNFINISHED and info.has_model), None)
     writing = next((info for info in grown if _writes(info)), None)
     return LibraryOverview(
-        models=tuple(_read_model(info) for info in models[:MAX_SHOWN]),
+        models=tuple(_read_model(info) for info in _shown(models)),
         n_models=len(models),
         newest=NamedRun(writing.id, writing.name) if writing is not None else None,
         interrupted=NamedRun(unfinished.id, unfinished.name) if unfinished is not None else None,
@@ -100,6 +100,15 @@ def describe_quality(info: RunInfo, questions: float | None = None, pronouns: fl
     else:
         measured = "imported" if info.status == "imported" else "not measured"
     return capitalized("; ".join(filter(None, (measured, unfinished))))
+
+
+def _shown(models: Sequence[RunInfo]) -> Sequence[RunInfo]:
+    """The newest models, the last of them replaced by the writing one that was trained here for the longest: the short
+    runs of the guide do not push it out."""
+    writing = [info for info in models if _writes(info) and info.status != "imported"]
+    longest = max(writing, key=lambda info: info.step, default=None)
+    newest = models[:MAX_SHOWN]
+    return newest if longest is None or longest in newest else (*newest[:-1], longest)
 
 
 def _read_model(info: RunInfo) -> GrownModel:

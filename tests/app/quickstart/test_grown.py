@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.quickstart.grown import describe_quality, read_overview
+from app.quickstart.grown import MAX_SHOWN, describe_quality, read_overview
 from models.library.library import Library
 from models.library.run_index import RunIndex
 from models.library.run_record import RunInfo
@@ -69,3 +69,14 @@ def test_an_overview_tells_what_was_grown_and_tried(tmp_path: Path) -> None:
     library.chats.mkdir(parents=True)
     (library.chats / "one.json").write_text("{}", encoding="utf-8")
     assert read_overview(library, RunIndex(library.runs)).has_chatted
+
+
+def test_the_model_that_learned_longest_is_shown_beside_newer_ones(tmp_path: Path) -> None:
+    library, config = Library(tmp_path), ModelConfig(n_layer=1, d_model=16, n_head=2, vocab_size=300)
+    put_run(library, "a long one", config, step=2000)
+    for i in range(MAX_SHOWN + 1):
+        put_run(library, f"short {i}", config)
+    found = read_overview(library, RunIndex(library.runs))
+    assert found.n_models == MAX_SHOWN + 2
+    newest = [f"short {MAX_SHOWN - i}" for i in range(MAX_SHOWN - 1)]
+    assert [model.name for model in found.models] == [*newest, "a long one"]
