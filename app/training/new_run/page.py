@@ -165,8 +165,8 @@ class NewRun(QWidget):
             differs, steps = what_differs(spec.model, design), spec.train.steps
             if design.looks_back and not spec.model.looks_back:
                 steps = round(steps * LOOKBACK_STEPS)
-                differs += f" It learns more slowly, so {steps:,} steps are proposed instead of {spec.train.steps:,}."
-            differs += " Data, tokenizer and all other settings are the same."
+                differs += f" It learns more slowly: {steps:,} steps are proposed, not {spec.train.steps:,}."
+            differs += " All else is the same."
             spec = dataclasses.replace(spec, model=design, train=dataclasses.replace(spec.train, steps=steps))
         self.set_spec(spec, self.session.runs.tokenizer_name(run_id), like=spec.name, differs=differs)
 

@@ -84,10 +84,10 @@ def what_differs(config: ModelConfig, design: ModelConfig) -> str:
         LABELS[name] for name in QWEN3.slots if name != "conv_width" and getattr(design, name) != getattr(config, name)
     ]
     words = (
-        "A first layer that looks back takes the place of the short convolutions: its heads copy up to "
-        f"{design.lookback} tokens before, and are not trained."
+        f"A first layer whose heads copy the {design.lookback} tokens before, untrained, takes the place of the short "
+        "convolutions."
     )
-    return f"{words} Also as llama.cpp computes them: {', '.join(others)}." if others else words
+    return f"{words} As llama.cpp has them: {', '.join(others)}." if others else words
 
 
 def _labels_texts(config: ModelConfig) -> bool:
