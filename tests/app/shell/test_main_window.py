@@ -39,7 +39,7 @@ from models.settings.presets import PRESETS
 from models.settings.run_spec import RunSpec
 from models.tokenizers import save_tokenizer
 from tests import ROOT
-from tests.app.heard import Heard, Until
+from tests.app.heard import Heard
 from tests.app.small_models import put_model
 
 Until = Callable[[Callable[[], bool]], None]
