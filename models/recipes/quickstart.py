@@ -80,8 +80,8 @@ TINY_WORLD_TRAINING = TrainConfig(
     checkpoint_interval=500,
     keep_checkpoints=2,
 )
-"""Six texts' worth of tokens a step: with four, as many held-out questions are answered after a sixth more time, with two
-after far more; with eight, none sooner. Loss on replies only."""
+"""Six texts' worth of tokens a step: with four, as many held-out questions are answered after a sixth more time, with
+two after far more; with eight, none sooner. Loss on replies only."""
 TEXT_MODEL = dataclasses.replace(TINY_WORLD_MODEL, n_layer=4, conv_width=4, d_ff=0)
 TEXT_TRAINING = dataclasses.replace(
     TINY_WORLD_TRAINING, batch_size=12, muon_lr=0.02, lr=3e-3, weight_decay=0.1, context_loss_weight=1.0
