@@ -53,7 +53,6 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--quantisation",
         choices=GGUF_FORMATS,
-        default=USUAL_FORMAT,
         help="gguf: what matrices are stored as; the file is read back to measure what that costs "
         f"(default: {USUAL_FORMAT})",
     )
@@ -68,6 +67,10 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--push uploads a Hugging Face folder, not {args.format}: use --format hf.")
     if args.public and args.push is None:
         raise UsageError("--public goes with --push NAME.")
+    if args.quantisation is not None and args.format != "gguf":
+        raise UsageError(f"--quantisation is for --format gguf, not {args.format}: omit it.")
+    if args.licence and args.format not in ("gguf", "hf", "onnx"):
+        raise UsageError(f"--licence is for the formats gguf, hf and onnx, not {args.format}: omit it.")
     if args.push is not None:
         return _push(args)
     if args.format == "gguf":
@@ -92,7 +95,11 @@ def _share_gguf(args: argparse.Namespace) -> int:
 
     with ProgressLine(as_json=args.json) as line:
         sharing = share_gguf(
-            find_model(args.model), _out(args), Library(), quantisation=args.quantisation, licence=args.licence
+            find_model(args.model),
+            _out(args),
+            Library(),
+            quantisation=args.quantisation or USUAL_FORMAT,
+            licence=args.licence,
         )
         shared = drive(sharing, line)
     if args.json:

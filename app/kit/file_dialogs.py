@@ -49,6 +49,12 @@ def dropped_runs(event: QDropEvent) -> list[Path]:
     return paths if all(path.suffix.lower() == SUFFIX for path in paths) else []
 
 
+def dropped_models(event: QDropEvent) -> list[Path]:
+    """The files that the window imports as runs and that are dragged, if nothing else is: .terrarium and .gguf."""
+    paths = [Path(path) for path in _dropped(event)]
+    return paths if all(path.suffix.lower() in (SUFFIX, ".gguf") for path in paths) else []
+
+
 def dropped_texts(event: QDropEvent) -> Sequence[str]:
     """The text files that are dragged, if nothing else is."""
     paths = _dropped(event)

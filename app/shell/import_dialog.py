@@ -54,10 +54,10 @@ class ImportDialog(QObject):
         files, _ = QFileDialog.getOpenFileNames(
             self._window, "Open a .terrarium file", "", f"Terrarium runs (*{SUFFIX})"
         )
-        self.open_runs([Path(file) for file in files])
+        self.open_files([Path(file) for file in files])
 
-    def open_runs(self, files: Sequence[Path]) -> None:
-        """Open .terrarium files as runs, one after the other."""
+    def open_files(self, files: Sequence[Path]) -> None:
+        """Import .terrarium and .gguf files as runs, one after the other."""
         self._waiting += files
         self._open_next()
 

@@ -130,11 +130,11 @@ def run(argv: Sequence[str] | None = None, files: Sequence[Path] = ()) -> int:
         if problem:
             session.notices.say(problem)
         window.prepare()
-        window.imports.open_runs(files)
+        window.imports.open_files(files)
 
     window.painted.connect(after_first_paint)
     if isinstance(app, Application):
-        app.file_opened.connect(lambda path: window.imports.open_runs([Path(path)]))
+        app.file_opened.connect(lambda path: window.imports.open_files([Path(path)]))
     interrupts = Interrupts(window)
     interrupts.requested.connect(window.quit)
     window.show()

@@ -11,7 +11,7 @@ from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QPaintEvent
 from PySide6.QtWidgets import QFileDialog, QMainWindow, QPlainTextEdit, QSplitter, QVBoxLayout, QWidget
 
 from app.help.palette import Palette, PaletteSource
-from app.kit.file_dialogs import FILE_FILTER, dropped_runs, dropped_texts
+from app.kit.file_dialogs import FILE_FILTER, dropped_models, dropped_texts
 from app.kit.help_mark import HelpRequested
 from app.kit.layout.pages import Pages
 from app.kit.logo import program_icon
@@ -481,13 +481,13 @@ class MainWindow(QMainWindow):
             self.show_tab("training")
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if dropped_runs(event) or dropped_texts(event):
+        if dropped_models(event) or dropped_texts(event):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
         event.acceptProposedAction()
-        if runs := dropped_runs(event):
-            self.imports.open_runs(runs)
+        if models := dropped_models(event):
+            self.imports.open_files(models)
         else:
             self._offer_texts(dropped_texts(event))
 

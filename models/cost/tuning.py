@@ -37,10 +37,11 @@ class Trained:
 
 
 def trained(config: ModelConfig, tune: TuneSpec | None = None) -> Trained:
-    """The trained parameters of a design: all of them without `tune`."""
+    """The trained parameters of a design: without `tune`, all but those of a first layer that looks back."""
     if tune is None or tune.mode == "all":
-        matrices = block_matrices(config)
-        return Trained(matrices=matrices, others=total_parameters(config) - matrices)
+        matrices, others = block_matrices(config), total_parameters(config) - block_matrices(config)
+        fixed = _layer(config, 1) if config.looks_back else (0, 0)
+        return Trained(matrices=matrices - fixed[0], others=others - fixed[1])
     own = parameters(config)
     head = own[HEAD] + own.get(POOLER, 0)
     has_labels = config.head not in ("language", "none")
@@ -94,17 +95,22 @@ def _last_layers(config: ModelConfig, n_last: int) -> tuple[int, int]:
         n_last -= n
         if not n:
             break
-        n_attention = 2 if parts.stack == "Decoder" else 1
-        experts = max(stack.n_expert, 1)
-        router = stack.d_model * stack.n_expert
-        in_matrices = n_attention * attention_weights(stack) + experts * feed_forward_weights(stack) + router
-        everything = n_attention * attention_weights(stack, biases=True) + router
-        everything += experts * feed_forward_weights(stack, biases=True) + 2 * stack.conv_width * stack.d_model
-        everything += (n_attention + 1) * norm_weights(stack, stack.d_model)
-        everything += stack.qk_norm * n_attention * 2 * norm_weights(stack, stack.head_dim)
-        matrices += n * in_matrices
-        others += n * (everything - in_matrices) + (stack.norm_place == "pre") * norm_weights(stack, stack.d_model)
+        in_matrices, besides = _layer(stack, 2 if parts.stack == "Decoder" else 1)
+        n_trained = min(n, stack.n_layer - 1) if stack.looks_back else n
+        matrices += n_trained * in_matrices
+        others += n_trained * besides + (stack.norm_place == "pre") * norm_weights(stack, stack.d_model)
     return matrices, others
+
+
+def _layer(stack: ModelConfig, n_attention: int) -> tuple[int, int]:
+    """The parameters of one layer: those in matrices, and all others."""
+    experts, router = max(stack.n_expert, 1), stack.d_model * stack.n_expert
+    in_matrices = n_attention * attention_weights(stack) + experts * feed_forward_weights(stack) + router
+    everything = n_attention * attention_weights(stack, biases=True) + router
+    everything += experts * feed_forward_weights(stack, biases=True) + 2 * stack.conv_width * stack.d_model
+    everything += (n_attention + 1) * norm_weights(stack, stack.d_model)
+    everything += stack.qk_norm * n_attention * 2 * norm_weights(stack, stack.head_dim)
+    return in_matrices, everything - in_matrices
 
 
 def _adapters(config: ModelConfig, r: int) -> int:

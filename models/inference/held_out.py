@@ -32,6 +32,18 @@ class HeldOut:
     counted: Sequence[Sequence[bool]] = ()
 
 
+def held_out(path: Path, tokenizer: Tokenizer, library: Library) -> HeldOut:
+    """What a model's perplexity is measured on: where it was trained on replies alone, those; else `held_out_texts`.
+
+    What people write to such a model it has not learned to predict.
+    """
+    if (path / "run.json").is_file() and RunFolder.open(path).spec.train.context_loss_weight == 0:
+        replies = held_out_replies(path, tokenizer, library)
+        if replies is not None:
+            return replies
+    return held_out_texts(path, tokenizer, library)
+
+
 def held_out_texts(path: Path, tokenizer: Tokenizer, library: Library) -> HeldOut:
     """The beginning of a run's validation texts; for models without any, generated Tiny World stories."""
     corpus = _corpus(path, library)
@@ -42,10 +54,7 @@ def held_out_texts(path: Path, tokenizer: Tokenizer, library: Library) -> HeldOu
 
 
 def held_out_replies(path: Path, tokenizer: Tokenizer, library: Library) -> HeldOut | None:
-    """The first conversations of a run's validation texts, of which its replies count; None where it has none.
-
-    A model that was trained on replies alone has not learned what people write to it.
-    """
+    """The first conversations of a run's validation texts, of which its replies count; None where it has none."""
     corpus = _corpus(path, library)
     if corpus is None or corpus.kind == "text":
         return None

@@ -45,7 +45,9 @@ def measure_weights(model: AnyModel, held_out: HeldOut, kinds: Sequence[str] = K
     """
     if not isinstance(model, Decoder):
         raise ValueError("Only a decoder's weights can be measured, since only decoders predict the next token.")
-    windows = text_windows(held_out, min(WINDOW, model.config.context_length))
+    windows = text_windows(held_out, model.config.context_length)
+    if not windows:
+        raise ValueError(f"There is too little text in {held_out.label}: it needs at least two tokens.")
     yield Phase(name="Preparing weights")
     measured: dict[str, _Measured] = {}
     wanted = dict.fromkeys(("float32", *kinds))
@@ -57,14 +59,14 @@ def measure_weights(model: AnyModel, held_out: HeldOut, kinds: Sequence[str] = K
     yield Phase(name="Reading and writing")
     for done in range(ROUNDS + 1):
         for one in measured.values():
-            for _ in _write(one, windows[0]):
+            for _ in _write(one, windows[0][0]):
                 yield Progress(done=done, total=ROUNDS + 1)
     yield Phase(name="Predicting held-out text")
-    for done, window in enumerate(windows, start=1):
+    for done, (window, counted) in enumerate(windows, start=1):
         for one in measured.values():
-            one.nats += nats(one.model, window)
+            one.nats += nats(one.model, window, counted)
             yield Progress(done=done, total=len(windows))
-    n_predicted = sum(len(window) - 1 for window in windows)
+    n_predicted = sum(n_counted(*each) for each in windows)
     device = model.embedding.weight.device
     exact = measured["float32"].nats
     rows = tuple(
@@ -82,19 +84,34 @@ def measure_weights(model: AnyModel, held_out: HeldOut, kinds: Sequence[str] = K
     yield WeightsMeasured(rows=rows, text=held_out.label, n_predicted=n_predicted)
 
 
-def text_windows(held_out: HeldOut, length: int) -> list[Sequence[int]]:
-    """Windows of 2 to `length` tokens of the texts, up to N_PREDICTED predictions."""
-    found: list[Sequence[int]] = []
+def text_windows(held_out: HeldOut, context: int) -> list[tuple[Sequence[int], Sequence[bool]]]:
+    """What is read at once, up to WINDOW tokens, and which of them count (as for `nats`), for N_PREDICTED predictions.
+
+    Where only some tokens of each text count, its beginning is read; what has none there is left out.
+
+    context: the longest text that the model reads.
+    """
+    length = min(WINDOW, context)
+    found: list[tuple[Sequence[int], Sequence[bool]]] = []
     left = N_PREDICTED
+    if held_out.counted:
+        for ids, counted in zip(held_out.texts, held_out.counted, strict=True):
+            if any(counted[1:length]) and left > 0:
+                found.append((ids[:length], counted[:length]))
+                left -= n_counted(*found[-1])
+        return found
     for text in held_out.texts:
         for start in range(0, len(text) - 1, max(length - 1, 1)):
             window = text[start : start + min(length, left + 1)]
             if len(window) > 1 and left > 0:
-                found.append(window)
+                found.append((window, ()))
                 left -= len(window) - 1
-    if not found:
-        raise ValueError(f"There is too little text in {held_out.label}: it needs at least two tokens.")
     return found
+
+
+def n_counted(window: Sequence[int], counted: Sequence[bool] = ()) -> int:
+    """How many tokens `nats` sums over."""
+    return sum(counted[1:]) if counted else len(window) - 1
 
 
 def _write(one: _Measured, ids: Sequence[int]) -> Iterator[None]:

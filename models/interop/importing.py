@@ -45,13 +45,13 @@ def import_model(
 
     Args:
         source: a Hugging Face folder, a .gguf file, or a run or checkpoint from elsewhere.
-        name: what to call the run; by default as `usual_name` has it.
+        name: what to call the run; by default as `usual_name` has it, numbered where a run is called so.
 
     Raises:
         ValueError: where the source cannot be read (as `load_model`), or `out` exists already.
     """
     source = source.absolute()
-    name = name or usual_name(source)
+    name = name or library.free_run_name(usual_name(source))
     identity = library.new_run_id(name) if out is None else out.name
     target = library.runs / identity if out is None else out.absolute()
     with new_folder(target) as folder:

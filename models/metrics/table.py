@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.number_words import format_percent
+from models.number_words import format_percent, with_minus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ def format_score(name: str, value: float | None) -> str:
         case "points":
             return f"{value:.1f}"
         case _:
-            return f"{value:.3f}".replace("-", "−")
+            return with_minus(f"{value:.3f}")
 
 
 def best_first(name: str, value: float) -> float:

@@ -15,6 +15,7 @@ from app.kit.basics import label, row
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.theme import SPACE, ThemeProvider
 from app.worker.background import LatestTask
+from models.number_words import with_minus
 from models.settings.sampling_config import MAX_BIAS
 from models.tokenizers import Piece
 from models.tokenizers.codec import pieces_of, show_bytes
@@ -138,7 +139,7 @@ class _BiasBox(QDoubleSpinBox):
     """Shows negative numbers with a real minus sign, and accepts either sign."""
 
     def textFromValue(self, value: float) -> str:
-        return super().textFromValue(value).replace("-", "−")
+        return with_minus(super().textFromValue(value))
 
     def valueFromText(self, text: str) -> float:
         return super().valueFromText(text.replace("−", "-"))

@@ -48,7 +48,7 @@ class WeightsMeasurement(QObject):
 
         def make() -> Iterator[Event]:
             from models.device import choose_device
-            from models.inference.held_out import held_out_texts
+            from models.inference.held_out import held_out
             from models.inference.measure_weights import measure_weights
             from models.interop.loading import load_model_events
             from models.runs.run_folder import RunFolder
@@ -58,7 +58,7 @@ class WeightsMeasurement(QObject):
             loaded, tokenizer = yield from load_model_events(run.checkpoint_path(model.step), device)
             if tokenizer is None:
                 raise ValueError(f"{run.name} has no tokenizer, so there is no text to measure it on.")
-            yield from measure_weights(loaded, held_out_texts(run.folder, tokenizer, library))
+            yield from measure_weights(loaded, held_out(run.folder, tokenizer, library))
 
         self.forget()
         self._job.submit(Job("Measure weights", make, INTERACTIVE))

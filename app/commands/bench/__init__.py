@@ -65,6 +65,13 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     )
     add_draft(parser)
     parser.add_argument(
+        "--texts-of",
+        default="",
+        metavar="RUN",
+        help="for weights: predict the held-out texts of this run, such as the one that an imported file was made of "
+        "(default: MODEL's own, or stories of Tiny World where it has none)",
+    )
+    parser.add_argument(
         "--data", nargs="+", type=Path, default=[], metavar="FILE", help="text to use instead of Python's docstrings"
     )
     parser.add_argument(
@@ -90,6 +97,8 @@ def run(args: argparse.Namespace) -> int:
     check_draft_options(args)
     if (args.part == "draft") is not (args.draft is not None):
         raise UsageError("The part draft needs --draft, the model that drafts; no other part takes one.")
+    if args.texts_of and args.part != "weights":
+        raise UsageError("--texts-of is for the part weights only: omit it.")
     if args.part == "weights":
         return _run_weights(args)
     if args.part == "table":
@@ -123,7 +132,7 @@ def _run_weights(args: argparse.Namespace) -> int:
     from app.commands.bench.weights import bench_weights, format_table
 
     with ProgressLine(as_json=args.json) as line:
-        measured = bench_weights(args.model, args.device, line)
+        measured = bench_weights(args.model, args.device, line, args.texts_of)
     if args.json:
         print_json(dataclasses.asdict(measured))
     else:

@@ -9,13 +9,16 @@ from models.library.library import Library
 from models.number_words import format_size
 
 
-def bench_weights(text: str, device_name: str, line: ProgressLine) -> WeightsMeasured:
-    """Measure MODEL; ValueError where there is none, or it is not a decoder."""
-    from models.inference.held_out import held_out_texts
+def bench_weights(text: str, device_name: str, line: ProgressLine, texts_of: str = "") -> WeightsMeasured:
+    """Measure MODEL; ValueError where there is none, or it is not a decoder.
+
+    texts_of: the run whose held-out texts are predicted; "" for the model's own.
+    """
+    from models.inference.held_out import held_out
     from models.inference.measure_weights import measure_weights
 
     model, tokenizer, _ = open_model(text, device_name)
-    for event in measure_weights(model, held_out_texts(find_model(text), tokenizer, Library())):
+    for event in measure_weights(model, held_out(find_model(texts_of or text), tokenizer, Library())):
         if isinstance(event, WeightsMeasured):
             return event
         line.show(event)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.number_words import with_minus
+
 Floats = NDArray[np.float32]
 
 
@@ -147,14 +149,14 @@ def format_number(value: float, digits: int = 2) -> str:
     words = f"{value:,.0f}" if value == round(value) and abs(value) >= 1 else f"{value:,.{digits}f}"
     if not any(digit in words for digit in "123456789"):
         words = words.lstrip("-")
-    return words.replace("-", "−")
+    return with_minus(words)
 
 
 def format_ticks(values: list[float]) -> list[str]:
     """The tick labels of an axis, with as many decimals as needed to distinguish them."""
     step = min((b - a for a, b in itertools.pairwise(values)), default=1.0)
     digits = 0 if step >= 1 else math.ceil(-math.log10(step) - 1e-9)
-    return ["0" if abs(value) < 1e-12 else f"{value:,.{digits}f}".replace("-", "−") for value in values]
+    return ["0" if abs(value) < 1e-12 else with_minus(f"{value:,.{digits}f}") for value in values]
 
 
 def evenly_spaced(length: int, most: int) -> NDArray[np.int64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.number_words import format_times
+from models.number_words import format_times, with_minus
 from models.tokenizers import show_bytes
 from models.tokenizers.steps.bpe import BpeSteps
 from models.tokenizers.steps.frequencies import Frequencies
@@ -69,7 +69,7 @@ def format_frequency(frequencies: Frequencies | None, id: int) -> str:
 
 def format_score(score: float) -> str:
     """A log-probability, with a real minus sign."""
-    return f"{score:.2f}".replace("-", "−")
+    return with_minus(f"{score:.2f}")
 
 
 def show_piece(text: str) -> str:

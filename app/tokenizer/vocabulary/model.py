@@ -11,6 +11,7 @@ from PySide6.QtGui import QColor, QFont
 from PySide6.QtWidgets import QWidget
 
 from app.kit.theme import ThemeProvider
+from models.number_words import with_minus
 from models.tokenizers.vocabulary.table import Vocabulary, VocabularyEntry
 from models.tokenizers.vocabulary.token_counts import USE_NAMES, USES, Usage
 from models.tokenizers.vocabulary.token_types import TYPES
@@ -161,7 +162,7 @@ def format_hex(data: bytes) -> str:
 def format_origin(vocabulary: Vocabulary, token: VocabularyEntry) -> str:
     """The merge of a token (“in + ter”), or its score; "" if it has neither."""
     if token.score is not None:
-        return "" if np.isnan(token.score) else f"{token.score:.3f}".replace("-", "−")
+        return "" if np.isnan(token.score) else with_minus(f"{token.score:.3f}")
     if token.rank < 0:
         return ""
     parts = (vocabulary.shown[vocabulary.row_of(id)][:_MAX_CHARACTERS] for id in (token.left, token.right))

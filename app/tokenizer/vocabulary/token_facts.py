@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QStackedWidget, QVBox
 from app.kit.basics import button, label, plain_tip, row, scrolling
 from app.kit.theme import SPACE, ThemeProvider
 from app.tokenizer.vocabulary.model import copied_text, format_hex
-from models.number_words import format_count
+from models.number_words import format_count, with_minus
 from models.tokenizers.vocabulary.table import Vocabulary, VocabularyEntry
 from models.tokenizers.vocabulary.token_counts import USE_NAMES, USES, Usage
 from models.tokenizers.vocabulary.token_types import TYPES
@@ -166,7 +166,7 @@ class TokenFacts(QFrame):
             parts = " + ".join(self._link(table.row_of(id)) for id in (token.left, token.right))
             lines["Made of"] = f"{parts}<br>merge {token.rank + 1:,} of {table.n_merges:,}"
         if token.score is not None and token.score == token.score:  # added tokens have NaN
-            lines["Score"] = f"{token.score:.4f}".replace("-", "−")
+            lines["Score"] = with_minus(f"{token.score:.4f}")
         made = table.merged_from(token.id).tolist()
         if made:
             more = f" and {len(made) - _MAX_MADE:,} more" if len(made) > _MAX_MADE else ""

@@ -138,8 +138,8 @@ class RunDraft:
         return trial.base if same and now.align and now.align.max_tokens == known.align.max_tokens else None
 
     def estimated_time(self) -> TimeEstimate | None:
-        """From the operations per second of that of the newest runs whose steps are most alike in size; or where
-        replies are drawn, from how long that took for the base rate; None where there is none."""
+        """From the operations per second of that of the newest runs whose steps are most alike in size, the longest
+        of them; or where replies are drawn, from how long that took for the base rate; None where there is none."""
         align = self.choices.align_spec
         if align is not None:
             base = self.base_rate()
@@ -156,8 +156,9 @@ class RunDraft:
         ]
         if not known:
             return None
-        # A small model uses the processor worse: its speed says little about that of a large one.
-        per_step, info = min(known, key=lambda each: abs(math.log(each[0] / flops)))
+        # A small model uses the processor worse: its speed says little about that of a large one. And of a short run,
+        # much of the time is that of its first tests.
+        per_step, info = min(known, key=lambda each: (abs(math.log(each[0] / flops)), -each[1].step))
         return TimeEstimate(train.steps * flops / per_step * info.elapsed_s / info.step, f"the speed of “{info.name}”")
 
     def matches(self, spec: RunSpec) -> bool:

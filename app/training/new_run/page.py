@@ -22,7 +22,7 @@ from app.training.spec_exchange import open_spec, save_spec
 from app.training.trials.trials import Trials
 from models.alignment.stage_tree import world_seed_of
 from models.data.tiny_world.wishes import HAPPY
-from models.interop.graphs.graphs import LOOKBACK_STEPS
+from models.interop.graphs.graphs import LOOKBACK_STEPS, what_differs
 from models.runs.run_folder import RunFolder
 from models.settings.align_spec import AlignSpec, usual_align
 from models.settings.model_config import ModelConfig
@@ -128,12 +128,13 @@ class NewRun(QWidget):
         """The button that starts it."""
         return self.review.start
 
-    def set_spec(self, spec: RunSpec, tokenizer_name: str = "", like: str = "") -> None:
+    def set_spec(self, spec: RunSpec, tokenizer_name: str = "", like: str = "", differs: str = "") -> None:
         """Set all choices to those of `spec`.
 
         Args:
             tokenizer_name: a tokenizer of the library to use, if it still exists, instead of training a new one.
             like: name of the run whose settings they are.
+            differs: what they differ in from that run's, in sentences.
         """
         size = spec.model.vocab_size  # set by the tokenizer, not by the preset
         presets = (name for name, p in PRESETS.items() if dataclasses.replace(p, vocab_size=size) == spec.model)
@@ -146,7 +147,7 @@ class NewRun(QWidget):
             )
         self.draft.like = like
         self.name.setText(self.session.runs.free_name(spec.name) if not like else "")
-        self.review.show_template_name(like)
+        self.review.show_template_name(like, differs)
         self.views.show_view("choices")
         self._later.start()
 
@@ -159,12 +160,15 @@ class NewRun(QWidget):
         if spec is None:
             self.session.notices.say("This run's settings cannot be read.")
             return
+        differs = ""
         if design is not None:
-            steps = spec.train.steps
+            differs, steps = what_differs(spec.model, design), spec.train.steps
             if design.looks_back and not spec.model.looks_back:
                 steps = round(steps * LOOKBACK_STEPS)
+                differs += f" It learns more slowly: {steps:,} steps are proposed, not {spec.train.steps:,}."
+            differs += " All else is the same."
             spec = dataclasses.replace(spec, model=design, train=dataclasses.replace(spec.train, steps=steps))
-        self.set_spec(spec, self.session.runs.tokenizer_name(run_id), like=spec.name)
+        self.set_spec(spec, self.session.runs.tokenizer_name(run_id), like=spec.name, differs=differs)
 
     def show_stage(self, parent: str, stage: str = "", reward_model: str = "", dataset: str = "") -> None:
         """Set all choices for a run from the weights of another one.

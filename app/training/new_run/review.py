@@ -72,6 +72,7 @@ class RunReview(QFrame):
         self.name.setToolTip("Name of the run in the list; if empty, named after the design")
         self.like = ElidedLabel()
         self.like.setProperty("role", "caption")
+        self.differs = label("", "caption", wrap=True)
         self.start = button(
             "Start training",
             theme,
@@ -121,7 +122,7 @@ class RunReview(QFrame):
         lines.addWidget(label("4  Review", "heading"))
         caption = label("Name")
         caption.setBuddy(self.name)
-        lines.addLayout(column(caption, self.name, self.like, spacing=SPACE // 2))
+        lines.addLayout(column(caption, self.name, self.like, self.differs, spacing=SPACE // 2))
         lines.addSpacing(SPACE // 2)
         lines.addLayout(self._grid(_FACTS))
         lines.addSpacing(SPACE)
@@ -213,10 +214,12 @@ class RunReview(QFrame):
         has_guess = n_classes > 1 and (align is None or align.task != "prompts")
         self.facts["guess"].setText(f"{math.log(n_classes):.3f}" if has_guess else _NONE)
 
-    def show_template_name(self, name: str) -> None:
-        """Show the name of the run whose settings these are; '' for none."""
-        self.like.setText(f"Like “{name}”" if name else "")
+    def show_template_name(self, name: str, differs: str = "") -> None:
+        """Show the name of the run whose settings these are, and what differs; '' for none."""
+        self.like.setText(f"Like “{name}”, for llama.cpp" if differs else f"Like “{name}”" if name else "")
         self.like.setVisible(bool(name))
+        self.differs.setText(differs)
+        self.differs.setVisible(bool(differs))
 
     def show_cost(
         self,

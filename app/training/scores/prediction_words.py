@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from models.metrics.tagging import entities
-from models.number_words import format_percent
+from models.number_words import format_percent, with_minus
 from models.tasks.stored_scores import ScoredRow
 
 NO_ANSWER = "no answer"
@@ -40,7 +40,7 @@ def format_answer(task: str, row: Mapping[str, Any], value: Any) -> str:
         case "multi-label":
             return ", ".join(value) or "none"
         case "regression":
-            return f"{value:.3g}".replace("-", "−")
+            return with_minus(f"{value:.3g}")
     return str(value)
 
 

@@ -22,7 +22,7 @@ from app.training.scores.score_table import FIGURE_TITLES, ScoreTable, figure_ro
 from models.evaluation.record import Forgetting
 from models.metrics.report import Score
 from models.metrics.table import METRICS, format_score
-from models.number_words import capitalized, format_count, format_percent
+from models.number_words import capitalized, format_count, format_percent, with_minus
 from models.tasks.baselines import BASELINES
 from models.tasks.stored_scores import StoredScores
 
@@ -178,7 +178,7 @@ class ScoresSummary(QWidget):
         rows = []
         for was, now in forgetting.changes:
             if was.kind == "loss":
-                values = [f"{was.value:.3f}", f"{now.value:.3f}", f"{now.value - was.value:+.3f}".replace("-", "−")]
+                values = [f"{was.value:.3f}", f"{now.value:.3f}", with_minus(f"{now.value - was.value:+.3f}")]
                 rows.append(["Loss (nats per token)", *values])
             else:
                 values = [format_percent(was.value), format_percent(now.value)]
@@ -311,12 +311,12 @@ def format_difference(name: str, difference: float) -> str:
     if METRICS[name].unit == "share":
         return format_points(difference)
     digits, unit = (1, " points") if METRICS[name].unit == "points" else (3, "")
-    return f"{difference:+.{digits}f}{unit}".replace("-", "−")
+    return with_minus(f"{difference:+.{digits}f}{unit}")
 
 
 def format_points(difference: float) -> str:
     """A difference of shares, in percentage points."""
-    return f"{100 * difference:+.1f} points".replace("-", "−")
+    return with_minus(f"{100 * difference:+.1f} points")
 
 
 def shares_of(name: str, values: Iterable[float | None]) -> Callable[[float], float]:

@@ -78,7 +78,7 @@ def run_with_adapter(
     Raises:
         ValueError: where `out` exists already.
     """
-    name = name or usual_name(source)
+    name = name or library.free_run_name(usual_name(source))
     identity = library.new_run_id(name) if out is None else out.name
     target = library.runs / identity if out is None else out.absolute()
     with new_folder(target) as folder:

@@ -29,7 +29,8 @@ class Shaped(Protocol):
 
 Stored = Mapping[str, Shaped]
 
-_LABELS = {slot.name: str(slot.metadata["label"]) for slot in fields(ModelSlots)} | {"attention_kind": "Attention"}
+LABELS = {slot.name: str(slot.metadata["label"]) for slot in fields(ModelSlots)} | {"attention_kind": "Attention"}
+"""The slots' names on screen, by their names in code."""
 
 
 def unfolded(config: ModelConfig, state: Mapping[str, Tensor]) -> tuple[ModelConfig, dict[str, Tensor]]:
@@ -68,7 +69,7 @@ class Graph:
         for name, value in self.slots.items():
             wanted, here = value if isinstance(value, tuple) else (value,), getattr(config, name)
             if here not in wanted:
-                found.append(f"{_LABELS.get(name, name)} {' or '.join(map(_words, wanted))} (here {_words(here)})")
+                found.append(f"{LABELS.get(name, name)} {' or '.join(map(_words, wanted))} (here {_words(here)})")
         return [*found, *self.misfits(config)]
 
     def paired_heads(self, name: str, config: ModelConfig) -> int:

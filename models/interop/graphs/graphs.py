@@ -6,7 +6,7 @@ import dataclasses
 
 from models.interop.graphs.bert import BERT
 from models.interop.graphs.gpt2 import GPT2
-from models.interop.graphs.graph import Graph
+from models.interop.graphs.graph import LABELS, Graph
 from models.interop.graphs.rotary import ARCEE, LLAMA, QWEN3
 from models.interop.graphs.t5 import T5
 from models.settings.model_config import ModelConfig
@@ -38,10 +38,12 @@ def graph_of(config: ModelConfig) -> Graph:
     closest = min(lacking, key=lambda name: (GRAPHS[name].slots["topology"] != config.topology, len(lacking[name])))
     if not lacking[closest]:
         return GRAPHS[closest]
-    instead = "with a first layer that looks back" if _has_convolutions(config) else _INSTEAD[config.topology]
+    instead = f"train the design {_INSTEAD[config.topology]} on the same data"
+    if _has_convolutions(config):
+        instead = "train the same with a first layer that looks back in place of the convolutions"
     raise ValueError(
         f"llama.cpp has no graph for this design: the closest one, {closest}, needs {', '.join(lacking[closest])}. "
-        f"Export it as a Hugging Face folder, or train the design {instead} on the same data."
+        f"Export it as a Hugging Face folder, or {instead}."
     )
 
 
@@ -72,6 +74,20 @@ def portable(config: ModelConfig) -> ModelConfig | None:
         return looking_back(config)
     preset = PRESETS[_INSTEAD[config.topology]]
     return dataclasses.replace(preset, vocab_size=config.vocab_size, context_length=config.context_length)
+
+
+def what_differs(config: ModelConfig, design: ModelConfig) -> str:
+    """What `portable` has changed of `config` in `design`, in sentences."""
+    if not design.looks_back:
+        return "The design is another one, which llama.cpp computes."
+    others = [
+        LABELS[name] for name in QWEN3.slots if name != "conv_width" and getattr(design, name) != getattr(config, name)
+    ]
+    words = (
+        f"A first layer whose heads copy the {design.lookback} tokens before, untrained, takes the place of the short "
+        "convolutions."
+    )
+    return f"{words} As llama.cpp has them: {', '.join(others)}." if others else words
 
 
 def _labels_texts(config: ModelConfig) -> bool:

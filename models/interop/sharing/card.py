@@ -212,7 +212,7 @@ def _usage(config: ModelConfig, address: str) -> list[str]:
         "```python",
         f"from transformers import AutoTokenizer, {auto_class}",
         "",
-        f"tokenizer = AutoTokenizer.from_pretrained({quoted})",
+        f"tokenizer = AutoTokenizer.from_pretrained({quoted}{trust})",
         f"model = {auto_class}.from_pretrained({quoted}{trust})",
         "```",
     ]

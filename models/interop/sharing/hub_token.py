@@ -31,7 +31,8 @@ def check_token(token: str) -> str:
     token = token.strip()
     if not token:
         raise ValueError(
-            "Uploading needs a token of Hugging Face that may write: make one at https://huggingface.co/settings/tokens."
+            "Uploading needs a token of Hugging Face that may write: make one at "
+            "https://huggingface.co/settings/tokens, and paste it when asked, or set HF_TOKEN."
         )
     if not _TOKEN.fullmatch(token):
         raise ValueError("This is no token of Hugging Face: copy it whole, without spaces or line breaks.")

@@ -16,8 +16,8 @@ from models.chat.own_template import CHAT_TEMPLATE
 from models.chat.template_config import ChatTemplateConfig, uses_native_template
 from models.events import Event, Notice, Phase, Progress
 from models.files.atomic import atomic_write_text
-from models.inference.held_out import HeldOut, held_out_replies, held_out_texts
-from models.inference.measure_weights import nats, text_windows
+from models.inference.held_out import HeldOut, held_out
+from models.inference.measure_weights import n_counted, nats, text_windows
 from models.interop.chat_templates import read_template_config_events
 from models.interop.export import export_hf
 from models.interop.loading import load_config, load_model_events
@@ -33,7 +33,6 @@ from models.settings.gguf_formats import GGUF_FORMATS, USUAL_FORMAT
 from models.settings.model_config import ModelConfig
 from models.tokenizers import read_tokenizer
 
-_WINDOW = 256
 _SPARE = 1.02
 """How much more room than the file's size there has to be."""
 
@@ -221,42 +220,25 @@ def _measured(
     """The perplexity of a decoder, and of the file that was made of it; the text; and the tokens predicted."""
     if not isinstance(model, Decoder) or tokenizer is None:
         return None, "", 0
-    held_out = _held_out(source, tokenizer, library)
+    texts = held_out(source, tokenizer, library)
     yield Phase(name="Reading the file back")
     written, _ = yield from load_model_events(out)
     assert isinstance(written, Decoder)
     yield Phase(name="Predicting held-out text")
-    return (yield from _perplexities((model, written), held_out))
-
-
-def _held_out(source: Path, tokenizer: Tokenizer, library: Library) -> HeldOut:
-    """What a run's model has learned to write: its replies, where it was trained on those alone."""
-    if (source / "run.json").is_file() and RunFolder.open(source).spec.train.context_loss_weight == 0:
-        replies = held_out_replies(source, tokenizer, library)
-        if replies is not None:
-            return replies
-    return held_out_texts(source, tokenizer, library)
-
-
-def _windows(held_out: HeldOut, length: int) -> list[tuple[Sequence[int], Sequence[bool]]]:
-    """What is read at once, and which tokens of it are predicted."""
-    if not held_out.counted:
-        return [(window, ()) for window in text_windows(held_out, length)]
-    talks = zip(held_out.texts, held_out.counted, strict=True)
-    return [(ids[:length], counted[:length]) for ids, counted in talks if any(counted[1:length])]
+    return (yield from _perplexities((model, written), texts))
 
 
 def _perplexities(
-    models: tuple[Decoder, Decoder], held_out: HeldOut
+    models: tuple[Decoder, Decoder], texts: HeldOut
 ) -> Generator[Event, None, tuple[tuple[float, float] | None, str, int]]:
-    windows = _windows(held_out, min(_WINDOW, models[0].config.context_length))
-    if not windows:  # no reply begins within the context
+    windows = text_windows(texts, models[0].config.context_length)
+    if not windows:  # no text is long enough, or no reply begins within the context
         return None, "", 0
     sums = [0.0, 0.0]
     for done, (window, counted) in enumerate(windows, start=1):
         for i, model in enumerate(models):
             sums[i] += nats(model, window, counted)
         yield Progress(done=done, total=len(windows))
-    n_predicted = sum(sum(counted[1:]) if counted else len(window) - 1 for window, counted in windows)
+    n_predicted = sum(n_counted(*each) for each in windows)
     before, after = (math.exp(min(each / n_predicted, 700.0)) for each in sums)
-    return (before, after), held_out.label, n_predicted
+    return (before, after), texts.label, n_predicted

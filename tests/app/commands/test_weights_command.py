@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from tokenizers import Tokenizer
@@ -11,6 +12,7 @@ from app.cli import main
 from app.commands.bench.weights import format_table
 from app.commands.common import open_model
 from models.architecture.transformer import Decoder
+from models.inference.held_out import HeldOut
 from models.inference.weight_kinds import KINDS, WeightsFigures, WeightsMeasured
 from models.inference.weights import Int8Linear
 from models.library.library import Library
@@ -19,6 +21,7 @@ from tests.app.small_models import put_model
 
 @pytest.fixture
 def run(library: Library, byte_tokenizer: Tokenizer) -> str:
+    put_model(library, byte_tokenizer, "decoder-only", name="other")
     return put_model(library, byte_tokenizer, "decoder-only")
 
 
@@ -43,6 +46,24 @@ def test_the_bench_measures_all_kinds(run: str, capsys: pytest.CaptureFixture[st
     printed = json.loads(capsys.readouterr().out)
     assert [row["kind"] for row in printed["rows"]] == list(KINDS)
     assert printed["n_predicted"] > 0
+
+
+def test_an_imported_model_is_measured_on_the_texts_of_a_run(
+    run: str, library: Library, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def held_out(path: Path, *args: object) -> HeldOut:
+        asked.append(path)
+        return HeldOut(f"the texts of {path.name}", [[5, 6, 7, 8]])
+
+    monkeypatch.setattr("models.inference.held_out.held_out", held_out)
+    for options, folder in (((), library.runs / run), (("--texts-of", "other"), library.find_run("other"))):
+        assert main(["bench", "weights", run, "--json", *options]) == 0
+        assert json.loads(capsys.readouterr().out)["text"] == f"the texts of {folder.name}"
+        assert asked[-1] == folder
+    assert main(["bench", "decode", "--texts-of", "other"]) == 2
+    assert "--texts-of is for the part weights" in capsys.readouterr().err
 
 
 def test_the_bench_says_what_it_needs(run: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,8 +30,12 @@ from app.session.session import Session
 from app.shell.main_window import MainWindow
 from app.shell.status_bar import StatusBar
 from app.shell.top_bar import TABS
+from models.architecture.transformer import build_model
 from models.data.corpus import build_examples_corpus
+from models.interop.sharing.gguf_export import write_gguf
+from models.interop.sharing.gguf_plan import plan_gguf
 from models.library.library import Library
+from models.settings.presets import PRESETS
 from models.settings.run_spec import RunSpec
 from models.tokenizers import save_tokenizer
 from tests import ROOT
@@ -161,6 +165,21 @@ def test_texts_that_are_dropped_are_offered_on_home(window: MainWindow, text_fil
     assert window.pages.current == "home"
     assert window.home.cards.files == (str(text_file), str(text_file))
     assert window.home.cards.quickstart.isVisible()
+
+
+def test_models_that_are_dropped_are_imported(
+    window: MainWindow, byte_tokenizer: Tokenizer, until: Until, tmp_path: Path
+) -> None:
+    design = dataclasses.replace(
+        PRESETS["llama-tiny"], vocab_size=byte_tokenizer.get_vocab_size(), n_layer=1, n_head=2, d_model=16
+    )
+    file = tmp_path / "mine.gguf"
+    for _ in write_gguf(build_model(design), plan_gguf(design, byte_tokenizer, "F32"), file):
+        pass
+    window.show_tab("training")
+    assert drop(window, file, file)
+    until(lambda: {run.name for run in window.session.runs.list()} == {"mine", "mine 2"})
+    assert window.toasts.sentences[-1] == "“mine 2” is now in your library."
 
 
 def drop(window: MainWindow, *paths: Path) -> bool:

@@ -17,6 +17,7 @@ from models.architecture.cache import KVCache
 from models.architecture.transformer import AnyModel, EncoderDecoder, build_model
 from models.cost.parts import stacks
 from models.interop.building import model_without_data
+from models.interop.graphs.graphs import looking_back
 from models.settings.model_config import ModelConfig
 from models.settings.optimizers import OPTIMIZERS
 from models.settings.presets import PRESETS
@@ -314,6 +315,19 @@ def test_trained_parameters_of_a_fine_tuning(topology: str, mode: str, seed: int
         assert found.matrices == found.added
     elif found.total:
         groups = [] if not found.matrices else make_optimizers(model, TrainConfig(optimizer="muon"))[0].param_groups
+        assert found.matrices == sum(p.numel() for group in groups for p in group["params"])
+
+
+@pytest.mark.parametrize("mode", [None, *TUNED])
+def test_a_layer_that_looks_back_is_not_trained(mode: str | None) -> None:
+    config = looking_back(SMALL["terrarium-tiny"])
+    tune = None if mode is None else TuneSpec(parent="a", **TUNED[mode])
+    spec = RunSpec(name="a", model=config, tokenizer=TokenizerSpec(), data=DataSpec(), train=TrainConfig(), tune=tune)
+    model = build_run_model(spec)
+    found = cost.trained(config, tune)
+    assert found.total == sum(p.numel() for p in model.parameters() if p.requires_grad)
+    if found.matrices and not found.added:
+        groups = make_optimizers(model, TrainConfig(optimizer="muon"))[0].param_groups
         assert found.matrices == sum(p.numel() for group in groups for p in group["params"])
 
 

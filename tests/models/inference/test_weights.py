@@ -221,6 +221,22 @@ def test_long_texts_are_read_in_windows_up_to_a_limit() -> None:
     assert measured.n_predicted == N_PREDICTED
 
 
+def test_only_what_counts_is_predicted() -> None:
+    torch.manual_seed(0)
+    model = build_model(TINY).eval()
+    ids = torch.randint(261, (12,)).tolist()
+    counted = [False] * 8 + [True] * 4
+    prompt, reply = HeldOut("x", [ids[:8]], [[False] * 8]), HeldOut("x", [ids] * 3, [counted] * 3)
+    *_, measured = measure_weights(model, reply, ["float32"])
+    assert isinstance(measured, WeightsMeasured)
+    assert measured.n_predicted == 12
+    with torch.inference_mode():
+        loss = F.cross_entropy(model(torch.tensor([ids[:-1]]))[0][-4:], torch.tensor(ids[-4:]))
+    assert measured.rows[0].perplexity == pytest.approx(math.exp(float(loss)), rel=1e-4)
+    with pytest.raises(ValueError, match="too little text"):
+        next(measure_weights(model, prompt))
+
+
 def test_unsupported_models_raise_a_sentence() -> None:
     with pytest.raises(ValueError, match="Only a decoder"):
         next(measure_weights(build_model(PRESETS["bert-tiny"]), HeldOut("x", [[1, 2]])))

@@ -42,6 +42,8 @@ def test_an_import_is_a_run_like_any_other(source: Path, library: Library) -> No
     [info] = library.list_runs()
     assert (info.status, info.step, info.problem) == ("imported", 0, None)
     assert library.find_run("small llama") == run.folder
+    assert drive(import_model(source, library))[1].name == "small llama 2"
+    assert drive(import_model(source, library, name="small llama"))[1].name == "small llama"  # as it was asked for
     original, tokenizer = load_model(source)
     copy, again = load_model(run.folder)
     assert copy.config == original.config == run.spec.model

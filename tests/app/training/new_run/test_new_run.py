@@ -344,3 +344,7 @@ def test_before_it_is_measured_the_time_is_said_to_be_unknown_or_a_guess(
     newest = dataclasses.replace(run, name="smaller", spec=tiny, elapsed_s=1000 * run.elapsed_s)
     monkeypatch.setattr(session.runs, "known", lambda: [newest, run])
     assert form.draft.estimated_time() == estimate, "the run whose steps are as large tells more than the newest"
+    short = dataclasses.replace(run, name="short", step=20, elapsed_s=9 * run.elapsed_s)
+    long = dataclasses.replace(run, step=200, elapsed_s=10 * run.elapsed_s)
+    monkeypatch.setattr(session.runs, "known", lambda: [short, long])
+    assert form.draft.estimated_time() == estimate, "of equal ones the longest, whose first tests count less"

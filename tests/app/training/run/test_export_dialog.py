@@ -106,7 +106,7 @@ def test_a_design_without_a_graph_says_so_and_goes_as_a_folder(
     qtbot.waitUntil(dialog.refusal.isVisible)
     assert "Short convolution 0 (here 4)" in dialog.refusal.text()
     assert not dialog.start.isEnabled()
-    assert not dialog.formats.isVisible()
+    assert not any(each.isVisible() for each in (dialog.formats, dialog.place, dialog.licence))
     with qtbot.waitSignal(dialog.same_asked) as asked:
         qtbot.mouseClick(dialog.same, Qt.MouseButton.LeftButton)
     (design,) = asked.args
@@ -194,6 +194,12 @@ def test_the_same_run_is_proposed_with_a_design_that_can_leave(
     assert run.spec is not None
     assert tab.new_run.form.config.steps == round(run.spec.train.steps * LOOKBACK_STEPS)
     assert tab.new_run.draft.like == run.name
+    review = tab.new_run.review
+    assert review.like.text() == f"Like “{run.name}”, for llama.cpp"
+    assert "takes the place of the short convolutions" in review.differs.text()
+    assert "9 steps are proposed, not 4" in review.differs.text()
+    tab.new_run.show_template(run.id)
+    assert (review.like.text(), review.differs.text()) == (f"Like “{run.name}”", "")
 
 
 def test_a_design_that_fits_a_published_class_names_it() -> None:

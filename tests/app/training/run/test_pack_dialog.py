@@ -102,7 +102,7 @@ def test_a_file_that_is_none_is_one_sentence(
 ) -> None:
     file = tmp_path / "x.terrarium"
     file.write_bytes(b"no")
-    window.imports.open_runs([file])
+    window.imports.open_files([file])
     until(lambda: len(heard.failures) == 1)
     assert "no Terrarium file" in heard.failures[0]
     assert session.runs.list() == []

@@ -39,14 +39,14 @@ def logits(folder: Path) -> torch.Tensor:
 def test_it_comes_back_and_computes_the_same(name: str, cases: dict[str, Case], tmp_path: Path) -> None:
     case = cases[name]
     run = case.tuned(lora_r=3, lora_alpha=5.0)
-    path = result_of(export_gguf_adapter(run, tmp_path / "small.gguf"))
+    path = result_of(export_gguf_adapter(run, tmp_path / "added.gguf"))
     assert is_gguf_adapter(path)
     about, stored = read_gguf_header(path)
     assert about["general.architecture"] == {"gpt2": "gpt2", "qwen3": "qwen3"}.get(name, "llama")
     assert about["adapter.lora.alpha"] == pytest.approx(5.0)
     again = result_of(import_gguf_adapter(path, case.parent.id, case.library))
     assert again.status == "imported"
-    assert again.spec.name == "small"
+    assert again.spec.name == "added"
     assert_close(logits(again.folder), logits(run.folder))
     assert (logits(again.folder) - logits(case.parent.folder)).abs().max() > 0.01
     if name != "gpt2":  # whose three matrices share A there

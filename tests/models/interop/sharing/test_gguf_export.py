@@ -15,7 +15,7 @@ from models import load_model
 from models.data.tiny_world.parallel import stories
 from models.events import Notice, Progress, result_of
 from models.files.gguf_file import read_gguf_header
-from models.interop.graphs.graphs import graph_of, looking_back, portable
+from models.interop.graphs.graphs import graph_of, looking_back, portable, what_differs
 from models.interop.importing import import_model
 from models.interop.sharing import gguf_export
 from models.interop.sharing.gguf_export import write_gguf
@@ -191,6 +191,16 @@ def test_another_design_is_proposed_only_where_it_helps() -> None:
     assert portable(ours) == looking_back(ours)
     assert portable(LLAMA) is None
     assert portable(dataclasses.replace(ours, head="sequence")) is None
+
+
+def test_what_differs_in_it_is_said() -> None:
+    ours = dataclasses.replace(PRESETS["terrarium-tiny"], norm="layernorm", activation="relu2")
+    said = what_differs(ours, looking_back(ours))
+    assert "copy the 4 tokens before" in said
+    assert "Normalisation, Feed-forward" in said
+    alike = dataclasses.replace(ours, norm="rmsnorm", activation="swiglu")
+    assert "Normalisation" not in what_differs(alike, looking_back(alike))
+    assert what_differs(PRESETS["bert-tiny"], LLAMA) == "The design is another one, which llama.cpp computes."
 
 
 @pytest.mark.parametrize(("n_head", "lookback", "d_head"), [(4, 4, 128), (8, 4, 64), (6, 3, 48), (1, 1, 128)])

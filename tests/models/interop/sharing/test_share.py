@@ -15,7 +15,7 @@ from models.chat.own_template import CHAT_TEMPLATE, render_chat
 from models.chat.template_config import PLAIN_TEMPLATE, ChatTemplateConfig
 from models.data.corpus import build_examples_corpus
 from models.events import Notice
-from models.inference.held_out import held_out_replies
+from models.inference.held_out import held_out, held_out_replies, held_out_texts
 from models.inference.measure_weights import nats
 from models.interop.export import export_hf
 from models.interop.sharing.ollama import message_form, modelfile, ollama_commands, ollama_name
@@ -139,7 +139,11 @@ def test_a_model_trained_on_replies_is_measured_on_replies(bpe: Tokenizer, libra
         said = [id for id, is_counted in zip(ids, counted, strict=True) if is_counted]
         assert decode(bpe, said) == " A ball.<|end|>"
         assert len(ids) > len(said) > 2, talk
+    assert held_out(folder, bpe, library) == found
     assert held_out_replies(tmp_path, bpe, library) is None
+    on_all = make_run(library, LLAMA, "reader", lineage=lineage, context_loss_weight=1.0)
+    assert held_out(on_all, bpe, library).counted == ()
+    assert held_out(on_all, bpe, library) == held_out_texts(on_all, bpe, library)
     model = random_model(LLAMA)
     assert isinstance(model, Decoder)
     ids, counted = found.texts[0], found.counted[0]

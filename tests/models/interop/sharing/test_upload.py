@@ -275,5 +275,7 @@ def test_the_command_without_a_terminal_or_a_token(
     assert "Uploading needs a token of Hugging Face that may write" in capsys.readouterr().err
     assert main(["export", str(folder), "--push", "small", "--format", "gguf"]) == 2
     assert "--push uploads a Hugging Face folder" in capsys.readouterr().err
-    assert main(["export", str(folder), "--out", "x", "--public"]) == 2
+    for options in (("--public",), ("--quantisation", "F16"), ("--format", "toml", "--licence", "mit")):
+        assert main(["export", str(folder), "--out", "x", *options]) == 2
+        assert options[-2 if len(options) > 1 else -1] in capsys.readouterr().err
     assert not hub.models
