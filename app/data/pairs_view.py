@@ -235,6 +235,7 @@ class PairsView(QFrame):
         self.table.verticalHeader().hide()
         self.table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         self.table.horizontalHeader().setHighlightSections(False)
+        self.table.horizontalHeader().setTextElideMode(Qt.TextElideMode.ElideRight)
         self.titles = {side: label("", "caption") for side in ("chosen", "rejected")}
         self.texts = {side: ComparedText(words, theme) for side, words in (("chosen", "Better"), ("rejected", "Worse"))}
         keep_wheel_for_scrolling(self.models)
