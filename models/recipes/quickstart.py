@@ -77,7 +77,7 @@ TINY_WORLD_TRAINING = TrainConfig(
     precision="float32",
     eval_interval=250,
     sample_interval=250,
-    checkpoint_interval=500,
+    checkpoint_interval=200,
     keep_checkpoints=2,
 )
 """Six texts' worth of tokens a step: with four, as many held-out questions are answered after a sixth more time, with
