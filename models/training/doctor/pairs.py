@@ -79,8 +79,11 @@ def pairs_unlearned(signs: Signs) -> Finding:
         words = "Needs half of the planned steps, and a validation after that."
         return Check(kind="pairs_unlearned", words=words, possible=False)
     words = f"Of the held-out pairs, {format_percent(share)} have become the right way round"
-    if share > _GUESSING or share + _ERRORS * error > _LEARNED:
+    if share > _GUESSING:
         return Check(kind="pairs_unlearned", words=f"{words}.")
+    if share + _ERRORS * error > _LEARNED:
+        words = f"Needs more held-out pairs: {format_percent(share)} are the right way round, which may be chance."
+        return Check(kind="pairs_unlearned", words=words, possible=False)
     seen = own.last(_RECENT)
     evidence = {"right, held-out": share, "right, learned from": seen, "standard error": error}
     if seen > _LEARNED:

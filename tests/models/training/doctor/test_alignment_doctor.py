@@ -280,6 +280,17 @@ def test_few_held_out_pairs_prove_nothing(shared_library: Library, parent: RunFo
     assert found_in(examine(log)) == {}
 
 
+def test_few_pairs_that_are_wrong_are_no_clean_bill_of_health(shared_library: Library, parent: RunFolder) -> None:
+    recipe = AlignRecipe(name="one pair", stage="dpo", train={"steps": 30})
+    looks = {"rewards/accuracies": [0.0] * 4, "held_out/pairs": [1.0] * 4}
+    log = written(shared_library, parent, recipe, {"rewards/accuracies": [1.0] * 30}, looks)
+    examination = examine(log)
+    assert found_in(examination) == {}
+    [check] = [check for check in examination.checks if check.kind == "pairs_unlearned"]
+    assert not check.possible
+    assert check.words.startswith("Needs more held-out pairs: 0")
+
+
 def test_a_log_without_figures_is_not_judged(shared_library: Library, parent: RunFolder) -> None:
     for stage in ("reward", "dpo", "kto", "ppo", "grpo"):
         log = written(shared_library, parent, AlignRecipe(name=f"{stage}, new", stage=stage), {"nothing": [0.0]})
