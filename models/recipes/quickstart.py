@@ -33,7 +33,7 @@ from models.training.optim import make_optimizers
 from models.training.prepare import prepare_tokenizer
 from models.training.trainer import Trainer
 
-STEPS, MIN_STEPS = 1400, 20
+STEPS, MIN_STEPS = 1700, 20
 """Training steps: those of Tiny World, however long they take on a slow or busy machine, after which 95 % and more of
 the held-out questions were answered in each of five worlds; and a minimum where they have to fit into a time."""
 PORTABLE_STEPS = round(STEPS * LOOKBACK_STEPS)
