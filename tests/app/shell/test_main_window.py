@@ -179,7 +179,7 @@ def test_models_that_are_dropped_are_imported(
     window.show_tab("training")
     assert drop(window, file, file)
     until(lambda: {run.name for run in window.session.runs.list()} == {"mine", "mine 2"})
-    assert window.toasts.sentences[-1] == "“mine 2” is now in your library."
+    until(lambda: "“mine 2” is now in your library." in window.toasts.sentences)
 
 
 def drop(window: MainWindow, *paths: Path) -> bool:
