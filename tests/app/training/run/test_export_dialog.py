@@ -197,7 +197,7 @@ def test_the_same_run_is_proposed_with_a_design_that_can_leave(
     review = tab.new_run.review
     assert review.like.text() == f"Like “{run.name}”, for llama.cpp"
     assert "takes the place of the short convolutions" in review.differs.text()
-    assert "9 steps are proposed, not 4" in review.differs.text()
+    assert f"{round(4 * LOOKBACK_STEPS)} steps are proposed, not 4" in review.differs.text()
     tab.new_run.show_template(run.id)
     assert (review.like.text(), review.differs.text()) == (f"Like “{run.name}”", "")
 
