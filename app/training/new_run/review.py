@@ -117,7 +117,7 @@ class RunReview(QFrame):
         self._align: AlignSpec | None = None
         facts = QWidget()
         lines = QVBoxLayout(facts)
-        lines.setContentsMargins(0, 0, 0, 0)
+        lines.setContentsMargins(0, 0, SPACE, 0)  # between the numbers and the scroll bar
         lines.setSpacing(SPACE)
         lines.addWidget(label("4  Review", "heading"))
         caption = label("Name")
@@ -136,8 +136,11 @@ class RunReview(QFrame):
         lines.addStretch(1)
         area = scrolling(facts)
         area.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its buttons scroll it
-        whole = column(area, self.problem, self.start, self.queue)
-        whole.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
+        below = column(self.problem, self.start, self.queue)
+        below.setContentsMargins(0, 0, SPACE, 0)
+        whole = column(area)
+        whole.addLayout(below)
+        whole.setContentsMargins(2 * SPACE, 2 * SPACE, SPACE, 2 * SPACE)
         self.setLayout(whole)
         theme.theme_changed.connect(self._fit)
         self._fit()
