@@ -299,7 +299,7 @@ class StepPage(QWidget):
         self.problem.setVisible(bool(guide.problem))
         done = guide.is_done
         self._mark.setText("✓" if done else "○")
-        self._mark.setStyleSheet(f"color: {self._theme.theme.accent if done else self._theme.theme.muted}")
+        set_role(self._mark, "accent" if done else "muted")
         self._mark.setAccessibleName("done" if done else "to do")
         self.deed.setText(step.deed)
         line = guide.progress.of(chapter.name).results.get(str(index), "") if done else ""

@@ -154,7 +154,7 @@ _RECIPES = (
         name="mood",
         title="Moods",
         help="Says which of ten moods a text implies. Sentences that were seen in training are recognised in new "
-        "stories; at unseen ones a model that starts from scratch can only guess: what pretraining is for.",
+        "stories; unseen ones show what a model has from elsewhere, such as from pretraining.",
         model=dataclasses.replace(_ENCODER, d_model=64),
         tokenizer=_bpe(1024),
         train=_train(200),
