@@ -10,6 +10,7 @@ from PySide6.QtWidgets import (
     QApplication,
     QButtonGroup,
     QFrame,
+    QHBoxLayout,
     QLabel,
     QPushButton,
     QRadioButton,
@@ -257,9 +258,7 @@ class StepPage(QWidget):
         return self.next if self.set_up.isHidden() else self.set_up
 
     def _head(self) -> QWidget:
-        head = QWidget()
-        head.setLayout(row(self.chapter, self.dots))
-        return head
+        return _above_or_below(row(self.chapter, self.dots))
 
     def _buttons(self) -> QWidget:
         buttons = QWidget()
@@ -267,9 +266,7 @@ class StepPage(QWidget):
         return buttons
 
     def _foot(self) -> QWidget:
-        foot = QWidget()
-        foot.setLayout(row(self.back, None, self.next))
-        return foot
+        return _above_or_below(row(self.back, None, self.next))
 
     @Slot()
     def _show(self) -> None:
@@ -318,6 +315,14 @@ class StepPage(QWidget):
         if self.set_up.property("role") != role:
             set_role(self.set_up, role)
             self._theme.set_icon(self.set_up, "magic-wand", "on_accent" if role else "text")
+
+
+def _above_or_below(line: QHBoxLayout) -> QWidget:
+    """A line beside the text that scrolls, which ends where that does: before the place of its scroll bar."""
+    widget = QWidget()
+    line.setContentsMargins(0, 0, SPACE, 0)
+    widget.setLayout(line)
+    return widget
 
 
 class PredictionBox(QWidget):
