@@ -77,7 +77,7 @@ class ShowRun:
 
 @dataclass(frozen=True, kw_only=True)
 class ShowDataset:
-    """Show a dataset of a task (models.settings.tasks): the one that is looked at if it is of that, else the newest."""
+    """Show the newest dataset of a task (models.settings.tasks): that which a step before has made."""
 
     task: str
 

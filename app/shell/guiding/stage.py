@@ -340,8 +340,7 @@ class GuideStage:
         found = [corpus for corpus in list_corpora(self._session.library) if corpus.task == task]
         if not found:
             raise ValueError(_NO_DATASET.format(TASKS[task].title))
-        if datasets.sha not in [corpus.sha for corpus in found]:
-            datasets.choose(max(found, key=lambda corpus: corpus.folder.stat().st_mtime).sha)
+        datasets.choose(max(found, key=lambda corpus: corpus.folder.stat().st_mtime).sha)
         self._window.show_tab("data")
         self._page("data").views.show_view("dataset")
 

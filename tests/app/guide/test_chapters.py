@@ -87,6 +87,9 @@ def test_a_step_brings_the_data_tab_to_the_pairs(window: MainWindow, until: Unti
     assert tab.views.current == "dataset"
     assert stage.ring.target is tab.views.view("dataset").train
     until(lambda: tab.views.bar.isTabEnabled(tab.views.names.index("dataset")))
+    newer = build_examples_corpus(session.library, [pair] * 2, [pair], "mine", None, task="preference")
+    guide.set_up()  # also where an older one is looked at
+    assert session.datasets.sha == newer.sha
 
 
 def perform(action: Action, stage: GuideStage, window: MainWindow, until: Until) -> None:
