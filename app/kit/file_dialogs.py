@@ -43,12 +43,6 @@ def reveal(path: Path) -> bool:
     return QDesktopServices.openUrl(QUrl.fromLocalFile(str(path)))
 
 
-def dropped_runs(event: QDropEvent) -> list[Path]:
-    """The runs that were saved as one file and are dragged, if nothing else is."""
-    paths = [Path(path) for path in _dropped(event)]
-    return paths if all(path.suffix.lower() == SUFFIX for path in paths) else []
-
-
 def dropped_models(event: QDropEvent) -> list[Path]:
     """The files that the window imports as runs and that are dragged, if nothing else is: .terrarium and .gguf."""
     paths = [Path(path) for path in _dropped(event)]
@@ -63,7 +57,7 @@ def dropped_texts(event: QDropEvent) -> Sequence[str]:
 
 def dropped_paths(event: QDropEvent) -> Sequence[str]:
     """The files and folders that are dragged, if all are local; not runs, which the window opens wherever they fall."""
-    return [] if dropped_runs(event) else _dropped(event)
+    return [] if dropped_models(event) else _dropped(event)
 
 
 def _dropped(event: QDropEvent) -> list[str]:

@@ -42,8 +42,8 @@ TEXT_MINUTES = 3.0
 EVALUATION_SHARE, MARGIN_SHARE = 0.05, 0.10
 """Shares of the time reserved for the evaluation, and for other load on the machine."""
 ACCURACY_INTERVAL = 400
-"""Steps between two tests on held-out questions while Tiny World is learned, each of which takes as long as 7 to 9
-steps (measured): with those after 10, 25, 50 and 100 steps, 4 % of the training in all."""
+"""Steps between two tests on held-out questions while Tiny World is learned, each of which takes as long as ten
+steps (measured): with those after 10, 25, 50 and 100 steps, 6 % of the training in all."""
 PROBE_STEPS = 10
 """Training steps timed with each number of threads: on a busy machine, all cores may be slower than half."""
 
@@ -63,7 +63,7 @@ TINY_WORLD_MODEL = ModelConfig(
 )
 """Two wide layers learn to bind a name to facts about it in less time than three narrow ones. A convolution of width 5
 spans “Ben went to the barn”, and heads of 32 can be sharp enough under QK-norm. Feed-forwards four times as wide as the
-model learn no more in as many steps, and a step takes half as long again; narrower ones know fewer facts."""
+model learn no more in as many steps, each of which takes a quarter longer; narrower ones know fewer facts."""
 TINY_WORLD_TRAINING = TrainConfig(
     batch_size=6,
     optimizer="muon",
