@@ -56,7 +56,7 @@ def dropped_texts(event: QDropEvent) -> Sequence[str]:
 
 
 def dropped_paths(event: QDropEvent) -> Sequence[str]:
-    """The files and folders that are dragged, if all are local; not models, which the window imports wherever they fall."""
+    """Files and folders that are dragged, if all are local; not models, which are the window's wherever they fall."""
     return [] if dropped_models(event) else _dropped(event)
 
 
