@@ -31,7 +31,7 @@ _MORE = {
 }
 """Other fields of about.json -> title."""
 
-_HINT = "Not measured for this tokenizer. It is measured when byte-level BPE is trained in this tab."
+_HINT = "Not measured for this tokenizer. It is measured when byte-level BPE is trained in the view “Train”."
 
 
 class TokenizerAbout(QWidget):

@@ -173,7 +173,7 @@ class StageBars(QWidget):
         colors, box = self._theme.theme, self.bar_rect(len(self.xray.bars) - 1)
         x = box.left() + self.xray.draw * box.width()
         painter.setPen(QPen(colors.color("text"), 2))
-        painter.drawLine(QPointF(x, box.top() - 3), QPointF(x, box.bottom() + _MARKER))
+        painter.drawLine(QPointF(x, box.top() - 3), QPointF(x, box.bottom() + _MARKER / 2))  # clear of the words
         font = self._theme.mono_font(0.85)
         words, metrics = f"draw {self.xray.draw:.4f}", QFontMetrics(font)
         width = metrics.horizontalAdvance(words) + 2

@@ -237,7 +237,7 @@ class KlPanel(QWidget):
         least = price(self.share)
         self.gold.show_price(
             least,
-            f"price ln 1/{format_percent(self.share)} = {least:.1f}" if math.isfinite(least) else "",
+            f"price ln 1/{self.share:.3g} = {least:.1f}" if math.isfinite(least) else "",
             "A model all of whose replies are as meant is at least so far from a parent of which this share is.",
         )
         self.gold.draw(dots if len(looks) else NO_DOTS, self._lines_of_gold(), longest)

@@ -320,7 +320,7 @@ class RewardsView(QWidget):
         first = of_reward if "pass@1" in self._names else figures.get(("gold", True))
         share = float(first["value"][0]) if first is not None and len(first) else 0.0
         least = price(share)
-        words = f"price of the wish, ln 1/{format_percent(share)} = {least:.1f}" if math.isfinite(least) else ""
+        words = f"price of the wish, ln 1/{share:.3g} = {least:.1f}" if math.isfinite(least) else ""
         chart.show_reference(
             least,
             words,
