@@ -108,7 +108,7 @@ class AccuracyCurves(RunChart):
             measured = [each for each in measured if each.step <= step] or measured[:1]
         latest = measured[-1]
         n = min(kind.n for kind in latest.kinds)
-        words = f"mean of the first four {format_percent(latest.accuracy, 1)} at step {latest.step:,}"
+        words = f"first four: {format_percent(latest.accuracy, 1)} at step {latest.step:,}"
         if row is None:
             return f"{words}, {n} of each"
         return f"{words}: " + ", ".join(f"{kind_title(kind.kind)} {100 * kind.accuracy:.0f}" for kind in latest.kinds)

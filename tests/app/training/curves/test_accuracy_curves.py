@@ -64,10 +64,9 @@ def test_a_curve_for_each_kind_named_at_its_end(qtbot: QtBot, theme: ThemeProvid
     assert chart.lines["state"].getData()[0].tolist() == [0, 50, 100]
     assert chart.lines["state"].getData()[1].tolist() == [0, 50, 75]
     assert chart.lines["sums"].getData()[1].tolist() == [0, 0, 0]
-    assert chart.read_out.text() == "mean of the first four 75.0\N{NO-BREAK SPACE}% at step 100, 24 of each"
+    assert chart.read_out.text() == "first four: 75.0\N{NO-BREAK SPACE}% at step 100, 24 of each"
     chart.show_row(60)
-    words = "mean of the first four 50.0\N{NO-BREAK SPACE}% at step 50: Facts 50, Stories 50"
-    assert chart.read_out.text().startswith(words)
+    assert chart.read_out.text().startswith("first four: 50.0\N{NO-BREAK SPACE}% at step 50: Facts 50, Stories 50")
     apart = chart.names["state"].boundingRect().height() * chart.chart.getPlotItem().getViewBox().viewPixelSize()[1]
     heights = sorted(chart.names[kind].pos().y() for kind in KINDS)
     assert all(high - low > 0.9 * apart for low, high in itertools.pairwise(heights)), "no name on another"
