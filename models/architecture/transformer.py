@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from models.architecture.cache import KVCache
 from models.architecture.heads import make_head
-from models.architecture.inputs import check_ablations, check_ids, check_per_token, look_up
+from models.architecture.inputs import check_ablations, check_ids, check_mask, check_per_token, look_up
 from models.architecture.lookback import look_back
+from models.architecture.ngrams import NGramEmbedding
 from models.architecture.stack import Stack
 from models.architecture.trace import Trace
 from models.settings.model_config import ModelConfig
@@ -59,6 +60,8 @@ class Model(nn.Module):
                 nn.init.normal_(parameter, std=config.init_std * config.d_model**0.5)
             elif parameter.dim() == 2 and "_conv." not in name:
                 nn.init.normal_(parameter, std=config.init_std)
+        if isinstance(ngrams := getattr(self, "ngrams", None), NGramEmbedding):
+            ngrams.initialise(config.init_std)
         if config.looks_back and isinstance(self, Stack):
             look_back(self, self.embedding.weight)
 
@@ -106,6 +109,7 @@ class Decoder(Model, Stack):
         assert config.topology == "decoder-only"
         super().__init__(config)
         self.embedding = nn.Embedding(config.vocab_size, config.d_model)
+        self.ngrams = NGramEmbedding(config) if config.has_ngrams else None
         self.head = make_head(config)
         self.initialise()
 
@@ -148,9 +152,24 @@ class Decoder(Model, Stack):
     ) -> Tensor:
         """As `forward`, up to the final norm: -> (B, T, C), or (N, C) with `keep`, as of `Stack.transform`."""
         check_ablations(self, trace)
-        return self.transform(
-            self.embed(ids), mask=mask, positions=positions, packing=segments, cache=cache, trace=trace, keep=keep
-        )
+        x = self.embed(ids, mask=mask, segments=segments, cache=cache)
+        return self.transform(x, mask=mask, positions=positions, packing=segments, cache=cache, trace=trace, keep=keep)
+
+    def embed(
+        self,
+        ids: Tensor,
+        *,
+        mask: Tensor | None = None,
+        segments: Tensor | None = None,
+        cache: KVCache | None = None,
+    ) -> Tensor:
+        """As `Model.embed`, with the n-grams that the tokens end; arguments as of `forward`."""
+        x = super().embed(ids)
+        if self.ngrams is None:
+            return x
+        check_mask(mask, ids.shape)
+        check_per_token(segments, ids.shape, "Segments")
+        return x + self.ngrams(ids, None if cache is None else cache.layers[0], mask, segments)  # type: ignore[no-any-return]
 
 
 class Encoder(Model, Stack):

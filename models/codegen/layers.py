@@ -6,6 +6,7 @@ from models.codegen.positions import head_dims, rotates_in_some
 from models.codegen.text import Code, block, join
 from models.settings.activations import ACTIVATIONS
 from models.settings.model_config import ModelConfig
+from models.settings.model_slots import NGRAM_BASE, NGRAM_PRIME
 from models.settings.norms import NORMS
 from models.settings.positions import scheme_of
 from models.settings.slots import check_complete
@@ -50,6 +51,40 @@ _CURVES = {
     "geglu_tanh": 'F.gelu({}, approximate="tanh")',
 }
 check_complete(_CURVES, ACTIVATIONS, "code of activations")
+
+
+def ngram_embedding() -> str:
+    """The tables of n-grams."""
+    return block(
+        "class NGramEmbedding(nn.Module):",
+        '"""A row for the pair, the triple … that each token ends, chosen by a hash, from a table for each length."""',
+        "",
+        block(
+            "def __init__(self) -> None:",
+            "super().__init__()",
+            "self.table = nn.Embedding((MAX_NGRAM - 1) * NGRAM_ROWS, D_NGRAM)",
+            "self.projection = nn.Linear((MAX_NGRAM - 1) * D_NGRAM, D_MODEL, bias=False)",
+        ),
+        "",
+        block(
+            "def initialise(self) -> None:",
+            "nn.init.normal_(self.table.weight, std=INIT_STD)",
+            "nn.init.normal_(self.projection.weight, std=self.projection.in_features**-0.5)",
+        ),
+        "",
+        block(
+            "def forward(self, ids: Tensor) -> Tensor:",
+            f"prime, base, rows = {NGRAM_PRIME}, {NGRAM_BASE}, []",
+            "hashes = ids + 1  # 0: nothing, before the text",
+            block(
+                "for back in range(1, MAX_NGRAM):",
+                "earlier = F.pad(ids + 1, (back, 0))[:, : ids.size(1)]",
+                "hashes = (hashes + earlier * pow(base, back, prime)) % prime",
+                "rows.append(hashes % NGRAM_ROWS + (back - 1) * NGRAM_ROWS)",
+            ),
+            "return self.projection(self.table(torch.stack(rows, dim=-1)).flatten(2))",
+        ),
+    )
 
 
 def short_convolution() -> str:

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from models.codegen.layers import activation, attention, feed_forward, layer, linear, norm, short_convolution
+from models.codegen.layers import (
+    activation,
+    attention,
+    feed_forward,
+    layer,
+    linear,
+    ngram_embedding,
+    norm,
+    short_convolution,
+)
 from models.codegen.lookback import look_back
 from models.codegen.positions import code_of, head_dims, rotates_in_some
 from models.codegen.text import Code, block, join
@@ -33,6 +42,7 @@ def module_source(config: ModelConfig, name: str = "This design") -> str:
     ]
     parts = [
         code_of(config).functions(config),
+        ngram_embedding() if config.has_ngrams else None,
         short_convolution() if config.conv_width else None,
         attention(config),
         feed_forward(config),
@@ -66,6 +76,9 @@ def constants(config: ModelConfig) -> str:
         "N_EXPERT": config.n_expert or None,
         "N_EXPERT_USED": config.n_expert_used if config.n_expert else None,
         "CONV_WIDTH": config.conv_width or None,
+        "MAX_NGRAM": config.max_ngram if config.has_ngrams else None,
+        "NGRAM_ROWS": config.ngram_rows if config.has_ngrams else None,
+        "D_NGRAM": config.d_ngram if config.has_ngrams else None,
         "WINDOW": config.sliding_window or None,
         **code_of(config).constants(config),
         "N_SEGMENT": config.n_segment if config.topology == "encoder-only" and config.n_segment else None,
@@ -96,6 +109,7 @@ def _single(config: ModelConfig) -> str:
             "def __init__(self) -> None:",
             "super().__init__()",
             "self.embedding = nn.Embedding(VOCAB_SIZE, D_MODEL)",
+            "self.ngrams = NGramEmbedding()" if config.has_ngrams else None,
             "self.segment = nn.Embedding(N_SEGMENT, D_MODEL)" if encoder and config.n_segment else None,
             _stack_members(config, "N_LAYER", [], "N_HEAD", str(not encoder)),
             _head_members(config),
@@ -104,7 +118,7 @@ def _single(config: ModelConfig) -> str:
         "",
         block(
             "def forward(self, ids: Tensor) -> Tensor:",
-            f"x = self.embedding(ids){_scale(config)}  # (B, T, D_MODEL)",
+            f"x = self.embedding(ids){_scale(config)}{' + self.ngrams(ids)' * config.has_ngrams}  # (B, T, D_MODEL)",
             "x = x + self.segment.weight[0]  # the first kind of text part" if encoder and config.n_segment else None,
             _stack_body(config, "ids.size(1)", causal="False" if encoder else "True", run="x = block(x, mask)"),
             _head_body(config),
@@ -367,6 +381,7 @@ def _initialise(config: ModelConfig) -> str:
             f"elif parameter.dim() == 2{conv}:",
             "    nn.init.normal_(parameter, std=INIT_STD)",
         ),
+        "model.ngrams.initialise()" if config.has_ngrams else None,
         "look_back(model)" if config.looks_back else None,
     )
     return "\n\n\n".join(["", function, *([look_back(config)] if config.looks_back else [])])

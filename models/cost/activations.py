@@ -10,7 +10,19 @@ import math
 from dataclasses import dataclass
 
 from models.cost.modules import FLOAT, HALF, LONG, N_UNROLLED, StepRecorder
-from models.cost.parts import CONVOLUTION, CROSS, EMBEDDING, HEAD, NORMS, POOLER, POSITIONS, SEGMENTS, PartNames, stacks
+from models.cost.parts import (
+    CONVOLUTION,
+    CROSS,
+    EMBEDDING,
+    HEAD,
+    NGRAMS,
+    NORMS,
+    POOLER,
+    POSITIONS,
+    SEGMENTS,
+    PartNames,
+    stacks,
+)
 from models.cost.tape import Tape, Value
 from models.settings.model_config import ModelConfig
 from models.settings.positions import scheme_of
@@ -74,7 +86,16 @@ def _embed(recorder: StepRecorder, config: ModelConfig, table: Value, rows: int)
         tape.part = SEGMENTS
         kind = tape.add([x], x.numel, own=LONG * rows, has_grad=False)
         x = tape.add([x, kind], x.numel, passes=[x])
-    return x
+    return recorder.add(x, _ngrams(recorder, config, rows)) if config.has_ngrams else x
+
+
+def _ngrams(recorder: StepRecorder, config: ModelConfig, rows: int) -> Value:
+    """models.architecture.ngrams.NGramEmbedding."""
+    tape, orders = recorder.tape, config.max_ngram - 1
+    tape.part = NGRAMS
+    table = tape.parameter(orders * config.ngram_rows * config.d_ngram)
+    found = tape.add([table], rows * orders * config.d_ngram, own=LONG * rows * orders, work=2 * LONG * rows * orders)
+    return recorder.linear(found, rows, config.d_model)
 
 
 def _stack(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from models.cost.parts import CONVOLUTION, CROSS, EMBEDDING, HEAD, NORMS, POOLER, POSITIONS, SEGMENTS, stacks
+from models.cost.parts import CONVOLUTION, CROSS, EMBEDDING, HEAD, NGRAMS, NORMS, POOLER, POSITIONS, SEGMENTS, stacks
 from models.settings.model_config import ModelConfig
 from models.settings.positions import scheme_of
 
@@ -18,7 +18,10 @@ def parameters(config: ModelConfig) -> dict[str, int]:
     """
     width = config.d_model
     convolutions = in_norms = 0
-    found = Counter({EMBEDDING: config.vocab_size * width, POSITIONS: 0})
+    found = Counter({EMBEDDING: config.vocab_size * width})
+    if config.has_ngrams:
+        found[NGRAMS] = ngram_weights(config)
+    found[POSITIONS] = 0
     if config.topology == "encoder-only":
         found[SEGMENTS] = config.n_segment * width
     for stack, parts in stacks(config):
@@ -84,6 +87,12 @@ def feed_forward_weights(config: ModelConfig, *, biases: bool = False) -> int:
     n_inner = 2 if config.is_gated else 1
     weights = (n_inner + 1) * config.d_model * config.ff_width
     return weights + (n_inner * config.ff_width + config.d_model) * (biases and config.ff_bias)
+
+
+def ngram_weights(config: ModelConfig) -> int:
+    """Parameters of the n-gram tables and of the matrix after them."""
+    orders = config.max_ngram - 1 if config.has_ngrams else 0
+    return orders * config.d_ngram * (config.ngram_rows + config.d_model)
 
 
 def _position(config: ModelConfig) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 
 from models.cost.counting import attention_weights, feed_forward_weights
-from models.cost.parts import CONVOLUTION, CROSS, HEAD, POOLER, stacks
+from models.cost.parts import CONVOLUTION, CROSS, HEAD, NGRAMS, POOLER, stacks
 from models.settings.model_config import ModelConfig
 
 TRAINING_FACTOR = 3
@@ -28,6 +28,8 @@ def operations(config: ModelConfig, length: int | None = None, source_length: in
     source_length = length if source_length is None else source_length
     width = config.d_model
     found: Counter[str] = Counter()
+    if config.has_ngrams:
+        found[NGRAMS] = 2 * length * (config.max_ngram - 1) * config.d_ngram * width
     for stack, parts in stacks(config):
         layers, tokens = stack.n_layer, source_length if parts.stack == "Encoder" else length
         inner, shared = stack.n_head * stack.head_dim, stack.kv_heads * stack.head_dim

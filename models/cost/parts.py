@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from models.settings.model_config import ModelConfig
 
-EMBEDDING, SEGMENTS, POSITIONS = "Token embedding", "Segments", "Positions"
+EMBEDDING, NGRAMS, SEGMENTS, POSITIONS = "Token embedding", "N-gram embeddings", "Segments", "Positions"
 CONVOLUTION, NORMS, POOLER, HEAD = "Short convolution", "Norms", "Pooler", "Head"
 CROSS = "Cross-attention"
 

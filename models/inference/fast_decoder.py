@@ -99,7 +99,7 @@ class FastDecoder:
 
     def _read(self, ids: Tensor, cache: KVCache, *, each: bool = False) -> Tensor:
         past, length = cache.length, ids.size(1)
-        x = self._enter(ids, past)
+        x = self._enter(ids, past, cache)
         view = self._view(past, length)
         buffers = self._buffers.get(length) or _Buffers(self._model.config, length)
         if length <= FEW:
@@ -108,13 +108,14 @@ class FastDecoder:
             x = layer(x, view, buffers, kept)
         return self._head(self._final_norm(x if each else x[-1:]))
 
-    def _enter(self, ids: Tensor, past: int) -> Tensor:
+    def _enter(self, ids: Tensor, past: int, cache: KVCache) -> Tensor:
         """The input of the first block (T, C), a new tensor."""
         model, length = self._model, ids.size(1)
-        if length == 1 and not model.config.scaled_embeddings and 0 <= (id := int(ids)) < self._table.size(0):
+        is_plain = model.ngrams is None and not model.config.scaled_embeddings
+        if length == 1 and is_plain and 0 <= (id := int(ids)) < self._table.size(0):
             x = self._table[id : id + 1].clone()  # takes half the time
         else:
-            x = model.embed(ids)[0]
+            x = model.embed(ids, cache=cache)[0]
         if isinstance(model.position, nn.Embedding):
             x = x + model.position.weight[past : past + length]
         elif model.position is not None:

@@ -50,6 +50,7 @@ _SLOTS: dict[str, Any] = {
     "qk_norm": False,
     "n_expert": 0,
     "conv_width": 0,
+    "max_ngram": 0,
     "bias": "all",
     "scaled_embeddings": False,
     "attention_kind": "multi-head",

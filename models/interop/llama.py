@@ -54,6 +54,7 @@ _SLOTS: dict[str, Any] = {
     "qk_norm": False,
     "n_expert": 0,
     "conv_width": 0,
+    "max_ngram": 0,
     "scaled_embeddings": False,
 }
 _LANGUAGE_SLOTS: dict[str, Any] = {"head_bias": False, "scaled_logits": False}

@@ -33,6 +33,7 @@ _SLOTS: dict[str, Any] = {
     "scaled_scores": True,
     "qk_norm": False,
     "conv_width": 0,
+    "max_ngram": 0,
     "bias": "none",
     "head_bias": False,
     "scaled_embeddings": False,

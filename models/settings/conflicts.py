@@ -20,6 +20,7 @@ def conflicts(slots: ModelSlots) -> list[Problem]:
         ("max_distance", _bucket_conflict(slots)),
         ("n_expert_used", _expert_conflict(slots)),
         ("lookback", _lookback_conflict(slots)),
+        ("max_ngram", _ngram_conflict(slots)),
         ("head", _head_kind_conflict(slots)),
         ("start_id", _token_conflict(slots, "start_id")),
         ("end_id", _token_conflict(slots, "end_id")),
@@ -113,6 +114,17 @@ def _lookback_conflict(slots: ModelSlots) -> str | None:
     if slots.n_head % slots.lookback:
         nearest = _nearest_divisors(slots.n_head, slots.lookback)
         return f"lookback {slots.lookback} does not divide n_head {slots.n_head}: use {nearest}, or 0."
+    return None
+
+
+def _ngram_conflict(slots: ModelSlots) -> str | None:
+    if slots.topology == "decoder-only" and slots.max_ngram == 1:
+        return "N-grams of a single token are the tokens themselves: use max_ngram 2 or more, or 0 for none."
+    if slots.has_ngrams and slots.looks_back:
+        return (
+            "Heads that look back rely on a channel that is the same in all embeddings, which n-grams change: use "
+            "max_ngram 0, or lookback 0."
+        )
     return None
 
 

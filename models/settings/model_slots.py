@@ -9,6 +9,10 @@ from models.settings.norms import NORMS
 from models.settings.positions import POSITIONS, scheme_of
 from models.settings.slots import join_choices, slot
 
+NGRAM_PRIME, NGRAM_BASE = 2**31 - 1, 1_103_515_245
+"""Of the hash that chooses an n-gram's row: the sum of (id + 1) · NGRAM_BASE^i mod NGRAM_PRIME, over its last token
+(i = 0) and those before it. Products of two numbers below the prime fit into 64 bits."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSlots:
@@ -296,6 +300,34 @@ class ModelSlots:
         group="Feed-forward",
         range=(0, 16),
     )
+    max_ngram: int = slot(
+        0,
+        "N-gram embeddings",
+        "Adds to each token's embedding a row for each n-gram that it ends: the pair, the triple … up to this many "
+        "tokens. 0 = none; 4 helps small models a lot.",
+        group="Embeddings",
+        range=(0, 8),
+        only_if=("topology", "decoder-only"),
+        omit_default=True,
+    )
+    ngram_rows: int = slot(
+        8192,
+        "N-gram rows",
+        "Rows of the table of each length. A hash chooses among them, so that n-grams may share one.",
+        group="Embeddings",
+        range=(1, 1_000_000_000),
+        only_if=("max_ngram", range(1, 9)),
+        omit_default=True,
+    )
+    d_ngram: int = slot(
+        16,
+        "N-gram width",
+        "Numbers in a row of these tables. A matrix makes the model's width of them.",
+        group="Embeddings",
+        range=(1, 65_536),
+        only_if=("max_ngram", range(1, 9)),
+        omit_default=True,
+    )
     head: str = slot(
         "language",
         "Head",
@@ -460,6 +492,11 @@ class ModelSlots:
     def looks_back(self) -> bool:
         """Whether the first layer is fixed, and copies the tokens before."""
         return self.lookback > 0 and self.qk_norm
+
+    @property
+    def has_ngrams(self) -> bool:
+        """Whether n-grams have embeddings, too."""
+        return self.max_ngram > 1 and self.topology == "decoder-only"
 
     @property
     def norm_bias(self) -> bool:

@@ -64,6 +64,7 @@ def random_design(topology: str, seed: int) -> tuple[ModelConfig, int, int, int]
         source_length = pick([length, length // 2])
     batch_size = pick([2, 4, 8])
     values["nope_interval"] = pick([0, 0, 2])
+    values |= {"max_ngram": pick([0, 0, 3]), "ngram_rows": 500}
     return ModelConfig(**values), batch_size, length, source_length
 
 

@@ -6,6 +6,7 @@ from app.builder.diagram.describe_attention import attention_parts
 from app.builder.diagram.describe_feed_forward import feed_forward_parts
 from app.builder.diagram.part import Part, StackSpec, format_shape, norm_parameters, norm_part, stacks_of
 from app.builder.diagram.position_parts import position_part
+from models.number_words import format_count
 from models.settings.activations import ACTIVATIONS
 from models.settings.model_config import ModelConfig
 from models.settings.norms import NORMS
@@ -58,7 +59,10 @@ def _embedding(config: ModelConfig, stack: StackSpec) -> Part:
         + (" Encoder and decoder share it." if stack.source else "")
         + (" The head uses it again." if config.tied_embeddings and config.head == "language" else ""),
         kind="embedding",
-        slots=("vocab_size", "d_model", "position", "embedding_norm", "scaled_embeddings", "tied_embeddings"),
+        slots=(
+            *("vocab_size", "d_model", "position", "embedding_norm", "scaled_embeddings", "tied_embeddings"),
+            *(("max_ngram",) if config.topology == "decoder-only" else ()),
+        ),
         shape=stack.stream,
         n_parameters=v * c,
     )
@@ -68,6 +72,8 @@ def _entry(stack: StackSpec) -> list[Part]:
     """What is added to the embeddings before the first block."""
     config, parts = stack.config, []
     c = config.d_model
+    if config.has_ngrams:
+        parts.append(_ngrams(stack))
     if config.n_segment and not stack.prefix and config.topology == "encoder-only":
         parts.append(
             Part(
@@ -87,6 +93,26 @@ def _entry(stack: StackSpec) -> list[Part]:
         meaning = "Normalises the sum of the embeddings before the first block."
         parts.append(norm_part(stack, "embedding_norm", meaning, first_slot="embedding_norm"))
     return parts
+
+
+def _ngrams(stack: StackSpec) -> Part:
+    config, c = stack.config, stack.config.d_model
+    longest, rows, width = config.max_ngram, config.ngram_rows, config.d_ngram
+    n_tables = longest - 1
+    tables = f"{format_count(n_tables, 'table')} of {rows:,} × {width:,}"
+    ending = {2: "the pair", 3: "the pair and the triple"}.get(longest, f"each n-gram of 2 to {longest} tokens")
+    return Part(
+        key="ngrams",
+        title="N-grams",
+        detail=f"{n_tables} × {rows:,} × {width:,}",
+        formula=f"x = x + W · [G[hash(n-gram)], …],   G: {tables}\nW: {c:,} × {n_tables * width:,},   {stack.stream}",
+        meaning=f"Looks up a row for {ending} that a token ends, and adds them to its embedding by a matrix. A hash of "
+        "the ids chooses the row, so n-grams may share one.",
+        kind="embedding",
+        slots=("max_ngram", "ngram_rows", "d_ngram"),
+        shape=stack.stream,
+        n_parameters=n_tables * width * (rows + c),
+    )
 
 
 def _block(stack: StackSpec) -> Part:

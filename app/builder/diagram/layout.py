@@ -88,7 +88,7 @@ class _Stack:
         sketch, prefix = self.sketch, self.spec.prefix
         stream = prefix + "stream"
         y = bottom
-        for key in ("segment", prefix + "position"):
+        for key in ("ngrams", "segment", prefix + "position"):
             if key in sketch.parts:
                 y -= _ROW
                 at = y + 12

@@ -6,7 +6,7 @@ from app.builder.diagram.geometry import Label, Measure, Node, Picture, Point, R
 from app.builder.diagram.part import Part, StackSpec, stacks_of
 from models.settings.model_config import ModelConfig
 
-_BELOW = ("embedding", "segment")
+_BELOW = ("embedding", "ngrams", "segment")
 _ABOVE = ("pooler", "head.transform", "head")
 _ONCE_BELOW = ("position", "embedding_norm", "attention.t5")
 _GROUPS = {

@@ -31,6 +31,7 @@ _ZEROS = {
     "nope_interval": "none",
     "n_expert": "none",
     "conv_width": "none",
+    "max_ngram": "none",
     "n_segment": "none",
     "start_id": "tokenizer's",
     "end_id": "tokenizer's",

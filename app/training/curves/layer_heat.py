@@ -145,8 +145,15 @@ class LayerHeat(RunChart):
         self._write_names()
 
 
-_FIRST = ("embedding", "position", "segment", "embedding_norm")
-_SHORT = {"encoder.": "enc ", "decoder.": "dec ", "embedding_norm": "emb. norm", "blocks.": "block ", "_": " "}
+_FIRST = ("embedding", "ngrams", "position", "segment", "embedding_norm")
+_SHORT = {
+    "ngrams": "n-grams",
+    "encoder.": "enc ",
+    "decoder.": "dec ",
+    "embedding_norm": "emb. norm",
+    "blocks.": "block ",
+    "_": " ",
+}
 
 
 def in_model_order(layers: Sequence[str]) -> tuple[str, ...]:

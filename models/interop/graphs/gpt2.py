@@ -27,6 +27,7 @@ _SLOTS: dict[str, Any] = {
     "scaled_scores": True,
     "n_expert": 0,
     "conv_width": 0,
+    "max_ngram": 0,
     "bias": "all",
     "head_bias": False,
     "scaled_embeddings": False,

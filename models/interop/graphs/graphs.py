@@ -81,11 +81,13 @@ def what_differs(config: ModelConfig, design: ModelConfig) -> str:
     if not design.looks_back:
         return "The design is another one, which llama.cpp computes."
     others = [
-        LABELS[name] for name in QWEN3.slots if name != "conv_width" and getattr(design, name) != getattr(config, name)
+        LABELS[name]
+        for name in QWEN3.slots
+        if name not in ("conv_width", "max_ngram") and getattr(design, name) != getattr(config, name)
     ]
+    places = "the short convolutions and the n-gram embeddings" if config.has_ngrams else "the short convolutions"
     words = (
-        f"A first layer whose heads copy the {design.lookback} tokens before, untrained, takes the place of the short "
-        "convolutions."
+        f"A first layer whose heads copy the {design.lookback} tokens before, untrained, takes the place of {places}."
     )
     return f"{words} As llama.cpp has them: {', '.join(others)}." if others else words
 

@@ -33,6 +33,7 @@ _SLOTS: dict[str, Any] = {
     "sliding_window": 0,
     "scaled_scores": True,
     "conv_width": 0,
+    "max_ngram": 0,
     "head_bias": False,
     "scaled_embeddings": False,
     "scaled_logits": False,

@@ -27,6 +27,7 @@ CONFIGS = {
     "waves, experts": ModelConfig(position="sinusoidal", n_expert=3, n_expert_used=2, embedding_norm=True),
     "yarn": ModelConfig(position="rope", rope_scaling="yarn", rope_factor=4.0, rope_original_context=8),
     "multi-query": dataclasses.replace(PRESETS["llama-tiny"], n_kv_head=1, qk_norm=True),
+    "n-grams": ModelConfig(position="rope", max_ngram=3, ngram_rows=40, d_ngram=6, scaled_embeddings=True),
     "learned + convolution": dataclasses.replace(PRESETS["gpt2-tiny"], conv_width=3, dropout=0.2),
 }
 

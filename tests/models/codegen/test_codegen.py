@@ -117,6 +117,8 @@ def fillings() -> st.SearchStrategy[ModelConfig]:
         "d_encoder_ff": st.sampled_from((0, 20)),
         "n_expert": st.sampled_from((0, 3)),
         "conv_width": st.sampled_from((0, 1, 3)),
+        "max_ngram": st.sampled_from((0, 2, 3)),
+        "ngram_rows": st.sampled_from((7, 50)),
         "head": st.sampled_from(("language", "sequence", "token", "span", "none")),
         "tied_embeddings": flag,
         "head_transform": flag,

@@ -52,7 +52,14 @@ def configs(draw: st.DrawFn) -> ModelConfig:
     values: dict[str, Any] = {}
     sizes = {"vocab_size": (2, 50), "context_length": (2, 20), "n_layer": (1, 3), "d_model": (2, 24), "n_head": (1, 4)}
     small_sizes = {"n_kv_head": 4, "n_encoder_layer": 3, "n_encoder_head": 4, "d_ff": 9, "d_encoder_ff": 9, "d_head": 6}
-    small_sizes |= {"n_expert": 4, "n_expert_used": 4, "conv_width": 4, "n_segment": 3, "sliding_window": 5}
+    small_sizes |= {
+        "n_expert": 4,
+        "n_expert_used": 4,
+        "conv_width": 4,
+        "n_segment": 3,
+        "sliding_window": 5,
+        "max_ngram": 4,
+    }
     for f in dataclasses.fields(ModelConfig):
         if f.name in sizes:
             values[f.name] = draw(st.integers(*sizes[f.name]))
@@ -62,6 +69,8 @@ def configs(draw: st.DrawFn) -> ModelConfig:
             values[f.name] = draw(st.sampled_from([4, 8, 32]))
         elif f.name == "n_label":
             values[f.name] = draw(st.integers(1, 4))
+        elif f.name in ("ngram_rows", "d_ngram"):
+            values[f.name] = draw(st.integers(1, 9))
         elif "choices" in f.metadata:
             values[f.name] = draw(st.sampled_from(f.metadata["choices"]))
         elif isinstance(f.default, bool):
@@ -93,7 +102,8 @@ def by_component(model: AnyModel) -> dict[str, int]:
             part = inner if inner[0].isupper() else f"{stack} {inner}" if stack else inner.capitalize()
         else:
             first = name.split(".")[1]
-            part = {"embedding": "Token embedding", "segment": "Segments", "pooler": "Pooler", "head": "Head"}[first]
+            names = {"embedding": "Token embedding", "ngrams": "N-gram embeddings", "segment": "Segments"}
+            part = names.get(first) or {"pooler": "Pooler", "head": "Head"}[first]
         found[part] = found.get(part, 0) + parameter.numel()
     return found
 

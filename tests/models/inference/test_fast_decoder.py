@@ -89,6 +89,7 @@ def test_all_designs_say_the_same(seed: int) -> None:
         {"sliding_window": 6, "position": "alibi"},
         {"n_kv_head": 1},
         {"conv_width": 3, "qk_norm": True},
+        {"max_ngram": 3, "ngram_rows": 50, "conv_width": 3},
         {"n_expert": 4, "n_expert_used": 2},
         {"norm_place": "post", "bias": "all", "norm": "layernorm"},
         {"rope_scaling": "dynamic", "rope_factor": 2.0, "rope_original_context": 12},

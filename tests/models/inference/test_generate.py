@@ -24,6 +24,7 @@ SLOTS = [
     {"position": "learned", "norm": "layernorm", "activation": "gelu_tanh"},
     {"position": "rope", "norm": "rmsnorm", "activation": "swiglu", "n_kv_head": 2, "bias": "none"},
     {"position": "rope", "norm": "rmsnorm", "activation": "relu2", "qk_norm": True, "conv_width": 4, "bias": "none"},
+    {"position": "rope", "norm": "rmsnorm", "max_ngram": 3, "ngram_rows": 100, "bias": "none"},
     {"position": "rope", "norm": "rmsnorm", "nope_interval": 2, "bias": "none"},
     {"position": "rope", "norm": "rmsnorm", "rope_fraction": 0.5, "bias": "none"},
 ]

@@ -40,7 +40,10 @@ def drawn_alone(model: Decoder, prompt: Sequence[int], seed: int) -> DrawnReply:
     return DrawnReply(ids=tuple(ids), log_probs=tuple(logs), ended=END in ids)
 
 
-@pytest.mark.parametrize("settings", [{}, {"position": "rope", "conv_width": 3}, {"position": "learned"}])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"position": "rope", "conv_width": 3}, {"position": "rope", "max_ngram": 3}, {"position": "learned"}],
+)
 def test_in_a_batch_as_alone(settings: dict[str, object]) -> None:
     model, rng = tiny_model(**settings).train(), random.Random(0)
     prompts = [[rng.randrange(4, 12) for _ in range(n)] for n in (1, 7, 3, 28, 32, 7)]

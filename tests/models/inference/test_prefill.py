@@ -52,7 +52,9 @@ def test_pieces_are_as_long_as_the_model_is_small() -> None:
     assert chunk_size(decoder(rope_scaling="dynamic", rope_factor=2.0)) == CONFIG.context_length
 
 
-@pytest.mark.parametrize("slots", [{}, {"conv_width": 4}, {"sliding_window": 20}, {"position": "alibi"}])
+@pytest.mark.parametrize(
+    "slots", [{}, {"conv_width": 4}, {"max_ngram": 3}, {"sliding_window": 20}, {"position": "alibi"}]
+)
 def test_pieces_give_the_logits_of_the_whole(slots: dict[str, object]) -> None:
     model = decoder(**slots)
     with torch.no_grad():

@@ -39,6 +39,7 @@ DESIGNS: dict[str, dict[str, Any]] = {
     "gpt2": {"position": "learned", "norm": "layernorm", "activation": "gelu_tanh"},
     "llama, with shared keys and values": {"position": "rope", "activation": "swiglu", "n_kv_head": 2, "bias": "none"},
     "terrarium, with convolutions": {"position": "rope", "activation": "relu2", "qk_norm": True, "conv_width": 4},
+    "n-grams": {"position": "rope", "max_ngram": 4, "ngram_rows": 100},
     "sliding window": {"position": "rope", "sliding_window": 8, "nope_interval": 2},
     "mixture of experts": {"position": "rope", "n_expert": 4, "n_expert_used": 2, "sliding_window": 12},
     "biases of distances": {"position": "alibi", "norm_place": "post"},

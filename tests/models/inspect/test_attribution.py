@@ -29,8 +29,8 @@ def test_attributions_match_finite_differences(name: str, of: str) -> None:
     embed, in_source = model.embed, isinstance(model, EncoderDecoder)
 
     def value_with(position: int, factor: float) -> float:
-        def scaled(ids: torch.Tensor) -> torch.Tensor:
-            x = embed(ids).clone()
+        def scaled(ids: torch.Tensor, **more: object) -> torch.Tensor:
+            x = embed(ids, **more).clone()
             if x.size(1) == (9 if in_source else n_read):
                 x[:, position] *= factor
             return x

@@ -123,6 +123,7 @@ def test_the_tokenizer_goes_along(tmp_path: Path) -> None:
         ({"rope_fraction": 0.5}, "rope_fraction"),
         ({"n_expert": 4, "bias": "all"}, "bias"),
         ({"conv_width": 4}, "conv_width"),
+        ({"max_ngram": 3, "ngram_rows": 60}, "max_ngram"),
         ({"activation": "relu2"}, "activation 'relu2'"),
         ({"norm_place": "post"}, "norm_place"),
         ({"sliding_window": 4, "bias": "all"}, "no biases where there is a sliding window"),

@@ -38,7 +38,7 @@ def designs(draw: st.DrawFn) -> ModelConfig:
     values["n_expert"] = draw(st.sampled_from([0, 0, 2, 4]))
     values["n_expert_used"] = draw(st.integers(1, values["n_expert"] or 2))
     values["dropout"] = draw(st.sampled_from([0.0, 0.0, 0.1]))
-    few = {"conv_width": (0, 3), "sliding_window": (0, 4), "n_segment": (0, 2), "d_ff": (0, 40)}
+    few = {"conv_width": (0, 3), "max_ngram": (0, 3), "sliding_window": (0, 4), "n_segment": (0, 2), "d_ff": (0, 40)}
     few |= {"n_encoder_layer": (0, 2), "n_encoder_head": (0, 1), "d_encoder_ff": (0, 24)}
     values |= {name: draw(st.sampled_from(choices)) for name, choices in few.items()}
     for f in dataclasses.fields(ModelConfig):

@@ -32,7 +32,7 @@ def test_so_they_have_for_many_random_designs() -> None:
 def test_every_slot_that_changes_the_model_is_edited_somewhere() -> None:
     wide = dataclasses.replace(PRESETS["bert-tiny"], pooler=True, qk_norm=True, conv_width=4, n_expert=4)
     pair = dataclasses.replace(PRESETS["t5-tiny"], qk_norm=True)
-    turned = dataclasses.replace(PRESETS["llama-tiny"], rope_scaling="linear")
+    turned = dataclasses.replace(PRESETS["llama-tiny"], rope_scaling="linear", max_ngram=3)
     labelled = dataclasses.replace(PRESETS["bert-tiny"], head="token")
     reached = {s for c in (wide, pair, turned, labelled) for p in describe(c, 1, 8).values() for s in p.slots}
     left_to_the_form = {f.name for f in dataclasses.fields(ModelConfig) if f.name not in reached}

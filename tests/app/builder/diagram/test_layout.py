@@ -30,7 +30,9 @@ def test_every_part_is_drawn_and_no_box_overlaps_another() -> None:
     for name in DESIGNS:
         picture, parts = blocks(DESIGNS[name]), describe(DESIGNS[name], 8, 128)
         added = [
-            node for node in picture.nodes if node.look == "sum" and node.key.split(".")[-1] in ("position", "segment")
+            node
+            for node in picture.nodes
+            if node.look == "sum" and node.key.split(".")[-1] in ("position", "segment", "ngrams")
         ]
         drawn = [node.key for node in picture.nodes if node not in added]
         assert len(set(drawn)) == len(drawn), name
