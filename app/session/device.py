@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import importlib
 import os
 import sys
 from collections.abc import Iterator
@@ -130,9 +129,6 @@ class Device(QObject):
                 memory_bytes=choice.memory_bytes,
                 bfloat16_from=BFLOAT16_FROM if bf16_is_fast(choice.device) else None,
             )
-            if is_first:
-                # Needed for colours and charts: takes half a second to import, and creates no Qt object.
-                importlib.import_module("pyqtgraph")
 
         job = Job(title, make, INTERACTIVE)
         self._jobs.append(job)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -441,12 +441,18 @@ class MainWindow(QMainWindow):
             self.show_tab("chat")
 
     def prepare(self) -> None:
-        """At launch: read the runs and load the pages on another thread, then go on where the user was."""
+        """At launch: load the pages, portion by portion between the user's events, read the runs on another thread,
+        then go on where the user was."""
         self.reopen_chat()
+        self._load(load_pages())
+
+    def _load(self, portions: Iterator[None]) -> None:
+        for _ in portions:  # the next one
+            QTimer.singleShot(0, self, partial(self._load, portions))
+            return
 
         def read() -> None:
             self.session.runs.index.refresh(gives_way=True)
-            load_pages()
             self.guide.read()
 
         self.preparing.ask(read)

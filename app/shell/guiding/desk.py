@@ -49,10 +49,7 @@ class GuideDesk(QObject):
         self._gave_way = False
 
     def read(self) -> None:
-        """On any thread: import what the guide needs, and read its chapters."""
-        import app.guide.home_card
-        import app.guide.panel
-        import app.shell.guiding.stage  # noqa: F401
+        """Read the chapters; on any thread, once the guide was imported (see `load_pages`)."""
         from app.guide.chapters import read_chapters
 
         chapters, self._problems = read_chapters()

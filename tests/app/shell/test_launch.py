@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from pytestqt.qtbot import QtBot
@@ -50,3 +53,43 @@ def test_a_signal_is_heard_in_the_event_loop_only(number: signal.Signals, qtbot:
     finally:
         interrupts.close()
     assert signal.getsignal(number) is before
+
+
+NO_CLASS_ELSEWHERE = """
+import builtins, sys, threading
+from pathlib import Path
+from PySide6.QtCore import QObject
+
+make, elsewhere = builtins.__build_class__, []
+
+def build(function, name, *bases, **options):
+    made = make(function, name, *bases, **options)
+    if isinstance(made, type(QObject)) and threading.current_thread() is not threading.main_thread():
+        elsewhere.append(f"{made.__module__}.{name}")
+    return made
+
+builtins.__build_class__ = build
+from app.shell.offscreen import application, opened_window
+from models.library.library import Library
+
+application()
+with opened_window(Library(Path(sys.argv[1])), "cpu") as window:
+    window.prepare()
+    while window.pages.is_incomplete or not window.session.device.label:
+        application().processEvents()
+assert not elsewhere, elsewhere
+assert "app.chat.tab" in sys.modules and "torch" in sys.modules
+"""
+
+
+@pytest.mark.slow
+def test_classes_of_qt_are_made_on_the_window_s_thread_only(tmp_path: Path) -> None:
+    """With Python 3.11, PySide's table of classes has no lock (see `load_pages`)."""
+    ran = subprocess.run(
+        [sys.executable, "-c", NO_CLASS_ELSEWHERE, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
