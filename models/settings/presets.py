@@ -2,7 +2,8 @@
 
 Sources: Attention Is All You Need (arXiv:1706.03762); GPT-2 (Radford et al., 2019); LLaMA 2 (arXiv:2307.09288); Llama 3
 (arXiv:2407.21783); BERT (arXiv:1810.04805); T5 (arXiv:1910.10683); BART (arXiv:1910.13461); Mixtral (arXiv:2401.04088);
-the sizes as in the configurations published with the weights.
+the sizes as in the configurations published with the weights. Terrarium's own for characters or bytes has embeddings of
+n-grams in place of wide feed-forwards: it needs half the arithmetic per token, and learns more from each.
 """
 
 from __future__ import annotations
@@ -12,6 +13,15 @@ from typing import Any
 
 from models.settings.model_config import ModelConfig
 
+_OWN = ModelConfig(
+    position="rope",
+    norm="layernorm",
+    activation="relu2",
+    bias="none",
+    qk_norm=True,
+    conv_width=4,
+    zero_init_output=True,
+)
 _TRANSFORMER = ModelConfig(
     topology="encoder-decoder",
     position="sinusoidal",
@@ -67,16 +77,8 @@ def _sized(family: ModelConfig, **size: Any) -> ModelConfig:
 
 
 PRESETS: dict[str, ModelConfig] = {
-    "terrarium-tiny": ModelConfig(
-        position="rope",
-        norm="layernorm",
-        activation="relu2",
-        bias="none",
-        qk_norm=True,
-        conv_width=4,
-        zero_init_output=True,
-        **_TINY,
-    ),
+    "terrarium-tiny": _sized(_OWN, **_TINY),
+    "terrarium-char": _sized(_OWN, **_TINY | {"n_head": 2, "d_ff": 128, "conv_width": 3, "max_ngram": 4}),
     "transformer-tiny": _sized(_TRANSFORMER, **_TINY_PAIR),
     "transformer-base": _sized(
         _TRANSFORMER, vocab_size=37_000, context_length=512, n_layer=6, n_head=8, d_model=512, d_ff=2048, dropout=0.1

@@ -25,7 +25,7 @@ _PREFIXES = {
 
 @dataclass(frozen=True)
 class Family:
-    """Presets that share everything but their size, the tiny one first, published ones after it from small to large."""
+    """Presets of about the same design, the tiny one first, published ones after it from small to large."""
 
     title: str
     presets: tuple[str, ...]

@@ -71,6 +71,7 @@ _WORDS = {
     "t5-tiny": "T5, tiny",
     "t5-v1.1-base": "T5 1.1 base",
     "terrarium-tiny": "Terrarium, tiny",
+    "terrarium-char": "Terrarium, for characters",
     "tiny-world": "Tiny World",
     "token": "Token",
     "transformer-base": "Transformer base",
