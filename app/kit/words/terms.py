@@ -20,6 +20,7 @@ _OF_SETTINGS: Mapping[str, str] = {
     "n_kv_head": "GQA",
     "sliding_window": "Causal mask",
     "qk_norm": "Query, key and value",
+    "max_ngram": "N-gram embedding",
     "activation": "MLP",
     "d_ff": "d_ff",
     "n_expert": "Mixture of experts",
