@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.inference.threads import StepThreads
-from models.inference.weights import Int4Linear, Int8Linear, Kernel, join_layers
+from models.inference.weights import HalvedInt8Linear, Int4Linear, Int8Linear, Kernel, join_layers
 
 Linear = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
@@ -138,7 +138,9 @@ class ModuleMatMul:
 class TokenMatMul(ModuleMatMul):
     """The same, with a kernel for one token that is called without the module."""
 
-    def __init__(self, module: Int8Linear | Int4Linear, kernel: Kernel, threads: StepThreads) -> None:
+    def __init__(
+        self, module: Int8Linear | HalvedInt8Linear | Int4Linear, kernel: Kernel, threads: StepThreads
+    ) -> None:
         super().__init__(module, threads)
         self._kernel, self._bias = kernel, module.bias
 
@@ -175,7 +177,7 @@ def make_matmul(module: nn.Module, products: Products, threads: StepThreads) -> 
     """The fast product equivalent to `module`."""
     if type(module) is nn.Linear:
         return StripedMatMul(module.weight, module.bias, products, threads)
-    if isinstance(module, Int8Linear | Int4Linear) and (kernel := module.token_kernel()) is not None:
+    if isinstance(module, Int8Linear | HalvedInt8Linear | Int4Linear) and (kernel := module.token_kernel()) is not None:
         return TokenMatMul(module, kernel, threads)
     return ModuleMatMul(module, threads)
 

@@ -23,8 +23,10 @@ from models.inference.measure_weights import N_PREDICTED, measure_weights
 from models.inference.weight_kinds import KINDS, WeightsMeasured
 from models.inference.weights import (
     Bfloat16Linear,
+    HalvedInt8Linear,
     Int4Linear,
     Int8Linear,
+    QuantizedHead,
     megabytes,
     prepare_weights,
     slower_reason,
@@ -70,6 +72,38 @@ def test_int4_is_within_its_rounding(shape: tuple[int, int], n_tokens: int) -> N
         assert narrow(x[None]).shape == (1, n_tokens, shape[0])
 
 
+@pytest.mark.parametrize("n_tokens", [1, 3, 40])
+@pytest.mark.parametrize("shape", [(24, 32), (7, 40), (130, 17), (64, 96)])
+def test_int8_in_halves_is_within_its_rounding(shape: tuple[int, int], n_tokens: int) -> None:
+    torch.manual_seed(0)
+    layer = nn.Linear(shape[1], shape[0])
+    narrow = HalvedInt8Linear(layer.weight, layer.bias)
+    x = torch.randn(n_tokens, shape[1]).bfloat16().float()
+    with torch.inference_mode():
+        kept = narrow.dequantized()
+        groups = F.pad(layer.weight, (0, -shape[1] % 32)).unflatten(1, (-1, 32))
+        half_a_step = groups.abs().amax(dim=-1, keepdim=True) / 127 / 2
+        error = F.pad(kept - layer.weight, (0, -shape[1] % 32)).unflatten(1, (-1, 32)).abs()
+        of_halves = (groups.abs() + 32 * half_a_step) / 2**8  # read back, they are in bfloat16: 16 steps and the rest
+        assert bool((error <= half_a_step * 1.01 + of_halves).all())
+        exact = F.linear(x, kept, layer.bias)
+        assert torch.allclose(narrow(x), exact, atol=2**-6 * float(exact.abs().max()))
+        assert narrow(x[None]).shape == (1, n_tokens, shape[0])
+
+
+def test_a_head_is_kept_in_halves_where_there_is_a_kernel_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build_model(TINY)
+    matrices = {}
+    for has_kernel in (True, False):
+        monkeypatch.setattr(weights, "has_int4_kernel", lambda has_kernel=has_kernel: has_kernel)
+        for kind in ("int8", "int4"):
+            head = prepare_weights(model, kind).head
+            assert isinstance(head, QuantizedHead)
+            matrices[has_kernel, kind] = type(head.matrix)
+    assert matrices[True, "int8"] is matrices[True, "int4"] is HalvedInt8Linear
+    assert matrices[False, "int8"] is matrices[False, "int4"] is Int8Linear
+
+
 def test_int4_keeps_weights_of_sixteen_steps_as_they_are() -> None:
     """As in a GGUF of Q4_1: each block of 32 has its least and its greatest weight, and 14 between."""
     torch.manual_seed(0)
@@ -96,8 +130,8 @@ def test_int4_without_its_kernel_and_moved_away_is_the_same_in_bfloat16(monkeypa
     assert not weights.has_int4_kernel.__wrapped__()
 
 
-@pytest.mark.parametrize("narrow", [Int8Linear, Int4Linear])
-def test_a_row_of_zeros_stays_zero(narrow: type[Int8Linear] | type[Int4Linear]) -> None:
+@pytest.mark.parametrize("narrow", [Int8Linear, HalvedInt8Linear, Int4Linear])
+def test_a_row_of_zeros_stays_zero(narrow: type[Int8Linear] | type[HalvedInt8Linear] | type[Int4Linear]) -> None:
     assert torch.equal(narrow(torch.zeros(3, 32), None)(torch.ones(1, 32)), torch.zeros(1, 3))
 
 
@@ -180,7 +214,7 @@ def test_the_fast_decoder_joins_matrices_with_one_input_and_keeps_them_once(kind
 
 def test_gradients_reach_the_input() -> None:
     x = torch.randn(1, 32, requires_grad=True)
-    for narrow in (Int8Linear, Int4Linear, Bfloat16Linear):
+    for narrow in (Int8Linear, HalvedInt8Linear, Int4Linear, Bfloat16Linear):
         layer = narrow(torch.randn(8, 32), None)
         (gradient,) = torch.autograd.grad(layer(x).sum(), x)
         assert float(gradient.abs().sum()) > 0
