@@ -35,10 +35,16 @@ class _ShortConvolution(torch.autograd.Function):
         (gradient,) = gradients
         x, weight = ctx.saved_tensors
         for_x, for_weight = gradient * (weight[-1] + 1), torch.zeros_like(weight)
-        torch.sum(gradient * x, dim=(0, 1), out=for_weight[-1])
+        ones = x.new_ones(1, x.size(0) * x.size(1))  # a product with them is a sum, a quarter faster
+
+        def add_up(products: Tensor, row: int) -> None:
+            flat = products.flatten(0, 1)
+            torch.mm(ones[:, : len(flat)], flat, out=for_weight[row, None])
+
+        add_up(gradient * x, -1)
         for back in _reach(x, weight):
             for_x[:, :-back].addcmul_(gradient[:, back:], weight[-1 - back])
-            torch.sum(gradient[:, back:] * x[:, :-back], dim=(0, 1), out=for_weight[-1 - back])
+            add_up(gradient[:, back:] * x[:, :-back], -1 - back)
         return for_x, for_weight
 
 
