@@ -25,7 +25,16 @@ from models.architecture.experts import FeedForward, MixtureOfExperts, activate
 from models.architecture.heads import LanguageHead
 from models.architecture.norms import RMSNorm
 from models.architecture.transformer import Decoder
-from models.inference.fast_matmul import FEW, MatMul, Products, StripedMatMul, batch_linear, make_joint, make_matmul
+from models.inference.fast_matmul import (
+    FEW,
+    MatMul,
+    Products,
+    StripedMatMul,
+    batch_linear,
+    make_joint,
+    make_matmul,
+    pairs_are_faster,
+)
 from models.inference.threads import StepThreads, ThreadTuner
 from models.inference.weights import QuantizedHead
 from models.settings.model_config import ModelConfig
@@ -50,7 +59,7 @@ class FastDecoder:
         assert FastDecoder.covers(model)
         config = model.config
         n_bytes = sum(parameter.nbytes for parameter in model.parameters())
-        products = Products(batch_linear(), streams=n_bytes > _CACHED)
+        products = Products(batch_linear(), in_pairs=n_bytes > _CACHED and pairs_are_faster())
         self._model, self._table = model, model.embedding.weight
         self._threads = StepThreads()
         self._layers = [

@@ -13,6 +13,8 @@ Letters in shape comments: T tokens, K inputs, N outputs, P strips.
 from __future__ import annotations
 
 import functools
+import math
+import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -37,15 +39,19 @@ _N_STRIPS = 16
 """Fixed, whatever the number of threads, so that rounding is always the same; 4 to 32 are equally fast."""
 
 
+_ROUNDS, _CLEARLY = 3, 0.8
+"""How often two products are compared, by turns, and the share of the other's time from which one is the faster."""
+
+
 class Products(NamedTuple):
     """How the matrices of a model are multiplied.
 
-    many: for several tokens at once (see `batch_linear`). streams: whether the weights come from memory for each token,
-    since they are larger than the cache.
+    many: for several tokens at once (see `batch_linear`). in_pairs: whether one token is multiplied twice at once:
+    faster on some computers where the weights come from memory for each token (see `pairs_are_faster`).
     """
 
     many: Linear
-    streams: bool = False
+    in_pairs: bool = False
 
 
 class MatMul(Protocol):
@@ -85,14 +91,10 @@ class StripedMatMul:
         # Row times strips: strips times a column is the same, but takes MKL twice as long (measured), and it splits
         # strips if there are more threads than strips.
         strips = self._strips
-        if n == 1 and self._products.streams:
-            # Twice the same column: MKL's product with a matrix reads from memory 1.5 to 2 times as fast as that with a
-            # vector (measured); the pair must lie in rows.
-            pair = x.expand(2, -1).contiguous().t().expand(strips.size(0), -1, -1)  # (P, K, 2)
-            y = self._threads.share(lambda: torch.bmm(strips, pair))[..., 0]  # (P, N/P)
+        if n == 1 and self._products.in_pairs:
+            y = self._threads.share(lambda: _in_pairs(strips, x))  # (P, N/P)
         else:
-            row, columns = x.expand(strips.size(0), n, x.size(1)), strips.mT
-            y = self._threads.share(lambda: torch.bmm(row, columns))  # (P, T, N/P)
+            y = self._threads.share(lambda: _in_rows(strips, x))  # (P, T, N/P)
         y = y.reshape(1, -1) if n == 1 else y.transpose(0, 1).reshape(n, -1)
         if self._rest.size(1):
             y = torch.cat((y, torch.mm(x, self._rest)), dim=1)
@@ -180,6 +182,34 @@ def make_matmul(module: nn.Module, products: Products, threads: StepThreads) -> 
     if isinstance(module, Int8Linear | HalvedInt8Linear | Int4Linear) and (kernel := module.token_kernel()) is not None:
         return TokenMatMul(module, kernel, threads)
     return ModuleMatMul(module, threads)
+
+
+def _in_rows(strips: Tensor, x: Tensor) -> Tensor:
+    """strips (P, N/P, K), x (T, K) -> (P, T, N/P)."""
+    return torch.bmm(x.expand(strips.size(0), *x.shape), strips.mT)
+
+
+def _in_pairs(strips: Tensor, x: Tensor) -> Tensor:
+    """strips (P, N/P, K), x (1, K), which is taken twice, in columns that lie in rows -> (P, N/P)."""
+    return torch.bmm(strips, x.expand(2, -1).contiguous().t().expand(strips.size(0), -1, -1))[..., 0]
+
+
+@functools.cache
+def pairs_are_faster() -> bool:
+    """Whether MKL reads weights from memory faster for a pair of equal columns than for a row.
+
+    On processors of AMD, by 1.5 to 2 times; on those of Intel, it takes three times as long (measured). So it is tried,
+    once in a process, in about a tenth of a second: the bits of a reply depend on it.
+    """
+    strips, x = torch.ones(_N_STRIPS, 1024, 1024), torch.ones(1, 1024)  # more than a cache holds
+    seconds: dict[Callable[[Tensor, Tensor], Tensor], float] = dict.fromkeys((_in_rows, _in_pairs), math.inf)
+    with torch.inference_mode():
+        for _ in range(_ROUNDS):
+            for product in seconds:
+                began = time.perf_counter()
+                product(strips, x)
+                seconds[product] = min(seconds[product], time.perf_counter() - began)
+    return seconds[_in_pairs] < _CLEARLY * seconds[_in_rows]
 
 
 @functools.cache

@@ -103,11 +103,11 @@ def test_each_kind_of_part_says_the_same(changes: dict[str, object], first: int,
     check_equal(decoder(config), pieces(config, first, *[1] * steps))
 
 
-@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize("in_pairs", [False, True])
 @pytest.mark.parametrize("n_rows", [8, 9, 515])
-def test_strips_of_a_large_matrix_are_the_matrix(n_rows: int, streams: bool) -> None:
+def test_strips_of_a_large_matrix_are_the_matrix(n_rows: int, in_pairs: bool) -> None:
     module = nn.Linear(200_000 // n_rows, n_rows)
-    products = matrices.Products(matrices.batch_linear(), streams)
+    products = matrices.Products(matrices.batch_linear(), in_pairs)
     product, x = matrices.make_matmul(module, products, StepThreads()), torch.randn(1, module.in_features)
     with torch.inference_mode():
         expected = module(x)
@@ -151,7 +151,7 @@ SHAPES: tuple[dict[str, object], ...] = (
 
 
 @pytest.mark.parametrize(
-    ("changes", "kind", "streams"),
+    ("changes", "kind", "in_pairs"),
     [
         *itertools.product(SHAPES, KINDS, [False]),
         *itertools.product(SHAPES, ["float32"], [True]),
@@ -162,11 +162,12 @@ SHAPES: tuple[dict[str, object], ...] = (
     ids=str,
 )
 def test_a_step_is_the_same_to_the_last_bit_with_any_number_of_threads(
-    changes: dict[str, object], kind: str, streams: bool, monkeypatch: pytest.MonkeyPatch
+    changes: dict[str, object], kind: str, in_pairs: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where a matrix's rows are no multiple of anything, and where there are more threads than strips."""
-    if streams:
+    if in_pairs:
         monkeypatch.setattr(fast_decoder, "_CACHED", 0)
+        monkeypatch.setattr(fast_decoder, "pairs_are_faster", lambda: True)
     config = dataclasses.replace(TINY, d_model=320, n_head=5, n_kv_head=5, context_length=200)
     model = prepare_weights(decoder(dataclasses.replace(config, **changes)), kind)
     assert isinstance(model, Decoder)
