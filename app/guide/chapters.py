@@ -22,7 +22,7 @@ from app.guide.figures import FIGURES, WORDS, names_in
 _FENCE = re.compile(r"^```guide\n(.*?)^```$\n?", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"\d\d-[a-z-]+\.md")
 NEEDS = {
-    "chat-model": "This chapter needs a model that can chat. The quick start grows one in a few minutes.",
+    "chat-model": "This chapter needs a model that can chat. The quick start grows one in a minute or two.",
     "tokenizer": "This chapter needs a tokenizer. The quick start makes one, and so does the tokenizer tab.",
 }
 """What a chapter may need, and the sentence that says so."""

@@ -80,7 +80,7 @@ class Home(QWidget):
             role="hero",
             tip="Data, tokenizer, training, chat",
         )
-        self.hint = label("Grow a small model in a few minutes", "muted")
+        self.hint = label("Grow a small model in a minute or two", "muted")
         self.portable, self.another_portable = self._portable_box(), self._portable_box()
         self.another = button(
             "Grow another with the quick start",
@@ -316,7 +316,7 @@ class Home(QWidget):
             if grows
             else "A run is training. The quick start has to wait until it ends."
             if busy
-            else "Grow a small model in a few minutes"
+            else "Grow a small model in a minute or two"
         )
         self._show_step()
 

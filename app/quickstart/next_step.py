@@ -73,7 +73,7 @@ def next_step(facts: LibraryFacts) -> NextStep:
         waiting = "A run waits" if facts.n_waiting == 1 else f"{facts.n_waiting:,} runs wait"
         return NextStep(f"{waiting} in the queue, which is on hold.", "Open the queue", OPEN_QUEUE)
     if newest is None:
-        return NextStep("Grow your first model: it takes a few minutes.", "Quick start", QUICK_START)
+        return NextStep("Grow your first model: it takes a minute or two.", "Quick start", QUICK_START)
     if not facts.has_chatted:
         return NextStep(f"“{newest.name}” has grown: ask it something.", "Chat with it", CHAT, newest.id)
     if not facts.has_watched:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _WITHOUT_SIDE = ("compare", "prefer", "pairs", "embeddings")
 """Modes of the chat tab beside which there is no glass box, or none of the open model."""
 _NO_EFFECT = "“{}” has no effect with the present choices, so it is hidden."
-_NO_RUN = "There is no trained model yet: the quick start grows one in a few minutes."
+_NO_RUN = "There is no trained model yet: the quick start grows one in a minute or two."
 _NO_REWARDS = "No model here has learned from rewards yet. “Learn a task” has demonstrations that do."
 
 

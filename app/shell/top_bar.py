@@ -25,7 +25,7 @@ TABS = (
 _ICON_GAP = 4
 """Pixels between a tab's icon and its name."""
 _GUIDE = "Guide"
-_QUICKSTART_TIP = "Grow a small model in a few minutes"
+_QUICKSTART_TIP = "Grow a small model in a minute or two"
 
 
 class TopBar(QFrame):

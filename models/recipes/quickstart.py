@@ -33,7 +33,7 @@ from models.training.optim import make_optimizers
 from models.training.prepare import prepare_tokenizer
 from models.training.trainer import Trainer
 
-STEPS, MIN_STEPS = 1700, 20
+STEPS, MIN_STEPS = 1500, 20
 """Training steps: those of Tiny World, however long they take on a slow or busy machine, after which 95 % and more of
 the held-out questions were answered in each of five worlds; and a minimum where they have to fit into a time."""
 PORTABLE_STEPS = round(STEPS * LOOKBACK_STEPS)
@@ -44,7 +44,7 @@ EVALUATION_SHARE, MARGIN_SHARE = 0.05, 0.10
 ACCURACY_INTERVAL = 400
 """Steps between two tests on held-out questions while Tiny World is learned, each of which takes as long as ten
 steps (measured): with those after 10, 25, 50 and 100 steps, 6 % of the training in all."""
-PROBE_STEPS = 10
+PROBE_STEPS = 6
 """Training steps timed with each number of threads: on a busy machine, all cores may be slower than half."""
 
 TINY_WORLD_MODEL = ModelConfig(
