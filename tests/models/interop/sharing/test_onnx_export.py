@@ -50,8 +50,9 @@ def source_of(config: ModelConfig, folder: Path) -> Path:
         (dataclasses.replace(BERT, head="none"), "last_hidden_state", (2, 7, 16)),
         (dataclasses.replace(BERT, head="sequence", n_label=3), "logits", (2, 3)),
         (small("terrarium-tiny"), "logits", (2, 7, 99)),
+        (small("terrarium-char"), "logits", (2, 7, 99)),
     ],
-    ids=["fill-mask", "embeddings", "labels", "decoder"],
+    ids=["fill-mask", "embeddings", "labels", "decoder", "n-grams"],
 )
 def test_onnxruntime_computes_the_same(
     config: ModelConfig, output: str, shape: tuple[int, ...], tmp_path: Path

@@ -42,7 +42,7 @@ SMALL: dict[str, Any] = {"n_layer": 2, "d_model": 32, "n_head": 2, "context_leng
 DECODER = ModelConfig(vocab_size=261, n_layer=2, n_head=2, d_model=32, context_length=32, position="rope", conv_width=4)
 DESIGNS = {
     "decoder": DECODER,
-    "experts": dataclasses.replace(DECODER, n_expert=3, n_expert_used=2, router_balance=0.5),
+    "experts": dataclasses.replace(DECODER, n_expert=3, n_expert_used=2, router_balance=0.5, max_ngram=3),
     "encoder": dataclasses.replace(PRESETS["bert-tiny"], **SMALL, d_ff=64, pooler=True),
     "encoder-decoder": dataclasses.replace(PRESETS["t5-tiny"], **SMALL, d_ff=64),
 }
