@@ -12,12 +12,13 @@ from torch import Tensor
 
 
 class LayerCache:
-    """One layer's keys and values (B, G, S, D) and the last inputs of its short convolutions (B, W - 1 or more, C)."""
+    """One layer's keys and values (B, G, S, D) and the last inputs of its short convolutions (B, W - 1 or more, C); the
+    first layer's also has the last tokens, as numbers for n-grams (B, N - 1 or more, 1)."""
 
     def __init__(self) -> None:
         self.length = 0
         self.spare = 0
-        """How many more inputs short convolutions keep than they need, so that as many tokens can be forgotten."""
+        """How many more inputs (tails) are kept than are needed, so that as many tokens can be forgotten."""
         self.tails: dict[str, Tensor] = {}
         self.cross: tuple[Tensor, Tensor] | None = None
         """Keys and values of the encoder's output, each (B, G, S, D): computed once for all target tokens."""
@@ -127,7 +128,7 @@ class KVCache:
 
     @property
     def can_truncate(self) -> bool:
-        """Whether the cache depends on single tokens only: no inputs of short convolutions, no padding."""
+        """Whether the cache depends on single tokens only: no short convolutions, no n-grams, no padding."""
         return self.mask is None and not any(layer.tails for layer in self.layers)
 
     def truncate(self, n: int) -> None:
@@ -161,7 +162,7 @@ class KVCache:
         return first
 
     def clear_tails(self, mask: Tensor) -> None:
-        """Zero the short convolutions' inputs that are padding, after prompts padded on the left; mask (B, T) bool."""
+        """Zero the tails' inputs that are padding, after prompts padded on the left; mask (B, T) bool."""
         for layer in self.layers:
             for site, tail in layer.tails.items():
                 real = F.pad(mask, (tail.size(1), 0))[:, -tail.size(1) :]  # (B, W - 1)
