@@ -3,7 +3,8 @@ scale and an offset for each 32 weights of a row.
 
 The residual stream, norms, biases, embeddings and routers stay in float32; only the input of a matrix is rounded to
 bfloat16. (int8: weight-only, symmetric, per output channel, as in LLM.int8(), arXiv:2208.07339, section 2. int4: as
-GGUF's Q4_1, whose weights are kept as they are but for the rounding of a scale.)
+GGUF's Q4_1, whose weights are kept as they are but for the rounding of a scale. A head, which loses most: int8 with a
+scale for each 32 weights, as Q8_0, where torch has a kernel for that.)
 
 Letters in shape comments: T tokens, K inputs, N outputs, C d_model, V vocab_size.
 """
@@ -303,7 +304,7 @@ class HalvedInt8Linear(nn.Module):
     """A linear layer with int8 weights and a bfloat16 scale for each 32 of them, as in GGUF's Q8_0.
 
     The high and the low four bits are int4 weights of their own: torch has a kernel for groups of those only. It takes
-    1.4 times as long as int8 with a scale per output (measured), and loses a tenth of what that does.
+    1.4 times as long as int8 with a scale per output. As SmolLM2's head it costs no perplexity, and that 0.7 % (measured).
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
