@@ -91,7 +91,7 @@ class FastDecoder:
 
     def _fits(self, ids: Tensor, cache: KVCache) -> bool:
         fits = cache.length + ids.size(1) <= self._model.config.context_length
-        return len(ids) == 1 and fits and cache.mask is None
+        return ids.size(0) == 1 and fits and cache.mask is None
 
     def next_logits(self, ids: Tensor, cache: KVCache) -> Tensor:
         """Read ids (1, T) that it `takes` -> logits of the next token (1, V). Call it in inference mode."""
@@ -242,7 +242,7 @@ class _Layer:
 
     def _attend(self, x: Tensor, h: Tensor, view: _View, buffers: _Buffers, cache: LayerCache) -> None:
         """Add the attention output for h (T, C) to x (T, C)."""
-        if self._all is not None and len(h) == 1:
+        if self._all is not None and h.size(0) == 1:
             self._all.into(h, buffers.all)
             buffers.take_value()
         else:
@@ -260,7 +260,7 @@ class _Layer:
         if view.skipped:
             keys, values = keys[:, :, view.skipped :], values[:, :, view.skipped :]
         queries, shares = buffers.seen, self._shares  # (1, H, T, D)
-        if shares and len(x) == 1 and view.mask is None:  # as H / G tokens of G heads: each key is read once
+        if shares and x.size(0) == 1 and view.mask is None:  # as H / G tokens of G heads: each key is read once
             queries, shares = queries.view(1, keys.size(1), -1, keys.size(3)), False
 
         def attend() -> Tensor:
@@ -269,7 +269,7 @@ class _Layer:
             )  # (1, H, T, D), or (1, G, H / G, D)
 
         out = self._threads.share(attend) if keys.numel() >= _SHARED else attend()
-        self._output.add_to(x, out.view(1, -1) if len(x) == 1 else out.transpose(1, 2).reshape(len(x), -1))
+        self._output.add_to(x, out.view(1, -1) if x.size(0) == 1 else out.transpose(1, 2).reshape(x.size(0), -1))
 
 
 class _Feed:
@@ -291,7 +291,7 @@ class _Feed:
 
     def _activated(self, x: Tensor) -> Tensor:
         """x (T, C) -> (T, F)."""
-        if self._both is not None and len(x) == 1:
+        if self._both is not None and x.size(0) == 1:
             return activate(self._activation, *self._both(x).chunk(2, dim=1))
         return activate(self._activation, self._up(x), self._gate(x) if self._gate is not None else None)
 
@@ -305,7 +305,7 @@ class _Mixture:
 
     def add_to(self, sum: Tensor, x: Tensor) -> None:
         """Add its output for x (T, C) to `sum` (T, C), which may be x itself."""
-        if len(x) > 1:
+        if x.size(0) > 1:
             sum.add_(self._module(x[None])[0])
             return
         shares, chosen = self._router(x)[0].softmax(0).topk(self._module.n_used)
@@ -327,7 +327,7 @@ def _convolved(conv: ShortConv | None, h: Tensor, cache: LayerCache, site: str) 
     if h.size(0) > 1 or tail is None:
         return convolve(conv, h[None], cache, site, None)[0]
     joined = torch.cat((tail[0], h))  # (W or more, C)
-    cache.tails[site] = joined[None, max(0, len(joined) - (conv.width - 1 + cache.spare)) :]
+    cache.tails[site] = joined[None, max(0, joined.size(0) - (conv.width - 1 + cache.spare)) :]
     return (joined[-conv.width :] * conv.weight).sum(0, keepdim=True).add_(h)
 
 

@@ -5,7 +5,8 @@ matrix is split into strips of whole rows for the threads, so that the bits of t
 with torch.mm they do (see `StepThreads`). For the many tokens of a prompt, oneDNN is twice as fast as torch's default
 for float32.
 
-Only views are kept, so a model in training is read as it is at that moment.
+Only views are kept, so a model in training is read as it is at that moment. Sizes are asked with size(), since len() of
+a tensor takes a good part of the time of a small product.
 
 Letters in shape comments: T tokens, K inputs, N outputs, P strips.
 """
@@ -83,7 +84,7 @@ class StripedMatMul:
             self._rest = weight[_N_STRIPS * n_rows :].t()  # (K, fewer than P)
 
     def __call__(self, x: Tensor) -> Tensor:
-        n = len(x)
+        n = x.size(0)
         if n > FEW or (n > 1 and self._strips is None):
             return self._products.many(x, self._weight, self._bias)
         if self._strips is None:
@@ -101,7 +102,7 @@ class StripedMatMul:
         return y if self._bias is None else y.add_(self._bias)
 
     def into(self, x: Tensor, out: Tensor) -> None:
-        if self._strips is not None or len(x) > 1:
+        if self._strips is not None or x.size(0) > 1:
             out.copy_(self(x))
         elif self._bias is None:
             torch.mm(x, self._weight_t, out=out)
@@ -109,7 +110,7 @@ class StripedMatMul:
             torch.addmm(self._bias, x, self._weight_t, out=out)
 
     def add_to(self, sum: Tensor, x: Tensor) -> None:
-        if self._strips is not None or len(x) > 1:
+        if self._strips is not None or x.size(0) > 1:
             sum.add_(self(x))
             return
         sum.addmm_(x, self._weight_t)
@@ -128,7 +129,7 @@ class ModuleMatMul:
         self._module, self._threads = module, threads
 
     def __call__(self, x: Tensor) -> Tensor:
-        return self._threads.share(lambda: self._module(x)) if len(x) <= FEW else self._module(x)  # type: ignore[no-any-return]
+        return self._threads.share(lambda: self._module(x)) if x.size(0) <= FEW else self._module(x)  # type: ignore[no-any-return]
 
     def into(self, x: Tensor, out: Tensor) -> None:
         out.copy_(self(x))
@@ -147,19 +148,19 @@ class TokenMatMul(ModuleMatMul):
         self._kernel, self._bias = kernel, module.bias
 
     def __call__(self, x: Tensor) -> Tensor:
-        if len(x) > 1:
+        if x.size(0) > 1:
             return super().__call__(x)
         y = self._token(x).float()
         return y if self._bias is None else y.add_(self._bias)
 
     def into(self, x: Tensor, out: Tensor) -> None:
-        if len(x) > 1 or self._bias is not None:
+        if x.size(0) > 1 or self._bias is not None:
             super().into(x, out)
         else:
             out.copy_(self._token(x))
 
     def add_to(self, sum: Tensor, x: Tensor) -> None:
-        if len(x) > 1 or self._bias is not None:
+        if x.size(0) > 1 or self._bias is not None:
             super().add_to(sum, x)
         else:
             sum.add_(self._token(x))
@@ -229,9 +230,9 @@ def batch_linear() -> Linear:
 
 
 def _one_dnn_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    if FEW < len(x) <= _SHORT:
+    if FEW < x.size(0) <= _SHORT:
         y = torch.mm(weight, x.t()).t()
         return y if bias is None else y.add_(bias)
-    if len(x) * weight.numel() < _LITTLE:
+    if x.size(0) * weight.numel() < _LITTLE:
         return F.linear(x, weight, bias)
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")  # type: ignore[no-any-return]
