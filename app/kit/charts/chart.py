@@ -149,6 +149,8 @@ class Chart(pg.GraphicsView):  # type: ignore[misc]
 
     def show_window(self, window: tuple[float, float] | None) -> None:
         """Show the part between two x; None for everything."""
+        if window == self._window and not self.has_own_height:
+            return
         self._window, self.has_own_height = window, False
         self._fit()
 
