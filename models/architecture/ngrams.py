@@ -33,11 +33,6 @@ class NGramEmbedding(nn.Module):
         self.table = nn.Embedding(orders * self.n_rows, config.d_ngram)  # that of 2-grams first
         self.projection = nn.Linear(orders * config.d_ngram, config.d_model, bias=False)
 
-    def initialise(self, std: float) -> None:
-        """Draw the initial weights: the projection keeps the size of what is looked up."""
-        nn.init.normal_(self.table.weight, std=std)
-        nn.init.normal_(self.projection.weight, std=self.projection.in_features**-0.5)
-
     def forward(
         self, ids: Tensor, cache: LayerCache | None = None, mask: Tensor | None = None, apart: Tensor | None = None
     ) -> Tensor:

@@ -58,10 +58,10 @@ class Model(nn.Module):
                 nn.init.normal_(parameter, std=config.init_std / config.head_dim**0.5)
             elif name == table and config.scaled_logits:
                 nn.init.normal_(parameter, std=config.init_std * config.d_model**0.5)
+            elif name == "ngrams.projection.weight":  # keeps the size of what is looked up
+                nn.init.normal_(parameter, std=parameter.size(1) ** -0.5)
             elif parameter.dim() == 2 and "_conv." not in name:
                 nn.init.normal_(parameter, std=config.init_std)
-        if isinstance(ngrams := getattr(self, "ngrams", None), NGramEmbedding):
-            ngrams.initialise(config.init_std)
         if config.looks_back and isinstance(self, Stack):
             look_back(self, self.embedding.weight)
 

@@ -67,12 +67,6 @@ def ngram_embedding() -> str:
         ),
         "",
         block(
-            "def initialise(self) -> None:",
-            "nn.init.normal_(self.table.weight, std=INIT_STD)",
-            "nn.init.normal_(self.projection.weight, std=self.projection.in_features**-0.5)",
-        ),
-        "",
-        block(
             "def forward(self, ids: Tensor) -> Tensor:",
             f"prime, base, rows = {NGRAM_PRIME}, {NGRAM_BASE}, []",
             "hashes = ids + 1  # 0: nothing, before the text",

@@ -378,10 +378,15 @@ def _initialise(config: ModelConfig) -> str:
                 f"    nn.init.normal_(parameter, std=INIT_STD / {config.head_dim}**0.5)",
             ),
             join(f'elif name == "{table}":  # in place of the scaled logits', wide) if config.scaled_logits else None,
+            join(
+                'elif name == "ngrams.projection.weight":',
+                "    nn.init.normal_(parameter, std=parameter.size(1) ** -0.5)",
+            )
+            if config.has_ngrams
+            else None,
             f"elif parameter.dim() == 2{conv}:",
             "    nn.init.normal_(parameter, std=INIT_STD)",
         ),
-        "model.ngrams.initialise()" if config.has_ngrams else None,
         "look_back(model)" if config.looks_back else None,
     )
     return "\n\n\n".join(["", function, *([look_back(config)] if config.looks_back else [])])

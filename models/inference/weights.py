@@ -311,37 +311,31 @@ class HalvedInt8Linear(nn.Module):
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
         self.bias = bias
-        self.halves = Int4Linear(weight.repeat(2, 1), None, functools.partial(_to_halves, len(weight)))  # (2 N, K)
+        self.high = Int4Linear(weight, None, functools.partial(_to_half, high=True))
+        self.low = Int4Linear(weight, None, functools.partial(_to_half, high=False))
 
     def token_kernel(self) -> Kernel | None:
         """Its product with one token, without bias; None where that has no kernel."""
-        kernel = self.halves.token_kernel()
-        return None if kernel is None else lambda row: _added(kernel(row).float())
+        high, low = self.high.token_kernel(), self.low.token_kernel()
+        return None if high is None or low is None else lambda row: high(row).float().add_(low(row))
 
     def dequantized(self) -> Tensor:
         """The dequantized weights, (N, K) float32, of which each half is rounded to bfloat16."""
-        return _added(self.halves.dequantized(), dim=0)
+        return self.high.dequantized() + self.low.dequantized()
 
     def forward(self, x: Tensor) -> Tensor:
         """x (…, K) -> (…, N), in the dtype of x."""
-        y = _added(self.halves(x))
-        return y if self.bias is None else y + self.bias
+        y = self.high(x) + self.low(x)
+        return y if self.bias is None else y + self.bias  # type: ignore[no-any-return]
 
 
-def _added(halves: Tensor, dim: int = -1) -> Tensor:
-    high, low = halves.chunk(2, dim)
-    return high + low
-
-
-def _to_halves(n: int, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """As `_to_int4`, of weights q · scale, q from −127 to 127: the high half of q in the first `n` rows, the low one in
-    the next, which are the same weights again. q = 16 (high − 8) + (low − 8) + 8.
-    """
-    scale = (weight.abs().amax(dim=-1, keepdim=True) / 127).bfloat16()  # (2 n and more, G, 1)
+def _to_half(weight: Tensor, *, high: bool) -> tuple[Tensor, Tensor]:
+    """As `_to_int4`, of a half of each weight q · scale, q from −127 to 127: q = 16 (high − 8) + (low − 8) + 8."""
+    scale = (weight.abs().amax(dim=-1, keepdim=True) / 127).bfloat16()  # (N, G, 1)
     q = (weight / scale.float().clamp(min=1e-20)).round().clamp(-127, 127) + 128
-    is_high = (torch.arange(len(weight), device=weight.device) < n)[:, None, None]
-    groups = torch.where(is_high, torch.cat((16 * scale, 0 * scale), dim=-1), torch.cat((scale, 8 * scale), dim=-1))
-    return torch.where(is_high, q // 16, q % 16), groups
+    if high:
+        return q // 16, torch.cat((16 * scale, torch.zeros_like(scale)), dim=-1)
+    return q % 16, torch.cat((scale, 8 * scale), dim=-1)
 
 
 def _to_int4(weight: Tensor) -> tuple[Tensor, Tensor]:

@@ -19,7 +19,7 @@ _RULE = OPTIMIZERS[OPTIMIZER]
 _PINK, _YELLOW = 3, 6  # of the theme's categories
 _HUES: dict[str, tuple[int | str, float]] = {  # as in the diagram, where that distinguishes neighbours
     "Token embedding": (_PINK, 1.0),
-    "N-gram embeddings": (_PINK, 0.8),
+    "N-gram embeddings": (_PINK, 0.35),  # no design has segments, too
     "Positions": (_PINK, 0.6),
     "Segments": (_PINK, 0.35),
     "Attention": ("query", 1.0),
