@@ -30,7 +30,7 @@ class NGramEmbedding(nn.Module):
         super().__init__()
         self.n_rows, orders = config.ngram_rows, config.max_ngram - 1
         self.powers = [pow(NGRAM_BASE, back, NGRAM_PRIME) for back in range(1, config.max_ngram)]
-        self.table = nn.Embedding(orders * self.n_rows, config.d_ngram)  # that of 2-grams first
+        self.table = nn.Embedding(orders * self.n_rows, config.d_ngram)  # (…, W), that of 2-grams first
         self.projection = nn.Linear(orders * config.d_ngram, config.d_model, bias=False)
 
     def forward(

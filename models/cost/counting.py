@@ -20,7 +20,7 @@ def parameters(config: ModelConfig) -> dict[str, int]:
     convolutions = in_norms = 0
     found = Counter({EMBEDDING: config.vocab_size * width})
     if config.has_ngrams:
-        found[NGRAMS] = ngram_weights(config)
+        found[NGRAMS] = (config.max_ngram - 1) * config.d_ngram * (config.ngram_rows + width)
     found[POSITIONS] = 0
     if config.topology == "encoder-only":
         found[SEGMENTS] = config.n_segment * width
@@ -87,12 +87,6 @@ def feed_forward_weights(config: ModelConfig, *, biases: bool = False) -> int:
     n_inner = 2 if config.is_gated else 1
     weights = (n_inner + 1) * config.d_model * config.ff_width
     return weights + (n_inner * config.ff_width + config.d_model) * (biases and config.ff_bias)
-
-
-def ngram_weights(config: ModelConfig) -> int:
-    """Parameters of the n-gram tables and of the matrix after them."""
-    orders = config.max_ngram - 1 if config.has_ngrams else 0
-    return orders * config.d_ngram * (config.ngram_rows + config.d_model)
 
 
 def _position(config: ModelConfig) -> int:

@@ -304,7 +304,7 @@ class ModelSlots:
         0,
         "N-gram embeddings",
         "Adds to each token's embedding a row for each n-gram that it ends: the pair, the triple … up to this many "
-        "tokens. 0 = none; 4 helps small models a lot.",
+        "tokens. 0 = none; 4 helps small models of characters or bytes a lot, and those of words hardly.",
         group="Embeddings",
         range=(0, 8),
         only_if=("topology", "decoder-only"),
@@ -316,7 +316,7 @@ class ModelSlots:
         "Rows of the table of each length. A hash chooses among them, so that n-grams may share one.",
         group="Embeddings",
         range=(1, 1_000_000_000),
-        only_if=("max_ngram", range(1, 9)),
+        only_if=("max_ngram", range(2, 9)),
         omit_default=True,
     )
     d_ngram: int = slot(
@@ -325,7 +325,7 @@ class ModelSlots:
         "Numbers in a row of these tables. A matrix makes the model's width of them.",
         group="Embeddings",
         range=(1, 65_536),
-        only_if=("max_ngram", range(1, 9)),
+        only_if=("max_ngram", range(2, 9)),
         omit_default=True,
     )
     head: str = slot(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import itertools
 import json
 import math
@@ -101,7 +100,8 @@ def _measure(what: str, library: Path, began: float) -> dict[str, float]:
             tabs = time.time() - began
             n_torch = sum(name.partition(".")[0] == "torch" for name in sys.modules)
             return {"first paint": painted[0], "all tabs": tabs, "memory": _megabytes(), "torch": float(n_torch)}
-        collections.deque(load_pages(), maxlen=0)  # as `prepare` does, but without making all the pages
+        for _ in load_pages():  # as `prepare` does, but without making all the pages
+            pass
         window.session.runs.index.refresh()
         gap = _longest_gap(lambda: window.show_tab("training"), lambda: window.training.is_complete)
         if what == "many":

@@ -123,7 +123,8 @@ class LayerHeat(RunChart):
         known = values[np.isfinite(values)]
         if not len(known):
             return "–"
-        return f"{format_ratio(float(known.min()))} to {format_ratio(float(known.max()))}"
+        least, most = format_ratio(float(known.min())), format_ratio(float(known.max()))
+        return f"{least} to {most}" if least != most else f"{most} in all"
 
     @Slot(object)
     def _on_pointed(self, point: QPointF | None) -> None:
