@@ -162,7 +162,7 @@ def test_closing_an_import_ends_its_reading_of_the_tokenizer(library: Library, t
     folder.mkdir()
     hostile.write_config(folder)
     hostile.write_safetensors(folder / "model.safetensors", b"{}")
-    hostile.write_shared_trie(folder / "tokenizer.model")
+    hostile.write_endless_ranks(folder / "cl100k.tiktoken")
     work = import_model(folder, library)
     while not isinstance(next(work), Progress):  # it waits for the tokenizer
         pass
