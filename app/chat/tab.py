@@ -124,6 +124,7 @@ class ChatTab(QWidget):
         layout.addWidget(splitter, 1)
         layout.addWidget(self.side.strip)
         put_after(self.page.composer.stop, *stops_in(self.side.strip), *stops_in(self.side))
+        self.setFocusProxy(self.page.composer.field)  # whoever comes here can write at once
 
     def _left_side(self) -> QWidget:
         panel = QWidget()

@@ -46,6 +46,11 @@ def test_without_runs_it_offers_to_train_one(qtbot: QtBot, tab: ChatTab, session
     assert requested.args == ["training"]
 
 
+def test_whoever_comes_to_the_tab_can_write_at_once(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
+    tab.setFocus()  # as the window does where it shows a tab
+    qtbot.waitUntil(lambda: QApplication.focusWidget() is tab.page.composer.field)
+
+
 def test_enter_sends_and_shift_enter_starts_a_line(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
     field = tab.page.composer.field
     qtbot.keyClicks(field, "Where is")
