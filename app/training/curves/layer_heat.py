@@ -48,7 +48,6 @@ class LayerHeat(RunChart):
         title.setToolTip(_TIP)
         super().__init__(theme, Chart(theme, margins=(6, _MARGIN, 6), below=_MARGIN), title)
         self.chart.setAccessibleName("Update-to-weight ratio by layer")
-        self.chart.setMinimumHeight(64)
         self.image = pg.ImageItem(axisOrder="row-major")
         self.image.setZValue(-10)
         self.chart.addItem(self.image)
