@@ -28,6 +28,12 @@ def with_minus(number: str) -> str:
     return f"−{number[1:]}" if number.startswith("-") else number
 
 
+def format_exponent(value: float) -> str:
+    """A number far from 1 in two digits: “1.2e-3”."""
+    digits, _, exponent = f"{value:.1e}".partition("e")
+    return f"{digits}e{int(exponent)}"
+
+
 def format_signed(value: float, digits: int = 2) -> str:
     """“+1.20”, “−0.35”, “0.00”."""
     words = with_minus(f"{value:+.{digits}f}")

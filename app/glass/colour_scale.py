@@ -1,4 +1,4 @@
-"""A legend of a colour scale: a strip from the lowest to the highest value, with a label at each end."""
+"""A legend of a colour scale: what it shows, and below a strip from the lowest to the highest value with labels."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ _LONG, _HIGH = 72, 9  # pixels
 
 
 class ColourScale(QWidget):
-    """A colour scale; `colours` as in HeatPicture."""
+    """A colour scale; `colours` as in HeatPicture. name: what it shows."""
 
-    def __init__(self, theme: ThemeProvider, colours: str, low: str = "", high: str = "") -> None:
+    def __init__(self, theme: ThemeProvider, colours: str, name: str = "", low: str = "", high: str = "") -> None:
         super().__init__()
         self._theme, self._colours = theme, colours
-        self._ends = low, high
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         theme.theme_changed.connect(self.updateGeometry)
-        self.show_ends(low, high)
+        self.show_values(name, low, high)
 
-    def show_ends(self, low: str, high: str) -> None:
-        """Change the labels."""
-        self._ends = low, high
-        self.setAccessibleName(f"Colours from {low} to {high}")
+    def show_values(self, name: str, low: str, high: str) -> None:
+        """Change what the scale shows, and the labels at its ends."""
+        self.name, self._ends = name, (low, high)
+        self.setAccessibleName(f"{name}: colours from {low} to {high}")
         self.updateGeometry()
         self.update()
 
@@ -38,7 +37,8 @@ class ColourScale(QWidget):
     def sizeHint(self) -> QSize:
         metrics = QFontMetrics(self._theme.font(0.9))
         words = sum(metrics.horizontalAdvance(end) for end in self._ends)
-        return QSize(words + _LONG + 2 * SPACE, metrics.height())
+        wide = max(words + _LONG + 2 * SPACE, metrics.horizontalAdvance(self.name) + 2)
+        return QSize(wide, 2 * metrics.height())
 
     def minimumSizeHint(self) -> QSize:
         return self.sizeHint()
@@ -46,12 +46,16 @@ class ColourScale(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         painter, metrics = QPainter(self), QFontMetrics(self._theme.font(0.9))
         low, high = self._ends
+        line = QRectF(0, 0, self.width(), metrics.height())
         painter.setFont(self._theme.font(0.9))
         painter.setPen(self._theme.theme.color("muted"))
-        painter.drawText(QRectF(0, 0, self.width(), self.height()), Qt.AlignmentFlag.AlignVCenter, low)
-        right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        painter.drawText(QRectF(0, 0, self.width(), self.height()), right, high)
-        bar = QRectF(metrics.horizontalAdvance(low) + SPACE * 0.75, (self.height() - _HIGH) / 2, _LONG, _HIGH)
+        painter.drawText(line, Qt.AlignmentFlag.AlignRight, self.name)
+        line.translate(0, line.height())
+        painter.drawText(line, Qt.AlignmentFlag.AlignRight, high)
+        right = self.width() - metrics.horizontalAdvance(high) - SPACE * 0.75
+        bar = QRectF(right - _LONG, line.center().y() - _HIGH / 2, _LONG, _HIGH)
+        line.setRight(bar.left() - SPACE * 0.75)
+        painter.drawText(line, Qt.AlignmentFlag.AlignRight, low)
         painter.drawImage(bar, as_image(colour_table(self._theme, self._colours)[None]))
         painter.setPen(self._theme.theme.color("border_strong"))
         painter.drawRect(bar.adjusted(0, 0, -1, -1))

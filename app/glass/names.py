@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from models.number_words import format_percent
+from models.number_words import format_exponent, format_percent
 from models.tokenizers.codec import decode, pieces_of
 
 if TYPE_CHECKING:
@@ -70,3 +70,8 @@ def format_prob(p: float) -> str:
         return f"{'<' if p > 0.0 else ''}{format_percent(1e-6 if p > 0.0 else 0.0, 4 if p > 0.0 else 0)}"
     rounded = float(f"{100 * p:.1e}")  # to two digits, so that 0.999 % is 1.0 %
     return format_percent(p, 1 if rounded >= 1 else min(4, 1 - math.floor(math.log10(rounded))))
+
+
+def format_rare(p: float) -> str:
+    """A probability among thousands, all of which are to differ: as `format_prob`, but “3.2e-7 %” below “0.0010 %”."""
+    return f"{format_exponent(100 * p)}\N{NO-BREAK SPACE}%" if 0.0 < p < 1e-5 else format_prob(p)

@@ -22,7 +22,10 @@ class Theme:
     border_strong: str
     text: str
     muted: str
+    hint: str
+    """Words that stand back: placeholders, line numbers, what is left out."""
     faint: str
+    """Lines and bars that stand back, and what is disabled."""
     accent: str
     accent_hover: str
     accent_pressed: str
@@ -69,6 +72,7 @@ LIGHT = Theme(
     border_strong="#B9C4B8",
     text="#19211B",
     muted="#566159",
+    hint="#647067",
     faint="#89948B",
     accent="#2B7A4B",
     accent_hover="#236840",
@@ -99,6 +103,7 @@ DARK = Theme(
     border_strong="#49544C",
     text="#E8EDE9",
     muted="#9FAAA2",
+    hint="#89948C",
     faint="#6F7A72",
     accent="#5CC58C",
     accent_hover="#74D3A0",
@@ -134,7 +139,7 @@ def palette_of(theme: Theme) -> QPalette:
         QPalette.ColorRole.Base: "surface",
         QPalette.ColorRole.AlternateBase: "sunken",
         QPalette.ColorRole.Text: "text",
-        QPalette.ColorRole.PlaceholderText: "faint",
+        QPalette.ColorRole.PlaceholderText: "hint",
         QPalette.ColorRole.Button: "surface",
         QPalette.ColorRole.ButtonText: "text",
         QPalette.ColorRole.BrightText: "danger",

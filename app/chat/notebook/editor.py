@@ -161,7 +161,7 @@ class NotebookEditor(QPlainTextEdit):
             n_units = len(self.text[:n_characters].encode("utf-16-le", "surrogatepass")) // 2  # Qt counts these
             selection.cursor.setPosition(n_units, QTextCursor.MoveMode.KeepAnchor)
             char_format = QTextCharFormat()
-            char_format.setForeground(self._theme.theme.color("faint"))
+            char_format.setForeground(self._theme.theme.color("hint"))
             selection.format = char_format
             marks.append(selection)
         self.setExtraSelections(marks)

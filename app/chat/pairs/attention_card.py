@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QComboBox, QFrame, QVBoxLayout, QWidget
 from app.chat.pairs.pair_maps import PairMaps
 from app.chat.pairs.pair_text import describe_row, format_points, row_differences
 from app.kit.basics import label, row
+from app.kit.figures.attention_pictures import SCALES, SCALES_TIP
 from app.kit.labels import ElidedCombo
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
@@ -17,7 +18,7 @@ from app.kit.theme import SPACE, ThemeProvider
 if TYPE_CHECKING:
     from models.inspect.minimal_pair import PairReading
 
-_SCALES = {"root": "√", "linear": "Linear"}
+_SCALES = {scale: SCALES[scale] for scale in ("root", "linear")}
 _ABOUT = (
     "Rows attend to columns; the marked row is the token chosen above. These are the softmax weights of one forward "
     "pass per sentence. Hatched: masked. They show where a head reads from, not why the model answers so: attention "
@@ -48,7 +49,7 @@ class AttentionCard(QFrame):
         self.heads.setMinimumContentsLength(34)
         self.heads.setAccessibleName("Head")
         self.heads.setToolTip("All heads, sorted by how much the row of the chosen token differs")
-        self.scale = Segments("Colour scale", _SCALES, "√ also shows small weights; linear is proportional")
+        self.scale = Segments("Colour scale", _SCALES, SCALES_TIP)
         self.maps = PairMaps(theme)
         self.summary = label("", wrap=True)
         self.summary.setMinimumHeight(2 * self.summary.fontMetrics().lineSpacing())

@@ -52,7 +52,7 @@ _ROLES = {
     "number": "validation",
     "keyword": "info",
     "constant": "validation",
-    "mark": "faint",
+    "mark": "hint",
 }
 
 

@@ -1,4 +1,4 @@
-"""What one token attends to, as arcs over the text; for cross-attention, from one text to the other."""
+"""What one token attends to, as arcs behind the text; for cross-attention, from one text to the other."""
 
 from __future__ import annotations
 
@@ -192,28 +192,35 @@ class AttentionArcs(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         seen = event.rect()
+        if self._row is not None and self._query is not None:
+            for key in reversed(self._top_keys):
+                self._draw_arc(painter, self._flow, self._keys, key)
         self._draw_tokens(painter, self._keys, seen, are_keys=True)
         if self._flow is not self._keys:
             self._draw_captions(painter, self._keys)
             self._draw_tokens(painter, self._flow, seen, are_keys=False)
         self._draw_gaps(painter, self._flow)
-        if self._row is not None and self._query is not None:
-            for key in reversed(self._top_keys):
-                self._draw_arc(painter, self._flow, self._keys, key)
+
+    def _draw_words(self, painter: QPainter, room: QRectF, align: Qt.AlignmentFlag, words: str) -> None:
+        """Write on a ground that hides the arcs behind the words."""
+        ground = painter.boundingRect(room, int(align), words).adjusted(-1, 0, 1, 0)
+        painter.fillRect(ground, self._theme.theme.color("surface"))
+        painter.drawText(room, align, words)
 
     def _draw_gaps(self, painter: QPainter, flow: TokenFlow) -> None:
         painter.setFont(self._theme.font(0.75))
-        painter.setPen(self._theme.theme.color("faint"))
+        painter.setPen(self._theme.theme.color("hint"))
         for middle, n in flow.gaps():
             words = f"⋯ {format_count(n, 'line')} hidden ⋯"
-            painter.drawText(QRectF(0, middle - 10, self.width(), 20), Qt.AlignmentFlag.AlignCenter, words)
+            room = QRectF(0, middle - 10, self.width(), 20)
+            self._draw_words(painter, room, Qt.AlignmentFlag.AlignCenter, words)
 
     def _draw_captions(self, painter: QPainter, keys: TokenFlow) -> None:
         painter.setFont(self._theme.font(0.85))
         painter.setPen(self._theme.theme.color("muted"))
         line, align = self._caption_line, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
-        painter.drawText(QRectF(0, 0, self.width(), line), align, "Source: attended to")
-        painter.drawText(QRectF(0, keys.bottom, self.width(), line), align, "Target: attending")
+        self._draw_words(painter, QRectF(0, 0, self.width(), line), align, "Source: attended to")
+        self._draw_words(painter, QRectF(0, keys.bottom, self.width(), line), align, "Target: attending")
 
     def _draw_tokens(self, painter: QPainter, flow: TokenFlow, seen: QRect, *, are_keys: bool) -> None:
         colors = self._theme.theme
@@ -232,7 +239,7 @@ class AttentionArcs(QWidget):
                 painter.drawRoundedRect(pill, 4, 4)
             self._draw_outline(painter, flow, i, pill)
             painter.setFont(self._theme.mono_font(0.92))
-            painter.setPen(colors.color("faint" if is_hidden else "text"))
+            painter.setPen(colors.color("hint" if is_hidden else "text"))
             painter.drawText(pill, Qt.AlignmentFlag.AlignCenter, flow.words[i])
             if are_keys and weight > 0:
                 self._draw_amount(painter, flow, pill, weight, named=i in self._top_keys)
@@ -257,7 +264,7 @@ class AttentionArcs(QWidget):
             painter.setFont(self._theme.font(0.75))
             painter.setPen(colors.color("muted"))
             below = QRectF(pill.left() - 10, pill.bottom() + 4, pill.width() + 20, flow.below - 4)
-            painter.drawText(below, Qt.AlignmentFlag.AlignCenter, format_share(weight))
+            self._draw_words(painter, below, Qt.AlignmentFlag.AlignCenter, format_share(weight))
 
     def _draw_arc(self, painter: QPainter, flow: TokenFlow, keys: TokenFlow, key: int) -> None:
         assert self._row is not None

@@ -1,4 +1,4 @@
-"""One head in detail: what one token attends to, as arcs over the text, and the map of all tokens with their names."""
+"""One head in detail: what one token attends to, as arcs behind the text, and the map of all tokens by name."""
 
 from __future__ import annotations
 

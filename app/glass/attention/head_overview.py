@@ -11,8 +11,9 @@ from PySide6.QtWidgets import QComboBox, QFrame, QScrollArea, QVBoxLayout, QWidg
 from app.glass.attention.head_labels import SORTS
 from app.glass.attention.head_montage import HeadMontage
 from app.glass.attention.head_tiles import Tile
+from app.glass.colour_scale import ColourScale
 from app.kit.basics import label, row
-from app.kit.figures.attention_pictures import SCALES, SCALES_TIP, format_share
+from app.kit.figures.attention_pictures import SCALES, SCALES_TIP, SHOWN, format_share, scale_ticks
 from app.kit.layout.flow_layout import wrapping
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
@@ -45,6 +46,7 @@ class HeadOverview(QWidget):
             tip = EXPLAINED.get(pattern, "layers down, heads across")
             self.sort.setItemData(self.sort.count() - 1, tip[0].upper() + tip[1:], Qt.ItemDataRole.ToolTipRole)
         self.scale = Segments("Colour scale", SCALES, SCALES_TIP)
+        self.legend = ColourScale(theme, "sequential")
         self.montage = HeadMontage(theme)
         self.montage.setProperty("role", "scrolled")
         self._area = QScrollArea()
@@ -58,14 +60,18 @@ class HeadOverview(QWidget):
         layout.setSpacing(SPACE)
         sorting = QWidget()
         sorting.setLayout(row(label("Sort by", "caption"), self.sort))
-        layout.addWidget(wrapping(sorting, self.scale))
+        colouring = QWidget()
+        colouring.setLayout(row(label("Colours", "caption"), self.scale))
+        layout.addWidget(wrapping(sorting, colouring))
         layout.addWidget(self._area)
+        layout.addWidget(self.legend, 0, Qt.AlignmentFlag.AlignRight)
         self.sort.activated.connect(self._arrange)
         self.scale.changed.connect(self._on_scale)
         self.montage.moved.connect(self._reveal)
         self._fitting = QTimer(self, singleShot=True, interval=0)  # a resize within a resize would be ignored
         self._fitting.timeout.connect(self._fit)
         self.montage.height_changed.connect(self._fitting.start)
+        self._show_legend()
 
     def show_stack(self, stack: StackMaps) -> None:
         """Show other heads; patterns that could not be measured are disabled."""
@@ -105,7 +111,12 @@ class HeadOverview(QWidget):
     @Slot(str)
     def _on_scale(self, scale: str) -> None:
         self.montage.set_scale(scale)
+        self._show_legend()
         self.scale_changed.emit()
+
+    def _show_legend(self) -> None:
+        ends = scale_ticks(self.scale.value)
+        self.legend.show_values(SHOWN, ends[0][1], ends[-1][1])
 
     @Slot()
     def _fit(self) -> None:

@@ -178,7 +178,9 @@ class InputsPanel(AnswerPanel):
         ):
             tips = [f"{quoted(words[i])}: {self._explain(i, in_source, values[i], digits)}" for i in range(len(values))]
             strip.show_amounts(values, reach, tips)
-        self.scale.show_ends(format_signed(-reach, digits), format_signed(reach, digits))
+        is_logit = self.by.value == "gradient" and self.of.value == "logit"
+        name = f"Effect on the {'logit' if is_logit else 'log-probability'}"
+        self.scale.show_values(name, format_signed(-reach, digits), format_signed(reach, digits))
         names, sources = short_names(text.words[: len(tokens)]), short_names(text.source_words)
         rows = [(sources[i], value, i, True) for i, value in enumerate(source)]
         rows += [(names[i], value, i, False) for i, value in enumerate(tokens)]

@@ -124,7 +124,7 @@ class PartSurvey(QWidget):
         does = "is off" if self._other is None else "is patched"
         self.title.setText(f"Change in log-probability of {name} when a single part {does}, in nats.")
         reach = self.grid.show_amounts(self.found, self._marked, self._describe)
-        self.scale.show_ends(format_signed(-reach), format_signed(reach))
+        self.scale.show_values("Change in nats", format_signed(-reach), format_signed(reach))
         self.scale.setToolTip("Square-root scale: a quarter of the change has half of the colour")
         self.scale.setVisible(bool(self.found))
         self.measured.emit()

@@ -21,11 +21,11 @@ class LayerFigure(Figure):
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(theme, parent)
         self._slots: Sequence[str] = ()
-        self.setMinimumHeight(150)
+        self.setMinimumHeight(166)
         self.setMaximumHeight(260)
 
     def sizeHint(self) -> QSize:
-        return QSize(420, 168)
+        return QSize(420, 184)
 
     def _shape(self) -> tuple[int, int]:
         return len(self._slots), 1
@@ -41,7 +41,7 @@ class LayerFigure(Figure):
         metrics = self._metrics()
         left = metrics.height() + metrics.horizontalAdvance("−00.0") + 1.5 * SPACE
         top = metrics.height() + SPACE if self._has_legend else metrics.height() / 2
-        bottom = metrics.height() + SPACE
+        bottom = 2 * metrics.height() + SPACE
         return QRectF(left, top, max(self.width() - left - 2, 1), max(self.height() - top - bottom, 1))
 
     def _x(self, room: QRectF, slot: float) -> float:
@@ -56,7 +56,7 @@ class LayerFigure(Figure):
         named = {i: words for i, words in enumerate(self._slots) if i % every == 0 or i == n - 1}
         if n - 1 - (n - 1) // every * every not in (0,) and every > 1:
             named.pop((n - 1) // every * every, None)  # too close to the last
-        return Axis(title="", low=-0.5, high=n - 0.5, ticks=tuple((float(i), words) for i, words in named.items()))
+        return Axis(title="layer", low=-0.5, high=n - 0.5, ticks=tuple((float(i), words) for i, words in named.items()))
 
     def _draw_ground(self, painter: QPainter, y: Axis) -> QRectF:
         """Draw grid lines and labels; returns the rectangle for the data."""

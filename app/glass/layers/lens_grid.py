@@ -144,7 +144,7 @@ class LensGrid(HeatMap):
         for row, name in enumerate(table.layers):
             cell = self.cell_rect(0, row, area)
             painter.drawText(QRectF(0, cell.top(), self._left - SPACE * 0.75, cell.height()), right, name)
-        painter.setPen(colors.color("faint"))
+        painter.setPen(colors.color("hint"))
         for top, words in ((0.0, "read"), (below, "next" if any(table.next_words) else "")):
             painter.drawText(QRectF(0, top, self._left - SPACE * 0.75, self._row_height), right, words)
         painter.setFont(self._theme.mono_font(_FONT))

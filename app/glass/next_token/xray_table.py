@@ -8,12 +8,11 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelInd
 from PySide6.QtGui import QFontMetrics, QKeyEvent, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
-from app.glass.names import format_prob
+from app.glass.names import format_rare
 from app.glass.next_token.xray import Xray, XrayRow
 from app.kit.basics import plain_tip
 from app.kit.forms.sampling_sliders import sampling_label
 from app.kit.theme import ThemeProvider
-from models.number_words import format_percent
 from models.settings.sampling_config import TRUNCATIONS
 
 _TITLES = ("#", "Token", "Model", "Tempered", "Kept", "Final")
@@ -26,7 +25,7 @@ _TIPS = (
     "The probability used in the draw",
 )
 _CUTS = {"temperature": "no"} | {name: sampling_label(name)[0].lower() for name in TRUNCATIONS}
-_NUMBER = "<0.1\N{NO-BREAK SPACE}%."
+_NUMBER = "4.2e-12\N{NO-BREAK SPACE}%."
 _WIDEST = ("49,152", "", _NUMBER, _NUMBER, "", _NUMBER)
 """The widest content of each column; those of the token and of what cut it off depend on the rows."""
 _TOKEN, _OWN, _KEPT = 1, 2, 4
@@ -206,7 +205,7 @@ class _Rows(QAbstractTableModel):
         if role == Qt.ItemDataRole.FontRole:
             return self._font
         if role == Qt.ItemDataRole.ForegroundRole:
-            return colors.color("accent" if row.id == self._xray.chosen else "faint" if row.cut else "text")
+            return colors.color("accent" if row.id == self._xray.chosen else "hint" if row.cut else "text")
         return None
 
     def _words(self, row: XrayRow, column: int) -> str:
@@ -218,13 +217,13 @@ class _Rows(QAbstractTableModel):
             return marks + self._name(row.id)
         if column == _KEPT:
             return _CUTS[row.cut] if row.cut else "✓"
-        return _short({2: row.own, 3: row.tempered, 5: row.final}[column])
+        return format_rare({2: row.own, 3: row.tempered, 5: row.final}[column])
 
     def _tip(self, row: XrayRow) -> str:
         lines = [f"{self._name(row.id)}   token {row.id:,}, rank {row.rank:,}"]
-        lines.append(f"model: {format_prob(row.own)}")
+        lines.append(f"model: {format_rare(row.own)}")
         if self.is_drawn:
-            lines += [f"after temperature: {format_prob(row.tempered)}", f"final: {format_prob(row.final)}"]
+            lines += [f"after temperature: {format_rare(row.tempered)}", f"final: {format_rare(row.final)}"]
         if row.cut:
             lines.append(
                 f"cut off by: {_CUTS[row.cut]}" if row.cut != "temperature" else "never drawn at temperature 0"
@@ -237,13 +236,6 @@ class _Rows(QAbstractTableModel):
         """Whether the draw lands on it, but the text has another token."""
         assert self._xray is not None
         return row.id == self._xray.lands and row.id != self._xray.chosen
-
-
-def _short(p: float) -> str:
-    """A probability in few characters; the tooltip has all digits."""
-    if p == 0.0:
-        return format_percent(p)
-    return "<0.1\N{NO-BREAK SPACE}%" if p < 0.001 else format_prob(p)
 
 
 def _side(column: int) -> Qt.AlignmentFlag:

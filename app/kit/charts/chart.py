@@ -23,6 +23,9 @@ Heights = Callable[[float, float], tuple[float, float]]
 _TICK = 0.03
 """The height of a tick, as a fraction of the chart."""
 
+_BARE = 6
+"""Pixels below a chart without numbers."""
+
 _DECADE = 0.8
 """Below this range of log10, axis ticks are evenly spaced: powers of ten would be too few."""
 
@@ -170,6 +173,13 @@ class Chart(pg.GraphicsView):  # type: ignore[misc]
         self._has_scales = shown
         for side in ("left", "bottom"):
             self.getPlotItem().getAxis(side).setOpacity(1.0 if shown else 0.0)
+
+    def show_x(self, *, shown: bool) -> None:
+        """Show the numbers and the title of the x axis, or leave them to the chart below, which has the same axis."""
+        axis = self.getPlotItem().getAxis("bottom")
+        axis.setStyle(showValues=shown)
+        axis.showLabel(shown)
+        axis.setHeight(None if shown else _BARE)
 
     def say(self, words: str) -> None:
         """Show a text in the middle, "" for none."""

@@ -15,10 +15,15 @@ import numpy as np
 from app.kit.figures.pictures import Axis, Floats, HeatPicture
 from models.number_words import format_percent
 
-SCALES = {"root": "√", "linear": "Linear", "log": "Log"}
+SCALES = {"root": "Square root", "linear": "Linear", "log": "Log"}
 """The scales from weights to colours."""
 
-SCALES_TIP = "The square root shows small weights, too, the logarithm even smaller ones; linear is true to scale"
+SCALES_TIP = (
+    "How weights become colours: the square root shows small weights, too, the logarithm even smaller ones; linear is "
+    "true to scale"
+)
+SHOWN = "Attention weight"
+"""What the colours show."""
 
 _MIN_LOG_WEIGHT = 1e-4  # the lower end of the logarithmic scale
 _MAX_NAME_LENGTH = 9  # characters of a token's name
@@ -106,6 +111,7 @@ def head_picture(weights: Floats, title: str, rows: Side, columns: Side, scale: 
         low=0.0,
         high=1.0,
         bar=tuple(mark for mark in scale_ticks(scale) if mark[0] == 0 or mark[0] >= 0.2),
+        shows=SHOWN,
         describe=describe,
         square=len(rows.descriptions) == len(columns.descriptions),
     )

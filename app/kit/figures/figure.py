@@ -141,11 +141,16 @@ class Figure(QWidget):
             painter.drawText(box, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, words)
         below = QRectF(room.left(), room.bottom() + SPACE / 2 + metrics.height(), room.width(), metrics.height())
         painter.drawText(below, Qt.AlignmentFlag.AlignCenter, x.title)
+        self._draw_upwards(painter, QPointF(0, room.bottom()), room.height(), y.title)
+
+    def _draw_upwards(self, painter: QPainter, start: QPointF, length: float, words: str) -> None:
+        """Write in the middle of a line that leads upwards from a point, at its right."""
+        metrics = self._metrics()
         painter.save()
-        painter.translate(0, room.bottom())
+        painter.translate(start)
         painter.rotate(-90)
-        beside = QRectF(0, 0, room.height(), metrics.height())
-        painter.drawText(beside, Qt.AlignmentFlag.AlignCenter, metrics.elidedText(y.title, _RIGHT, int(room.height())))
+        line = QRectF(0, 0, length, metrics.height())
+        painter.drawText(line, Qt.AlignmentFlag.AlignCenter, metrics.elidedText(words, _RIGHT, int(length)))
         painter.restore()
 
     def _ticks(self, axis: Axis, size: float, *, lying: bool) -> list[tuple[float, str]]:

@@ -142,6 +142,9 @@ class HeatMap(Figure):
             drawn.append(middle)
             box = QRectF(bar.right() + SPACE * 0.75, middle - metrics.height() / 2, self.width(), metrics.height())
             painter.drawText(box, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, words)
+        widest = max((metrics.horizontalAdvance(words) for _, words in picture.bar), default=0)
+        beside = QPointF(bar.right() + SPACE * 1.25 + widest, bar.bottom())
+        self._draw_upwards(painter, beside, bar.height(), picture.shows)
 
     def _draw_spot(self, painter: QPainter, area: QRectF, picture: HeatPicture, spot: tuple[int, int]) -> None:
         colors, cell = self._theme.theme, self.cell_rect(*spot)

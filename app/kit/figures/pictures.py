@@ -35,7 +35,7 @@ class HeatPicture:
         values: (rows, columns); NaN = missing, drawn hatched.
         colours: "diverging" (around zero), "sequential" (from zero), "quantity" (no zero).
         low, high: the values at the ends of the colour map, which is clamped there.
-        bar: (value, label) of the ticks of the colour bar.
+        bar: (value, label) of the ticks of the colour bar. shows: its name, if the title does not say it.
         describe: the read-out of a cell (row, column), in a few lines.
         square: cells are as high as wide.
     """
@@ -49,6 +49,7 @@ class HeatPicture:
     high: float
     bar: tuple[tuple[float, str], ...]
     describe: Callable[[int, int], str]
+    shows: str = ""
     square: bool = False
 
 

@@ -39,7 +39,7 @@ class TokenMap(HeatMap):
         super().set_picture(picture)
         if before is None or before.x.ticks is not picture.x.ticks or before.y.ticks is not picture.y.ticks:
             self._measure()
-        if before is None or before.bar != picture.bar:
+        if before is None or (before.bar, before.shows) != (picture.bar, picture.shows):
             self._measure_bar()
         if before is not None and before.values.shape == picture.values.shape:
             self.set_spot(spot)
@@ -94,9 +94,11 @@ class TokenMap(HeatMap):
         self._label = float(rows), float(columns)
 
     def _measure_bar(self) -> None:
-        words = [words for _, words in self.picture.bar] if self.picture is not None else []
-        metrics = QFontMetrics(self._theme.font(0.9))
-        self._bar_room = 4 * SPACE + max((metrics.horizontalAdvance(mark) for mark in words), default=0)
+        picture, metrics = self.picture, QFontMetrics(self._theme.font(0.9))
+        if picture is None:
+            return
+        self._bar_room = 4 * SPACE + max((metrics.horizontalAdvance(words) for _, words in picture.bar), default=0)
+        self._bar_room += metrics.height() if picture.shows else 0
 
     def _room(self) -> QRectF:
         return self._room_in(self.width(), self.height())

@@ -119,7 +119,7 @@ class CodeEditor(QPlainTextEdit):
     def paint_numbers(self, painter: QPainter, area: QRect) -> None:
         """Draw the numbers of the visible lines."""
         painter.fillRect(area, self._theme.theme.color("surface"))
-        painter.setPen(self._theme.theme.color("faint"))
+        painter.setPen(self._theme.theme.color("hint"))
         painter.setFont(self.font())
         block, height = self.firstVisibleBlock(), self.fontMetrics().height()
         top = round(self.blockBoundingGeometry(block).translated(self.contentOffset()).top())

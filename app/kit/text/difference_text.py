@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Sequence
 
 from PySide6.QtCore import QEvent, QRect, QSize, Qt, Signal, Slot
@@ -16,11 +17,11 @@ from models.inspect.spans import Span
 from models.number_words import format_signed
 
 FULL_COLOUR = 4.0
-"""Nats at which a colour is at full strength: e⁴ ≈ 55 times the probability."""
+"""Nats at which a colour is at full strength: e⁴ ≈ 55 times the probability. Most differences are small, so a quarter
+of them has half of it."""
 
 _FADED = 0.25
 """Below this share of the full strength, the colour fades into the background."""
-
 
 _STEPS, _WIDTH, _HEIGHT = 33, 132, 10
 
@@ -103,9 +104,13 @@ class DifferenceText(QLabel):
 
 def difference_colour(theme: ThemeProvider, difference: float) -> QColor:
     """The colour of a difference in nats; small ones fade into the background."""
-    fraction = min(max(difference / FULL_COLOUR, -1.0), 1.0)
-    colour: QColor = theme.diverging_map().map(0.5 + 0.5 * fraction, mode="qcolor")
-    ground, share = QColor(theme.theme.surface), min(abs(fraction) / _FADED, 1.0)
+    return _colour(theme, math.copysign(math.sqrt(min(abs(difference) / FULL_COLOUR, 1.0)), difference))
+
+
+def _colour(theme: ThemeProvider, strength: float) -> QColor:
+    """The colour of a strength from −1 to 1."""
+    colour: QColor = theme.diverging_map().map(0.5 + 0.5 * strength, mode="qcolor")
+    ground, share = QColor(theme.theme.surface), min(abs(strength) / _FADED, 1.0)
     ours, theirs = (colour.red(), colour.green(), colour.blue()), (ground.red(), ground.green(), ground.blue())
     return QColor(*(round(share * c + (1 - share) * g) for c, g in zip(ours, theirs, strict=True)))
 
@@ -117,7 +122,10 @@ class DifferenceLegend(QWidget):
         super().__init__(parent)
         self._theme = theme
         self._less, self._more = f"less likely than for {other}", "likelier"
-        self.setToolTip(f"The strongest colours mean {FULL_COLOUR:g} nats or more: 55 times the probability")
+        self.setToolTip(
+            f"The strongest colours mean {FULL_COLOUR:g} nats or more: 55 times the probability. A quarter of that has "
+            "half of the colour."
+        )
         self.setAccessibleName(f"Colours: less likely to likelier for the reply's own model than for {other}")
         theme.theme_changed.connect(self.update)
 
@@ -140,7 +148,6 @@ class DifferenceLegend(QWidget):
         painter.drawText(QRect(left + _WIDTH + SPACE, 0, self.width(), self.height()), centred, self._more)
         for i in range(_STEPS):
             start, end = left + i * _WIDTH // _STEPS, left + (i + 1) * _WIDTH // _STEPS
-            fraction = FULL_COLOUR * (2 * i / (_STEPS - 1) - 1)
             rect = QRect(start, middle - _HEIGHT // 2, end - start, _HEIGHT)
-            painter.fillRect(rect, difference_colour(self._theme, fraction))
+            painter.fillRect(rect, _colour(self._theme, 2 * i / (_STEPS - 1) - 1))
         painter.end()

@@ -165,7 +165,7 @@ class GroupBars(Figure):
         words, metrics = self._metric.format(value).removesuffix("%").rstrip(), QFontMetrics(font)
         if metrics.horizontalAdvance(words) <= bar.width() + 1:
             painter.setFont(font)
-            painter.setPen(self._theme.theme.color("text" if is_read else "faint"))
+            painter.setPen(self._theme.theme.color("text" if is_read else "hint"))
             above = QRectF(bar.left() - 2, bar.top() - metrics.height() - 1, bar.width() + 4, metrics.height())
             painter.drawText(above, int(Qt.AlignmentFlag.AlignCenter), words)
 

@@ -93,7 +93,7 @@ class LinePainter:
 
     def _paint_count(self, count: int, top: int, width: int) -> None:
         self._painter.setFont(self._m.name_font)
-        self._painter.setPen(self._theme.color("faint"))
+        self._painter.setPen(self._theme.color("hint"))
         box = QRectF(width - self._m.right, top, self._m.right - SPACE, self._m.pill_height)
         self._painter.drawText(box, int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight), str(count))
 
@@ -148,7 +148,7 @@ class LinePainter:
     def _paint_characters(self, line: GridLine, shown: Sequence[str], covered: set[int], top: int) -> None:
         painter, m = self._painter, self._m
         painter.setFont(m.font)
-        inside, outside = self._theme.color("pill_text"), self._theme.color("faint")
+        inside, outside = self._theme.color("pill_text"), self._theme.color("hint")
         base = top + 1.5 + self._metrics.ascent()
         for i, words in enumerate(shown):
             painter.setPen(inside if line.start + i in covered else outside)

@@ -105,8 +105,8 @@ class LatticeDrawing(Drawing):
     def _paint_arc(self, painter: QPainter, piece: int, step: int, is_pointed: bool) -> None:
         style, importance = self.style, self._importance(piece, step)
         role, width, text = (
-            ("border", 1.0, "faint"),
-            ("border", 1.0, "faint"),
+            ("border", 1.0, "hint"),
+            ("border", 1.0, "hint"),
             ("accent_line", 1.6, "muted"),
             ("muted", 1.3, "text"),
             ("accent", 2.6, "accent"),

@@ -117,7 +117,7 @@ class AccuracyCurves(RunChart):
     def _restyle(self) -> None:
         theme, colors = self._theme, self._theme.theme
         line = QFontMetrics(theme.font(0.9)).height()
-        self.chart.setMinimumHeight((len(KINDS) + 2) * line)  # for all names, and the numbers below
+        self.chart.setMinimumHeight((len(KINDS) + 3) * line + SPACE)  # for all names, and the x axis below
         for kind, colour in zip(KINDS, colors.categories, strict=False):
             curve, name = self.lines[kind], self.names[kind]
             curve.setPen(pg.mkPen(colour, width=1.5))

@@ -18,6 +18,7 @@ from app.kit.charts.chart import Chart
 from app.kit.theme import SPACE, ThemeProvider
 from app.training.curves.run_axis import nearest_row
 from app.training.curves.run_chart import RunChart
+from models.number_words import format_exponent
 
 LEVELS = (-6.0, -1.0)
 """log10 of the ratios at the ends of the colour scale, fixed so that runs can be compared."""
@@ -47,7 +48,6 @@ class LayerHeat(RunChart):
         title.setToolTip(_TIP)
         super().__init__(theme, Chart(theme, margins=(6, _MARGIN, 6), below=_MARGIN), title)
         self.chart.setAccessibleName("Update-to-weight ratio by layer")
-        self.chart.setMinimumHeight(64)
         self.image = pg.ImageItem(axisOrder="row-major")
         self.image.setZValue(-10)
         self.chart.addItem(self.image)
@@ -177,8 +177,7 @@ def format_ratio(ratio: float) -> str:
     """A ratio with one decimal: “1.2e-3”."""
     if not ratio or not math.isfinite(ratio):
         return "0" if ratio == 0 else "–"
-    digits, _, exponent = f"{ratio:.1e}".partition("e")
-    return f"{digits}e{int(exponent)}"
+    return format_exponent(ratio)
 
 
 class Cells(NamedTuple):

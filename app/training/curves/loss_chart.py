@@ -99,7 +99,7 @@ class LossChart(RunChart):
             "on the tokenizer; they are undefined where only some tokens are predicted."
         )
         title = self.quantities if controls else label(LOSS.name, "subheading")
-        super().__init__(theme, Chart(theme, x="Steps"), title, "" if controls else LOSS.unit)
+        super().__init__(theme, Chart(theme), title, "" if controls else LOSS.unit)
         if controls:  # a title in words has its mark already
             set_term(self, "Loss")
             self.head.insertWidget(1, HelpMark("Loss"))
@@ -190,7 +190,6 @@ class LossChart(RunChart):
         bits_known = bool(np.isfinite(train[BITS_PER_BYTE.column]).any())
         self._offer(BITS_PER_BYTE, known=bits_known, keep=not len(train))
         quantity = self.quantity
-        self.chart.getPlotItem().setLabel("bottom", axis.title)
         x, x_val = axis.of_rows(train), axis.of_rows(val)
         raw, dots = quantity.of(train[quantity.column]), quantity.of(val[quantity.column])
         smoothed = raw

@@ -32,7 +32,6 @@ class MetricChart(RunChart):
         self.setAccessibleName("Metric. Left and right read values, plus and minus zoom, Escape shows everything.")
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.read_out.setProperty("role", "small")
-        self.chart.setMinimumHeight(48)
         self.line = pg.PlotDataItem(antialias=True, symbol="o", symbolSize=7)
         self.best = pg.ScatterPlotItem(symbol="star", size=17)
         self.best.setZValue(6)

@@ -20,6 +20,8 @@ from app.training.curves.run_axis import RunAxis, nearest_row
 
 Floats = NDArray[np.float64]
 
+_LEAST, _X = 48, 40
+"""The least height of a small chart in pixels, and what its x axis adds."""
 _STRIDES = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1, Qt.Key.Key_Home: -(10**9), Qt.Key.Key_End: 10**9}
 _ZOOMS = {Qt.Key.Key_Plus: 0.7, Qt.Key.Key_Equal: 0.7, Qt.Key.Key_Minus: 1 / 0.7}
 
@@ -63,17 +65,28 @@ class RunChart(QWidget):
         layout.addLayout(self.head)
         layout.addLayout(self.body, 1)
         chart.pointed.connect(self._on_pointed)
+        self.show_x(shown=True)
 
     def show_unit(self, unit: str) -> None:
         """Show a unit, or another short note, beside the name; "" for none."""
         self._unit.setText(unit)
         self._unit.setVisible(bool(unit))
 
+    def show_x(self, *, shown: bool) -> None:
+        """Show the numbers and the title of the x axis: of charts one above the other, only the last one needs them."""
+        self._has_x = shown
+        self.chart.show_x(shown=shown)
+        self.chart.setMinimumHeight(_LEAST + (_X if shown else 0))
+        if shown:
+            self.chart.getPlotItem().setLabel("bottom", self.axis.title)
+
     def draw(self, history: RunHistory, axis: RunAxis) -> None:
         """Draw a run's history along an axis."""
         self.history, self.axis = history, axis
         anything = len(history.train) > 1
         self.chart.show_scales(anything)
+        if self._has_x:
+            self.chart.getPlotItem().setLabel("bottom", axis.title)
         self._draw()
         self.show_row(self._row)
 

@@ -28,7 +28,7 @@ class SmallChart(RunChart):
         format_row: formats the value of a row; by default with `form`.
         scale: the largest value -> (divisor of all values, unit).
         noisy: draw it thin, with a smoothed line on top.
-        numbers: whether the x axis has numbers; of stacked charts only the last one needs them.
+        has_x: whether it shows its x axis, see RunChart.show_x.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class SmallChart(RunChart):
         scale: Callable[[float], tuple[float, str]] | None = None,
         noisy: bool = False,
         sparse: bool = False,
-        numbers: bool = True,
+        has_x: bool = True,
         tip: str = "",
     ) -> None:
         heading = label(title, "subheading")
@@ -53,10 +53,7 @@ class SmallChart(RunChart):
         self._format_row: RowFormat = format_row or (lambda train, row: format_number(float(train[column][row]), form))
         self.smoothing = SMOOTHING
         self.chart.setAccessibleName(title)
-        self.chart.setMinimumHeight(48)
-        if not numbers:
-            self.chart.getPlotItem().getAxis("bottom").setHeight(6)
-            self.chart.getPlotItem().getAxis("bottom").setStyle(showValues=False)
+        self.show_x(shown=has_x)
         self.line = self.chart.curve()
         self._smooth = self.chart.curve(smooth=True) if noisy else None
         theme.theme_changed.connect(self._restyle)

@@ -38,7 +38,7 @@ from models.runs.curve import Table
 from models.runs.run_folder import RunFolder
 from models.settings.tasks import TASKS
 
-_CHARTS_HIGH, _ACCURACY_HIGH = 19, 7
+_CHARTS_HIGH, _ACCURACY_HIGH = 21, 7
 """Minimum height of the charts, in lines of text, and how much more it is with that of accuracy; where the samples do
 not fit below, the view scrolls."""
 
@@ -87,9 +87,9 @@ class CurvesView(QWidget):
         self.loss = LossChart(theme)
         self.metric_chart = MetricChart(theme, self.loss)
         self.accuracy = AccuracyCurves(theme, self.loss)
-        self.rate = SmallChart(theme, "Learning rate", "lr", numbers=False, tip=_RATE_TIP)
+        self.rate = SmallChart(theme, "Learning rate", "lr", has_x=False, tip=_RATE_TIP)
         self.gradient = SmallChart(
-            theme, "Gradient norm", "grad_norm", form=".3f", noisy=True, numbers=False, tip=_GRADIENT_TIP
+            theme, "Gradient norm", "grad_norm", form=".3f", noisy=True, has_x=False, tip=_GRADIENT_TIP
         )
         self.speed = SmallChart(theme, "Tokens/s", "tokens_per_s", format_row=_format_speed, noisy=True, tip=_SPEED_TIP)
         self.memory = SmallChart(

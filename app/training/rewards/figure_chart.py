@@ -64,7 +64,7 @@ class FigureChart(RunChart):
         series: of the same unit, all drawn from zero.
         is_share: whether they are shares, where the first figure need not be one.
         stacked: draw them as areas upon each other instead.
-        tall: whether it is read closely: with numbers below, and keys.
+        tall: whether it is read closely: with its x axis, and keys.
 
     Signals:
         step_asked(step): it was clicked there.
@@ -88,7 +88,7 @@ class FigureChart(RunChart):
             caption.setTextFormat(Qt.TextFormat.RichText)
         titles = QWidget()
         titles.setLayout(row(*self.captions, spacing=2 * SPACE))
-        super().__init__(theme, Chart(theme, x="Steps" if tall else ""), titles)
+        super().__init__(theme, Chart(theme), titles)
         self._tall = tall
         self._scale = 100.0 if is_share or self._figure.unit == "share" else 1.0
         self.show_unit(self._figure.unit if self._scale != 100 else "%" if len(self.series) == 1 else "")
@@ -100,12 +100,9 @@ class FigureChart(RunChart):
         self.smoothing = SMOOTHING
         names = " and ".join(each.words for each in series)
         self.chart.setAccessibleName(names)
-        self.chart.setMinimumHeight(48)
         self.setAccessibleName(f"{names}. Left and right read values, plus and minus zoom, Escape shows everything.")
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus if tall else Qt.FocusPolicy.NoFocus)
-        if not tall:
-            self.chart.getPlotItem().getAxis("bottom").setHeight(6)
-            self.chart.getPlotItem().getAxis("bottom").setStyle(showValues=False)
+        self.show_x(shown=tall)
         self.band = pg.LinearRegionItem(orientation="horizontal", movable=False)
         self.band.setZValue(-20)
         self.band.setVisible(self._figure.high is not None)
@@ -161,8 +158,6 @@ class FigureChart(RunChart):
         return figures.get((series.name, False), _NOTHING), figures.get((series.name, True), _NOTHING)
 
     def _draw(self) -> None:
-        if self._tall:
-            self.chart.getPlotItem().setLabel("bottom", self.axis.title)
         below: Floats | float = 0.0
         self.alarms = {}
         for series, drawn in zip(self.series, self._drawn, strict=True):

@@ -81,9 +81,7 @@ class KlChart(QWidget):
         self.read_out.alignment = Qt.AlignmentFlag.AlignRight
         self.chart = Chart(theme, x=" " if has_x else "")
         self.chart.setMinimumHeight(72)
-        if not has_x:  # the chart below has the numbers
-            self.chart.getPlotItem().getAxis("bottom").setHeight(6)
-            self.chart.getPlotItem().getAxis("bottom").setStyle(showValues=False)
+        self.chart.show_x(shown=has_x)
         self.chart.setAccessibleName(title)
         self.dots = NO_DOTS
         self.lines: tuple[Line, ...] = ()

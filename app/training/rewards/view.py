@@ -249,6 +249,8 @@ class RewardsView(QWidget):
             grid.addWidget(chart, i, 0, 1, 2)
         for at in (0, 1):
             grid.setColumnStretch(at, 1)
+        for chart in wide[-1:] or narrow[-2:]:
+            chart.show_x(shown=True)
         beside.addLayout(grid)
         self._charts = QSplitter(Qt.Orientation.Horizontal)
         self._charts.setChildrenCollapsible(False)

@@ -46,7 +46,7 @@ class AttentionPane(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE // 2)
-        layout.addLayout(row(self.title, None, self.scale))
+        layout.addLayout(row(self.title, None, label("Colours", "caption"), self.scale))
         layout.addWidget(self._pages, 1)
         layout.addWidget(how)
         self.heads.chosen.connect(self._on_head)

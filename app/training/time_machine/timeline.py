@@ -47,7 +47,7 @@ class Timeline(Chart):
     index_requested = Signal(int)
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
-        super().__init__(theme, margins=(8, 4, _RIGHT))
+        super().__init__(theme, x="Steps", margins=(8, 4, _RIGHT))
         self.setParent(parent)
         self._steps: Sequence[int] = ()
         self.step = 0
@@ -67,7 +67,7 @@ class Timeline(Chart):
         self._legend.setZValue(10)
         self.getPlotItem().getViewBox().setMouseEnabled(x=False, y=False)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setMinimumHeight(72)
+        self.setMinimumHeight(88)
         self.setAccessibleName("Timeline of the run")
         self.setToolTip(
             "Click or drag to go to a recorded step. Arrow keys go to the previous or next one; space plays."
@@ -80,7 +80,7 @@ class Timeline(Chart):
         theme.theme_changed.connect(self._restyle)
 
     def sizeHint(self) -> QSize:
-        return QSize(560, 104)
+        return QSize(560, 120)
 
     def show_history(self, history: RunHistory) -> None:
         """Draw the curves."""

@@ -288,7 +288,7 @@ class TimeMachine(QWidget):
         body.setChildrenCollapsible(False)
         body.addWidget(top)
         body.addWidget(self.panes)
-        body.setSizes([168, 302])
+        body.setSizes([184, 286])
         body.setStretchFactor(0, 1)
         body.setStretchFactor(1, 3)
         self._pages.addWidget(body)

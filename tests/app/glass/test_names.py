@@ -7,7 +7,16 @@ import pytest
 from tokenizers import Tokenizer
 
 from app.glass.embeddings.point_view import PointView
-from app.glass.names import digits_for, format_near, format_prob, format_rough, spoken, text_of, token_names
+from app.glass.names import (
+    digits_for,
+    format_near,
+    format_prob,
+    format_rare,
+    format_rough,
+    spoken,
+    text_of,
+    token_names,
+)
 from app.kit.words.site_words import format_site
 from models.number_words import format_signed
 
@@ -32,6 +41,12 @@ def test_small_probabilities_keep_two_digits() -> None:
     values = (0.0, 1e-9, 3.2e-6, 0.00042, 0.0031, 0.00999, 0.031, 0.412, 0.9996, 1.0)
     words = ("0 %", "<0.0001 %", "0.0003 %", "0.042 %", "0.31 %", "1.0 %", "3.1 %", "41.2 %", ">99.9 %", "100.0 %")
     assert [format_prob(p).replace("\N{NO-BREAK SPACE}", " ") for p in values] == list(words)
+
+
+def test_rare_probabilities_differ_however_small_they_are() -> None:
+    values = (0.0, 3.24e-14, 3.2e-9, 8.9e-6, 0.0000104, 0.00042, 0.412)
+    words = ("0 %", "3.2e-12 %", "3.2e-7 %", "8.9e-4 %", "0.0010 %", "0.042 %", "41.2 %")
+    assert [format_rare(p).replace("\N{NO-BREAK SPACE}", " ") for p in values] == list(words)
 
 
 def test_unknown_tokens_are_shown_by_id(byte_tokenizer: Tokenizer) -> None:

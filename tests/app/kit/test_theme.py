@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QApplication, QDialog, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.kit.basics import button, column, label
-from app.kit.colours import DARK, LIGHT, Theme
+from app.kit.colours import DARK, LIGHT, Theme, palette_of
 from app.kit.theme import TEXT_SCALES, ThemeProvider
 from app.training.curves.loss_chart import LossChart
 
@@ -31,7 +31,7 @@ def contrast(a: str, b: str) -> float:
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
 def test_words_are_readable_on_every_ground(theme: Theme) -> None:
     for ground in (theme.window, theme.surface, theme.sunken, theme.raised):
-        for words in (theme.text, theme.muted, theme.accent, theme.danger, theme.warning):
+        for words in (theme.text, theme.muted, theme.hint, theme.accent, theme.danger, theme.warning):
             assert contrast(words, ground) >= 4.5, (words, ground)
     for words, ground in (
         (theme.on_accent, theme.accent),
@@ -47,6 +47,12 @@ def test_words_are_readable_on_every_ground(theme: Theme) -> None:
         assert contrast(words, ground) >= 4.5, (words, ground)
     assert contrast(theme.border_strong, theme.surface) >= 1.5
     assert contrast(theme.validation, theme.surface) >= 3
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+def test_placeholders_are_readable(theme: Theme) -> None:
+    palette = palette_of(theme)
+    assert contrast(palette.placeholderText().color().name(), palette.base().color().name()) >= 4.5
 
 
 def test_a_change_reaches_icons_fonts_and_charts(theme: ThemeProvider, qtbot: QtBot, qapp: QApplication) -> None:

@@ -288,3 +288,15 @@ def test_export_has_all_heads_and_exact_numbers(opened: AttentionPanel, tmp_path
     assert columns["key"][n + 1] == 2
     assert columns["weight"][n] == opened.stack.sites[0].weights[0, 1, 0]
     assert np.isnan(columns["weight"][1]), "masked"
+
+
+def test_the_colours_are_named(opened: AttentionPanel) -> None:
+    overview = opened.overview
+    assert [button.text() for button in overview.scale.buttons.buttons()] == ["Square root", "Linear", "Log"]
+    assert overview.legend.name == "Attention weight"
+    assert overview.legend.ends[0] == "0\N{NO-BREAK SPACE}%"
+    overview.scale.buttons.button(2).click()
+    assert overview.legend.ends[0] == "≤ 0.01\N{NO-BREAK SPACE}%"
+    picture = opened.detail.map.picture
+    assert picture is not None
+    assert picture.shows == "Attention weight"

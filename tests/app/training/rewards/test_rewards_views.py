@@ -94,6 +94,16 @@ def test_figures_are_those_of_the_log_and_say_what_they_are(
     assert columns["kl"].tolist()[1:] == [row["figures"]["kl"] for row in steps]
 
 
+def test_the_last_chart_of_each_column_says_what_lies_below(run_view: RunView, run_id: str, until: Until) -> None:
+    view = rewards_of(run_view, run_id, until)
+    view.choices.axes.setCurrentIndex(view.choices.axes.findData("elapsed_s"))
+    axes = [chart.chart.getPlotItem().getAxis("bottom") for chart in view.charts]
+    titles = [axis.labelText if axis.label.isVisible() else "" for axis in axes]
+    assert titles[0].startswith("Training time")
+    assert titles[-1] == titles[0]
+    assert "" in titles, "of others, the chart below says it"
+
+
 def test_alarms_are_what_the_doctor_says(run_view: RunView, session: Session, run_id: str, until: Until) -> None:
     view = rewards_of(run_view, run_id, until)
     until(lambda: view.alarm_words != "")

@@ -120,6 +120,10 @@ def test_a_step_shows_exactly_what_was_recorded_of_it(machine: TimeMachine, run:
     assert "At the previous sample" in machine.panes.bars.tip(0)
 
 
+def test_the_timeline_says_what_it_counts(machine: TimeMachine) -> None:
+    assert machine.timeline.getPlotItem().getAxis("bottom").labelText == "Steps"
+
+
 def test_the_timeline_is_clicked_and_dragged(machine: TimeMachine, qtbot: QtBot) -> None:
     def place(step: float) -> QPoint:
         view = machine.timeline.getPlotItem().getViewBox()
