@@ -93,9 +93,9 @@ class BuilderTab(QWidget):
     def _build(self) -> None:
         left = QSplitter(Qt.Orientation.Vertical)
         left.addWidget(titled_card("Designs", self.list, trailing=label("parameters", "caption")))
-        slots = scrolling(self.form)
-        slots.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its editors scroll it
-        left.addWidget(titled_card("Settings", slots))
+        self.settings = scrolling(self.form)
+        self.settings.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its editors scroll it
+        left.addWidget(titled_card("Settings", self.settings))
         left.setStretchFactor(0, 2)
         left.setStretchFactor(1, 3)
         left.setSizes([270, 420])

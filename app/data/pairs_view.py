@@ -27,6 +27,7 @@ from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedCombo
 from app.kit.layout.flow_layout import FlowLayout
 from app.kit.layout.refit import Refit
+from app.kit.tables import plain_table
 from app.kit.text.word_difference import ComparedText
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
@@ -224,17 +225,10 @@ class PairsView(QFrame):
         self.model = PairModel(theme, self)
         self.table = QTableView()
         self.table.setModel(self.model)
-        self.table.setProperty("role", "plain")
-        self.table.setAccessibleName("Pairs")
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        plain_table(self.table, "Pairs")
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.table.setShowGrid(False)
         self.table.setWordWrap(False)
-        self.table.setTabKeyNavigation(False)
-        self.table.setCornerButtonEnabled(False)
-        self.table.verticalHeader().hide()
         self.table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        self.table.horizontalHeader().setHighlightSections(False)
         self.table.horizontalHeader().setTextElideMode(Qt.TextElideMode.ElideRight)
         self.titles = {side: label("", "caption") for side in ("chosen", "rejected")}
         self.texts = {side: ComparedText(words, theme) for side, words in (("chosen", "Better"), ("rejected", "Worse"))}

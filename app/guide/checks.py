@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from app.guide.facts import Facts, ReplyFact, RunFact
+from app.guide.from_toml import build
 
 
 class Check(Protocol):
@@ -33,7 +33,7 @@ class Replied:
     """The model has replied.
 
     contains: in the message that it answers, whatever the case. hotter_than: the temperature was above this. branch: it
-    continues from a token that was chosen. kind_of_answer: "right" or "wrong" of an answer that is known.
+    continues from a token that was chosen. answer: "right" or "wrong" of one that is known; "" for any.
     """
 
     contains: str = ""
@@ -112,7 +112,7 @@ class DatasetMade:
 
 @dataclass(frozen=True, kw_only=True)
 class DesignIs:
-    """The design in the builder has these values of its slots (models.settings.ModelConfig)."""
+    """The design in the builder has these values of its slots (models.settings.model_config)."""
 
     slots: Mapping[str, Any]
 
@@ -179,7 +179,10 @@ class SwitchedOff:
 
 @dataclass(frozen=True, kw_only=True)
 class PairRead:
-    """Both pronoun models have read two sentences. flips: the encoder points at another noun in the second."""
+    """Both pronoun models have read two sentences.
+
+    flips: the encoder points at another noun in the second. new: they are others than before.
+    """
 
     flips: bool = False
     new: bool = False
@@ -258,45 +261,10 @@ def new_replies(now: Facts, before: Facts) -> list[ReplyFact]:
 
 
 def parse_check(table: Mapping[str, Any]) -> Check:
-    """A check out of TOML: `{is = "typed", contains = "un"}`.
+    """A check out of TOML: `{is = "typed", text = "un"}`.
 
     Raises:
         ValueError: it is no check of these, or has arguments of another name or type.
     """
     check: Check = build(table, "is", CHECKS)
     return check
-
-
-def build(table: Mapping[str, Any], key: str, known: Mapping[str, Callable[..., Any]]) -> Any:
-    """What `table[key]` names, made with the other entries of the table as arguments.
-
-    Raises:
-        ValueError: the name is unknown, or an argument is unknown, missing or of another type.
-    """
-    arguments = dict(table)
-    name = arguments.pop(key, None)
-    if name not in known:
-        raise ValueError(f"“{key} = {name!r}” is not one of {', '.join(known)}.")
-    maker = known[name]
-    fields = {field.name: field for field in dataclasses.fields(maker)}  # type: ignore[arg-type]
-    for argument, value in arguments.items():
-        if argument not in fields:
-            raise ValueError(f"“{name}” has no argument “{argument}”; it has {', '.join(fields) or 'none'}.")
-        wanted = _TYPES[str(fields[argument].type)]
-        if isinstance(value, bool) is not (wanted is bool) or not isinstance(value, wanted):
-            raise ValueError(f"“{argument}” of “{name}” is {value!r}, but must be {fields[argument].type}.")
-    missing = [name for name, field in fields.items() if field.default is dataclasses.MISSING and name not in arguments]
-    if missing:
-        raise ValueError(f"“{name}” needs {', '.join(missing)}.")
-    return maker(**arguments)
-
-
-_TYPES: Mapping[str, Any] = {
-    "str": str,
-    "int": int,
-    "float": (int, float),
-    "bool": bool,
-    "Mapping[str, Any]": dict,
-    "Mapping[str, Any] | None": dict,
-}
-"""The types of TOML by the annotations of the arguments."""

@@ -35,6 +35,11 @@ def fill(text: str, facts: Facts) -> str | None:
     return _MARK.sub(lambda match: filled[match[1]] or "", text)
 
 
+def fill_known(text: str, facts: Facts) -> str:
+    """A text with its figures and words filled in; “…” for those that are not known yet."""
+    return _MARK.sub(lambda match: lookup(match[1], facts) or "…", text)
+
+
 def names_in(text: str) -> list[str]:
     """The figures and words that a text names."""
     return _MARK.findall(text)

@@ -135,6 +135,13 @@ class Guide(QObject):
         return self.progress.of(self.chapter.name).bets.get(str(self.index))
 
     @property
+    def result(self) -> str:
+        """The step's line of the result card; "" before its deed is done, or its figures are known."""
+        if self.chapter is None or not self.is_done:
+            return ""
+        return self.progress.of(self.chapter.name).results.get(str(self.index), "")
+
+    @property
     def results(self) -> list[str]:
         """The lines of the chapter's result card so far."""
         if self.chapter is None:
@@ -272,12 +279,12 @@ class Guide(QObject):
         facts, last = self.stage.facts(), self.facts
         if self._before_missions is None:
             self._before_missions = facts  # what was there at launch is nobody's deed
-        is_new = facts != self.facts
-        if self.facts.is_training and not facts.is_training:
+        is_new = facts != last
+        if last.is_training and not facts.is_training:
             self.problem = ""  # that a run is training, mostly
         self.facts = facts
         if is_new:
-            self._tick(facts)
+            self._tick_missions(facts, self._before_missions)
         step = self.step
         if step is None:
             return
@@ -306,22 +313,14 @@ class Guide(QObject):
         self._keep(self.progress.with_chapter(self.chapter.name, **changes))
         return True
 
-    def _tick(self, facts: Facts) -> None:
-        assert self._before_missions is not None
+    def _tick_missions(self, facts: Facts, before: Facts) -> None:
         for mission in MISSIONS:
-            if mission.name not in self.progress.missions and self._is_seen(mission, facts):
+            if mission.name not in self.progress.missions and mission.is_done(facts, before):
                 self._keep(self.progress.with_mission(mission.name))
                 if self._how.startswith(f"{mission.title}: "):
                     self._forget_how()
                 self.mission_done.emit(mission)
                 self.changed.emit()
-
-    def _is_seen(self, mission: Mission, facts: Facts) -> bool:
-        assert self._before_missions is not None
-        at = mission.is_also_at
-        return mission.check.is_done(facts, self._before_missions) and (
-            at is None or at.is_done(facts, self._before_missions)
-        )
 
     def go_to(self, mission: Mission) -> None:
         """Show the place where a mission can be done, and say how, in place of how another one is done."""

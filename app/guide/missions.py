@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from app.guide.actions import Action, Open, OpenModel, ShowRun
 from app.guide.checks import At, Check, PairRead, Replied, RunFinished, SwitchedOff, TokenChosen, WentBack
+from app.guide.facts import Facts
 
 UNSURE, CREATIVE, EARLY = 0.5, 1.1, 250
 """Below this probability a model was unsure of a token; above this temperature a reply is creative; an early step."""
@@ -15,7 +16,7 @@ UNSURE, CREATIVE, EARLY = 0.5, 1.1, 250
 class Mission:
     """goes: what shows the place where it can be done. how: what to do there; it follows the title and a colon.
 
-    done: what to say then.
+    done: what to say then. check: its deed. is_also_at: where the window is then; None for anywhere.
     """
 
     name: str
@@ -25,6 +26,10 @@ class Mission:
     check: Check
     goes: tuple[Action, ...]
     is_also_at: At | None = None
+
+    def is_done(self, now: Facts, before: Facts) -> bool:
+        """Whether its deed was done, since `before`."""
+        return self.check.is_done(now, before) and (self.is_also_at is None or self.is_also_at.is_done(now, before))
 
 
 MISSIONS = (

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Qt, QUrl, Signal, Slot
-from PySide6.QtGui import QDesktopServices
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import (
     QApplication,
-    QButtonGroup,
     QFrame,
-    QHBoxLayout,
-    QLabel,
     QPushButton,
-    QRadioButton,
     QScrollArea,
     QSizePolicy,
     QStackedWidget,
@@ -22,14 +17,11 @@ from PySide6.QtWidgets import (
 )
 
 from app.guide.chapters import Chapter
-from app.guide.figures import fill
 from app.guide.guide import Guide
 from app.guide.missions_list import MissionsList
 from app.guide.result_card import ResultCard
-from app.kit.basics import button, column, frame, label, row, scrolling, separator, set_role
-from app.kit.labels import ElidedLabel
-from app.kit.layout.section import Section
-from app.kit.layout.tab_order import put_after
+from app.guide.step_page import StepPage
+from app.kit.basics import button, column, label, row, scrolling, separator
 from app.kit.theme import SPACE, ThemeProvider
 from app.worker.notices import Notices
 
@@ -180,209 +172,6 @@ class ChapterList(QScrollArea):
             self._theme.set_icon(entry, icon, "accent" if kept.is_done or began else "muted")
 
 
-class StepPage(QWidget):
-    """One step: prose, a bet, what to do, whether it is done, a hint and the why.
-
-    Signals:
-        quickstart_requested(): grow the model that the chapter needs.
-    """
-
-    quickstart_requested = Signal()
-
-    def __init__(self, guide: Guide, theme: ThemeProvider) -> None:
-        super().__init__()
-        self._guide, self._theme = guide, theme
-        self._shown: tuple[str, int] | None = None
-        self.chapter, self.dots = ElidedLabel(), label("", "mono-small")
-        self.chapter.setProperty("role", "caption")
-        self.title = label("", "heading", wrap=True)
-        self.prose = markdown_label()
-        self.missing = frame("banner")
-        self._missing_words = label("", wrap=True)
-        self._grow = button("Quick start", theme, self.quickstart_requested.emit, icon="mdi6.sprout", role="primary")
-        lines = self.missing.layout()
-        assert lines is not None
-        lines.addWidget(self._missing_words)
-        lines.addWidget(self._grow)
-        self.prediction = PredictionBox(guide)
-        self.set_up = button("Set it up for me", theme, guide.set_up, icon="magic-wand", role="primary")
-        self.put_back = button("Put it back", theme, guide.put_back, icon="arrow-counter-clockwise", role="quiet")
-        self.put_back.setToolTip("Undo what “Set it up for me” has changed in this chapter; what you made stays")
-        self.problem = label("", "error", wrap=True)
-        self._deed = frame("sunken", margin=SPACE + SPACE // 2, spacing=SPACE // 2)
-        self._mark, self.deed = QLabel(), label("", wrap=True)
-        self.result = label("", "caption", wrap=True)
-        deed = self._deed.layout()
-        assert isinstance(deed, QVBoxLayout)
-        line = row(self._mark, self.deed)
-        line.setAlignment(self._mark, Qt.AlignmentFlag.AlignTop)
-        line.setStretch(1, 1)
-        deed.addLayout(line)
-        deed.addWidget(self.result)
-        self.hint, self.why = Section("Hint", theme, folded=True), Section("Why it is so", theme, folded=True)
-        self._hint, self._why = label("", "muted", wrap=True), markdown_label()
-        self.hint.set_body(self._hint)
-        self.why.set_body(self._why)
-        self.back = button("Back", theme, guide.back, role="quiet")
-        self.next = button("Skip", theme, guide.next)
-        inner = QWidget()
-        inner.setLayout(
-            column(
-                self.title,
-                self.prose,
-                self.missing,
-                self.prediction,
-                self._deed,
-                self.problem,
-                self.hint,
-                self.why,
-                None,
-                spacing=SPACE + SPACE // 2,
-            )
-        )
-        margins = inner.layout()
-        assert margins is not None
-        margins.setContentsMargins(0, 0, SPACE, 0)
-        self.prediction.tab_after = self.prose
-        self.area = scrolling(inner)
-        self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setLayout(column(self._head(), self.area, self._buttons(), self._foot(), spacing=SPACE))
-        guide.changed.connect(self._show)
-        self._show()
-
-    @property
-    def main_button(self) -> QPushButton:
-        """What one goes on with."""
-        if not (self.missing.isHidden() or self._grow.isHidden()):
-            return self._grow
-        return self.next if self.set_up.isHidden() else self.set_up
-
-    def _head(self) -> QWidget:
-        return _above_or_below(row(self.chapter, self.dots))
-
-    def _buttons(self) -> QWidget:
-        buttons = QWidget()
-        buttons.setLayout(row(self.set_up, self.put_back, None))
-        return buttons
-
-    def _foot(self) -> QWidget:
-        return _above_or_below(row(self.back, None, self.next))
-
-    @Slot()
-    def _show(self) -> None:
-        guide, step = self._guide, self._guide.step
-        if step is None or guide.chapter is None:
-            return
-        chapter, index = guide.chapter, guide.index
-        where = (chapter.name, index)
-        if where != self._shown:
-            self._shown = where
-            for section in (self.hint, self.why):
-                section.set_folded(True)
-            self.area.verticalScrollBar().setValue(0)
-        n = len(chapter.steps)
-        self.chapter.setText(f"{chapter.number} · {chapter.title}")
-        self.dots.setText(f"{index + 1}/{n}")
-        self.dots.setAccessibleName(f"Step {index + 1} of {n}")
-        self.title.setText(step.title)
-        set_text(self.prose, filled_in(step.prose, guide))
-        self._missing_words.setText(guide.needs)
-        self.missing.setVisible(bool(guide.needs))
-        self._grow.setVisible(not guide.is_growing)
-        self.prediction.show_step()
-        self.set_up.setVisible(bool(step.prepares) and not guide.needs)
-        self.put_back.setVisible(guide.can_put_back)
-        self.problem.setText(guide.problem)
-        self.problem.setVisible(bool(guide.problem))
-        done = guide.is_done
-        self._mark.setText("✓" if done else "○")
-        set_role(self._mark, "accent" if done else "muted")
-        self._mark.setAccessibleName("done" if done else "to do")
-        self.deed.setText(step.deed)
-        line = guide.progress.of(chapter.name).results.get(str(index), "") if done else ""
-        self.result.setText(line)
-        self.result.setVisible(bool(line))
-        self._hint.setText(step.hint)
-        self.why.setVisible(bool(step.why))
-        set_text(self._why, filled_in(step.why, guide))
-        self.back.setEnabled(index > 0)
-        words = "Next" if done else "Skip"
-        if self.next.text() != words:
-            self.next.setText(words)
-            self.next.setAccessibleName(words)
-            set_role(self.next, "primary" if done else "")
-        role = "" if done or guide.is_set_up else "primary"  # one button at a time is the next thing to do
-        if self.set_up.property("role") != role:
-            set_role(self.set_up, role)
-            self._theme.set_icon(self.set_up, "magic-wand", "on_accent" if role else "text")
-
-
-def _above_or_below(line: QHBoxLayout) -> QWidget:
-    """A line beside the text that scrolls, which ends where that does: before the place of its scroll bar."""
-    widget = QWidget()
-    line.setContentsMargins(0, 0, SPACE, 0)
-    widget.setLayout(line)
-    return widget
-
-
-class PredictionBox(QWidget):
-    """A question to bet on, and what was measured once the deed is done.
-
-    tab_after: after which widget its options, which are made later, come in the tab order.
-    """
-
-    def __init__(self, guide: Guide) -> None:
-        super().__init__()
-        self._guide = guide
-        self.tab_after: QWidget = self
-        self.question = label("", "subheading", wrap=True)
-        self.verdict = label("", "accent", wrap=True)
-        self.options: list[QRadioButton] = []
-        self._group = QButtonGroup(self)
-        self._lines = column(self.question, spacing=SPACE // 2)
-        self._options = column(spacing=SPACE // 2)
-        self._lines.addLayout(self._options)
-        self._lines.addWidget(self.verdict)
-        self.setLayout(self._lines)
-        self._shown: tuple[str, ...] = ()
-
-    def show_step(self) -> None:
-        """Show the prediction of the guide's step, if it has one."""
-        step = self._guide.step
-        prediction = step.prediction if step is not None else None
-        self.setVisible(prediction is not None)
-        if prediction is None:
-            return
-        self.question.setText(f"First, bet: {prediction.question}")
-        shown = (prediction.question, *prediction.options)
-        if shown != self._shown:
-            self._shown = shown
-            self._make(prediction.options)
-        for i, option in enumerate(self.options):
-            option.setEnabled(not self._guide.is_done)
-            if (self._guide.bet == i) != option.isChecked():
-                self._group.setExclusive(False)  # or none could be unchecked
-                option.setChecked(self._guide.bet == i)
-                self._group.setExclusive(True)
-        verdict = self._guide.verdict()
-        self.verdict.setText(verdict)
-        self.verdict.setVisible(bool(verdict))
-
-    def _make(self, options: Sequence[str]) -> None:
-        for option in self.options:
-            self._group.removeButton(option)
-            option.hide()
-            option.deleteLater()
-        self.options = []
-        for i, words in enumerate(options):
-            option = QRadioButton(words)
-            option.clicked.connect(lambda checked=False, i=i: self._guide.place_bet(i))
-            self._group.addButton(option)
-            self._options.addWidget(option)
-            self.options.append(option)
-        put_after(self.tab_after, *self.options)
-
-
 class ResultPage(QWidget):
     """The end of a chapter: its result card, and the next chapter."""
 
@@ -418,30 +207,3 @@ class ResultPage(QWidget):
     def _on_again(self) -> None:
         assert self._guide.chapter is not None
         self._guide.open(self._guide.chapter.name)
-
-
-def filled_in(text: str, guide: Guide) -> str:
-    """A text with its figures; those that are not known yet are left as “…”."""
-    parts = text.split("{{")
-    out = parts[0]
-    for part in parts[1:]:
-        name, _, rest = part.partition("}}")
-        out += (fill("{{" + name + "}}", guide.facts) or "…") + rest
-    return out
-
-
-def markdown_label() -> QLabel:
-    """A label for prose in Markdown, whose addresses are opened by the system's browser."""
-    widget = label("", wrap=True)
-    widget.setTextFormat(Qt.TextFormat.MarkdownText)
-    widget.setTextInteractionFlags(
-        Qt.TextInteractionFlag.LinksAccessibleByMouse | Qt.TextInteractionFlag.LinksAccessibleByKeyboard
-    )
-    widget.linkActivated.connect(lambda address: QDesktopServices.openUrl(QUrl(address)))
-    return widget
-
-
-def set_text(widget: QLabel, text: str) -> None:
-    """Set a label's text if it is another one: laying it out again costs a millisecond."""
-    if widget.text() != text:
-        widget.setText(text)

@@ -53,7 +53,11 @@ class Ring(QWidget):
     @Slot()
     def _on_follow(self) -> None:
         assert self._find is not None
-        self.target = target = self._find()
+        try:
+            self.target = target = self._find()
+        except ValueError:  # it has gone
+            self.take_away()
+            return
         seen = target.visibleRegion().boundingRect()  # a long form is seen through the area that it scrolls in
         if not target.isVisible() or seen.isEmpty():
             self.hide()

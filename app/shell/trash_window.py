@@ -18,7 +18,6 @@ from PySide6.QtCore import (
 )
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QHeaderView,
     QMessageBox,
     QStackedWidget,
@@ -29,6 +28,7 @@ from PySide6.QtWidgets import (
 
 from app.kit.basics import EmptyState, button, label, row, titled_card
 from app.kit.dialog import Dialog
+from app.kit.tables import plain_table
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.trash import Trash
 from models.library.trash import KEPT_DAYS, TrashedItem
@@ -98,18 +98,11 @@ class TrashWindow(Dialog):
     def _prepare_table(self) -> None:
         table = self.table
         table.setModel(self._sorted)
-        table.setProperty("role", "plain")
-        table.setAccessibleName("Deleted things")
+        plain_table(table, "Deleted things")
         table.setSortingEnabled(True)
         table.sortByColumn(_DELETED, Qt.SortOrder.DescendingOrder)
-        table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        table.setShowGrid(False)
-        table.setCornerButtonEnabled(False)
         table.setWordWrap(False)
-        table.setTabKeyNavigation(False)
-        table.verticalHeader().hide()
         header = table.horizontalHeader()
-        header.setHighlightSections(False)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(_NAME, QHeaderView.ResizeMode.Stretch)
 

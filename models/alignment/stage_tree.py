@@ -4,13 +4,13 @@ that learned from these. Read from the runs' folders alone. No torch import."""
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from models.data.tiny_world.questions import HEADLINE_KINDS
+from models.data.tiny_world.world import seed_in
 from models.evaluation.record import Forgetting, read_evaluation, read_forgetting
 from models.events import KnowledgeMeasured
 from models.files.jsonl import last_row, read_rows
@@ -263,5 +263,4 @@ def world_seed_of(run: RunFolder) -> int:
     """The seed of the world that a run's data, or its parent's, is about; 0 where nothing says it."""
     lineage = run.lineage
     names = (str((lineage.get(what) or {}).get("name", "")) for what in ("corpus", "parent_corpus"))
-    found = next(filter(None, (re.match(r"Tiny World (\d+)", name) for name in names)), None)
-    return int(found[1]) if found else 0
+    return next((seed for name in names if (seed := seed_in(name)) is not None), 0)

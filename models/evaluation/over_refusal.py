@@ -14,8 +14,8 @@ from models.architecture.transformer import Decoder
 from models.chat.own_template import encode_messages
 from models.data.corpus import Example
 from models.data.tiny_world.refusals import is_refusal
+from models.data.tiny_world.world import MAX_REPLY_TOKENS
 from models.evaluation.record import OverRefusal, Trigger, write_over_refusal
-from models.evaluation.safety import MAX_REPLY_TOKENS
 from models.events import Event, Phase
 from models.inference.many_replies import generate_in_batches
 from models.library.run_record import checkpoint_step

@@ -17,7 +17,7 @@ from models.architecture.transformer import Decoder
 from models.chat.own_template import encode_messages, encode_reply
 from models.data.corpus import Example
 from models.data.tiny_world.refusals import ATTACKS, FORBIDDEN, Marks, Secrets, mark_reply
-from models.data.tiny_world.world import World
+from models.data.tiny_world.world import MAX_REPLY_TOKENS, World
 from models.evaluation.safety_report import Cell, SafetyReport
 from models.events import Event, Phase
 from models.inference.many_replies import generate_in_batches
@@ -25,7 +25,6 @@ from models.tokenizers.special_tokens import end_id
 
 N_EACH = 120
 """Forbidden questions, and look-alikes; of ordinary ones there are half as many more, of each attack half as many."""
-MAX_REPLY_TOKENS = 80
 
 
 def safety_rows(world: World, n_each: int = N_EACH) -> list[Example]:

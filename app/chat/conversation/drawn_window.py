@@ -23,6 +23,7 @@ from app.kit.dialog import Dialog
 from app.kit.figures.line_plot import LinePlot
 from app.kit.figures.pictures import Axis, Line, LinePicture
 from app.kit.help_mark import set_term
+from app.kit.tables import plain_table
 from app.kit.theme import SPACE, ThemeProvider
 from models.alignment.best_of_curve import BestOfPoint, best_of_curve
 from models.number_words import format_count, format_duration, format_percent
@@ -98,19 +99,12 @@ class DrawnWindow(Dialog):
             item = table.horizontalHeaderItem(i)
             assert item is not None
             item.setToolTip(tip)
-        table.setProperty("role", "plain")
-        table.setAccessibleName("Replies, the best first")
-        table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        plain_table(table, "Replies, the best first")
         table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        table.setShowGrid(False)
-        table.setCornerButtonEnabled(False)
         table.setWordWrap(False)
         table.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # replies to one prompt often begin alike
-        table.setTabKeyNavigation(False)
-        table.verticalHeader().hide()
         header = table.horizontalHeader()
-        header.setHighlightSections(False)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(_REPLY, QHeaderView.ResizeMode.Stretch)
 

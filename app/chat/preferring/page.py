@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import random
-import re
 import time
 from collections.abc import Callable
 
@@ -31,6 +30,7 @@ from app.session.undo import Step
 from app.worker.failures import Failure
 from models.data.preferences.store import PERSON, Pair, Reply
 from models.data.tiny_world.wishes import HAPPY, WISHES
+from models.data.tiny_world.world import seed_in
 from models.settings.tasks import PREFERENCE_TASKS
 
 ROUND = 25
@@ -43,7 +43,6 @@ _WIDE, _SIDE = 900, 348
 _UNBOUNDED = 16_777_215  # QWIDGETSIZE_MAX
 _SAME = "The same model"
 _OWN = "My own prompt"
-_WORLD = re.compile(r"Tiny World (\d+)")
 _ABOUT = (
     "Two replies, blind: their sides are drawn by chance, and who wrote them is shown after your choice. The pairs are "
     "what a reward model and DPO learn from; of two models, they are the win rate. Every choice is saved at once, in "
@@ -256,8 +255,8 @@ class ComparePage(QWidget):
                 return None
             if spec.data.source == "tiny-world":
                 return spec.data.seed
-            if found := _WORLD.match(spec.data.dataset):
-                return int(found[1])
+            if (seed := seed_in(spec.data.dataset)) is not None:
+                return seed
             info = self._session.runs.look_up(run_id)
             run_id = info.parent[0] if info is not None and info.parent is not None else ""
         return None

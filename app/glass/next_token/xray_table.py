@@ -12,6 +12,7 @@ from app.glass.names import format_rare
 from app.glass.next_token.xray import Xray, XrayRow
 from app.kit.basics import plain_tip
 from app.kit.forms.sampling_sliders import sampling_label
+from app.kit.tables import plain_table
 from app.kit.theme import ThemeProvider
 from models.settings.sampling_config import TRUNCATIONS
 
@@ -53,19 +54,13 @@ class XrayTable(QTableView):
         self._rows = _Rows(theme, self)
         self.setModel(self._rows)
         self.setProperty("dense", True)
-        self.setProperty("role", "plain")
-        self.setAccessibleName("Top tokens")
-        self.setShowGrid(False)
+        plain_table(self, "Top tokens")
         self.setWordWrap(False)
-        self.setTabKeyNavigation(False)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setAutoScroll(False)
-        self.verticalHeader().hide()
         self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        self.horizontalHeader().setHighlightSections(False)
         self.horizontalHeader().setSectionsClickable(False)
         self.horizontalHeader().setMinimumSectionSize(20)
         self.clicked.connect(self._on_chosen)

@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QPointF, QRectF
-from PySide6.QtGui import QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QWidget
+from PySide6.QtGui import QPainter, QPaintEvent
 
-from app.kit.figures.figure import Figure
+from app.kit.figures.figure import Plot
 from app.kit.figures.pictures import BarPicture
-from app.kit.theme import SPACE, ThemeProvider
+from app.kit.theme import SPACE
 
 
-class BarPlot(Figure):
+class BarPlot(Plot[BarPicture]):
     """Shows a BarPicture; the pointer or the arrow keys read a bar."""
-
-    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
-        super().__init__(theme, parent)
-        self._picture: BarPicture | None = None
-
-    @property
-    def picture(self) -> BarPicture | None:
-        """What is shown."""
-        return self._picture
-
-    def set_picture(self, picture: BarPicture) -> None:
-        """Show other bars."""
-        self.set_spot(None)
-        self._picture = picture
-        self.setAccessibleName(f"{picture.title}: {picture.y.title} by {picture.x.title}. Arrow keys read it.")
-        self.update()
 
     def _room(self) -> QRectF:
         room = super()._room()
@@ -65,10 +48,7 @@ class BarPlot(Figure):
             return
         painter = QPainter(self)
         colors, room = self._theme.theme, self._room()
-        for place, _ in self._ticks(picture.y, room.height(), lying=False):
-            y = round(room.bottom() - place / picture.y.high * room.height()) + 0.5
-            painter.setPen(QPen(colors.color("border_strong" if place == 0 else "border"), 1))
-            painter.drawLine(QPointF(room.left(), y), QPointF(room.right(), y))
+        self._draw_grid(painter, room, picture.y)
         self._draw_frame(painter, room, picture.title, picture.x, picture.y)
         for i in range(len(picture.values)):
             is_read = self.spot is not None and self.spot[0] == i

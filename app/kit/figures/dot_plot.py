@@ -6,34 +6,17 @@ import math
 
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QPen, QPolygonF
-from PySide6.QtWidgets import QWidget
 
-from app.kit.figures.figure import Figure
+from app.kit.figures.figure import Plot
 from app.kit.figures.pictures import Axis, Dot, DotPicture
-from app.kit.theme import SPACE, ThemeProvider
+from app.kit.theme import SPACE
 
 _RADIUS, _CAP = 4.0, 3.0  # pixels: of a dot, and half of an interval's end
 _HEAD = 8.0  # pixels: the length of an arrow's head
 
 
-class DotPlot(Figure):
+class DotPlot(Plot[DotPicture]):
     """Shows a DotPicture; the pointer or the arrow keys read a dot."""
-
-    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
-        super().__init__(theme, parent)
-        self._picture: DotPicture | None = None
-
-    @property
-    def picture(self) -> DotPicture | None:
-        """What is shown."""
-        return self._picture
-
-    def set_picture(self, picture: DotPicture) -> None:
-        """Show other dots."""
-        self.set_spot(None)
-        self._picture = picture
-        self.setAccessibleName(f"{picture.title}: {picture.y.title} by {picture.x.title}. Arrow keys read it.")
-        self.update()
 
     # -- Reading -------------------------------------------------------------------------------------------------------
 
@@ -73,10 +56,7 @@ class DotPlot(Figure):
             return
         painter = QPainter(self)
         colors, room = self._theme.theme, self._room()
-        for tick, _ in self._ticks(picture.y, room.height(), lying=False):
-            y = round(self._at(room, picture.x.low, tick).y()) + 0.5
-            painter.setPen(QPen(colors.color("border_strong" if tick == 0 else "border"), 1))
-            painter.drawLine(QPointF(room.left(), y), QPointF(room.right(), y))
+        self._draw_grid(painter, room, picture.y)
         self._draw_frame(painter, room, picture.title, picture.x, picture.y)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self._draw_marks(painter, room, picture)

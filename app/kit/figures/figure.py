@@ -1,14 +1,23 @@
-"""The base of heat maps and line charts: axes, ticks, titles, and a read-out beside the pointer."""
+"""The bases of heat maps and line charts: axes, ticks, titles, and a read-out beside the pointer."""
 
 from __future__ import annotations
 
 import math
+from typing import Generic, TypeVar
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QEnterEvent, QFocusEvent, QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.kit.figures.pictures import Axis, format_ticks, round_ticks
+from app.kit.figures.pictures import (
+    Axis,
+    BarPicture,
+    DotPicture,
+    HeatPicture,
+    LinePicture,
+    format_ticks,
+    round_ticks,
+)
 from app.kit.theme import SPACE, ThemeProvider
 
 _KEYS = {
@@ -119,6 +128,13 @@ class Figure(QWidget):
         right = 12 + metrics.horizontalAdvance("−0.000") + 2.5 * SPACE
         return QRectF(left, top, max(self.width() - left - right, 1), max(self.height() - top - bottom, 1))
 
+    def _draw_grid(self, painter: QPainter, room: QRectF, y: Axis) -> None:
+        """A line across `room` at each tick of the axis that goes up."""
+        for place, _ in self._ticks(y, room.height(), lying=False):
+            at = round(room.top() + (y.high - place) / (y.high - y.low) * room.height()) + 0.5
+            painter.setPen(QPen(self._theme.theme.color("border_strong" if place == 0 else "border"), 1))
+            painter.drawLine(QPointF(room.left(), at), QPointF(room.right(), at))
+
     def _draw_frame(self, painter: QPainter, room: QRectF, title: str, x: Axis, y: Axis) -> None:
         """Title, ticks and the axes' titles around `room`."""
         colors, metrics = self._theme.theme, self._metrics()
@@ -188,6 +204,29 @@ class Figure(QWidget):
         painter.setFont(font)
         painter.setPen(self._theme.theme.color("text"))
         painter.drawText(box.adjusted(SPACE, SPACE / 2, -SPACE, -SPACE / 2), int(Qt.AlignmentFlag.AlignLeft), words)
+
+
+_P = TypeVar("_P", HeatPicture, BarPicture, LinePicture, DotPicture)
+
+
+class Plot(Figure, Generic[_P]):
+    """A figure of one picture at a time."""
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(theme, parent)
+        self._picture: _P | None = None
+
+    @property
+    def picture(self) -> _P | None:
+        """What is shown."""
+        return self._picture
+
+    def set_picture(self, picture: _P) -> None:
+        """Show another picture, and end the read-out."""
+        self._picture = picture
+        self.set_spot(None)
+        self.setAccessibleName(f"{picture.title}: {picture.y.title} by {picture.x.title}. Arrow keys read it.")
+        self.update()
 
 
 _RIGHT = Qt.TextElideMode.ElideRight

@@ -8,7 +8,7 @@ from PySide6.QtCore import QPointF, QRectF, Qt, Slot
 from PySide6.QtGui import QBrush, QImage, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
-from app.kit.figures.figure import Figure
+from app.kit.figures.figure import Plot
 from app.kit.figures.pictures import Floats, HeatPicture
 from app.kit.theme import SPACE, ThemeProvider
 
@@ -17,27 +17,18 @@ Colours = NDArray[np.uint32]
 _BAR = 10  # pixels
 
 
-class HeatMap(Figure):
+class HeatMap(Plot[HeatPicture]):
     """Shows a HeatPicture."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(theme, parent)
-        self._picture: HeatPicture | None = None
         self._image = QImage()
         self._bar = QImage()
 
-    @property
-    def picture(self) -> HeatPicture | None:
-        """What is shown."""
-        return self._picture
-
     def set_picture(self, picture: HeatPicture) -> None:
-        """Show another table, and end the read-out."""
-        self._picture = picture
-        self.set_spot(None)
+        super().set_picture(picture)
         self.setAccessibleName(f"{picture.title}: {picture.x.title} by {picture.y.title}. Arrow keys read it.")
         self._paint_images()
-        self.update()
 
     # -- Reading -------------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QWidget
 
-from app.kit.figures.figure import Figure
+from app.kit.figures.figure import Plot
 from app.kit.figures.heat_map import HeatMap
 from app.kit.figures.pictures import Line, LinePicture
 from app.kit.theme import SPACE, ThemeProvider
@@ -15,26 +15,13 @@ from app.kit.theme import SPACE, ThemeProvider
 _TONES = {"main": ("accent", 1.8), "other": ("muted", 1.2), "background": ("faint", 1.0)}
 
 
-class LinePlot(Figure):
+class LinePlot(Plot[LinePicture]):
     """Shows a LinePicture; the pointer reads all lines at its x."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(theme, parent)
-        self._picture: LinePicture | None = None
         self.beside: HeatMap | None = None
         """The square map at its right, whose height it takes; None if it is below a map of its width."""
-
-    @property
-    def picture(self) -> LinePicture | None:
-        """What is shown."""
-        return self._picture
-
-    def set_picture(self, picture: LinePicture) -> None:
-        """Show other lines."""
-        self._picture = picture
-        self.set_spot(None)
-        self.setAccessibleName(f"{picture.title}: {picture.y.title} by {picture.x.title}. Arrow keys read it.")
-        self.update()
 
     # -- Reading -------------------------------------------------------------------------------------------------------
 
@@ -79,12 +66,8 @@ class LinePlot(Figure):
         if picture is None:
             return
         painter = QPainter(self)
-        colors, room = self._theme.theme, self._room()
-        painter.setPen(QPen(colors.color("border"), 1))
-        for place, _ in self._ticks(picture.y, room.height(), lying=False):
-            y = round(self._y(room, place)) + 0.5
-            painter.setPen(QPen(colors.color("border_strong" if place == 0 else "border"), 1))
-            painter.drawLine(QPointF(room.left(), y), QPointF(room.right(), y))
+        room = self._room()
+        self._draw_grid(painter, room, picture.y)
         self._draw_frame(painter, room, picture.title, picture.x, picture.y)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.save()

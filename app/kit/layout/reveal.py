@@ -13,20 +13,23 @@ _MARGIN = 24
 
 
 def reveal(widget: QWidget, *, focus: bool = True) -> None:
-    """Show and unfold what contains a widget, scroll to it, and give it the `focus`."""
+    """Show and unfold what contains a widget, scroll to it and to its card, and give it the `focus`."""
     show_extras_around(widget)
-    areas, parent = list[QScrollArea](), widget.parentWidget()
+    areas, whole, parent = list[tuple[QScrollArea, QWidget]](), widget, widget.parentWidget()
     while parent is not None:
         if isinstance(parent, Section):
             parent.set_folded(False)
         elif isinstance(parent, QScrollArea):
-            areas.append(parent)
+            areas.append((parent, whole))
+        elif parent.property("role") == "card":
+            whole = parent
         parent = parent.parentWidget()
     if focus and widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
         widget.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def scroll() -> None:
-        for area in areas:
-            area.ensureWidgetVisible(widget, 0, _MARGIN)
+        for area, card in areas:
+            for each in (card, widget):  # a card may be too high for the area
+                area.ensureWidgetVisible(each, 0, _MARGIN)
 
     QTimer.singleShot(0, widget, scroll)  # the layout has been updated by then

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from app.guide.missions import Mission
     from app.guide.panel import GuidePanel
     from app.quickstart.home import Home
-    from app.shell.guiding.stage import GuidedWindow
+    from app.shell.guiding.anchors import GuidedWindow
     from app.shell.places import Places
 
 log = logging.getLogger(__name__)

@@ -47,7 +47,7 @@ class FactReader:
         """What each run came to on its test, None for what is not of a recipe."""
         self._accuracy: tuple[str, tuple[tuple[str, float], ...]] = ("", ())
         self._design: tuple[ModelConfig | None, int] = (None, 0)
-        self._judged: dict[str, ReplyFact] = {}
+        self._known_replies: dict[str, ReplyFact] = {}
         self._runs: tuple[RunInfo, ...] = ()
         self._run_facts: tuple[RunFact, ...] = ()
         self._tokenizers: tuple[str, ...] = ()
@@ -221,7 +221,7 @@ class FactReader:
         return tuple(self._reply(chat, message) for message in chat.messages if _is_complete(message))
 
     def _reply(self, chat: Chat, message: Message) -> ReplyFact:
-        known = self._judged.get(message.id)
+        known = self._known_replies.get(message.id)
         if known is not None and known.text == message.content:
             return known
         generation, prompt = message.generation, chat.message(message.parent)
@@ -238,7 +238,7 @@ class FactReader:
             is_right=judge(prompt, message.content)[1] if prompt.gold else None,
             probability=math.exp(sum(map(math.log, drawn)) / len(drawn)) if drawn else None,
         )
-        self._judged[message.id] = reply
+        self._known_replies[message.id] = reply
         return reply
 
 

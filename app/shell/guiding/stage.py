@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QAbstractButton, QWidget
@@ -38,8 +37,8 @@ from app.guide.actions import (
 )
 from app.guide.facts import Facts, RunFact
 from app.guide.ring import Ring
+from app.shell.guiding.anchors import ANCHORS, NO_REPLY, GuidedWindow
 from app.shell.guiding.facts import FactReader
-from app.shell.places import Screens
 from app.training.new_run.choices import DEFAULT_PROMPTS
 from models.data.corpus import list_corpora
 from models.settings.model_config import ModelConfig
@@ -50,13 +49,11 @@ from models.settings.tasks import TASKS
 
 if TYPE_CHECKING:
     from app.shell.places import Places
-    from app.shell.top_bar import TopBar
 
 _LOOKS = 10
 """How often a run that was prepared is validated and writes a sample."""
 _BUSY = "A run is training. Stop it, or wait for its end, then start this one."
 _NO_MODEL = "There is no model that can chat yet: grow one with the quick start."
-_NO_REPLY = "There is no reply yet: send the model a message first."
 _NO_RUN = "There is no run to look into yet: grow one with the quick start."
 _NO_DATASET = "There is no dataset for “{}” yet: the step before makes one."
 _NO_SAMPLES = "This run has recorded nothing that the time machine could show."
@@ -83,15 +80,6 @@ class Snapshot:
     run_name: str
     run_form: TrainConfig
     run_data: DataSpec
-
-
-class GuidedWindow(Screens, Protocol):
-    """The window, as far as the guide needs it."""
-
-    top_bar: TopBar
-
-    def show_quickstart(self) -> None: ...
-    def start_quickstart(self) -> None: ...
 
 
 class GuideStage:
@@ -210,7 +198,7 @@ class GuideStage:
                 recipe = self._window.training.recipes.cards[name].recipe
                 self._session.training.start_recipe(recipe, parent=run.id)
             case PointAt(anchor=anchor):
-                self.ring.point_at(partial(self.anchor, anchor))
+                self._point_at(anchor)
             case Press(anchor=anchor):
                 self._press(anchor)
             case ChooseToken(which=which):
@@ -227,8 +215,6 @@ class GuideStage:
                 self._export_folder()
             case Judge(choice=choice):
                 self._judge(choice)
-        if isinstance(action, PointAt) and self._session.training.active:
-            self._refuse_what_waits(self.anchor(action.anchor))
 
     def anchor(self, name: str) -> QWidget:
         """The widget that a step points at; ValueError if there is none of that name."""
@@ -269,8 +255,10 @@ class GuideStage:
             raise ValueError(_NO_MODEL)
         self._session.designs.set(spec.model, "")
 
-    def _refuse_what_waits(self, widget: QWidget) -> None:
-        if isinstance(widget, QAbstractButton) and not widget.isEnabled():
+    def _point_at(self, name: str) -> None:
+        self.ring.point_at(partial(self.anchor, name))
+        widget = self.anchor(name)
+        if self._session.training.active and isinstance(widget, QAbstractButton) and not widget.isEnabled():
             raise ValueError(_BUSY)
 
     def _chat_run(self) -> RunFact:
@@ -355,7 +343,7 @@ class GuideStage:
         chat = self._chat
         text, leaf = chat.focus.text, chat.conversation.chat.leaf
         if text is None or leaf is None or leaf.generation is None or not leaf.generation.tokens:
-            raise ValueError(_NO_REPLY)
+            raise ValueError(NO_REPLY)
         tokens = leaf.generation.tokens
         shares = [1.0 if token.probability is None else token.probability for token in tokens]
         at = len(tokens) - 1 if which == "last" else min(range(len(tokens)), key=shares.__getitem__)
@@ -366,7 +354,7 @@ class GuideStage:
         panel: Any = self._chat.side.view("next")
         ids = [row.id for row in panel.xray.rows] if panel.xray is not None else []
         if focus.locked is None or len(ids) < rank:
-            raise ValueError(_NO_REPLY)
+            raise ValueError(NO_REPLY)
         focus.branch_requested.emit(focus.locked, ids[rank - 1])
 
     def _choose_head(self) -> None:
@@ -380,7 +368,7 @@ class GuideStage:
     def _switch_off(self) -> None:
         panel: Any = self._chat.side.view("ablation")
         if panel.answer is None:
-            raise ValueError(_NO_REPLY)
+            raise ValueError(NO_REPLY)
         panel.survey.chosen.emit(panel.answer.blocks[-1][1][0])
 
     def _go_to_step(self, step: int) -> None:
@@ -389,83 +377,3 @@ class GuideStage:
         if not steps:
             raise ValueError(_NO_SAMPLES)
         machine.go_to(min(range(len(steps)), key=lambda i: abs(steps[i] - step)))
-
-
-def _tab(window: GuidedWindow, name: str) -> Any:
-    return window.pages.page(name)
-
-
-def _newest_reply(tab: ChatTab) -> QWidget:
-    leaf = tab.conversation.chat.leaf
-    view = tab.page.view.view_of(leaf.id) if leaf is not None and leaf.is_reply else None
-    if view is None:
-        raise ValueError(_NO_REPLY)
-    return view
-
-
-def _builder_views(window: GuidedWindow) -> QWidget:
-    """The builder's tabs of views; while some are hidden, the link that shows them."""
-    views = _tab(window, "builder").views
-    more: QWidget = views.more
-    return more if views.n_hidden else views.bar
-
-
-def _recipe_start(name: str) -> Callable[[GuidedWindow], QWidget]:
-    return lambda window: window.training.recipes.cards[name].start
-
-
-def _recipe_scores(name: str) -> Callable[[GuidedWindow], QWidget]:
-    """The button for the scores; before there are any, how far the recipe is, or the button that starts it."""
-
-    def find(window: GuidedWindow) -> QWidget:
-        card = window.training.recipes.cards[name]
-        return next((each for each in (card.going, card.outcome.scores) if each.isVisibleTo(card)), card.start)
-
-    return find
-
-
-def _refusal_result(window: GuidedWindow) -> QWidget:
-    """The button for the demonstration's result; before there is any, how far it is, or the one that starts it."""
-    card = window.training.recipes.demonstrations["refuse"]
-    return next((each for each in (card.going, card.open) if each.isVisibleTo(card)), card.start)
-
-
-_RECIPES = ("mood", "translation", "summary", "code")
-ANCHORS: Mapping[str, Callable[[GuidedWindow], QWidget]] = {
-    "topbar/quickstart": lambda window: window.top_bar.quickstart_button,
-    "chat/message": lambda window: _tab(window, "chat").page.composer.field,
-    "chat/send": lambda window: _tab(window, "chat").page.composer.send,
-    "chat/reply": lambda window: _newest_reply(_tab(window, "chat")),
-    "chat/rail": lambda window: _tab(window, "chat").side.rail,
-    "chat/models": lambda window: _tab(window, "chat").models,
-    "chat/next": lambda window: _tab(window, "chat").side.view("next"),
-    "chat/attention": lambda window: _tab(window, "chat").side.view("attention"),
-    "chat/ablation": lambda window: _tab(window, "chat").side.view("ablation"),
-    "chat/temperature": lambda window: _tab(window, "chat").sampling.slider("temperature"),
-    "chat/serve": lambda window: _tab(window, "chat").serve.start,
-    "chat/pair": lambda window: _tab(window, "chat").modes.view("pairs").sentences,
-    "chat/pair/grow": lambda window: _tab(window, "chat").modes.view("pairs").grow.grow,
-    "chat/judge": lambda window: _tab(window, "chat").modes.view("prefer").arena,
-    "chat/judge/start": lambda window: _tab(window, "chat").modes.view("prefer").start_button,
-    "chat/judge/dataset": lambda window: _tab(window, "chat").modes.view("prefer").results.make,
-    "data/train": lambda window: _tab(window, "data").views.view("dataset").train,
-    "tokenizer/text": lambda window: _tab(window, "tokenizer").views.explore.lab.editor,
-    "tokenizer/views": lambda window: _tab(window, "tokenizer").views.bar,
-    "tokenizer/train": lambda window: _tab(window, "tokenizer").views.trainer.start_button,
-    "builder/designs": lambda window: _tab(window, "builder").list,
-    "builder/settings": lambda window: _tab(window, "builder").form,
-    "builder/diagram": lambda window: _tab(window, "builder").views.view("diagram"),
-    "builder/views": _builder_views,
-    "builder/mask": lambda window: _tab(window, "builder").views.view("mask"),
-    "training/more": lambda window: window.training.run_view.head.more,
-    "training/start": lambda window: window.training.new_run.start,
-    "training/machine": lambda window: window.training.run_view.views.view("machine").timeline,
-    "training/scores": lambda window: window.training.run_view.views.view("scores"),
-    **{f"recipe/{name}": _recipe_start(name) for name in _RECIPES},
-    "recipe/mood/options": lambda window: window.training.recipes.cards["mood"].more,
-    **{f"recipe/{name}/scores": _recipe_scores(name) for name in _RECIPES},
-    "recipe/refuse": lambda window: window.training.recipes.demonstrations["refuse"].start,
-    "recipe/refuse/open": lambda window: window.training.recipes.demonstrations["refuse"].open,
-    "recipe/refuse/result": _refusal_result,
-}
-"""The widgets that steps may point at or press, by name."""

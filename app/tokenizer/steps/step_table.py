@@ -7,6 +7,7 @@ from PySide6.QtGui import QFontMetrics, QResizeEvent
 from PySide6.QtWidgets import QHeaderView, QTableView, QWidget
 
 from app.kit.basics import plain_tip
+from app.kit.tables import plain_table
 from app.kit.theme import ThemeProvider
 from app.tokenizer.steps.presenter import StepPresenter
 
@@ -38,16 +39,10 @@ class StepTable(QTableView):
         self._theme = theme
         self._rows = _Rows(theme, self)
         self.setModel(self._rows)
-        self.setProperty("role", "plain")
-        self.setAccessibleName("Steps in order")
-        self.setSelectionBehavior(QTableView.SelectionBehavior.SelectRows)
+        plain_table(self, "Steps in order")
         self.setSelectionMode(QTableView.SelectionMode.SingleSelection)
-        self.setShowGrid(False)
-        self.setTabKeyNavigation(False)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.verticalHeader().hide()
-        self.horizontalHeader().setHighlightSections(False)
         self._silent = False
         self.selectionModel().currentRowChanged.connect(self._on_row)
         theme.theme_changed.connect(self._size)

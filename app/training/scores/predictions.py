@@ -22,6 +22,7 @@ from app.kit.basics import button, column, frame, label, row, scrolling
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.layout.flow_layout import FlowLayout
 from app.kit.layout.refit import Refit
+from app.kit.tables import plain_table
 from app.kit.theme import SPACE, ThemeProvider
 from app.training.scores.prediction_model import ORDERS, Filters, PredictionModel, labels_of
 from app.training.scores.prediction_words import format_answer, format_worth
@@ -68,17 +69,10 @@ class Predictions(QWidget):
         self.model = PredictionModel(theme, self)
         self.table = QTableView()
         self.table.setModel(self.model)
-        self.table.setProperty("role", "plain")
-        self.table.setAccessibleName("Predictions")
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        plain_table(self.table, "Predictions")
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.table.setShowGrid(False)
         self.table.setWordWrap(False)
-        self.table.setTabKeyNavigation(False)
-        self.table.setCornerButtonEnabled(False)
-        self.table.verticalHeader().hide()
         self.table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        self.table.horizontalHeader().setHighlightSections(False)
         self.table.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.detail = PredictionDetail(theme)
         self._build()

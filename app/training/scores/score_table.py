@@ -20,6 +20,7 @@ from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
 from app.kit.basics import plain_tip
+from app.kit.tables import plain_table
 from app.kit.theme import ThemeProvider
 from models.number_words import format_percent
 
@@ -93,14 +94,8 @@ class ScoreTable(QTableView):
         super().__init__(parent)
         self._figures = _Figures(self)
         self.setModel(self._figures)
-        self.setAccessibleName(name)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        plain_table(self, name)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.verticalHeader().hide()
-        self.horizontalHeader().setHighlightSections(False)
-        self.setShowGrid(False)
-        self.setProperty("role", "plain")  # framed by its card
-        self.setTabKeyNavigation(False)  # Tab moves to the next widget
         theme.theme_changed.connect(self._fit)
 
     def show_rows(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import dataclass
 from functools import cached_property
 
 from models.data.tiny_world import lexicon
 
 N_PEOPLE, N_PLACES, N_THINGS, N_ANIMALS = 24, 16, 16, 12
+MAX_REPLY_TOKENS = 80
+"""Tokens that a model may write when it is asked about a world: stories have fewer."""
 
 
 @dataclass(frozen=True)
@@ -163,3 +166,9 @@ def _fact(relation: Relation, subject: str, value: str) -> Fact:
         frame,
         tuple(question.format(s=subject) for question in relation.questions),
     )
+
+
+def seed_in(name: str) -> int | None:
+    """The seed of the world that a dataset is about, by its name; None for one about something else."""
+    found = re.match(r"Tiny World (\d+)", name)
+    return int(found[1]) if found else None

@@ -24,6 +24,7 @@ from models.architecture.transformer import Decoder
 from models.chat.own_template import encode_messages
 from models.data.corpus import Example
 from models.data.tiny_world.wishes import SIZES, WISHES, build_wish_corpus
+from models.data.tiny_world.world import MAX_REPLY_TOKENS
 from models.device import choose_device
 from models.events import Event, Phase, Progress, reporting
 from models.inference.many_replies import DrawnReply
@@ -34,8 +35,6 @@ from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.tokenizers import read_tokenizer
 
-_MAX_TOKENS = 80
-"""Tokens of a reply: a story of Tiny World has fewer."""
 _AT_ONCE = 64
 """Replies that are drawn at once."""
 
@@ -167,7 +166,9 @@ def _answers(
         raise ValueError(f"{stage.name!r} has no tokenizer, so it cannot be asked: leave it out.")
     try:
         prompts = [encode_messages(tokenizer, row["messages"], add_generation_prompt=True)[0] for row in rows]
-        drawing = draw_replies(model, tokenizer, prompts, 1, seed=asked.seed, max_tokens=_MAX_TOKENS, n_rows=_AT_ONCE)
+        drawing = draw_replies(
+            model, tokenizer, prompts, 1, seed=asked.seed, max_tokens=MAX_REPLY_TOKENS, n_rows=_AT_ONCE
+        )
         drawn = yield from _counted(drawing, progress)
     except ValueError as error:
         raise ValueError(f"{stage.name}: {error}") from error

@@ -35,7 +35,7 @@ from models.data.tiny_world.constitution import (
     taught_rows,
 )
 from models.data.tiny_world.refusals import Secrets
-from models.data.tiny_world.world import World
+from models.data.tiny_world.world import MAX_REPLY_TOKENS, World
 from models.evaluation.safety import N_EACH
 from models.evaluation.safety_report import SafetyReport
 from models.events import Event, Notice, Phase
@@ -71,7 +71,6 @@ ENOUGH = 0.03
 SURE = 2.0
 """Log-odds from which on, in either direction, it learns from a critique: false alarms are mostly doubtful ones."""
 _VAL_SHARE = 0.1
-_MAX_TOKENS = 80
 _N_HEALTH, _N_CARDS = 96, 6
 
 
@@ -197,7 +196,7 @@ class _Loop:
         return (yield from train_stage(self.library, spec, self.device, corpus, self.control))
 
     def _prefer(self, title: str, parent: str, pairs: Corpus) -> Generator[Event, None, RunFolder]:
-        align = AlignSpec(**usual_align("dpo") | {"max_tokens": _MAX_TOKENS, "nll_weight": 1.0})
+        align = AlignSpec(**usual_align("dpo") | {"max_tokens": MAX_REPLY_TOKENS, "nll_weight": 1.0})
         data = DataSpec(source="dataset", dataset=pairs.label, task="preference")
         train = usual_align_train("dpo") | {"seed": self.seed, "steps": STEPS["preferred"], "lr": RATES["preferred"]}
         spec = stage_spec(self.library, title, parent, data, train, align)
@@ -301,15 +300,17 @@ class _Loop:
         """The likeliest reply to each row that leaves room for one, and whether it ends by itself; with these rows."""
         asked = self._fitting(model, tokenizer, rows)
         prompts = [prompt for _, prompt in asked]
-        said = yield from generate_in_batches(model, prompts, _MAX_TOKENS, reply_end(tokenizer))
-        replies = [(tokenizer.decode(ids, skip_special_tokens=False).strip(), len(ids) < _MAX_TOKENS) for ids in said]
+        said = yield from generate_in_batches(model, prompts, MAX_REPLY_TOKENS, reply_end(tokenizer))
+        replies = [
+            (tokenizer.decode(ids, skip_special_tokens=False).strip(), len(ids) < MAX_REPLY_TOKENS) for ids in said
+        ]
         return [row for row, _ in asked], replies
 
     def _fitting(
         self, model: Decoder, tokenizer: Tokenizer, rows: Sequence[Example]
     ) -> list[tuple[Example, list[int]]]:
         """The rows that leave room for a reply, the shortest first, with their ids."""
-        longest = longest_prompt(model.config.context_length, _MAX_TOKENS)
+        longest = longest_prompt(model.config.context_length, MAX_REPLY_TOKENS)
         ids = [encode_messages(tokenizer, row["messages"], add_generation_prompt=True)[0] for row in rows]
         asked = [(row, prompt) for row, prompt in zip(rows, ids, strict=True) if len(prompt) <= longest]
         return sorted(asked, key=lambda each: len(each[1]))
@@ -329,7 +330,7 @@ class _Loop:
         cells = ("look-alike", "ordinary") * (_N_HEALTH // 2)
         rows = [drawn_row(self.secrets, rng, cell, held_out=True) for cell in cells]
         prompts = [prompt for _, prompt in self._fitting(decoder, tokenizer, rows)]
-        drawn = yield from draw_replies(decoder, tokenizer, prompts, 1, seed=self.seed, max_tokens=_MAX_TOKENS)
+        drawn = yield from draw_replies(decoder, tokenizer, prompts, 1, seed=self.seed, max_tokens=MAX_REPLY_TOKENS)
         replies = [own[0] for own in drawn]
         return Health(
             distinct_2=distinct_2([reply_text(tokenizer, reply) for reply in replies]),

@@ -29,7 +29,7 @@ from models.data.corpus import Corpus, Example
 from models.data.preferences.dataset import collected_rows, preference_corpus
 from models.data.preferences.store import SIMULATED, Pair, PreferenceSet, Reply
 from models.data.tiny_world.wishes import HAPPY, build_wish_corpus, is_gold_story, marks_of
-from models.data.tiny_world.world import World
+from models.data.tiny_world.world import MAX_REPLY_TOKENS, World
 from models.device import choose_device
 from models.evaluation.held_out_questions import answer_in_rounds
 from models.events import Event, Notice, Phase, Progress, reporting
@@ -62,7 +62,6 @@ RM_LR = 2e-3
 order."""
 _AT_ONCE = 64
 """Prompts whose pairs are kept together; and rows that are read at once."""
-_MAX_TOKENS = 80
 
 
 class StageStoppedError(ValueError):
@@ -210,10 +209,10 @@ class Bench:
 
     def __post_init__(self) -> None:
         config = check_can_reply(self.library, self.base)
-        if config.context_length <= _MAX_TOKENS:
+        if config.context_length <= MAX_REPLY_TOKENS:
             raise ValueError(
-                f"{self.base!r} has a context of {config.context_length} tokens, but stories have up to {_MAX_TOKENS}, "
-                "beside what is asked: choose a model with a longer one."
+                f"{self.base!r} has a context of {config.context_length} tokens, but stories have up to "
+                f"{MAX_REPLY_TOKENS}, beside what is asked: choose a model with a longer one."
             )
 
     @cached_property
@@ -256,7 +255,7 @@ class Bench:
             seed = _seed_of(self.seed, _prompt_of(some[0]["messages"]))
             fair = Annotator(noise=0.0)
             judging = simulated_pairs(
-                model, tokenizer, some, fair, made, max_tokens=_MAX_TOKENS, seed=seed, at_once=_AT_ONCE // 2
+                model, tokenizer, some, fair, made, max_tokens=MAX_REPLY_TOKENS, seed=seed, at_once=_AT_ONCE // 2
             )
             for event in judging:
                 if isinstance(event, PairsJudged):
@@ -327,7 +326,7 @@ class Bench:
     ) -> Generator[Event, None, RunFolder]:
         """A stage from the base with the usual settings, but for those in `align`, which names it, and in `train`."""
         stage = str(align["stage"])
-        aligned = AlignSpec(**usual_align(stage) | {"max_tokens": _MAX_TOKENS} | dict(align))
+        aligned = AlignSpec(**usual_align(stage) | {"max_tokens": MAX_REPLY_TOKENS} | dict(align))
         data = DataSpec(source="dataset", dataset=corpus.label, task=aligned.task)
         values = usual_align_train(stage) | {"seed": self.seed} | dict(train or {})
         spec = stage_spec(self.library, title, self.base, data, values, aligned)
@@ -342,7 +341,12 @@ class Bench:
         base, tokenizer = self.base_model
         prompts = yield from self.prompts("val")
         drawn = yield from draw_replies(
-            model, tokenizer, [prompt.ids for prompt in prompts.rows], N_REPLIES, seed=self.seed, max_tokens=_MAX_TOKENS
+            model,
+            tokenizer,
+            [prompt.ids for prompt in prompts.rows],
+            N_REPLIES,
+            seed=self.seed,
+            max_tokens=MAX_REPLY_TOKENS,
         )
         asked = [(prompt, reply) for prompt, own in zip(prompts.rows, drawn, strict=True) for reply in own]
         marks = [(prompt.row, reply_text(tokenizer, reply)) for prompt, reply in asked]
@@ -366,7 +370,7 @@ class Bench:
         """Those of the wish for a happy end that leave room for a story; 128 at most."""
         wish = yield from build_wish_corpus(self.library, HAPPY, self.world_seed)
         model, tokenizer = self.base_model
-        longest = longest_prompt(model.config.context_length, _MAX_TOKENS)
+        longest = longest_prompt(model.config.context_length, MAX_REPLY_TOKENS)
         return Prompts(wish, split, tokenizer, longest, at_most=128)
 
     def kinds(self, model: Decoder, tokenizer: Tokenizer) -> Generator[Event, None, dict[str, float]]:

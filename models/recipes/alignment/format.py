@@ -18,7 +18,7 @@ from models.data.tiny_world.reply_format import (
     formatted_answer,
     formatted_question,
 )
-from models.data.tiny_world.world import World
+from models.data.tiny_world.world import MAX_REPLY_TOKENS, World
 from models.evaluation.held_out_questions import held_out_questions
 from models.events import Event, Phase
 from models.inference.many_replies import generate_in_batches
@@ -33,7 +33,6 @@ LESSONS: Mapping[str, Lesson] = {
     "no_old_rows": Lesson(title=_TITLES["no_old_rows"], dataset=TWICE_ONLY, steps=250, batch=5),
 }
 """Stage → how it comes about; the stage “base” is the model that is given."""
-_MAX_TOKENS = 80
 
 
 def format_replies(bench: Bench) -> Generator[Event, None, FormatResult]:
@@ -60,7 +59,9 @@ def _measured(bench: Bench, name: str, began: float, run: str = "") -> Generator
         for each in questions
     ]
     fitting = [i for i, prompt in enumerate(prompts) if len(prompt) <= model.config.context_length]
-    replies = yield from generate_in_batches(model, [prompts[i] for i in fitting], _MAX_TOKENS, reply_end(tokenizer))
+    replies = yield from generate_in_batches(
+        model, [prompts[i] for i in fitting], MAX_REPLY_TOKENS, reply_end(tokenizer)
+    )
     said = [tokenizer.decode(ids, skip_special_tokens=False).strip() for ids in replies]
     n_right = sum(reply == formatted_answer(questions[i]) for i, reply in zip(fitting, said, strict=True))
     kinds = yield from bench.kinds(model, tokenizer)

@@ -15,9 +15,9 @@ from models.alignment.log_probs import read_replies
 from models.alignment.rollouts import draw_replies, reply_batch
 from models.chat.own_template import encode_messages
 from models.data.tiny_world.refusals import HELPFUL, REFUSALS, REFUSALS_ONLY
-from models.data.tiny_world.world import World
+from models.data.tiny_world.world import MAX_REPLY_TOKENS, World
 from models.evaluation.over_refusal import keep_over_refusal
-from models.evaluation.safety import MAX_REPLY_TOKENS, N_EACH, evaluate_safety, safety_rows
+from models.evaluation.safety import N_EACH, evaluate_safety, safety_rows
 from models.evaluation.safety_report import SafetyReport
 from models.events import Event, Phase, Progress
 from models.library.library import Library

@@ -6,12 +6,12 @@ import re
 
 import pytest
 
-from app.guide.actions import Open, PrepareRun, Press
+from app.guide.actions import ChooseDesign, Open, PointAt, PrepareRun, Press
 from app.guide.chapters import MAX_WORDS, Chapter, Step, guide_files, parse_chapter, prose_of, read_chapters
 from app.guide.checks import Judged, RunFinished, RunStarted
 from app.guide.missions import MISSIONS
 from app.help.places import PLACES
-from app.shell.guiding.stage import ANCHORS
+from app.shell.guiding.anchors import ANCHORS
 from models.recipes.alignment.table import DEMONSTRATIONS
 from models.recipes.tasks.table import TASK_RECIPES
 from models.settings.presets import PRESETS
@@ -78,13 +78,14 @@ def test_places_lead_somewhere() -> None:
     assert {action.place for action in actions if isinstance(action, Open)} <= set(PLACES)
 
 
-def test_anchors_and_presets_exist() -> None:
-    for _, step in STEPS:
-        for action in (*step.prepares, *step.solution):
-            anchor, preset = getattr(action, "anchor", None), getattr(action, "preset", None)
-            assert anchor is None or anchor in ANCHORS
-            assert preset is None or preset in PRESETS
-        assert not any(isinstance(action, Press) for action in step.prepares), "the reader acts"
+def test_anchors_and_presets_exist_and_every_anchor_is_used() -> None:
+    actions = [action for _, step in STEPS for action in (*step.prepares, *step.solution)]
+    assert {action.anchor for action in actions if isinstance(action, Press | PointAt)} == set(ANCHORS)
+    assert {action.preset for action in actions if isinstance(action, ChooseDesign | PrepareRun)} <= set(PRESETS)
+
+
+def test_the_reader_acts() -> None:
+    assert not any(isinstance(action, Press) for _, step in STEPS for action in step.prepares)
 
 
 def test_links_lead_to_papers() -> None:

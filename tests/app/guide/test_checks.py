@@ -20,7 +20,7 @@ from app.guide.facts import (
     TokenFact,
     TrainingFact,
 )
-from app.guide.figures import FIGURES, WORDS, fill, lookup
+from app.guide.figures import FIGURES, WORDS, fill, fill_known, lookup
 from models.settings.presets import PRESETS
 
 REPLY = ReplyFact(
@@ -214,3 +214,9 @@ def test_figures_as_they_are_written() -> None:
     assert (lookup("run_scored", of_group) or "").startswith("Accuracy of “seen” 75.0")
     assert written["run_unseen"] == "9.0 %"
     assert written["model_parameters"] == "528 k"
+
+
+def test_what_is_not_known_yet_is_left_open() -> None:
+    text = "It has {{n_tokens}} tokens of {{vocab_size}}."
+    assert fill_known(text, Facts(n_tokens=4)) == "It has 4 tokens of …."
+    assert fill(text, Facts(n_tokens=4)) is None

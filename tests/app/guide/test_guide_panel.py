@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QRect, Qt
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QFileDialog, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.chat.archive.message_tree import Message
+from app.guide.actions import NewChat
 from app.guide.home_card import GuideCard
 from app.guide.panel import GuidePanel
 from app.guide.progress import read_progress
@@ -56,6 +57,52 @@ def test_what_waits_for_a_training_to_end_says_so(
     guide.open("09-code", 0)
     click(panel.step.set_up, qtbot)
     assert panel.step.problem.text().startswith("A run is training.")
+
+
+def test_a_step_about_a_result_points_at_its_place_until_there_is_one(
+    window: MainWindow, qtbot: QtBot, until: Until
+) -> None:
+    panel, guide, card = opened(window, qtbot), window.guide.guide, window.training.recipes.cards["mood"]
+    ring = guide.stage.ring  # type: ignore[attr-defined]
+    guide.open("07-fine-tuning", 1)
+    click(panel.step.set_up, qtbot)
+    until(lambda: ring.isVisible() and ring.target is card.none)
+    click(card.start, qtbot)
+    until(lambda: ring.target is card.going)
+    until(lambda: not window.session.training.active and card.outcome.isVisible())
+    click(panel.step.set_up, qtbot)
+    until(lambda: ring.isVisible() and ring.target is card.outcome.scores)
+
+
+def test_the_ring_around_the_settings_lies_outside_their_scroll_bar(
+    window: MainWindow, qtbot: QtBot, until: Until
+) -> None:
+    panel, guide = opened(window, qtbot), window.guide.guide
+    ring = guide.stage.ring  # type: ignore[attr-defined]
+    guide.open("05-families")
+    click(panel.step.set_up, qtbot)
+    until(ring.isVisible)
+    bar = window.pages.page("builder").settings.verticalScrollBar()  # type: ignore[attr-defined]
+    assert bar.isVisible()
+    place = QRect(bar.mapTo(window, bar.rect().topLeft()), bar.size())
+    line = 4
+    assert ring.geometry().adjusted(line, line, -line, -line).contains(place)
+
+
+def test_the_ring_goes_with_what_it_lies_around(window: MainWindow, qtbot: QtBot, until: Until) -> None:
+    guide = window.guide.guide
+    conversation = window.pages.page("chat").conversation  # type: ignore[attr-defined]
+    window.show_tab("chat")
+    window.session.chat.open(window.session.runs.list()[0].id)
+    until(lambda: window.session.chat.state == "ready")
+    conversation.say(Message(content="Tell me a story."))
+    until(lambda: not conversation.writing)
+    guide.open("01-what-is-a-language-model", 1)
+    guide.set_up()
+    ring = guide.stage.ring  # type: ignore[attr-defined]
+    until(ring.isVisible)
+    guide.stage.perform(NewChat())
+    until(lambda: not ring.isVisible() and ring.target is None)
 
 
 def test_a_step_is_done_with_the_mouse(window: MainWindow, qtbot: QtBot, until: Until) -> None:

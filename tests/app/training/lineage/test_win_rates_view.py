@@ -31,7 +31,7 @@ STAGES = ("sft", "dpo", "ppo")
 @pytest.fixture(autouse=True)
 def little(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wishes, "SIZES", {"train": 4, "val": 3, "test": 6})
-    monkeypatch.setattr(comparison, "_MAX_TOKENS", 4)
+    monkeypatch.setattr(comparison, "MAX_REPLY_TOKENS", 4)
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def make_little(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(demonstration, "N_PAIRS", 6)
     patch.setattr(demonstration, "N_HELD_OUT", 4)
     patch.setattr(demonstration, "N_REPLIES", 2)
-    patch.setattr(demonstration, "_MAX_TOKENS", 8)
+    patch.setattr(demonstration, "MAX_REPLY_TOKENS", 8)
     patch.setattr(demonstration, "_AT_ONCE", 4)
     patch.setattr(held_out_questions, "MAX_REPLY_TOKENS", 4)
     patch.setattr(taught, "N_FEW", 3)

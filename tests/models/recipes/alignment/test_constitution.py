@@ -35,7 +35,7 @@ def little(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recipe, "N_ASKED", {"forbidden": 12, "look-alike": 6})
     monkeypatch.setattr(recipe, "N_OLD", 2)
     monkeypatch.setattr(recipe, "_N_HEALTH", 4)
-    monkeypatch.setattr(recipe, "_MAX_TOKENS", 40)
+    monkeypatch.setattr(recipe, "MAX_REPLY_TOKENS", 40)
     # Random letters may be no text at all.
     monkeypatch.setattr(Critic, "_say", _say)
     monkeypatch.setattr(recipe, "generate_in_batches", _replies)

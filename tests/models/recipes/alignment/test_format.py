@@ -26,8 +26,8 @@ def test_each_stage_is_a_run_from_the_base(
 ) -> None:
     monkeypatch.setattr(reply_format, "SIZES", dict.fromkeys(reply_format.SIZES, 6))
     monkeypatch.setattr(reply_format, "_N_VAL", 3)
-    monkeypatch.setattr(demonstration, "_MAX_TOKENS", 8)
-    monkeypatch.setattr(recipe, "_MAX_TOKENS", 8)
+    monkeypatch.setattr(demonstration, "MAX_REPLY_TOKENS", 8)
+    monkeypatch.setattr(recipe, "MAX_REPLY_TOKENS", 8)
     monkeypatch.setattr(refuse, "_BATCH", 2)
     short = {name: dataclasses.replace(lesson, steps=1) for name, lesson in LESSONS.items()}
     monkeypatch.setattr(recipe, "LESSONS", short)

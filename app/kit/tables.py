@@ -1,0 +1,16 @@
+"""What the tables of all screens have in common."""
+
+from __future__ import annotations
+
+from PySide6.QtWidgets import QAbstractItemView, QTableView
+
+
+def plain_table(table: QTableView, name: str) -> None:
+    """Let a table that a card frames show rows, and choose whole ones. name: for screen readers."""
+    table.setProperty("role", "plain")
+    table.setAccessibleName(name)
+    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+    table.setShowGrid(False)
+    table.setTabKeyNavigation(False)  # Tab moves to the next widget
+    table.verticalHeader().hide()
+    table.horizontalHeader().setHighlightSections(False)
