@@ -15,10 +15,10 @@ from app.kit.help_mark import HelpMark
 from app.kit.layout.refit import Refit
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.code_outcomes import OUTCOME_TONES, SANDBOX
-from app.kit.words.question_words import kind_title
 from app.kit.words.terms import term_of_words
 from app.training.scores.figures import ConfusionMap, ReliabilityPlot
 from app.training.scores.score_table import FIGURE_TITLES, ScoreTable, figure_row
+from models.data.tiny_world.question_words import kind_title
 from models.evaluation.record import Forgetting
 from models.metrics.report import Score
 from models.metrics.table import METRICS, format_score
