@@ -19,7 +19,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.question_words import kind_title
+from models.data.tiny_world.question_words import kind_title
 from models.data.tiny_world.questions import HEADLINE_KINDS, KINDS
 from models.events import AccuracyMeasured, KindAccuracy
 from models.number_words import format_percent

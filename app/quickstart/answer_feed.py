@@ -11,8 +11,8 @@ from PySide6.QtWidgets import QComboBox, QFrame, QGridLayout, QLabel, QScrollAre
 from app.kit.basics import column, frame, headed, label, row, set_role
 from app.kit.labels import ElidedLabel, NumberLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.question_words import kind_title
 from app.quickstart.changes import what_changed
+from models.data.tiny_world.question_words import kind_title
 from models.data.tiny_world.questions import KINDS
 from models.events import AccuracyMeasured, HeldOutAnswer
 

@@ -6,8 +6,8 @@ import itertools
 import re
 from collections.abc import Callable, Sequence
 
-from app.kit.words.question_words import kind_title
 from models.data.tiny_world.lexicon import MEN, WOMEN
+from models.data.tiny_world.question_words import kind_title
 from models.data.tiny_world.questions import KINDS
 from models.events import AccuracyMeasured
 from models.number_words import format_percent

@@ -9,11 +9,11 @@ from app.kit.basics import button, column, frame, headed, label, plain_tip, row,
 from app.kit.help_mark import HelpMark
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.question_words import KIND_MEANINGS, kind_title
 from app.quickstart.answer_feed import show_mark
 from app.quickstart.result_words import guess_words, guessing_words, headline_words, short_question, sums_words
 from app.quickstart.text_result import TextResult
 from app.session.run_history import RunHistory
+from models.data.tiny_world.question_words import KIND_MEANINGS, kind_title
 from models.data.tiny_world.questions import KINDS
 from models.events import Evaluated, HeldOutAnswer, KindAccuracy
 from models.number_words import format_of_100

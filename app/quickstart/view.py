@@ -19,7 +19,6 @@ from app.kit.basics import button, column, frame, headed, label, row, set_role
 from app.kit.labels import ElidedLabel
 from app.kit.layout.segments import Segments
 from app.kit.theme import HEADLINE_SIZE, SPACE, ThemeProvider
-from app.kit.words.question_words import kind_title
 from app.quickstart.accuracy_chart import AccuracyChart
 from app.quickstart.answer_feed import AnswerFeed
 from app.quickstart.preparing import Preparing
@@ -30,6 +29,7 @@ from app.session.session import Session
 from app.session.training_state import TrainingState
 from app.training.curves.loss_chart import LossChart
 from app.training.curves.sample_feed import SampleFeed
+from models.data.tiny_world.question_words import kind_title
 from models.data.tiny_world.questions import HEADLINE_KINDS
 from models.events import KindAccuracy
 from models.number_words import format_duration, format_percent

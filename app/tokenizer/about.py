@@ -31,11 +31,9 @@ _MORE = {
 }
 """Other fields of about.json -> title."""
 
-_HINT = "Not measured for this tokenizer. It is measured when byte-level BPE is trained in the view “Train”."
-
 
 class TokenizerAbout(QWidget):
-    """Facts and notes on the left, the compression chart on the right. Notes are saved while typing."""
+    """Facts and notes, and the compression chart of a tokenizer that was measured. Notes are saved while typing."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -52,12 +50,12 @@ class TokenizerAbout(QWidget):
         self.notes.setAccessibleName("Notes")
         self.notes.setPlaceholderText("Notes on this tokenizer")
         self.notes.setTabChangesFocus(True)
-        self.growth = GrowthChart(theme, _HINT)
+        self.growth = GrowthChart(theme)
         self._saving = QTimer(self, singleShot=True, interval=_SAVE_MS)
         self._saving.timeout.connect(self.save_notes)
         self.notes.textChanged.connect(self._saving.start)
-        left, right = frame("card"), frame("card")
-        lines, chart = left.layout(), right.layout()
+        left, self._measured = frame("card"), frame("card")
+        lines, chart = left.layout(), self._measured.layout()
         assert isinstance(lines, QVBoxLayout)
         assert chart is not None
         lines.addWidget(self._title)
@@ -69,7 +67,7 @@ class TokenizerAbout(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
         layout.addWidget(left, 6)
-        layout.addWidget(right, 5)
+        layout.addWidget(self._measured, 5)
 
     def set_tokenizer(self, tokenizer: Tokenizer | None, name: str) -> None:
         """Show this tokenizer of the library."""
@@ -87,6 +85,7 @@ class TokenizerAbout(QWidget):
         self.notes.setPlainText(str(about.get("notes", "")))
         self._saving.stop()
         self.growth.set_points(_points(about))
+        self._measured.setVisible(bool(self.growth.points))
 
     def set_text(self, text: str) -> None:
         """Ignored: nothing here depends on the text."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from models.data.corpus import SPLITS, TEST
 from models.files.atomic import read_json
 from models.metrics.report import Report, report_from_dict
 from models.metrics.table import best_first
@@ -54,6 +55,12 @@ class StoredScores:
     baselines: Mapping[str, Report]
     groups: Mapping[str, Report]
     rows: tuple[ScoredRow, ...] = field(repr=False)
+
+    @property
+    def split(self) -> str:
+        """The split of a dataset whose rows they are: “train”, “val” or “test”; "" of other rows."""
+        split = self.name.rpartition(", ")[2]
+        return split if split in (*SPLITS, TEST) else ""
 
     @property
     def worst_first(self) -> list[int]:

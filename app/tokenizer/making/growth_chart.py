@@ -18,7 +18,7 @@ from models.number_words import format_size
 class GrowthChart(QWidget):
     """Bytes per token by vocabulary size, with a caption; or a hint while there is no data."""
 
-    def __init__(self, theme: ThemeProvider, hint: str, parent: QWidget | None = None) -> None:
+    def __init__(self, theme: ThemeProvider, hint: str = "", parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme, self._hint = theme, hint
         self._points: tuple[VocabularyGrowth, ...] = ()

@@ -38,8 +38,6 @@ class Drawing(ABC):
 
     has_boundary_notes = False
     """Whether the band has notes between tokens."""
-    band_caption = ""
-    """A caption for the band."""
 
     def __init__(self, style: DrawingStyle) -> None:
         self.style = style
@@ -71,6 +69,10 @@ class Drawing(ABC):
     def band(self, step: int, left: float, right: float) -> list[BandToken]:
         """The tokens of the band after a step that overlap `left` to `right`."""
 
+    @abstractmethod
+    def band_caption(self, step: int) -> str:
+        """What the band shows after a step."""
+
     def boundary_notes(self, step: int, left: float, right: float) -> list[BoundaryNote]:
         """The notes between tokens of the band."""
         return []
@@ -85,7 +87,7 @@ class Drawing(ABC):
     def paint_band(self, painter: QPainter, step: int, left: float, right: float) -> None:
         """Paint the part of the band between `left` and `right`; its top is at 0."""
         style, seen = self.style, QRectF(left, 0, right - left, self.band_height)
-        style.sentence(painter, QPointF(left + MARGIN, 6), right - left - 2 * MARGIN, self.band_caption)
+        style.sentence(painter, QPointF(left + MARGIN, 6), right - left - 2 * MARGIN, self.band_caption(step))
         top = 6 + style.text_height + 4
         for note in self.boundary_notes(step, left, right):
             role, ground = ("on_accent", "accent") if note.is_next else ("muted", "")

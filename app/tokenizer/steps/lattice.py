@@ -22,8 +22,6 @@ _DOT, _NEAR = 4.0, 9.0
 class LatticeDrawing(Drawing):
     """A column per character; between them the positions, with the score of the best path to each below."""
 
-    band_caption = "Tokens of the best path so far, with their scores"
-
     def __init__(
         self, style: DrawingStyle, steps: TokenizerSteps, found: UnigramSteps, frequencies: Frequencies | None = None
     ) -> None:
@@ -77,6 +75,9 @@ class LatticeDrawing(Drawing):
 
     def facts(self, what: int) -> str:
         return piece_facts(self._steps, self._found, what, self._frequencies)
+
+    def band_caption(self, step: int) -> str:
+        return f"Tokens of the best path{' so far' if step < self._found.n_steps else ''}, with their scores"
 
     def band(self, step: int, left: float, right: float) -> list[BandToken]:
         tokens = []

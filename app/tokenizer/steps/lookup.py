@@ -17,8 +17,6 @@ _WIDEST = 600.0
 class LookupDrawing(Drawing):
     """The word, with its token below."""
 
-    band_caption = "Token, with its id"
-
     def __init__(
         self, style: DrawingStyle, steps: TokenizerSteps, found: LookupSteps, frequencies: Frequencies | None = None
     ) -> None:
@@ -46,6 +44,9 @@ class LookupDrawing(Drawing):
 
     def facts(self, what: int) -> str:
         return f"{self._word} · {token_facts(self._steps, self._found.id, self._frequencies)}"
+
+    def band_caption(self, step: int) -> str:
+        return "Token, with its id"
 
     def band(self, step: int, left: float, right: float) -> list[BandToken]:
         text = self._steps.show_token(self._found.id)

@@ -44,11 +44,6 @@ class MergeTreeDrawing(Drawing):
         self._width = float(edges[-1]) + MARGIN
         self._deepest = list(itertools.accumulate(levels, max))
         self._state: tuple[int, list[int], dict[int, int]] = (-1, [], {})
-        self.band_caption = (
-            "Current tokens and the ranks of their pairs: the lowest is merged next"
-            if found.n_steps
-            else "Tokens, with their ids"
-        )
 
     def fit(self, height: float) -> None:
         spare = height - 2 * MARGIN - self.style.pill_height
@@ -94,6 +89,11 @@ class MergeTreeDrawing(Drawing):
 
     def facts(self, what: int) -> str:
         return node_facts(self._steps, self._found, what, self._frequencies)
+
+    def band_caption(self, step: int) -> str:
+        if step < self._found.n_steps:
+            return "Tokens so far, with their ids below; above, the ranks of their pairs: the lowest is merged next"
+        return "Tokens, with their ids"
 
     def band(self, step: int, left: float, right: float) -> list[BandToken]:
         return [

@@ -20,8 +20,6 @@ _HIT_NOTE, _MISS_NOTE = "id {:,}", "not in the vocabulary"
 class ScanDrawing(Drawing):
     """A column per character, a row per try. Rows appear step by step."""
 
-    band_caption = "Tokens found"
-
     def __init__(
         self, style: DrawingStyle, steps: TokenizerSteps, found: WordPieceSteps, frequencies: Frequencies | None = None
     ) -> None:
@@ -82,6 +80,9 @@ class ScanDrawing(Drawing):
         if tried.id is None:
             return f"{tried.piece} · not in the vocabulary"
         return f"{tried.piece} · {token_facts(self._steps, tried.id, self._frequencies)}"
+
+    def band_caption(self, step: int) -> str:
+        return f"Tokens{' found so far' if step < self._found.n_steps else ''}, with their ids"
 
     def band(self, step: int, left: float, right: float) -> list[BandToken]:
         found = self._found

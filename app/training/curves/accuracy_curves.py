@@ -12,9 +12,9 @@ from PySide6.QtGui import QFontMetrics
 from app.kit.basics import label
 from app.kit.charts.chart import Chart
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.question_words import kind_title
 from app.training.curves.loss_chart import LossChart
 from app.training.curves.run_chart import Floats, RunChart
+from models.data.tiny_world.question_words import kind_title
 from models.data.tiny_world.questions import KINDS
 from models.number_words import format_percent
 

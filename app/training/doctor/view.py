@@ -146,7 +146,7 @@ class CheckList(QWidget):
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
-        self._lines = {kind: _CheckLine(title) for kind, title in TITLES.items()}
+        self._lines = {kind: _CheckLine() for kind in TITLES}
         box = frame("card", margin=2 * SPACE)
         self._grid = QGridLayout()
         self._grid.setHorizontalSpacing(SPACE + SPACE // 2)
@@ -187,14 +187,15 @@ class CheckList(QWidget):
 class _CheckLine:
     """The widgets of one check."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self) -> None:
         self.check: Check | None = None
-        self.icon, self.title, self.words = QLabel(), label(title), label("", "muted", wrap=True)
+        self.icon, self.title, self.words = QLabel(), label(""), label("", "muted", wrap=True)
 
     def set_check(self, check: Check | None) -> None:
         self.check = check
         for widget in (self.icon, self.title, self.words):
             widget.setVisible(check is not None)
         if check is not None:
+            self.title.setText(check.title)
             self.words.setText(check.words)
             self.icon.setToolTip("Passed" if check.possible else "Not possible yet")

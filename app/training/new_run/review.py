@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics
-from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QProgressBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QBoxLayout,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QProgressBar,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app.kit.basics import button, column, label, row, scrolling, set_role
 from app.kit.figures.fit_gauge import FitGauge
 from app.kit.labels import ElidedLabel
+from app.kit.layout.refit import SideBySide
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.preset_words import format_parameter_count
 from app.session.device_memory import DeviceMemory, check_fit, format_memory_use
@@ -26,6 +37,8 @@ from models.training.trials.findings import RunCost
 
 _CHARACTERS = 33
 """Width in characters: fits the longest fact, the memory, in one line."""
+_WIDE = 520
+"""Pixels from which on the facts and the costs stand side by side, at the usual text size."""
 _NONE = "–"
 _MEASURE = (
     "Train this run for a few steps to measure its cost. The text and the tokenizer are prepared and kept; nothing "
@@ -47,7 +60,7 @@ _COSTS = (
 
 
 class RunReview(QFrame):
-    """The card at the right of the form.
+    """The card at the right of the form, or in a view of its own.
 
     Signals:
         start_asked(): train it now. queue_asked(): add it to the queue.
@@ -115,26 +128,38 @@ class RunReview(QFrame):
         self._estimated: tuple[object, int] | None = None
         self._tune: TuneSpec | None = None
         self._align: AlignSpec | None = None
-        facts = QWidget()
-        lines = QVBoxLayout(facts)
+        self._build()
+        theme.theme_changed.connect(self._fit)
+        self._fit()
+
+    def _build(self) -> None:
+        caption = label("Name")
+        caption.setBuddy(self.name)
+        facts = column(spacing=3 * SPACE // 2)
+        facts.addLayout(column(caption, self.name, self.like, self.differs, spacing=SPACE // 2))
+        facts.addLayout(self._grid(_FACTS))
+        facts.addStretch(1)
+        costs = column()
+        costs.addLayout(self._cost_head())
+        costs.addWidget(self.gauge)
+        costs.addLayout(self._grid(_COSTS))
+        for widget in (self.progress, self.phase, self.note):
+            costs.addWidget(widget)
+        costs.addLayout(row(self.fit, None))
+        costs.addStretch(1)
+        halves = QBoxLayout(QBoxLayout.Direction.TopToBottom)
+        halves.setSpacing(2 * SPACE)
+        halves.addLayout(facts, 1)
+        halves.addLayout(costs, 1)
+        inside = QWidget()
+        lines = QVBoxLayout(inside)
         lines.setContentsMargins(0, 0, SPACE, 0)  # between the numbers and the scroll bar
         lines.setSpacing(SPACE)
         lines.addWidget(label("4  Review", "heading"))
-        caption = label("Name")
-        caption.setBuddy(self.name)
-        lines.addLayout(column(caption, self.name, self.like, self.differs, spacing=SPACE // 2))
-        lines.addSpacing(SPACE // 2)
-        lines.addLayout(self._grid(_FACTS))
-        lines.addSpacing(SPACE)
-        lines.addLayout(self._cost_head())
-        lines.addWidget(self.gauge)
-        lines.addLayout(self._grid(_COSTS))
-        lines.addWidget(self.progress)
-        lines.addWidget(self.phase)
-        lines.addWidget(self.note)
-        lines.addLayout(row(self.fit, None))
+        lines.addLayout(halves)
         lines.addStretch(1)
-        area = scrolling(facts)
+        SideBySide(inside, halves, self._theme, _WIDE)
+        area = scrolling(inside)
         area.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its buttons scroll it
         below = column(self.problem, self.start, self.queue)
         below.setContentsMargins(0, 0, SPACE, 0)
@@ -142,13 +167,14 @@ class RunReview(QFrame):
         whole.addLayout(below)
         whole.setContentsMargins(2 * SPACE, 2 * SPACE, SPACE, 2 * SPACE)
         self.setLayout(whole)
-        theme.theme_changed.connect(self._fit)
-        self._fit()
+
+    def sizeHint(self) -> QSize:
+        return QSize(self.minimumWidth(), super().sizeHint().height())
 
     @Slot()
     def _fit(self) -> None:
         digits = QFontMetrics(self._theme.mono_font()).horizontalAdvance("0" * _CHARACTERS)
-        self.setFixedWidth(digits + 4 * SPACE)
+        self.setMinimumWidth(digits + 4 * SPACE)
 
     def _cost_head(self) -> QHBoxLayout:
         line = QHBoxLayout()

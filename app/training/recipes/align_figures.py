@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from app.kit.figures.interval_bars import Bar
 from app.kit.figures.pictures import Axis, Dot, DotPicture, DotSeries
-from app.kit.words.question_words import KIND_MEANINGS, kind_title
 from models.alignment.position_kl import SHALLOW
+from models.data.tiny_world.question_words import KIND_MEANINGS, kind_title
 from models.data.tiny_world.refusals import FORBIDDEN, TRAINED_ATTACKS
 from models.evaluation.safety_report import Cell, SafetyReport
 from models.metrics.intervals import Z, wilson

@@ -92,7 +92,8 @@ class RunDelegate(QStyledItemDelegate):
     def _paint_name(self, painter: QPainter, box: QRect, run: RunInfo) -> None:
         painter.setFont(self._theme.font(bold=True))
         painter.setPen(self._theme.theme.color("text"))
-        words = painter.fontMetrics().elidedText(run.name, Qt.TextElideMode.ElideRight, box.width())
+        # The ends of names tell the runs of a sweep, and forks, from one another.
+        words = painter.fontMetrics().elidedText(run.name, Qt.TextElideMode.ElideMiddle, box.width())
         painter.drawText(box, Qt.AlignmentFlag.AlignVCenter, words)
 
     def _paint_status(self, painter: QPainter, box: QRect, run: RunInfo) -> None:

@@ -212,7 +212,7 @@ class RunModel(QAbstractListModel):
         return "" if not total else f"{step:,} steps" if step >= total else format_done(step / total)
 
     def facts(self, run: RunInfo) -> tuple[str, ...]:
-        """Facts, the most important first: best metric or loss, training time, size on disk."""
+        """Facts, the most important first: best metric or loss on validation, training time, size on disk."""
         best = _format_metric(run) or ("" if run.best_loss is None else f"best {run.best_loss:.3f}")
         time_words = "" if run.elapsed_s is None else format_duration(run.elapsed_s)
         size = "" if run.size_bytes is None else format_size(run.size_bytes)
@@ -240,17 +240,17 @@ class RunModel(QAbstractListModel):
         parent = "" if run.parent is None else f"{how} step {run.parent[1]:,} of {run.parent[0]}"
         tags = f"tags: {', '.join(run.tags)}" if run.tags else ""
         made = f"created {format_date(run.created)}"
-        metric = f"best {words} on validation" if (words := _format_metric(run)) else ""
+        metric = f"best {words}" if (words := _format_metric(run)) else ""
         facts = (self.format_steps(run), metric, best, trained, size, made, parent, tags)
         return "\n".join(filter(None, (run.name, *facts, str(run.folder), run.notes)))
 
 
 def _format_metric(run: RunInfo) -> str:
-    """“Macro F1 97.6 %”; "" for a run without a task."""
+    """“Macro F1 97.6 % on validation”; "" for a run without a task."""
     if run.best_metric is None:
         return ""
     name, value = run.best_metric
-    return f"{METRICS[name].title} {format_score(name, value)}"
+    return f"{METRICS[name].title} {format_score(name, value)} on validation"
 
 
 def _key(run: RunInfo) -> str:

@@ -15,10 +15,10 @@ from app.kit.help_mark import HelpMark
 from app.kit.layout.refit import Refit
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.code_outcomes import OUTCOME_TONES, SANDBOX
-from app.kit.words.question_words import kind_title
 from app.kit.words.terms import term_of_words
 from app.training.scores.figures import ConfusionMap, ReliabilityPlot
 from app.training.scores.score_table import FIGURE_TITLES, ScoreTable, figure_row
+from models.data.tiny_world.question_words import kind_title
 from models.evaluation.record import Forgetting
 from models.metrics.report import Score
 from models.metrics.table import METRICS, format_score
@@ -37,6 +37,7 @@ _LENIENT = {
     "partial": ("Some words", "Entities that share words with a right one, which count a half"),
     "type": ("Type", "Entities of the right type that share words with a right one"),
 }
+_SPLITS = {"train": "on training rows", "val": "on validation rows", "test": "on test rows"}
 HELP = {kind.title: kind.help for kinds in BASELINES.values() for kind in kinds}
 """How each rule answers, by its title."""
 
@@ -218,7 +219,7 @@ class Headline(QWidget):
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.title, self.number = label("", "subheading"), label("", "big-number")
+        self.title, self.split, self.number = label("", "subheading"), label("", "muted"), label("", "big-number")
         self.interval = label("", "muted", wrap=True)
         self.verdict = label("", "", wrap=True)
         self.baselines, self.groups = IntervalBars("The model and its baselines", theme), IntervalBars("Groups", theme)
@@ -227,7 +228,7 @@ class Headline(QWidget):
         lines.setContentsMargins(0, 0, 0, 0)
         lines.setSpacing(SPACE)
         self._about = HelpMark("")
-        lines.addLayout(row(self.title, self._about, None, spacing=SPACE // 2))
+        lines.addLayout(row(self.title, self.split, self._about, None, spacing=SPACE // 2))
         number = row(self.number, HelpMark("Confidence interval"), self.interval, spacing=2 * SPACE)
         number.setStretch(2, 1)
         lines.addLayout(number)
@@ -240,6 +241,7 @@ class Headline(QWidget):
         report, metric = found.report, METRICS[found.report.headline]
         self.title.setText(metric.title)
         self.title.setToolTip(capitalized(metric.help))
+        self.split.setText(_SPLITS.get(found.split, ""))
         self._about.explain(term_of_words(metric.title))
         self.number.setText(format_score(report.headline, report.value))
         self.number.setAccessibleName(metric.title)

@@ -36,6 +36,8 @@ _ABOUT_WHOSE = (
 )
 _ASK = "It has not been measured for this prompt yet: Measure reads its replies at every checkpoint that is left."
 _LEGEND = "strong: this checkpoint, pale: the others"
+_LEAST_CHART, _LEAST_TOKENS = 96, 56
+"""Pixels: a curve that can be read, and two lines of tokens, in a window of 1280 by 720."""
 _NO_CHECKPOINT = "There is no checkpoint yet: it can be measured as soon as the first one is saved."
 
 
@@ -73,7 +75,7 @@ class KlPane(QWidget):
         self.words, self.problem = label("", "subheading", wrap=True), label("", "error", wrap=True)
         self.chart = Chart(theme, x="Position in the reply (tokens)")
         self.chart.setAccessibleName("KL to the parent by position")
-        self.chart.setMinimumHeight(110)
+        self.chart.setMinimumHeight(_LEAST_CHART)
         self.read_out = ElidedLabel()
         self.read_out.setProperty("role", "small")
         self.read_out.alignment = Qt.AlignmentFlag.AlignRight
@@ -90,6 +92,7 @@ class KlPane(QWidget):
         self.asked = ElidedLabel()
         self.asked.setProperty("role", "muted")
         self.tokens, self.scale = ReplyTokens(theme), DivergingScale(theme, signed=False)
+        self.tokens.setMinimumHeight(_LEAST_TOKENS)
         self.token = label("", "caption", wrap=True)
         self._build()
         self.prompt.returnPressed.connect(self._on_measure)

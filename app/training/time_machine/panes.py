@@ -51,7 +51,7 @@ class Panes(QSplitter):
         self.addWidget(_pane(self._texts_title, self.written, wrapping(self.fork, self.chat)))
         self.addWidget(_pane(self._top_title, self.bars, self._sum))
         self.addWidget(_pane(None, self.attention, None))
-        self.setSizes([240, 180, 580])  # a map needs room for the names of its tokens
+        self.setSizes([310, 200, 490])  # two buttons in a line; a map with the names of its tokens
         for i, stretch in enumerate((2, 1, 4)):
             self.setStretchFactor(i, stretch)
 

@@ -35,6 +35,35 @@ TITLES: dict[str, str] = {
 }
 """All diagnoses by kind, the most severe first."""
 
+PASSED_TITLES: dict[str, str] = {
+    "nan": "Finite numbers",
+    "divergence": "No divergence",
+    "exploding": "No exploding gradients",
+    "dead": "No dead gradients",
+    "wrong_reference": "The right reference",
+    "reward_hacking": "No reward hacking",
+    "large_updates": "Updates not too large",
+    "kl_high": "Not too far from its parent",
+    "collapse": "No entropy collapse",
+    "cut": "Replies that end",
+    "no_signal": "A signal to learn from",
+    "chosen_falls": "Chosen replies stay likely",
+    "weak_judge": "A good judge",
+    "over_refusal": "No over-refusal",
+    "forgetting": "No forgetting",
+    "length": "Length does not pay",
+    "critic": "A useful critic",
+    "kl_low": "It moves",
+    "pairs_unlearned": "Pairs are learned",
+    "lr_high": "Learning rate not too high",
+    "lr_low": "Learning rate not too low",
+    "plateau": "No plateau",
+    "overfitting": "No overfitting",
+    "little_data": "Enough data",
+    "small_validation": "Validation set large enough",
+}
+"""What is so where there is no such problem."""
+
 SHOWN_BY: dict[str, tuple[str, ...]] = {
     "reward_hacking": ("gold", "reward_disagreement"),
     "large_updates": ("policy/clipfrac_avg",),
@@ -97,7 +126,7 @@ class Check:
 
     @property
     def title(self) -> str:
-        return TITLES[self.kind]
+        return (PASSED_TITLES if self.possible else TITLES)[self.kind]
 
 
 Finding = Diagnosis | Check

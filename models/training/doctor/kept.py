@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from models.data.tiny_world.question_words import kind_title
 from models.data.tiny_world.refusals import REFUSALS, parse_rule_name
 from models.data.tiny_world.wishes import WISHES, parse_wish_name
 from models.evaluation.record import OverRefusal, Trigger
 from models.events import KnownFigure
 from models.metrics.intervals import difference_error
-from models.number_words import format_percent
+from models.number_words import capitalized, format_percent
 from models.training.doctor.breakdown import format_figure
 from models.training.doctor.findings import Check, Diagnosis, Finding, Remedy
 from models.training.doctor.remedies import new_run, scaled_rates
@@ -39,7 +40,7 @@ def forgetting(signs: Signs) -> Finding:
         return Check(kind="forgetting", words=words, possible=False)
     lost = [pair for pair in changes if _is_lost(*pair)]
     if not lost:
-        return Check(kind="forgetting", words=", ".join(_change(*pair) for pair in changes).capitalize() + ".")
+        return Check(kind="forgetting", words=capitalized(", ".join(_change(*pair) for pair in changes)) + ".")
     lost.sort(key=lambda pair: pair[1].value - pair[0].value)
     sentence = (
         f"It has lost what it knew of {known.before.corpus}: {', '.join(_change(*pair) for pair in lost)}. Rows of its "
@@ -47,7 +48,7 @@ def forgetting(signs: Signs) -> Finding:
     )
     evidence: dict[str, float] = {}
     for was, now in lost:
-        name = "loss" if was.kind == "loss" else f"{was.kind}, right"
+        name = "loss" if was.kind == "loss" else f"{kind_title(was.kind)}, right"
         evidence |= {f"{name} before": was.value, f"{name} now": now.value}
     remedy = _old_rows(signs) if of_text else _closer(signs)
     return Diagnosis(kind="forgetting", sentence=sentence, step=known.before.step, evidence=evidence, remedy=remedy)
@@ -93,7 +94,7 @@ def _is_lost(was: KnownFigure, now: KnownFigure) -> bool:
 def _change(was: KnownFigure, now: KnownFigure) -> str:
     if was.kind == "loss":
         return f"loss {format_figure(was.value, 2)} → {format_figure(now.value, 2)} nats a token"
-    return f"{was.kind} {100 * was.value:.0f} → {format_percent(now.value)}"
+    return f"“{kind_title(was.kind)}” {100 * was.value:.0f} → {format_percent(now.value)}"
 
 
 def _old_rows(signs: Signs) -> Remedy:

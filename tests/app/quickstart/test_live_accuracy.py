@@ -10,10 +10,10 @@ from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
 from app.kit.theme import ThemeProvider
-from app.kit.words.question_words import kind_title
 from app.quickstart.answer_feed import DEFAULT_KIND
 from app.quickstart.view import QuickStartView
 from app.session.session import Session
+from models.data.tiny_world.question_words import kind_title
 from models.data.tiny_world.questions import KINDS
 from models.events import Evaluated, Finished, Phase
 from tests.app.measured import measured

@@ -10,10 +10,10 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from app.kit.theme import ThemeProvider
-from app.kit.words.question_words import KIND_MEANINGS, KIND_TITLES
 from app.quickstart.result_words import headline_words, short_question, sums_words
 from app.quickstart.view import QuickStartView
 from app.session.session import Session
+from models.data.tiny_world.question_words import KIND_MEANINGS, KIND_TITLES
 from models.data.tiny_world.questions import KINDS
 from models.events import Evaluated, HeldOutAnswer, KindAccuracy
 from tests.app.measured import measured

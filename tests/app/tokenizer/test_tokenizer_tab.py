@@ -223,6 +223,7 @@ def test_options_reach_the_tokenizer_and_growth_is_measured(
     about = tab.views.view("about")
     assert about.facts["Normaliser"] == "Lowercase"
     assert about.growth.points == trainer.growth.points
+    assert about.growth.isVisibleTo(about)
 
 
 def test_rename_duplicate_and_notes(
@@ -232,6 +233,7 @@ def test_rename_duplicate_and_notes(
     choose("mine")
     tab.views.show_view("about")
     about = tab.views.view("about")
+    assert not about.growth.isVisibleTo(about), "it was not measured"
     about.notes.setPlainText("my first")
     until(lambda: session.tokenizers.about("mine").get("notes") == "my first")
     monkeypatch.setattr(QInputDialog, "getText", lambda *_, **__: ("ours", True))

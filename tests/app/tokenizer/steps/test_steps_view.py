@@ -116,6 +116,8 @@ def test_stepping_forwards_and_backwards_merges_and_parts(
         # What is merged now has the least rank of all that there are.
         ranks = [int(note.text.replace(",", "")) for note in drawing.boundary_notes(step - 1, 0, 1e6)]
         assert min(ranks) == node.rank
+        assert "ranks" in drawing.band_caption(step - 1)
+    assert drawing.band_caption(found.n_steps) == "Tokens, with their ids", "nothing is left to merge"
     view.transport.back()
     assert view.transport.step == found.n_steps - 1
     view.table.selectRow(2)
@@ -140,6 +142,8 @@ def test_the_scan_shrinks_until_it_finds(view: StepsView, until: Until, trained:
         assert len(drawing.band(step, 0, 1e6)) == pieces
         assert ("is in the vocabulary" if tried.id is not None else "is not in the vocabulary") in view.sentence.text()
     assert pieces == len(found.ids) > 1
+    captions = [drawing.band_caption(step) for step in (0, found.n_steps)]
+    assert captions == ["Tokens found so far, with their ids", "Tokens, with their ids"]
 
 
 def test_the_best_path_is_found_position_by_position(
@@ -157,6 +161,11 @@ def test_the_best_path_is_found_position_by_position(
     view.transport.last()
     assert "Traced back from the end" in view.sentence.text()
     assert len(drawing.band(found.n_steps, 0, 1e6)) == len(found.best)
+    captions = [drawing.band_caption(step) for step in (0, found.n_steps)]
+    assert captions == [
+        "Tokens of the best path so far, with their scores",
+        "Tokens of the best path, with their scores",
+    ]
     assert "of the total probability" in view.summary.text()
 
 

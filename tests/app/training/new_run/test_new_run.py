@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import torch
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QFileDialog, QLabel
+from PySide6.QtWidgets import QFileDialog, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.kit.theme import ThemeProvider
@@ -47,6 +47,19 @@ def form(session: Session, theme: ThemeProvider, tiny_spec: RunSpec, qtbot: QtBo
 
 def unnamed(spec: RunSpec) -> RunSpec:
     return dataclasses.replace(spec, name="x")
+
+
+def test_the_review_uses_the_width_that_it_has(form: NewRun, until: Until) -> None:
+    review = form.review
+    assert review.width() == review.minimumWidth(), "beside the form"
+    form.resize(600, 640)
+    form.show_review()
+
+    def top(widget: QWidget) -> int:
+        return widget.mapTo(review, QPoint()).y()
+
+    until(lambda: top(review.gauge) < top(review.facts["parameters"]))  # the costs stand beside the other facts
+    assert review.width() > 1.5 * review.minimumWidth()
 
 
 # -- Whole specs ------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from app.training.run_list.panel import RunsPanel
 from app.training.run_list.run_notes import NotesDialog
 from models.library.run_notes import read_notes, write_notes
 from models.settings.model_config import ModelConfig
+from models.training.record import metrics_row
 from tests import ROOT
 from tests.app.heard import Heard
 from tests.runs_on_disk import make_run, metrics_line
@@ -166,6 +168,19 @@ def test_runs_of_other_processes_appear_and_update(
     assert panel.list.current_id == "b"
     assert [index.row() for index in panel.list.selectedIndexes()] == [3]
     panel.grab()
+
+
+def test_the_score_of_a_task_says_that_it_is_of_the_validation(
+    panel: RunsPanel, some_runs: list[Path], until: Until
+) -> None:
+    measured = metrics_row("val", step=9, tokens=9, elapsed_s=9.0, loss=0.1, metric="accuracy", metric_value=1.0)
+    with (some_runs[3] / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps(measured) + "\n")
+    until(lambda: looked(panel).list.runs.runs[0].best_metric is not None)
+    model = panel.list.runs
+    words = "Accuracy 100.0\N{NO-BREAK SPACE}% on validation"
+    assert model.facts(model.runs[0])[0] == words
+    assert f"best {words}" in model.data(model.index(0), Qt.ItemDataRole.ToolTipRole)
 
 
 def test_a_run_not_read_yet_is_chosen_when_it_appears(

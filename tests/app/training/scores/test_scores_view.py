@@ -83,6 +83,7 @@ def test_a_run_is_evaluated_and_shown(
     assert view.evaluate.text() == "Evaluate again"
     summary = view.parts.summary
     assert summary.headline.number.text().startswith(f"{100 * (view.found.report.value or 0):.1f}")
+    assert summary.headline.split.text() == "on test rows"
     assert [bar.name for bar in summary.headline.baselines.bars][:1] == ["This model"]
     assert {bar.name for bar in summary.headline.baselines.bars[1:]} == {"Naive Bayes", "Most frequent label"}
     assert summary.headline.baselines.bars[0].interval is not None

@@ -96,6 +96,18 @@ def test_kl_by_position_is_exact_at_every_checkpoint(run_view: RunView, session:
     assert pane.where.text() == f"Step {pane.measured[0].step}"
 
 
+def test_what_was_measured_fits_into_a_window_of_1280_by_720(
+    run_view: RunView, session: Session, theme: ThemeProvider, until: Until
+) -> None:
+    theme.dress(run_view)
+    run_view.resize(982, 575)
+    pane = pane_of(opened(run_view, session, "aligned", until))
+    QTest.mouseClick(pane.measure, Qt.MouseButton.LeftButton)
+    until(lambda: not pane.busy)
+    assert pane.words.isVisible()
+    until(lambda: pane.visibleRegion().boundingRect() == pane.rect())
+
+
 def test_the_parents_replies_are_the_same_at_every_checkpoint(
     run_view: RunView, session: Session, until: Until
 ) -> None:

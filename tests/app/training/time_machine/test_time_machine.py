@@ -93,6 +93,10 @@ def test_a_run_that_records_nothing_says_why(view: TimeMachine, run: RunFolder) 
     assert "predicts labels and writes no text" in empty_words(view)
 
 
+def test_what_to_do_with_a_checkpoint_stands_in_a_line(machine: TimeMachine) -> None:
+    assert machine.panes.fork.y() == machine.panes.chat.y()
+
+
 def empty_words(view: TimeMachine) -> str:
     (empty,) = (each for each in view.findChildren(EmptyState) if each.isVisible())
     return empty.words

@@ -18,7 +18,8 @@ from models.library.library import Library
 from models.runs.fork import fork_run
 from models.runs.run_folder import RunFolder
 from models.settings.spec_changes import changed_spec
-from models.training.doctor import TITLES, Diagnosis, Examination, RunLog, examine, kinds_of
+from models.training.doctor import Diagnosis, Examination, RunLog, examine, kinds_of
+from models.training.doctor.findings import PASSED_TITLES, TITLES
 from models.training.trainer import prepare_run
 from tests.models.training.doctor.align_suite import (
     AlignRecipe,
@@ -106,7 +107,7 @@ def test_two_faulty_runs_are_trained_for_each_diagnosis_and_ten_healthy_ones() -
     found = Counter(kind for recipe in FAULTY for kind in recipe.found)
     assert set(found) == of_alignments
     assert min(found.values()) >= 2
-    assert set(TITLES) == of_alignments | set(kinds_of())
+    assert set(TITLES) == set(PASSED_TITLES) == of_alignments | set(kinds_of())
 
 
 @pytest.mark.parametrize("recipe", HEALTHY, ids=lambda recipe: recipe.name)
@@ -328,4 +329,8 @@ def test_what_an_alignment_is_to_change_is_not_forgotten(trained: Trained) -> No
             for step, values in ((0, before), (24, after))
         ]
         known = dataclasses.replace(log, forgetting=Forgetting(before=measured[0], after=measured[1]))
-        assert ("forgetting" in found_in(examine(known))) == found
+        diagnosis = found_in(examine(known)).get("forgetting")
+        assert (diagnosis is not None) == found
+        if diagnosis is not None:
+            assert "“What changed?” 95 → 85" in diagnosis.sentence, "in the words of the pages"
+            assert "What changed?, right now" in diagnosis.evidence
