@@ -45,9 +45,6 @@ _N_TURNED = 256
 
 _CACHED = 1 << 25
 """Bytes of weights that may fit the cache that all cores share; more are read from memory for each token."""
-_SHARED = 16_384
-"""Numbers in a layer's keys from which a second thread gains something in attention (measured). Threads share heads and
-queries, so bits do not depend on how many there are."""
 _SMALL = 8_000_000
 """Bytes of weights that fit one core's cache, so that a second thread gains nothing (measured)."""
 
@@ -213,7 +210,7 @@ class _Layer:
         self, block: Block, config: ModelConfig, number: int, products: Products, threads: StepThreads
     ) -> None:
         attention, feed_forward = block.attention, block.feed_forward
-        self._threads, self._is_pre, self._shares = threads, block.is_pre, config.kv_heads != config.n_head
+        self._is_pre, self._shares = block.is_pre, config.kv_heads != config.n_head
         self._scale, self._rotates = attention.scale, config.rotates(number)
         self._norms = _norm(block.attention_norm), _norm(block.feed_forward_norm)
         self._convs = block.attention_conv, block.feed_forward_conv
@@ -262,13 +259,10 @@ class _Layer:
         queries, shares = buffers.seen, self._shares  # (1, H, T, D)
         if shares and x.size(0) == 1 and view.mask is None:  # as H / G tokens of G heads: each key is read once
             queries, shares = queries.view(1, keys.size(1), -1, keys.size(3)), False
-
-        def attend() -> Tensor:
-            return F.scaled_dot_product_attention(
-                queries, keys, values, view.mask, 0.0, view.causal, scale=self._scale, enable_gqa=shares
-            )  # (1, H, T, D), or (1, G, H / G, D)
-
-        out = self._threads.share(attend) if keys.numel() >= _SHARED else attend()
+        # With several threads, the bits depend on how the buffer of each is aligned (seen with AVX2).
+        out = F.scaled_dot_product_attention(
+            queries, keys, values, view.mask, 0.0, view.causal, scale=self._scale, enable_gqa=shares
+        )  # (1, H, T, D), or (1, G, H / G, D)
         self._output.add_to(x, out.view(1, -1) if x.size(0) == 1 else out.transpose(1, 2).reshape(x.size(0), -1))
 
 
