@@ -12,7 +12,7 @@ from models.cost.parts import stacks
 from models.cost.tape import GRADIENTS, ON_HEAP
 from models.cost.tuning import activation_design, trained
 from models.settings.model_config import ModelConfig
-from models.settings.optimizers import OPTIMIZERS
+from models.settings.optimizers import BATCHED, OPTIMIZERS
 from models.settings.tune_spec import TuneSpec
 
 FLOAT32_BYTES = 4
@@ -152,9 +152,12 @@ def update_bytes(config: ModelConfig, device: str) -> int:
 def _muon_bytes(rows: int, columns: int, n: int, device: str) -> int:
     """At most the bytes of Muon (models.training.optim) for n matrices: updates, their stack, an iteration's products.
 
-    A CPU takes one matrix after the other, so there is no stack: what goes in and what comes out, in either precision.
+    A CPU takes large matrices one after the other, so there is no stack: what goes in and what comes out, in either
+    precision. Small ones it stacks in float32, if it is not fast at bfloat16.
     """
     matrix, gram = rows * columns, min(rows, columns) ** 2
+    if device == "cpu" and matrix <= BATCHED:
+        return FLOAT32_BYTES * n * (5 * matrix + 2 * gram)
     if device == "cpu":
         return FLOAT32_BYTES * (3 * n * matrix + 2 * matrix + 2 * gram)
     return FLOAT32_BYTES * n * (4 * matrix + 2 * gram)

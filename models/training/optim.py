@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from models.architecture.transformer import AnyModel
 from models.device import bf16_is_fast
 from models.settings.model_config import ModelConfig
-from models.settings.optimizers import OPTIMIZERS
+from models.settings.optimizers import BATCHED, OPTIMIZERS
 from models.settings.run_spec import TrainConfig
 from models.settings.slots import check_complete
 from models.training.states import CHUNK, RoundedStates, States
@@ -162,15 +162,11 @@ class Muon(_Plain):
         device, dtype = matrices[0].device, matrices[0].dtype
         if not self._precise and bf16_is_fast(device):
             matrices = [matrix.bfloat16() for matrix in matrices]
-        if device.type == "cpu" and matrices[0].numel() > _SMALL:
+        if device.type == "cpu" and matrices[0].numel() > BATCHED:
             updates = [orthogonalise(matrix) for matrix in matrices]
         else:
             updates = list(orthogonalise(torch.stack(matrices)).unbind())
         return [update.to(dtype) for update in updates]
-
-
-_SMALL = 128 * 128
-"""Numbers in a matrix up to which a CPU, too, is faster with many of them at once (measured)."""
 
 
 class Lion(_Plain):
