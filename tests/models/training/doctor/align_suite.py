@@ -436,9 +436,9 @@ def faulty() -> list[AlignRecipe]:
             also=("kl_low",),
         ),
         AlignRecipe(
-            name="a critic at a rate of 1",
+            name="a critic at a rate of 0.3",
             stage="ppo",
-            align={"critic_lr": 1.0, "n_prompts": 6, "n_epochs": 1},
+            align={"critic_lr": 0.3, "n_prompts": 6, "n_epochs": 1},
             train={"lr": 1e-4, "steps": 20, "eval_interval": 0},
             **_LIKES_A,
             found=("critic",),

@@ -24,7 +24,7 @@ from tests.models.training.support import final_weights, result_of, train
 
 def test_what_is_rewarded_becomes_likelier(library: Library, parent: RunFolder, reward: Callable[..., None]) -> None:
     reward(share_of_a)
-    run = run_of(library, parent, steps=16, eval_interval=16)
+    run = run_of(library, parent, {"n_prompts": 6, "n_replies": 8}, steps=16, eval_interval=16)
     events = train(run, library)
     held_out, steps = figures(events, validation=True), figures(events)
     assert held_out[1]["reward"] > 3 * held_out[0]["reward"] > 0
