@@ -46,9 +46,9 @@ class AttentionPane(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE // 2)
-        layout.addLayout(row(self.title, None, label("Colours", "caption"), self.scale))
+        layout.addWidget(self.title)
         layout.addWidget(self._pages, 1)
-        layout.addWidget(how)
+        layout.addLayout(row(how, self.scale))
         self.heads.chosen.connect(self._on_head)
         self.scale.changed.connect(self._draw)
 
