@@ -13,6 +13,16 @@ def format_percent(share: float, digits: int = 0) -> str:
     return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
+def format_prob(p: float) -> str:
+    """A probability with at least two significant digits: “41.2 %”, “0.31 %”, “0.0042 %”, “<0.0001 %”, “>99.9 %”."""
+    if 0.9995 <= p < 1.0:
+        return f">{format_percent(0.999, 1)}"
+    if p < 1e-6:
+        return f"{'<' if p > 0.0 else ''}{format_percent(1e-6 if p > 0.0 else 0.0, 4 if p > 0.0 else 0)}"
+    rounded = float(f"{100 * p:.1e}")  # to two digits, so that 0.999 % is 1.0 %
+    return format_percent(p, 1 if rounded >= 1 else min(4, 1 - math.floor(math.log10(rounded))))
+
+
 def format_done(share: float) -> str:
     """How much of a work is done as a percentage, rounded down: “100 %” is said of all of it only."""
     return format_percent(math.floor(100 * share + 1e-9) / 100)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from models.number_words import format_exponent, format_percent
+from models.number_words import format_exponent, format_percent, format_prob
 from models.tokenizers.codec import decode, pieces_of
 
 if TYPE_CHECKING:
@@ -60,16 +60,6 @@ def format_near(p: float) -> str:
 def digits_for(reach: float) -> int:
     """The number of decimals for amounts up to `reach`: three, more if all are tiny."""
     return 3 if reach >= 0.1 or reach <= 0.0 else min(2 - math.floor(math.log10(reach)), 9)
-
-
-def format_prob(p: float) -> str:
-    """A probability with at least two significant digits: “41.2 %”, “0.31 %”, “0.0042 %”, “<0.0001 %”, “>99.9 %”."""
-    if 0.9995 <= p < 1.0:
-        return f">{format_percent(0.999, 1)}"
-    if p < 1e-6:
-        return f"{'<' if p > 0.0 else ''}{format_percent(1e-6 if p > 0.0 else 0.0, 4 if p > 0.0 else 0)}"
-    rounded = float(f"{100 * p:.1e}")  # to two digits, so that 0.999 % is 1.0 %
-    return format_percent(p, 1 if rounded >= 1 else min(4, 1 - math.floor(math.log10(rounded))))
 
 
 def format_rare(p: float) -> str:

@@ -8,6 +8,7 @@ from models.number_words import (
     format_done,
     format_duration,
     format_percent,
+    format_prob,
     format_signed,
     format_size,
     format_speed,
@@ -70,3 +71,9 @@ def test_a_speed_is_never_zero() -> None:
     assert [format_speed(speed) for speed in (0.0, 0.04, 0.4, 9.9, 12.3, 4321.0)] == [
         "", "", "0.4 tokens/s", "9.9 tokens/s", "12 tokens/s", "4,321 tokens/s",
     ]  # fmt: skip
+
+
+def test_small_probabilities_keep_two_digits() -> None:
+    values = (0.0, 1e-9, 3.2e-6, 0.00042, 0.0031, 0.00999, 0.031, 0.412, 0.9996, 1.0)
+    words = ("0 %", "<0.0001 %", "0.0003 %", "0.042 %", "0.31 %", "1.0 %", "3.1 %", "41.2 %", ">99.9 %", "100.0 %")
+    assert [format_prob(p).replace("\N{NO-BREAK SPACE}", " ") for p in values] == list(words)

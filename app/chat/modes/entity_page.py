@@ -15,7 +15,6 @@ from PySide6.QtWidgets import QHBoxLayout, QWidget
 from app.chat.modes.task_page import TaskPage, qt_position, text_box
 from app.chat.modes.task_questions import Answered
 from app.glass.focus import Focus
-from app.glass.names import format_prob
 from app.kit.basics import column, label, titled_card
 from app.kit.figures.interval_bars import Bar, IntervalBars
 from app.kit.layout.flow_layout import FlowLayout
@@ -24,6 +23,7 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.session.chat_model import ChatModel
 from app.session.session import Session
 from models.metrics.tagging import entities
+from models.number_words import format_prob
 
 _WORDS = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 _MAX_TAGS = 40

@@ -10,13 +10,12 @@ from PySide6.QtWidgets import QWidget
 from app.chat.modes.task_page import TaskPage, text_box
 from app.chat.modes.task_questions import Answered
 from app.glass.focus import Focus
-from app.glass.names import format_prob
 from app.kit.basics import button, column, label, row, titled_card
 from app.kit.figures.interval_bars import Bar, IntervalBars
 from app.kit.theme import ThemeProvider
 from app.session.chat_model import ChatModel
 from app.session.session import Session
-from models.number_words import format_count, with_minus
+from models.number_words import format_count, format_prob, with_minus
 
 _MAX_BARS = 24
 _NOTHING = "Write a text: the answer follows as you type."

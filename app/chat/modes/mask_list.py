@@ -10,9 +10,9 @@ from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
-from app.glass.names import format_prob
 from app.kit.basics import label, titled_card
 from app.kit.theme import SPACE, ThemeProvider
+from models.number_words import format_prob
 
 if TYPE_CHECKING:
     from models.inference.fill_mask import MaskCandidate

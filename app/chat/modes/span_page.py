@@ -11,12 +11,12 @@ from PySide6.QtWidgets import QWidget
 from app.chat.modes.task_page import TaskPage, qt_position, text_box
 from app.chat.modes.task_questions import Answered
 from app.glass.focus import Focus
-from app.glass.names import format_prob
 from app.kit.basics import column, label, titled_card
 from app.kit.figures.interval_bars import Bar, IntervalBars
 from app.kit.text.highlighter import Highlighter
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
+from models.number_words import format_prob
 
 _NOTHING = "Write a question and a text: the answer is marked as you type."
 

@@ -10,12 +10,11 @@ from PySide6.QtWidgets import QFrame, QSizePolicy, QVBoxLayout, QWidget
 
 from app.chat.pairs.pair_text import column_labels
 from app.chat.pairs.pronoun_models import PronounModel
-from app.glass.names import format_prob
 from app.kit.basics import label
 from app.kit.figures.heat_map import colour_table
 from app.kit.painted_rows import PaintedRows
 from app.kit.theme import SPACE, ThemeProvider
-from models.number_words import format_signed
+from models.number_words import format_prob, format_signed
 from models.pronouns.reading import NounScores
 from models.recipes.pronoun_specs import KINDS
 

@@ -22,10 +22,9 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from app.chat.pairs.pair_text import Floats, by_column, column_labels, format_points, masked, side_tokens
-from app.glass.names import format_prob
 from app.kit.figures.heat_map import colour_table, coloured
 from app.kit.theme import SPACE, ThemeProvider
-from models.number_words import format_signed
+from models.number_words import format_prob, format_signed
 
 if TYPE_CHECKING:
     from models.inspect.minimal_pair import PairReading

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from app.glass.names import format_prob
 from models.data.tiny_world.pronouns import IT
+from models.number_words import format_prob
 from models.tokenizers.special_tokens import MASK_SPELLINGS
 
 if TYPE_CHECKING:

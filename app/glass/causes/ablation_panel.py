@@ -16,7 +16,7 @@ from app.glass.causes.before_after import BeforeAfter, Pair
 from app.glass.causes.part_survey import PartSurvey
 from app.glass.examiner import Examiner
 from app.glass.focus import Focus
-from app.glass.names import format_prob, quoted, spoken
+from app.glass.names import quoted, spoken
 from app.glass.panel_head import About
 from app.glass.target_token import TargetToken
 from app.glass.tokens.token_chips import Chip, TokenChips
@@ -29,7 +29,7 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.site_words import format_site
 from app.session.session import Session
 from app.worker.failures import Failure
-from models.number_words import format_count, format_signed
+from models.number_words import format_count, format_prob, format_signed
 from models.settings.sampling_config import SamplingConfig
 
 if TYPE_CHECKING:

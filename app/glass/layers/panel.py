@@ -18,7 +18,7 @@ from app.glass.layers.contribution_bars import ContributionBars
 from app.glass.layers.lens_answer import LensAnswer, LensColumn, first_token, read_lens_at
 from app.glass.layers.lens_grid import LensGrid, LensTable
 from app.glass.layers.tracked_lines import TrackedLines, line_color
-from app.glass.names import format_prob, format_rough, quoted, spoken
+from app.glass.names import format_rough, quoted, spoken
 from app.glass.panel_head import About
 from app.glass.target_token import TargetToken
 from app.glass.tokens.token_chips import Chip, TokenChips
@@ -28,7 +28,7 @@ from app.kit.labels import ElidedLabel
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
-from models.number_words import format_signed
+from models.number_words import format_prob, format_signed
 
 if TYPE_CHECKING:
     from models.inspect.reading import Reader

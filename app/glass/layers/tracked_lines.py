@@ -10,9 +10,10 @@ from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QWidget
 
 from app.glass.layers.layer_figure import LayerFigure
-from app.glass.names import format_prob, quoted
+from app.glass.names import quoted
 from app.kit.figures.pictures import Axis, Floats
 from app.kit.theme import ThemeProvider
+from models.number_words import format_prob
 
 
 class TrackedLines(LayerFigure):

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QScrollArea, QWidget
 
 from app.glass.answer_panel import AnswerPanel
 from app.glass.focus import Focus
-from app.glass.names import format_prob, quoted, token_names
+from app.glass.names import quoted, token_names
 from app.glass.next_token.sentence import describe_token
 from app.glass.next_token.stage_bars import StageBars
 from app.glass.next_token.xray import Xray, all_rows, x_ray
@@ -29,6 +29,7 @@ from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from models.inference.sampling_steps import SamplingState, sampling_steps
+from models.number_words import format_prob
 from models.settings.sampling_config import STEP_OF, SamplingConfig, is_same_sampling
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QBrush, QFontMetrics, QHelpEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from app.glass.names import format_prob
 from app.glass.next_token.xray import Xray, XrayBar
 from app.kit.theme import SPACE, ThemeProvider
+from models.number_words import format_prob
 from models.settings.sampling_config import format_step
 
 _BAR, _GAP, _MARKER = 18, 9, 6  # pixels

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from app.kit.painted_rows import RowTips
 from app.kit.theme import SPACE, ThemeProvider
-from models.number_words import format_percent
+from models.number_words import format_prob
 from models.tokenizers import Piece
 
 N_ROWS = 10
@@ -47,7 +47,7 @@ class TokenBars(RowTips):
         self._from = {piece.id: p for piece, p in self._rows}
         self._rows, self._has_before = rows, before is not None
         self._before = dict(before or ())
-        self.setAccessibleDescription(", ".join(f"{piece.display} {format_percent(p, 1)}" for piece, p in rows))
+        self.setAccessibleDescription(", ".join(f"{piece.display} {format_prob(p)}" for piece, p in rows))
         self._move.stop()
         if moves:
             self._move.start()
@@ -70,7 +70,7 @@ class TokenBars(RowTips):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         metrics, height = self._metrics(), self._row_height
-        number = metrics.horizontalAdvance(format_percent(1.0, 1)) + SPACE
+        number = metrics.horizontalAdvance(format_prob(1e-9)) + SPACE  # the widest, so that bars keep their length
         widest = max((metrics.horizontalAdvance(piece.display) for piece, _ in self._rows), default=0) + 2 * SPACE
         pill = max(48, min(widest, int(0.42 * self.width())))
         for i, (piece, p) in enumerate(self._rows):
@@ -81,7 +81,7 @@ class TokenBars(RowTips):
             painter.setFont(self._theme.mono_font(0.9))
             painter.setPen(self._theme.theme.color("text"))
             right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-            painter.drawText(line, right, format_percent(p, 1))
+            painter.drawText(line, right, format_prob(p))
 
     def _shown(self, id: int, p: float) -> float:
         """The current length of the bar, in [0, 1]."""
@@ -123,11 +123,11 @@ class TokenBars(RowTips):
         if not 0 <= row < len(self._rows):
             return ""
         piece, p = self._rows[row]
-        words = f"Token {piece.id:,}, ranked {row + 1}: {format_percent(p, 2)}"
+        words = f"Token {piece.id:,}, ranked {row + 1}: {format_prob(p)}"
         if not self._has_before:
             return words
         before = self._before.get(piece.id)
-        was = f"{format_percent(before, 2)} (mark)" if before is not None else "not in the top ten"
+        was = f"{format_prob(before)} (mark)" if before is not None else "not in the top ten"
         return f"{words}\nAt the previous sample: {was}"
 
     @Slot()

@@ -10,7 +10,6 @@ from app.glass.embeddings.point_view import PointView
 from app.glass.names import (
     digits_for,
     format_near,
-    format_prob,
     format_rare,
     format_rough,
     spoken,
@@ -35,12 +34,6 @@ from models.number_words import format_signed
 )
 def test_parts_have_names(site: str, head: int | None, words: str) -> None:
     assert format_site(site, head) == words
-
-
-def test_small_probabilities_keep_two_digits() -> None:
-    values = (0.0, 1e-9, 3.2e-6, 0.00042, 0.0031, 0.00999, 0.031, 0.412, 0.9996, 1.0)
-    words = ("0 %", "<0.0001 %", "0.0003 %", "0.042 %", "0.31 %", "1.0 %", "3.1 %", "41.2 %", ">99.9 %", "100.0 %")
-    assert [format_prob(p).replace("\N{NO-BREAK SPACE}", " ") for p in values] == list(words)
 
 
 def test_rare_probabilities_differ_however_small_they_are() -> None:
