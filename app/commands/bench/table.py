@@ -57,7 +57,8 @@ def markdown(document: Mapping[str, Any], too_busy: float) -> str:
         lines.append(_line((row["name"] + mark, *_cells(row))))
     machine = document["machine"]
     note = f"{_MARK.strip()} Other programs used {format_percent(too_busy)} of the computer or more meanwhile. "
-    about = f"Measured on {machine['cores']} cores, {machine['system']}, with torch {machine['torch']}.\n"
+    where = f"{machine['cores']} cores ({machine['processor']}), {machine['system']}"
+    about = f"Measured on {where}, with torch {machine['torch']}.\n"
     return "".join(lines) + "\n" + (note if any(_MARK in line for line in lines) else "") + about
 
 

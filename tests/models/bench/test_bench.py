@@ -225,6 +225,7 @@ def test_the_command_prints_one_json_object(
     written = json.loads((tmp_path / "bench.json").read_text(encoding="utf-8"))
     assert [{name: row[name] for name in KEYS} for row in written["results"]] == results
     assert written["machine"]["cores"] >= 1
+    assert written["machine"]["processor"].endswith(f", {torch.backends.cpu.get_cpu_capability()}")
     assert all(0 <= result["others"] <= 1 for result in results)
     names = ["tokenizer train", "tokenizer encode", "keystroke 1 kB", "keystroke 20 kB", "keystroke 200 kB"]
     assert [result["name"] for result in results] == names
@@ -235,7 +236,8 @@ def test_the_command_prints_one_json_object(
 
 
 def test_a_file_of_results_is_kept_up_to_date(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path, machine = tmp_path / "speed.json", {"cores": 2, "system": "Linux", "torch": "2.13", "date": "2026-11-01"}
+    path, about = tmp_path / "speed.json", {"processor": "AMD EPYC, AVX2", "cores": 2, "system": "Linux"}
+    machine = {**about, "torch": "2.13", "date": "2026-11-01"}
     old = compared("decode", 10.0, 4.0, "tokens/s", less_is_better=False, target=3.0)
     busy = Result(name="late", unit="%", ours=0.25, target=1.0, met=True, others=0.3)
     write_results(path, machine, [old, busy])
@@ -254,6 +256,7 @@ def test_a_file_of_results_is_kept_up_to_date(tmp_path: Path, capsys: pytest.Cap
         r"| late \* | 0.25 % |  |  |  | at most 1: reached |",
     ]
     assert lines[-1].startswith("\\* Other programs used 10\xa0%")
+    assert lines[-1].endswith("Measured on 2 cores (AMD EPYC, AVX2), Linux, with torch 2.13.")
     assert main(["bench", "decode", "--out", str(path)]) == 1, "before anything is measured"
     assert "another computer" in capsys.readouterr().err
     path.write_text("[]", encoding="utf-8")
