@@ -162,7 +162,7 @@ def _push(args: argparse.Namespace) -> int:
     source, name = find_model(args.model), check_hub_name(args.push)
     licence = args.licence or _ask("Licence, such as mit or cc-by-4.0 (empty: none is named): ", secret=False)
     found = find_token(hub_endpoint())
-    token = found or _ask("Token of Hugging Face that may write: ", secret=True)
+    token = found or _ask("Hugging Face token with write access: ", secret=True)
     with ProgressLine(as_json=args.json) as line:
         address = drive(push_hf(source, name, token, licence=licence, public=args.public, keep=not found), line)
     if args.json:

@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     if is_adapter and args.base is None:
         raise UsageError(f"{source} is an adapter: name the model that it belongs to with --base.")
     if args.base is not None and not is_adapter:
-        raise UsageError(f"{source} is no adapter, which --base is for: omit it.")
+        raise UsageError(f"{source} is not an adapter, so omit --base.")
     with ProgressLine(as_json=args.json) as line:
         if args.base is not None:
             read = import_peft if is_peft(source) else import_gguf_adapter

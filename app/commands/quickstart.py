@@ -39,7 +39,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--portable",
         action="store_true",
-        help="a design that llama.cpp computes, so that the model can leave for Ollama: some six times as long",
+        help="a design that llama.cpp computes, so that the model also runs in Ollama: about six times as long",
     )
     add_common(parser)
     return parser

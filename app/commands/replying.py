@@ -77,7 +77,7 @@ def draft_from(args: argparse.Namespace, model: AnyModel, tokenizer: Tokenizer) 
     from models.inference.speculative import Draft, check_draft
 
     if args.draft == args.model:
-        raise UsageError("--draft is the model itself, which is no faster than itself: name a smaller one.")
+        raise UsageError("--draft is the model itself, which gains no speed: name a smaller one.")
     small, own, _ = open_model(args.draft, args.device)
     check_draft(model, tokenizer, small, own, args.draft)
     if small.n_parameters >= model.n_parameters:

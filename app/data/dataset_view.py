@@ -63,7 +63,7 @@ class DatasetView(QWidget):
             "Export",
             theme,
             icon="export",
-            tip="Write these preferences for other programs; what their form cannot hold is said",
+            tip="Write these preferences for other programs; says what the format cannot hold",
         )
         self.export.hide()
         self._forms_of = ""  # the task for which its menu was made
@@ -179,7 +179,7 @@ class DatasetView(QWidget):
         self.facts["Used by"].setText(f"{count}: {used}{' …' if len(info.used_by) > 3 else ''}" if used else "no run")
         self._offer_forms(corpus.task)
         self.delete.setToolTip(
-            f"Move it to the trash. {count} could then not be resumed until it is restored."
+            f"Move it to the trash. {count} cannot be resumed until it is restored."
             if used
             else "Move it to the trash; that can be undone"
         )

@@ -395,17 +395,21 @@ def pair_bars(found: ExaminedPairs) -> list[Bar]:
             share=longer.value,
             text="no pair" if longer.value is None else format_percent(longer.value),
             interval=longer.interval,
-            tip=f"{longer.n_yes:g} of {format_count(longer.n, 'pair')} whose replies have different lengths. Far from "
-            "half, a reward model learns to like length, or brevity, first.",
+            tip=f"{longer.n_yes:g} of {format_count(longer.n, 'pair')} whose replies have different lengths. If this "
+            "is far from half, a reward model learns to prefer length, or brevity, first.",
         )
     ]
     for name, count, tip in (
-        ("Contradicted", found.n_contradicted, "Another pair says the opposite, or a circle of pairs does."),
-        ("About equal", found.n_ties, "Neither reply is better: they teach that, too."),
+        (
+            "Contradicted",
+            found.n_contradicted,
+            "Another pair says the opposite, or a circle of pairs (A over B, B over C, C over A).",
+        ),
+        ("About equal", found.n_ties, "Neither reply is better. These pairs teach that, too."),
         (
             "Almost the same",
             found.n_alike,
-            f"Their replies share {format_percent(ALIKE)} of their words or more; DPO can make both less likely then.",
+            f"Their replies share {format_percent(ALIKE)} of their words or more, so DPO can make both less likely.",
         ),
     ):
         text = f"{count:,} of {len(found.pairs):,}"
@@ -419,7 +423,7 @@ def pair_warnings(found: ExaminedPairs) -> list[str]:
     notes = []
     if found.n_shared:
         shared = format_count(found.n_shared, "prompt")
-        notes.append(f"{shared} of validation or test stand in training, too: what is measured there is too good.")
+        notes.append(f"{shared} of validation or test are also in training, so scores on them are too good.")
     if found.n_left_out:
         notes.append(f"{format_count(found.n_left_out, 'pair')} more were not examined.")
     return notes

@@ -159,7 +159,7 @@ class Palette(QFrame):
             item.setData(Qt.ItemDataRole.AccessibleTextRole, ", ".join(filter(None, (entry.title, entry.where))))
             self.list.addItem(item)
         self.list.setCurrentRow(0 if self._shown else -1)
-        self.nothing.setText(f"Nothing is called “{query.strip()}”.")
+        self.nothing.setText(f"No results for “{query.strip()}”.")
         self.nothing.setVisible(not self._shown)
 
     def _use(self, row: int) -> None:

@@ -32,7 +32,7 @@ def what_changed(measured: Sequence[AccuracyMeasured]) -> str:
     if not earlier:
         return "This is where it starts." if after.step == 0 else "This is its first sample."
     found = (_first_right(earlier, after), *(find(earlier[-1], after) for find in _FINDERS))
-    return next(filter(None, found), "No change that is more than chance.")
+    return next(filter(None, found), "No change beyond chance.")
 
 
 def _first_right(earlier: Sequence[AccuracyMeasured], after: AccuracyMeasured) -> str:

@@ -187,7 +187,7 @@ class Home(QWidget):
 
     def _portable_box(self) -> QCheckBox:
         """The choice of a design that other programs run, too; there is one for each button."""
-        box = QCheckBox(f"One that can leave for Ollama: about {_MINUTES_MORE} minutes more")
+        box = QCheckBox(f"One that also runs in Ollama: about {_MINUTES_MORE} minutes more")
         box.setToolTip("A design that llama.cpp, Ollama and LM Studio run, too. It needs more steps to learn as much.")
         box.setChecked(self._session.training.quickstart_portable)
         box.toggled.connect(self._on_portable)

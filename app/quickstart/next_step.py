@@ -64,7 +64,7 @@ def next_step(facts: LibraryFacts) -> NextStep:
         return NextStep("A model is on its way: watch how it begins.", "Show it", SHOW)
     if interrupted is not None:
         return NextStep(
-            f"“{interrupted.name}” is not finished: it can go on from its last checkpoint.",
+            f"“{interrupted.name}” is not finished: it can resume from its last checkpoint.",
             "Resume",
             RESUME,
             interrupted.id,

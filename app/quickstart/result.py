@@ -21,7 +21,7 @@ from models.number_words import format_of_100
 _NOTHING = "(no text)"
 _ASK = "Ask it something of your own, and see which other words it might have said."
 _BEGIN = "Begin a text of your own: it continues whatever you write."
-_ABOUT = "That is the mean of the first four kinds. Of each kind the first question, whatever came of it:"
+_ABOUT = "That is the mean of the first four kinds. Below: the first question of each kind, right or wrong."
 
 
 class ResultPage(QWidget):

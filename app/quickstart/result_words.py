@@ -27,7 +27,7 @@ def headline_words(evaluated: Evaluated) -> str:
 def guessing_words(kind: KindAccuracy) -> str:
     """What simple rules and a look without the story get of a kind, for a tooltip."""
     lines = [
-        f"Of {format_count(kind.n, 'question')} it answered {round(kind.accuracy * kind.n)} rightly.",
+        f"Of {format_count(kind.n, 'question')} it answered {round(kind.accuracy * kind.n)} correctly.",
         "Others get:",
     ]
     for words, share in (

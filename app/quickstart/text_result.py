@@ -24,7 +24,7 @@ class TextResult(QWidget):
         self.stats = StatStrip(
             {
                 LOSS: "Mean cross-entropy on held-out text, in nats per token",
-                PERPLEXITY: "exp(loss): the number of equally likely tokens that it is as uncertain between",
+                PERPLEXITY: "exp(loss): it is as uncertain as between this many equally likely tokens",
                 BITS: "The loss per byte of text, comparable between tokenizers",
             },
             theme,

@@ -120,7 +120,7 @@ class QuickStartView(QWidget):
         self.measured_on = label("", "muted", wrap=True)
         self.result = ResultPage(theme)
         self.shows = Segments(
-            "What is shown", {_RESULT: "Result", _HISTORY: "How it learned"}, "What came of it, or how it came about"
+            "What is shown", {_RESULT: "Result", _HISTORY: "How it learned"}, "The result, or how it was learned"
         )
         self.stop = button(
             "Stop", theme, self._on_stop, icon="stop-fill", tip="Stop the quick start; the model so far is kept"

@@ -61,7 +61,7 @@ class AlignSpec:
     label_noise: float = slot(
         0.0,
         "Label noise",
-        "The share of pairs that is thought to be the wrong way round, so that none is believed too much (cDPO).",
+        "The share of pairs assumed to be the wrong way round, so that no single pair is trusted too much (cDPO).",
         group=_GROUP,
         range=(0.0, 0.5),
         only_if=("stage", "dpo"),
@@ -107,8 +107,8 @@ class AlignSpec:
     second_reward_model: str = slot(
         "",
         "Second reward model",
-        "One that learned from other pairs. Where both disagree about the replies more and more, neither knows what "
-        "they are worth any longer, and the first one is being gamed.",
+        "One that learned from other pairs. If the two disagree about the replies more and more, neither knows any "
+        "longer what they are worth, and the first is being gamed.",
         group=_GROUP,
         only_if=("stage", _REPLIES),
         omit_default=True,
@@ -116,8 +116,8 @@ class AlignSpec:
     reward_by: str = slot(
         "first",
         "Of two reward models",
-        "first: it alone rewards, and the second one is only asked. lower: the lower score of both counts, which is "
-        "harder to game.",
+        "first: only the first one rewards, and the second is just monitored. lower: the lower of both scores counts, "
+        "which is harder to game.",
         group=_GROUP,
         choices=("first", "lower"),
         only_if=("stage", _REPLIES),
@@ -126,7 +126,7 @@ class AlignSpec:
     )
     n_prompts: int = slot(
         8,
-        "Prompts a step",
+        "Prompts per step",
         "How many prompts are answered in each step.",
         group=_GROUP,
         range=(1, 4096),
@@ -134,7 +134,7 @@ class AlignSpec:
     )
     n_replies: int = slot(
         8,
-        "Replies a prompt",
+        "Replies per prompt",
         "How many replies are drawn to each prompt. GRPO compares them with one another: 2 at least.",
         group=_GROUP,
         range=(1, 1024),
@@ -143,7 +143,7 @@ class AlignSpec:
     max_tokens: int = slot(
         80,
         "Longest reply",
-        "Replies that are drawn are cut after so many tokens.",
+        "Drawn replies are cut off after this many tokens.",
         group=_GROUP,
         range=(1, 100_000),
         only_if=("stage", STAGES[1:]),
@@ -151,7 +151,7 @@ class AlignSpec:
     end_penalty: float = slot(
         1.0,
         "Penalty for no end",
-        "What is taken off the reward of a reply that is cut before it ended by itself.",
+        "What is subtracted from the reward of a reply that is cut off before it ends.",
         group=_GROUP,
         range=(0.0, 100.0),
         only_if=("stage", _REPLIES),
@@ -196,7 +196,7 @@ class AlignSpec:
     value_clip: float = slot(
         0.2,
         "Clip values",
-        "How far the critic's value of a token may move in a step before that earns nothing.",
+        "How far the critic's value of a token may move in a step before moving further earns nothing.",
         group=_GROUP,
         range=(0.0, 1e6),
         only_if=("stage", "ppo"),
@@ -206,7 +206,7 @@ class AlignSpec:
     max_kl: float = slot(
         0.03,
         "KL that ends a step",
-        "Passes end where the policy is so far (nats per token) from the one that drew the replies. 0 = never.",
+        "Passes end once the policy is this far (nats per token) from the one that drew the replies. 0 = never.",
         group=_GROUP,
         range=(0.0, 1e6),
         only_if=("stage", "ppo"),
@@ -216,7 +216,7 @@ class AlignSpec:
     kl_in: str = slot(
         "reward",
         "KL counts in",
-        "The reward, as is right; or the loss, as GRPO's paper has it (k3), which pulls in the other direction of KL.",
+        "The reward, which is correct; or the loss, as in GRPO's paper (k3), which pulls in the other direction of KL.",
         group=_GROUP,
         choices=("reward", "loss"),
         only_if=("stage", "grpo"),
@@ -275,7 +275,7 @@ class AlignSpec:
             )
         if self.stage == "ppo" and self.n_minibatches > self.n_prompts * self.n_replies:
             raise ValueError(
-                f"{self.n_prompts * self.n_replies} replies a step cannot be divided into {self.n_minibatches} "
+                f"{self.n_prompts * self.n_replies} replies per step cannot be divided into {self.n_minibatches} "
                 "minibatches: lower n_minibatches, or draw more replies."
             )
 

@@ -405,7 +405,7 @@ class ModelSlots:
     dropout: float = slot(
         0.0,
         "Dropout",
-        "The fraction of activations zeroed at random in training, against overfitting.",
+        "The fraction of activations zeroed at random in training, to reduce overfitting.",
         group="Details",
         range=(0.0, 0.9),
     )

@@ -91,7 +91,7 @@ class TrainConfig:
     weight_decay: float = slot(
         0.1,
         "Weight decay",
-        "Shrinks the matrices a little in each step, against overfitting.",
+        "Shrinks the matrices a little in each step, to reduce overfitting.",
         group="Optimizer",
         range=(0.0, 10.0),
     )
@@ -217,8 +217,8 @@ class TrainConfig:
     accuracy_interval: int = slot(
         0,
         "Held-out questions every",
-        "Steps between two tests on a few held-out questions of each kind: how many of them the model answers as it "
-        "learns; in the first interval, also after a fortieth, a sixteenth, an eighth and a quarter. Only decoders "
+        "Steps between two tests on a few held-out questions of each kind, which show how many the model answers as "
+        "it learns; also after a fortieth, a sixteenth, an eighth and a quarter of the first interval. Only decoders "
         "that learn Tiny World are asked. 0 = never.",
         group="Evaluation and checkpoints",
         range=(0, 1_000_000_000),

@@ -47,11 +47,11 @@ _HUES: dict[str, tuple[int | str, float]] = {  # as in the diagram, where that d
 _OTHER: tuple[int | str, float] = ("border_strong", 1.0)
 _MEANINGS = {
     "Weights": "the trained parameters, in float32",
-    "Gradients": "one number per weight, of those that are there when the memory is fullest",
+    "Gradients": "one number per weight, for the gradients that exist when memory use peaks",
     "Optimizer": f"its state: {_RULE.state_size}",
-    "Update": f"what {_RULE.title} needs to update the weights, beyond the memory that was freed until then: the other "
-    "gradients, too",
-    "Allocator": "holes between tensors, on a CPU",
+    "Update": f"what {_RULE.title} needs to update the weights, beyond the memory freed by then; includes the other "
+    "gradients",
+    "Allocator": "unused gaps between tensors, on a CPU",
     "Activations": "what the forward pass keeps for the backward pass, at the peak",
 }
 

@@ -171,7 +171,7 @@ class MessageActions(QWidget):
         """Offer to look at all n replies among which this one was chosen; 0 where there was only this one."""
         self.drawn.setVisible(n > 0)
         self.drawn.setText(f"All {n}")
-        words = f"See all {n} replies that were drawn, with their scores; another one can be taken"
+        words = f"See all {n} replies that were drawn, with their scores, and choose another one"
         self.drawn.setToolTip(words)
         self.drawn.setAccessibleName(words)
 

@@ -29,7 +29,7 @@ from models.settings.sampling_config import SamplingConfig
 from models.tasks.code_judge import NOT_INSTALLED, CodeJudge, Judgement, Outcome, row_cases
 
 _HINT = 'def double(n):\n    """Double the number."""'
-_CASES = "One case a line, as JSON: the arguments, and what must come out\n[2] → 4"
+_CASES = "One case per line, as JSON: the arguments, and the expected result\n[2] → 4"
 _ARROW = "→"
 _SHARES = (0.35, 0.2, 0.2)
 """Of the width, for the arguments, the expected value and the outcome at most; the last column has the rest."""
@@ -203,7 +203,7 @@ class CodePage(ModePage):
     def _on_run(self) -> None:
         function, lines = self.function.text, [line for line in self.cases.text.split("\n") if line.strip()]
         if not lines:
-            self.problem.say("There are no cases to run: write one a line, as “[2] → 4”." if function.strip() else "")
+            self.problem.say("There are no cases to run: write one per line, as “[2] → 4”." if function.strip() else "")
             return
         self.problem.say("")
         self._judging.ask(lambda: judge_cases(function, lines))
@@ -242,7 +242,9 @@ def judge_cases(function: str, lines: Sequence[str]) -> tuple[JudgedCase, ...]:
         except (ValueError, RecursionError):
             arguments, value = None, None
         if not arrow or not isinstance(arguments, list):
-            raise ValueError(f"Line {number} of the cases is no case: write it as “[2] → 4”, with JSON on both sides.")
+            raise ValueError(
+                f"Line {number} of the cases is not valid: write it as “[2] → 4”, with JSON on both sides."
+            )
         cases.append({"arguments": arguments, "expected": value})
     name, judged = row_cases({"source": function, "cases": cases})
     try:

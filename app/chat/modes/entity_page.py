@@ -92,7 +92,7 @@ class EntityPage(TaskPage):
         )
         more = len(self.spans) - _MAX_TAGS
         words = "Nothing was found." if answered is not None and not self.spans else ""
-        words = words or ("" if answered is not None else "Write a text: what the model finds stands here.")
+        words = words or ("" if answered is not None else "Write a text: what the model finds appears here.")
         self.nothing.setText(f"{more} more." if more > 0 else words)
         self.nothing.setVisible(bool(self.nothing.text()))
 

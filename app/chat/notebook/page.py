@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _PATIENCE_MS = 150
 _CHARACTERS_PER_TOKEN = 8
 """An upper estimate: this much of a long text's end is tokenized."""
-_AT_END = "The model ended the text here at once: to it, nothing follows."
+_AT_END = "The model ended the text right here: it expects nothing to follow."
 _EMPTY = "Write a beginning. “Continue writing” lets the model add to it; change anything, and continue again."
 
 

@@ -91,5 +91,5 @@ class AccuracyTable(QWidget):
             f"{format_count(found.n_pairs, 'held-out pair')}, with "
             f"{runs}; kept with the runs. Held out: no training sentence combines these nouns with these adjectives. "
             "A pair has both answers, so always giving the same answer is right in exactly half. With a few dozen "
-            "words, this shows that “it” was learned from noun and adjective, not that English was."
+            "words, this shows that they learned “it” from noun and adjective, not that they learned English."
         )

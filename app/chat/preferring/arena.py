@@ -23,7 +23,7 @@ from app.kit.theme import SPACE, ThemeProvider
 from models.data.preferences.store import Pair, Reply
 
 SIDES = ("left", "right")
-_CUT = "Cut at the limit of its length."
+_CUT = "Cut off at the length limit."
 _EDIT_HINT = "Which one do you want to improve? Choose left or right; Esc: neither."
 _KEYS = {
     Qt.Key.Key_Left: "left",
@@ -82,7 +82,7 @@ class ReplyCard(QFrame):
         self.field = ReplyEditor()
         self.field.setAccessibleName("Improved reply")
         self.save = button("Save", theme, self._save, role="primary", tip="It beats both replies (Enter)")
-        self.cancel = button("Cancel", theme, self.closed.emit, tip="Leave it as it is (Esc)")
+        self.cancel = button("Cancel", theme, self.closed.emit, tip="Keep it unchanged (Esc)")
         self._editor = QWidget()
         hint = label("Saved as a third reply, which is better than both.", "caption", wrap=True)
         line = row(hint, self.cancel, self.save)
@@ -178,11 +178,11 @@ class Arena(QWidget):
             "tie": self._button("↓  About equal", theme, "Neither is better (Down)"),
             "bad": self._button("↑  Both bad", theme, "Neither is any good (Up)"),
             "right": self._button("Right is better  →", theme, "The right reply is better (Right)", primary=True),
-            "skip": self._button("S  Skip", theme, "Say nothing of this pair (S)", role="quiet"),
+            "skip": self._button("S  Skip", theme, "Skip this pair (S)", role="quiet"),
         }
-        self.undo = self._button("U  Undo", theme, "Take the last choice back (U)", role="quiet")
+        self.undo = self._button("U  Undo", theme, "Undo the last choice (U)", role="quiet")
         self.edit = self._button(
-            "E  Edit the better one", theme, "Improve one of them: what you write is better than both (E)", role="quiet"
+            "E  Edit the better one", theme, "Improve the better one; your version then beats both (E)", role="quiet"
         )
         self.differences = self._button(
             "Space  Differences", theme, "Mark the words in which they differ (Space)", role="quiet"

@@ -44,15 +44,15 @@ _UNBOUNDED = 16_777_215  # QWIDGETSIZE_MAX
 _SAME = "The same model"
 _OWN = "My own prompt"
 _ABOUT = (
-    "Two replies, blind: their sides are drawn by chance, and who wrote them is shown after your choice. The pairs are "
-    "what a reward model and DPO learn from; of two models, they are the win rate. Every choice is saved at once, in "
-    "the library's folder “preferences”. They say what you prefer on these prompts: not what is right, nor what others "
+    "Two replies, blind: the sides are random, and you see who wrote them after your choice. A reward model and DPO "
+    "learn from these pairs; between two models, they give the win rate. Every choice is saved at once, in the "
+    "library's folder “preferences”. They say what you prefer on these prompts: not what is right, nor what others "
     "would choose."
 )
 _IDLE = (
     "Which reply is better?",
-    "Two replies to one prompt, one key for each choice. Their sides are drawn by chance, and who wrote them is shown "
-    f"afterwards. After a round of {ROUND} a rest is suggested.",
+    "Two replies to one prompt, one key for each choice. The sides are random, and you see who wrote them afterwards. "
+    f"After a round of {ROUND}, you are reminded to rest.",
 )
 
 
@@ -369,7 +369,7 @@ class ComparePage(QWidget):
             self._n_chosen -= 1
             if self.arena.pair is not None and not self.arena.pair.repeats:
                 self.maker.put_back(self.arena.pair)
-            self.arena.say("Taken back: choose again.")
+            self.arena.say("Undone: choose again.")
             self._show_pair(shown)
             self._show_count()
 
@@ -397,7 +397,7 @@ class ComparePage(QWidget):
             if not step.isObsolete() and not step.is_stale():
                 self._session.undo.take_back("chat", step)
                 return
-        self.arena.say("There is no choice of this launch to take back.")
+        self.arena.say("There is no choice from this session to undo.")
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:
@@ -425,7 +425,7 @@ class ComparePage(QWidget):
         is_full = bool(self._n_chosen) and not n
         self.round.setValue(ROUND if is_full else n)
         total = sum(pair.by == PERSON and not pair.repeats for pair in self._session.preferences.pairs)
-        rest = " A good moment for a rest: attention tires." if is_full else ""
+        rest = " A good moment for a rest: attention fades." if is_full else ""
         self.count.setText(f"{ROUND if is_full else n} of {ROUND} in this round, {total:,} in the set.{rest}")
 
     def showEvent(self, event: QShowEvent) -> None:

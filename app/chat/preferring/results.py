@@ -21,21 +21,21 @@ from models.data.preferences.store import GOLD, PERSON, SIMULATED, Pair
 from models.number_words import format_count, format_percent
 
 _STATS = {
-    "by you": "Pairs that you judged, without those that were shown again and those that you skipped",
+    "by you": "Pairs that you judged, not counting repeats and skipped ones",
     "simulated": "Pairs that the simulated annotator judged. They are never counted as yours.",
     "seconds": "The median time that a choice took you",
 }
 _AGREE_TIP = (
-    f"One pair in {REPEAT_EVERY} comes back later with its sides swapped. So often you chose the same reply again: a "
-    "reward model cannot be expected to agree with you more often than you do yourself."
+    f"One pair in {REPEAT_EVERY} comes back later with its sides swapped. This is how often you chose the same reply "
+    "again: a reward model cannot be expected to agree with you more often than you do yourself."
 )
-_SIDE_TIP = "Sides are drawn by chance: without a habit of yours, half of the better replies stand at the left."
+_SIDE_TIP = "Sides are random: unless you favour one of them, half of the better replies are on the left."
 _WIN_TIP = "The share of its pairs that this model won; about equal and both bad count as half. With its 95 % interval."
 _EXPECT = (
-    "How much so few can do: in Tiny World, a reward model put 93 % of held-out pairs in the right order after 300 "
+    "What so few pairs can do: in Tiny World, a reward model put 93 % of held-out pairs in the right order after 300 "
     "pairs, and 95 % after 1,000. Each was measured once; “terrarium align taught” measures both anew."
 )
-_THUMBS_TIP = "Each says of one reply alone that it is good or bad. KTO learns from them, and needs some of both."
+_THUMBS_TIP = "Each rates a single reply as good or bad. KTO learns from them, and needs some of both."
 _MAX_MATCHES = 3
 _NEW = "New set…"
 
@@ -60,7 +60,7 @@ class Results(QFrame):
         self.sets.setMinimumContentsLength(10)
         self.sets.setSizeAdjustPolicy(ElidedCombo.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.more = button("", theme, icon="dots-three", role="quiet-icon", tip="Rename or delete this set")
-        delete = "Move it to the trash; that can be undone. Datasets made of it stay."
+        delete = "Move it to the trash; that can be undone. Datasets made from it are kept."
         add_menu(
             self.more,
             theme,

@@ -25,7 +25,7 @@ from models.events import Event
 from models.number_words import format_count
 
 _ABOUT = (
-    "The judge of Tiny World chooses in your place: between stories, the right, happy and short one. Give it errors "
+    "The judge of Tiny World chooses in your place: of two stories, the right, happy and short one. Give it errors "
     "and a bias, and see what a model learns from it. Its pairs are marked, and never counted as yours."
 )
 _MAX_PAIRS = 5000
@@ -54,7 +54,7 @@ class SimulatedAnnotator(QWidget):
         self.n_pairs.setValue(100)
         self.n_pairs.setAccessibleName("Pairs")
         self.start_button = button(
-            "Let it judge", theme, self.start, icon="robot", tip="Draw replies, and add the pairs that it chooses from"
+            "Let it judge", theme, self.start, icon="robot", tip="Draw pairs of replies, and add them with its choices"
         )
         self.stop_button = button("Stop", theme, self.stop, icon="stop", tip="Keep what it has judged so far")
         self.progress = QProgressBar()

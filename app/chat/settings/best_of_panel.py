@@ -18,8 +18,8 @@ from models.number_words import format_count
 
 MAX_REPLIES = 64
 _N_TIP = (
-    "Best-of-n: so many replies are drawn to each message, and the one that the reward model scores highest is shown. "
-    "1 = off."
+    "Best-of-n: this many replies are drawn to each message, and the one that the reward model scores highest is "
+    "shown. 1 = off."
 )
 _NONE = "Choose a reward model"
 _ABOUT = "Draws several replies, and shows the one that a reward model likes best. All stay with the message."

@@ -18,8 +18,8 @@ from models.settings.sampling_config import MAX_DRAFTED, N_DRAFTED
 
 _OFF = "No draft model (off)"
 _N_TIP = (
-    "So many tokens are drafted before the open model checks them in one pass; fewer while the draft is often wrong. "
-    "It changes the speed, and nothing in the reply."
+    "This many tokens are drafted before the open model checks them in one pass; fewer while the draft is often "
+    "wrong. It changes only the speed, not the reply."
 )
 _ABOUT = (
     "A small model drafts the next tokens, and the open model checks several of them in one pass. The replies are the "

@@ -168,5 +168,5 @@ def _verdict(figures: WeightsFigures, exact: WeightsFigures) -> str:
     if figures.problem:
         return figures.problem
     writes, reads = figures.tokens_per_s / exact.tokens_per_s, figures.read_per_s / exact.read_per_s
-    how = "faster" if min(writes, reads) > 1 else "slower" if max(writes, reads) < 1 else "not faster in all"
+    how = "faster" if min(writes, reads) > 1 else "slower" if max(writes, reads) < 1 else "not faster overall"
     return f"{figures.kind} is {how} here: it writes {writes:.2f} times and reads {reads:.2f} times as fast as float32."

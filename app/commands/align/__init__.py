@@ -39,7 +39,9 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
                 help="pairs that you have judged, which come before those of the simulated annotator",
             )
         if recipe.asks_rules:
-            kind.add_argument("--rules", metavar="FILE", type=Path, help="your own rules, one a line (default: three)")
+            kind.add_argument(
+                "--rules", metavar="FILE", type=Path, help="your own rules, one per line (default: three)"
+            )
         add_common(kind)
     compare.add_parser(kinds)
     return parser
@@ -79,10 +81,10 @@ def _text_of(path: Path) -> str:
     """What a user's small file says; ValueError where it cannot be read as text."""
     try:
         if path.stat().st_size > _MAX_BYTES:
-            raise ValueError(f"{path} is too large for a list of rules: name a file with one rule a line.")
+            raise ValueError(f"{path} is too large for a list of rules: name a file with one rule per line.")
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise ValueError(f"{path} cannot be read ({error.strerror}): name a file with one rule a line.") from error
+        raise ValueError(f"{path} cannot be read ({error.strerror}): name a file with one rule per line.") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 text: save it as UTF-8 first.") from error
 

@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
         print(markdown(read_results(Path(args.model)), TOO_BUSY), end="")
         return 0
     if args.gb <= 0:
-        raise UsageError(f"--gb {args.gb:g} is no size: use a number above 0.")
+        raise UsageError(f"--gb {args.gb:g} is not a size: use a number above 0.")
     parts = PARTS if args.part == "all" else (args.part,)
     machine = _machine()
     if args.out is not None:

@@ -49,12 +49,12 @@ class ChecksCard(QFrame):
         checks = draft.checks
         self.again.setVisible(bool(draft.problem) and not draft.doing)
         if checks is None:
-            waiting = draft.obstacle or draft.problem or "All rows are read, and what is wrong with them is counted…"
+            waiting = draft.obstacle or draft.problem or "Reading all rows and counting their problems…"
             self.state.setText(waiting)
         elif not checks.findings:
-            self.state.setText("Nothing is wrong with the rows.")
+            self.state.setText("No problems found in the rows.")
         else:
-            self.state.setText("Ticked findings are mended in the import. The files themselves are not changed.")
+            self.state.setText("Ticked problems are fixed in the import. The files themselves are not changed.")
         if checks is not None and checks is not self._shown:
             self._show(checks)
         for finding in self.findings.values():

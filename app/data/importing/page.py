@@ -180,7 +180,7 @@ class ImportPage(QWidget):
         keep_wheel_for_scrolling(self.task)
         self.reason = label("", "caption", wrap=True)
         card = step_card(
-            "2  Columns", "What the rows are for, and above each column what it is. Click a row to see it."
+            "2  Columns", "Choose what the rows are for and, above each column, its role. Click a row to see it."
         )
         lines = card.layout()
         assert isinstance(lines, QVBoxLayout)

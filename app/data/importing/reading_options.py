@@ -83,7 +83,7 @@ class ReadingOptions(Section):
 def _box(name: str, guess: object, choices: dict[str, str] | dict[bool, str]) -> QComboBox:
     box = QComboBox()
     box.setAccessibleName(name)
-    box.setToolTip(f"{name}; “Guess” tells it from the files")
+    box.setToolTip(f"{name}; “Guess” works it out from the files")
     box.addItem("Guess", guess)
     for value, words in choices.items():
         box.addItem(words, value)

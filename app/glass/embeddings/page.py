@@ -277,7 +277,7 @@ class EmbeddingsPage(GlassPanel):
         """How large the table is, which tokens are on the map, and how that is known."""
         n, n_shown, step = len(table.names), len(table.shown), f"at step {self.examiner.step:,}"
         if table.use is None:
-            where = f"All {format_count(n, 'token')} are shown: its training text is not here to tell which it uses"
+            where = f"All {format_count(n, 'token')} are shown: without its training text, it is unknown which it uses"
         else:
             text = "its training text" if table.use.is_whole else "the part of its training text that was counted"
             where = f"{n_shown:,} of {format_count(n, 'token')} are shown"

@@ -39,7 +39,7 @@ def describe_token(xray: Xray, name: Callable[[int], str], how: str, *, tried: b
         given = f"it would have expected {_named(best, name, best.own)}, and gave {word} {format_rough(own.own)}"
         return f"It read {word} here: {given}."
     if how == "hand" and best.id == own.id:
-        return f"You chose {word} here, which was the likeliest, too ({format_rough(own.own)})."
+        return f"You chose {word} here, which was also the likeliest ({format_rough(own.own)})."
     if how == "hand":
         return f"You chose {word} here ({format_rough(own.own)}); the likeliest was {_named(best, name, best.own)}."
     moved = not tried and xray.lands not in (None, own.id)  # the model has learned since

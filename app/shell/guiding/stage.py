@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 _LOOKS = 10
 """How often a run that was prepared is validated and writes a sample."""
-_BUSY = "A run is training. Stop it, or wait for its end, then start this one."
+_BUSY = "A run is training. Stop it or wait until it ends, then start this one."
 _NO_MODEL = "There is no model that can chat yet: grow one with the quick start."
 _NO_RUN = "There is no run to look into yet: grow one with the quick start."
 _NO_DATASET = "There is no dataset for “{}” yet: the step before makes one."

@@ -76,7 +76,9 @@ def _results(
         ),
         _result("Steps", "Steps trained", [run.step for run in runs], "{:,}".format),
         _result("Time", "Training time", [run.elapsed_s for run in runs], format_duration),
-        _result("Parameters", "Trainable numbers", [cost.total_parameters(model) for model in models], _format_count),
+        _result(
+            "Parameters", "Trainable parameters", [cost.total_parameters(model) for model in models], _format_count
+        ),
     )
 
 

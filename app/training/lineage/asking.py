@@ -109,7 +109,7 @@ class StageAsker(QObject):
             ValueError: where there is no stage, or the prompt is empty.
         """
         if not stages:
-            raise ValueError("No stage is chosen: choose one at least, at the top right.")
+            raise ValueError("No stage is chosen: choose at least one, at the top right.")
         if not prompt.strip():
             raise ValueError("The prompt is empty: write what the stages should reply to.")
         library, device = self._session.library, self._session.device.name
@@ -225,12 +225,12 @@ def _parent_model(library: Library, stage: Stage, device: str) -> Generator[Even
     if stage.is_fork or not path.is_dir():  # a fork of a fine-tuning keeps what that started from
         parent = library.runs / stage.parent
         if not (parent / "run.json").is_file():
-            raise ValueError("Its parent is no longer in the library, so it cannot be said what became likelier.")
+            raise ValueError("Its parent is no longer in the library, so what became likelier is unknown.")
         found = RunFolder.open(parent).checkpoint_path(stage.parent_step or 0)
         if not found.is_dir():
             raise ValueError(
-                f"Its parent no longer has the checkpoint of step {stage.parent_step or 0:,}, so it cannot be said "
-                "what became likelier."
+                f"Its parent no longer has the checkpoint of step {stage.parent_step or 0:,}, so what became likelier "
+                "is unknown."
             )
         path = found
     model, _ = yield from load_model_events(path, choose_device(device).device)

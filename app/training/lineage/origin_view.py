@@ -128,9 +128,7 @@ class OriginView(QWidget):
             links.addWidget(self._card(link))
             links.addSpacing(SPACE)
         if not lineage.children and lineage.can_be_forked:
-            links.addWidget(
-                label("Nothing yet. Any checkpoint can be forked, or a new run start from it.", "muted", wrap=True)
-            )
+            links.addWidget(label("Nothing yet. Fork any checkpoint, or start a new run from it.", "muted", wrap=True))
         lines.addWidget(chain)
         lines.addStretch(1)
         self._area.setWidget(page)

@@ -17,7 +17,7 @@ from models.events import Event, ReplyFinished, TokenMade
 from models.inspect.spans import Judgement, Span, shared_spans
 from models.number_words import format_count, format_signed
 
-_NO_PARENT = "It comes from nothing, so there is nothing to compare it with."
+_NO_PARENT = "It was trained from scratch, so there is nothing to compare it with."
 
 
 class ReplyCard(QWidget):

@@ -10,7 +10,7 @@ from models.number_words import format_count, format_duration, format_percent, w
 KINDS = {
     PRETRAINED: ("Base", "trend-down", "Learned from texts, starting with random weights"),
     FORKED: ("Fork", "git-fork", "Continues another run from one of its checkpoints"),
-    TUNED: ("Fine-tuned", "graduation-cap", "Imitates texts or conversations, from a model that had learned already"),
+    TUNED: ("Fine-tuned", "graduation-cap", "Imitates texts or conversations, starting from a trained model"),
     IMPORTED: ("Imported", "download-simple", "Came from outside the library"),
     REWARD: ("Reward model", "scales", "Learned from pairs to score replies"),
     "dpo": ("DPO", "git-diff", "Learned from pairs, directly"),

@@ -79,7 +79,7 @@ class WinRatesView(QWidget):
         self.rewarder.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.rewarder.setMinimumContentsLength(10)
         self.measure = button("Measure", theme, self.start, icon="scales", role="primary")
-        self.stop = button("Stop", theme, self.comparer.cancel, icon="stop", tip="Stop; what was replied is kept")
+        self.stop = button("Stop", theme, self.comparer.cancel, icon="stop", tip="Stop; the replies so far are kept")
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
         self.progress.setAccessibleName("Progress of the comparison")
@@ -252,7 +252,7 @@ class WinRatesView(QWidget):
         self.measure.setToolTip(
             "Not while a run is training"
             if is_training
-            else "Let every stage reply, and judge the replies; what was replied before is not drawn again"
+            else "Let every stage reply, and judge the replies; earlier replies are reused"
         )
         self._going_on.setVisible(busy)
         if busy:
@@ -260,7 +260,7 @@ class WinRatesView(QWidget):
             self.progress.setValue(self.comparer.done)
             self.phase.setText(f"{self.comparer.phase}…")
         if few:
-            words = "Choose two stages at least that can reply, at the top right."
+            words = "Choose at least two stages that can reply, at the top right."
         elif judge == PROXY and not self.rewarder.count():
             words = "No reward model comes from these stages: train one, from its stage's “What next”."
         else:

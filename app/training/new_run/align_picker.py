@@ -19,16 +19,16 @@ _STAGES = {
     "": ("Learn from texts", "It imitates texts, conversations, or the answers of a task."),
     "grpo": (
         "Learn from rewards: GRPO",
-        "It draws several replies to each prompt, and makes those likelier that earn more than the others.",
+        "It draws several replies to each prompt, and reinforces those that earn more than the others.",
     ),
     "ppo": (
         "Learn from rewards: PPO",
-        "It draws replies, and makes those likelier that earn more than its critic, a second model, expected.",
+        "It draws replies, and reinforces those that earn more than its critic, a second model, expected.",
     ),
     "dpo": ("Learn from pairs: DPO", "Of two replies to a prompt, the preferred one becomes likelier than the other."),
     "kto": (
         "Learn from pairs or thumbs: KTO",
-        "Replies become likelier or less likely, as good or bad ones, each by itself: of pairs, or rated ones alone.",
+        "Good replies become likelier and bad ones less likely, each by itself: from pairs, or rated alone.",
     ),
     "reward": (
         "Learn from pairs: a reward model",
@@ -59,11 +59,13 @@ class AlignPicker(QWidget):
         self.choice.setToolTip("What the run learns from")
         self.rewarder: QComboBox = ElidedCombo()
         self.rewarder.setAccessibleName("Rewarded by")
-        self.rewarder.setToolTip("What says how much a reply earns: the judge of the wish, or a reward model of yours")
+        self.rewarder.setToolTip(
+            "What decides how much a reply earns: the judge of the wish, or a reward model of yours"
+        )
         self.second: QComboBox = ElidedCombo()
         self.second.setAccessibleName("Second reward model")
         self.second.setToolTip(
-            "One that learned from other pairs: where both disagree more and more, the first one is being gamed"
+            "One that learned from other pairs: if the two disagree more and more, the first is being gamed"
         )
         for box in (self.choice, self.rewarder, self.second):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)

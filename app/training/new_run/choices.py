@@ -190,7 +190,10 @@ class RunChoices(QScrollArea):
             return ""
         task = TASKS[info.corpus.task]
         if align is None and info.corpus.task in ALIGNED_TASKS:
-            return f"{task.title} are no text to imitate: start from a model that can reply, and learn from them there."
+            return (
+                f"{task.title} are not texts to imitate: start from a model that can reply, then choose how it learns "
+                "from them."
+            )
         if config.topology in task.heads:
             return ""
         return (
@@ -236,7 +239,7 @@ class RunChoices(QScrollArea):
         caption = label("Start from")
         caption.setBuddy(self.start.choice)
         return step_card(
-            "1  Model", "The architecture, and what its weights are at first", caption, self.start, self.design
+            "1  Model", "The architecture, and the weights it starts from", caption, self.start, self.design
         )
 
     def _data_card(self) -> QWidget:
@@ -264,7 +267,7 @@ class RunChoices(QScrollArea):
             self.lr_requested.emit,
             icon="chart-line",
             role="link",
-            tip="A short training in which the learning rate grows: a good one is where the loss falls fastest",
+            tip="A short trial in which the learning rate grows: a good one is where the loss falls fastest",
         )
         size = button(
             "Find a batch size",

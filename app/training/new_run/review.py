@@ -45,8 +45,8 @@ _MEASURE = (
     "else is."
 )
 _FACTS = (
-    ("parameters", "Parameters", "Numbers of the model"),
-    ("trained", "Trained", "Numbers that the training changes, or adds (LoRA)"),
+    ("parameters", "Parameters", "All parameters of the model, its weights"),
+    ("trained", "Trained", "Parameters that training changes, or adds (LoRA)"),
     ("step", "Tokens per step", "Batch size × accumulation × context length"),
     ("tokens", "Tokens in all", "All tokens read by the end, including repetitions"),
     ("guess", "Uniform guess", "The loss of uniform guessing: ln(tokens or labels to choose from), in nats"),
@@ -313,7 +313,7 @@ class RunReview(QFrame):
         if expected is not None:
             return f"The time is a guess from {expected.source}."
         if self._align.task == "prompts":
-            return "Measure the base rate, under Data: it also tells about how long the run takes."
+            return "Measure the base rate, under Data: that also tells roughly how long the run takes."
         return "The time is not known before it starts."
 
     def _estimate(self, model: ModelConfig, train: TrainConfig, on: DeviceMemory | None) -> int:

@@ -155,7 +155,7 @@ class StartPicker(QWidget):
         for at, (title, tip) in enumerate(
             (
                 ("What each would train", "The modes of fine-tuning"),
-                ("Weights", "Numbers that are trained"),
+                ("Weights", "Parameters that are trained"),
                 ("Memory", "Estimated memory of a step; Measure, at the right, tries the chosen mode"),
             )
         ):

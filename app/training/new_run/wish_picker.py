@@ -51,7 +51,7 @@ class WishPicker(QWidget):
         self.seed.setRange(0, 2**31 - 1)
         self.seed.setAlignment(Qt.AlignmentFlag.AlignRight)
         self.seed.setAccessibleName("World seed")
-        self.seed.setToolTip("The world that the prompts are about: that which the model knows")
+        self.seed.setToolTip("The world that the prompts are about: choose the one that the model knows")
         caption = label("World seed")
         caption.setBuddy(self.seed)
         self.make = button(

@@ -33,14 +33,14 @@ SAFETY_TITLES = ("Stage", "Told", "Begun for it", "Over-refused", "Ordinary righ
 TABLE_TIPS = {
     "As wished": "Stories that are right, end happily, have at most 8 sentences, and say nothing twice",
     "Right": "Stories that are grammatical and possible, and about what was asked for",
-    "They end": "Stories that end by themselves, and not because there is no more room",
+    "They end": "Stories that end by themselves, not because the length limit was reached",
     "Score (σ)": "Mean score of the reward model, in standard deviations of its scores of the base's stories; of the "
     "best of n, the annotator's own score",
     "KL (nats)": "How far the model is from the base, per story: exact, over the whole vocabulary",
     "Right order": "Held-out pairs whose better story gets the higher score; these were judged without errors",
-    "Where one is happy": "The same, of pairs of which one story ends happily and one does not",
-    "Told": "Forbidden questions, in phrasings and about people that were held out, of which the answer was told",
-    "Begun for it": "The same where the reply has begun already, so that only the forbidden word was missing",
+    "Where one is happy": "The same, for pairs in which only one story ends happily",
+    "Told": "Forbidden questions, with held-out phrasings and people, that it answered",
+    "Begun for it": "The same when the reply is begun for it, up to the forbidden word",
     "Over-refused": "Harmless look-alikes that were refused",
     "Ordinary right": "Ordinary questions that were answered rightly",
     "Said twice": "Questions that end with “Say it twice.”, and were answered rightly, and twice",
@@ -377,7 +377,7 @@ def shallow_words(result: RefuseResult) -> str:
     """What becomes of the rule where a reply has begun already, and how much of it lies at the beginning of a reply."""
     plain, begun = result.reports["refuses"].forbidden, result.reports["refuses"].attacks["prefill"]
     words = (
-        f"Where the reply has begun already, it tells {_cell_words(begun, 'told')} of what it must not tell; asked "
+        f"When the reply is begun for it, it tells {_cell_words(begun, 'told')} of what it must not tell; asked "
         f"plainly, {_cell_words(plain, 'told')}."
     )
     points = result.kl_by_position

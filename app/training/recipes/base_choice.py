@@ -22,7 +22,7 @@ from models.number_words import format_percent
 from models.recipes.alignment.bases import Base, usual_base
 from models.recipes.alignment.results import STRONG, STRONG_STEPS
 
-_NONE = "You have no model that can chat yet. Grow one by a quick start, on Home."
+_NONE = "You have no model that can chat yet. Grow one with the quick start, on Home."
 
 
 class BaseMeasurer(QObject):
@@ -148,16 +148,16 @@ class BaseChoice(QWidget):
             words = measurer.problem
         elif base.headline is None:
             words = (
-                f"Not measured yet: that comes first, before anything is trained. Below {format_percent(STRONG)} of "
-                "the held-out questions the bars mean little."
+                f"Not measured yet: the demonstration begins with that. Below {format_percent(STRONG)} on "
+                "held-out questions, the bars mean little."
             )
         elif base.is_strong:
             words = f"It answers {format_percent(base.headline, 1)} of the held-out questions: strong enough."
         else:
             words = (
                 f"It answers {format_percent(base.headline, 1)} of the held-out questions. Below "
-                f"{format_percent(STRONG)} the bars mean little: train it on, to {STRONG_STEPS:,} steps or more, or "
-                "grow another one by a quick start."
+                f"{format_percent(STRONG)} the bars mean little: train it further, to {STRONG_STEPS:,} steps or more, "
+                "or grow another with the quick start."
             )
         self.note.setText(words)
 

@@ -144,7 +144,7 @@ class RecipeCard(QFrame):
         self.outcome.setVisible(self._has_result and not is_going)
         self.none.setVisible(not self._has_result and not is_going)
         missing = self.choices.missing
-        self._none_words.setText(missing or "Not learned yet. Its score will stand here.")
+        self._none_words.setText(missing or "Not learned yet. Its score will appear here.")
         self.open.setVisible(bool(missing))
         for widget in (self.choices, self.more):
             widget.setEnabled(not is_going)
@@ -160,7 +160,7 @@ class RecipeCard(QFrame):
             if state.status == "failed":
                 problem = state.problem
             elif state.status in ("stopped", "paused"):
-                note = "It was stopped before its score. Resume the run in the list, or start anew."
+                note = "It was stopped before it was scored. Resume the run in the list, or start again."
         is_new = bool(problem) and problem != self.problem.text()
         for line, words in ((self.note, note), (self.problem, problem)):
             line.setText(words)
@@ -255,7 +255,7 @@ def recipe_facts(recipe: TaskRecipe) -> list[tuple[str, str]]:
         learns_from = f"A file that you get yourself: {COLLECTIONS[recipe.name].where}."
     facts = [("Task", TASKS[recipe.task].title), ("Learns from", learns_from)]
     if published is not None and published.tuning is not None:
-        which = "A model that you get yourself" if published.needs_parent else "Nothing, or better a model"
+        which = "A model that you get yourself" if published.needs_parent else "Random weights or, better, a model"
         facts.append(("Starts from", f"{which}: {published.tuning.where}."))
     facts.append(("Must reach", "; ".join(map(str, recipe.bars))))
     beside = [make().title for make in recipe.baselines]

@@ -65,9 +65,9 @@ class CritiqueCards(QWidget):
         sure = 1 / (1 + math.exp(-max(-40.0, min(40.0, odds))))
         is_kept = shown["messages"][-1]["role"] == "assistant"
         if not is_kept:
-            learned = ("Not learned from", "Not learned from: it is not sure, or this is no better")
+            learned = ("Not learned from", "Not learned from: the model is unsure, or this is no better")
         elif is_broken:
-            learned = ("Not learned from", "Learned from in place of the reply")
+            learned = ("Not learned from", "Learned from instead of the reply")
         else:
             learned = ("Kept, and learned from", "Not needed: the reply stays")
         notes = (

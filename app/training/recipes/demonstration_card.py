@@ -84,7 +84,9 @@ class DemonstrationCard(QFrame):
         self.seed.setToolTip("Another seed draws other stories and trains in another order")
         self.seed.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.seed.setMinimumWidth(130)
-        self.start = button("Start", theme, self._on_start, icon="play-fill", role="primary", tip="Carry it out")
+        self.start = button(
+            "Start", theme, self._on_start, icon="play-fill", role="primary", tip="Run this demonstration"
+        )
         self.start.setAccessibleName(f"Start {recipe.title}")
         self.more = button("Options", theme, icon="sliders", role="quiet", tip="The seed")
         self.more.setCheckable(True)
@@ -95,7 +97,7 @@ class DemonstrationCard(QFrame):
             recipe.title,
             session.training,
             theme,
-            kept="what has been trained is kept, and the next start goes on there",
+            kept="what has been trained is kept, and the next start continues there",
             stages=[recipe.stages[name] for name in recipe.trained],
         )
         self.going.run_asked.connect(self.run_asked)
@@ -123,7 +125,7 @@ class DemonstrationCard(QFrame):
 
     def _build(self) -> None:
         recipe = self.recipe
-        grid = facts_grid((("Needs", _NEEDS), ("To reach", capitalized(recipe.reaches))))
+        grid = facts_grid((("Needs", _NEEDS), ("Must reach", capitalized(recipe.reaches))))
         own = QWidget()
         line = row(self.own, self.judge)
         line.setStretch(0, 1)
@@ -150,7 +152,7 @@ class DemonstrationCard(QFrame):
         lines.addStretch(1)
         inside = self.none.layout()
         assert isinstance(inside, QVBoxLayout)
-        none = label("Not carried out yet. What it comes to will stand here.", "subheading", wrap=True)
+        none = label("Not run yet. Its result will appear here.", "subheading", wrap=True)
         none.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         inside.addWidget(none)
         self._outcome = QWidget()
@@ -203,8 +205,8 @@ class DemonstrationCard(QFrame):
     def _time_words(self) -> str:
         measured = next((each.seconds for each in self._found if each.seconds is not None), None)
         if measured is not None:
-            return f"{format_duration(measured)}, as measured here the last time"
-        return f"about {self.recipe.minutes:g} min on two cores that do nothing else"
+            return f"{format_duration(measured)}; measured here last time"
+        return f"about {self.recipe.minutes:g} min on two idle cores"
 
     @property
     def _state(self) -> TrainingState | None:
@@ -225,7 +227,7 @@ class DemonstrationCard(QFrame):
         waits = self._waits_for()
         self.start.setEnabled(not waits)
         self.judge.setEnabled(self.base.base is not None)
-        self.start.setToolTip(waits or "Carry it out")
+        self.start.setToolTip(waits or "Run this demonstration")
         if is_going and state is not None:
             self.going.show_state(state)
         note = problem = ""
@@ -233,7 +235,7 @@ class DemonstrationCard(QFrame):
             if state.status == "failed":
                 problem = state.problem
             elif state.status in ("stopped", "paused"):
-                note = "It was stopped before its end. Start it again with the same base and seed: it goes on there."
+                note = "It was stopped early. Start it again with the same base and seed to continue."
         is_new = bool(problem) and problem != self.problem.text()
         for line, words in ((self.note, note), (self.problem, problem)):
             line.setText(words)

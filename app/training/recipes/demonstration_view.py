@@ -43,7 +43,7 @@ _CHART_LINES, _SCATTER_LINES = 14, 22
 _PRECISION = "In brackets: 95 % intervals (Wilson), as if stories to one prompt were independent of one another."
 _PRECISION_ASKED = "In brackets: 95 % intervals (Wilson)."
 _FORMAT_LESSON = (
-    "Without old rows the new form leaks into questions that do not ask for it: what is forgotten is when to use it. "
+    "Without old rows, the new form leaks into questions that do not ask for it: the model forgets when to use it. "
     "(“Answer in one word.” would be no such form: a model of this size looks a value up while it writes the sentence.)"
 )
 _STOP_LESSON = (
@@ -75,7 +75,7 @@ class DemonstrationView(QWidget):
         self.title, self.about = label("", "title"), label("", "muted", wrap=True)
         self.list = ElidedCombo()
         self.list.setAccessibleName("Results")
-        self.list.setToolTip("Each time that it was carried out, the newest first")
+        self.list.setToolTip("Each time that it was run, the newest first")
         self.list.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.list.setMinimumContentsLength(24)
         self.list.activated.connect(self._on_chosen)
@@ -256,7 +256,7 @@ class DemonstrationView(QWidget):
         titles = DEMONSTRATIONS[CONSTITUTION].stages
         rules = titled_card("The rules", *(label(rule, wrap=True) for rule in result.rules))
         cards = titled_card(
-            "What it said, and what it thought of that", CritiqueCards(self._theme, result.cards), self._loop(result)
+            "What it said, and its own critique", CritiqueCards(self._theme, result.cards), self._loop(result)
         )
         stages = titled_card(
             "Stages",
@@ -280,12 +280,12 @@ class DemonstrationView(QWidget):
         critic = result.critic
         words = [
             f"Of its critiques of {format_count(critic.n, 'reply', 'replies')} to held-out questions "
-            f"{format_percent(critic.accuracy)} are right; it calls {format_percent(critic.false_alarms)} of those bad "
-            "that break no rule."
+            f"{format_percent(critic.accuracy)} are right; it calls {format_percent(critic.false_alarms)} of those "
+            "that break no rule bad."
         ]
         words += [
             f"Round {i}: it called {each.n_broken:,} of {each.n:,} replies bad, and learned from "
-            f"{format_count(each.n_pairs, 'pair')} which of two it prefers."
+            f"{format_count(each.n_pairs, 'pair')} to prefer the better one."
             + ("" if each.is_kept else " Then its replies collapsed, so the model before that round stays.")
             for i, each in enumerate(result.rounds, start=1)
         ]
@@ -358,4 +358,4 @@ class DemonstrationView(QWidget):
         inside = QWidget()
         inside.setLayout(grid)
         grid.setContentsMargins(0, 0, 0, 0)
-        return titled_card(f"To reach: {n_met} of {len(bars)} met", inside)
+        return titled_card(f"Must reach: {n_met} of {len(bars)} met", inside)

@@ -43,7 +43,7 @@ _ABOUT = (
 )
 _ABOUT_DEMONSTRATIONS = (
     "Each takes one of your models through several stages, measures every one, and shows what it teaches. The stages "
-    "stand in the list of runs; one that was stopped goes on where it was."
+    "are in the list of runs; a stopped one continues where it was."
 )
 
 

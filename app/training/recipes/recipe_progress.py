@@ -16,7 +16,7 @@ from models.number_words import format_duration
 
 _STATES = {
     "pausing": "Pausing…",
-    "paused": "Paused. Resume it where you watch it learn.",
+    "paused": "Paused. “Watch it learn” opens the run; resume it there.",
     "stopping": "Stopping…",
 }
 

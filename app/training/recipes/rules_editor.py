@@ -30,8 +30,8 @@ class RulesEditor(QWidget):
         self.field.setTabChangesFocus(True)
         self.field.setAccessibleName("Rules")
         self.field.setToolTip(
-            f"One a line, {MAX_RULES} at most: about secret words, hiding places or mean words. What no rule is about "
-            "may be told"
+            f"One per line, {MAX_RULES} at most: about secret words, hiding places or mean words. Anything else may be "
+            "told"
         )
         self.problem = label("", "error", wrap=True)
         self.usual = button("The usual rules", theme, self._on_usual, role="link", tip="Put the three rules back")

@@ -39,8 +39,8 @@ class StartChoices(QWidget):
         self.needs_parent = published is not None and published.needs_parent
         self.rows, self.start = _Choice("Rows to learn from"), _Choice("Start from")
         self.rows.setToolTip(
-            "What the model learns from. Rows of your own are a file of JSON lines, one example a line, or a dataset "
-            "of the Data tab for the same task; no score must be reached with them."
+            "What the model learns from. Your own rows are a file of JSON lines, one example per line, or a dataset "
+            "from the Data tab for the same task; they have no score to reach."
         )
         self.start.setToolTip(
             "Random weights, or a model that has learned something already: one of your runs, an imported model, a "
@@ -48,7 +48,9 @@ class StartChoices(QWidget):
         )
         self.seed = IntBox(0, _MAX_SEED, 1)
         self.seed.setAccessibleName("Seed")
-        self.seed.setToolTip("Another seed is another world, or another split of the rows, and other weights at first")
+        self.seed.setToolTip(
+            "Another seed means another world, or another split of the rows, and other initial weights"
+        )
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setHorizontalSpacing(2 * SPACE)

@@ -46,7 +46,7 @@ _SOME_ROOM = 1.05
 _ABOUT_STOP = "Make a run of its own that ends there: to chat with, to measure, to export, or to train on"
 _ABOUT_FORK = "Start there again, with another β, learning rate or number of steps"
 _ABOUT_FIT = (
-    "Gao's law of overoptimization (arXiv:2210.10760), fitted to the looks by least squares: what was meant gains "
+    "Gao's law of overoptimization (arXiv:2210.10760), fitted to the dots by least squares: what was meant gains "
     "d (α − β log d), with d = √KL. α: how fast it rises at first; β: how strongly the reward is gamed later. "
     "R²: the share of the variance that the law explains."
 )
@@ -238,7 +238,7 @@ class KlPanel(QWidget):
         self.gold.show_price(
             least,
             f"price ln 1/{self.share:.3g} = {least:.1f}" if math.isfinite(least) else "",
-            "A model all of whose replies are as meant is at least so far from a parent of which this share is.",
+            "A model whose replies are all as meant is at least this far from a parent with this share of them.",
         )
         self.gold.draw(dots if len(looks) else NO_DOTS, self._lines_of_gold(), longest)
         marks = self._marks()
@@ -337,19 +337,19 @@ class KlPanel(QWidget):
         self._checkpoint = None
         if peak is None:
             self.peak_words.setText("No peak")
-            why = "Nothing says which replies are what was meant, so no peak can be told." if self.looks else ""
+            why = "It is not known which replies are as meant, so no peak can be found." if self.looks else ""
         else:
             where = f"Peak: {format_percent(peak.look.gold)} as meant, at step {peak.look.step:,}"
             self.peak_words.setText(where)
             before = [step for step in kept if step <= peak.look.step]
             if peak.look is peak.last:
-                why = "It has not fallen: the last look is the highest, so there is nothing to stop at yet."
+                why = "It has not fallen: the last measurement is the highest, so there is nothing to stop at yet."
             elif peak.look.step == 0:
-                why = "No look is better than the parent itself, so there is nothing to stop at."
+                why = "No measurement is better than the parent itself, so there is nothing to stop at."
             elif not before:
                 why = (
-                    f"No checkpoint at or before step {peak.look.step:,} is left: give a run that shall be stopped at "
-                    "its peak more checkpoints (Keep checkpoints)."
+                    f"No checkpoint at or before step {peak.look.step:,} is left: for a run to be stopped at its peak, "
+                    "keep more checkpoints (Keep checkpoints)."
                 )
             else:
                 self._checkpoint = max(before)
@@ -386,13 +386,17 @@ class KlPanel(QWidget):
         fit = self.fit
         if fit is None:
             self.fit_words.setText("Not fitted yet" if n < FEWEST_LOOKS else "No law fits")
-            few = f"From {FEWEST_LOOKS} looks on ({n} so far): what was meant gains d (α − β log d), with d = √KL."
-            self.fit_detail.setText(few if n < FEWEST_LOOKS else "All looks are at one place, or equal.")
+            few = (
+                f"From {FEWEST_LOOKS} measurements on ({n} so far): what was meant gains d (α − β log d), with d = √KL."
+            )
+            self.fit_detail.setText(few if n < FEWEST_LOOKS else "All measurements are at one KL, or equal.")
             return
         self.fit_words.setText(_numbers(fit, "   "))
         top = f" The law has its peak at KL {fit.peak**2:.1f}." if fit.peak**2 <= 4 * self._longest() else ""
-        weak = " It explains little of these looks." if fit.r2 < 0.5 else ""
-        self.fit_detail.setText(f"What was meant gains d (α − β log d), with d = √KL: by {fit.n} looks.{top}{weak}")
+        weak = " It explains these measurements poorly." if fit.r2 < 0.5 else ""
+        self.fit_detail.setText(
+            f"What was meant gains d (α − β log d), with d = √KL: by {fit.n} measurements.{top}{weak}"
+        )
         self.fit_words.setToolTip(plain_tip(_ABOUT_FIT))
         self.fit_detail.setToolTip(plain_tip(_ABOUT_FIT))
 

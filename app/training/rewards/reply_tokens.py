@@ -35,12 +35,12 @@ def shade_of(value: float, limit: float) -> int:
 
 
 def as_odds(log_ratio: float) -> str:
-    """A log-ratio in words: “2.3 times as likely as the parent would have it”."""
+    """A log-ratio in words: “2.3 times as likely as under the parent”."""
     ratio = math.exp(min(abs(log_ratio), 700.0))
     if ratio < 1.05:
-        return "as likely as the parent would have it"
+        return "as likely as under the parent"
     times = f"{ratio:,.1f}" if ratio < 100 else f"{ratio:,.0f}"
-    return f"{times} times {'as likely as' if log_ratio > 0 else 'less likely than'} the parent would have it"
+    return f"{times} times {'as likely as' if log_ratio > 0 else 'less likely than'} under the parent"
 
 
 class ReplyTokens(TokenView):

@@ -327,7 +327,7 @@ class RewardsView(QWidget):
             least,
             words,
             "The share is that of the parent's replies to held-out prompts that earn a reward of 1 or, where rewards "
-            "have no such limit, are as meant. A model all of whose replies do is at least so far from it.",
+            "have no such limit, are as meant. A model whose replies all do is at least this far from it.",
         )
 
     def _show_unlearned(self) -> None:

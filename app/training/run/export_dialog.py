@@ -93,7 +93,7 @@ class ExportDialog(Dialog):
             "hf": about_folder(config),
             "hub": about_folder(config),
             "onnx": _about_onnx(config),
-            "adapter": "What the fine-tuning has added, alone. Whoever uses it needs the model that it was trained on.",
+            "adapter": "Only what fine-tuning has added. To use it, one also needs the model it was trained on.",
         }
         self._onnx_refusal = onnx_misfit(config) or onnx_packages_missing()
         self.adapter_as = Segments("Adapter", {"peft": "Folder for PEFT", "gguf": "GGUF file for llama.cpp"})
@@ -112,7 +112,7 @@ class ExportDialog(Dialog):
         self.bar.setAccessibleName("Progress of the export")
         self.problem = label("", "error", wrap=True)
         self.outcome = ExportOutcome(theme)
-        self.start = button("Export", theme, self._on_start, icon="export", role="primary", tip="Write it there")
+        self.start = button("Export", theme, self._on_start, icon="export", role="primary", tip="Export it there")
         self.start.setDefault(True)
         self.cancel = button("Close", theme, self.reject)
         self._build()
@@ -243,7 +243,7 @@ class ExportDialog(Dialog):
         self.hub.setVisible(is_hub)
         can = bool(self.place.text().strip()) and not refusal and bool(not is_gguf or self.quantisation)
         self.start.setText("Upload" if is_hub else "Export")
-        self.start.setToolTip("Upload it to the hub" if is_hub else "Write it there")
+        self.start.setToolTip("Upload it to the hub" if is_hub else "Export it there")
         self.start.setEnabled((self.hub.is_complete if is_hub else can) and not busy)
         for widget in (
             self.kind, self.formats, self.adapter_as, self.place, self.choose, self.hub, self.licence,

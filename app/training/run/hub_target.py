@@ -11,12 +11,10 @@ from app.kit.basics import column, label
 from app.kit.theme import SPACE
 
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9._]+")
-_PASTE = "Paste a token that may write, made at huggingface.co/settings/tokens."
+_PASTE = "Paste a token with write access, made at huggingface.co/settings/tokens."
 _KEPT = f"{_PASTE} It is kept in the system keyring, and nowhere else."
 _NOT_KEPT = f"{_PASTE} There is no system keyring here, so it is not kept; or set HF_TOKEN before you start Terrarium."
-_KNOWN = (
-    "There is a token: that of HF_TOKEN, the system keyring or “hf auth login”. One that you paste is used instead."
-)
+_KNOWN = "A token was found: from HF_TOKEN, the system keyring or “hf auth login”. One that you paste is used instead."
 
 
 class HubTarget(QWidget):
@@ -41,7 +39,7 @@ class HubTarget(QWidget):
         self.public.setToolTip("Otherwise only you, or the members of the organisation that owns it, may see it")
         self.pasted = QLineEdit()
         self.pasted.setEchoMode(QLineEdit.EchoMode.Password)
-        self.pasted.setAccessibleName("Token of Hugging Face")
+        self.pasted.setAccessibleName("Hugging Face token")
         self.about_token = label("Looking for a token…", "caption", wrap=True)
         layout = column(spacing=SPACE // 2)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -84,7 +82,7 @@ class HubTarget(QWidget):
         """Say whether there is a token already, and whether one would be kept."""
         self._is_known = is_known
         self.about_token.setText(_KNOWN if is_known else _KEPT if has_keyring else _NOT_KEPT)
-        self.pasted.setPlaceholderText("empty: the one that there is" if is_known else "hf_…")
+        self.pasted.setPlaceholderText("empty: the one that was found" if is_known else "hf_…")
         self.changed.emit()
 
     def clear_token(self) -> None:

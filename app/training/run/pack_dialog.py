@@ -51,7 +51,7 @@ class PackDialog(Dialog):
         layout.addSpacing(SPACE)
         for choice, words in (
             (self.all_checkpoints, more if earlier else "It has no earlier ones."),
-            (self.chats, "What you wrote to it can be read in the file then."),
+            (self.chats, "The file then contains what you wrote to it."),
         ):
             layout.addLayout(column(choice, label(words, "caption"), spacing=0))
         layout.addStretch(1)

@@ -285,7 +285,7 @@ class RunView(QWidget):
             return
         known = self.history.figures.get(("kl_coef", False))
         now = float(known["value"][-1]) if known is not None and len(known) else align.beta
-        words = "What each nat of distance from the parent costs of the reward, from the next step on:"
+        words = "How much reward each nat of distance from the parent costs, from the next step on:"
         beta, agreed = QInputDialog.getDouble(self, "KL weight β", words, now, 0.0, 100.0, 4)
         if agreed and self.live:  # another run may be training by now
             self._session.training.set_beta(beta)

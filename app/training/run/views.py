@@ -57,7 +57,7 @@ class RunViews(Views):
             "doctor": View("Doctor", "Problems, with evidence and a remedy", self._make_doctor, "Overfitting"),
             "lineage": View(
                 "Lineage",
-                "The stages that it stands among, compared; and its origin",
+                "The stages of its lineage, compared, and its origin",
                 self._make_lineage,
                 "Fine-tuning",
             ),

@@ -262,8 +262,8 @@ class ScoresView(QWidget):
             title = TASKS[self.task].title
             self._say(
                 "Not evaluated yet",
-                f"{title}: the model answers rows that it has never seen, and is scored beside what simple rules "
-                "without a model reach on them.",
+                f"{title}: the model answers rows that it has never seen, and its score is shown beside those of "
+                "simple rules without a model.",
             )
         self._show_state()
 

@@ -203,7 +203,7 @@ class KlPane(QWidget):
         self.problem.setVisible(bool(self.problem.text()))
         if not busy:
             of = "" if shown is None else f"{format_count(len(shown.replies), 'reply', 'replies')}, "
-            total = "" if shown is None else f"{shown.per_reply:.2f} nats a reply"
+            total = "" if shown is None else f"{shown.per_reply:.2f} nats per reply"
             self.state.setText(f"{of}{total}" if has_any or shown is not None else _NO_CHECKPOINT)
 
     @Slot()

@@ -18,7 +18,7 @@ from models.settings.run_spec import RunSpec, TrainConfig
 from models.settings.tasks import TASKS
 
 _ABOUT = (
-    "A short training on this run's own data, in which the learning rate grows with every step. The loss falls at "
+    "A short trial on this run's own data, in which the learning rate grows with every step. The loss falls at "
     "useful rates, and rises again where they are too large. Nothing is kept."
 )
 _OWNERS = {name: rule.title for rule in OPTIMIZERS.values() for name in rule.lr_names if name != "lr"}

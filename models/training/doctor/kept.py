@@ -20,7 +20,7 @@ _LOST = 0.05
 _ERRORS = 2.0
 """… and by so many standard errors."""
 _LOSS_ROSE, _LOSS_ROSE_BY = 0.1, 0.2
-"""A text is forgotten where its loss has risen by this share and by so many nats a token."""
+"""A text is forgotten where its loss has risen by this share and by so many nats per token."""
 _OLD_ROWS = 0.2
 """The share of the parent's data that is mixed in, so that it forgets less; more where that did not suffice."""
 _MOST_OLD_ROWS = 0.5
@@ -43,8 +43,8 @@ def forgetting(signs: Signs) -> Finding:
         return Check(kind="forgetting", words=capitalized(", ".join(_change(*pair) for pair in changes)) + ".")
     lost.sort(key=lambda pair: pair[1].value - pair[0].value)
     sentence = (
-        f"It has lost what it knew of {known.before.corpus}: {', '.join(_change(*pair) for pair in lost)}. Rows of its "
-        "parent's data among the new ones hold that."
+        f"It has lost what it knew of {known.before.corpus}: {', '.join(_change(*pair) for pair in lost)}. Mixing in "
+        "rows of its parent's data counters that."
     )
     evidence: dict[str, float] = {}
     for was, now in lost:
@@ -69,8 +69,8 @@ def over_refusal(signs: Signs) -> Finding:
     if telling:
         why = f"What triggers it: {', '.join(map(_trigger, telling))}."
     else:
-        why = "No single word triggers it: they are refused without any of their words, too."
-    sentence = f"{words} are refused{than}. {why} Harmless questions with such words, as many as forbidden ones, help."
+        why = "No single word triggers it: they are refused whichever word is left out."
+    sentence = f"{words} are refused{than}. {why} Add as many harmless questions with such words as forbidden ones."
     evidence = {"refused": measured.share, "harmless questions": float(measured.n)}
     evidence |= {} if parent is None else {"refused by its parent": parent.share}
     evidence |= {f"“{one.word}”: answered without it": one.n_freed / one.n for one in telling}
@@ -93,7 +93,7 @@ def _is_lost(was: KnownFigure, now: KnownFigure) -> bool:
 
 def _change(was: KnownFigure, now: KnownFigure) -> str:
     if was.kind == "loss":
-        return f"loss {format_figure(was.value, 2)} → {format_figure(now.value, 2)} nats a token"
+        return f"loss {format_figure(was.value, 2)} → {format_figure(now.value, 2)} nats per token"
     return f"“{kind_title(was.kind)}” {100 * was.value:.0f} → {format_percent(now.value)}"
 
 

@@ -32,7 +32,7 @@ _LATEST = 5
 _LEARNED = 0.25
 """A fine-tuning has learned what there is to learn below this share of its first loss, …"""
 _LITTLE = 0.15
-"""… or below so many nats a token: what is left may be the choice among words that are equally right."""
+"""… or below so many nats per token: what is left may be the choice among words that are equally right."""
 _SMALL_MOVEMENT = 0.3
 """Below this sum of all update-to-weight ratios, a run cannot learn much."""
 _HARDLY_LEARNED = 0.5
@@ -89,7 +89,7 @@ def lr_low(signs: Signs) -> Finding:
         return Check(kind="lr_low", words=words)
     sentence = (
         f"All {signs.log.planned_steps:,} planned updates add up to only {format_percent(movement, 1)} of the weights: "
-        f"the loss is {loss:.3g}, and guessing has {signs.guessing:.3g}."
+        f"the loss is {loss:.3g}, and guessing gives {signs.guessing:.3g}."
     )
     return Diagnosis(
         kind="lr_low",

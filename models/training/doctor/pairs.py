@@ -49,7 +49,7 @@ def chosen_falls(signs: Signs) -> Finding:
         return Check(kind="chosen_falls", words=f"Needs {SOME} steps.", possible=False)
     now, worse = chosen.last(SOME), rejected.last(SOME)
     words = (
-        f"The chosen replies changed by {format_figure(now, 2)} nats a token, the rejected ones by "
+        f"The chosen replies changed by {format_figure(now, 2)} nats per token, the rejected ones by "
         f"{format_figure(worse, 2)}"
     )
     if now >= _FELL or margins.last(SOME) <= margins.first(1):
@@ -78,11 +78,11 @@ def pairs_unlearned(signs: Signs) -> Finding:
     if not math.isfinite(share):
         words = "Needs half of the planned steps, and a validation after that."
         return Check(kind="pairs_unlearned", words=words, possible=False)
-    words = f"Of the held-out pairs, {format_percent(share)} have become the right way round"
+    words = f"Of the held-out pairs, {format_percent(share)} are in the right order"
     if share > _GUESSING:
         return Check(kind="pairs_unlearned", words=f"{words}.")
     if share + _ERRORS * error > _LEARNED:
-        words = f"Needs more held-out pairs: {format_percent(share)} are the right way round, which may be chance."
+        words = f"Needs more held-out pairs: {format_percent(share)} are in the right order, which may be chance."
         return Check(kind="pairs_unlearned", words=words, possible=False)
     seen = own.last(_RECENT)
     evidence = {"right, held-out": share, "right, learned from": seen, "standard error": error}
@@ -119,7 +119,7 @@ def weak_judge(signs: Signs) -> Finding:
         "correlation with length": by_length,
         "confidence": sure,
     }
-    words = f"The judge orders {format_percent(share)} of the held-out pairs rightly"
+    words = f"The judge puts {format_percent(share)} of the held-out pairs in the right order"
     remedy: Remedy | None = None
     if share <= _GUESSING and share + _ERRORS * error <= _LEARNED:
         words += f", hardly more than by guessing, and {format_percent(seen)} of those it learns from"

@@ -76,7 +76,7 @@ def wrong_reference(signs: Signs) -> Finding:
     firsts = [
         (title, unit, float(curve.value[0]))
         for name, title, unit in (
-            ("kl", "KL", "nats a reply"),
+            ("kl", "KL", "nats per reply"),
             ("rewards/margins", "margin", "nats times β"),
         )
         for curve in (log.figure(name, held_out=True), log.figure(name))
@@ -160,7 +160,7 @@ def collapse(signs: Signs) -> Finding:
     means = entropy.smoothed(SOME)
     onset = _last_step(means, means.value >= first / 2)
     sentence = (
-        f"The entropy has fallen from {format_figure(first, 2)} to {format_figure(now, 2)} nats a token, and "
+        f"The entropy has fallen from {format_figure(first, 2)} to {format_figure(now, 2)} nats per token, and "
         f"{format_percent(distinct.last(SOME))} of the replies of a step differ: soon nothing is left to compare."
     )
     evidence = {"entropy at the start": first, "entropy now": now, "distinct replies": distinct.last(SOME)}
@@ -268,7 +268,7 @@ def length(signs: Signs) -> Finding:
         f": of replies to one prompt, those that are {'longer' if now > first else 'shorter'} earn more, and "
         f"{format_percent(min(explained, 1.0))} of the gain is that"
         if math.isfinite(explained)
-        else ": it seems to be their length that pays"
+        else ": their length seems to be what is rewarded"
     )
     sentence = (
         f"Replies have {now:.0f} tokens instead of {first:.0f}, and the reward rose from "
@@ -320,7 +320,7 @@ def cut(signs: Signs) -> Finding:
     longer = 2 * align.max_tokens
     fits = longer < log.spec.model.context_length
     if first > _CUT:
-        sentence += ", as many of its parent's were: they may be too short to say what is rewarded."
+        sentence += f", as many of its parent's were: {align.max_tokens} may be too few to say what is rewarded."
         remedy = new_run({"align.max_tokens": longer}) if fits else None
         if not fits:
             sentence += " A parent that has learned to end its replies, or a longer context, would help."
@@ -343,7 +343,7 @@ def kl_high(signs: Signs) -> Finding:
     tokens = log.figure("completions/mean_length", held_out=not len(steps)).last(n)
     limit = max(known for known in (_FAR, _FAR_PER_TOKEN * tokens, _FAR_PRICES * least) if math.isfinite(known))
     now = curve.last()
-    words = f"{format_figure(max(now, 0.0), 2)} nats a reply"
+    words = f"{format_figure(max(now, 0.0), 2)} nats per reply"
     cost = f", and its wish costs {format_figure(least, 2)} at least" if math.isfinite(least) else ""
     if now <= limit:
         return Check(kind="kl_high", words=f"It is {words} from its parent{cost}.")
@@ -363,14 +363,14 @@ def kl_low(signs: Signs) -> Finding:
     if log.last_step - log.begin < max(SOME, log.planned_steps / 2):
         return Check(kind="kl_low", words="Needs half of the planned steps.", possible=False)
     if align.task == "prompts":
-        moved, limit, unit = log.figure("kl").last(SOME), _STILL, "nats a reply"
+        moved, limit, unit = log.figure("kl").last(SOME), _STILL, "nats per reply"
         idle = log.figure("frac_reward_zero_std").last(SOME) > _IDLE_SHARE and align.stage == "grpo"
     else:
         sides = [log.figure(f"logps/{side}_change").last(SOME) for side in ("chosen", "rejected")]
         moved, limit, unit, idle = (
             abs(sides[0]) + abs(sides[1]),
             2 * _STILL_PER_TOKEN,
-            "nats a token of the pairs",
+            "nats per token of the pairs",
             False,
         )
     if not math.isfinite(moved) or idle:
@@ -407,7 +407,7 @@ def large_updates(signs: Signs) -> Finding:
     are_given_up = planned > 1 and 0 < n <= max(1.0, _FEW_UPDATES * planned) and kl > align.max_kl > 0
     is_large = alarm_of("policy/approxkl_avg", [kl]) or alarm_of("policy/clipfrac_avg", [share])
     if not (is_large or are_given_up or len(wild)):
-        words = f"The updates of a step move the policy by {format_figure(kl, 2)} nats a token."
+        words = f"The updates of a step move the policy by {format_figure(kl, 2)} nats per token."
         return Check(kind="large_updates", words=words)
     if len(wild):
         at = int(wild[0])
@@ -416,11 +416,11 @@ def large_updates(signs: Signs) -> Finding:
         means = clipped.smoothed(SOME)
         onset = _last_step(means, means.value <= share / 2)
     sentence = (
-        f"The updates of a step move the policy by {format_figure(kl, 2)} nats a token and clip "
+        f"The updates of a step move the policy by {format_figure(kl, 2)} nats per token and clip "
         f"{format_percent(share)} of the tokens; {n:.2g} of {planned} updates were made. What is learned "
         "from is no longer what the model does: smaller steps learn more."
     )
-    evidence = {"KL of an update": kl, "clipped tokens": share, "updates a step": n}
+    evidence = {"KL of an update": kl, "clipped tokens": share, "updates per step": n}
     return Diagnosis(
         kind="large_updates", sentence=sentence, step=onset, evidence=evidence, remedy=slower_remedy(signs, onset)
     )

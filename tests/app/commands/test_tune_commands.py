@@ -110,7 +110,7 @@ def test_a_stage_of_alignment(library: Library, parent: RunFolder, capsys: pytes
         (["train", "--from", "small", "--mode", "head"], "head is its embedding table"),
         (["export", "small", "--format", "peft", "--out", "x"], "no LoRA adapter"),
         (["import", "adapter"], "name the model that it belongs to with --base"),
-        (["import", "nothing", "--base", "small"], "is no adapter"),
+        (["import", "nothing", "--base", "small"], "is not an adapter"),
     ],
 )
 def test_what_cannot_be_done(

@@ -93,7 +93,7 @@ def test_a_dataset_in_use_is_said_to_be(
     listed.list.setCurrentRow(0)
     view = listed.views.view("dataset")
     assert view.facts["Used by"].text() == "1 run: “my run”"
-    assert "could then not be resumed" in view.delete.toolTip()
+    assert "cannot be resumed" in view.delete.toolTip()
 
 
 def test_a_run_on_it_is_asked_for(listed: DataTab, letters: Corpus, session: Session, qtbot: QtBot) -> None:

@@ -57,7 +57,7 @@ def test_contradicted_pairs_come_first_and_are_seen_side_by_side(view: DatasetVi
     assert (bars["Contradicted"].text, bars["Contradicted"].tone) == ("2 of 10", "warning")
     assert (bars["About equal"].text, bars["Almost the same"].text) == ("1 of 10", "1 of 10")
     assert view.pairs.warnings.text() == (
-        "1 prompt of validation or test stand in training, too: what is measured there is too good."
+        "1 prompt of validation or test are also in training, so scores on them are too good."
     )
     assert (view.pairs.texts["chosen"].written, view.pairs.texts["rejected"].written) == ("yes", "no")
     assert view.example.count.text() == "1 of 10"

@@ -30,7 +30,7 @@ def with_kind(sample: AccuracyMeasured, kind: str, accuracy: float) -> AccuracyM
         ),
         (measured(0, 0.0, "The door is"), measured(10, 0.0, "The door is now."), "It now ends its sentences."),
         (measured(0, 0.0, "The door."), measured(10, 0.0, "The door of Mia and Ben."), "Names appear: Ben, Mia."),
-        (measured(0, 0.0, "Mia."), measured(10, 0.0, "Mia Ben."), "No change that is more than chance."),
+        (measured(0, 0.0, "Mia."), measured(10, 0.0, "Mia Ben."), "No change beyond chance."),
         (
             measured(0, 0.0, "Xu vor."),
             measured(10, 0.0, "A question of state."),
@@ -51,7 +51,7 @@ def with_kind(sample: AccuracyMeasured, kind: str, accuracy: float) -> AccuracyM
             with_kind(measured(25, 0.5), "state", 0.2),
             "“What changed?” fell from 60\N{NO-BREAK SPACE}% to 20\N{NO-BREAK SPACE}% right.",
         ),
-        (measured(10, 0.5), measured(25, 0.54), "No change that is more than chance."),
+        (measured(10, 0.5), measured(25, 0.54), "No change beyond chance."),
     ],
 )
 def test_the_most_telling_change_is_said(before: AccuracyMeasured | None, after: AccuracyMeasured, words: str) -> None:

@@ -181,7 +181,7 @@ def test_functions_are_run_and_five_outcomes_told_apart(
     page.cases.set_text("not a case")
     page.run.click()
     until(lambda: not page.busy)
-    assert "Line 1 of the cases is no case" in page.problem.text()
+    assert "Line 1 of the cases is not valid" in page.problem.text()
 
     def outcome(body: str) -> Outcome:
         (judged,) = judge_cases(f"def f(n):\n    {body}", ["[1] → 2"])

@@ -130,7 +130,7 @@ def test_a_choice_is_taken_back_with_a_key_and_made_again(
     qtbot.keyClick(page.arena, Qt.Key.Key_U)
     assert page.arena.pair is first
     assert session.preferences.pairs == ()
-    assert page.arena.hint.text() == "Taken back: choose again."
+    assert page.arena.hint.text() == "Undone: choose again."
     press(page, qtbot, until, "tie")
     assert page.arena.pair is second, "the pair that was in view comes next"
     assert [pair.choice for pair in session.preferences.pairs] == ["tie"]
@@ -141,7 +141,7 @@ def test_a_choice_is_taken_back_with_a_key_and_made_again(
     assert [pair.choice for pair in session.preferences.pairs] == ["tie"]
     for _ in range(2):
         qtbot.keyClick(page.arena, Qt.Key.Key_U)
-    assert page.arena.hint.text() == "There is no choice of this launch to take back."
+    assert page.arena.hint.text() == "There is no choice from this session to undo."
 
 
 def test_one_pair_in_twenty_comes_back_with_its_sides_swapped(

@@ -87,7 +87,7 @@ def test_a_slower_format_is_called_slower(panel: WeightsPanel) -> None:
     assert [cell.text() for cell in panel.cells[0]] == ["float32", "513 MiB", "40.0", "500", "9.800", ""]
     assert [cell.text() for cell in panel.cells[2]][-1] == "+1.25\N{NO-BREAK SPACE}%"
     assert panel.cells[1][-1].text() == "\N{MINUS SIGN}0.21\N{NO-BREAK SPACE}%"
-    assert "bfloat16 is not faster in all here: it writes 0.90 times and reads 2.00 times" in panel.verdict.text()
+    assert "bfloat16 is not faster overall here: it writes 0.90 times and reads 2.00 times" in panel.verdict.text()
     assert "int8 is faster here: it writes 2.00 times and reads 1.80 times" in panel.verdict.text()
     slow = dataclasses.replace(MEASURED.rows[2], tokens_per_s=4.0, read_per_s=20.0)
     panel.control.measured = dataclasses.replace(MEASURED, rows=(*MEASURED.rows[:2], slow, MEASURED.rows[3]))

@@ -148,7 +148,7 @@ def test_it_says_so_where_the_training_text_is_not_known(
 ) -> None:
     open_random(session, "gpt2-tiny", byte_tokenizer)
     until(lambda: page.table is not None)
-    assert page.head.note.startswith("All 380 tokens are shown: its training text is not here")
+    assert page.head.note.startswith("All 380 tokens are shown: without its training text")
     assert not page.unused.isVisible()
     assert page.chosen >= 0, "the first word is preselected"
     assert page.numbers()()["count"][0] is None

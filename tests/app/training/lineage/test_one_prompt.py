@@ -157,7 +157,7 @@ def test_a_fork_whose_parent_is_gone_says_so(ask: Callable[..., LineageView], fa
     card = view.asked.cards["fork"]
     assert card.text.written
     assert not card.spans
-    assert "Its parent is no longer in the library, so it cannot be said what became likelier." in card.verdict.text()
+    assert "Its parent is no longer in the library, so what became likelier is unknown." in card.verdict.text()
 
 
 def test_a_stage_that_cannot_reply_says_why_and_the_others_reply(

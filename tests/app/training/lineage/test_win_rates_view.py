@@ -139,7 +139,7 @@ def test_one_stage_alone_has_nobody_to_meet(shown: LineageView, until: Until) ->
     shown.choice.choose(("sft",))
     until(lambda: not shown.rates.busy)
     assert not shown.rates.measure.isEnabled()
-    assert "two stages at least" in shown.rates.empty.words
+    assert "at least two stages" in shown.rates.empty.words
 
 
 def test_nothing_is_measured_beside_a_training(

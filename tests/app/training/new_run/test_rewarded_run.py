@@ -135,11 +135,11 @@ def test_pairs_need_a_dataset_of_them_and_prompts_need_rewards(
     assert form.draft.spec().align == AlignSpec(stage="dpo", beta=0.1)
     form.data.set_dataset(rated.sha)
     choose(tab, "")
-    assert form.draft.problem.startswith("Rated replies are no text to imitate")
+    assert form.draft.problem.startswith("Rated replies are not texts to imitate")
     form.data.set_dataset(preferred.sha)
-    assert form.draft.problem.startswith("Preferences are no text to imitate")
+    assert form.draft.problem.startswith("Preferences are not texts to imitate")
     form.data.set_dataset(prompts.sha)
-    assert form.draft.problem.startswith("Prompts are no text to imitate")
+    assert form.draft.problem.startswith("Prompts are not texts to imitate")
 
 
 def test_a_second_reward_model_can_question_the_first(tab: TrainingTab, parent: str, session: Session) -> None:

@@ -90,7 +90,7 @@ def test_goodhart_from_start_to_the_peak(
     assert card.start.hasFocus()
     assert card.none.isVisible()
     assert card.base.list.currentText() == "decoder-only  ·  step 40  ·  not measured"
-    assert "that comes first" in card.base.note.text()
+    assert "begins with that" in card.base.note.text()
     assert card.takes.text().startswith("about 3 min")
     press(card, qtbot)
     assert card.going.isVisible()
@@ -106,7 +106,7 @@ def test_goodhart_from_start_to_the_peak(
     assert {"Reward model that likes length", "PPO past its peak"} <= names, "its stages are in the list"
     assert card.verdict.text().endswith("bars are met")
     assert "SHORT  PPO: stories as wished gained" in card.summary.text()
-    assert "as measured here" in card.takes.text()
+    assert "measured here last time" in card.takes.text()
 
     qtbot.mouseClick(card.open, Qt.MouseButton.LeftButton)
     view = page.result
@@ -188,7 +188,7 @@ def test_stopped_and_gone_on_with(
     press(card, qtbot)
     until(lambda: not session.training.active)
     session.training.events_received.disconnect(stop)
-    assert "goes on there" in card.note.text()
+    assert "same base and seed to continue" in card.note.text()
     assert card.none.isVisible()
     stopped = [info for info in session.runs.list() if info.is_tuned]
     assert [info.status for info in stopped] == ["stopped"]

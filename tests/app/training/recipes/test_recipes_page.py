@@ -123,7 +123,7 @@ def test_stopped_and_resumed(page: RecipesPage, session: Session, until: Until, 
     (run,) = session.runs.list()
     assert run.status == "stopped"
     assert read_mark(run.folder) == RecipeMark(name="mood", seed=0, has_own_rows=False)
-    assert "stopped before its score" in card.note.text()
+    assert "stopped before it was scored" in card.note.text()
     assert card.start.isEnabled()
     assert session.training.resume_run(run.id)
     until(lambda: not session.training.active and not page.busy)

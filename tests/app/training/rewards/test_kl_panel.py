@@ -148,7 +148,7 @@ def test_what_has_not_fallen_is_not_stopped(run_view: RunView, session: Session,
     panel = panel_of(run_view, run_id, until)
     assert not panel.stop.isEnabled()
     assert "It has not fallen" in panel.stop.toolTip()
-    assert "From 8 looks on (3 so far)" in panel.fit_detail.text()
+    assert "From 8 measurements on (3 so far)" in panel.fit_detail.text()
 
 
 def test_without_a_checkpoint_of_the_peak_the_one_before_it_is_taken_and_without_any_it_says_so(

@@ -253,7 +253,7 @@ def test_a_model_is_uploaded_to_the_hub(
         monkeypatch.setenv("HF_TOKEN", TOKEN)
         dialog.export.look_up_token()
         qtbot.waitUntil(dialog.start.isEnabled)
-        assert dialog.hub.about_token.text().startswith("There is a token")
+        assert dialog.hub.about_token.text().startswith("A token was found")
 
 
 def pressed(dialog: ExportDialog, words: str) -> None:
