@@ -38,7 +38,7 @@ from models.runs.curve import Table
 from models.runs.run_folder import RunFolder
 from models.settings.tasks import TASKS
 
-_CHARTS_HIGH, _ACCURACY_HIGH = 21, 7
+_CHARTS_HIGH, _ACCURACY_HIGH = 20, 7
 """Minimum height of the charts, in lines of text, and how much more it is with that of accuracy; where the samples do
 not fit below, the view scrolls."""
 
