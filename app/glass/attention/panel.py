@@ -60,6 +60,7 @@ class AttentionPanel(AnswerPanel):
         self._row: Window | None = None
         self._part: Window | None = None
         self.kinds = Segments("Which attention", {kind: STACKS[kind] for kind in ("encoder", "decoder", "cross")})
+        self.kinds.hide()  # a text whose model has several shows it; until then it would only widen the panel
         self.overview = HeadOverview(theme)
         self.detail = HeadDetail(theme)
         for widget in (self.kinds, self.overview, self.detail):
