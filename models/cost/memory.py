@@ -152,15 +152,13 @@ def update_bytes(config: ModelConfig, device: str) -> int:
 def _muon_bytes(rows: int, columns: int, n: int, device: str) -> int:
     """At most the bytes of Muon (models.training.optim) for n matrices: updates, their stack, an iteration's products.
 
-    A CPU takes large matrices one after the other, so there is no stack: what goes in and what comes out, in either
-    precision. Small ones it stacks in float32, if it is not fast at bfloat16.
+    They are stacked in float32, where the device is not fast at bfloat16. A CPU takes large ones one after the other:
+    what goes in and what comes out, in either precision, and the products of one.
     """
     matrix, gram = rows * columns, min(rows, columns) ** 2
-    if device == "cpu" and matrix <= BATCHED:
-        return FLOAT32_BYTES * n * (5 * matrix + 2 * gram)
-    if device == "cpu":
+    if device == "cpu" and matrix > BATCHED:
         return FLOAT32_BYTES * (3 * n * matrix + 2 * matrix + 2 * gram)
-    return FLOAT32_BYTES * n * (4 * matrix + 2 * gram)
+    return FLOAT32_BYTES * n * (5 * matrix + 2 * gram)
 
 
 def kv_cache_bytes(

@@ -179,8 +179,8 @@ class InputsPanel(AnswerPanel):
             tips = [f"{quoted(words[i])}: {self._explain(i, in_source, values[i], digits)}" for i in range(len(values))]
             strip.show_amounts(values, reach, tips)
         is_logit = self.by.value == "gradient" and self.of.value == "logit"
-        name = f"Effect on the {'logit' if is_logit else 'log-probability'}"
-        self.scale.show_values(name, format_signed(-reach, digits), format_signed(reach, digits))
+        shown = "Effect on the logit" if is_logit else "Effect in nats"
+        self.scale.show_values(shown, format_signed(-reach, digits), format_signed(reach, digits))
         names, sources = short_names(text.words[: len(tokens)]), short_names(text.source_words)
         rows = [(sources[i], value, i, True) for i, value in enumerate(source)]
         rows += [(names[i], value, i, False) for i, value in enumerate(tokens)]
