@@ -186,7 +186,7 @@ class SamplingPanel(QWidget):
         name.setBuddy(self.seed)
         for widget in (name, self.seed):
             widget.setToolTip(tip)
-        lines = QVBoxLayout()
+        lines = column()
         lines.addLayout(row(name, None, self.seed))
         lines.addWidget(self.new_each_time)
         return lines

@@ -117,11 +117,11 @@ class CandidateColumn(QWidget):
         If two tokenizers share no boundaries, only the totals are compared.
         """
         difference = own.total - other.total
-        likelier = self.name if difference >= 0 else other_name
+        by, likelier = f"{abs(difference):.1f}", self.name if difference >= 0 else other_name
         words = (
             f"This reply: {format_signed(own.total, 1)} nats under {self.name}, "
             f"{format_signed(other.total, 1)} under {other_name}. "
-            f"{likelier} finds it likelier, by {abs(difference):.1f} nats."
+            + ("Both find it about equally likely." if by == "0.0" else f"{likelier} finds it likelier, by {by} nats.")
         )
         if not own.pieces:
             self.verdict.setText("The reply is empty.")
