@@ -21,6 +21,7 @@ from app.worker.job import INTERACTIVE, Job
 from models.chat.template_config import ChatTemplateConfig
 from models.events import Event
 from models.inference.reply import ReplyStarted
+from models.inspect.spans import Judgement
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
@@ -85,6 +86,9 @@ def test_two_checkpoints_reply_and_score_each_other(
         assert "".join(row["text"] for row in mine).lstrip() == column.text.written
         own = sum(float(row["own_log_probability"]) for row in mine)
         assert f"{own:.1f}".replace("-", "−") in column.verdict.text()
+    alike = Judgement(pieces=("a", "b"), log_probabilities=(-1.0, -2.01))
+    first.show_verdict(alike, Judgement(pieces=("a", "b"), log_probabilities=(-1.0, -2.0)), "the other")
+    assert first.verdict.text().endswith("Both find it about equally likely.")
 
 
 def test_invalid_comparisons_show_an_error(page: SideBySidePage, until: Until, session: Session) -> None:
