@@ -159,6 +159,7 @@ class RunHead(QFrame):
         self.menu.run_id = state.run_id
         use = use_words(self._session.runs.spec(state.run_id) if state.run_id else None)
         self.chat.setText(f"{use} as it learns")
+        set_enabled(self.chat, "")
         _set_visible(
             {
                 self.pause: not resting,
