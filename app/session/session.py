@@ -69,6 +69,7 @@ class Session(QObject):
         self.status = Status(training, self.chat, device, self)
         # In this order: the chat leaves the live model before its run may be deleted, and the next run starts last.
         training.ended.connect(self.chat.on_training_ended)
+        training.events_received.connect(self.chat.on_training_events)
         training.events_received.connect(self.tokenizers.on_training_events)
         training.ended.connect(self.tokenizers.reread)  # it may have trained one
         training.ended.connect(runs.on_training_ended)

@@ -16,12 +16,15 @@ import pytest
 from app.cli import COMMANDS, main
 from app.commands.progress import ProgressLine
 from app.commands.replying import add_sampling_options, sampling_from
+from models.evaluation.record import read_evaluation
 from models.events import Event, RunStarted, TrainMetrics
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.runs.run_queue import RunQueue
 from models.settings.sampling_config import NUMERIC_SETTINGS, SamplingConfig
+from models.training import prepare
 from tests.models.every_cut import EVERY_CUT
+from tests.models.recipes.conftest import train_here
 
 TEXT = "The cat sat on the mat. The dog ate the cake. Where is the cat? On the mat.\n" * 60
 SPEC = """
@@ -240,7 +243,33 @@ def test_ctrl_c_stops_and_saves_and_the_run_resumes(
     assert started["step"] == result["step"]
 
 
-def press_at(kind: type[Event], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.slow
+@pytest.mark.usefixtures("little_quickstart")
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
+@pytest.mark.parametrize("by_queue", [False, True])
+def test_a_quick_start_that_was_interrupted_is_resumed_and_evaluated(
+    library: Library, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], by_queue: bool
+) -> None:
+    monkeypatch.setattr(prepare, "train_in_child", train_here)
+    press_at(TrainMetrics, monkeypatch, "quickstart")
+    assert main(["quickstart", "--minutes", "0.001", "--device", "cpu"]) == 130
+    assert "held-out accuracy" not in capsys.readouterr().out
+    (run,) = library.list_runs()
+    assert run.status == "stopped"
+    if by_queue:
+        assert main(["queue", "add", "--resume", run.id]) == 0
+        assert main(["queue", "run", "--device", "cpu"]) == 0
+        assert not RunQueue(library).items()
+    else:
+        assert main(["train", "--resume", run.id, "--device", "cpu", "--json"]) == 0
+    evaluated = read_evaluation(run.folder)
+    assert evaluated is not None
+    if not by_queue:
+        result = json.loads(capsys.readouterr().out)
+        assert (result["status"], result["accuracy"]) == ("finished", evaluated.accuracy)
+
+
+def press_at(kind: type[Event], monkeypatch: pytest.MonkeyPatch, command: str = "train") -> None:
     """From now on Ctrl-C is pressed when a training says this for the first time."""
     said: list[Event] = []
 
@@ -251,7 +280,7 @@ def press_at(kind: type[Event], monkeypatch: pytest.MonkeyPatch) -> None:
                 said.append(event)
                 signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr("app.commands.train.ProgressLine", PressingLine)
+    monkeypatch.setattr(f"app.commands.{command}.ProgressLine", PressingLine)
 
 
 def test_generate_prints_the_completion_only(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
