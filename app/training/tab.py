@@ -23,7 +23,7 @@ from app.training.queue_panel import QueuePanel
 from app.training.recipes.page import RecipesPage
 from app.training.run.view import RunView
 from app.training.run_list.panel import RunsPanel
-from models.recipes.alignment.results import STRONG_STEPS
+from models.recipes.alignment.bases import steps_of_strong
 from models.runs.run_queue import QueuedRun
 from models.settings.model_config import ModelConfig
 
@@ -264,7 +264,7 @@ class TrainingTab(QWidget):
         self.show_run(run_id)
         if self.run_view.run_id == run_id:  # or it is gone
             info = self._session.runs.look_up(run_id)
-            steps = STRONG_STEPS if info is None else max(STRONG_STEPS, info.step + STRONG_STEPS // 2)
+            steps = steps_of_strong(0 if info is None else info.step)
             self.run_view.ask_for_fork(None, {"steps": steps})
 
     @Slot(str, int)
