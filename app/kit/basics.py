@@ -76,6 +76,18 @@ def button(
     return widget
 
 
+_USUAL_TIP, _WHY_NOT = "usualTip", "whyNot"
+
+
+def set_enabled(widget: QWidget, reason: str) -> None:
+    """Disable a widget for a `reason`, a sentence that its tooltip then says; "" enables it, with its own tooltip."""
+    if widget.isEnabled() and not widget.property(_WHY_NOT):
+        widget.setProperty(_USUAL_TIP, widget.toolTip())
+    widget.setProperty(_WHY_NOT, reason)
+    widget.setEnabled(not reason)
+    widget.setToolTip(plain_tip(reason) or str(widget.property(_USUAL_TIP) or ""))
+
+
 class _Button(QPushButton):
     """Keeps the keyboard's focus when it is disabled, as many are when they are pressed: from it, Tab goes on."""
 
