@@ -139,6 +139,7 @@ class HubClient:
                     for chunk in self._streamed(url, have):
                         if chunk is not None:
                             have += out.write(chunk)
+                            out.flush()  # so that others see how much has arrived
                         yield progress(min(have, file.size))
                         if have > file.size:
                             break
