@@ -15,12 +15,12 @@ from app.glass.answer_panel import AnswerPanel
 from app.glass.focus import Focus
 from app.glass.names import quoted, token_names
 from app.glass.next_token.sentence import describe_token
-from app.glass.next_token.stage_bars import StageBars
-from app.glass.next_token.xray import Xray, all_rows, x_ray
 from app.glass.next_token.xray_table import XrayTable
 from app.glass.panel_head import About
 from app.glass.read_text import ReadText
+from app.glass.stage_bars import StageBars
 from app.glass.target_token import TargetToken
+from app.glass.xray import Xray, all_rows, x_ray
 from app.kit.basics import column, label, row
 from app.kit.chart_export import Columns
 from app.kit.forms.sampling_sliders import sampling_slider

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from app.glass.names import format_rough, spoken
-from app.glass.next_token.xray import Xray, XrayRow
+from app.glass.xray import Xray, XrayRow
 
 HOW = ("drawn", "unknown", "hand", "read", "masked", "seen")
 """How the token came into the text: drawn by its random number; drawn by one that is not known; chosen by the user;

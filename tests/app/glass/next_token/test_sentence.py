@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from app.glass.next_token.sentence import describe_token
-from app.glass.next_token.xray import Xray, x_ray
+from app.glass.xray import Xray, x_ray
 from models.settings.sampling_config import SamplingConfig
 
 NAMES = ("·sad", "·happy", "·tired", "·").__getitem__
