@@ -20,6 +20,7 @@ from app.kit.theme import MODES, ThemeProvider
 from app.session.remembered import EVERYTHING, SIMPLE
 from app.session.session import Session
 from app.shell.main_window import MainWindow
+from app.shell.window_place import fit_screen, restore_place
 from app.worker.failures import describe
 from app.worker.notices import Notices
 from models.library.library import Library
@@ -120,10 +121,12 @@ def run(argv: Sequence[str] | None = None, files: Sequence[Path] = ()) -> int:
     mode = session.remembered.get("theme", "system")
     theme = ThemeProvider(app, mode if mode in MODES else "system", session.remembered.get("text scale", 1.0))
     window = MainWindow(session, theme)
+    restore_place(window, session.remembered)
 
     sys.excepthook = FailureReport(session.notices)
 
     def after_first_paint() -> None:
+        fit_screen(window)
         session.start()
         session.trash.clear_expired()
         problem = find_location().problem
