@@ -121,5 +121,8 @@ def test_a_list_to_choose_from_shows_all_of_its_few_entries(n: int, theme: Theme
     box.show()
     box.showPopup()
     qtbot.waitUntil(box.view().isVisible)
+    rows = [box.view().visualRect(box.model().index(i, 0)) for i in range(n)]
+    assert all(row.height() >= 26 for row in rows), "as high as the style sheet makes them"
+    assert box.view().viewport().rect().contains(rows[-1])
     assert box.view().verticalScrollBar().maximum() == 0
     box.hidePopup()
