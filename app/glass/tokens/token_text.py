@@ -159,7 +159,7 @@ class TokenText(QWidget):
         return QRect(left, top, min(layout.width_of(piece), self.width() - left), self._row_height - _LEADING + 2)
 
     def _measure(self) -> None:
-        """Break the tokens after their line feeds, since an indentation belongs to the next line; measure each piece."""
+        """Break the tokens after line feeds, since an indentation belongs to the next line, and measure the pieces."""
         metrics = QFontMetrics(self._theme.font())
         broken = [_LINE.findall(word[:_MAX_CHARS]) or [""] for word in self._words]
         self._pieces = list(itertools.chain.from_iterable(broken))
