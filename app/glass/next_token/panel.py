@@ -257,7 +257,8 @@ class NextTokenPanel(AnswerPanel):
         told = mark.sentence(target.text.words[target.position]) if mark is not None else ""
         is_tried = not self._is_encoder and not is_same_sampling(xray.config, target.text.sampling)
         how = self._how(target, xray)
-        self.say(describe_token(xray, self._words.__getitem__, how, tried=is_tried, told=told))
+        learned = target.text.step != self.examiner.step
+        self.say(describe_token(xray, self._words.__getitem__, how, tried=is_tried, learned=learned, told=told))
         self.summary.setText(self._describe(target, xray))
         left = f"{xray.n_left:,} of {xray.n_tokens:,} tokens can be drawn"
         self.others.setText(f"{left}; {format_prob(xray.removed)} is cut off." if xray.removed > 0 else f"{left}.")
