@@ -263,7 +263,8 @@ class Home(QWidget):
         QTimer.singleShot(0, self, lambda: self._area.ensureWidgetVisible(self.cards.buttons[0]))  # once it is laid out
 
     def focus_first(self) -> None:
-        """Give the keyboard to what one most likely wants."""
+        """Show the page from its top, and give the keyboard to what one most likely wants."""
+        self._area.verticalScrollBar().setValue(0)
         (self.quickstart if self.is_empty else self.next_button).setFocus()
 
     @Slot(object)

@@ -45,7 +45,7 @@ def surprisal(probability: float) -> float:
 QUANTITIES = {
     "surprisal": Quantity(
         name="Surprisal",
-        tip="How unexpected each token was to the model: on a scale of −log p (nats), with its probabilities p beside it",
+        tip="How unexpected each token was: −log p, labelled with the probabilities p",
         of=lambda probability, entropy, rank: surprisal(probability),
         marks=((0.0, "100 %"), (4.0, "2 %"), (8.0, "≤ 0.03 %")),
         fraction=lambda value: value / 8,
@@ -61,7 +61,7 @@ QUANTITIES = {
     ),
     "entropy": Quantity(
         name="Entropy",
-        tip="How uncertain the model was: the entropy of its distribution, as that many equally likely tokens (e to the nats)",
+        tip="How uncertain the model was: its entropy, as a number of equally likely tokens to choose from",
         of=lambda probability, entropy, rank: entropy,
         marks=((0.0, "1 choice"), (math.log(12), "12"), (5.0, "≥ 148")),
         fraction=lambda value: value / 5,

@@ -104,8 +104,8 @@ def test_the_tooltip_has_all_numbers(view: TokenText, monkeypatch: pytest.Monkey
     shown: list[str] = []
     monkeypatch.setattr(QToolTip, "showText", lambda at, words, *rest: shown.append(words))
     view.show_tip(QPoint(), 4)
-    tip = "·two   50.0\u00a0%, rank 1; as unsure as among 2.7 equally likely tokens (surprisal 0.69 nats, entropy 1.00 nats)"
-    assert shown == [f"<p>{tip}</p>"]
+    among = "as unsure as among 2.7 equally likely tokens"
+    assert shown == [f"<p>·two   50.0\u00a0%, rank 1; {among} (surprisal 0.69 nats, entropy 1.00 nats)</p>"]
 
 
 @pytest.mark.parametrize("mode", ["light", "dark"])
