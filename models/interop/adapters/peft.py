@@ -32,7 +32,7 @@ from models.settings.tune_spec import TuneSpec
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 _OWN_CODE = (
-    "The transformers library does not know this design, so the adapter goes with the folder that its model is exported "
+    "The transformers library does not know this design, so the adapter goes with the folder that it is exported "
     "as, which contains its code."
 )
 
