@@ -290,12 +290,12 @@ class ChatTab(QWidget):
     def _on_example(self) -> None:
         """A row of a dataset was opened to be looked into: show the glass box, where there is room for it.
 
-        Attention, if the model predicts no token that could be looked into.
+        Of a model that gives labels, what decides them; attention otherwise.
         """
         model = self._session.chat.model
-        is_without_tokens = model is not None and model.config.head != "language" and self.side.current == "next"
-        if not self._is_narrow and (is_without_tokens or not self.side.is_glass):
-            self.side.show_view("attention")
+        gives_labels = model is not None and model.config.head != "language"
+        if not self._is_narrow and ((gives_labels and self.side.current == "next") or not self.side.is_glass):
+            self.side.show_view("inputs" if gives_labels else "attention")
 
     @Slot(str)
     def _show_drafted(self, message_id: str) -> None:

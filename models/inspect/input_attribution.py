@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import zip_longest
 
 import torch
 from torch import Tensor
@@ -89,11 +88,11 @@ def attribute_in_steps(
             done += 1
             yield Progress(done=done, total=n_steps)
         shares.append(tuple((gradient * embedded).sum(dim=-1)[0].tolist()))
-    tokens, source = shares[0], shares[1] if len(shares) > 1 else ()
+    own, of_source = shares[0], shares[1] if len(shares) > 1 else ()
     if repeats_source(model):
-        source = tuple(share + again for share, again in zip_longest(source, tokens[1:], fillvalue=0.0))
-        tokens = (0.0,) * len(tokens)
-    return Attribution(tokens=tokens, source=source, value=float(value.detach()))
+        of_source = tuple(share + again for share, again in zip(of_source, (*own[1:], 0.0), strict=True))
+        own = (0.0,) * len(own)
+    return Attribution(tokens=own, source=of_source, value=float(value.detach()))
 
 
 class _CheckpointedPass:

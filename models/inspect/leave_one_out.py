@@ -79,10 +79,9 @@ class LeaveOneOut:
         segments = segment_rows(text, n, device)
         with evaluating(model):
             if isinstance(model, EncoderDecoder):
-                masks = (seen, None) if in_source else (None, seen)
-                if repeats_source(model):
-                    masks = seen, shifted(seen)
-                states = model.hidden(source, ids, source_mask=masks[0], target_mask=masks[1])
+                source_mask = seen if in_source else None
+                target_mask = shifted(seen) if repeats_source(model) else None if in_source else seen
+                states = model.hidden(source, ids, source_mask=source_mask, target_mask=target_mask)
             elif isinstance(model, Decoder):
                 states = model.hidden(ids, mask=seen)
             elif self._mask is not None:

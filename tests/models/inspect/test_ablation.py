@@ -109,7 +109,9 @@ def test_a_survey_measures_every_part_once(model: AnyModel) -> None:
     expected = [part for _, parts in parts_of(model) for part in parts]
     assert set(found) == set(expected)
     assert len(found) == survey.total
-    before, *after = ablated_logits(model, text, Readout(at=5), [[], *([part] for part in expected)]).log_softmax(dim=-1)[:, 3]
+    before, *after = ablated_logits(model, text, Readout(at=5), [[], *([part] for part in expected)]).log_softmax(
+        dim=-1
+    )[:, 3]
     for part, log_p in zip(expected, after, strict=True):
         assert found[part] == pytest.approx(float(log_p - before), abs=1e-4)
 

@@ -119,7 +119,11 @@ def look_inside(model: AnyModel, tokenizer: Tokenizer) -> None:
     contributions(model, streams_of(model, text), 2, [(9, None)])
     attribute(model, text, Readout(at=2), 9)
     ablated_logits(
-        model, text, Readout(at=2), [[ModelPart("blocks.0.attention", 0)], [ModelPart("blocks.0")]], record_donor(model, other)
+        model,
+        text,
+        Readout(at=2),
+        [[ModelPart("blocks.0.attention", 0)], [ModelPart("blocks.0")]],
+        record_donor(model, other),
     )
     assert Survey(text, Readout(at=2), 9).measure_next(model)
     generate_with_ablation(model, text, [ModelPart("blocks.0.feed_forward")], None, 2, SamplingConfig(temperature=1.0))

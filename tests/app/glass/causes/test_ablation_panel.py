@@ -76,7 +76,10 @@ def test_clicks_apply_the_intervention(
         if is_encoder
         else Text(ids=read.ids, source_ids=read.source_ids, hidden=frozenset({3}))
     )
-    before, after = ablated_logits(model, text, Readout(at=at), [()])[0], ablated_logits(model, masked, Readout(at=at), [parts])[0]
+    before, after = (
+        ablated_logits(model, text, Readout(at=at), [()])[0],
+        ablated_logits(model, masked, Readout(at=at), [parts])[0],
+    )
     change = compare_answers(before, after, id)
     assert [(pair.before, pair.after) for pair in panel.pairs.pairs] == [
         pytest.approx((p, q), abs=1e-5) for _, p, q in change.tokens

@@ -73,7 +73,9 @@ def test_the_last_row_is_the_models_prediction(
     assert panel.no_norm.isVisible() == (design in ("bert-tiny", "post-norm decoder"))
     assert ("sees this token" in panel.head.note) == is_encoder
     if split:
-        logit = ablated_logits(model, Text(ids=text.ids, source_ids=text.source_ids), Readout(at=at), [[]])[0][text.ids[6]]
+        logit = ablated_logits(model, Text(ids=text.ids, source_ids=text.source_ids), Readout(at=at), [[]])[0][
+            text.ids[6]
+        ]
         assert sum(value for _, value in split) == pytest.approx(float(logit), abs=1e-3)
     assert model.training
 
