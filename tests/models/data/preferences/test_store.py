@@ -176,7 +176,9 @@ def test_thumbs_stand_beside_the_pairs(library: Library) -> None:
         file.write('{"id": "x", "prompt": [], "reply": {"content": "a"}, "is_good": true}\n{"id": "y"}\nno JSON')
     assert collected.read_thumbs().n_damaged == 3
     assert len(collected.read().pairs) == 1
-    PreferenceSet(library, "gone").retract_thumbs(["a"])
+    assert not PreferenceSet(library, "gone").retract_thumbs(["a"])
+    assert not collected.retract_thumbs([thumbs[0].id, "of another set"])
+    assert collected.read_thumbs().thumbs[0] == thumbs[0]
     assert list_sets(library) == ["happy"], "nothing is made by taking back"
 
 
