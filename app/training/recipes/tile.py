@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QEvent, Signal, Slot
-from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from app.kit.basics import button, label, row
 from app.kit.layout.extras import RevealRequested
@@ -150,9 +150,9 @@ class Tile(QFrame):
     def show_state(self) -> None:
         """Show what has changed."""
         is_going, waits, state = self.is_going, self.waits_for, self.state
-        focused = QApplication.focusWidget()
-        had_focus = focused is not None and self.going.isAncestorOf(focused)
-        starts_focused = self.start.hasFocus()
+        focused = QWidget.window(self).focusWidget()  # None once Stop is disabled
+        had_focus = self.going.isVisible() and (focused is None or self.going.isAncestorOf(focused))
+        starts_focused = focused is self.start
         self.start.setEnabled(not waits)
         self.start.setToolTip(waits or self._start_tip)
         self.start.setVisible(not is_going and self._can_start_here)
