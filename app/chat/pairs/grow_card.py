@@ -11,7 +11,10 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from models import cost
 from models.number_words import format_compact, format_duration
-from models.recipes.pronoun_specs import KINDS, TRAINING, pronoun_spec
+from models.recipes.pronoun_specs import KINDS, NAMES, TRAINING, pronoun_spec
+
+_GROW_TIP = "Train them now, one after the other"
+_QUEUE_TIP = "A run is training: they start by themselves when that has ended"
 
 
 class GrowCard(QFrame):
@@ -20,7 +23,7 @@ class GrowCard(QFrame):
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setProperty("role", "card")
-        self._session = session
+        self._session, self._theme = session, theme
         self._missing: tuple[str, ...] = KINDS
         self.growth = PronounGrowth(session.training, session.runs, self)
         self.title = label("", "heading")
@@ -33,9 +36,7 @@ class GrowCard(QFrame):
             "muted",
             wrap=True,
         )
-        self.grow = button(
-            "", theme, self._on_grow, icon="leaf", role="primary", tip="Train them now, one after the other"
-        )
+        self.grow = button("", theme, self._on_grow, icon="leaf", role="primary", tip=_GROW_TIP)
         self.cancel = button("Stop", theme, self.growth.cancel, icon="stop-fill", tip="Stop after the current step")
         self.curves = button(
             "Watch the curves",
@@ -66,7 +67,16 @@ class GrowCard(QFrame):
         self._show()
 
     def _on_grow(self) -> None:
-        self.growth.start(self._missing or KINDS)
+        missing = self._missing or KINDS
+        if self._session.training.active:
+            names = [self._session.runs.free_name(NAMES[topology]) for topology in missing]
+            specs = [pronoun_spec(topology, name) for topology, name in zip(missing, names, strict=True)]
+            if self._session.queue.add(specs):
+                self._session.notices.say(
+                    f"{' and '.join(names)} are in the queue." if len(names) > 1 else f"{names[0]} is in the queue."
+                )
+        else:
+            self.growth.start(missing)
 
     @Slot()
     def _show(self) -> None:
@@ -74,13 +84,14 @@ class GrowCard(QFrame):
         busy = self._session.training.active and not growing
         name = "pronoun models" if both else "encoder" if self._missing == KINDS[:1] else "causal model"
         self.title.setText("Growing the pronoun models" if growing else f"Grow the {name}")
-        self.grow.setText(f"Grow the {name}")
+        self.grow.setText(f"Add the {name} to the queue" if busy else f"Grow the {name}")
         for widget in (self.cancel, self.bar, self.curves):
             widget.setVisible(growing)
         self.grow.setVisible(not growing)
-        self.grow.setEnabled(not busy)
+        self._theme.set_icon(self.grow, "queue" if busy else "leaf", "on_accent")
+        self.grow.setToolTip(_QUEUE_TIP if busy else _GROW_TIP)
         self.bar.setValue(round(1000 * self.growth.progress))
         state = self._session.training.state
         left = state.seconds_left if growing and state is not None else None
-        words = self.growth.words if growing else "A run is already training. Stop it or wait." if busy else ""
+        words = self.growth.words if growing else ""
         self.words.setText(words if left is None else f"{words} · {format_duration(left)} left")
