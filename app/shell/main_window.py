@@ -49,6 +49,7 @@ from app.shell.top_bar import HOME, TABS, TopBar
 from app.shell.trash_window import TrashWindow
 from app.shell.undo_actions import UndoActions
 from app.shell.view_and_help import ViewAndHelp
+from app.shell.window_place import MIN_SIZE, SIZE, remember_place
 from app.worker.background import LatestTask
 from app.worker.failures import DISK_FULL
 from models.recipes.queued import title_of
@@ -74,8 +75,8 @@ class MainWindow(QMainWindow):
         self.session, self.theme = session, theme
         self.setWindowTitle("Terrarium")
         self.setWindowIcon(program_icon())
-        self.setMinimumSize(960, 600)
-        self.resize(1440, 900)
+        self.setMinimumSize(MIN_SIZE)
+        self.resize(SIZE)
         self.setAcceptDrops(True)
         self.preferences = Preferences(session, theme, self)
         self._was_painted = self._may_close = self._reopens_chat = False
@@ -530,6 +531,7 @@ class MainWindow(QMainWindow):
             return
         self.guide.end()
         remember_splitters(self.session, self.pages)
+        remember_place(self, self.session.remembered)
         remember_training(self.session)
         self.session.close()
         event.accept()
