@@ -59,6 +59,7 @@ class MinimalPairs(QWidget):
         )
         self.which = Segments("Whose attention", HEADS, "The two pronoun models have the same size and training")
         self.sentences = Sentences(theme)
+        self.setFocusProxy(self.sentences)
         self.tokens = PairTokens(theme)
         self.problem = label("", "error", wrap=True)
         self.grow = GrowCard(session, theme)
