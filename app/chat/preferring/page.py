@@ -91,6 +91,7 @@ class ComparePage(QWidget):
             "Start comparing", theme, self.start, icon="play", role="primary", tip="Draw the first two replies"
         )
         self.arena = Arena(theme, self.start_button)
+        self.setFocusProxy(self.arena)
         self.round = QProgressBar()
         self.round.setRange(0, ROUND)
         self.round.setTextVisible(False)
