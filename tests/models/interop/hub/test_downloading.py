@@ -239,13 +239,13 @@ def test_a_full_disk_is_said_before_anything_is_downloaded(
 
 
 def test_a_model_too_large_for_the_memory_is_refused_before_anything_is_downloaded(
-    served: ServedHub, library: Library
+    served: ServedHub, library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ValueError, match=r"Needs about .* KiB of memory, and 1000 B are free: close other programs"):
         drive(download_model(library, served.hub, LLAMA, n_free=1000))
     assert not any("/resolve/" in path and not path.endswith("config.json") for path, *_ in served.asked)
+    monkeypatch.setitem(served.files, "tiny/large", served.files[LLAMA] | {"config.json": large_config(served)})
     with pytest.raises(ValueError, match=r"2.00 GiB are free: SmolLM2 360M Instruct would fit"):
-        served.files["tiny/large"] = served.files[LLAMA] | {"config.json": large_config(served)}
         drive(download_model(library, served.hub, "tiny/large", n_free=2**31))
 
 
