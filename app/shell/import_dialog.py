@@ -121,7 +121,6 @@ class ImportDialog(QObject):
 
     def _offer(self, run_id: str, name: str) -> None:
         def try_it() -> None:
-            if self._session.chat.open(run_id):
-                self._session.tab_requested.emit("chat")
+            self._session.use_model(run_id)
 
         self._toasts.offer(f"“{name}” is now in your library.", "Try it", try_it)
