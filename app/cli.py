@@ -39,6 +39,7 @@ COMMANDS = (
     "serve",
     "tokenizer",
     "describe",
+    "models",
     "import",
     "export",
     "pack",
