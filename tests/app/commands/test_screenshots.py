@@ -18,7 +18,7 @@ from tests.models.recipes.small_recipes import few_rows, small
 
 TOKENIZER_VIEWS = ("steps", "vocabulary", "compare", "decode", "chat", "about", "train")
 DESIGN_VIEWS = ("positions", "mask", "compare", "code")
-GLASS_PANELS = ("next", "attention", "layers", "ablation", "inputs")
+GLASS_PANELS = ("pass", "next", "attention", "layers", "ablation", "inputs")
 CHAT_MODES = ("notebook", "compare", "pairs", "embeddings")
 TASKS = ("mood",)
 """A task on which a model marks texts; the others' pages are reached in the same way."""
