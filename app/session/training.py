@@ -192,8 +192,7 @@ class Training(QObject):
     def begin_resumed(self, run_id: str) -> None:
         """Resume a run from its last checkpoint; ValueError if it is gone or damaged."""
         from models.library.run_record import checkpoint_step
-        from models.recipes.alignment.results import read_stage_mark
-        from models.recipes.tasks.results import read_mark
+        from models.recipes.mark import QUICK_START, find_run_mark
         from models.runs.run_folder import RunFolder
 
         info, device = self._index.find(run_id), self._device.name
@@ -202,15 +201,11 @@ class Training(QObject):
         self.history.is_loading = True
 
         def make() -> Iterator[Event]:
-            from models.recipes.alignment.running import DemonstrationRun
-            from models.recipes.tasks.running import TaskRun
-            from models.training.trainer import Trainer
+            from models.recipes.resuming import resume
 
             yield HistoryCut(history=RunHistory.read(run))  # shown while the model is being prepared
             reopened = RunFolder.open(info.folder)
-            resumed = (kind.resumed(self._library, reopened, device=device) for kind in (TaskRun, DemonstrationRun))
-            source = next(filter(None, resumed), None) or Trainer(reopened, self._library, device=device)
-            with contextlib.closing(self.drive(source)) as events:
+            with contextlib.closing(self.drive(resume(self._library, reopened, device=device))) as events:
                 for event in events:
                     if isinstance(event, RunStarted) and event.run_id == run_id:  # no row was added since the cut
                         yield HistoryCut(history=RunHistory.read(reopened))
@@ -218,9 +213,16 @@ class Training(QObject):
 
         checkpoint = run.latest_checkpoint()
         saved_step = checkpoint_step(checkpoint) if checkpoint is not None else None
-        mark = read_mark(run.folder) or read_stage_mark(run.folder)
-        recipe = mark.name if mark is not None else ""
-        state = TrainingState(name=info.name, run_id=run.id, saved_step=saved_step, recipe=recipe)
+        mark, data = find_run_mark(run.folder), run.spec.data
+        is_quick = mark is not None and mark.kind == QUICK_START
+        state = TrainingState(
+            name=info.name,
+            run_id=run.id,
+            saved_step=saved_step,
+            recipe=mark.name if mark is not None else "",
+            quickstart=is_quick,
+            files=data.files if is_quick and data.source == "files" else (),
+        )
         self.begin(state, make, keep_history=True)
 
     def begin_quickstart(self, minutes: float | None, seed: int, files: tuple[str, ...] = ()) -> None:

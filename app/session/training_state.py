@@ -99,6 +99,7 @@ class TrainingState:
                     total_steps=event.total_steps,
                     device=event.device,
                     precision=event.precision,
+                    saved_step=state.saved_step if state.run_id in ("", event.run_id) else None,
                 )
             case TrainMetrics():
                 return change(

@@ -258,7 +258,8 @@ class NextTokenPanel(AnswerPanel):
         is_tried = not self._is_encoder and not is_same_sampling(xray.config, target.text.sampling)
         mask = self._read.mask if self._read is not None else None
         how = how_chosen(target.text, target.position, xray, mask, is_encoder=self._is_encoder)
-        self.say(describe_token(xray, self._words.__getitem__, how, tried=is_tried, told=told))
+        learned = target.text.step != self.examiner.step
+        self.say(describe_token(xray, self._words.__getitem__, how, tried=is_tried, learned=learned, told=told))
         self.summary.setText(self._describe(target, xray))
         left = f"{xray.n_left:,} of {xray.n_tokens:,} tokens can be drawn"
         self.others.setText(f"{left}; {format_prob(xray.removed)} is cut off." if xray.removed > 0 else f"{left}.")

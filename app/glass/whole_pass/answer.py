@@ -29,8 +29,8 @@ class PassAnswer:
     """The pass that predicted the target token.
 
     given: its stages. xray: how one token was drawn, with the settings of the reply. names: the displayed texts of all
-    tokens in it. config: the design. how: one of `token_sentence.HOW`. reading, target_bytes: how many bytes the last
-    token read, and the target, stand for. sees_itself: as in TargetToken.
+    tokens in it. config: the design. how: one of `token_sentence.HOW`. read_bytes: how many bytes the last token read
+    stands for. sees_itself: as in TargetToken. learned: whether the model was trained further since the text was made.
     """
 
     target: TargetToken
@@ -40,8 +40,8 @@ class PassAnswer:
     config: ModelConfig
     how: str
     read_bytes: int
-    target_bytes: int
     sees_itself: bool
+    learned: bool = False
 
     @property
     def word(self) -> str:
@@ -58,7 +58,7 @@ class PassAnswer:
         text, position = self.target.text, self.target.position
         mark = text.mark_at(position)
         told = mark.sentence(text.words[position]) if mark is not None else ""
-        return describe_token(self.xray, self.names.__getitem__, self.how, told=told)
+        return describe_token(self.xray, self.names.__getitem__, self.how, learned=self.learned, told=told)
 
     def words_seen(self, part: PartPass) -> tuple[str, ...]:
         """The tokens that an attention can see, displayed."""
@@ -92,10 +92,7 @@ def read_answer(
     xray = x_ray(given.logits, config, text.ids[: target.position], text.n_prompt, given.token, draw, state)
     best = [id for layer in given.layers for id, _ in layer.best]
     names = token_names(tokenizer, {*best, given.token, given.rival, *xray.order, *(row.id for row in xray.rows)})
-    sizes = {
-        id: len(pieces_of(tokenizer, [id])[0].bytes) if tokenizer.id_to_token(id) is not None else 0
-        for id in (text.ids[at], given.token)
-    }
+    is_known = tokenizer.id_to_token(text.ids[at]) is not None  # a model may have a larger vocabulary
     return PassAnswer(
         target=target,
         given=given,
@@ -103,8 +100,7 @@ def read_answer(
         names=names,
         config=model.config,
         how=how_chosen(text, target.position, xray, mask_id(tokenizer), is_encoder=is_encoder),
-        read_bytes=sizes[text.ids[at]],
-        target_bytes=sizes[given.token],
+        read_bytes=len(pieces_of(tokenizer, [text.ids[at]])[0].bytes) if is_known else 0,
         sees_itself=target.sees_itself(model, tokenizer),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -104,6 +105,7 @@ class PassPanel(AnswerPanel):
     def _on_answer(self, answer: PassAnswer) -> None:
         if self.target != answer.target:
             return
+        answer = dataclasses.replace(answer, learned=answer.target.text.step != self.examiner.step)
         self.answer = answer
         self.say(describe_pass(answer))
         self.view.show_answer(answer)

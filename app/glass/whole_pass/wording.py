@@ -52,7 +52,7 @@ def describe_pass(answer: PassAnswer) -> str:
         "read": f"It read {word}, to which it had given {share}",
         "seen": f"It sees {word}, and gives it {share}",
         "masked": f"Behind the mask it expects {word}, with {share}",
-    }.get(answer.how, f"{word} came out at {share}")
+    }.get(answer.how, f"{word} comes out at {share} now" if answer.learned else f"{word} came out at {share}")
     strong = strongest_head(answer)
     clauses = [] if strong is None else [_describe_strong(answer, strong)]
     led = lead_layer(answer) is not None

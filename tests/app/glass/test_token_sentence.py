@@ -50,6 +50,18 @@ def test_a_model_that_has_learned_since_would_choose_another() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("shares", "expected"),
+    [
+        ((0.995, 0.003, 0.001, 0.001), "now it finds it likeliest (over 99 %)."),
+        ((0.078, 0.9, 0.011, 0.011), "now it finds “happy” (90 %) likeliest, and gives yours 8 %."),
+    ],
+)
+def test_a_choice_of_ones_own_is_not_judged_by_what_was_learned_since(shares: Sequence[float], expected: str) -> None:
+    words = describe_token(xray(shares, 0, None), NAMES, "hand", learned=True).replace("\N{NO-BREAK SPACE}", " ")
+    assert words == f"You chose “sad” here. The model has learned since: {expected}"
+
+
 def test_an_outsider_is_named_with_its_share() -> None:
     found = said((0.52, 0.40, 0.06, 0.02), 2, 0.95)
     assert found.endswith("and “happy” (40 %); the draw 0.95 fell on “tired” (6 %).")

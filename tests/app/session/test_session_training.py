@@ -14,6 +14,7 @@ from app.session.run_history import RunHistory
 from app.session.session import Session
 from app.session.training import Training
 from app.session.training_state import TrainingState
+from models.evaluation.record import read_evaluation
 from models.events import Blocked, Event, Finished, Phase, RunStarted, TrainMetrics
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
@@ -235,6 +236,29 @@ def test_a_quick_start_on_a_text(
     assert session.training.history.val["bits_per_byte"][-1] > 0
     assert session.training.history.samples
     assert session.remembered.get("next world", 0) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("little_quickstart")
+def test_a_quick_start_that_was_closed_is_resumed_to_its_result(
+    session: Session, library: Library, heard: Heard, until: Until
+) -> None:
+    session.training.start_quickstart(0.001)
+    until(lambda: session.training.state is not None and session.training.state.step >= 2)
+    session.training.pause(free=True)
+    until(lambda: not session.training.active)
+    (run,) = session.runs.list()
+    assert run.status == "paused"
+    assert not session.training.state.has_result  # type: ignore[union-attr]
+    assert session.training.resume_run(run.id)
+    assert session.training.state is not None
+    assert session.training.state.quickstart
+    assert session.training.state.files == ()
+    until(lambda: not session.training.active)
+    assert not heard.failures
+    assert session.training.state.status == "finished"
+    assert session.training.state.has_result
+    assert read_evaluation(run.folder) == session.training.state.evaluated
 
 
 class FullDisk:
