@@ -189,21 +189,20 @@ def title_of(layer: LayerPass) -> str:
 
 def describe_part(part: PartPass, answer: PassAnswer) -> str:
     """A part of a layer in words: how much it adds, and its experts."""
-    times = f"{part.share:,.0f} times" if part.share >= _MANY else f"{format_percent(part.share)}"
     experts = ""
     if part.experts:
         used = _listed([f"{i + 1} ({format_percent(share)})" for i, share in part.experts])
         experts = f", made by its experts {used} of {answer.config.n_expert}"
     name = capitalized(part_of_layer(part.site))
-    return f"{name} adds a vector {times} as long as the one before{experts}."
+    return f"{name} adds a vector {_as_long(part.share)} as long as the one before{experts}."
 
 
 def describe_head(answer: PassAnswer, part: PartPass, head: int) -> str:
     """What a head reads, and how much of the vector it adds."""
     reads = reads_of(answer, part, part.heads[head], 4)
     seen = _listed([f"{spoken(word)} ({format_rough(share)})" for word, share in reads])
-    added = format_share_added(head_share(part, head))
-    return f"{capitalized(part_of_layer(part.site, head))}, one of {len(part.heads)}, reads {seen}. It adds {added}."
+    name, added = capitalized(part_of_layer(part.site, head)), _as_long(head_share(part, head))
+    return f"{name}, one of {len(part.heads)}, reads {seen}. Its own vector is {added} as long as the one before."
 
 
 def head_share(part: PartPass, head: int) -> float:
@@ -234,6 +233,10 @@ def describe_all(answer: PassAnswer) -> list[str]:
             lines += [describe_part(part, answer), *(describe_head(answer, part, head) for head in heads)]
         lines.append(describe_layer(answer, layer))
     return [line for line in (*lines, describe_end(answer), answer.draw_sentence()) if line]
+
+
+def _as_long(share: float) -> str:
+    return f"{share:,.0f} times" if share >= _MANY else format_percent(share)
 
 
 def _listed(names: list[str]) -> str:
