@@ -5,6 +5,7 @@ The pointer or the arrow keys read a line; a click or Enter opens the panel that
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -64,13 +65,14 @@ class LayerLines(Figure):
         self._chosen, self._is_unfolded = 1, False
         self.lines: Sequence[Line] = ()
         """What is shown."""
+        self._tops: list[int] = []
+        self._line_height = 0
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setMinimumSize(0, 0)
         self.setAccessibleName("The layers. Up and down read them, Enter opens a panel, left and right move the token.")
         self.read.connect(self.line_changed)
 
     def show_answer(self, answer: PassAnswer) -> None:
-        """Show another pass, and fold again."""
+        """Show another pass; the layers stay unfolded, and the line is still read, while the text is the same."""
         is_same = self._answer is not None and self._answer.target.text is answer.target.text
         self._answer, self._chosen = answer, telling_layer(answer)
         self._is_unfolded = self._is_unfolded and is_same
@@ -94,48 +96,45 @@ class LayerLines(Figure):
 
     def _rebuild(self) -> None:
         assert self._answer is not None
+        before = self.lines[self.spot[1]].key if self.spot is not None else None
         self.set_spot(None)
         is_deep = len(self._answer.given.layers) > _FEW
         n_heads = max(self._n_heads - is_deep, 1)
         self.lines = lines_of(self._answer, self._chosen, n_heads, is_unfolded=self._is_unfolded)
         self._restyle()
+        kept = next((i for i, line in enumerate(self.lines) if line.key == before), None)
+        self.set_spot(None if kept is None else (0, kept))
         self.line_changed.emit()
 
     def _restyle(self) -> None:
-        self.setFixedHeight(max(self._tops()[-1], 1))
+        """Lay the lines out anew, one below the other."""
+        self._line_height = QFontMetrics(self._theme.mono_font(0.88)).height() + 7
+        self._tops, y = list[int](), 0
+        for i, line in enumerate(self.lines):
+            y += _BETWEEN if i and line.part is None else 0
+            self._tops.append(y)
+            y += self._line_height
+        self.setFixedHeight(y + 2)
         super()._restyle()
 
     # -- Layout --------------------------------------------------------------------------------------------------------
 
     def sizeHint(self) -> QSize:
-        return QSize(320, self._tops()[-1])
+        return QSize(320, self.minimumHeight())
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(240, self._tops()[-1])
-
-    def _line_height(self) -> int:
-        return QFontMetrics(self._theme.mono_font(0.88)).height() + 7
-
-    def _tops(self) -> list[int]:
-        """The top of each line, and the bottom of the last one."""
-        tops, y = list[int](), 0
-        for i, line in enumerate(self.lines):
-            y += _BETWEEN if i and line.part is None else 0
-            tops.append(y)
-            y += self._line_height()
-        return [*tops, y + 2]
+        return QSize(240, self.minimumHeight())
 
     def rect_of(self, index: int) -> QRectF:
         """The rectangle of a line."""
-        return QRectF(0, self._tops()[index], self.width(), self._line_height())
+        return QRectF(0, self._tops[index], self.width(), self._line_height)
 
     def _shape(self) -> tuple[int, int]:
         return min(len(self.lines), 1), len(self.lines)
 
     def spot_at(self, point: QPointF) -> tuple[int, int] | None:
-        tops = self._tops()[:-1]
-        found = next((i for i, top in enumerate(tops) if top <= point.y() < top + self._line_height()), None)
-        return None if found is None else (0, found)
+        index = bisect.bisect_right(self._tops, point.y()) - 1
+        return (0, index) if index >= 0 and self.rect_of(index).contains(QPointF(0, point.y())) else None
 
     def _words(self, spot: tuple[int, int]) -> str:
         assert self._answer is not None
@@ -186,6 +185,8 @@ class LayerLines(Figure):
         painter.drawLine(QPointF(_RAIL / 2, 0), QPointF(_RAIL / 2, self.height()))
         for i, line in enumerate(self.lines):
             room = self.rect_of(i)
+            if not room.intersects(QRectF(event.rect())):
+                continue
             if self.spot == (0, i):
                 painter.setPen(QPen(colors.color("accent" if self._shows_focus else "border_strong"), 1))
                 painter.setBrush(colors.color("raised"))

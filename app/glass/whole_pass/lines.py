@@ -41,6 +41,11 @@ class Line:
     n_folded: int = 0
 
     @property
+    def key(self) -> tuple[int, str, bool]:
+        """The same for the same line of another token's pass, whichever head it shows."""
+        return self.number, "" if self.part is None else self.part.site, self.head is not None
+
+    @property
     def door(self) -> str:
         """The name of the panel that shows more; "" for a link."""
         if self.layer is None:

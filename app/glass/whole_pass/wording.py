@@ -57,7 +57,7 @@ def describe_pass(answer: PassAnswer) -> str:
     clauses = [] if strong is None else [_describe_strong(answer, strong)]
     led = lead_layer(answer) is not None
     clauses.append(_describe_lead(answer))
-    return f"{opening}: {(', and ' if led else ', but ').join(clauses)}."
+    return f"{capitalized(opening)}: {(', and ' if led else ', but ').join(clauses)}."
 
 
 def strongest_head(answer: PassAnswer) -> StrongHead | None:

@@ -122,6 +122,10 @@ def test_keys_move_the_token_and_the_line_and_open_panels(
     assert focus.head == Head("blocks.0.attention", layers.lines[2].head or 0)
     qtbot.keyClick(layers, Qt.Key.Key_Left)
     assert focus.locked == 5
+    until(lambda: panel.answer is not None and panel.answer.target.position == 5)
+    line = layers.current
+    assert line is not None
+    assert line.door == "ablation", "the same line is read for the other token"
     rect = layers.rect_of(0).center().toPoint()
     qtbot.mouseClick(layers, Qt.MouseButton.LeftButton, pos=rect)
     assert opened[-1] == "layers"
