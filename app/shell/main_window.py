@@ -189,7 +189,7 @@ class MainWindow(QMainWindow):
             page.inside_requested.connect(self.show_glass_box)  # type: ignore[attr-defined]
         elif name == "models":
             self.imports.connect_page(page)
-            page.card.chat_requested.connect(self._on_chat_requested)  # type: ignore[attr-defined]
+            page.card.chat_requested.connect(self.session.use_model)  # type: ignore[attr-defined]
             page.card.tuning_requested.connect(self.show_tuning)  # type: ignore[attr-defined]
             page.card.inside_requested.connect(self.show_glass_box)  # type: ignore[attr-defined]
 
