@@ -190,7 +190,7 @@ class MainWindow(QMainWindow):
         elif name == "models":
             self.imports.connect_page(page)
             page.card.chat_requested.connect(self.session.use_model)  # type: ignore[attr-defined]
-            page.card.tuning_requested.connect(self.show_tuning)  # type: ignore[attr-defined]
+            page.card.tuning_requested.connect(lambda run_id: self.do_to_run(run_id, "tune"))  # type: ignore[attr-defined]
             page.card.inside_requested.connect(self.show_glass_box)  # type: ignore[attr-defined]
 
     def _connect_home(self, page: Home) -> None:
@@ -292,12 +292,6 @@ class MainWindow(QMainWindow):
         """Show the form for a new run."""
         self.show_tab("training")
         self.training.show_new_run()
-
-    @Slot(str)
-    def show_tuning(self, run_id: str) -> None:
-        """Show the form for a run that starts from the weights of a model."""
-        self.show_new_run()
-        self.training.new_run.show_stage(run_id)
 
     @Slot()
     def show_models(self) -> None:
