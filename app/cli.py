@@ -40,6 +40,7 @@ COMMANDS = (
     "serve",
     "tokenizer",
     "describe",
+    "models",
     "import",
     "export",
     "pack",

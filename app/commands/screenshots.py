@@ -212,6 +212,8 @@ class Photographer:
         training = self._window.pages.page("training")
         assert isinstance(training, TrainingTab)
         training.show_run(run.id)
+        self._window.show_models()
+        self._shoot("models")
         self._shoot_views("tokenizer")
         self._data()
         self._shoot_views("builder")

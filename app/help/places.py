@@ -12,6 +12,7 @@ from models.settings.sampling_config import NUMERIC_SETTINGS, SamplingConfig
 
 _VIEWS: Mapping[str, str] = {
     "home": "Home",
+    "models": "Models → Download a model",
     "tokenizer/explore": "Tokenizer → Explore",
     "tokenizer/steps": "Tokenizer → Steps",
     "tokenizer/vocabulary": "Tokenizer → Vocabulary",
@@ -74,6 +75,7 @@ PLACES: Mapping[str, str] = {
 """Place -> where that is, in the words of the window."""
 
 FOUND_BY: Mapping[str, str] = {
+    "models": "hub Hugging Face GGUF Ollama LM Studio published pretrained open import",
     "builder/code": "PyTorch Python module source export",
     "builder/compare": "designs architectures side by side",
     "builder/costs": "memory FLOPs parameters time dry run",
