@@ -71,7 +71,9 @@ def test_the_numbers_are_the_models(
     assert parts == 3 * each
     words = panel.view.accessibleDescription()
     assert ("experts" in words) == (design == "moe-tiny")
-    assert ("Encoder:" in words) == panel.view.encoder.isVisible() == (design == "t5-tiny")
+    assert ("Encoder:" in words) == (design == "t5-tiny")
+    assert ("Post-norm:" in words) == (model.config.norm_place == "post")
+    assert panel.view.notes.isVisible() == (design in ("t5-tiny", "bert-tiny", "post-norm decoder"))
     assert ("normalised once more" in words) == (design not in ("bert-tiny", "post-norm decoder"))
     assert ("position" in panel.view.start.text()) == (model.config.position in ("learned", "sinusoidal"))
     assert panel.view.bars.isVisible() == (design != "bert-tiny")
