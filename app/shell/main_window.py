@@ -188,8 +188,6 @@ class MainWindow(QMainWindow):
             page.inside_requested.connect(self.show_glass_box)  # type: ignore[attr-defined]
         elif name == "models":
             self.imports.connect_page(page)
-            page.card.chat_requested.connect(self._on_chat_requested)  # type: ignore[attr-defined]
-            page.card.tuning_requested.connect(self.show_tuning)  # type: ignore[attr-defined]
             page.card.inside_requested.connect(self.show_glass_box)  # type: ignore[attr-defined]
 
     def _connect_home(self, page: Home) -> None:
@@ -284,12 +282,6 @@ class MainWindow(QMainWindow):
         """Show the form for a new run."""
         self.show_tab("training")
         self.training.show_new_run()
-
-    @Slot(str)
-    def show_tuning(self, run_id: str) -> None:
-        """Show the form for a run that starts from the weights of a model."""
-        self.show_new_run()
-        self.training.new_run.show_stage(run_id)
 
     @Slot()
     def show_models(self) -> None:
