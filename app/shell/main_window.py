@@ -189,8 +189,6 @@ class MainWindow(QMainWindow):
             page.inside_requested.connect(self.show_glass_box)  # type: ignore[attr-defined]
         elif name == "models":
             self.imports.connect_page(page)
-            page.card.chat_requested.connect(self.session.use_model)  # type: ignore[attr-defined]
-            page.card.tuning_requested.connect(lambda run_id: self.do_to_run(run_id, "tune"))  # type: ignore[attr-defined]
             page.card.inside_requested.connect(self.show_glass_box)  # type: ignore[attr-defined]
 
     def _connect_home(self, page: Home) -> None:
