@@ -12,7 +12,7 @@ from app.commands.common import UsageError, add_common, print_json
 from app.commands.progress import ProgressLine, drive, stop_on_interrupt
 from models.library.library import Library
 from models.recipes.alignment.results import CONSTITUTION, REFUSE
-from models.recipes.alignment.table import DEMONSTRATIONS
+from models.recipes.alignment.table import DEMONSTRATIONS, N_EACH
 
 DONE, INTERRUPTED = 0, 130
 _STAGES = "Each stage becomes a run of its own; one that was cut short goes on where it was."
@@ -30,7 +30,9 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         kind.add_argument("--base", metavar="RUN", help="a model that can chat (default: the newest quick start)")
         kind.add_argument("--seed", type=int, default=0, metavar="S", help="the seed of its trainings (default: 0)")
         asked = "forbidden questions" if name in (REFUSE, CONSTITUTION) else "questions of each kind"
-        kind.add_argument("--n", type=int, default=120, metavar="N", help=f"{asked} that are asked (default: 120)")
+        kind.add_argument(
+            "--n", type=int, default=N_EACH, metavar="N", help=f"{asked} that are asked (default: {N_EACH})"
+        )
         if recipe.asks_own:
             kind.add_argument(
                 "--preferences",
