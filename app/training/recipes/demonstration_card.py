@@ -25,6 +25,8 @@ from models.recipes.alignment.bases import STRONG, Base
 from models.recipes.alignment.kept import Halted
 from models.recipes.alignment.results import Demonstrated
 from models.recipes.alignment.table import AlignRecipe
+from models.recipes.queued import queued_demonstration
+from models.runs.run_queue import QueuedRecipe
 
 _MAX_SEED = 999_999
 _NEEDS = (
@@ -233,12 +235,20 @@ class DemonstrationCard(Tile):
 
     # -- What is done --------------------------------------------------------------------------------------------------
 
+    @property
+    def queued(self) -> QueuedRecipe | None:
+        base = self.base.base
+        return None if base is None else queued_demonstration(self.recipe.name, base.run_id, *self._chosen())
+
     def _on_start(self) -> None:
         base = self.base.base
         if base is not None:
-            own = str(self.own.currentData() or "") if self.recipe.asks_own else ""
-            rules = self.rules.rules if self.recipe.asks_rules else ()
-            self._session.training.start_demonstration(self.recipe.name, base.run_id, self.seed.value(), own, rules)
+            self._session.training.start_demonstration(self.recipe.name, base.run_id, *self._chosen())
+
+    def _chosen(self) -> tuple[int, str, Sequence[str]]:
+        """The seed, the set of the user's own pairs, "" for none, and the rules."""
+        own = str(self.own.currentData() or "") if self.recipe.asks_own else ""
+        return self.seed.value(), own, self.rules.rules if self.recipe.asks_rules else ()
 
     def _on_judge(self) -> None:
         if self.base.base is not None:
