@@ -14,7 +14,7 @@ from app.worker.failures import describe
 from app.worker.notices import Notices
 from models.events import RunStarted
 from models.library.library import Library
-from models.runs.run_queue import QueueBusyError, QueuedRun, RunQueue
+from models.runs.run_queue import QueueBusyError, QueuedRecipe, QueuedRun, RunQueue
 
 if TYPE_CHECKING:
     from models.settings.run_spec import RunSpec
@@ -62,6 +62,15 @@ class TrainingQueue(QObject):
             self._queue.add_run(run_id, self._runs.find(run_id).name)
 
         return self._change(add) and self._follow_training()
+
+    def add_recipe(self, recipe: QueuedRecipe, name: str) -> bool:
+        """Queue a recipe; whether it worked. If something is training, it follows automatically, which is said."""
+        state = self._training.state
+        if not self._change(lambda: self._queue.add_recipe(recipe, name)) or not self._follow_training():
+            return False
+        after = f" and starts after “{state.name}”" if state is not None and self._training.active else ""
+        self._notices.say(f"“{name}” is in the queue{after}.")
+        return True
 
     def move(self, item_id: str, to: int) -> bool:
         """Move a queued run to another index, counted from 0 in the list without it."""
@@ -131,7 +140,9 @@ class TrainingQueue(QObject):
             return
         self._starting, self.started_automatically = item, by_itself
         try:
-            if item.spec is not None:
+            if item.recipe is not None:
+                self._training.begin_recipe(item.recipe, item.name)
+            elif item.spec is not None:
                 self._training.begin_queued(item)
             else:
                 self._training.begin_resumed(item.run)
@@ -159,7 +170,7 @@ class TrainingQueue(QObject):
         if self._starting is None or not any(isinstance(event, RunStarted) for event in events):
             return
         item, self._starting = self._starting, None
-        if item.run:
+        if item.run or item.recipe is not None:
             with contextlib.suppress(ValueError, OSError):  # on a full disk it stays, and is removed later
                 self._queue.remove(item.id)
         self.read()

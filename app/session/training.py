@@ -24,7 +24,7 @@ from models.library.run_index import RunIndex
 
 if TYPE_CHECKING:
     from models.recipes.tasks.table import TaskRecipe
-    from models.runs.run_queue import QueuedRun
+    from models.runs.run_queue import QueuedRecipe, QueuedRun
     from models.settings.run_spec import RunSpec
 
 
@@ -161,6 +161,13 @@ class Training(QObject):
         state = TrainingState(name=DEMONSTRATIONS[name].title, recipe=name)
         return self._may_start() and self._notices.attempt(lambda: self.begin(state, make))
 
+    def queueable_quickstart(self, files: tuple[str, ...] = ()) -> QueuedRecipe:
+        """What `start_quickstart` would start now, for the queue."""
+        from models.recipes.queued import queued_quick_start
+
+        seed = 0 if files else self._next_world()
+        return queued_quick_start(seed, files, self.quickstart_minutes, portable=self.quickstart_portable)
+
     def resume_run(self, run_id: str) -> bool:
         """Resume a paused, stopped or interrupted run from its last checkpoint; whether it started."""
         return self._may_start() and self._notices.attempt(lambda: self.begin_resumed(run_id))
@@ -189,6 +196,22 @@ class Training(QObject):
             yield from self.drive(Trainer(run, self._library, device=device))
 
         self.begin(TrainingState(name=item.name), make)
+
+    def begin_recipe(self, recipe: QueuedRecipe, name: str) -> None:
+        """Carry out a recipe that was queued."""
+        from models.recipes.mark import QUICK_START
+
+        device = self._device.name
+
+        def make() -> Iterator[Event]:
+            from models.recipes.queued import make_recipe
+
+            yield from self.drive(make_recipe(self._library, recipe, device))
+
+        files = tuple(recipe.arguments.get("files", ()))
+        is_quickstart = recipe.kind == QUICK_START
+        state = TrainingState(name=name, recipe=recipe.name, quickstart=is_quickstart, files=files)
+        self.begin(state, make)
 
     def begin_resumed(self, run_id: str) -> None:
         """Resume a run from its last checkpoint; ValueError if it is gone or damaged."""

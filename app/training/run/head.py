@@ -16,9 +16,8 @@ from app.session.session import Session
 from app.session.training_state import TrainingState
 from app.training.run_list.run_actions import RunMenu
 from app.training.run_list.run_delegate import TONES
-from app.training.run_list.run_query import RESUMABLE
 from models.library.library import RunInfo
-from models.library.run_record import last_saved_step
+from models.library.run_record import RESUMABLE, last_saved_step
 from models.number_words import format_done, format_duration
 
 _TIP_OF_CHAT = "Use this model in the chat tab"

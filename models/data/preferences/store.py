@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from models.files.atomic import replace_path
+from models.files.atomic import make_private, private_folder, replace_path
 from models.files.jsonl import JsonLines, parse_row
 from models.library.library import Library, safe_name
 
@@ -193,7 +193,8 @@ class PreferenceSet:
         return True
 
     def _append(self, path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self.folder.parent)
+        self.folder.mkdir(exist_ok=True)
         _end_line(path)
         file = JsonLines(path)
         try:
@@ -208,7 +209,7 @@ def list_sets(library: Library) -> list[str]:
     """The names of the sets, by name."""
     if not library.preferences.is_dir():
         return []
-    folders = library.preferences.iterdir()
+    folders = make_private(library.preferences).iterdir()
     names = (folder.name for folder in folders if any((folder / file).is_file() for file in _FILES))
     return sorted((name for name in names if not name.startswith(".")), key=str.casefold)
 

@@ -8,7 +8,7 @@ from filelock import FileLock
 
 from models.library.library import Library
 from models.library.run_notes import read_notes
-from models.runs.run_queue import RunQueue
+from models.runs.run_queue import QueuedRecipe, RunQueue
 from models.settings.model_config import ModelConfig
 from models.settings.spec_changes import changed_spec
 from models.training.prepare import prepare_queued
@@ -130,3 +130,11 @@ def test_a_damaged_queue_is_reported_and_left_alone(library: Library, queue: Run
         with pytest.raises(ValueError, match=r"queue\.json is damaged"):
             queue.add_run("x", "x")
         assert path.read_text() == text
+
+
+def test_a_recipe_is_kept_as_it_was_queued(library: Library) -> None:
+    recipe = QueuedRecipe(kind="task", arguments={"name": "mood", "seed": 2, "parent": "", "data": ""})
+    added = RunQueue(library).add_recipe(recipe, "Moods")
+    (item,) = RunQueue(library).items()
+    assert item == added
+    assert (item.recipe, item.spec, item.run) == (recipe, None, "")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 
 import pytest
 from hypothesis import given
@@ -222,3 +224,15 @@ def test_a_deleted_set_comes_back_beside_a_new_one_of_its_name(library: Library)
     collected.add([make_pair(1), make_pair(2)])
     assert library.restore(token).name == "My preferences 2"
     assert [len(PreferenceSet(library, name).read().pairs) for name in list_sets(library)] == [2, 1]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="has no modes")
+def test_only_the_owner_may_read_pairs(library: Library) -> None:
+    def mode() -> int:
+        return stat.S_IMODE(library.preferences.stat().st_mode)
+
+    PreferenceSet(library, "happy").add([make_pair()])
+    assert mode() == 0o700
+    library.preferences.chmod(0o755)  # as older versions made it
+    assert list_sets(library) == ["happy"]
+    assert mode() == 0o700
