@@ -60,7 +60,7 @@ def _reached(state: TrainingState) -> int:
         return CHAT
     if state.outcome and not _was_cut_short(state):
         return EVALUATION
-    if state.total_steps:
+    if state.total_steps or state.run_id:  # one that is resumed has its data and tokenizer
         return TRAINING
     if not any("tokenizer" in phase.lower() for phase in state.phases):
         return DATA
@@ -243,7 +243,7 @@ class QuickStartView(QWidget):
         self.stop.setVisible(self._is_current)
         self.stop.setEnabled(state.status != "stopping")
         self.again.setVisible(state.over and (failed or not state.run_id))
-        is_open = bool(state.run_id) and stage >= TRAINING and not failed
+        is_open = bool(state.run_id and (state.total_steps or state.over)) and stage >= TRAINING and not failed
         self.chat.setVisible(not (state.over and not is_open))
         self.chat.setEnabled(is_open)
         self.chat.setText(_LEARNED if stage == CHAT else _LEARNING)
