@@ -227,7 +227,7 @@ class DemonstrationCard(Tile):
         if base is None:
             return ""
         for each in self._halted:
-            if (each.mark.base, each.mark.seed) == (base.run_id, self.seed.value()):
+            if base.run_id in (each.base, each.mark.base) and each.mark.seed == self.seed.value():
                 n = len(each.stages)
                 trained = f"after {n} of {len(self.recipe.trained)} stages, " if n else ""
                 how_far = f" ({each.done:,} of {each.total:,})" if each.total else ""
