@@ -157,6 +157,7 @@ class ChatTab(QWidget):
         self.side.view_changed.connect(self._on_side_view)
         self.focus.text_changed.connect(self._open_glass)
         self.side.folded_changed.connect(self._on_folded)
+        self.side.place_requested.connect(self._on_place)
         self.page.legend.chosen.connect(self.replies.set_quantity)
         self.page.legend.offer_draft(False)
         self.replies.drafted_changed.connect(self.page.legend.offer_draft)
@@ -287,6 +288,18 @@ class ChatTab(QWidget):
         self._show_sides()
 
     @Slot(str)
+    def _on_place(self, name: str) -> None:
+        """A panel leads to a place elsewhere: a mode of this tab, or another tab."""
+        session = self._session
+        if name in self.modes.names:
+            self.modes.show_view(name)
+            return
+        own = session.runs.tokenizer_name(session.chat.model.run_id) if session.chat.model is not None else ""
+        if name == "tokenizer" and own:
+            session.tokenizers.choose(own)
+        session.tab_requested.emit(name)
+
+    @Slot(str)
     def _on_mode(self, name: str) -> None:
         self.setFocusProxy(self.modes.pages.page(name))  # whoever comes here can write at once, into what is in view
         self.side.set_glass_enabled(name != "compare")  # the panels inspect the open model, not these
@@ -296,12 +309,13 @@ class ChatTab(QWidget):
     def _on_example(self) -> None:
         """A row of a dataset was opened to be looked into: show the glass box, where there is room for it.
 
-        Attention, if the model predicts no token that could be looked into.
+        Of a model that gives labels, what decides them; attention otherwise.
         """
         model = self._session.chat.model
-        is_without_tokens = model is not None and model.config.head != "language" and self.side.current == "next"
+        gives_labels = model is not None and model.config.head != "language"
+        is_without_tokens = gives_labels and self.side.current in (FIRST_VIEW, "next")
         if not self._is_narrow and (is_without_tokens or not self.side.is_glass):
-            self.side.show_view("attention")
+            self.side.show_view("inputs" if gives_labels else "attention")
 
     @Slot(str)
     def _show_drafted(self, message_id: str) -> None:

@@ -123,11 +123,11 @@ def print_result(result: TaskResult) -> None:
         print(note)
     if result.bars:
         reached = "; ".join(f"{format_score(bar.metric, result.score_of(bar))} ({bar})" for bar in result.bars)
-        print(f"{'The bar is met' if result.are_bars_met else 'The bar is NOT met'}: {reached}")
+        print(f"{'The goal is reached' if result.are_bars_met else 'The goal is NOT reached'}: {reached}")
     print(f"took {result.seconds:.0f} s")
     print(result.run)
 
 
 def bars_text(bars: tuple[Bar, ...]) -> str:
     """What a task must reach, in one sentence."""
-    return f"Must reach: {'; '.join(map(str, bars))}."
+    return f"Goal: {'; '.join(map(str, bars))}."

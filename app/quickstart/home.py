@@ -31,7 +31,8 @@ class Home(QWidget):
     """The home page. With nothing grown yet, the quick start stands in the middle; later, the models and a next step.
 
     Signals:
-        quickstart_requested(), guide_requested(), recipes_requested(), runs_requested(), pronouns_requested()
+        quickstart_requested(), guide_requested(), recipes_requested(), models_requested(), runs_requested(),
+        pronouns_requested()
         running_requested(): show what is running, or the queue.
         step_requested(step): do a NextStep.
         chat_requested(run_id), machine_requested(run_id), run_requested(run_id): open a model, its time machine, its
@@ -42,6 +43,7 @@ class Home(QWidget):
     quickstart_requested = Signal()
     guide_requested = Signal()
     recipes_requested = Signal()
+    models_requested = Signal()
     runs_requested = Signal()
     pronouns_requested = Signal()
     running_requested = Signal()
@@ -107,6 +109,14 @@ class Home(QWidget):
             role="link",
             tip="A small model learns it in a few minutes, and is scored beside simple rules",
         )
+        self.published = button(
+            "Download a published model, or open one from the disk",
+            theme,
+            self.models_requested.emit,
+            icon="cloud-arrow-down",
+            role="link",
+            tip="Small models that run here: chat with them, fine-tune them, look inside",
+        )
         self.pronouns = button(
             "What does “it” refer to?",
             theme,
@@ -136,7 +146,15 @@ class Home(QWidget):
         """The cards, and links below them, or beside them where they are not in the middle of the page."""
         self._links = QWidget()
         self._link_lines = column(None, spacing=0)
-        for each in (self.another, self.another_portable, self.guide, self.learn, self.pronouns, self.earlier):
+        for each in (
+            self.another,
+            self.another_portable,
+            self.guide,
+            self.learn,
+            self.published,
+            self.pronouns,
+            self.earlier,
+        ):
             self._link_lines.addWidget(each)
         self._link_lines.addStretch(1)
         self._links.setLayout(self._link_lines)
@@ -151,7 +169,7 @@ class Home(QWidget):
         inner = QWidget()
         inner.setProperty("role", "scrolled")
         lines = QVBoxLayout(inner)
-        lines.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 3 * SPACE)
+        lines.setContentsMargins(3 * SPACE, 2 * SPACE, 3 * SPACE, 2 * SPACE)
         lines.addStretch(2)
         lines.addLayout(_centred(body))
         lines.addStretch(3)
@@ -175,7 +193,7 @@ class Home(QWidget):
         self._sentence.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         hero, centre = QWidget(), Qt.AlignmentFlag.AlignHCenter
         layout = QVBoxLayout(hero)
-        layout.setContentsMargins(0, 0, 0, 2 * SPACE)
+        layout.setContentsMargins(0, 0, 0, SPACE)
         layout.setSpacing(2 * SPACE)
         layout.addWidget(mark, 0, centre)
         layout.addWidget(label("Terrarium", "title"), 0, centre)
@@ -264,7 +282,8 @@ class Home(QWidget):
         QTimer.singleShot(0, self, lambda: self._area.ensureWidgetVisible(self.cards.buttons[0]))  # once it is laid out
 
     def focus_first(self) -> None:
-        """Give the keyboard to what one most likely wants."""
+        """Show the page from its top, and give the keyboard to what one most likely wants."""
+        self._area.verticalScrollBar().setValue(0)
         (self.quickstart if self.is_empty else self.next_button).setFocus()
 
     @Slot(object)
@@ -301,7 +320,15 @@ class Home(QWidget):
         self._ways.setDirection(across)
         for part in (self.cards, self._links):
             self._ways.setAlignment(part, Qt.AlignmentFlag.AlignVCenter if is_row else middle)
-        for link in (self.another, self.another_portable, self.guide, self.learn, self.pronouns, self.earlier):
+        for link in (
+            self.another,
+            self.another_portable,
+            self.guide,
+            self.learn,
+            self.published,
+            self.pronouns,
+            self.earlier,
+        ):
             self._link_lines.setAlignment(link, middle)
 
     @Slot()

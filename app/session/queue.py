@@ -14,13 +14,15 @@ from app.worker.failures import describe
 from app.worker.notices import Notices
 from models.events import RunStarted
 from models.library.library import Library
-from models.runs.run_queue import QueuedRecipe, QueuedRun, RunQueue
+from models.runs.run_queue import QueueBusyError, QueuedRecipe, QueuedRun, RunQueue
 
 if TYPE_CHECKING:
     from models.settings.run_spec import RunSpec
 
 _POLL_MS = 2000
 """How often the queue on disk is read, since commands may change it too."""
+_LOCK_TIMEOUT_S = 0.5
+"""How long the window waits while another process changes the queue."""
 
 
 class TrainingQueue(QObject):
@@ -37,7 +39,7 @@ class TrainingQueue(QObject):
 
     def __init__(self, library: Library, runs: Runs, training: Training, notices: Notices, parent: QObject) -> None:
         super().__init__(parent)
-        self._queue = RunQueue(library)
+        self._queue = RunQueue(library, _LOCK_TIMEOUT_S)
         self._runs, self._training, self._notices = runs, training, notices
         self.waiting: Sequence[QueuedRun] = []
         self.is_draining = self.started_automatically = False
@@ -141,7 +143,7 @@ class TrainingQueue(QObject):
             if item.recipe is not None:
                 self._training.begin_recipe(item.recipe, item.name)
             elif item.spec is not None:
-                self._training.begin_queued(self._queue, item)
+                self._training.begin_queued(item)
             else:
                 self._training.begin_resumed(item.run)
         except (ValueError, OSError) as error:
@@ -153,12 +155,13 @@ class TrainingQueue(QObject):
         assert item is not None
         self.started_automatically = False
         try:
-            with contextlib.suppress(ValueError):  # it has left the queue: its run shows the failure
-                self._queue.set_problem(item.id, sentence)
-        except OSError as error:  # a full disk: the next one would fail as well
+            self._queue.set_problem(item.id, sentence)
+        except (OSError, QueueBusyError) as error:  # as on a full disk: the next one would fail as well
             self.hold()
             self._notices.refuse(describe(error).sentence)
             return
+        except ValueError:
+            pass  # it has left the queue: its run shows the failure
         self.read()
         QTimer.singleShot(0, self._begin_next)
 
@@ -174,14 +177,25 @@ class TrainingQueue(QObject):
 
     @Slot()
     def on_training_ended(self) -> None:
-        """The training is over: start the next one."""
+        """The training is over: start the next one, unless the user has stopped it."""
         state = self._training.state
         assert state is not None
         self.started_automatically = False
-        if self._starting is not None:
+        if state.ends:
+            self._starting = None  # if it is queued still, it stays, without a problem
+            self._hold_after_stop()
+        elif self._starting is not None:
             self._could_not_begin(state.problem or "It was stopped before it started.")
         else:
             QTimer.singleShot(0, self._begin_next)
+
+    def _hold_after_stop(self) -> None:
+        if not self.is_draining:
+            return
+        self.hold()
+        self.read()
+        if self.waiting:
+            self._notices.say("The queue is paused, because you stopped a run: start it again when you want to.")
 
     def close(self) -> None:
         """Start nothing more. A run that was about to start stays queued, without a problem."""

@@ -119,6 +119,7 @@ class MainWindow(QMainWindow):
             recipes=self.show_recipes,
             open_text=self.open_text,
             open_run=self.imports.ask_for_run,
+            models=self.show_models,
             import_folder=self.imports.ask_for_folder,
             import_file=self.imports.ask_for_file,
             quickstart=self.start_quickstart,
@@ -186,6 +187,9 @@ class MainWindow(QMainWindow):
             page.closed.connect(self.show_home)  # type: ignore[attr-defined]
             page.machine_requested.connect(self.show_time_machine)  # type: ignore[attr-defined]
             page.inside_requested.connect(self.show_glass_box)  # type: ignore[attr-defined]
+        elif name == "models":
+            self.imports.connect_page(page)
+            page.card.inside_requested.connect(self.show_glass_box)  # type: ignore[attr-defined]
 
     def _connect_home(self, page: Home) -> None:
         page.quickstart_requested.connect(self.start_quickstart)
@@ -196,6 +200,7 @@ class MainWindow(QMainWindow):
         page.cards.design_requested.connect(lambda: self.show_tab("builder"))
         page.guide_requested.connect(lambda: self.guide.show())
         page.recipes_requested.connect(self.show_recipes)
+        page.models_requested.connect(self.show_models)
         page.runs_requested.connect(lambda: self.show_tab("training"))
         page.pronouns_requested.connect(self.show_pronouns)
         page.running_requested.connect(self.show_running)
@@ -285,6 +290,12 @@ class MainWindow(QMainWindow):
         """Show the form for a new run."""
         self.show_tab("training")
         self.training.show_new_run()
+
+    @Slot()
+    def show_models(self) -> None:
+        """Show the published models that can be downloaded, and what is on this computer."""
+        self.pages.show_page("models").setFocus()
+        self.top_bar.show_current("")
 
     @Slot(str)
     def show_recipes(self, name: str = "") -> None:

@@ -49,10 +49,19 @@ class QueuedRun:
     problem: str = ""
 
 
-class RunQueue:
-    """The queue of a library, in queue.json. Every change is read from and written to the file at once."""
+class QueueBusyError(ValueError):
+    """Another process keeps the queue locked."""
 
-    def __init__(self, library: Library) -> None:
+
+class RunQueue:
+    """The queue of a library, in queue.json. Every change is read from and written to the file at once.
+
+    A change raises QueueBusyError where another process keeps the queue locked.
+    """
+
+    def __init__(self, library: Library, lock_timeout_s: float = 10.0) -> None:
+        """lock_timeout_s: how long a change waits while another process makes one, which takes it milliseconds."""
+        self._lock_timeout_s = lock_timeout_s
         self._path = library.home / "queue.json"
         self._lock = library.home / "queue.lock"
         self._drain = FileLock(library.home / "queue-runs.lock", thread_local=False)
@@ -174,11 +183,20 @@ class RunQueue:
     @contextlib.contextmanager
     def _changing(self) -> Iterator[list[QueuedRun]]:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._lock):  # a new lock object each time: a shared one would let two threads in at once
+        lock = FileLock(self._lock)  # a new one each time: a shared one would let two threads in at once
+        try:
+            lock.acquire(timeout=self._lock_timeout_s, poll_interval=0.01)
+        except Timeout:
+            raise QueueBusyError(
+                "Another window or command has been changing the queue for a while: try again, or end that program."
+            ) from None
+        try:
             self._read = None  # two quick changes may leave the same stamp
             items = self.items()
             yield items
             atomic_write_json(self._path, {"format": FORMAT, "items": [_as_dict(item) for item in items]})
+        finally:
+            lock.release()
 
     def _item(self, data: Any) -> QueuedRun:
         try:

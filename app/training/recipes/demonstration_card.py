@@ -203,13 +203,14 @@ class DemonstrationCard(Tile):
     def _show_time(self) -> None:
         """How long it takes: as it took here last time, else as it took elsewhere; and what a weak base takes more."""
         measured = next((each.seconds for each in self._found if each.seconds is not None), None)
-        seconds = 60 * self.recipe.minutes if measured is None else measured
-        where = "as it took here last time" if measured is not None else "on two cores that do nothing else"
+        seconds, took = 60 * self.recipe.minutes, f"{self.recipe.minutes:g} min, on two cores that do nothing else"
+        if measured is not None:
+            seconds, took = measured, f"{format_duration(measured)}, as it took here last time"
         base = self.base.base
         more = 0.0 if base is None or base.seconds_more is None or measured is not None else base.seconds_more
         self.minutes.setText(f"{(seconds + more) / 60:.2g} min")
         of_base = f", and {format_duration(more)} to train the base on first" if more else ""
-        self.takes.setText(f"{format_duration(seconds)}, {where}{of_base}")
+        self.takes.setText(f"{took}{of_base}")
 
     def _first_words(self) -> str:
         """What happens before its first stage, "" for nothing worth a word."""

@@ -112,6 +112,7 @@ class RecipesPage(QWidget):
         self._task.failed.connect(session.notices.fail)
         session.training.changed.connect(self._show_waits)
         session.runs.changed.connect(self.reload)
+        session.training.ended.connect(self.reload)  # it may have kept how far it came
         session.datasets.list_changed.connect(self._offer)
         self._show_waits()
         self.reload()

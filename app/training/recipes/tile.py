@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QEvent, Signal, Slot
-from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from app.kit.basics import button, label, row, set_enabled
 from app.kit.layout.extras import RevealRequested
@@ -151,9 +151,9 @@ class Tile(QFrame):
     def show_state(self) -> None:
         """Show what has changed."""
         is_going, state = self.is_going, self.state
-        focused = QApplication.focusWidget()
-        had_focus = focused is not None and self.going.isAncestorOf(focused)
-        starts_focused = self.start.hasFocus()
+        focused = QWidget.window(self).focusWidget()  # None once Stop is disabled
+        had_focus = self.going.isVisible() and (focused is None or self.going.isAncestorOf(focused))
+        starts_focused = focused is self.start
         waits = self._session.training.active
         self.start.setText(_QUEUE if waits else "Start")
         self._theme.set_icon(self.start, "queue" if waits else "play-fill", "on_accent")

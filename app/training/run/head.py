@@ -145,9 +145,12 @@ class RunHead(QFrame):
         done, total = (state.done, state.total) if staging else (state.step, state.total_steps)
         left = state.seconds_left if state.status in ("running", "preparing", "evaluating") else None
         self._show_progress(done, total, left, None if staging else state.elapsed_s, steps=not staging)
-        self._show_problem(state.problem)
+        can_pause = state.status in ("running", "preparing", "evaluating", "blocked")
+        can_pause = can_pause and not (state.wants_pause or state.ends)
+        waits_paused = state.status == "blocked" and state.wants_pause
+        self._show_problem(f"{state.problem} It pauses as soon as there is room." if waits_paused else state.problem)
         resting = state.status in ("paused", "blocked", "pausing")
-        self.pause.setEnabled(state.status in ("running", "preparing", "evaluating"))
+        self.pause.setEnabled(can_pause)
         self.resume.setEnabled(state.status in ("paused", "blocked"))
         set_enabled(self.step, "" if state.status == "paused" else "Pause it first: then it goes on step by step.")
         keeps = bool(state.total_steps)  # before the first step there is nothing to save
@@ -161,7 +164,7 @@ class RunHead(QFrame):
         set_enabled(self.chat, "")
         _set_visible(
             {
-                self.pause: not resting,
+                self.pause: not resting or (state.status == "blocked" and can_pause),
                 self.resume: resting,
                 self.step: state.status in ("running", "paused", "pausing"),
                 self.stop: True,

@@ -69,10 +69,10 @@ def test_a_step_about_a_result_points_at_its_place_until_there_is_one(
     ring = guide.stage.ring  # type: ignore[attr-defined]
     guide.open("07-fine-tuning", 1)
     click(panel.step.set_up, qtbot)
-    until(lambda: ring.isVisible() and ring.target is card.none)
+    until(lambda: ring.isVisible() and ring.target is card)
     click(card.start, qtbot)
     until(lambda: ring.target is card.going)
-    until(lambda: not window.session.training.active and card.outcome.isVisible())
+    until(lambda: not window.session.training.active and card.result.isVisible())
     click(panel.step.set_up, qtbot)
     until(lambda: ring.isVisible() and ring.target is card.outcome.scores)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QPoint, QRect, Qt
 from pytestqt.qtbot import QtBot
 
 from app.kit.theme import ThemeProvider
@@ -194,11 +194,16 @@ def test_every_recipe_has_a_card(all_page: RecipesPage) -> None:
         assert card.start.isEnabled() == (not card.choices.missing)
 
 
-def test_a_recipe_is_shown_from_its_top(all_page: RecipesPage, until: Until) -> None:
+def is_whole(card: RecipeCard, page: RecipesPage) -> bool:
+    port = page.area.viewport()
+    return port.rect().contains(QRect(card.mapTo(port, QPoint()), card.size()))
+
+
+def test_a_recipe_is_shown_as_a_whole(all_page: RecipesPage, until: Until) -> None:
     for name in ("sentiment", "names"):
         card = all_page.cards[name]
         all_page.show_recipe(name)
-        until(lambda card=card: 0 <= card.mapTo(all_page.area.viewport(), QPoint()).y() <= 20)  # type: ignore[misc]
+        until(lambda card=card: is_whole(card, all_page))  # type: ignore[misc]
         assert (card.open if name == "sentiment" else card.start).hasFocus(), "the file is to be opened first"
 
 
