@@ -111,7 +111,7 @@ class ModelCard(QFrame):
         inner = QWidget()
         lines = QVBoxLayout(inner)
         lines.setContentsMargins(0, 0, SPACE, 0)
-        lines.setSpacing(SPACE)
+        lines.setSpacing(SPACE + SPACE // 2)
         for widget in (self.title, self.id, self._pills, self.sentence, self.figures, self.fit, self.problem):
             lines.addWidget(widget)
         lines.addLayout(row(self.variants, None))
