@@ -35,6 +35,7 @@ COMMANDS = (
     "evaluate",
     "align",
     "generate",
+    "inspect",
     "chat",
     "serve",
     "tokenizer",

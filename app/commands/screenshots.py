@@ -369,6 +369,11 @@ class Photographer:
             tab.side.show_view(view)
             self._wait_for(lambda: _has_answers(tab))
             self._shoot(f"chat-{view}")
+            if view == "pass":
+                panel: Any = tab.side.view(view)
+                panel.open_wide()
+                self._shoot(f"chat-{view}-wide", panel.wide)
+                panel.wide.close()
         tab.side.show_view(first)
 
     def _modes(self, tab: ChatTab) -> None:

@@ -37,6 +37,7 @@ _VIEWS: Mapping[str, str] = {
     "training/run/data": "Training → a run → Data",
     "training/run/doctor": "Training → a run → Doctor",
     "training/run/lineage": "Training → a run → Lineage",
+    "chat/pass": "Chat → Whole pass",
     "chat/next": "Chat → Next token",
     "chat/attention": "Chat → Attention",
     "chat/layers": "Chat → Layers",

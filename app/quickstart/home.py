@@ -22,6 +22,7 @@ SEEN = "seen"
 TIME_MACHINE_SEEN = "time machine"
 _MINUTES_MORE = 6
 """How much longer the quick start takes on two cores for a design that can leave, by measured times of steps."""
+_BY_QUICK_START = "with the quick start"
 _WIDTH = 1100
 """The width of what is shown in pixels at the usual text size: longer lines are hard to read."""
 
@@ -85,7 +86,7 @@ class Home(QWidget):
         self.hint = label("Grow a small model in a minute or two", "muted")
         self.portable, self.another_portable = self._portable_box(), self._portable_box()
         self.another = button(
-            "Grow another with the quick start",
+            f"Grow another {_BY_QUICK_START}",
             theme,
             self.quickstart_requested.emit,
             icon="mdi6.sprout",
@@ -281,7 +282,8 @@ class Home(QWidget):
         QTimer.singleShot(0, self, lambda: self._area.ensureWidgetVisible(self.cards.buttons[0]))  # once it is laid out
 
     def focus_first(self) -> None:
-        """Give the keyboard to what one most likely wants."""
+        """Show the page from its top, and give the keyboard to what one most likely wants."""
+        self._area.verticalScrollBar().setValue(0)
         (self.quickstart if self.is_empty else self.next_button).setFocus()
 
     @Slot(object)
@@ -332,17 +334,19 @@ class Home(QWidget):
     @Slot()
     def _show_training(self) -> None:
         busy, grows = self._session.training.active, self._grows
-        self.quickstart.setText("Show the quick start" if grows else "Quick start")
-        for each in (self.quickstart, self.another):
-            each.setEnabled(grows or not busy)
-        for box in (self.portable, self.another_portable):
-            box.setEnabled(not busy)
-        self.cards.quickstart.setEnabled(not busy)
+        waits = busy and not grows
+        self.quickstart.setText(
+            "Show the quick start" if grows else "Add a quick start to the queue" if waits else "Quick start"
+        )
+        self.another.setText(
+            "Show the quick start" if grows else f"Grow another {'after the current run' if waits else _BY_QUICK_START}"
+        )
+        self.cards.show_waiting(is_waiting=busy)
         self.hint.setText(
             "A quick start is running."
             if grows
-            else "A run is training. The quick start has to wait until it ends."
-            if busy
+            else "A run is training: the quick start follows it."
+            if waits
             else "Grow a small model in a minute or two"
         )
         self._show_step()

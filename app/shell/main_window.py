@@ -52,6 +52,7 @@ from app.shell.view_and_help import ViewAndHelp
 from app.shell.window_place import MIN_SIZE, SIZE, remember_place
 from app.worker.background import LatestTask
 from app.worker.failures import DISK_FULL
+from models.recipes.queued import title_of
 
 if TYPE_CHECKING:
     from app.training.tab import TrainingTab
@@ -241,8 +242,15 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def start_quickstart(self) -> None:
-        """Start the quick start and show it."""
-        if self._grows or self.session.training.start_quickstart():
+        """Start the quick start and show it; add it to the queue where something else is training."""
+        self._start_quickstart()
+
+    def _start_quickstart(self, files: tuple[str, ...] = ()) -> None:
+        session = self.session
+        if session.training.active and not (self._grows and not files):
+            recipe = session.training.queueable_quickstart(files)
+            session.queue.add_recipe(recipe, title_of(recipe))
+        elif self._grows or session.training.start_quickstart(files=files):
             self.show_quickstart()
 
     @property
@@ -407,8 +415,7 @@ class MainWindow(QMainWindow):
     @Slot()
     def start_quickstart_on_files(self) -> None:
         """Start the quick start on the text files that were opened."""
-        if self.session.training.start_quickstart(files=self.home.cards.files):
-            self.show_quickstart()
+        self._start_quickstart(self.home.cards.files)
 
     @Slot()
     def show_new_run_on_files(self) -> None:

@@ -89,9 +89,7 @@ def _continuations(longer: _Codes, codes: _Codes, order: int, train: bytes) -> _
     return found
 
 
-def _interpolated(
-    codes: _Codes, counts: _Counts, asked: _Codes, lower: _Floats, discount: float | None
-) -> _Floats:
+def _interpolated(codes: _Codes, counts: _Counts, asked: _Codes, lower: _Floats, discount: float | None) -> _Floats:
     """The probability of the last byte of each n-gram of `asked`, given its others.
 
     lower: the same by the next lower order (as many or more, of which the last belong to `asked`), which is the whole

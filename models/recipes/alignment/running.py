@@ -16,7 +16,6 @@ from models.events import Event, Finished, Phase, Progress, TrainMetrics
 from models.library.library import Library
 from models.recipes.alignment.constitution import constitution
 from models.recipes.alignment.demonstration import (
-    N_EACH,
     Bench,
     StageControl,
     StageStoppedError,
@@ -36,7 +35,7 @@ from models.recipes.alignment.results import (
     write_demonstrated,
 )
 from models.recipes.alignment.strength import strong_base
-from models.recipes.alignment.table import DEMONSTRATIONS
+from models.recipes.alignment.table import DEMONSTRATIONS, N_EACH
 from models.recipes.alignment.taught import taught
 from models.runs.run_folder import RunFolder
 from models.training.trainer import Trainer
