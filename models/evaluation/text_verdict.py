@@ -38,8 +38,8 @@ def sentence_of(compared: TextCompared) -> str:
     sentence = {
         BEYOND: "It predicts text it has never seen better than the best table of letters.",
         EQUAL: "It predicts text it has never seen as well as the best table of letters.",
-        BEHIND: "It predicts text it has never seen better than a table of the last two letters, but a table of the last "
-        f"{_NUMBERS[compared.table_order]} is still better.",
+        BEHIND: "It predicts text it has never seen better than a table of the last two letters, but a table of the "
+        f"last {_NUMBERS[compared.table_order]} is still better.",
         UNGROWN: "Even a table of the last two letters predicts your text better: what it writes is hardly more than "
         "noise.",
     }[verdict_of(compared)]
@@ -51,8 +51,8 @@ def _remedy(compared: TextCompared) -> str:
         return ""
     if compared.n_train < SMALL_BYTES:
         return (
-            f"{format_size(compared.n_train)} of text is little to learn a language from: use more text, or fine-tune a "
-            "published model on it."
+            f"{format_size(compared.n_train)} of text is little to learn a language from: use more text, or fine-tune "
+            "a published model on it."
         )
     return "Train it longer."
 
