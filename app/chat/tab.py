@@ -31,6 +31,7 @@ from app.kit.layout.section import Section
 from app.kit.layout.tab_order import put_after, stops_in
 from app.kit.theme import SPACE, ThemeProvider
 from app.serve.panel import ServePanel
+from app.session.chat_model import ChatModel
 from app.session.session import Session
 from models.chat.prompting import PromptSettings
 from models.settings.sampling_config import SamplingConfig, with_advice
@@ -54,7 +55,7 @@ class ChatTab(QWidget):
         super().__init__(parent)
         self._session, self._theme = session, theme
         self._is_narrow: bool | None = None  # not known before it has a size
-        self._asks_first = self._has_opened = self._is_resized = False
+        self._asks_first = self._has_opened = self._is_resized = self._was_picked = False
         self.setProperty("role", "page")
         self.conversation = Conversation(session, self)
         self.conversation.draw = self._drawn_sampling
@@ -180,11 +181,20 @@ class ChatTab(QWidget):
             self.sampling.set_context_length(model.context_length)
             advised = with_advice(usual, model.template_config.sampling)
             self.sampling.open_model(model.run_id, self._session.chat.tokenizer, advised)
+            self._leave_chat_of_another(model)
+
+    def _leave_chat_of_another(self, model: ChatModel) -> None:
+        """Begin a new chat with a model that the user chose, where the open one was held with another that is there."""
+        is_chosen, self._was_picked = self._was_picked or self._session.chat.is_requested, False
+        chat = self.conversation.chat
+        if is_chosen and chat.messages and chat.run_id != model.run_id and self._session.runs.has(chat.run_id):
+            self.chats.new_chat()
 
     @Slot(str)
     def _on_model_picked(self, which: str) -> None:
         def open_it() -> None:
-            if not self._session.chat.open(which):
+            self._was_picked = self._session.chat.open(which)
+            if not self._was_picked:
                 self.models.show_choices()
 
         self.conversation.when_free(open_it)
@@ -326,6 +336,11 @@ class ChatTab(QWidget):
         """Show the tree if there are branches."""
         chat = self.conversation.chat
         self._branches.setVisible(len(chat.messages) > len(chat.path))
+
+    def show_pronouns(self) -> None:
+        """Show the models that point at what “it” refers to."""
+        self.modes.show_view("pairs")
+        self.modes.view("pairs").ask_pronoun_models()
 
     def look_inside(self, run_id: str) -> None:
         """Show the glass box for a reply of this run, whose model is open or being opened. Where the conversation has

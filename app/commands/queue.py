@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.commands.common import add_common, print_json
 from app.commands.progress import ProgressLine, drive, stop_on_interrupt
-from app.commands.train import add_spec_options, run_to_resume, spec_to_queue
+from app.commands.train import add_spec_options, lengthened_run, run_to_resume, spec_to_queue
 from app.worker.failures import describe
 from models.events import Notice, RunStarted
 from models.library.library import Library
@@ -49,6 +49,9 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     add = actions.add_parser("add", help="add a new run, or a run to resume")
     add_spec_options(add)
     add.add_argument("--resume", metavar="RUN", help="add this run (path, id or name), to be resumed")
+    add.add_argument(
+        "--longer", metavar="RUN", help="add a run that trains this one longer: to --steps N in all, or as long again"
+    )
     move = actions.add_parser("move", help="move an item")
     move.add_argument("item", metavar="ITEM", help="its id, or its name")
     move.add_argument("place", type=int, metavar="PLACE", help="1 is the next one")
@@ -109,10 +112,10 @@ def work_through(library: Library, queue: RunQueue, device: str, line: ProgressL
 
 
 def _add(args: argparse.Namespace, library: Library, queue: RunQueue) -> None:
-    if args.resume is None:
+    if args.resume is None and args.longer is None:
         queue.add_new([spec_to_queue(args)])
         return
-    run = run_to_resume(args, library)
+    run = lengthened_run(args, library) if args.resume is None else run_to_resume(args, library)
     if run.folder != library.runs / run.id:
         raise ValueError(
             f"{run.folder} is not in the library {library.home}, so it cannot be queued: use train --resume."

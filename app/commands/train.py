@@ -1,4 +1,4 @@
-"""`terrarium train`: train a model from scratch or from the weights of another; or resume or fork a run."""
+"""`terrarium train`: train a model from scratch or from the weights of another; resume, lengthen or fork a run."""
 
 from __future__ import annotations
 
@@ -54,6 +54,12 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "--fork",
         metavar="RUN[@STEP]",
         help="a new run from a checkpoint of this one (default: the last), with its curves",
+    )
+    parser.add_argument(
+        "--longer",
+        metavar="RUN",
+        help="train this run longer, as a new run that continues its curves: to --steps N in all (default: as long "
+        "again)",
     )
     parser.add_argument("--resume", metavar="RUN", help="resume this run (path, id or name) from its last checkpoint")
     add_common(parser)
@@ -136,6 +142,8 @@ def _train(args: argparse.Namespace, process_group: ProcessGroup) -> int:
     with ProgressLine(as_json=args.json) as line:
         if args.resume:
             folder = run_to_resume(args, library)
+        elif args.longer:
+            folder = lengthened_run(args, library)
         elif args.fork:
             folder = _fork(args, library)
         else:
@@ -347,6 +355,22 @@ def _fork(args: argparse.Namespace, library: Library) -> RunFolder:
     return fork_run(library, source, step, name=args.name, train=train)
 
 
+def lengthened_run(args: argparse.Namespace, library: Library) -> RunFolder:
+    """The run that continues the one that --longer names.
+
+    Raises:
+        UsageError: where the command line also says something else to train.
+    """
+    options = ("spec", "like", "fork", *_BY_OPTIONS, "seed")
+    given = [name for name in options if getattr(args, name, None) is not None] + ["set"] * bool(args.changes)
+    if given:
+        raise UsageError(f"A run that is trained longer keeps its settings: omit {_option(given[0])}, or use --fork.")
+    from models.runs.run_folder import RunFolder
+    from models.training.proposal.longer import fork_longer
+
+    return fork_longer(library, RunFolder.open(library.find_run(args.longer)), args.steps, args.name)
+
+
 def split_checkpoint(text: str) -> tuple[str, int | None]:
     """ "RUN@STEP" as (RUN, STEP); without a step (RUN, None)."""
     name, at, step = text.rpartition("@")
@@ -359,7 +383,7 @@ def run_to_resume(args: argparse.Namespace, library: Library) -> RunFolder:
     Raises:
         UsageError: where the command line also says what to train.
     """
-    options = ("spec", "like", "fork", *_BY_OPTIONS, "steps", "seed", "name")
+    options = ("spec", "like", "fork", "longer", *_BY_OPTIONS, "steps", "seed", "name")
     given = [name for name in options if getattr(args, name, None) is not None] + ["set"] * bool(args.changes)
     if given:
         raise UsageError(f"A resumed run keeps its settings: omit {_option(given[0])}.")

@@ -219,6 +219,7 @@ class Home(QWidget):
         models.chat_requested.connect(self.chat_requested)
         models.machine_requested.connect(self.machine_requested)
         models.run_requested.connect(self.run_requested)
+        models.action_requested.connect(session.run_action_requested)
         models.pronouns_requested.connect(self.pronouns_requested)
         models.all_requested.connect(self.runs_requested)
 

@@ -118,6 +118,8 @@ class ChatSession(QObject):
         """The share of the model that has been read while it is opened (0 to 1)."""
         self.reply_failed = False
         """Whether the last reply ended with an error."""
+        self.is_requested = False
+        """Whether the model that is being opened was asked for by name: the view that uses it is to be shown then."""
         runs.deleted.connect(self._on_runs_deleted)
         models.freed.connect(self._on_freed)
 
@@ -128,6 +130,19 @@ class ChatSession(QObject):
             self._open_live()
             return True
         return self._notices.attempt(lambda: self._open_run(which, step, weights))
+
+    def request(self, which: str, step: int | None = None) -> bool:
+        """As `open`, for a model that was asked for by name: what shows the chat then shows the view that uses it."""
+        self.is_requested = True
+        self.is_requested = self.open(which, step)
+        return self.is_requested
+
+    def take_request(self) -> bool:
+        """Whether the open model, which can be used now, was asked for by name; not a second time."""
+        if not self.is_requested or self.state != "ready" or self.model is None:
+            return False
+        self.is_requested = False
+        return True
 
     def open_last(self) -> None:
         """Open the model that was open when the program ended; a notice says if it is gone."""
@@ -218,7 +233,7 @@ class ChatSession(QObject):
         """Close the model, for instance because its run was deleted."""
         self._drop_job()
         self._forget_model()
-        self.state = "none"
+        self.state, self.is_requested = "none", False
         self.changed.emit()
         self.model_changed.emit()
 
@@ -339,6 +354,7 @@ class ChatSession(QObject):
     def _on_ended(self, job: Job, failure: Failure | None) -> None:
         was_reply = self.state in ("waiting", "replying")
         if failure is not None and self.state == "loading":
+            self.is_requested = False
             self._forget_model()
             self.model_changed.emit()
         self.state = "ready" if self.model is not None else "none"

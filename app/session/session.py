@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QObject, Signal
 
 from app.session.chat import ChatSession
+from app.session.chat_model import LIVE, PRONOUNS
 from app.session.datasets import Datasets
 from app.session.designs import Designs
 from app.session.device import Device
@@ -32,11 +33,15 @@ class Session(QObject):
     Signals:
         tab_requested(name): show the tab "tokenizer", "data", "builder", "training" or "chat".
         recipes_requested(name): show the recipes, at the one of that name (models.recipes.tasks), '' for none.
+        pronouns_requested(): show the models that point at what “it” refers to.
+        run_action_requested(run_id, name): do something to a run, one of app.training.run_list.run_actions.
         closing(): the worker is about to stop: everything that uses it, or runs beside it, must end now.
     """
 
     tab_requested = Signal(str)
     recipes_requested = Signal(str)
+    pronouns_requested = Signal()
+    run_action_requested = Signal(str, str)
     closing = Signal()
 
     def __init__(self, library: Library, parent: QObject | None = None) -> None:
@@ -79,6 +84,22 @@ class Session(QObject):
         self.tokenizers.choose_last()
         if warm_up:
             self.device.warm_up()
+
+    def use_model(self, which: str, step: int | None = None) -> bool:
+        """Show a run's model, or the one in training (LIVE), where it can be used; whether it can be opened.
+
+        That is the view of the chat tab for what it does; a conversation with another model is left for a new one.
+        """
+        state = self.training.state
+        run_id = state.run_id if which == LIVE and state is not None else which
+        spec = self.runs.spec(run_id)
+        if spec is not None and spec.data.source == PRONOUNS:
+            self.pronouns_requested.emit()
+            return True
+        if not self.chat.request(which, step):
+            return False
+        self.tab_requested.emit("chat")
+        return True
 
     def close(self) -> None:
         """Save and stop all running work, and wait for it."""

@@ -93,8 +93,7 @@ class ImportDialog(QObject):
     @Slot(str, str)
     def _on_imported(self, run_id: str, name: str) -> None:
         def try_it() -> None:
-            if self._session.chat.open(run_id):
-                self._session.tab_requested.emit("chat")
+            self._session.use_model(run_id)
 
         source = RunFolder.open(self._session.runs.find(run_id).folder).lineage.get("source", {})
         if source.get("format") == RUN_FILE:

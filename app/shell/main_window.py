@@ -49,6 +49,7 @@ from app.shell.top_bar import HOME, TABS, TopBar
 from app.shell.trash_window import TrashWindow
 from app.shell.undo_actions import UndoActions
 from app.shell.view_and_help import ViewAndHelp
+from app.shell.window_place import MIN_SIZE, SIZE, remember_place
 from app.worker.background import LatestTask
 from app.worker.failures import DISK_FULL
 
@@ -73,8 +74,8 @@ class MainWindow(QMainWindow):
         self.session, self.theme = session, theme
         self.setWindowTitle("Terrarium")
         self.setWindowIcon(program_icon())
-        self.setMinimumSize(960, 600)
-        self.resize(1440, 900)
+        self.setMinimumSize(MIN_SIZE)
+        self.resize(SIZE)
         self.setAcceptDrops(True)
         self.preferences = Preferences(session, theme, self)
         self._was_painted = self._may_close = self._reopens_chat = False
@@ -158,6 +159,8 @@ class MainWindow(QMainWindow):
         session.tab_requested.connect(self.show_tab)
         self.imports.run_opened.connect(self.show_run)
         session.recipes_requested.connect(self.show_recipes)
+        session.pronouns_requested.connect(self.show_pronouns)
+        session.run_action_requested.connect(self.do_to_run)
         session.datasets.run_requested.connect(self.show_new_run_on_dataset)
         session.notices.notified.connect(self.toasts.notice)
         session.notices.failed.connect(self._on_failed)
@@ -178,7 +181,7 @@ class MainWindow(QMainWindow):
         elif name == "chat" and self._reopens_chat:
             page.conversation.open_last()  # type: ignore[attr-defined]
         elif name == "quickstart":
-            page.chat_requested.connect(self._on_chat_requested)  # type: ignore[attr-defined]
+            page.chat_requested.connect(self.session.use_model)  # type: ignore[attr-defined]
             page.closed.connect(self.show_home)  # type: ignore[attr-defined]
             page.machine_requested.connect(self.show_time_machine)  # type: ignore[attr-defined]
             page.inside_requested.connect(self.show_glass_box)  # type: ignore[attr-defined]
@@ -195,7 +198,7 @@ class MainWindow(QMainWindow):
         page.runs_requested.connect(lambda: self.show_tab("training"))
         page.pronouns_requested.connect(self.show_pronouns)
         page.running_requested.connect(self.show_running)
-        page.chat_requested.connect(self._on_chat_requested)
+        page.chat_requested.connect(self.session.use_model)
         page.machine_requested.connect(self.show_time_machine)
         page.run_requested.connect(self.show_run)
         page.step_requested.connect(self._on_step_requested)
@@ -287,6 +290,12 @@ class MainWindow(QMainWindow):
         self.show_tab("training")
         self.training.show_run(run_id)
 
+    @Slot(str, str)
+    def do_to_run(self, run_id: str, name: str) -> None:
+        """Do something to a run in the training tab, one of app.training.run_list.run_actions."""
+        self.show_tab("training")
+        self.training.do(run_id, name)
+
     @Slot(str)
     def show_time_machine(self, run_id: str) -> None:
         """Show how a run learned, step by step."""
@@ -304,7 +313,7 @@ class MainWindow(QMainWindow):
     def show_pronouns(self) -> None:
         """Show the models that point at what “it” refers to."""
         self.show_tab("chat")
-        self.pages.page("chat").modes.show_view("pairs")  # type: ignore[attr-defined]
+        self.pages.page("chat").show_pronouns()  # type: ignore[attr-defined]
 
     @Slot()
     def show_running(self) -> None:
@@ -322,7 +331,7 @@ class MainWindow(QMainWindow):
         {
             QUICK_START: self.start_quickstart,
             SHOW: self.show_running,
-            CHAT: lambda: self._on_chat_requested(step.run_id),
+            CHAT: lambda: self.session.use_model(step.run_id),
             TIME_MACHINE: lambda: self.show_time_machine(step.run_id),
             RESUME: lambda: self._resume(step.run_id),
             OPEN_QUEUE: self.show_running,
@@ -435,11 +444,6 @@ class MainWindow(QMainWindow):
             self.toasts.offer(problem, "Open the trash", self.show_trash)
         self._blocked = problem
 
-    @Slot(str)
-    def _on_chat_requested(self, which: str) -> None:
-        if self.session.chat.open(which):
-            self.show_tab("chat")
-
     def prepare(self) -> None:
         """At launch: load the pages, portion by portion between the user's events, read the runs on another thread,
         then go on where the user was."""
@@ -520,6 +524,7 @@ class MainWindow(QMainWindow):
             return
         self.guide.end()
         remember_splitters(self.session, self.pages)
+        remember_place(self, self.session.remembered)
         remember_training(self.session)
         self.session.close()
         event.accept()

@@ -20,6 +20,7 @@ from gguf import GGML_QUANT_SIZES, GGUF_MAGIC, GGMLQuantizationType, GGUFValueTy
 from gguf.quants import QuantError
 
 from models.files.atomic import DamagedError
+from models.files.limits import check_disjoint
 
 _BLOCK_BYTES = 1 << 21
 """Bytes of the file that are dequantised at once, which takes about 10 ms."""
@@ -134,6 +135,7 @@ class _HeaderReader:
             raise ValueError("alignment")
         begin = -(-self._offset // alignment) * alignment
         found = {entry.name: dataclasses.replace(entry, start=begin + entry.start) for entry in entries}
+        check_disjoint(self._path, ((entry.name, entry.start, entry.n_bytes) for entry in entries))
         for tensor in found.values():
             if tensor.start + tensor.n_bytes > len(self._data):
                 raise DamagedError(f"{self._path} is damaged or cut off: it ends before {tensor.name!r} does.")

@@ -200,6 +200,12 @@ class MinimalPairs(QWidget):
         self._show()
         self._ask()
 
+    def ask_pronoun_models(self) -> None:
+        """Ask the models that were trained on what “it” is."""
+        if self.source.value != "pronouns":
+            self.source.choose("pronouns")
+            self._on_source()
+
     @Slot()
     def _on_which(self) -> None:
         self._show()

@@ -15,12 +15,12 @@ from app.glass.answer_panel import AnswerPanel
 from app.glass.focus import Focus
 from app.glass.names import quoted, token_names
 from app.glass.next_token.sentence import describe_token
-from app.glass.next_token.stage_bars import StageBars
-from app.glass.next_token.xray import Xray, all_rows, x_ray
 from app.glass.next_token.xray_table import XrayTable
 from app.glass.panel_head import About
 from app.glass.read_text import ReadText
+from app.glass.stage_bars import StageBars
 from app.glass.target_token import TargetToken
+from app.glass.xray import Xray, all_rows, x_ray
 from app.kit.basics import column, label, row
 from app.kit.chart_export import Columns
 from app.kit.forms.sampling_sliders import sampling_slider
@@ -257,7 +257,8 @@ class NextTokenPanel(AnswerPanel):
         told = mark.sentence(target.text.words[target.position]) if mark is not None else ""
         is_tried = not self._is_encoder and not is_same_sampling(xray.config, target.text.sampling)
         how = self._how(target, xray)
-        self.say(describe_token(xray, self._words.__getitem__, how, tried=is_tried, told=told))
+        learned = target.text.step != self.examiner.step
+        self.say(describe_token(xray, self._words.__getitem__, how, tried=is_tried, learned=learned, told=told))
         self.summary.setText(self._describe(target, xray))
         left = f"{xray.n_left:,} of {xray.n_tokens:,} tokens can be drawn"
         self.others.setText(f"{left}; {format_prob(xray.removed)} is cut off." if xray.removed > 0 else f"{left}.")

@@ -39,6 +39,8 @@ _STORY = DEFAULT_PROMPTS["tiny-world"]
 """The default prompt where replies are drawn to prompts."""
 _SIMPLE = ("steps",)
 """The settings that are shown while the detail is simple."""
+_OF_LONGER_RUNS = ("schedule_start",)
+"""What means nothing for a run that begins at its first step."""
 _COLUMN_CHARACTERS = 44
 
 
@@ -69,7 +71,8 @@ class RunChoices(QScrollArea):
         self.tokenizer = TokenizerPicker(session)
         self._parents_tokenizer = label("That of the model that it starts from.", "caption", wrap=True)
         config = TrainConfig(prompts=DEFAULT_PROMPTS["tiny-world"])
-        self.form = ConfigForm(config, theme, folded=("Learning rate", "Optimizer", "Evaluation and checkpoints"))
+        folded = ("Learning rate", "Optimizer", "Evaluation and checkpoints")
+        self.form = ConfigForm(config, theme, hidden=_OF_LONGER_RUNS, folded=folded)
         self._proposed: dict[str, Any] = {}
         self.form.keep_simple(session.detail, _SIMPLE, lambda: dataclasses.replace(config, **self._proposed))
         self.form.more.folded_changed.connect(self._show_finders)
@@ -200,6 +203,12 @@ class RunChoices(QScrollArea):
             f"{task.title} cannot be learned by a model that is {config.topology}: choose one that is "
             f"{' or '.join(task.heads)}."
         )
+
+    def ask_for_data(self) -> None:
+        """Choose no data yet, and bring that into view, with the keyboard on its source."""
+        self.data.set_files(())
+        self.data.source.setFocus(Qt.FocusReason.OtherFocusReason)
+        self.ensureWidgetVisible(self.data, 0, 2 * SPACE)
 
     def learn_from(self, sha: str) -> None:
         """Choose a dataset of the library; for preferences also what can learn from them: the open model, or the newest

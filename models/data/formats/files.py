@@ -16,18 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, NoReturn, cast
 
+from models.files.limits import MAX_UNPACKED_BYTES, unpacked_limit
 from models.number_words import format_size
 
 MAX_LINE_BYTES = 1 << 24
 """The longest line that is read."""
 MAX_FILES = 100_000
 """The most files of one source, and members of one archive."""
-MAX_RATIO = 200
-FREE_BYTES = 1 << 26
-"""What is packed may become MAX_RATIO times its size, and as much as FREE_BYTES in any case; so may all files of a
-source together."""
-MAX_UNPACKED_BYTES = 1 << 38
-"""The most that is read out of packed files of one source, however large they are."""
 
 _PART_BYTES = 1 << 16
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -119,10 +114,10 @@ class SourceFile:
             with self.archive.open(self.member) as file:
                 is_packed_twice = self.member.lower().endswith(".gz")
                 unzipped = cast(IO[bytes], gzip.GzipFile(fileobj=file)) if is_packed_twice else file
-                yield unzipped, max(FREE_BYTES, MAX_RATIO * packed)
+                yield unzipped, unpacked_limit(packed)
         elif self.is_packed:
             with gzip.open(self.path) as unpacked:
-                yield cast(IO[bytes], unpacked), max(FREE_BYTES, MAX_RATIO * self.path.stat().st_size)
+                yield cast(IO[bytes], unpacked), unpacked_limit(self.path.stat().st_size)
         else:
             with self.path.open("rb") as plain:
                 yield plain, 1 << 62
@@ -139,7 +134,7 @@ class Meter:
 
 def unpacking_limit(paths: Collection[Path]) -> int:
     """How many bytes files on disk may become."""
-    return min(MAX_UNPACKED_BYTES, max(FREE_BYTES, MAX_RATIO * sum(map(_size, paths))))
+    return unpacked_limit(sum(map(_size, paths)))
 
 
 class _Counted(io.RawIOBase):

@@ -119,6 +119,22 @@ def test_resuming_a_finished_or_missing_run(home: Path, capsys: pytest.CaptureFi
     assert "no run called 'giant'" in capsys.readouterr().err
 
 
+def test_a_run_is_trained_longer(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--like", "tiny", "--name", "short"]) == 0
+    first = RunFolder.open(Path(capsys.readouterr().out.strip()))
+    assert main(["train", "--longer", "short"]) == 0
+    longer = RunFolder.open(Path(capsys.readouterr().out.strip()))
+    assert (longer.name, longer.status, longer.spec.train.steps) == ("short, 8 steps", "finished", 8)
+    assert longer.lineage["parent"] == {"run": first.id, "name": "short", "step": 4}
+    assert [row["step"] for row in longer.read_metrics() if row["kind"] == "train"] == list(range(1, 9))
+    assert main(["queue", "add", "--longer", "short", "--steps", "6"]) == 0
+    assert "short, 6 steps   resumes" in capsys.readouterr().out
+    assert main(["queue", "remove", "short, 6 steps"]) == 0
+    capsys.readouterr()
+    assert main(["train", "--longer", "short", "--set", "train.lr=0.1"]) == 2
+    assert "use --fork" in capsys.readouterr().err
+
+
 def test_a_run_like_another_and_a_fork(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     changes = ["--set", "train.lr=0.001", "--set", "train.checkpoint_interval=2"]
     assert main(["train", "--like", "tiny", *changes, "--set", "model.n_layer=2", "--name", "like"]) == 0

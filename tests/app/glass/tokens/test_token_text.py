@@ -134,3 +134,13 @@ def test_the_legend_selects_the_quantity(qtbot: QtBot, theme: ThemeProvider, vie
     assert (legend.quantity, view.quantity) == ("rank", "rank")
     legend.grab()
     view.grab()
+
+
+def test_an_indentation_begins_the_next_line(view: TokenText) -> None:
+    view.set_text(text_of("def", ":", "⏎····", "return", "⏎⏎", "x", n_prompt=0))
+    feed, indent = view.rects_of(2)
+    assert feed.top() == view.rect_of(1).top() < indent.top() == view.rect_of(3).top()
+    assert indent.left() == 0
+    assert view.rect_of(3).left() == indent.right() + 1
+    assert [view.position_at(QPointF(rect.center())) for rect in (feed, indent)] == [2, 2]
+    assert view.rect_of(5).top() > view.rects_of(4)[1].top(), "an empty line stays one"

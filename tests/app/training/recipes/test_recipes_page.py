@@ -70,6 +70,9 @@ def test_learned_at_the_press_of_a_button(
     page: RecipesPage, session: Session, theme: ThemeProvider, until: Until, qtbot: QtBot, library: Library
 ) -> None:
     card = page.cards["mood"]
+    assert not card.details.isVisible()
+    qtbot.mouseClick(card.more, Qt.MouseButton.LeftButton)
+    assert card.details.isVisible()
     assert card.none.isVisible()
     press(card, qtbot)
     assert card.going.progress.isVisible()
@@ -86,9 +89,10 @@ def test_learned_at_the_press_of_a_button(
         "This model",
         "Most frequent label",
         "Naive Bayes",
-        "Must reach",
+        "Goal",
     ]
-    assert outcome.verdict.text() == "The bar is NOT met"
+    assert outcome.verdict.text() == "The goal is NOT reached"
+    assert card.result.text().endswith("Accuracy  ·  short of the goal")
     assert outcome.reached.text().startswith("✗  Accuracy of “seen”")
     assert [bar.name for bar in outcome.groups.bars] == [f"All ({2 * N_ROWS})", f"unseen ({N_ROWS})"]
     asked: list[str] = []
@@ -103,7 +107,7 @@ def test_learned_at_the_press_of_a_button(
     other = shown(again, theme, qtbot, {"mood": card.recipe})
     until(lambda: not other.busy)
     assert other.cards["mood"].outcome.number.text() == outcome.number.text()
-    assert other.cards["mood"].outcome.isVisible()
+    assert other.cards["mood"].result.isVisible()
     other.close()
     again.close()
 
@@ -127,7 +131,7 @@ def test_stopped_and_resumed(page: RecipesPage, session: Session, until: Until, 
     assert card.start.isEnabled()
     assert session.training.resume_run(run.id)
     until(lambda: not session.training.active and not page.busy)
-    assert card.outcome.isVisible(), "what was resumed is scored"
+    assert card.result.isVisible(), "what was resumed is scored"
     assert [each.status for each in session.runs.list()] == ["finished"]
 
 
@@ -135,7 +139,7 @@ def test_a_failure_is_a_sentence_on_the_card(page: RecipesPage, until: Until, qt
     card, file = page.cards["mood"], tmp_path / "few.jsonl"
     file.write_text('{"text": "a", "label": "b"}\n')
     card.take([str(file)])
-    assert card.choices.rows.isVisible(), "that other rows are used can be seen"
+    assert card.note.text() == "Learns from few.jsonl", "that other rows are used can be seen"
     press(card, qtbot)
     until(lambda: card.problem.isVisible())
     assert "too few different rows" in card.problem.text()
@@ -196,15 +200,34 @@ def test_what_was_chosen_stays_in_view(all_page: RecipesPage, until: Until, tmp_
     (tmp_path / "minilm" / "model" / "config.json").write_text("{}")
     card.take([str(tmp_path / "minilm" / "model")])
     assert card.choices.start.currentText() == "minilm/model"
+    assert card.note.text() == "Starts from minilm/model"
+    card.more.setChecked(True)
     until(lambda: card.choices.start.width() > 2 * card.choices.seed.width())  # not as narrow as a number
-    card.more.setChecked(False)
-    assert card.choices.start.isVisible()
-    assert not card.choices.seed.isVisible()
+    card.choices.seed.setValue(3)
+    assert card.note.text() == "Starts from minilm/model, seed 3"
     card.choices.start.setCurrentIndex(0)
     card.choices.start.activated.emit(0)
-    card.more.setChecked(True)
-    card.more.setChecked(False)
-    assert not card.choices.isVisible()
+    card.choices.seed.setValue(0)
+    assert not card.note.isVisible()
+
+
+def test_all_recipes_are_seen_at_a_glance(all_page: RecipesPage, qtbot: QtBot, until: Until) -> None:
+    """In three columns or two, of which one alone is open."""
+    all_page.resize(1080, 760)
+    cards = [*all_page.cards.values(), *all_page.demonstrations.values()]
+    inner = all_page.area.widget()
+    until(lambda: 0 < inner.height() < 2 * all_page.area.viewport().height())
+    assert len({card.mapTo(inner, QPoint()).x() for card in cards}) == 3
+    first, second = cards[:2]
+    for card in (first, second):
+        qtbot.mouseClick(card.more, Qt.MouseButton.LeftButton)
+    assert [card.details.isVisible() for card in (first, second)] == [False, True]
+    assert not first.more.isChecked()
+    until(lambda: second.details.mapTo(inner, QPoint()).y() > second.mapTo(inner, QPoint()).y() + second.height() - 1)
+    assert second.details.width() > 2 * second.width(), "below its row, as wide as all of it"
+    all_page.resize(720, 760)
+    until(lambda: len({card.mapTo(inner, QPoint()).x() for card in cards}) == 2)
+    assert second.details.isVisible()
 
 
 def report(metric: str, value: float, n: int = 600, **details: object) -> Report:
@@ -243,7 +266,7 @@ def test_the_newest_result_beside_those_before(
     until(lambda: not page.busy)
     outcome = page.cards["code"].outcome
     assert (outcome.run_id, outcome.number.text()) == (newest, "93.0\N{NO-BREAK SPACE}%")
-    assert outcome.verdict.text() == "The bar is met"
+    assert outcome.verdict.text() == "The goal is reached"
     assert outcome.reached.text() == "✓  pass@1 of “new”: 93.0\N{NO-BREAK SPACE}% (at least 90.0\N{NO-BREAK SPACE}%)"
     assert "took 1 min 15 s" in outcome.about.text()
     assert [(bar.name, bar.text) for bar in outcome.outcomes.bars][:2] == [("Right", "540"), ("Wrong value", "30")]
@@ -254,7 +277,7 @@ def test_the_newest_result_beside_those_before(
     own = write(library, 4, {ALL: (0.7, 0.2)}, ())
     session.runs.changed.emit()
     until(lambda: outcome.run_id == own)
-    assert not outcome.verdict.isVisible()
+    assert outcome.verdict.isHidden()
     assert outcome.reached.text().startswith("Your own rows")
 
 

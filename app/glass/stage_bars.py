@@ -10,7 +10,7 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QBrush, QFontMetrics, QHelpEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from app.glass.next_token.xray import Xray, XrayBar
+from app.glass.xray import Xray, XrayBar
 from app.kit.theme import SPACE, ThemeProvider
 from models.number_words import format_prob
 from models.settings.sampling_config import format_step
