@@ -185,6 +185,8 @@ class MainWindow(QMainWindow):
             page.closed.connect(self.show_home)  # type: ignore[attr-defined]
             page.machine_requested.connect(self.show_time_machine)  # type: ignore[attr-defined]
             page.inside_requested.connect(self.show_glass_box)  # type: ignore[attr-defined]
+            page.tokenizer_requested.connect(self.show_tokenizer_of)  # type: ignore[attr-defined]
+            page.tune_requested.connect(self.tune_published_on)  # type: ignore[attr-defined]
 
     def _connect_home(self, page: Home) -> None:
         page.quickstart_requested.connect(self.start_quickstart)
@@ -404,6 +406,27 @@ class MainWindow(QMainWindow):
         """Show the form for a run on the text files that were opened."""
         self.show_new_run()
         self.training.new_run.data.set_files(self.home.cards.files)
+
+    @Slot(object)
+    def tune_published_on(self, files: tuple[str, ...]) -> None:
+        """Show the form for a fine-tuning of the newest published model of the library on text files, or say how to
+        bring one in."""
+        for info in self.session.runs.list():
+            spec = info.spec
+            if info.status == "imported" and info.has_model and spec is not None and spec.model.is_causal:
+                self.show_new_run()
+                self.training.new_run.show_stage(info.id)
+                self.training.new_run.data.set_files(files)
+                return
+        self.session.notices.say(
+            "There is no published model in the library yet: bring one in by File › Import a Hugging Face folder."
+        )
+
+    @Slot(str)
+    def show_tokenizer_of(self, run_id: str) -> None:
+        """Show the tokenizer of a run in the tokenizer tab."""
+        self.session.tokenizers.choose(self.session.runs.tokenizer_name(run_id))
+        self.show_tab("tokenizer")
 
     @Slot(str)
     def show_new_run_on_dataset(self, sha: str) -> None:

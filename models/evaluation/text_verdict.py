@@ -9,6 +9,7 @@ BEYOND, EQUAL, BEHIND, UNGROWN = "beyond", "equal", "behind", "ungrown"
 """Better than the best table of n-grams, as good, better than the 3-gram only, or not even that."""
 SMALL_BYTES = 200_000
 """With less text than that, one from scratch has seen all of it many times before it is better than a table."""
+GZIP, TRIGRAM = "gzip", "a table of the last two letters"
 _EQUAL_SHARE = 0.005
 _NUMBERS = {3: "two", 4: "three", 5: "four", 6: "five", 7: "six"}
 

@@ -20,16 +20,21 @@ from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 
-MINUTES, STEPS_PER_MINUTE = 3.0, 250
+MINUTES, STEPS_PER_MINUTE = 3.0, 200
 """The budget is steps, as many as two quiet cores take in that time: on a busy computer they take longer, and teach as
 much."""
-MIN_STEPS, MAX_EPOCHS = 20, 16
+MIN_STEPS, MAX_EPOCHS = 20, 8
+"""After as many passes over 50 kB and over 1 MB, so small a model knew them by heart (measured): more of them make it
+worse on other text."""
 MAX_BYTES = 1 << 25
 """What is read of a text at most: several times what a quick start has time to learn from."""
 MIN_BYTES = 21_000
 """Below that, the held-out tenth says nothing, and the rest teaches next to nothing."""
 _SAME_AGAIN = 0.1
 """Bits per byte of gzip, below which a text only repeats itself."""
+_VOCAB_SIZES = ((200_000, 320), (4_000_000, 1024), (MAX_BYTES, 2048))
+"""Up to so many bytes, the vocabulary: where text is scarce, small tokens teach more of it than large ones."""
+_SMALL_BATCH = 6
 _N_VALIDATIONS, _PATIENCE = 12, 3
 
 TRAINING = TrainConfig(
@@ -49,17 +54,17 @@ TRAINING = TrainConfig(
 
 
 def text_spec(library: Library, files: Sequence[str], model: ModelConfig, seed: int) -> RunSpec:
-    """The run on these files, without its number of steps.
-
-    Raises:
-        ValueError: for a file that is missing or no file, as when it is read.
-    """
+    """The run on these files, without its number of steps."""
+    size = min(_size(files), MAX_BYTES)
+    vocab_size = next(each for most, each in _VOCAB_SIZES if size <= most)
+    is_small = size <= _VOCAB_SIZES[0][0]
+    batch_size = _SMALL_BATCH if is_small else TRAINING.batch_size
     return RunSpec(
         name=library.free_name(library.runs, Path(files[0]).stem),
         model=model,
-        tokenizer=TokenizerSpec(kind="bpe", vocab_size=1024),
+        tokenizer=TokenizerSpec(kind="bpe", vocab_size=vocab_size),
         data=DataSpec(source="files", files=tuple(files), max_bytes=MAX_BYTES),
-        train=dataclasses.replace(TRAINING, seed=seed, prompts=("The",)),
+        train=dataclasses.replace(TRAINING, batch_size=batch_size, seed=seed, prompts=("The",)),
     )
 
 
@@ -75,7 +80,7 @@ def check_text(corpus: Corpus, files: Sequence[str]) -> Generator[Event, None, T
             f"{corpus.label} has only {format_count(n_words, 'word')}, too few to learn from and to be tested on a "
             f"tenth of: use a text of some {MIN_BYTES // 6:,} words at least."
         )
-    size = sum(Path(file).stat().st_size for file in files)
+    size = _size(files)
     if size > MAX_BYTES:
         yield Notice(
             sentence=f"{corpus.label} has {format_size(size)}: the first {format_size(MAX_BYTES)} are read, more than "
@@ -88,6 +93,11 @@ def check_text(corpus: Corpus, files: Sequence[str]) -> Generator[Event, None, T
             "of its end), so there is nothing to learn from it: choose a text that goes on."
         )
     return compared
+
+
+def _size(files: Sequence[str]) -> int:
+    """Bytes of these files; whoever reads a missing one says so."""
+    return sum(Path(file).stat().st_size for file in files if Path(file).is_file())
 
 
 def fit_steps(train: TrainConfig, minutes: float, n_batches: int, factor: float = 1.0) -> TrainConfig:
@@ -118,15 +128,22 @@ def keep_best(run: RunFolder) -> None:
                 remove_folder(path)
 
 
+def known_tables(library: Library, run: RunFolder) -> Generator[Event, None, TextCompared]:
+    """What tables make of the run's text, without a model: as it was measured before, or now."""
+    known = read_comparison(run.folder) or (yield from compare_tables(open_run_corpus(library, run)))
+    return dataclasses.replace(known, model=None, step=0)
+
+
 def compare_with_tables(library: Library, run: RunFolder) -> Generator[Event, None, None]:
     """Measure how good the model of the run's last checkpoint is; the last event is TextCompared, which is kept."""
-    corpus = open_run_corpus(library, run)
-    compared = read_comparison(run.folder) or (yield from compare_tables(corpus))
+    compared = yield from known_tables(library, run)
     last = run.latest_checkpoint()
     assert last is not None
     model, tokenizer = load_model(last)
     assert isinstance(model, Decoder)
     assert tokenizer is not None
-    compared = yield from compare_model(compared, model, tokenizer, corpus, checkpoint_step(last))
+    compared = yield from compare_model(
+        compared, model, tokenizer, open_run_corpus(library, run), checkpoint_step(last)
+    )
     write_comparison(run.folder, compared)
     yield compared

@@ -158,6 +158,8 @@ class QuickStart:
             self.run, batches = yield from self._prepare(started_at)
         else:
             batches = None
+            if self.files:
+                yield (yield from own_text.known_tables(self._library, self.run))
         yield from self._train(self.run, batches)
 
     def _prepare(self, started_at: float) -> Generator[Event, None, tuple[RunFolder, Batches]]:
