@@ -14,7 +14,7 @@ from app.worker.failures import describe
 from models.events import Notice, RunStarted
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
-from models.runs.run_queue import QueuedRun, RunQueue
+from models.runs.run_queue import QueuedRecipe, QueuedRun, RunQueue
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -85,7 +85,16 @@ def run(args: argparse.Namespace) -> int:
 def print_queue(items: list[QueuedRun], *, as_json: bool) -> None:
     """Print the queue."""
     if as_json:
-        rows = [{"id": item.id, "name": item.name, "run": item.run, "problem": item.problem} for item in items]
+        rows = [
+            {
+                "id": item.id,
+                "name": item.name,
+                "run": item.run,
+                "recipe": "" if item.recipe is None else item.recipe.name or item.recipe.kind,
+                "problem": item.problem,
+            }
+            for item in items
+        ]
         print_json({"waiting": rows})
         return
     for number, item in enumerate(items, start=1):
@@ -93,6 +102,22 @@ def print_queue(items: list[QueuedRun], *, as_json: bool) -> None:
         print(f"{number:>3}  {item.id}  {item.name}{also}")
     if not items:
         print("The queue is empty.")
+
+
+def queue_recipe(library: Library, recipe: QueuedRecipe, *, as_json: bool) -> None:
+    """Add a recipe to the queue, and print that."""
+    from models.recipes.queued import title_of
+
+    queue = RunQueue(library)
+    queue.add_recipe(recipe, title_of(recipe))
+    print_queue(queue.items(), as_json=as_json)
+
+
+def add_queue_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option of a recipe's command that queues it."""
+    parser.add_argument(
+        "--queue", action="store_true", help="add it to the queue instead, for the window or `terrarium queue run`"
+    )
 
 
 def work_through(library: Library, queue: RunQueue, device: str, line: ProgressLine) -> tuple[list[Outcome], bool]:
@@ -155,6 +180,8 @@ def _train(library: Library, queue: RunQueue, item: QueuedRun, device: str, line
     from models.training.prepare import prepare_queued
 
     line.show(Notice(sentence=f"“{item.name}”"))
+    if item.recipe is not None:
+        return _carry_out(library, queue, item, item.recipe, device, line)
     folder: RunFolder | None = None
     try:
         folder = drive(prepare_queued(library, queue, item), line)
@@ -171,9 +198,37 @@ def _train(library: Library, queue: RunQueue, item: QueuedRun, device: str, line
     return Outcome(name=folder.name, run=folder.id, status=status), interrupt.happened
 
 
+def _carry_out(
+    library: Library, queue: RunQueue, item: QueuedRun, recipe: QueuedRecipe, device: str, line: ProgressLine
+) -> tuple[Outcome, bool]:
+    """Carry out a recipe, as `_train` does a run; its outcome names the last run that it trained."""
+    from models.recipes.queued import make_recipe
+
+    run = ""
+
+    def watched(job: RunJob) -> Generator[Event, None, None]:
+        nonlocal run
+        for event in _leaving(queue, item, job):
+            run = event.run_id if isinstance(event, RunStarted) else run
+            yield event
+
+    try:
+        job = make_recipe(library, recipe, device)
+        with stop_on_interrupt(job.request_stop) as interrupt:
+            drive(watched(job), line)
+    except (ValueError, OSError, RuntimeError, MemoryError) as error:
+        sentence = describe(error).sentence
+        line.show(Notice(sentence=sentence))
+        with contextlib.suppress(ValueError):  # it has left the queue: its run records the failure
+            queue.set_problem(item.id, sentence)
+        return Outcome(name=item.name, run=run, status="failed", problem=sentence), False
+    status = RunFolder.open(library.runs / run).status if run else "finished"
+    return Outcome(name=item.name, run=run, status=status), interrupt.happened
+
+
 def _leaving(queue: RunQueue, item: QueuedRun, job: RunJob) -> Generator[Event, None, None]:
-    """The events of a job; a resumed run leaves the queue when training starts, or ends without any."""
-    is_queued = bool(item.run)
+    """The events of a job; a resumed run or a recipe leaves the queue when training starts, or ends without any."""
+    is_queued = bool(item.run) or item.recipe is not None
     for event in job.events():
         if is_queued and isinstance(event, RunStarted):
             queue.remove(item.id)

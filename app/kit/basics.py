@@ -90,9 +90,14 @@ def button(
 _USUAL_TIP, _WHY_NOT = "usualTip", "whyNot"
 
 
-def set_enabled(widget: QWidget, reason: str) -> None:
-    """Disable a widget for a `reason`, a sentence that its tooltip then says; "" enables it, with its own tooltip."""
-    if widget.isEnabled() and not widget.property(_WHY_NOT):
+def set_enabled(widget: QWidget, reason: str, tip: str | None = None) -> None:
+    """Disable a widget for a `reason`, a sentence that its tooltip then says; "" enables it.
+
+    tip: its tooltip while it is enabled; None for the one that it had.
+    """
+    if tip is not None:
+        widget.setProperty(_USUAL_TIP, plain_tip(tip))
+    elif not widget.property(_WHY_NOT):
         widget.setProperty(_USUAL_TIP, widget.toolTip())
     widget.setProperty(_WHY_NOT, reason)
     widget.setEnabled(not reason)

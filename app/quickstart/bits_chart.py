@@ -9,7 +9,7 @@ from PySide6.QtCore import Slot
 
 from app.kit.theme import ThemeProvider
 from app.training.curves.loss_chart import BITS_PER_BYTE, LossChart, ReferenceLine
-from models.evaluation.text_verdict import GZIP, TRIGRAM, table_words
+from models.evaluation.text_verdict import GZIP, TRIGRAM, short_table_words
 from models.events import TextCompared
 from models.runs.curve import Table
 
@@ -46,7 +46,7 @@ class BitsChart(LossChart):
         known = (
             (compared.trigram, TRIGRAM),
             (compared.gzip, GZIP),
-            (compared.table, f"the best table: {table_words(compared.table_order)}"),
+            (compared.table, short_table_words(compared.table_order)),
         )
         for line, (bits, words) in zip(self.tables, known, strict=True):
             line.show(bits, f"{words}: {bits:.2f}", log=self.is_log)
@@ -62,7 +62,7 @@ class BitsChart(LossChart):
         taken = math.inf
         for line in sorted(self.tables, key=lambda line: -line.value):
             bottom = line.value if line.value + line_height <= taken else line.value - line_height
-            line.place_name(right, below=bottom < line.value, fits=bottom >= low)
+            line.place_name(right, below=bottom < line.value, fits=bottom >= low, at_left=True)  # curves begin high
             taken = bottom
 
     @Slot()

@@ -10,6 +10,7 @@ from app.session.datasets import Datasets
 from app.session.designs import Designs
 from app.session.device import Device
 from app.session.examples import Examples
+from app.session.model_importer import ModelDownloads
 from app.session.models_in_memory import ModelsInMemory
 from app.session.preference_sets import PreferenceSets
 from app.session.queue import TrainingQueue
@@ -62,11 +63,14 @@ class Session(QObject):
         index = RunIndex(library.runs)
         self.training = training = Training(worker, library, index, device, remembered, notices, self)
         self.runs = runs = Runs(library, index, training, trash, notices, self)
+        self.downloads = ModelDownloads(library, runs, notices, self)
         self.queue = TrainingQueue(library, runs, training, notices, self)
         self.models = models = ModelsInMemory(worker, self)
         self.chat = ChatSession(worker, library, runs, training, models, device, remembered, notices, self)
         self.examples = Examples(self.chat, self)
         self.status = Status(training, self.chat, device, self)
+        self.status.add(self.downloads)
+        self.closing.connect(self.downloads.close)
         # In this order: the chat leaves the live model before its run may be deleted, and the next run starts last.
         training.ended.connect(self.chat.on_training_ended)
         training.events_received.connect(self.chat.on_training_events)

@@ -52,6 +52,7 @@ from app.shell.view_and_help import ViewAndHelp
 from app.shell.window_place import MIN_SIZE, SIZE, remember_place
 from app.worker.background import LatestTask
 from app.worker.failures import DISK_FULL
+from models.recipes.queued import title_of
 
 if TYPE_CHECKING:
     from app.training.tab import TrainingTab
@@ -118,6 +119,7 @@ class MainWindow(QMainWindow):
             recipes=self.show_recipes,
             open_text=self.open_text,
             open_run=self.imports.ask_for_run,
+            models=self.show_models,
             import_folder=self.imports.ask_for_folder,
             import_file=self.imports.ask_for_file,
             quickstart=self.start_quickstart,
@@ -187,6 +189,11 @@ class MainWindow(QMainWindow):
             page.inside_requested.connect(self.show_glass_box)  # type: ignore[attr-defined]
             page.tokenizer_requested.connect(self.show_tokenizer_of)  # type: ignore[attr-defined]
             page.tune_requested.connect(self.tune_published_on)  # type: ignore[attr-defined]
+        elif name == "models":
+            self.imports.connect_page(page)
+            page.card.chat_requested.connect(self.session.use_model)  # type: ignore[attr-defined]
+            page.card.tuning_requested.connect(self.show_tuning)  # type: ignore[attr-defined]
+            page.card.inside_requested.connect(self.show_glass_box)  # type: ignore[attr-defined]
 
     def _connect_home(self, page: Home) -> None:
         page.quickstart_requested.connect(self.start_quickstart)
@@ -197,6 +204,7 @@ class MainWindow(QMainWindow):
         page.cards.design_requested.connect(lambda: self.show_tab("builder"))
         page.guide_requested.connect(lambda: self.guide.show())
         page.recipes_requested.connect(self.show_recipes)
+        page.models_requested.connect(self.show_models)
         page.runs_requested.connect(lambda: self.show_tab("training"))
         page.pronouns_requested.connect(self.show_pronouns)
         page.running_requested.connect(self.show_running)
@@ -238,8 +246,15 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def start_quickstart(self) -> None:
-        """Start the quick start and show it."""
-        if self._grows or self.session.training.start_quickstart():
+        """Start the quick start and show it; add it to the queue where something else is training."""
+        self._start_quickstart()
+
+    def _start_quickstart(self, files: tuple[str, ...] = ()) -> None:
+        session = self.session
+        if session.training.active and not (self._grows and not files):
+            recipe = session.training.queueable_quickstart(files)
+            session.queue.add_recipe(recipe, title_of(recipe))
+        elif self._grows or session.training.start_quickstart(files=files):
             self.show_quickstart()
 
     @property
@@ -279,6 +294,18 @@ class MainWindow(QMainWindow):
         """Show the form for a new run."""
         self.show_tab("training")
         self.training.show_new_run()
+
+    @Slot(str)
+    def show_tuning(self, run_id: str) -> None:
+        """Show the form for a run that starts from the weights of a model."""
+        self.show_new_run()
+        self.training.new_run.show_stage(run_id)
+
+    @Slot()
+    def show_models(self) -> None:
+        """Show the published models that can be downloaded, and what is on this computer."""
+        self.pages.show_page("models").setFocus()
+        self.top_bar.show_current("")
 
     @Slot(str)
     def show_recipes(self, name: str = "") -> None:
@@ -398,8 +425,7 @@ class MainWindow(QMainWindow):
     @Slot()
     def start_quickstart_on_files(self) -> None:
         """Start the quick start on the text files that were opened."""
-        if self.session.training.start_quickstart(files=self.home.cards.files):
-            self.show_quickstart()
+        self._start_quickstart(self.home.cards.files)
 
     @Slot()
     def show_new_run_on_files(self) -> None:
@@ -409,18 +435,16 @@ class MainWindow(QMainWindow):
 
     @Slot(object)
     def tune_published_on(self, files: tuple[str, ...]) -> None:
-        """Show the form for a fine-tuning of the newest published model of the library on text files, or say how to
-        bring one in."""
+        """Show the form for a fine-tuning of the newest published model of the library on text files; where it has
+        none, those that can be downloaded."""
         for info in self.session.runs.list():
             spec = info.spec
             if info.status == "imported" and info.has_model and spec is not None and spec.model.is_causal:
-                self.show_new_run()
-                self.training.new_run.show_stage(info.id)
+                self.show_tuning(info.id)
                 self.training.new_run.data.set_files(files)
                 return
-        self.session.notices.say(
-            "There is no published model in the library yet: bring one in by File › Import a Hugging Face folder."
-        )
+        self.show_models()
+        self.session.notices.say("Download a model here first, then fine-tune it on your text.")
 
     @Slot(str)
     def show_tokenizer_of(self, run_id: str) -> None:

@@ -40,6 +40,7 @@ class TrainingTab(QWidget):
         self.setProperty("role", "page")
         self.panel = RunsPanel(session, theme)
         self.runs = self.panel.list
+        self.setFocusProxy(self.runs)
         self.queue = QueuePanel(session, theme)
         self.run_view = RunView(session, theme)
         self.comparison = CompareRuns(session, theme)

@@ -9,9 +9,9 @@ BEYOND, EQUAL, BEHIND, UNGROWN = "beyond", "equal", "behind", "ungrown"
 """Better than the best table of n-grams, as good, better than the 3-gram only, or not even that."""
 SMALL_BYTES = 200_000
 """With less text than that, one from scratch has seen all of it many times before it is better than a table."""
-GZIP, TRIGRAM = "gzip", "a table of the last two letters"
 _EQUAL_SHARE = 0.005
 _NUMBERS = {3: "two", 4: "three", 5: "four", 6: "five", 7: "six"}
+GZIP, TRIGRAM = "gzip", "a table of the last two letters"
 
 
 def verdict_of(compared: TextCompared) -> str:
@@ -61,6 +61,11 @@ def _remedy(compared: TextCompared) -> str:
 def table_words(order: int) -> str:
     """What an n-gram model of bytes of that order is."""
     return f"a table of what followed the last {_NUMBERS[order]} letters"
+
+
+def short_table_words(order: int) -> str:
+    """The same in fewer words, for a line of a chart."""
+    return f"a table of the last {_NUMBERS[order]} letters"
 
 
 def short_words(compared: TextCompared) -> str:

@@ -28,6 +28,9 @@ _BLOCK_BYTES = 1 << 21
 _MAX_HEADER_BYTES, _MAX_TENSORS = 32 << 20, 1 << 16
 """Headers of models with 250,000 tokens have some 10 MB; longer ones would take more than seconds to read."""
 
+_MAX_KEYS, _MAX_ITEMS = 1 << 12, 1 << 21
+"""Of such models, arrays have 1.3 million items together; there are some fifty keys."""
+
 _SCALARS = {
     GGUFValueType.UINT8: "B",
     GGUFValueType.INT8: "b",
@@ -116,7 +119,7 @@ class _HeaderReader:
     """Reads the header of the file from the start; raises struct.error or ValueError where it is invalid."""
 
     def __init__(self, path: Path, data: mmap.mmap) -> None:
-        self._path, self._data, self._offset = path, data, 0
+        self._path, self._data, self._offset, self._n_items = path, data, 0, 0
 
     def read(self) -> tuple[dict[str, Any], dict[str, GgufTensor]]:
         magic, version = self._numbers("II")
@@ -125,6 +128,8 @@ class _HeaderReader:
         n_tensors, n_values = self._numbers("QQ")
         if n_tensors > _MAX_TENSORS:
             raise ValueError(f"{n_tensors} tensors")
+        if n_values > _MAX_KEYS:
+            raise ValueError(f"{n_values} keys")
         metadata = {}
         for _ in range(n_values):
             key = self._text()
@@ -166,9 +171,10 @@ class _HeaderReader:
         if kind != GGUFValueType.ARRAY:
             return self._number(_SCALARS[kind])
         item, length = GGUFValueType(self._number("I")), self._number("Q")
+        self._n_items += length
+        if self._n_items > _MAX_ITEMS:
+            raise ValueError("more items in arrays than any known header has")
         if item in _SCALARS:
-            if length > _MAX_HEADER_BYTES:
-                raise ValueError("an array longer than the header")
             return list(self._numbers(f"{length}{_SCALARS[item]}"))
         return [self._value(item) for _ in range(length)]
 

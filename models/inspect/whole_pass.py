@@ -8,7 +8,8 @@ Letters in shape comments: H heads, S tokens seen (keys), D head_dim, C d_model,
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+import weakref
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,7 @@ from models.architecture.trace import WANTED, Trace
 from models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder, Model
 from models.events import Progress, result_of
 from models.inference.continuation import evaluating
-from models.inference.prefill import PrefixCache, chunk_size
+from models.inference.prefill import chunk_size
 from models.inference.top_tokens import Floats
 from models.inspect.logit_attribution import contributions, head_outputs
 from models.inspect.logit_lens import layer_logits
@@ -100,22 +101,20 @@ class WholePass:
         return shares
 
 
-def read_pass(
-    model: AnyModel, text: Text, at: int, token: int = -1, prefix_cache: PrefixCache | None = None
-) -> WholePass:
+def read_pass(model: AnyModel, text: Text, at: int, token: int = -1, cache: PassCache | None = None) -> WholePass:
     """As `read_pass_in_chunks`, in one call."""
-    return result_of(read_pass_in_chunks(model, text, at, token, prefix_cache))
+    return result_of(read_pass_in_chunks(model, text, at, token, cache))
 
 
 def read_pass_in_chunks(
-    model: AnyModel, text: Text, at: int, token: int = -1, prefix_cache: PrefixCache | None = None
+    model: AnyModel, text: Text, at: int, token: int = -1, cache: PassCache | None = None
 ) -> Generator[Progress, None, WholePass]:
     """The pass at position `at` of a text, which predicts `token`; -1 for the likeliest one. Yields Progress (tokens).
 
     Modes, gradients and random state are left as they were.
 
     Args:
-        prefix_cache: of a decoder: what it holds of the text is not read again.
+        cache: of a decoder: what it holds of the text is not read again.
 
     Raises:
         ValueError: as `reading.check_readable`, and if a logit is not a number.
@@ -125,8 +124,8 @@ def read_pass_in_chunks(
     if isinstance(model, Encoder):
         trace = _trace_encoder(model, text, at)
     else:
-        cache = yield from _read_before(model, text, at, prefix_cache)
-        trace = _trace_last(model, text, cache)
+        before = yield from _read_before(model, text, at, cache)
+        trace = _trace_last(model, text, before)
     yield Progress(done=len(text.ids), total=len(text.ids))
     return _pass_from(model, text, at, token, trace)
 
@@ -224,25 +223,60 @@ def _start(model: AnyModel, text: Text, at: int) -> dict[str, Floats]:
     return {name: _floats(vector) for name, vector in found.items()}
 
 
+class PassCache:
+    """Keys and values of the text that was read last: for another token of it, only what is missing is read.
+
+    It is valid as long as the model's weights do not change. Of a design with short convolutions or n-grams, whose
+    caches cannot be cut, only what follows can go on from it.
+    """
+
+    def __init__(self) -> None:
+        self._model: weakref.ref[Decoder] | None = None
+        self._version = -1
+        self._ids: tuple[int, ...] = ()
+        self._cache: KVCache | None = None
+
+    def before(self, model: Decoder, ids: Sequence[int], at: int) -> KVCache:
+        """A cache of the first tokens of `ids`, at most `at` of them. The caller reads the others up to position `at`
+        into it, and that token itself."""
+        kept = self._cache
+        if kept is not None and self._is_of(model, kept):
+            n = min(kept.length, at)
+            if self._ids[:n] == tuple(ids[:n]):
+                if kept.length <= at:
+                    self._ids = tuple(ids)
+                    return kept
+                if kept.can_truncate:
+                    return kept.prefix(at)
+        self._cache = fresh = KVCache(model.config.n_layer)
+        self._model, self._version, self._ids = weakref.ref(model), model.weights_version, tuple(ids)
+        return fresh
+
+    def _is_of(self, model: Decoder, kept: KVCache) -> bool:
+        """Whether a cache was filled by this model as it is now, in all layers alike."""
+        is_same = self._model is not None and self._model() is model and self._version == model.weights_version
+        return is_same and len({layer.length for layer in kept.layers}) == 1
+
+
 def _read_before(
-    model: Decoder | EncoderDecoder, text: Text, at: int, prefix_cache: PrefixCache | None
+    model: Decoder | EncoderDecoder, text: Text, at: int, cache: PassCache | None
 ) -> Generator[Progress, None, KVCache]:
     """A KV cache of what comes before position `at`."""
-    cache = KVCache(model.config.n_layer)
+    read_so_far = KVCache(model.config.n_layer)
     if isinstance(model, EncoderDecoder):
         if at:
             with evaluating(model):
-                read(model, Text(ids=text.ids[:at], source_ids=text.source_ids), cache=cache)
-        return cache
-    if prefix_cache is not None:
-        cache = prefix_cache.lookup(model, text.ids)
+                read(model, Text(ids=text.ids[:at], source_ids=text.source_ids), cache=read_so_far)
+        return read_so_far
+    if cache is not None:
+        read_so_far = cache.before(model, text.ids, at)
     ids = torch.tensor([text.ids], device=model.embedding.weight.device)
     size = chunk_size(model)
-    while cache.length < at:
+    while read_so_far.length < at:
         with evaluating(model):
-            model.hidden(ids[:, cache.length : min(cache.length + size, at)], cache=cache)
-        yield Progress(done=cache.length, total=at + 1)
-    return cache
+            model.hidden(ids[:, read_so_far.length : min(read_so_far.length + size, at)], cache=read_so_far)
+        yield Progress(done=read_so_far.length, total=at + 1)
+    return read_so_far
 
 
 def _trace_last(model: Decoder | EncoderDecoder, text: Text, cache: KVCache) -> Trace:

@@ -48,6 +48,7 @@ TRAINING = TrainConfig(
     min_lr_ratio=0.0,
     precision="float32",
     eval_batches=16,
+    sample_tokens=96,
     patience=_PATIENCE,
     keep_checkpoints=2,
 )

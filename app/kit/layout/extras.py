@@ -61,6 +61,11 @@ class MoreLink(QPushButton):
         return self._detail is not None and self._detail.is_simple and not self._is_open
 
     @property
+    def n_hidden(self) -> int:
+        """How many are hidden, or would be."""
+        return self._n
+
+    @property
     def has_any(self) -> bool:
         """Whether there is something that it hides, or would show."""
         return self._detail is not None and self._detail.is_simple and self._n > 0

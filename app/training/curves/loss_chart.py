@@ -388,6 +388,7 @@ class ReferenceLine:
         self.name.textItem.document().setDocumentMargin(1)
         self.value = math.nan
         self.name.setZValue(5)  # above the marks
+        self._line.setZValue(-1)  # below the names of the curves
         self._view, self._words = chart.getPlotItem().getViewBox(), ""
         for item in (self._line, self.name):
             chart.addItem(item)
@@ -410,9 +411,9 @@ class ReferenceLine:
             self._line.setValue(math.log10(value) if log else value)
             self.name.setText(words)
 
-    def place_name(self, right: float, *, below: bool = False, fits: bool = True) -> None:
-        """Place the label so that it ends at this x, or begins at the left edge where it is longer, above or below the
-        line; hide it where it does not fit."""
+    def place_name(self, right: float, *, below: bool = False, fits: bool = True, at_left: bool = False) -> None:
+        """Place the label so that it ends at this x, or begins at the left edge where it is longer or is to be
+        `at_left`, above or below the line; hide it where it does not fit."""
         self.name.setVisible(self._line.isVisible() and fits)
         view = self._view
         left, per_pixel = view.viewRange()[0][0], view.viewPixelSize()[0]
@@ -420,7 +421,7 @@ class ReferenceLine:
         shown = metrics.elidedText(self._words, Qt.TextElideMode.ElideRight, int(view.width()) - _GAP)
         self.name.setText(shown)
         self.name.setToolTip(self._tip if shown == self._words else f"{self._words}\n{self._tip}")
-        starts = self.name.boundingRect().width() * per_pixel > right - left
+        starts = at_left or self.name.boundingRect().width() * per_pixel > right - left
         self.name.setAnchor((0 if starts else 1, 0 if below else 1))
         self.name.setPos(left if starts else right, self._line.value())
 

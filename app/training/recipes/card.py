@@ -21,8 +21,10 @@ from app.worker.failures import Failure
 from models.data.collections.corpora import COLLECTIONS, read_collection
 from models.metrics.table import METRICS, format_score
 from models.number_words import format_count
+from models.recipes.queued import queued_task
 from models.recipes.tasks.published import PublishedRecipe
 from models.recipes.tasks.table import TaskRecipe
+from models.runs.run_queue import QueuedRecipe
 from models.settings.tasks import TASKS
 
 _FILES = "files of recipes"
@@ -127,6 +129,11 @@ class RecipeCard(Tile):
         self.show_words("" if is_going else note, problem)
 
     # -- What is done --------------------------------------------------------------------------------------------------
+
+    @property
+    def queued(self) -> QueuedRecipe | None:
+        choices = self.choices
+        return queued_task(self.recipe.name, choices.seed.value(), choices.parent_model, choices.data)
 
     def _on_start(self) -> None:
         self._drop_problem = ""

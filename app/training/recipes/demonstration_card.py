@@ -25,6 +25,8 @@ from models.recipes.alignment.bases import STRONG, Base
 from models.recipes.alignment.kept import Halted
 from models.recipes.alignment.results import Demonstrated
 from models.recipes.alignment.table import AlignRecipe
+from models.recipes.queued import queued_demonstration
+from models.runs.run_queue import QueuedRecipe
 
 _MAX_SEED = 999_999
 _NEEDS = (
@@ -201,13 +203,14 @@ class DemonstrationCard(Tile):
     def _show_time(self) -> None:
         """How long it takes: as it took here last time, else as it took elsewhere; and what a weak base takes more."""
         measured = next((each.seconds for each in self._found if each.seconds is not None), None)
-        seconds = 60 * self.recipe.minutes if measured is None else measured
-        where = "as it took here last time" if measured is not None else "on two cores that do nothing else"
+        seconds, took = 60 * self.recipe.minutes, f"{self.recipe.minutes:g} min, on two cores that do nothing else"
+        if measured is not None:
+            seconds, took = measured, f"{format_duration(measured)}, as it took here last time"
         base = self.base.base
         more = 0.0 if base is None or base.seconds_more is None or measured is not None else base.seconds_more
         self.minutes.setText(f"{(seconds + more) / 60:.2g} min")
         of_base = f", and {format_duration(more)} to train the base on first" if more else ""
-        self.takes.setText(f"{format_duration(seconds)}, {where}{of_base}")
+        self.takes.setText(f"{took}{of_base}")
 
     def _first_words(self) -> str:
         """What happens before its first stage, "" for nothing worth a word."""
@@ -232,12 +235,20 @@ class DemonstrationCard(Tile):
 
     # -- What is done --------------------------------------------------------------------------------------------------
 
+    @property
+    def queued(self) -> QueuedRecipe | None:
+        base = self.base.base
+        return None if base is None else queued_demonstration(self.recipe.name, base.run_id, *self._chosen())
+
     def _on_start(self) -> None:
         base = self.base.base
         if base is not None:
-            own = str(self.own.currentData() or "") if self.recipe.asks_own else ""
-            rules = self.rules.rules if self.recipe.asks_rules else ()
-            self._session.training.start_demonstration(self.recipe.name, base.run_id, self.seed.value(), own, rules)
+            self._session.training.start_demonstration(self.recipe.name, base.run_id, *self._chosen())
+
+    def _chosen(self) -> tuple[int, str, Sequence[str]]:
+        """The seed, the set of the user's own pairs, "" for none, and the rules."""
+        own = str(self.own.currentData() or "") if self.recipe.asks_own else ""
+        return self.seed.value(), own, self.rules.rules if self.recipe.asks_rules else ()
 
     def _on_judge(self) -> None:
         if self.base.base is not None:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from models.recipes.alignment.table import AlignRecipe
     from models.recipes.tasks.table import TaskRecipe
 
-_WAITS = "A run is training: these can start when it has ended, or you stop it."
+_WAITS = "A run is training: what you start now waits in the queue, and follows by itself."
 _ABOUT = "Each trains a small model and scores it on rows that it has never seen. Your own rows: drop them on a card."
 _ABOUT_DEMONSTRATIONS = "Each takes one of your models through several stages. A stopped one continues where it was."
 _TITLES = {False: "Tiny World", True: "Real data and published models"}
@@ -112,6 +112,7 @@ class RecipesPage(QWidget):
         self._task.failed.connect(session.notices.fail)
         session.training.changed.connect(self._show_waits)
         session.runs.changed.connect(self.reload)
+        session.training.ended.connect(self.reload)  # it may have kept how far it came
         session.datasets.list_changed.connect(self._offer)
         self._show_waits()
         self.reload()

@@ -6,21 +6,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QEvent, Signal, Slot
-from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, row
+from app.kit.basics import button, label, row, set_enabled
 from app.kit.layout.extras import RevealRequested
 from app.kit.layout.refit import Refit, SideBySide
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.session.training_state import TrainingState
 from app.training.recipes.recipe_progress import RecipeProgress
+from models.runs.run_queue import QueuedRecipe
 
 _WIDE = 760
 """Pixels from which on the two halves of details stand side by side, at the usual text size."""
 _TILE_WIDTH, _MAX_COLUMNS = 310, 3
 """The least width of a tile in a row of several, at the usual text size."""
-TRAINING = "A run is training. Stop it or wait."
+_QUEUE, _QUEUE_TIP = "Add to the queue", "A run is training: this starts by itself when that has ended"
 
 
 class Details(QFrame):
@@ -93,7 +94,7 @@ class Tile(QFrame):
         self._session, self._theme = session, theme
         self.setProperty("role", "card")
         self.setAccessibleName(f"{noun} {title}")
-        self.start = button("Start", theme, self._on_start, icon="play-fill", role="primary", tip=start_tip)
+        self.start = button("Start", theme, self._on_pressed, icon="play-fill", role="primary", tip=start_tip)
         self.start.setAccessibleName(f"Start {title}")
         self.more = button("Details", theme, role="quiet", tip="The goal, what it learns from, and what you can choose")
         self.more.setCheckable(True)
@@ -138,9 +139,9 @@ class Tile(QFrame):
         return self._session.training.active and self.state is not None
 
     @property
-    def waits_for(self) -> str:
-        """Why it cannot start, "" if it can."""
-        return TRAINING if self._session.training.active else self._missing
+    def queued(self) -> QueuedRecipe | None:
+        """What waits in the queue where something else is training now; None where it needs something first."""
+        raise NotImplementedError
 
     @property
     def _missing(self) -> str:
@@ -149,12 +150,14 @@ class Tile(QFrame):
 
     def show_state(self) -> None:
         """Show what has changed."""
-        is_going, waits, state = self.is_going, self.waits_for, self.state
-        focused = QApplication.focusWidget()
-        had_focus = focused is not None and self.going.isAncestorOf(focused)
-        starts_focused = self.start.hasFocus()
-        self.start.setEnabled(not waits)
-        self.start.setToolTip(waits or self._start_tip)
+        is_going, state = self.is_going, self.state
+        focused = QWidget.window(self).focusWidget()  # None once Stop is disabled
+        had_focus = self.going.isVisible() and (focused is None or self.going.isAncestorOf(focused))
+        starts_focused = focused is self.start
+        waits = self._session.training.active
+        self.start.setText(_QUEUE if waits else "Start")
+        self._theme.set_icon(self.start, "queue" if waits else "play-fill", "on_accent")
+        set_enabled(self.start, self._missing, _QUEUE_TIP if waits else self._start_tip)
         self.start.setVisible(not is_going and self._can_start_here)
         if not is_going and had_focus:  # else the focus would go on to another recipe
             self.start.setFocus()
@@ -194,6 +197,13 @@ class Tile(QFrame):
             self.show_state()
 
     # -- What is done --------------------------------------------------------------------------------------------------
+
+    def _on_pressed(self) -> None:
+        """Start it, or add it to the queue where something else is training."""
+        if not self._session.training.active:
+            self._on_start()
+        elif (recipe := self.queued) is not None:
+            self._session.queue.add_recipe(recipe, self._title)
 
     def _on_start(self) -> None:
         """Start it."""

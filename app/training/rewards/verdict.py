@@ -27,7 +27,7 @@ def verdict_of(figures: Figures) -> str:
     """A sentence or two about a run, "" as long as there are too few steps."""
     score = next((values for name in _SCORES if len(values := _values(figures, name)) >= 2), None)
     if "pass@1" in {name for name, _ in figures}:
-        return _about_share("right replies", *_steps(figures, "pass@1"))
+        return _about_share("right replies", _values(figures, "pass@1"))
     if score is not None:
         return _about_score(figures, score)
     if len(margins := _values(figures, "rewards/margins")) >= 2:
@@ -63,7 +63,7 @@ def _about_score(figures: Figures, score: Floats) -> str:
     return f"The score rises, but there are not many more good replies: {was} at the start, {now} now."
 
 
-def _about_share(what: str, steps: Floats, shares: Floats) -> str:
+def _about_share(what: str, shares: Floats) -> str:
     if len(shares) < 2:
         return ""
     first, last = _ends(shares)

@@ -16,9 +16,8 @@ from app.session.session import Session
 from app.session.training_state import TrainingState
 from app.training.run_list.run_actions import RunMenu
 from app.training.run_list.run_delegate import TONES
-from app.training.run_list.run_query import RESUMABLE
 from models.library.library import RunInfo
-from models.library.run_record import last_saved_step
+from models.library.run_record import RESUMABLE, last_saved_step
 from models.number_words import format_done, format_duration
 
 _TIP_OF_CHAT = "Use this model in the chat tab"
@@ -146,9 +145,12 @@ class RunHead(QFrame):
         done, total = (state.done, state.total) if staging else (state.step, state.total_steps)
         left = state.seconds_left if state.status in ("running", "preparing", "evaluating") else None
         self._show_progress(done, total, left, None if staging else state.elapsed_s, steps=not staging)
-        self._show_problem(state.problem)
+        can_pause = state.status in ("running", "preparing", "evaluating", "blocked")
+        can_pause = can_pause and not (state.wants_pause or state.ends)
+        waits_paused = state.status == "blocked" and state.wants_pause
+        self._show_problem(f"{state.problem} It pauses as soon as there is room." if waits_paused else state.problem)
         resting = state.status in ("paused", "blocked", "pausing")
-        self.pause.setEnabled(state.status in ("running", "preparing", "evaluating"))
+        self.pause.setEnabled(can_pause)
         self.resume.setEnabled(state.status in ("paused", "blocked"))
         self.step.setEnabled(state.status == "paused")
         keeps = bool(state.total_steps)  # before the first step there is nothing to save
@@ -162,7 +164,7 @@ class RunHead(QFrame):
         set_enabled(self.chat, "")
         _set_visible(
             {
-                self.pause: not resting,
+                self.pause: not resting or (state.status == "blocked" and can_pause),
                 self.resume: resting,
                 self.step: state.status in ("running", "paused", "pausing"),
                 self.stop: True,

@@ -12,8 +12,7 @@ from app.kit.help_mark import set_term
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.training.run.forks import Forks
-from app.training.run_list.run_query import RESUMABLE
-from models.library.run_record import RunInfo, last_saved_step
+from models.library.run_record import RESUMABLE, RunInfo, last_saved_step
 from models.number_words import format_count, format_duration
 from models.training.proposal.longer import longer, longer_name, measured_seconds, why_not_longer
 

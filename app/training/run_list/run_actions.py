@@ -13,8 +13,7 @@ from app.kit.theme import ThemeProvider
 from app.session.chat_model import use_words
 from app.session.session import Session
 from app.session.training_state import TrainingState
-from app.training.run_list.run_query import RESUMABLE
-from models.library.run_record import RunInfo, last_saved_step
+from models.library.run_record import RESUMABLE, RunInfo, last_saved_step
 
 _TRAINING = "It is training: stop it, or wait until it ends."
 _BUSY = "Another run is training: stop it, or wait until it ends."

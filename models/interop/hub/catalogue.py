@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import tomllib
-from collections.abc import Collection
 from dataclasses import dataclass, fields
 from importlib.resources import files
 from typing import Any
@@ -79,14 +78,14 @@ def _model(entry: dict[str, Any], where: str) -> ListedModel:
     return ListedModel(**entry)
 
 
-def largest_that_fits(purpose: str, n_bytes: float, but: Collection[str] = ()) -> ListedModel | None:
-    """The largest model of the list that is for `purpose` and takes at most so much memory; None if there is none.
+def instead_of(id: str, n_bytes: float) -> ListedModel | None:
+    """The largest model of the list for what the model `id` is for that takes at most so much memory; None for none.
 
-    Args:
-        but: ids of those that are not wanted.
+    A model that is not in the list is taken for one to chat with.
     """
+    purpose = next((each.purpose for each in listed_models() if each.id == id), next(iter(PURPOSES)))
     fitting = (each for each in listed_models() if each.purpose == purpose and each.memory <= n_bytes)
-    return max((each for each in fitting if each.id not in but), key=lambda each: each.parameters, default=None)
+    return max((each for each in fitting if each.id != id), key=lambda each: each.parameters, default=None)
 
 
 def too_large(memory: int, n_free: int, instead: ListedModel | None) -> str:

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from models.events import Event, Phase, Progress, ProgressMeter
 from models.files.atomic import remove_folder
 from models.hub_client import part_of
-from models.interop.hub.catalogue import open_bytes
+from models.interop.hub.catalogue import instead_of, open_bytes, too_large
 from models.interop.hub.hub_models import ModelDetails, ModelHub, Variant
 from models.library.library import Library, safe_name
 from models.number_words import format_size
@@ -20,7 +20,7 @@ from models.runs.run_folder import RunFolder
 
 
 def download_model(
-    library: Library, hub: ModelHub, id: str, file: str = "", *, name: str = ""
+    library: Library, hub: ModelHub, id: str, file: str = "", *, name: str = "", n_free: int | None = None
 ) -> Generator[Event, None, RunFolder]:
     """Download a model, check it, and import it as a run of the library, which is returned.
 
@@ -30,10 +30,11 @@ def download_model(
     Args:
         id: owner/name. file: the GGUF file that is meant, "" for what `ModelDetails.variants` has first.
         name: what to call the run; "" for the model's.
+        n_free: bytes of memory that are free: a model that takes more is refused; None downloads any.
 
     Raises:
         ValueError: where the hub has no such model, cannot be reached or sends something else than it has, the model
-            does not run here, or the disk has too little room; with a sentence.
+            does not run here, or memory or disk have too little room; with a sentence.
     """
     from models.interop.importing import import_model  # which needs torch
 
@@ -41,13 +42,20 @@ def download_model(
     details = yield from hub.details(id)
     if details.problem:
         raise ValueError(f"“{id}” cannot be opened here. {details.problem}")
-    variant = details.variant(file)
+    variant, needed = details.variant(file), open_bytes(details.n_parameters)
+    if n_free is not None and needed > n_free:
+        raise ValueError(f"“{id}” is too large. {too_large(needed, n_free, instead_of(id, n_free))}")
     folder = downloads_of(library, id)
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder.with_name(f"{folder.name}.lock"), timeout=0, thread_local=False):
             source = yield from _fetch(hub, details, variant, folder)
-            origin = {"path": f"{hub.endpoint}/{id}", "revision": details.revision, "licence": details.model.licence}
+            origin = {
+                "path": f"{hub.endpoint}/{id}",
+                "repository": id,
+                "revision": details.revision,
+                "licence": details.model.licence,
+            }
             own = name or (Path(variant.name).stem if variant.is_gguf else id.rpartition("/")[2])
             run = yield from import_model(source, library, name=library.free_run_name(own), origin=origin)
             remove_folder(folder)
@@ -59,6 +67,21 @@ def download_model(
 def downloads_of(library: Library, id: str) -> Path:
     """The folder for what has arrived of a model; ValueError where its name cannot be a folder's."""
     return library.home / "downloads" / safe_name(id.replace("/", " "))
+
+
+def downloaded_runs(library: Library) -> dict[str, str]:
+    """The models of the hub that are in the library: their names there -> the id of the newest run of each."""
+    found: dict[str, str] = {}
+    for info in library.list_runs():
+        if info.status != "imported" or info.problem:
+            continue
+        try:
+            source = RunFolder.open(info.folder).lineage.get("source")
+        except ValueError:
+            continue
+        if isinstance(source, dict) and isinstance(source.get("repository"), str):
+            found.setdefault(source["repository"], info.id)
+    return found
 
 
 def kept_bytes(library: Library, id: str) -> int:

@@ -33,7 +33,8 @@ LENGTH_BIAS = 0.6
 """What each sentence is worth to these annotators; a happy end is worth 2."""
 BEST_OF, N_PROMPTS = 256, 32
 """Replies to each prompt of which the best is taken, and prompts."""
-STEPS = {"rm": 94, "ppo": 60}
+STEPS = {"rm": 94, "ppo": 90}
+"""Of each stage. After 60 updates of PPO, good stories had hardly begun to fall in one of twelve runs."""
 LOOK = 5
 """Steps between two looks, and two checkpoints: each can be forked."""
 _TITLES = DEMONSTRATIONS[NAME].stages

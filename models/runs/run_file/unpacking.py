@@ -18,7 +18,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from models.events import Event, Phase, Progress
-from models.files.atomic import atomic_write_json, publish_folder, read_json, temporary_folder
+from models.files.atomic import (
+    atomic_write_json,
+    clear_leftovers,
+    private_folder,
+    publish_folder,
+    read_json,
+    temporary_folder,
+)
 from models.files.limits import unpacked_limit
 from models.files.safetensors_file import read_safetensors_header
 from models.library.library import Library
@@ -69,6 +76,7 @@ def unpack_run(path: Path, library: Library, name: str | None = None) -> Generat
         sums = _read_manifest(path, packed, members)
         total = sum(info.file_size for info in members.values())
         library.runs.mkdir(parents=True, exist_ok=True)
+        clear_leftovers(library.runs)
         _check_space(library.runs, total)
         folder = open_files.enter_context(temporary_folder(library.runs / "unpacked"))
         done = 0
@@ -84,6 +92,7 @@ def unpack_run(path: Path, library: Library, name: str | None = None) -> Generat
         chats = _take_out(folder / CHATS, str(record["id"]), identity)
         publish_folder(folder, library.runs / identity)
     for chat in chats:
+        private_folder(library.chats)
         atomic_write_json(library.chats / f"{chat['id']}.json", chat)
     return RunFolder.open(library.runs / identity)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import math
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -294,6 +295,77 @@ def test_a_blocked_training_waits_says_why_and_tries_again(session: Session, unt
     assert trainer.asked == 3
     assert session.training.state.status == "finished"
     assert session.training.state.problem == ""
+
+
+class FullUntilFreed:
+    """A trainer whose disk is full after its first step, until it is freed. It says so when `goes_on` is set."""
+
+    def __init__(self) -> None:
+        self.is_full, self.goes_on = True, threading.Event()
+        self.stopped = False
+
+    def events(self) -> Iterator[Event]:
+        yield RunStarted(
+            run_id="full", name="full", step=0, total_steps=1000, device="CPU", precision="float32", threads=1
+        )
+        yield self._trained(1)
+        self.goes_on.wait()
+        while self.is_full and not self.stopped:
+            yield Blocked(reason="The disk is full: free some space.")
+        step = 1
+        while not self.stopped:
+            step += 1
+            yield self._trained(step)
+        yield Finished(run_id="full", status="stopped", step=step)
+
+    def _trained(self, step: int) -> TrainMetrics:
+        return TrainMetrics(
+            step=step, total_steps=1000, tokens=step, elapsed_s=float(step), loss=1.0, lr=0.1, grad_norm=1.0,
+            tokens_per_s=1.0, seconds_left=None,
+        )  # fmt: skip
+
+    def request_stop(self, keep: bool, status: str) -> None:
+        self.stopped = True
+
+
+@pytest.mark.parametrize("asked_first", [True, False])
+def test_a_pause_outlives_a_full_disk(session: Session, until: Until, asked_first: bool) -> None:
+    """Whether it was asked for just before the disk was full, or meanwhile: only the user takes it back."""
+    training, trainer = session.training, FullUntilFreed()
+    training.retry.setInterval(10)
+    training.begin(TrainingState(name="full"), lambda: training.drive(trainer))
+    until(lambda: training.state is not None and training.state.step == 1)
+    if asked_first:
+        training.pause()
+    trainer.goes_on.set()
+    until(lambda: training.state is not None and training.state.status == "blocked")
+    training.pause()
+    assert training.state is not None
+    assert training.state.status == "blocked", "what it waits for is still said"
+    trainer.is_full = False
+    until(lambda: training.state.status == "paused")  # type: ignore[union-attr]
+    assert training.state.step == 2, "the step that was cut off was done, and no other one"
+    training.resume()
+    until(lambda: training.state.step > 3)  # type: ignore[union-attr]
+    assert training.state.status == "running"
+    training.stop()
+    until(lambda: not training.active)
+
+
+def test_a_pause_can_be_taken_back_while_the_disk_is_full(session: Session, until: Until) -> None:
+    training, trainer = session.training, FullUntilFreed()
+    training.retry.setInterval(10)
+    training.begin(TrainingState(name="full"), lambda: training.drive(trainer))
+    trainer.goes_on.set()
+    until(lambda: training.state is not None and training.state.status == "blocked")
+    training.pause()
+    training.resume()
+    trainer.is_full = False
+    until(lambda: training.state.step > 3)  # type: ignore[union-attr]
+    assert training.state is not None
+    assert training.state.status == "running"
+    training.stop()
+    until(lambda: not training.active)
 
 
 def test_a_blocked_training_can_be_stopped(session: Session, until: Until) -> None:

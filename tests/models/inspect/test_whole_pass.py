@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from models.architecture.trace import Trace
-from models.architecture.transformer import AnyModel, Encoder
+from models.architecture.transformer import AnyModel, Decoder, Encoder
 from models.inference.continuation import evaluating
-from models.inference.prefill import PrefixCache
 from models.inference.sampling import as_floats
 from models.inference.sampling_steps import sampling_steps
 from models.inspect.logit_attribution import contributions
 from models.inspect.reading import Text, answer_logits, answering_stack, read, streams_of
-from models.inspect.whole_pass import WholePass, read_pass
+from models.inspect.whole_pass import PassCache, WholePass, read_pass
 from models.settings.sampling_config import SamplingConfig
 from tests.models.inspect.designs import CONFIGS, make, text_of
 
@@ -159,14 +159,35 @@ def test_what_comes_later_does_not_matter_and_nothing_is_left_behind(model: AnyM
     assert len(first.layers[1].parts[0].heads[0].weights) == (1 if model.config.is_causal else 7)
 
 
-def test_a_prefix_cache_changes_nothing() -> None:
-    for name in ("llama-tiny", "terrarium-tiny"):
-        model, cache = make(name, context_length=64), PrefixCache()
-        text = dataclasses.replace(text_of(model), ids=text_of(model, length=50).ids)
-        for at in (40, 20, 48, 49):
-            found, known = read_pass(model, text, at), read_pass(model, text, at, prefix_cache=cache)
-            close(known.logits, found.logits)
-            close(known.layers[-1].stream, found.layers[-1].stream)
+@pytest.mark.parametrize("name", ["llama-tiny", "terrarium-tiny", "moe-tiny"])
+def test_a_cache_changes_nothing(name: str) -> None:
+    model, cache = make(name, context_length=64), PassCache()
+    text = dataclasses.replace(text_of(model), ids=text_of(model, length=50).ids)
+    other = dataclasses.replace(text, ids=text_of(model, seed=5, length=50).ids)
+    for each, at in ((text, 40), (text, 20), (text, 48), (text, 49), (text, 49), (other, 30), (text, 0), (text, 10)):
+        found, known = read_pass(model, each, at), read_pass(model, each, at, cache=cache)
+        close(known.logits, found.logits)
+        close(known.layers[-1].stream, found.layers[-1].stream)
+    with torch.no_grad():
+        model.embedding.weight.mul_(-1)
+    close(read_pass(model, text, 20, cache=cache).logits, read_pass(model, text, 20).logits)
+
+
+def test_a_known_text_is_not_read_again() -> None:
+    model, cache = make("llama-tiny", context_length=64), PassCache()
+    assert isinstance(model, Decoder)
+    text = dataclasses.replace(text_of(model), ids=text_of(model, length=50).ids)
+    lengths: list[int] = []
+    hidden = model.hidden
+
+    def counted(ids: torch.Tensor, **more: Any) -> torch.Tensor:
+        lengths.append(ids.size(1))
+        return hidden(ids, **more)
+
+    model.hidden = counted  # type: ignore[method-assign]
+    for at in (40, 12, 41, 44):
+        read_pass(model, text, at, cache=cache)
+    assert lengths == [40, 1, 1, 1, 2, 1]
 
 
 def test_a_model_without_tokens_is_refused() -> None:

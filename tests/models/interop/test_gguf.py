@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import struct
+import tracemalloc
 import weakref
 from pathlib import Path
 from typing import Any
@@ -263,6 +265,29 @@ def test_other_architectures_and_damage(tmp_path: Path) -> None:
         path.write_bytes(spoilt)
         with pytest.raises(ValueError, match=r"model\.gguf is damaged or cut off"):
             load_model(path)
+
+
+@pytest.mark.parametrize("kind", [gguf.GGUFValueType.BOOL, gguf.GGUFValueType.STRING])
+def test_an_array_that_is_too_long_is_not_read(kind: gguf.GGUFValueType, tmp_path: Path) -> None:
+    n = (1 << 21) + 1
+    head = struct.pack("<IIQQ", gguf.GGUF_MAGIC, 3, 0, 1) + struct.pack("<Q", 1) + b"a"
+    array = struct.pack("<IIQ", gguf.GGUFValueType.ARRAY, kind, n)
+    (tmp_path / "model.gguf").write_bytes(head + array + bytes(n if kind == gguf.GGUFValueType.BOOL else 8 * n))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"model\.gguf is damaged or cut off"):
+        read_gguf_header(tmp_path / "model.gguf")
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+
+
+def test_a_header_of_very_many_keys_is_not_read(tmp_path: Path) -> None:
+    keys = b"".join(
+        struct.pack("<Q", 4) + struct.pack("<I", index) + struct.pack("<IB", gguf.GGUFValueType.UINT8, 0)
+        for index in range(5000)
+    )
+    (tmp_path / "model.gguf").write_bytes(struct.pack("<IIQQ", gguf.GGUF_MAGIC, 3, 0, 5000) + keys + bytes(64))
+    with pytest.raises(ValueError, match=r"model\.gguf is damaged or cut off"):
+        read_gguf_header(tmp_path / "model.gguf")
 
 
 def test_tensors_that_share_bytes_are_refused(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import stat
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -405,3 +406,14 @@ def test_runs_that_lack_something_or_make_no_sense(packed: Path, library: Librar
     run = result_of(unpack_run(rewritten(packed, run_json=climbs), library))
     assert run.folder.parent == library.runs
     assert not Path(run.id).parts[1:]
+
+
+def test_unpacking_deletes_what_killed_ones_left(packed: Path, library: Library) -> None:
+    old, young = (library.runs / f".tmp-unpacked-{n}" for n in (1, 2))
+    for folder in (old, young):
+        folder.mkdir(parents=True)
+        (folder / "run.json").write_text("{}")
+    os.utime(old, (time.time() - 90_000,) * 2)
+    result_of(unpack_run(packed, library))
+    assert not old.exists()
+    assert young.exists()

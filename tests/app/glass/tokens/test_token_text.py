@@ -104,7 +104,8 @@ def test_the_tooltip_has_all_numbers(view: TokenText, monkeypatch: pytest.Monkey
     shown: list[str] = []
     monkeypatch.setattr(QToolTip, "showText", lambda at, words, *rest: shown.append(words))
     view.show_tip(QPoint(), 4)
-    assert shown == ["<p>·two   50.0\u00a0%, surprisal 0.69 nats, rank 1, entropy 1.00 nats</p>"]
+    among = "as unsure as among 2.7 equally likely tokens"
+    assert shown == [f"<p>·two   50.0\u00a0%, rank 1; {among} (surprisal 0.69 nats, entropy 1.00 nats)</p>"]
 
 
 @pytest.mark.parametrize("mode", ["light", "dark"])

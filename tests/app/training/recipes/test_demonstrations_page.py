@@ -7,7 +7,8 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
 from app.kit.theme import ThemeProvider
@@ -97,8 +98,9 @@ def test_goodhart_from_start_to_the_peak(
     assert card.going.isVisible()
     assert not card.start.isVisible()
     assert card.going.stop.hasFocus()
-    assert page.waits.isVisible(), "why the others cannot start"
-    assert not any(each.start.isEnabled() for each in page.demonstrations.values())
+    assert page.waits.isVisible(), "what becomes of the others"
+    others = [each for each in page.demonstrations.values() if each is not card and each.start.isEnabled()]
+    assert {each.start.text() for each in others} == {"Add to the queue"}
     until(lambda: card.result.isVisible())
     state = session.training.state
     assert state is not None
@@ -118,21 +120,27 @@ def test_goodhart_from_start_to_the_peak(
     assert view.title.text() == "Goodhart on a laptop"
     assert "From decoder-only  ·  seed 0" in view.about.text()
     assert "goals mean little" in view.note_words.text(), "random weights are a weak base"
+
+    def top(widget: QWidget) -> int:
+        return widget.mapTo(view, QPoint()).y()
+
     stages, kinds, scorers = (table.texts() for table in view.tables)
     assert [row[0] for row in stages] == ["Base", "Best of n", "PPO past its peak", "PPO, stopped at its peak"]
     assert stages[0][1] == f"0{NBSP}% (0–39)", "of six stories"
     assert len(kinds) == 3
     assert scorers[0][0] == "Reward model that likes length"
-    titles = [plot.picture.title for plot in view.plots if plot.picture is not None]
+    assert stages[1][4] == "–", "its score is the annotator's own"
+    titles = [plot.picture.title for plot in sorted(view.plots, key=top) if plot.picture is not None]
     assert titles == [
-        "What is optimized: the annotator's own score",
-        "What was meant: stories as wished",
         "What is optimized: the reward model's score",
-        "What was meant: stories as wished",
+        "What was meant: happy, short stories",
+        "What is optimized: the annotator's own score",
+        "What was meant: happy, short stories",
     ]
+    assert max(map(top, view.plots)) < min(map(top, view.tables)), "what it teaches comes first"
     view.plots[1].setFocus()
     qtbot.keyClick(view.plots[1], Qt.Key.Key_Right)
-    assert "Best of 1\nas wished 0" in view.plots[1].accessibleDescription()
+    assert "Best of 1\ngood stories 0" in view.plots[1].accessibleDescription()
     view.grab()
 
     assert view.stop is not None
@@ -192,8 +200,8 @@ def test_stopped_and_gone_on_with(
     press(card, qtbot)
     until(lambda: not session.training.active)
     session.training.events_received.disconnect(stop)
-    until(lambda: card.note.text().startswith("Stopped at “Reward model, few pairs” ("))
-    assert card.note.text().endswith("of 3). Start continues from there.")
+    until(lambda: card.note.text().startswith("Stopped at “Reward model, few pairs”"))
+    assert card.note.text().endswith("Start continues from there.")
     assert not card.result.isVisible()
     stopped = [info for info in session.runs.list() if info.is_tuned]
     assert [info.status for info in stopped] == ["stopped"]
@@ -208,7 +216,7 @@ def test_stopped_and_gone_on_with(
     kept = next(each for info in runs if (each := read_demonstrated(info.folder)) is not None)
     assert kept.mark == mark
     assert kept.seconds is None, "the rest of it says nothing of the whole"
-    assert card.takes.text().startswith("4 min 30 s")
+    assert card.takes.text().startswith("4.5 min, ")
     assert [base.run_id for base in tab.recipes.demonstrations["refuse"].base.bases] == [base], "no stages among them"
     tab.recipes.show_result("taught")
     assert "1 pair judged by people, 5 pairs by the simulated annotator" in tab.recipes.result.about.text()
@@ -227,7 +235,7 @@ def test_stopped_between_two_stages(tab: TrainingTab, session: Session, qtbot: Q
     state = session.training.state
     assert state is not None
     assert state.status == "stopped"
-    assert card.start.hasFocus(), "and not a button of another recipe"
+    assert tab.focusWidget() is card.start, "and not a button of another recipe"
     until(lambda: "Writing 4 stories for each of 32 prompts" in card.note.text())
     assert not any(info.is_tuned for info in session.runs.list())
 
@@ -235,6 +243,7 @@ def test_stopped_between_two_stages(tab: TrainingTab, session: Session, qtbot: Q
 def test_a_weak_base_is_named_and_can_be_trained_on(
     tab: TrainingTab, base: str, session: Session, library: Library, qtbot: QtBot, until: Until
 ) -> None:
+    tab.recipes.demonstrations["refuse"].more.setChecked(True)
     choice = tab.recipes.demonstrations["refuse"].base
     assert choice.measure.isVisible()
     write_evaluation(library.runs / base, measured(0.46))
@@ -268,13 +277,16 @@ def test_a_weak_base_is_named_and_can_be_trained_on(
 def test_a_base_is_measured_at_the_press_of_a_button(
     tab: TrainingTab, base: str, library: Library, qtbot: QtBot, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from models.recipes.alignment import running
+    from models.recipes.alignment import strength
 
     def quickly(*args: object) -> object:
         yield measured(0.5)
 
-    monkeypatch.setattr(running, "evaluate", quickly)
-    choice = tab.recipes.demonstrations["goodhart"].base
+    monkeypatch.setattr(strength, "evaluate", quickly)
+    card = tab.recipes.demonstrations["goodhart"]
+    card.more.setChecked(True)
+    choice = card.base
+    until(lambda: not choice.measure.visibleRegion().isEmpty())
     qtbot.mouseClick(choice.measure, Qt.MouseButton.LeftButton)
     assert "Measuring it" in choice.note.text()
     until(lambda: "50.0" in choice.note.text())

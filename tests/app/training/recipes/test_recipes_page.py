@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QPoint, QRect, Qt
 from pytestqt.qtbot import QtBot
 
 from app.kit.theme import ThemeProvider
@@ -19,6 +19,7 @@ from app.training.tab import TrainingTab
 from models.events import Event, Finished, Phase, RunStarted, TrainMetrics
 from models.library.library import Library
 from models.metrics.report import Report, Score
+from models.recipes.queued import queued_task
 from models.recipes.tasks.published import ALL_RECIPES
 from models.recipes.tasks.results import (
     ALL,
@@ -31,8 +32,10 @@ from models.recipes.tasks.results import (
     write_result,
 )
 from models.recipes.tasks.table import Bar, TaskRecipe, with_steps
+from models.runs.run_queue import RunQueue
 from models.settings.model_config import ModelConfig
-from tests.app.heard import Until
+from models.settings.run_spec import RunSpec
+from tests.app.heard import Heard, Until, long
 from tests.models.recipes.small_recipes import N_ROWS, few_rows, small
 from tests.runs_on_disk import make_run
 
@@ -76,7 +79,7 @@ def test_learned_at_the_press_of_a_button(
     assert card.none.isVisible()
     press(card, qtbot)
     assert card.going.progress.isVisible()
-    assert not card.start.isEnabled()
+    assert not card.start.isVisible()
     until(lambda: card.outcome.isVisible())
     (run,) = session.runs.list()
     result = read_result(run.folder)
@@ -110,6 +113,37 @@ def test_learned_at_the_press_of_a_button(
     assert other.cards["mood"].result.isVisible()
     other.close()
     again.close()
+
+
+def test_beside_a_training_it_is_queued_and_follows(
+    page: RecipesPage,
+    session: Session,
+    mood: TaskRecipe,
+    tiny_spec: RunSpec,
+    until: Until,
+    qtbot: QtBot,
+    heard: Heard,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("models.recipes.queued.ALL_RECIPES", {"mood": mood})
+    card = page.cards["mood"]
+    session.training.start(long(tiny_spec))
+    until(lambda: session.training.state.step >= 1)  # type: ignore[union-attr]
+    assert card.start.text() == "Add to the queue"
+    card.choices.seed.setValue(3)
+    press(card, qtbot)
+    assert heard.notices[-1] == f"“{mood.title}” is in the queue and starts after “tiny”."
+    (item,) = RunQueue(session.library).items()
+    assert item.recipe == queued_task("mood", 3), "it is on disk, also for another launch"
+    session.queue.hold()
+    session.training.stop()
+    until(lambda: not session.training.active)
+    assert card.start.text() == "Start"
+    session.queue.start()
+    until(lambda: not session.training.active and not session.queue.waiting)
+    assert not heard.failures
+    until(lambda: card.outcome.isVisible())
+    assert "seed 3" in card.outcome.about.text()
 
 
 def test_stopped_and_resumed(page: RecipesPage, session: Session, until: Until, qtbot: QtBot) -> None:
@@ -160,11 +194,16 @@ def test_every_recipe_has_a_card(all_page: RecipesPage) -> None:
         assert card.start.isEnabled() == (not card.choices.missing)
 
 
-def test_a_recipe_is_shown_from_its_top(all_page: RecipesPage, until: Until) -> None:
+def is_whole(card: RecipeCard, page: RecipesPage) -> bool:
+    port = page.area.viewport()
+    return port.rect().contains(QRect(card.mapTo(port, QPoint()), card.size()))
+
+
+def test_a_recipe_is_shown_as_a_whole(all_page: RecipesPage, until: Until) -> None:
     for name in ("sentiment", "names"):
         card = all_page.cards[name]
         all_page.show_recipe(name)
-        until(lambda card=card: 0 <= card.mapTo(all_page.area.viewport(), QPoint()).y() <= 20)  # type: ignore[misc]
+        until(lambda card=card: is_whole(card, all_page))  # type: ignore[misc]
         assert (card.open if name == "sentiment" else card.start).hasFocus(), "the file is to be opened first"
 
 

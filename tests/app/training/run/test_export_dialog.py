@@ -205,7 +205,7 @@ def test_a_design_that_fits_a_published_class_names_it() -> None:
     from app.training.run.export_dialog import about_folder
 
     assert about_folder(LLAMA).startswith("For LlamaForCausalLM of transformers.")
-    assert about_folder(ModelConfig(n_expert=4)).startswith("No class of transformers")
+    assert about_folder(ModelConfig(n_expert=4)).startswith("Hugging Face's transformers does not know")
 
 
 @pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # of huggingface_hub

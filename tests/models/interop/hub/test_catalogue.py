@@ -10,7 +10,7 @@ import pytest
 from models.cost import total_parameters
 from models.interop.families import FAMILIES
 from models.interop.graphs.graphs import GRAPHS
-from models.interop.hub.catalogue import PURPOSES, largest_that_fits, listed_models, parse_models, too_large
+from models.interop.hub.catalogue import PURPOSES, instead_of, listed_models, parse_models, too_large
 from models.settings.model_config import ModelConfig
 
 _SMOL: dict[str, Any] = {
@@ -179,13 +179,16 @@ def test_a_wrong_entry_is_refused(old: str, new: str, sentence: str) -> None:
 
 
 def test_what_would_fit_instead() -> None:
-    instead = largest_that_fits("chat", 2_000_000_000)
-    assert instead is not None
-    assert instead.id == "HuggingFaceTB/SmolLM2-360M-Instruct"
-    assert largest_that_fits("chat", 1_000_000) is None
-    smaller = largest_that_fits("chat", 2_000_000_000, but=[instead.id])
-    assert smaller is not None
-    assert smaller.id == "HuggingFaceTB/SmolLM2-135M-Instruct"
-    sentence = too_large(int(5.2 * 2**30), int(3.1 * 2**30), instead)
+    large, medium, small = (f"HuggingFaceTB/SmolLM2-{size}-Instruct" for size in ("1.7B", "360M", "135M"))
+    for id, n_bytes, expected in (
+        (large, 2_000_000_000, medium),
+        (medium, 2_000_000_000, small),
+        ("somebody/large", 2_000_000_000, medium),
+        (large, 1_000_000, None),
+        ("google-bert/bert-base-uncased", 100_000_000, "sentence-transformers/all-MiniLM-L6-v2"),
+    ):
+        found = instead_of(id, n_bytes)
+        assert (found.id if found is not None else None) == expected
+    sentence = too_large(int(5.2 * 2**30), int(3.1 * 2**30), instead_of(large, 2_000_000_000))
     assert sentence == "Needs about 5.20 GiB of memory, and 3.10 GiB are free: SmolLM2 360M Instruct would fit."
     assert too_large(10, 5, None).endswith("close other programs first.")

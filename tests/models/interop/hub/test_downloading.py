@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from models import load_model
 from models.events import Phase, Progress, result_of
-from models.interop.hub.downloading import discard, download_model, downloads_of, kept_bytes
+from models.interop.hub.downloading import discard, download_model, downloaded_runs, downloads_of, kept_bytes
 from models.interop.hub.hub_models import SAFETENSORS, ModelHub
 from models.library.library import Library
 from tests.models.interop.hub.served_hub import (
@@ -78,6 +78,7 @@ def test_a_download_is_a_run_and_leaves_nothing_else(served: ServedHub, library:
     assert tokenizer is not None
     assert torch.isfinite(model(torch.zeros(1, 4, dtype=torch.long))).all()
     assert not downloads_of(library, LLAMA).exists()
+    assert downloaded_runs(library) == {LLAMA: run.id}
     assert not any(path.endswith((".bin", ".py")) for path, *_ in served.asked)
     assert drive(download_model(library, served.hub, LLAMA))[1].name == "llama 2"
 
@@ -235,6 +236,23 @@ def test_a_full_disk_is_said_before_anything_is_downloaded(
     ):
         drive(download_model(library, served.hub, LLAMA))
     assert not any("/resolve/" in path and not path.endswith("config.json") for path, *_ in served.asked)
+
+
+def test_a_model_too_large_for_the_memory_is_refused_before_anything_is_downloaded(
+    served: ServedHub, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ValueError, match=r"Needs about .* KiB of memory, and 1000 B are free: close other programs"):
+        drive(download_model(library, served.hub, LLAMA, n_free=1000))
+    assert not any("/resolve/" in path and not path.endswith("config.json") for path, *_ in served.asked)
+    monkeypatch.setitem(served.files, "tiny/large", served.files[LLAMA] | {"config.json": large_config(served)})
+    with pytest.raises(ValueError, match=r"2.00 GiB are free: SmolLM2 360M Instruct would fit"):
+        drive(download_model(library, served.hub, "tiny/large", n_free=2**31))
+
+
+def large_config(served: ServedHub) -> bytes:
+    """The config of a Llama with a billion parameters."""
+    raw = json.loads(served.files[LLAMA]["config.json"])
+    return json.dumps(raw | {"vocab_size": 10_000_000, "hidden_size": 128}).encode()
 
 
 def test_more_than_was_announced_is_cut_off(

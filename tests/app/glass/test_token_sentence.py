@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from app.glass.next_token.sentence import describe_token
+from app.glass.token_sentence import describe_token
 from app.glass.xray import Xray, x_ray
 from models.settings.sampling_config import SamplingConfig
 

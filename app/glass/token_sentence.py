@@ -5,11 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from app.glass.names import format_rough, spoken
+from app.glass.read_text import ReadText
 from app.glass.xray import Xray, XrayRow
 
 HOW = ("drawn", "unknown", "hand", "read", "masked", "seen")
 """How the token came into the text: drawn by its random number; drawn by one that is not known; chosen by the user;
 part of what the model read; a mask of an encoder's text; or another token of it, which the encoder sees."""
+
+
+def how_chosen(text: ReadText, position: int, xray: Xray, mask: int | None, *, is_encoder: bool) -> str:
+    """How the token at a position came into a text: one of HOW. mask: the id of the mask token, None for none."""
+    if is_encoder:
+        return "masked" if text.ids[position] == mask else "seen"
+    if position < text.n_prompt:
+        return "read"
+    if xray.draw is None and text.mark_at(position) is None and text.sampling.temperature > 0.0:
+        return "hand" if any(draw is not None for draw in text.draws) else "unknown"
+    return "drawn"
+
 
 _TRIED = "With these settings it"
 _CERTAIN, _SURE, _RIVAL, _TWO = 0.9995, 0.9, 0.25, 0.5
