@@ -42,6 +42,7 @@ from models.recipes.resuming import resume
 from models.runs.run_folder import RunFolder
 from models.tokenizers import train_in_child
 from models.training import prepare
+from models.training.proposal.longer import fork_longer
 
 N_STEPS = 20
 """What the smallest budget allows."""
@@ -277,6 +278,21 @@ def test_a_text_is_learned_until_its_held_out_loss_stops_falling(
     last = RunFolder.open(start.run.folder).latest_checkpoint()
     assert last is not None
     assert checkpoint_step(last) == best
+
+
+def test_one_that_is_trained_longer_ends_in_its_comparison_too(library: Library, text: Path) -> None:
+    start = tiny(library, files=[text])
+    first = list(start.events())[-1]
+    assert start.run is not None
+    fork = fork_longer(library, start.run, N_STEPS + 10)
+    events = list(resume(library, fork, device="cpu").events())
+    tables, compared = of(TextCompared, events)
+    assert isinstance(first, TextCompared)
+    assert isinstance(compared, TextCompared)
+    assert tables == dataclasses.replace(first, model=None, step=0), "known from its first event on"
+    assert compared.step == N_STEPS + 10
+    assert compared == read_comparison(fork.folder)
+    assert read_comparison(start.run.folder) == first
 
 
 def test_the_budget_of_a_text_is_steps_that_no_clock_changes(
