@@ -11,7 +11,7 @@ from pathlib import Path
 from app.quickstart.next_step import NamedRun
 from app.session.chat_model import PRONOUNS, writes_text
 from models.evaluation.record import read_comparison, read_evaluation
-from models.evaluation.text_verdict import short_words
+from models.evaluation.text_verdict import BEYOND, EQUAL, short_words, title_of, verdict_of
 from models.events import Evaluated, TextCompared
 from models.library.library import Library
 from models.library.lowest_loss import find_lowest_loss
@@ -69,12 +69,20 @@ def read_overview(library: Library, index: RunIndex) -> LibraryOverview:
     return LibraryOverview(
         models=tuple(_read_model(info) for info in _shown(models)),
         n_models=len(models),
-        newest=NamedRun(writing.id, writing.name) if writing is not None else None,
+        newest=_name(writing) if writing is not None else None,
         interrupted=NamedRun(unfinished.id, unfinished.name) if unfinished is not None else None,
         has_chatted=next(library.chats.glob("*.json"), None) is not None,
         has_own_text="files" in sources,
         has_task="dataset" in sources,
     )
+
+
+def _name(info: RunInfo) -> NamedRun:
+    compared = _comparison_of(info)
+    if compared is None or compared.model is None:
+        return NamedRun(info.id, info.name)
+    is_grown = verdict_of(compared) in (BEYOND, EQUAL)
+    return NamedRun(info.id, info.name, title_of(compared), is_grown)
 
 
 def describe_quality(

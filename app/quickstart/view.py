@@ -79,7 +79,7 @@ def _title(state: TrainingState, stage: int) -> str:
     if stage != CHAT:
         return "Growing a small model"
     if state.compared is not None and state.is_compared:
-        return title_of(state.compared)
+        return f"Your model {title_of(state.compared)}"
     return "Stopped before it was fully grown" if state.status in ("stopped", "paused") else "Your model has grown"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from app.quickstart.home import SEEN, TIME_MACHINE_SEEN, Home
 from app.quickstart.next_step import (
     CHAT,
     LEARN_TASK,
+    LONGER,
     NEW_RUN,
     OPEN_QUEUE,
     OPEN_TEXT,
@@ -357,7 +358,7 @@ class MainWindow(QMainWindow):
 
     @Slot(object)
     def _on_step_requested(self, step: NextStep) -> None:
-        {
+        actions: dict[str, Callable[[], object]] = {
             QUICK_START: self.start_quickstart,
             SHOW: self.show_running,
             CHAT: lambda: self.session.use_model(step.run_id),
@@ -367,7 +368,9 @@ class MainWindow(QMainWindow):
             OPEN_TEXT: self.open_text,
             LEARN_TASK: self.show_recipes,
             NEW_RUN: self.show_new_run,
-        }[step.action]()
+            LONGER: lambda: self.do_to_run(step.run_id, "longer"),
+        }
+        actions[step.action]()
 
     @Slot(str)
     def _on_run_view(self, name: str) -> None:

@@ -349,7 +349,7 @@ def build_text_corpus_events(
         return (yield from _large_text_corpus(library, paths, total, val_fraction, label, is_cut=bool(max_bytes)))
     texts, done = list[str](), 0
     for path in paths:
-        if max_bytes and done == total:
+        if texts and max_bytes and done == total:
             break
         text, done = yield from _read_text_file(path, done, total)
         texts.append(text)

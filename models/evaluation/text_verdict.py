@@ -25,12 +25,12 @@ def verdict_of(compared: TextCompared) -> str:
 
 
 def title_of(compared: TextCompared) -> str:
-    """A headline that claims no more than was measured."""
+    """What follows “Your model” in a headline that claims no more than was measured."""
     return {
-        BEYOND: "Your model has grown",
-        EQUAL: "Your model has grown",
-        BEHIND: "Your model is half grown",
-        UNGROWN: "Your model has hardly begun to grow",
+        BEYOND: "has grown",
+        EQUAL: "has grown",
+        BEHIND: "is half grown",
+        UNGROWN: "has hardly begun to grow",
     }[verdict_of(compared)]
 
 
