@@ -435,7 +435,7 @@ class MainWindow(QMainWindow):
         for info in self.session.runs.list():
             spec = info.spec
             if info.status == "imported" and info.has_model and spec is not None and spec.model.is_causal:
-                self.show_tuning(info.id)
+                self.do_to_run(info.id, "tune")
                 self.training.new_run.data.set_files(files)
                 return
         self.show_models()
