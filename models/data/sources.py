@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from models.data.corpus import Corpus, build_stdlib_corpus, build_text_corpus_events, find_dataset
+from models.data.corpus import Corpus, find_dataset
+from models.data.text_corpora import build_stdlib_corpus, build_text_corpus_events
 from models.data.tiny_world.corpus import build_tiny_world_corpus
 from models.data.tiny_world.pronoun_corpus import build_pronoun_corpus
 from models.data.tiny_world.refusals import build_rule_corpus, parse_rule_name

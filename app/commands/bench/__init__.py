@@ -251,7 +251,7 @@ def _data(files: Sequence[Path]) -> DataSpec:
 
 
 def _read(library: Library, files: Sequence[Path], line: ProgressLine) -> Corpus:
-    from models.data.corpus import build_stdlib_corpus, build_text_corpus
+    from models.data.text_corpora import build_stdlib_corpus, build_text_corpus
 
     line.say("Reading the text…")
     return build_text_corpus(library, files, val_fraction=0.1) if files else build_stdlib_corpus(library)

@@ -11,8 +11,9 @@ from pytestqt.qtbot import QtBot
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.tokenizer.corpus_picker import CorpusPicker
-from models.data.corpus import build_examples_corpus, build_text_corpus
+from models.data.corpus import build_examples_corpus
 from models.data.corpus_texts import CorpusTexts, corpus_texts
+from models.data.text_corpora import build_text_corpus
 from tests.models.training.support import result_of
 
 

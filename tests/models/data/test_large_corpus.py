@@ -12,17 +12,10 @@ from typing import Any
 
 import pytest
 
-from models.data import blocks
+from models.data import blocks, text_corpora
 from models.data import corpus as corpus_module
-from models.data.corpus import (
-    Corpus,
-    CorpusWriter,
-    build_examples_corpus,
-    build_text_corpus,
-    build_text_corpus_events,
-    list_corpora,
-    open_corpus,
-)
+from models.data.corpus import Corpus, CorpusWriter, build_examples_corpus, list_corpora, open_corpus
+from models.data.text_corpora import build_text_corpus, build_text_corpus_events
 from models.events import Progress, result_of
 from models.library.library import Library
 
@@ -195,7 +188,7 @@ def text_files(folder: Path) -> list[Path]:
 def test_large_text_files_are_split_at_a_line(
     library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(corpus_module, "_CHUNK_BYTES", 101)  # within characters and line ends
+    monkeypatch.setattr(text_corpora, "_CHUNK_BYTES", 101)  # within characters and line ends
     files = text_files(tmp_path)
     corpus = build_text_corpus(library, files, 0.2)
     assert corpus.is_large

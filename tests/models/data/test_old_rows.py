@@ -11,9 +11,10 @@ from tokenizers import Tokenizer
 
 from models.chat.own_template import encode_messages
 from models.data.batches import Batches
-from models.data.corpus import build_examples_corpus, build_text_corpus
+from models.data.corpus import build_examples_corpus
 from models.data.examples import ExampleForm
 from models.data.old_rows import read_old_rows
+from models.data.text_corpora import build_text_corpus
 from models.data.tiny_world import corpus as tiny_world
 from models.data.tiny_world.corpus import build_tiny_world_corpus, row_kinds
 from models.data.tiny_world.dialogues import SHARES

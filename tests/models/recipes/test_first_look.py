@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from models.data.corpus import build_text_corpus_events
 from models.data.shown_texts import N_SHOWN, read_shown_texts
+from models.data.text_corpora import build_text_corpus_events
 from models.data.tiny_world.corpus import build_tiny_world_corpus
 from models.events import TextsShown, result_of
 from models.library.library import Library

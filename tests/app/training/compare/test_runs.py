@@ -18,7 +18,7 @@ from app.training.compare.overlay_curves import Curves, CurvesRead, CurvesReader
 from app.training.compare.overlay_lines import COMPARED, LineMaker, OverlaySpec
 from app.training.lineage.origin import lineage_of
 from app.training.run_list.run_query import matches, sort_runs
-from models.data.corpus import build_text_corpus
+from models.data.text_corpora import build_text_corpus
 from models.library.library import Library, RunInfo
 from models.metrics.table import format_score
 from models.settings.model_config import ModelConfig

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
-from models.data.corpus import Corpus, build_examples_corpus, build_text_corpus
+from models.data.corpus import Corpus, build_examples_corpus
+from models.data.text_corpora import build_text_corpus
 from models.library.library import Library
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig

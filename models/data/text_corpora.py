@@ -1,0 +1,227 @@
+"""Corpora of plain text: of a user's files, or of the docstrings of Python's standard library. No torch import."""
+
+from __future__ import annotations
+
+import ast
+import platform
+import sysconfig
+import warnings
+from codecs import getincrementaldecoder
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from io import IncrementalNewlineDecoder
+from pathlib import Path
+
+from models.data import blocks
+from models.data.corpus import Corpus, CorpusWriter, list_corpora
+from models.events import Event, Progress, result_of
+from models.library.library import Library
+
+_CONTROL = frozenset(range(32)) - frozenset(b"\t\n\r\f\v\b\x1b")
+_NEAR = 200
+_CHUNK_BYTES = 1 << 22
+_NO_SOURCES = frozenset({"site-packages", "dist-packages", "test", "tests", "idlelib", "idle_test", "__pycache__"})
+
+
+def build_text_corpus(library: Library, files: Sequence[Path | str], val_fraction: float) -> Corpus:
+    """As `build_text_corpus_events`, which it waits for."""
+    return result_of(build_text_corpus_events(library, files, val_fraction))
+
+
+def build_text_corpus_events(
+    library: Library, files: Sequence[Path | str], val_fraction: float, max_bytes: int = 0
+) -> Generator[Event, None, Corpus]:
+    """A corpus of one or more UTF-8 text files; the end of the joined text is for validation (`split_index`).
+
+    max_bytes: at most so many are read, from the beginning of the first file on; 0 = all.
+
+    Yields Progress (bytes read). Of more than one block, the text is never in memory as a whole, and validation begins
+    at the first line of the last `val_fraction` of the bytes.
+
+    Raises:
+        ValueError: for a file that is missing, empty, binary, not UTF-8, or too short to split, or if the disk has no
+            room, with the remedy.
+    """
+    paths = [Path(file) for file in files]
+    if not paths:
+        raise ValueError("No file chosen: choose at least one text file.")
+    total = sum(_text_file_size(path) for path in paths)
+    total = min(total, max_bytes) if max_bytes else total
+    label = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
+    if total > blocks.BLOCK_BYTES:
+        return (yield from _large_text_corpus(library, paths, total, val_fraction, label, is_cut=bool(max_bytes)))
+    texts, done = list[str](), 0
+    for path in paths:
+        if texts and max_bytes and done == total:
+            break
+        text, done = yield from _read_text_file(path, done, total)
+        texts.append(text)
+    text = "\n".join(texts)
+    return _text_corpus(library, text, val_fraction, source="files", label=label)
+
+
+def build_stdlib_corpus(library: Library, val_fraction: float = 0.1) -> Corpus:
+    """The docstrings of the installed Python's standard library, over a million characters of plain English.
+
+    Reuses the library's copy, whatever its `val_fraction`.
+
+    Raises:
+        ValueError: where the sources are not installed.
+    """
+    label = f"Python {platform.python_version()} docstrings"
+    for corpus in list_corpora(library):
+        if corpus.source == "stdlib" and corpus.label == label:
+            return corpus
+    text = "\n\n".join(_docstrings(Path(sysconfig.get_path("stdlib"))))
+    if len(text) < 1_000_000:
+        raise ValueError(
+            "The sources of Python's standard library are not installed here, so there are no docstrings to train on: "
+            "choose a file of your own, or Tiny World."
+        )
+    return _text_corpus(library, text, val_fraction, source="stdlib", label=label)
+
+
+def _text_file_size(path: Path) -> int:
+    """Its size in bytes; ValueError if it is no regular file."""
+    if path.is_dir():  # on Windows, reading it would be a permission error
+        raise ValueError(f"{path} is a folder: choose the text files in it.")
+    if not path.exists():
+        raise ValueError(f"{path} does not exist: check the name, or choose the file again.")
+    if not path.is_file():
+        raise ValueError(f"{path} is a device or a pipe, which may never end: choose a text file.")
+    return path.stat().st_size
+
+
+def _read_text_file(path: Path, done: int, total: int) -> Generator[Event, None, tuple[str, int]]:
+    """The text of a user's file, with plain newlines and without a byte order mark, and how much is `done` now.
+
+    It ends where `total` bytes are done.
+    """
+    parts = list[str]()
+    for text, n_bytes in _text_file_parts(path, total - done):
+        parts.append(text)
+        done += n_bytes
+        yield Progress(done=done, total=total)
+    return "".join(parts), done
+
+
+def _text_file_parts(path: Path, max_bytes: int) -> Iterator[tuple[str, int]]:
+    """As `_read_text_file`, a part at a time, each with the number of bytes that were read for it.
+
+    max_bytes: after so many it ends, without a character that is cut there.
+    """
+    decoder = getincrementaldecoder("utf-8-sig")()
+    newlines = IncrementalNewlineDecoder(None, translate=True)
+    position = 0
+    try:
+        with path.open("rb") as file:
+            while part := file.read(min(_CHUNK_BYTES, max_bytes - position)):
+                _check_is_text(path, part, is_first=position == 0)
+                yield newlines.decode(decoder.decode(part)), len(part)
+                position += len(part)
+            is_cut = bool(file.read(1))
+        yield newlines.decode("" if is_cut else decoder.decode(b"", final=True), final=True), 0
+    except UnicodeDecodeError as error:
+        # The decoder was given the end of the part before, where that ends within a character.
+        offset = position - (len(error.object) - len(part)) + error.start
+        raise ValueError(
+            f"{path} is not UTF-8 text (invalid byte at offset {offset}): save it as UTF-8 first."
+        ) from error
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror}): check its permissions.") from error
+    if not position:
+        raise ValueError(f"{path} is empty: choose a file with text in it.")
+
+
+def _check_is_text(path: Path, part: bytes, *, is_first: bool) -> None:
+    if is_first and part.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise ValueError(f"{path} is UTF-16 text: save it as UTF-8 first.")
+    beginning = part[:4096] if is_first else b""
+    if b"\x00" in part or sum(byte in _CONTROL for byte in beginning) > len(beginning) // 20:
+        raise ValueError(f"{path} is not a text file (it contains binary data): choose a plain text file.")
+
+
+def _large_text_corpus(
+    library: Library, paths: Sequence[Path], total: int, val_fraction: float, label: str, *, is_cut: bool
+) -> Generator[Event, None, Corpus]:
+    """The corpus of the first `total` bytes of files, written a part at a time. Closing the generator leaves nothing
+    behind. is_cut: they may have more."""
+    n_train, done, split = round(total * (1 - val_fraction)), 0, "train"
+    with CorpusWriter(library, "text", source="files", n_bytes=total) as writer:
+        for i, path in enumerate(paths):
+            if is_cut and done == total:
+                break
+            if i:
+                writer.add_text(split, "\n")
+            for text, n_bytes in _text_file_parts(path, total - done):
+                if split == "train" and done + n_bytes > n_train:
+                    index = _line_start(text, round(len(text) * max(0, n_train - done) / n_bytes))
+                    writer.add_text("train", text[:index])
+                    split, text = "val", text[index:]
+                writer.add_text(split, text)
+                done += n_bytes
+                yield Progress(done=done, total=total)
+        return writer.finish(label)
+
+
+def _line_start(text: str, wanted: int) -> int:
+    """The start of the first line from index `wanted` on, or `wanted` itself where there is none."""
+    return text.find("\n", wanted, len(text) - 1) + 1 or wanted
+
+
+def _text_corpus(library: Library, text: str, val_fraction: float, *, source: str, label: str) -> Corpus:
+    index = split_index(text, val_fraction)
+    train, val = text[:index], text[index:]
+    if not train.strip() or not val.strip():
+        raise ValueError(
+            f"{label} has only {_characters(len(text))}, too few to split into training and validation: "
+            "use a longer text, of some thousand words at least."
+        )
+    with CorpusWriter(library, "text", source=source) as writer:
+        writer.add_text("train", train)
+        writer.add_text("val", val)
+        return writer.finish(label)
+
+
+def split_index(text: str, val_fraction: float) -> int:
+    """The character index where validation begins: the line start nearest to the wanted index.
+
+    Within a line where the nearest start is farther off than half of the validation part and than _NEAR characters.
+    """
+    wanted = round(len(text) * (1 - val_fraction))
+    max_distance = max((len(text) - wanted) / 2, _NEAR)
+    after, before = text.find("\n", wanted, len(text) - 1) + 1, text.rfind("\n", 0, wanted) + 1
+    starts = [start for start in (after, before) if start > 0 and abs(start - wanted) <= max_distance]
+    return min(starts, key=lambda start: abs(start - wanted), default=wanted)
+
+
+def _characters(n: int) -> str:
+    return "1 character" if n == 1 else f"{n} characters"
+
+
+def _docstrings(root: Path) -> Iterator[str]:
+    """The docstrings of all modules below `root`, in the order of their paths; tests are left out."""
+    for path in sorted(root.rglob("*.py")):
+        if not _NO_SOURCES.isdisjoint(path.relative_to(root).parts):
+            continue
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # invalid escapes in old sources
+                tree = ast.parse(path.read_bytes())
+        except (SyntaxError, ValueError, OSError):
+            continue
+        for node in _statements(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                docstring = ast.get_docstring(node)
+                if docstring:
+                    yield docstring
+
+
+def _statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """The module and all its statements, in the order of `ast.walk`, which also looks at each expression."""
+    todo: deque[ast.AST] = deque([tree])
+    while todo:
+        node = todo.popleft()
+        yield node
+        for block in ("body", "handlers", "orelse", "finalbody", "cases"):
+            todo.extend(getattr(node, block, ()))
