@@ -9,7 +9,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QImage
 
 from app.cli import main
-from app.commands import screenshots, selftest
+from app.commands import selftest
+from app.commands.screenshots import photographer
 from app.guide.chapters import read_chapters
 from app.kit.theme import ThemeProvider
 from models.library.library import Library
@@ -32,16 +33,16 @@ def test_a_run_is_shown_on_every_tab(
 ) -> None:
     home, pictures = tmp_path / "home", tmp_path / "pictures"
     monkeypatch.setenv("TERRARIUM_HOME", str(home))
-    monkeypatch.setattr(screenshots, "SIZES", ((1280, 720),))
-    monkeypatch.setattr(screenshots, "MODES", ("dark",))
-    monkeypatch.setattr(screenshots, "SETTLE_S", 0.05)
+    monkeypatch.setattr(photographer, "SIZES", ((1280, 720),))
+    monkeypatch.setattr(photographer, "MODES", ("dark",))
+    monkeypatch.setattr(photographer, "SETTLE_S", 0.05)
     library = Library()
     selftest.check_tokenizer(library)
     selftest.check_training(library, "cpu")
     before = {path: path.stat().st_mtime_ns for path in library.runs.rglob("*")}
 
-    assert set(TASKS) < set(screenshots.TASKS_SHOWN) <= table.TASK_RECIPES.keys()
-    monkeypatch.setattr(screenshots, "TASKS_SHOWN", TASKS)
+    assert set(TASKS) < set(photographer.TASKS_SHOWN) <= table.TASK_RECIPES.keys()
+    monkeypatch.setattr(photographer, "TASKS_SHOWN", TASKS)
     monkeypatch.setattr(table, "TASK_RECIPES", {name: small(name) for name in TASKS})
     with few_rows():
         arguments = ["--run", "selftest", "--device", "cpu", "--task-minutes", "0.001"]

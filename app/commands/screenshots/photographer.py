@@ -1,15 +1,9 @@
-"""`terrarium screenshots`: pictures of every screen, light and dark, in two sizes, of a small run trained for them."""
+"""Takes the window through the whole loop and saves a picture of each screen, light and dark, in two sizes."""
 
 from __future__ import annotations
 
-import argparse
-import contextlib
 import csv
-import dataclasses
-import random
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -17,9 +11,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from app.commands.common import UsageError, add_common, print_json
 from app.commands.progress import ProgressLine
-from models.library.library import Library
+from app.commands.screenshots.contents import add_pairs, moods
 
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QWidget
@@ -35,117 +28,15 @@ SIZES = ((1440, 900), (1280, 720))
 SETTLE_S = 0.4
 """Longer than any delay of a widget's redrawing."""
 _REPLIES = 3
-_N_DRAWN = 200
-"""How often texts are drawn for the dataset that is shown."""
 _REWARDED_STEPS, _ROOM = 9, 120
 """Steps of a run that learns from rewards, and the tokens that its prompts and replies need."""
 _PROMPT = "Once upon a time"
 _TABLE = "moods"
 """The dataset that is imported, shown and deleted."""
-_PAIRS, _N_PAIRS, _N_AGAIN = "happy and short", 60, 6
-"""The set of judged pairs that is shown, its pairs, and those of them that are contradicted."""
 _N_JUDGED = 8
 """Pairs that are judged on the Compare page."""
 TASKS_SHOWN = ("mood", "names", "qa", "code")
 """Tasks of Tiny World, one for each kind of page in the chat tab: labels, entities, answers and functions."""
-
-
-def add_parser(subparsers: Any) -> argparse.ArgumentParser:
-    """Add this command's options."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "screenshots", help="save screenshots of every screen as PNG files", description=__doc__
-    )
-    parser.add_argument("folder", type=Path, metavar="DIR", help="where to write the files")
-    parser.add_argument(
-        "--run", dest="shown_run", metavar="RUN", help="show this run of the library (path, id or name)"
-    )
-    parser.add_argument(
-        "--minutes", type=float, default=0.5, metavar="M", help="otherwise, how long to train one (default: 0.5)"
-    )
-    parser.add_argument(
-        "--task-minutes",
-        type=float,
-        default=0.5,
-        metavar="M",
-        help="how long to learn each of the tasks whose pages are shown (default: 0.5; 0: without them)",
-    )
-    add_common(parser)
-    return parser
-
-
-def run(args: argparse.Namespace) -> int:
-    """Take the screenshots and print their paths. The user's own library is only read."""
-    from app.shell.offscreen import opened_window
-
-    if args.task_minutes < 0:
-        raise UsageError("--task-minutes must be at least 0.")
-    with tempfile.TemporaryDirectory(prefix="terrarium-screenshots-", ignore_cleanup_errors=True) as home:
-        library = Library(Path(home))
-        if args.shown_run:
-            _copy_run(Library(), args.shown_run, library)
-        args.folder.mkdir(parents=True, exist_ok=True)
-        with opened_window(library, args.device) as window, ProgressLine(as_json=args.json) as line:
-            photographer = Photographer(window, args.folder, line)
-            photographer.shoot_all(None if args.shown_run else args.minutes, args.task_minutes)
-    if args.json:
-        print_json({"pictures": [str(path) for path in photographer.pictures]})
-    else:
-        print("\n".join(map(str, photographer.pictures)))
-    return 0
-
-
-def _copy_run(source: Library, name: str, target: Library) -> None:
-    """Copy a run with its tokenizer and its text."""
-    from models.runs.run_folder import RunFolder
-    from models.tokenizers import read_about, read_tokenizer, save_tokenizer
-
-    folder = source.find_run(name)
-    shutil.copytree(folder, target.runs / folder.name, ignore=shutil.ignore_patterns("lock"))
-    run = RunFolder.open(target.runs / folder.name)
-    for corpus in source.corpora.glob(f"{run.made_from('corpus')[:12]}*"):
-        shutil.copytree(corpus, target.corpora / corpus.name)
-    name = run.lineage["tokenizer"]["name"]
-    about: dict[str, Any] = {}
-    with contextlib.suppress(ValueError):  # the run has its own copy of the tokenizer
-        about = read_about(source.tokenizers / name)
-    save_tokenizer(read_tokenizer(run.tokenizer_file), target, name, about)
-
-
-def _moods() -> list[tuple[str, str]]:
-    """Texts and their moods, from Tiny World."""
-    from models.data.tiny_world.tasks import mood
-    from models.data.tiny_world.world import World
-
-    world, rng = World(0), random.Random(0)
-    drawn = [each.row for _ in range(_N_DRAWN) for each in mood.draw(world, rng)]
-    return [(str(row["text"]), str(row["label"])) for row in drawn]
-
-
-def _add_pairs(library: Library) -> None:
-    """Make a dataset of pairs of stories that the simulated annotator chooses between; some of them twice."""
-    from models.alignment.annotator import Annotator
-    from models.data.preferences.dataset import build_set_corpus
-    from models.data.preferences.store import SIMULATED, Pair, PreferenceSet, Reply
-    from models.data.tiny_world.english import tell
-    from models.data.tiny_world.stories import requested_story
-    from models.data.tiny_world.wishes import HAPPY, WISHES
-    from models.data.tiny_world.world import World
-
-    world, rng, annotator, pairs = World(0), random.Random(0), Annotator(noise=0.2), list[Pair]()
-    for _ in range(_N_PAIRS):
-        row = WISHES[HAPPY].draw(world, rng, False)
-        person, thing, place = row["topic"]
-        left, right = (tell(requested_story(world, person, thing, place, rng), rng) for _ in range(2))
-        choice = {"left": "a", "right": "b", "tie": "tie"}[annotator.choose(row, left, right)]
-        a, b = Reply(content=left), Reply(content=right)
-        pairs.append(Pair(prompt=tuple(row["messages"]), a=a, b=b, choice=choice, by=SIMULATED))
-    again = [pair.swapped() for pair in pairs[:_N_AGAIN]]
-    others = [
-        dataclasses.replace(pair, choice="b" if first.choice == "a" else "a", by=SIMULATED)
-        for pair, first in zip(again, pairs, strict=False)
-    ]
-    PreferenceSet(library, _PAIRS).add([*pairs, *others])
-    build_set_corpus(library, _PAIRS)
 
 
 def _is_idle(view: QWidget) -> bool:
@@ -296,7 +187,7 @@ class Photographer:
         assert isinstance(tab, DataTab)
         table = self._session.library.home / f"{_TABLE}.csv"
         with table.open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerows([("story", "mood"), *_moods()])
+            csv.writer(file).writerows([("story", "mood"), *moods()])
         tab.views.show_view("import")
         self._shoot("data-start")
         tab.draft.open([str(table)])
@@ -306,7 +197,7 @@ class Photographer:
         self._wait_for(lambda: bool(self._session.datasets.list()) and tab.views.current == "dataset")
         self._wait_for(lambda: not tab.views.view("dataset").busy)
         self._shoot("data-dataset")
-        _add_pairs(self._session.library)
+        add_pairs(self._session.library)
         datasets = self._session.datasets
         datasets.refresh()
         self._wait_for(lambda: len(datasets.list()) > 1)
