@@ -159,7 +159,7 @@ def run(argv: Sequence[str] | None = None, files: Sequence[Path] = ()) -> int:
         problem = find_location().problem
         if problem:
             session.notices.say(problem)
-        window.prepare()
+        window.relaunch.prepare()
         window.imports.open_files(files)
 
     window.painted.connect(after_first_paint)

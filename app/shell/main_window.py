@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QPaintEvent
-from PySide6.QtWidgets import QFileDialog, QMainWindow, QPlainTextEdit, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QMainWindow, QPlainTextEdit, QSplitter, QVBoxLayout, QWidget
 
 from app.help.palette import Palette, PaletteSource
-from app.kit.file_dialogs import FILE_FILTER, dropped_models, dropped_texts
+from app.kit.file_dialogs import dropped_models, dropped_texts
 from app.kit.help_mark import HelpRequested
 from app.kit.layout.pages import Pages
 from app.kit.logo import program_icon
@@ -31,7 +30,7 @@ from app.quickstart.next_step import (
     NextStep,
 )
 from app.session.session import Session
-from app.shell.closing import ClosingQuestion, remember_training, take_saved_run
+from app.shell.closing import ClosingQuestion, remember_training
 from app.shell.guiding.desk import GuideDesk
 from app.shell.help_desk import HelpDesk
 from app.shell.import_dialog import ImportDialog
@@ -41,17 +40,18 @@ from app.shell.palette_sources import LibrarySource, MenuSource, PlaceSource, Te
 from app.shell.places import Places
 from app.shell.preferences import Preferences
 from app.shell.preferences_window import KEYS, PreferencesWindow
+from app.shell.relaunch import Relaunch
 from app.shell.report_window import ReportWindow
-from app.shell.screens import load_pages, page_factories
+from app.shell.screens import page_factories
 from app.shell.splitters import remember_splitters, restore_splitters
 from app.shell.status_bar import StatusBar
+from app.shell.text_files import TextFiles
 from app.shell.toasts import Toasts
-from app.shell.top_bar import HOME, TABS, TopBar
+from app.shell.top_bar import HOME, TopBar
 from app.shell.trash_window import TrashWindow
 from app.shell.undo_actions import UndoActions
 from app.shell.view_and_help import ViewAndHelp
 from app.shell.window_place import MIN_SIZE, SIZE, remember_place
-from app.worker.background import LatestTask
 from app.worker.failures import DISK_FULL
 from models.recipes.queued import title_of
 
@@ -80,7 +80,7 @@ class MainWindow(QMainWindow):
         self.resize(SIZE)
         self.setAcceptDrops(True)
         self.preferences = Preferences(session, theme, self)
-        self._was_painted = self._may_close = self._reopens_chat = False
+        self._was_painted = self._may_close = False
         self.closing = ClosingQuestion(session, self.preferences, self)
         self.closing.agreed.connect(self.quit)
         self.top_bar: TopBar = TopBar(theme)
@@ -99,14 +99,12 @@ class MainWindow(QMainWindow):
         self.setCentralWidget(body)
         self.toasts = Toasts(theme, self.pages)
         self.trash = TrashWindow(session.trash, theme, self)
-        self.preparing = LatestTask(self)
-        self.preparing.done.connect(self._on_prepared)
-        self.preparing.failed.connect(session.notices.fail)
-        self._blocked = self._resume_offer = ""
+        self._blocked = ""
         self._preferences_window: PreferencesWindow | None = None
         self._palette: Palette | None = None
         self.help = HelpDesk(self.beside, self.pages, Places(self), theme, self.show_keys)
         self.guide = GuideDesk(self, self.beside, self.help.places, theme)
+        self.relaunch, self.texts = Relaunch(self), TextFiles(self, self)
         self._build_menus()
         self._connect()
         theme.dress(self)
@@ -118,7 +116,7 @@ class MainWindow(QMainWindow):
         actions = MenuActions(
             new_run=self.show_new_run,
             recipes=self.show_recipes,
-            open_text=self.open_text,
+            open_text=self.texts.choose,
             open_run=self.imports.ask_for_run,
             models=self.show_models,
             import_folder=self.imports.ask_for_folder,
@@ -167,7 +165,6 @@ class MainWindow(QMainWindow):
         session.datasets.run_requested.connect(self.show_new_run_on_dataset)
         session.notices.notified.connect(self.toasts.notice)
         session.notices.failed.connect(self._on_failed)
-        session.training.began.connect(self._on_training_began)
         session.training.changed.connect(self._show_growing)
         session.training.changed.connect(self._show_blocked)
         session.notices.deleted.connect(self.toasts.undo)
@@ -181,7 +178,7 @@ class MainWindow(QMainWindow):
             self._connect_home(page)
         elif name == "training":
             page.run_view.views.view_changed.connect(self._on_run_view)  # type: ignore[attr-defined]
-        elif name == "chat" and self._reopens_chat:
+        elif name == "chat" and self.relaunch.reopens_chat:
             page.conversation.open_last()  # type: ignore[attr-defined]
         elif name == "quickstart":
             page.chat_requested.connect(self.session.use_model)  # type: ignore[attr-defined]
@@ -189,16 +186,16 @@ class MainWindow(QMainWindow):
             page.machine_requested.connect(self.show_time_machine)  # type: ignore[attr-defined]
             page.inside_requested.connect(self.show_glass_box)  # type: ignore[attr-defined]
             page.tokenizer_requested.connect(self.show_tokenizer_of)  # type: ignore[attr-defined]
-            page.tune_requested.connect(self.tune_published_on)  # type: ignore[attr-defined]
+            page.tune_requested.connect(self.texts.tune_published)  # type: ignore[attr-defined]
         elif name == "models":
             self.imports.connect_page(page)
             page.card.inside_requested.connect(self.show_glass_box)  # type: ignore[attr-defined]
 
     def _connect_home(self, page: Home) -> None:
         page.quickstart_requested.connect(self.start_quickstart)
-        page.cards.file_requested.connect(self.open_text)
-        page.cards.file_quickstart_requested.connect(self.start_quickstart_on_files)
-        page.cards.file_run_requested.connect(self.show_new_run_on_files)
+        page.cards.file_requested.connect(self.texts.choose)
+        page.cards.file_quickstart_requested.connect(self.texts.start_quickstart)
+        page.cards.file_run_requested.connect(self.texts.show_new_run)
         page.cards.tokenizer_requested.connect(lambda: self.show_tab("tokenizer"))
         page.cards.design_requested.connect(lambda: self.show_tab("builder"))
         page.guide_requested.connect(lambda: self.guide.show())
@@ -230,7 +227,7 @@ class MainWindow(QMainWindow):
         self.pages.show_page(HOME)
         self.home.focus_first()
         self.top_bar.show_current(HOME)
-        if self._was_painted:  # at launch, `prepare` reads the library first
+        if self._was_painted:  # at launch, `Relaunch` reads the library first
             self.home.refresh()
 
     @Slot()
@@ -246,9 +243,10 @@ class MainWindow(QMainWindow):
     @Slot()
     def start_quickstart(self) -> None:
         """Start the quick start and show it; add it to the queue where something else is training."""
-        self._start_quickstart()
+        self.start_quickstart_on(())
 
-    def _start_quickstart(self, files: tuple[str, ...] = ()) -> None:
+    def start_quickstart_on(self, files: tuple[str, ...]) -> None:
+        """As `start_quickstart`, on text files; () = on Tiny World."""
         session = self.session
         if session.training.active and not (self._grows and not files):
             recipe = session.training.queueable_quickstart(files)
@@ -355,9 +353,9 @@ class MainWindow(QMainWindow):
             SHOW: self.show_running,
             CHAT: lambda: self.session.use_model(step.run_id),
             TIME_MACHINE: lambda: self.show_time_machine(step.run_id),
-            RESUME: lambda: self._resume(step.run_id),
+            RESUME: lambda: self.relaunch.resume(step.run_id),
             OPEN_QUEUE: self.show_running,
-            OPEN_TEXT: self.open_text,
+            OPEN_TEXT: self.texts.choose,
             LEARN_TASK: self.show_recipes,
             NEW_RUN: self.show_new_run,
             LONGER: lambda: self.do_to_run(step.run_id, "longer"),
@@ -406,41 +404,6 @@ class MainWindow(QMainWindow):
         """Show the keyboard shortcuts."""
         self.show_preferences(KEYS)
 
-    @Slot()
-    def open_text(self) -> None:
-        """Choose text files and offer on the home page what can be done with them."""
-        files, _ = QFileDialog.getOpenFileNames(self, "Choose text files", "", FILE_FILTER)
-        if files:
-            self._offer_texts(files)
-
-    def _offer_texts(self, files: Sequence[str]) -> None:
-        self.show_home()
-        self.home.offer_files(tuple(files))
-
-    @Slot()
-    def start_quickstart_on_files(self) -> None:
-        """Start the quick start on the text files that were opened."""
-        self._start_quickstart(self.home.cards.files)
-
-    @Slot()
-    def show_new_run_on_files(self) -> None:
-        """Show the form for a run on the text files that were opened."""
-        self.show_new_run()
-        self.training.new_run.data.set_files(self.home.cards.files)
-
-    @Slot(object)
-    def tune_published_on(self, files: tuple[str, ...]) -> None:
-        """Show the form for a fine-tuning of the newest published model of the library on text files; where it has
-        none, those that can be downloaded."""
-        for info in self.session.runs.list():
-            spec = info.spec
-            if info.status == "imported" and info.has_model and spec is not None and spec.model.is_causal:
-                self.do_to_run(info.id, "tune")
-                self.training.new_run.data.set_files(files)
-                return
-        self.show_models()
-        self.session.notices.say("Download a model here first, then fine-tune it on your text.")
-
     @Slot(str)
     def show_tokenizer_of(self, run_id: str) -> None:
         """Show the tokenizer of a run in the tokenizer tab."""
@@ -452,17 +415,6 @@ class MainWindow(QMainWindow):
         """Show the form for a run on a dataset of the library."""
         self.show_new_run()
         self.training.new_run.choices.learn_from(sha)
-
-    def show_last_tab(self) -> None:
-        """Show the tab that was current at the end of the last launch, if there are runs in the library."""
-        tab = self.session.remembered.get("tab", "")
-        if tab in {name for name, *_ in TABS} and self.session.runs.list():
-            self.show_tab(tab)
-
-    def reopen_chat(self) -> None:
-        """Open the model and the conversation that were open at the end of the last launch, in the background."""
-        self._reopens_chat = True
-        self.session.chat.open_last()
 
     # -- Following --------------------------------------------------------------------------------------
 
@@ -486,52 +438,6 @@ class MainWindow(QMainWindow):
             self.toasts.offer(problem, "Open the trash", self.show_trash)
         self._blocked = problem
 
-    def prepare(self) -> None:
-        """At launch: load the pages, portion by portion between the user's events, read the runs on another thread,
-        then go on where the user was."""
-        self.reopen_chat()
-        self._load(load_pages())
-
-    def _load(self, portions: Iterator[None]) -> None:
-        for _ in portions:  # the next one
-            QTimer.singleShot(0, self, partial(self._load, portions))
-            return
-
-        def read() -> None:
-            self.session.runs.index.refresh(gives_way=True)
-            self.guide.read()
-
-        self.preparing.ask(read)
-
-    @Slot()
-    def _on_prepared(self) -> None:
-        if self.pages.current == HOME:  # else one has gone somewhere already
-            self.show_last_tab()
-        self.home.refresh()
-        self.offer_interrupted()
-        self.guide.add_to(self.home)
-        self.pages.make_all()
-
-    def offer_interrupted(self) -> None:
-        """At launch: offer to resume the run that was interrupted last, or was saved when the window closed."""
-        if self.session.remembered.problem:
-            self.session.notices.say(self.session.remembered.problem)
-        interrupted = self.session.runs.check()
-        closed = take_saved_run(self.session)
-        saved = [run for run in self.session.runs.list() if run.id == closed and run.status == "paused"]
-        for run, what in [(run, "was interrupted") for run in interrupted[:1]] or [(run, "was saved") for run in saved]:
-            sentence = f"“{run.name}” {what} at step {run.step:,} of {run.total_steps:,}."
-            self._resume_offer = f"{sentence} You can resume it from its last checkpoint."
-            self.toasts.offer(self._resume_offer, "Resume", partial(self._resume, run.id))
-
-    @Slot()
-    def _on_training_began(self) -> None:
-        self.toasts.withdraw(self._resume_offer)  # it was resumed elsewhere, or cannot be now
-
-    def _resume(self, run_id: str) -> None:
-        if self.session.training.resume_run(run_id):
-            self.show_tab("training")
-
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if dropped_models(event) or dropped_texts(event):
             event.acceptProposedAction()
@@ -541,7 +447,7 @@ class MainWindow(QMainWindow):
         if models := dropped_models(event):
             self.imports.open_files(models)
         else:
-            self._offer_texts(dropped_texts(event))
+            self.texts.offer(dropped_texts(event))
 
     def customEvent(self, event: QEvent) -> None:
         if isinstance(event, HelpRequested):

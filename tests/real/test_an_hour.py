@@ -63,7 +63,7 @@ class Resident:
         self.session.notices.failed.connect(lambda sentence, details: self.failures.append(f"{sentence} {details}"))
         self.window.show()
         self.session.start()
-        self.window.show_last_tab()
+        self.window.relaunch.show_last_tab()
         self.window.pages.make_all()
         self.until(lambda: self.session.device.ready)
 
@@ -220,7 +220,7 @@ def other_window(home: str, seconds: float) -> None:
     window = MainWindow(session, ThemeProvider(app, "dark"))
     window.show()
     session.start()
-    window.show_last_tab()
+    window.relaunch.show_last_tab()
     rng, n, ends = random.Random(1), session.remembered.get("other window", 0), time.monotonic() + seconds
     while time.monotonic() < ends or not session.device.ready:
         window.show_tab(rng.choice(TAB_NAMES))

@@ -95,7 +95,7 @@ def _measure(what: str, library: Path, began: float) -> dict[str, float]:
             painted: list[float] = []
             window.painted.connect(lambda: painted.append(time.time() - began))
             _until(lambda: bool(painted))
-            window.prepare()
+            window.relaunch.prepare()
             _until(lambda: not window.pages.is_incomplete)
             tabs = time.time() - began
             n_torch = sum(name.partition(".")[0] == "torch" for name in sys.modules)

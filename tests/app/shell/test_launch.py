@@ -76,7 +76,7 @@ from models.library.library import Library
 
 application()
 with opened_window(Library(Path(sys.argv[1])), "cpu") as window:
-    window.prepare()
+    window.relaunch.prepare()
     while window.pages.is_incomplete or not window.session.device.label:
         application().processEvents()
 assert not elsewhere, elsewhere

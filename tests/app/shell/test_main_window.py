@@ -125,7 +125,7 @@ def test_a_failed_quick_start_can_be_retried_on_the_same_text(
     empty = tmp_path / "empty.txt"
     empty.write_text("", "utf-8")
     window.home.offer_files((str(empty),))
-    window.start_quickstart_on_files()
+    window.texts.start_quickstart()
     until(lambda: not window.session.training.active)
     view = window.pages.page("quickstart")
     assert isinstance(view, QuickStartView)
@@ -143,7 +143,7 @@ def test_a_quick_start_that_runs_is_announced_and_shown(
 ) -> None:
     window.session.training.quickstart_minutes = 10
     window.home.offer_files((str(story_file),))
-    window.start_quickstart_on_files()
+    window.texts.start_quickstart()
     window.show_home()
     assert window.top_bar.quickstart_button.text() == "Growing…"
     assert "is running" in window.home.hint.text()
@@ -347,7 +347,7 @@ def test_closing_while_training_asks_saves_and_offers_to_resume(
         again = MainWindow(session, theme)
         qtbot.addWidget(again)
         again.show()
-        again.offer_interrupted()
+        again.relaunch.offer_interrupted()
         assert len(again.toasts.sentences) == offers
         if offers:
             assert f"“tiny” was saved at step {run.step:,}" in again.toasts.sentences[0]
@@ -366,7 +366,7 @@ def test_damaged_settings_are_reported_at_launch(library: Library, theme: ThemeP
     window = MainWindow(session, theme)
     qtbot.addWidget(window)
     window.show()
-    window.offer_interrupted()
+    window.relaunch.offer_interrupted()
     (sentence,) = window.toasts.sentences
     assert str(library.home / "settings.json") in sentence
     window.close()
@@ -386,7 +386,7 @@ def test_an_interrupted_run_can_be_resumed_at_launch(
     window = MainWindow(session, theme)
     qtbot.addWidget(window)
     window.show()
-    window.offer_interrupted()
+    window.relaunch.offer_interrupted()
     assert "interrupted" in window.toasts.sentences[0]
     resume = next(b for b in window.toasts.findChildren(QPushButton) if b.text() == "Resume")
     qtbot.mouseClick(resume, Qt.MouseButton.LeftButton)
@@ -468,7 +468,7 @@ def test_a_relaunch_opens_the_model_and_the_chat_again(
 
     again = relaunched(library, theme, qtbot)
     heard = Heard(again.session)
-    again.reopen_chat()
+    again.relaunch.reopen_chat()
     assert again.session.chat.state == "loading", "in the background"
     again.show_tab("chat")
     until(lambda: again.session.chat.state == "ready" and chat_tab(again).conversation.chat.id == chat_id)
@@ -484,7 +484,7 @@ def test_a_relaunch_opens_the_model_and_the_chat_again(
 
     third = relaunched(library, theme, qtbot)
     heard = Heard(third.session)
-    third.reopen_chat()
+    third.relaunch.reopen_chat()
     third.show_tab("chat")
     assert third.session.chat.state == "none"
     assert not heard.notices
@@ -500,7 +500,7 @@ def test_a_relaunch_says_if_the_model_and_the_chat_are_gone(
     window.close()
     window = relaunched(library, theme, qtbot)
     heard = Heard(window.session)
-    window.reopen_chat()
+    window.relaunch.reopen_chat()
     window.show_tab("chat")
     assert heard.notices == [
         "“Mine”, the model that was open last, is gone: choose another one above the chat.",

@@ -1,0 +1,105 @@
+"""What the window does after its first picture: it loads its pages, reads the library, and opens what was open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from PySide6.QtCore import QObject, QTimer, Slot
+
+from app.quickstart.home import Home
+from app.shell.closing import take_saved_run
+from app.shell.places import Screens
+from app.shell.screens import load_pages
+from app.shell.top_bar import HOME, TABS
+from app.worker.background import LatestTask
+
+if TYPE_CHECKING:
+    from app.shell.guiding.desk import GuideDesk
+    from app.shell.toasts import Toasts
+
+
+class LaunchedWindow(Screens, Protocol):
+    """The window, as far as its launch needs it."""
+
+    toasts: Toasts
+    guide: GuideDesk
+
+    @property
+    def home(self) -> Home: ...
+
+
+class Relaunch(QObject):
+    """Continues where the user was when the window was last closed."""
+
+    def __init__(self, window: LaunchedWindow) -> None:
+        super().__init__(window.pages)
+        self._window, self._session = window, window.session
+        self._preparing = LatestTask(self)
+        self._preparing.done.connect(self._on_prepared)
+        self._preparing.failed.connect(self._session.notices.fail)
+        self._session.training.began.connect(self._on_training_began)
+        self._offer = ""
+        self.reopens_chat = False
+        """Whether the chat tab shows the conversation that was open last, once it is made."""
+
+    def prepare(self) -> None:
+        """Load the pages, portion by portion between the user's events, read the runs on another thread, then go on
+        where the user was."""
+        self.reopen_chat()
+        self._load(load_pages())
+
+    def _load(self, portions: Iterator[None]) -> None:
+        for _ in portions:  # the next one
+            QTimer.singleShot(0, self, partial(self._load, portions))
+            return
+
+        def read() -> None:
+            self._session.runs.index.refresh(gives_way=True)
+            self._window.guide.read()
+
+        self._preparing.ask(read)
+
+    @Slot()
+    def _on_prepared(self) -> None:
+        window = self._window
+        if window.pages.current == HOME:  # else one has gone somewhere already
+            self.show_last_tab()
+        window.home.refresh()
+        self.offer_interrupted()
+        window.guide.add_to(window.home)
+        window.pages.make_all()
+
+    def reopen_chat(self) -> None:
+        """Open the model and the conversation that were open at the end of the last launch, in the background."""
+        self.reopens_chat = True
+        self._session.chat.open_last()
+
+    def show_last_tab(self) -> None:
+        """Show the tab that was current at the end of the last launch, if there are runs in the library."""
+        tab = self._session.remembered.get("tab", "")
+        if tab in {name for name, *_ in TABS} and self._session.runs.list():
+            self._window.show_tab(tab)
+
+    def offer_interrupted(self) -> None:
+        """Offer to resume the run that was interrupted last, or was saved when the window closed."""
+        session = self._session
+        if session.remembered.problem:
+            session.notices.say(session.remembered.problem)
+        interrupted = session.runs.check()
+        closed = take_saved_run(session)
+        saved = [run for run in session.runs.list() if run.id == closed and run.status == "paused"]
+        for run, what in [(run, "was interrupted") for run in interrupted[:1]] or [(run, "was saved") for run in saved]:
+            sentence = f"“{run.name}” {what} at step {run.step:,} of {run.total_steps:,}."
+            self._offer = f"{sentence} You can resume it from its last checkpoint."
+            self._window.toasts.offer(self._offer, "Resume", partial(self.resume, run.id))
+
+    @Slot()
+    def _on_training_began(self) -> None:
+        self._window.toasts.withdraw(self._offer)  # it was resumed elsewhere, or cannot be now
+
+    def resume(self, run_id: str) -> None:
+        """Resume a run and show the training tab."""
+        if self._session.training.resume_run(run_id):
+            self._window.show_tab("training")

@@ -1,0 +1,71 @@
+"""The user's own text files in the window: choosing them, and what can be done with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from PySide6.QtCore import QObject, Slot
+from PySide6.QtWidgets import QFileDialog, QWidget
+
+from app.kit.file_dialogs import FILE_FILTER
+from app.quickstart.home import Home
+from app.shell.places import Screens
+
+
+class TextWindow(Screens, Protocol):
+    """The window, as far as text files need it."""
+
+    @property
+    def home(self) -> Home: ...
+    def start_quickstart_on(self, files: tuple[str, ...]) -> None: ...
+    def do_to_run(self, run_id: str, name: str) -> None: ...
+
+
+class TextFiles(QObject):
+    """Offers text files on the home page, and starts what is chosen there.
+
+    Args:
+        parent: the window as a widget, over which the dialog opens.
+    """
+
+    def __init__(self, window: TextWindow, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._window, self._parent = window, parent
+
+    @Slot()
+    def choose(self) -> None:
+        """Choose text files and offer on the home page what can be done with them."""
+        files, _ = QFileDialog.getOpenFileNames(self._parent, "Choose text files", "", FILE_FILTER)
+        if files:
+            self.offer(files)
+
+    def offer(self, files: Sequence[str]) -> None:
+        """Offer on the home page what can be done with text files."""
+        self._window.show_home()
+        self._window.home.offer_files(tuple(files))
+
+    @Slot()
+    def start_quickstart(self) -> None:
+        """Start the quick start on the files that are offered."""
+        self._window.start_quickstart_on(self._window.home.cards.files)
+
+    @Slot()
+    def show_new_run(self) -> None:
+        """Show the form for a run on the files that are offered."""
+        self._window.show_new_run()
+        self._window.training.new_run.data.set_files(self._window.home.cards.files)
+
+    @Slot(object)
+    def tune_published(self, files: tuple[str, ...]) -> None:
+        """Show the form for a fine-tuning of the newest published model of the library on files; where it has none,
+        those that can be downloaded."""
+        window = self._window
+        for info in window.session.runs.list():
+            spec = info.spec
+            if info.status == "imported" and info.has_model and spec is not None and spec.model.is_causal:
+                window.do_to_run(info.id, "tune")
+                window.training.new_run.data.set_files(files)
+                return
+        window.show_models()
+        window.session.notices.say("Download a model here first, then fine-tune it on your text.")
