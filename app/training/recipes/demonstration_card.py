@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QSizePolicy, QWidget
 
-from app.kit.basics import button, label, row
+from app.kit.basics import button, label, row, set_enabled
 from app.kit.figures.interval_bars import IntervalBars
 from app.kit.forms.editors import IntBox, keep_wheel_for_scrolling
 from app.kit.labels import ElidedCombo
@@ -194,7 +194,7 @@ class DemonstrationCard(Tile):
         state, is_going = self.state, self.is_going
         for widget in (self.base, self.own, self.rules, self.seed):
             widget.setEnabled(not is_going)
-        self.judge.setEnabled(self.base.base is not None)
+        set_enabled(self.judge, "" if self.base.base is not None else "There is no model that can chat yet.")
         self._show_time()
         is_failed = state is not None and state.over and state.status == "failed"
         note = self._missing or self._halted_words() or self._first_words()
