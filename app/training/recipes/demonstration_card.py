@@ -16,7 +16,7 @@ from app.kit.labels import ElidedCombo
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.training.recipes.align_figures import outcome_bars
-from app.training.recipes.base_choice import BaseChoice, BaseMeasurer
+from app.training.recipes.base_choice import BaseChoice, BaseMeasurer, about_minutes
 from app.training.recipes.card import facts_grid
 from app.training.recipes.rules_editor import RulesEditor
 from app.training.recipes.tile import Tile
@@ -208,8 +208,9 @@ class DemonstrationCard(Tile):
             seconds, took = measured, f"{format_duration(measured)}, as it took here last time"
         base = self.base.base
         more = 0.0 if base is None or base.seconds_more is None or measured is not None else base.seconds_more
-        self.minutes.setText(f"{(seconds + more) / 60:.2g} min")
-        of_base = f", and {format_duration(more)} to train the base on first" if more else ""
+        total = (seconds + more) / 60
+        self.minutes.setText(f"{total:.0f} min" if total >= 10 else f"{total:.2g} min")
+        of_base = f", and {about_minutes(more)} to train the base on first" if more else ""
         self.takes.setText(f"{took}{of_base}")
 
     def _first_words(self) -> str:
@@ -217,8 +218,8 @@ class DemonstrationCard(Tile):
         base = self.base.base
         if base is None or not base.n_more:
             return ""
-        took = "" if base.seconds_more is None else f", about {format_duration(base.seconds_more)}"
-        return f"Its base is too weak, so it is trained on first: {base.n_more:,} more steps{took}."
+        took = "" if base.seconds_more is None else f", {about_minutes(base.seconds_more)}"
+        return f"Trains its base on first: {base.n_more:,} steps{took}."
 
     def _halted_words(self) -> str:
         """How far it came with these choices, where it was stopped."""
@@ -226,7 +227,7 @@ class DemonstrationCard(Tile):
         if base is None:
             return ""
         for each in self._halted:
-            if (each.mark.base, each.mark.seed) == (base.run_id, self.seed.value()):
+            if base.run_id in (each.base, each.mark.base) and each.mark.seed == self.seed.value():
                 n = len(each.stages)
                 trained = f"after {n} of {len(self.recipe.trained)} stages, " if n else ""
                 how_far = f" ({each.done:,} of {each.total:,})" if each.total else ""

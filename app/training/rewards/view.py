@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -232,12 +233,15 @@ class RewardsView(QWidget):
     def _set_up(self, tall: list[_Plan], small: list[_Plan]) -> None:
         """Make the charts: all of them, or where little is to be seen the four that matter most."""
         by_length = sorted(small, key=lambda plan: plan.series[0].name != _LENGTH)  # which is first, if there is one
-        few = [*tall, *by_length][:_N_FEW]
+        apart = [part for plan in tall for part in _apart(plan)]
+        few = [*apart, *by_length][:_N_FEW]
         if few and few[-1].series[0].name == _LENGTH:  # left and right: what is earned; below: how it is
             few = [*few[:-2], few[-1], few[-2]]
-        self.more.set_hidden(len(tall) + len(small) - len(few))
+        self.more.set_hidden(len(apart) + len(small) - len(few))
         self._unlearned_card.setParent(self._picture)
         if self._charts is not None:
+            self._place.removeWidget(self._charts)
+            self._charts.hide()
             self._charts.deleteLater()
         if self.more.is_folded:
             self.charts = tuple(self._chart(plan, tall=True, explained=True) for plan in few)
@@ -470,6 +474,13 @@ class RewardsView(QWidget):
         at = len(train) - 1 if self._row is None or self._row >= len(train) else self._row
         words = f"Step {train['step'][at]:,.0f}, {format_duration(float(train['elapsed_s'][at]))}"
         return words if self._row is None else f"{words}. Click for its replies."
+
+
+def _apart(plan: _Plan) -> list[_Plan]:
+    """What is optimized and what was meant, each in a chart of its own."""
+    if plan.series[-1].name != "gold":
+        return [plan]
+    return [dataclasses.replace(plan, series=(series,)) for series in plan.series]
 
 
 def _bar_of(was: KnownFigure, now: KnownFigure) -> Bar:
