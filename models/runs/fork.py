@@ -21,7 +21,7 @@ from models.files.atomic import (
     read_json,
 )
 from models.library.library import Library
-from models.library.run_record import CHAT_FORM, checkpoint_step, read_record
+from models.library.run_record import CHAT_FORM, MARK_FILE, QUICK_START, checkpoint_step, read_record
 from models.runs.checkpoint_state import BASE
 from models.runs.run_folder import LOG_NAMES, RunFolder
 from models.settings.align_spec import REWARD_MODELS
@@ -206,6 +206,10 @@ def _copy(source: RunFolder, checkpoint: Path, target: Path) -> None:
     shutil.copyfile(source.tokenizer_file, target / "tokenizer.json")
     if source.spec.tune is not None:
         _copy_start(source, target)
+    with suppress(OSError, ValueError):  # of no recipe, or damaged
+        mark = read_json(source.folder / MARK_FILE)
+        if mark.get("kind") == QUICK_START:  # so that the fork, too, ends in what its model can do
+            atomic_write_json(target / MARK_FILE, {**mark, "result": None})
     for log in LOG_NAMES:
         path = source.folder / f"{log}.jsonl"
         if log != "events" and path.exists():

@@ -305,6 +305,15 @@ class DataSpec:
         range=(0.0001, 0.5),
         only_if=("source", "files"),
     )
+    max_bytes: int = slot(
+        0,
+        "Read at most",
+        "How many bytes of the files are read, from the beginning. 0 = all.",
+        group="Data",
+        range=(0, 1_000_000_000_000),
+        only_if=("source", "files"),
+        omit_default=True,
+    )
     seed: int = slot(
         0,
         "World seed",
