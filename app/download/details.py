@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QSignalBlocker, Qt, Signal, SignalInstance, Slot
+from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
 from app.download.shown import ShownModel, with_details
@@ -15,6 +16,7 @@ from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.layout.flow_layout import FlowLayout
 from app.kit.stat_strip import StatStrip
 from app.kit.theme import SPACE, ThemeProvider
+from app.session.chat_model import use_words
 from app.session.device_memory import budget, check_fit
 from app.session.session import Session
 from app.worker.background import LatestTask
@@ -38,14 +40,12 @@ class ModelCard(QFrame):
     """The chosen model.
 
     Signals:
-        chat_requested(run_id), tuning_requested(run_id), inside_requested(run_id): what to do with one in the library.
+        inside_requested(run_id): look inside a model of the library.
         import_requested(path, name): open a model of another program.
         other_requested(id): show this model of the short list instead.
         disk_requested(): show what is on this computer.
     """
 
-    chat_requested = Signal(str)
-    tuning_requested = Signal(str)
     inside_requested = Signal(str)
     import_requested = Signal(object, str)
     other_requested = Signal(str)
@@ -112,7 +112,7 @@ class ModelCard(QFrame):
         inner = QWidget()
         lines = QVBoxLayout(inner)
         lines.setContentsMargins(0, 0, SPACE, 0)
-        lines.setSpacing(SPACE)
+        lines.setSpacing(SPACE + SPACE // 2)
         for widget in (self.title, self.id, self._pills, self.sentence, self.figures, self.fit, self.problem):
             lines.addWidget(widget)
         lines.addLayout(row(self.variants, None))
@@ -141,18 +141,20 @@ class ModelCard(QFrame):
     def _build_ready(self) -> QFrame:
         """The banner of a model that is in the library."""
         theme, box = self._theme, frame("banner")
-        self.chat = button("Chat", theme, lambda: self._emit(self.chat_requested), icon="chat-circle", role="primary")
+        self.chat = button(
+            "Chat", theme, lambda: self._session.use_model(self.run_id), icon="chat-circle", role="primary"
+        )
         self.tune = button(
-            "Fine-tune",
+            "Fine-tune…",
             theme,
-            lambda: self._emit(self.tuning_requested),
-            icon="sliders",
+            lambda: self._session.run_action_requested.emit(self.run_id, "tune"),
+            icon="graduation-cap",
             tip="Train it on your own text or rows",
         )
         self.inside = button(
             "Look inside",
             theme,
-            lambda: self._emit(self.inside_requested),
+            lambda: self.inside_requested.emit(self.run_id),
             icon="magnifying-glass-plus",
             tip="Open it with the glass box beside",
         )
@@ -167,7 +169,7 @@ class ModelCard(QFrame):
         session.downloads.changed.connect(self._show_download)
         session.downloads.downloaded.connect(self._on_downloaded)
         session.device.changed.connect(self._show_fit)
-        session.runs.changed.connect(self.refresh)
+        session.runs.changed.connect(self._on_runs)
         self.variants.activated.connect(self._on_variant)
         self._asking.done.connect(self._on_details)
         self._asking.failed.connect(self._on_no_details)
@@ -290,6 +292,15 @@ class ModelCard(QFrame):
 
     # -- The library ---------------------------------------------------------------------------------------------------
 
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self.refresh()
+
+    @Slot()
+    def _on_runs(self) -> None:
+        if self.isVisible():  # else it is read when it is shown
+            self.refresh()
+
     @Slot()
     def refresh(self) -> None:
         """Read again which models are in the library, and what is left of a stopped download of this one."""
@@ -313,16 +324,13 @@ class ModelCard(QFrame):
         model = self._model
         return "" if model is None else model.run_id or self._in_library.get(model.id, "")
 
-    def _emit(self, signal: SignalInstance) -> None:
-        if self.run_id:
-            signal.emit(self.run_id)
-
     @Slot(str, str)
     def _on_downloaded(self, run_id: str, name: str) -> None:
         self._in_library[self._session.downloads.id] = run_id
         self._kept = 0
         self._show_download()
-        self.chat.setFocus(Qt.FocusReason.OtherFocusReason)
+        if self.chat.isVisible():
+            self.chat.setFocus(Qt.FocusReason.OtherFocusReason)
 
     # -- The download --------------------------------------------------------------------------------------------------
 
@@ -353,6 +361,8 @@ class ModelCard(QFrame):
         has_files = model is not None and not (model.key.startswith("hub/") and self._details is None)
         can = is_hub and has_files and model is not None and not model.problem and not self.run_id
         self.ready.setVisible(bool(self.run_id))
+        if self.run_id:
+            self.chat.setText(use_words(self._session.runs.spec(self.run_id)))
         self.download.setVisible(can and not runs)
         self.download.setEnabled(not downloads.busy)
         self.download.setToolTip(

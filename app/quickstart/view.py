@@ -15,7 +15,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.kit.basics import button, column, frame, headed, label, row, set_role
+from app.kit.basics import button, column, frame, headed, label, row, set_enabled, set_role
 from app.kit.labels import ElidedLabel
 from app.kit.layout.segments import Segments
 from app.kit.theme import HEADLINE_SIZE, SPACE, ThemeProvider
@@ -62,7 +62,7 @@ def _reached(state: TrainingState) -> int:
         return CHAT
     if state.outcome and not _was_cut_short(state):
         return EVALUATION
-    if state.total_steps:
+    if state.total_steps or state.run_id:  # one that is resumed has its data and tokenizer
         return TRAINING
     if not any("tokenizer" in phase.lower() for phase in state.phases):
         return DATA
@@ -260,13 +260,12 @@ class QuickStartView(QWidget):
         self._left.setText("" if left is None else f"{format_duration(left)} left")
         self._title.setText(_title(state, stage))
         self.stop.setVisible(self._is_current)
-        self.stop.setEnabled(state.status != "stopping")
+        set_enabled(self.stop, "It stops after the current step." if state.status == "stopping" else "")
         self.again.setVisible(state.over and (failed or not state.run_id))
-        is_open = bool(state.run_id) and stage >= TRAINING and not failed
+        is_open = bool(state.run_id and (state.total_steps or state.over)) and stage >= TRAINING and not failed
         self.chat.setVisible(not (state.over and not is_open))
-        self.chat.setEnabled(is_open)
         self.chat.setText(_LEARNED if stage == CHAT else _LEARNING)
-        self.chat.setToolTip("Talk to your model" if is_open else "As soon as it has its first weights")
+        set_enabled(self.chat, "" if is_open else "As soon as it has its first weights", "Talk to your model")
         self.preparing.show_state(state)
         self._show_part(state)
         self._make_room()

@@ -192,8 +192,6 @@ class MainWindow(QMainWindow):
             page.tune_requested.connect(self.tune_published_on)  # type: ignore[attr-defined]
         elif name == "models":
             self.imports.connect_page(page)
-            page.card.chat_requested.connect(self.session.use_model)  # type: ignore[attr-defined]
-            page.card.tuning_requested.connect(self.show_tuning)  # type: ignore[attr-defined]
             page.card.inside_requested.connect(self.show_glass_box)  # type: ignore[attr-defined]
 
     def _connect_home(self, page: Home) -> None:
@@ -295,12 +293,6 @@ class MainWindow(QMainWindow):
         """Show the form for a new run."""
         self.show_tab("training")
         self.training.show_new_run()
-
-    @Slot(str)
-    def show_tuning(self, run_id: str) -> None:
-        """Show the form for a run that starts from the weights of a model."""
-        self.show_new_run()
-        self.training.new_run.show_stage(run_id)
 
     @Slot()
     def show_models(self) -> None:
@@ -443,7 +435,7 @@ class MainWindow(QMainWindow):
         for info in self.session.runs.list():
             spec = info.spec
             if info.status == "imported" and info.has_model and spec is not None and spec.model.is_causal:
-                self.show_tuning(info.id)
+                self.do_to_run(info.id, "tune")
                 self.training.new_run.data.set_files(files)
                 return
         self.show_models()

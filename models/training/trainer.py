@@ -82,9 +82,8 @@ class Trainer:
         self._stop: tuple[bool, str] | None = None
         self._save_wanted = False
         self._prompts_wanted: list[str] = []
-        self._steering: dict[
-            str, float
-        ] = {}  # what was set and is not marked yet: the event of its mark, and the value
+        # What was set and is not marked yet: the event that is to mark it, and the value.
+        self._steering: dict[str, float] = {}
 
     @property
     def step(self) -> int:

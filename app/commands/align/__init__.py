@@ -13,7 +13,7 @@ from app.commands.progress import ProgressLine, drive, stop_on_interrupt
 from app.commands.queue import add_queue_option, queue_recipe
 from models.library.library import Library
 from models.recipes.alignment.results import CONSTITUTION, REFUSE
-from models.recipes.alignment.table import DEMONSTRATIONS
+from models.recipes.alignment.table import DEMONSTRATIONS, N_EACH
 from models.recipes.queued import queued_demonstration
 
 DONE, INTERRUPTED = 0, 130
@@ -32,7 +32,9 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         kind.add_argument("--base", metavar="RUN", help="a model that can chat (default: the newest quick start)")
         kind.add_argument("--seed", type=int, default=0, metavar="S", help="the seed of its trainings (default: 0)")
         asked = "forbidden questions" if name in (REFUSE, CONSTITUTION) else "questions of each kind"
-        kind.add_argument("--n", type=int, default=120, metavar="N", help=f"{asked} that are asked (default: 120)")
+        kind.add_argument(
+            "--n", type=int, default=N_EACH, metavar="N", help=f"{asked} that are asked (default: {N_EACH})"
+        )
         if recipe.asks_own:
             kind.add_argument(
                 "--preferences",

@@ -256,7 +256,7 @@ class LayerLines(Figure):
         painter.setPen(QPen(colors.color("sunken"), 2))
         painter.setBrush(color)
         painter.drawEllipse(QPointF(_RAIL / 2, row.center().y()), 4.5, 4.5)
-        words = PARTS[name] + (f": {_expert_words(line.part)}" if line.part.experts else "")
+        words = PARTS[name] + (f": {_expert_words(line.part, with_shares=self._is_wide)}" if line.part.experts else "")
         end = self._draw_added(painter, room, line.part.share, color)
         self._draw_words(painter, QRectF(room.left(), room.top(), end - room.left(), room.height()), plain, words)
 
@@ -320,6 +320,6 @@ class LayerLines(Figure):
         )
 
 
-def _expert_words(part: PartPass) -> str:
-    used = ", ".join(f"{i + 1} ({format_percent(share)})" for i, share in part.experts)
+def _expert_words(part: PartPass, *, with_shares: bool) -> str:
+    used = ", ".join(f"{i + 1} ({format_percent(share)})" if with_shares else str(i + 1) for i, share in part.experts)
     return f"expert{'s' if len(part.experts) > 1 else ''} {used}"

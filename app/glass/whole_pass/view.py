@@ -26,8 +26,8 @@ from app.glass.whole_pass.top_tokens import TokenBar, TopTokens
 from app.glass.whole_pass.wording import (
     STARTS,
     describe_all,
-    describe_encoder,
     describe_end,
+    describe_layers,
     describe_start,
     describe_text,
     shown_heads,
@@ -69,7 +69,7 @@ class PassView(QWidget):
         self._theme, self._focus, self._is_wide = theme, focus, is_wide
         self.answer: PassAnswer | None = None
         self._shows_logits = True
-        self.text, self.start, self.encoder, self.end, self.drawn = (label("", "small", wrap=True) for _ in range(5))
+        self.text, self.start, self.notes, self.end, self.drawn = (label("", "small", wrap=True) for _ in range(5))
         self.tail = label("", "mono", wrap=True)
         self.arcs = AttentionArcs(theme)
         self.arcs_caption = label("", "caption", wrap=True)
@@ -89,7 +89,7 @@ class PassView(QWidget):
         text = self._block("1  The text, as tokens", "Token", "Tokenizer", "tokenizer", self.text, *seen)
         start = self._block("2  A vector", "Embedding", "Embeddings", "embeddings", self.start, self.strips)
         layers = self._block(
-            "3  The layers", "Residual stream", "Layers", "layers", self._legend(), self.encoder, self.layers
+            "3  The layers", "Residual stream", "Layers", "layers", self._legend(), self.notes, self.layers
         )
         end = self._block(
             "4  A score for each token", "Logits", "Next token", "next", self.end, self.last_strip, self.top
@@ -160,8 +160,8 @@ class PassView(QWidget):
         self.strips.show_vectors(
             {**parts, **sum_} if len(parts) > 1 or answer.config.embedding_norm else {"token": first}
         )
-        self.encoder.setText(describe_encoder(answer))
-        self.encoder.setVisible(bool(self.encoder.text()))
+        self.notes.setText(describe_layers(answer))
+        self.notes.setVisible(bool(self.notes.text()))
         kinds = {part.site.rpartition(".")[2] for layer in answer.given.layers for part in layer.parts}
         for name, mark in self._marks.items():
             mark.setVisible(name in kinds)

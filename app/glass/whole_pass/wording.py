@@ -130,8 +130,10 @@ def describe_text(answer: PassAnswer) -> str:
     read = f"{spoken(text.words[at])} (token {text.ids[at]:,}, {format_count(answer.read_bytes, 'byte')})"
     target = f"{spoken(answer.word)} (token {answer.given.token:,} of {len(answer.given.logits):,})"
     if answer.how in ("seen", "masked"):
-        n = format_count(len(text.ids), "token")
-        return f"It reads all {n} at once. At number {at + 1:,}, {read}, it expects {target}."
+        all_at_once = f"It reads all {format_count(len(text.ids), 'token')} at once"
+        if answer.how == "seen":
+            return f"{all_at_once}. This is what it makes of number {at + 1:,}, {read}."
+        return f"{all_at_once}. At number {at + 1:,}, {read}, it expects {target}."
     n = format_count(at + 1, "token")
     source = f" and {format_count(len(text.source_ids), 'token')} of the source" if text.source_ids else ""
     return f"It has read {n}{source}; the newest is {read}. Next comes {target}."
@@ -163,14 +165,16 @@ def describe_position(config: ModelConfig) -> str:
     return _POSITIONS[scheme.applied_to].format(title=scheme.title)
 
 
-def describe_encoder(answer: PassAnswer) -> str:
-    """What the encoder does, which the picture shows as one stage; "" where there is none."""
-    text, config = answer.target.text, answer.config
-    if config.topology != "encoder-decoder":
-        return ""
-    n = format_count(config.n_encoder_layer or config.n_layer, "layer")
-    read = format_count(len(text.source_ids), "token")
-    return f"Encoder: {n} have turned the {read} of the source into vectors, which each cross-attention below reads."
+def describe_layers(answer: PassAnswer) -> str:
+    """What has to be known of this design's layers to read them; "" for nothing."""
+    text, config, notes = answer.target.text, answer.config, []
+    if config.topology == "encoder-decoder":
+        n = format_count(config.n_encoder_layer or config.n_layer, "layer")
+        read = format_count(len(text.source_ids), "token")
+        notes.append(f"Encoder: {n} made vectors of the {read} of the source; each cross-attention below reads them.")
+    if config.norm_place == "post":
+        notes.append("Post-norm: each sum is normalised, so that a vector is not the plain sum of what was added.")
+    return " ".join(notes)
 
 
 def describe_end(answer: PassAnswer) -> str:
@@ -226,7 +230,7 @@ def describe_layer(answer: PassAnswer, layer: LayerPass) -> str:
 
 def describe_all(answer: PassAnswer) -> list[str]:
     """All stages in words, one line each."""
-    lines = [describe_pass(answer), describe_text(answer), describe_start(answer), describe_encoder(answer)]
+    lines = [describe_pass(answer), describe_text(answer), describe_start(answer), describe_layers(answer)]
     for layer in answer.given.layers[1:]:
         for part in layer.parts:
             heads = shown_heads(answer, part)[:1]

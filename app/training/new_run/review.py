@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.kit.basics import button, column, label, row, scrolling, set_role
+from app.kit.basics import button, column, label, row, scrolling, set_enabled, set_role
 from app.kit.figures.fit_gauge import FitGauge
 from app.kit.labels import ElidedLabel
 from app.kit.layout.refit import SideBySide
@@ -221,13 +221,13 @@ class RunReview(QFrame):
             n_classes: as RunSpec.n_classes.
         """
         self._align = align
-        self.queue.setEnabled(can_wait)
+        set_enabled(self.queue, "" if can_wait else problem)
         if self.problem.text() != problem:
             self.problem.setText(problem)
             # A run that can be queued has no error.
             set_role(self.problem, "muted" if can_wait else "error")
         self.problem.setVisible(bool(problem))
-        self.start.setEnabled(not problem)
+        set_enabled(self.start, problem)
         self._tune = tune
         read, what = train.batch_size * train.grad_accum_steps * text_length(model, tune), "Tokens"
         if align is not None:
@@ -263,9 +263,8 @@ class RunReview(QFrame):
     ) -> None:
         """Show the cost of this run, measured or estimated, and the progress of a trial."""
         self._show_trial(trial)
-        self.measure.setEnabled(can_try)
-        self.measure.setToolTip(_MEASURE if can_try else "Not while a run is training or a choice is missing")
-        self.fit.setEnabled(can_try)
+        for each in (self.measure, self.fit):
+            set_enabled(each, "" if can_try else "Not while a run is training or a choice is missing")
         if measured is not None and measured.peak_bytes is not None:
             needed = measured.peak_bytes
         elif measured is not None:

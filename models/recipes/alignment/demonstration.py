@@ -43,6 +43,7 @@ from models.number_words import format_percent
 from models.recipes.alignment.bases import STRONG, format_accuracy, is_strong
 from models.recipes.alignment.kept import Kept, as_it_is
 from models.recipes.alignment.results import DemonstrationMark, StageResult, mark_stage
+from models.recipes.alignment.table import N_EACH
 from models.runs.run_folder import RunFolder
 from models.settings.align_spec import AlignSpec, usual_align, usual_align_train
 from models.settings.model_config import ModelConfig
@@ -53,8 +54,6 @@ from models.training.trainer import Trainer
 
 N_PAIRS, N_HELD_OUT = 1000, 400
 """Pairs that a reward model learns from, and held-out ones that it is measured on, which are free of errors."""
-N_EACH = 300
-"""Questions of each kind that a stage is asked: the standard error of a share of 95 % is 1.3 points."""
 N_REPLIES = 4
 """Replies to each of 128 held-out prompts by which a stage is measured."""
 NOISE = 0.1

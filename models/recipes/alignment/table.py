@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+N_EACH = 300
+"""Questions of each kind that a stage is asked: the standard error of a share of 95 % is 1.3 points."""
 BASE_STAGE = "base"
 """The stage of the model that is given, in every demonstration."""
 

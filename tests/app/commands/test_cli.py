@@ -405,7 +405,7 @@ def test_help_names_every_command(home: Path, capsys: pytest.CaptureFixture[str]
     for name in COMMANDS:
         assert main([name, "--help"]) == 0
         text = capsys.readouterr().out
-        if name not in ("tokenizer", "data", "queue", "find", "trash", "align"):  # there each action has them
+        if name not in ("tokenizer", "models", "data", "queue", "find", "trash", "align"):  # there each action has them
             assert "--json" in text
             assert "--device" in text
 

@@ -23,6 +23,7 @@ from models.inference.sampling import as_floats
 from models.inference.sampling_steps import drawn_token, sampling_steps
 from models.inspect.ablation import ablated_logits
 from models.inspect.reading import Text
+from models.inspect.readout import Readout
 from models.settings.sampling_config import SamplingConfig
 from tests.app.glass.opened import open_random, text_of
 from tests.app.heard import Until
@@ -60,7 +61,7 @@ def test_the_numbers_are_the_models(
     focus.show(text)
     wait_for(panel, until, 6)
     at = 6 if design == "bert-tiny" else 5
-    logits = ablated_logits(model, Text(ids=text.ids, source_ids=text.source_ids), at, [[]])[0]
+    logits = ablated_logits(model, Text(ids=text.ids, source_ids=text.source_ids), Readout(at=at), [[]])[0]
     p = logits.softmax(dim=-1)
     assert format_rough(float(p[text.ids[6]])) in panel.sentence.text()
     assert [bar.share for bar in panel.view.top.bars[:5]] == pytest.approx(p.topk(5).values.tolist(), abs=1e-4)
@@ -71,7 +72,9 @@ def test_the_numbers_are_the_models(
     assert parts == 3 * each
     words = panel.view.accessibleDescription()
     assert ("experts" in words) == (design == "moe-tiny")
-    assert ("Encoder:" in words) == panel.view.encoder.isVisible() == (design == "t5-tiny")
+    assert ("Encoder:" in words) == (design == "t5-tiny")
+    assert ("Post-norm:" in words) == (model.config.norm_place == "post")
+    assert panel.view.notes.isVisible() == (design in ("t5-tiny", "bert-tiny", "post-norm decoder"))
     assert ("normalised once more" in words) == (design not in ("bert-tiny", "post-norm decoder"))
     assert ("position" in panel.view.start.text()) == (model.config.position in ("learned", "sinusoidal"))
     assert panel.view.bars.isVisible() == (design != "bert-tiny")
@@ -93,7 +96,7 @@ def test_the_draw_is_that_of_the_reply(
         assert panel.answer is not None
         assert panel.answer.xray.draw == draws[1]
         if settings is not config:  # without a state, each token is drawn by itself
-            logits = as_floats(ablated_logits(model, Text(ids=text.ids), 4, [[]]))[0]
+            logits = as_floats(ablated_logits(model, Text(ids=text.ids), Readout(at=4), [[]]))[0]
             final = sampling_steps(logits, settings, text.ids[:5], 4).final
             assert panel.answer.xray.lands == drawn_token(final, draws[1])
             assert panel.answer.xray.n_left == np.count_nonzero(final) <= 20
