@@ -100,7 +100,8 @@ class TrainingTab(QWidget):
         self._show_queue()
 
     def show_new_run(self) -> None:
-        """Show the form for a new run."""
+        """Show the form for a new run: the draft that was begun, or a new one."""
+        self.new_run.begin_if_over()
         self.runs.choose("")
         self.pages.setCurrentWidget(self.new_run)
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from models import cost
 from models.number_words import format_count, format_duration
 from models.settings.model_config import ModelConfig
-from models.settings.run_spec import RunSpec, TrainConfig
+from models.settings.run_spec import RunSpec, TokenizerSpec, TrainConfig
 from models.settings.tune_spec import TuneSpec, usual_train
 from models.training.proposal.facts import ITEMS, TEXT, DataFacts
 from models.training.proposal.intervals import proposed_intervals, round_number
@@ -38,6 +38,8 @@ _EPOCHS = {"scratch": (3.0, 20.0), "tuned": (2.0, 6.0)}
 """Of rows: the square root of so many updates by the batches of an epoch, within these numbers of epochs."""
 _FEWEST_UPDATES = 30
 """For which a batch of a large model is made smaller, so that they fit into the time."""
+_VOCABULARIES = ((60_000, 512), (10_000_000, 1024), (1 << 62, 2048))
+"""Bytes of text up to which a vocabulary has so many tokens."""
 _MEMORY_SHARE, _MOST_BYTES = 0.5, 4 << 30
 """Of the free memory, and in all, what a step may take by itself: other programs and the window need the rest."""
 _LENGTH_SHARE = 0.98
@@ -50,39 +52,48 @@ _EVALUATION_SHARE = 0.2
 class Proposal:
     """Settings of TrainConfig and TuneSpec, where data, model or computer say which.
 
-    epochs: how often all of the data is read, None where that is not known. is_cut: whether it ends before everything
-    is learned, since more would take longer than BUDGET_S.
+    is_cut: whether it ends before everything is learned, since more would take longer than BUDGET_S.
     """
 
     train: Mapping[str, Any]
     tune: Mapping[str, Any] = field(default_factory=dict)
-    epochs: float | None = None
     is_cut: bool = False
 
 
-def propose(spec: RunSpec, facts: DataFacts | None, speed: Speed | None, free_bytes: int | None) -> Proposal:
+def propose(
+    spec: RunSpec,
+    facts: DataFacts | None,
+    speed: Speed | None,
+    free_bytes: int | None,
+    kept: Collection[str] = (),
+) -> Proposal:
     """Propose the settings of a run with the model, data and mode of `spec`; not for an alignment.
 
     Args:
-        spec: its other settings are kept. facts: None where they are not known, as of a text that is not made yet.
+        facts: None where they are not known, as of a text that is not made yet.
         speed: what was measured here; None: as many steps as are wanted.
         free_bytes: the memory that a training can have; None where that is not known.
+        kept: the settings of TrainConfig that the user has chosen. Others follow them, and of themselves is said what
+            would be proposed.
     """
     assert spec.align is None
     model, tune, train = spec.model, spec.tune, dataclasses.replace(spec.train, grad_accum_steps=1)
+    chosen = {name: getattr(spec.train, name) for name in kept}
     changes: dict[str, Any] = {}
     is_new = tune is None
     if tune is not None:
         changes = usual_train(tune.mode, cost.total_parameters(model))
     if facts is None or not facts.n_tokens:
         steps = int(changes.get("steps", TrainConfig().steps))
-        return Proposal(train=changes | {"steps": steps} | proposed_intervals(steps))
+        return Proposal(train=changes | {"steps": steps} | proposed_intervals(chosen.get("steps", steps)))
     kind = "scratch" if is_new or cost.total_parameters(model) <= _SMALL else "tuned"
     of_tune: dict[str, Any] = {} if tune is None else {"max_length": _max_length(facts, model)}
     if tune is not None:
         tune = dataclasses.replace(tune, **of_tune)
-    changes |= _batch(facts, model, dataclasses.replace(train, **changes), tune, kind, speed, free_bytes)
-    train = dataclasses.replace(train, **changes)
+    changes |= _batch(
+        facts, model, dataclasses.replace(train, **changes | _of_memory(chosen)), tune, kind, speed, free_bytes
+    )
+    train = dataclasses.replace(train, **changes | chosen)
     shape = step_shape(facts, model, train, tune)
     wanted = max(1, math.ceil(_wanted_steps(facts, model, shape, kind)))
     steps = round_number(wanted) if wanted > 10 else wanted
@@ -93,12 +104,13 @@ def propose(spec: RunSpec, facts: DataFacts | None, speed: Speed | None, free_by
         is_cut = fitting < steps
         if is_cut:
             steps = _rounded_down(fitting)
-    changes |= {"steps": steps, "warmup_steps": min(TrainConfig().warmup_steps, steps // 8)} | proposed_intervals(steps)
-    changes["eval_batches"] = _eval_batches(facts, shape, steps, changes["eval_interval"])
+    in_all = chosen.get("steps", steps)
+    changes |= {"steps": steps, "warmup_steps": min(TrainConfig().warmup_steps, in_all // 8)}
+    changes |= proposed_intervals(in_all)
+    changes["eval_batches"] = _eval_batches(facts, shape, in_all, changes["eval_interval"])
     if facts.prompts:
         changes["prompts"] = facts.prompts
-    epochs = None if shape.per_epoch is None else steps / shape.per_epoch
-    return Proposal(train=changes, tune=of_tune, epochs=epochs, is_cut=is_cut)
+    return Proposal(train=changes, tune=of_tune, is_cut=is_cut)
 
 
 def longer(train: TrainConfig, times: int = LONGER) -> dict[str, Any]:
@@ -132,6 +144,31 @@ def seconds_of(spec: RunSpec, facts: DataFacts | None, speed: Speed) -> float:
     """About how long a run takes, with its validations and samples."""
     shape = step_shape(facts, spec.model, spec.train, spec.tune)
     return run_seconds(spec, shape, facts, speed)
+
+
+def epochs_of(spec: RunSpec, facts: DataFacts | None) -> float | None:
+    """How often a run reads all of its data, None where that is not known."""
+    per_epoch = step_shape(facts, spec.model, spec.train, spec.tune).per_epoch
+    return None if per_epoch is None else spec.train.steps / per_epoch
+
+
+def proposed_tokenizer(model: ModelConfig, n_bytes: int | None) -> TokenizerSpec:
+    """The tokenizer of a model from scratch on so much text, None where that is not known: a new one, made for it.
+
+    A text of little variety has few frequent pieces; a large one many, of which a large model can learn each.
+    """
+    if model.has_ngrams:
+        return TokenizerSpec(kind="byte")
+    n = 1024
+    if n_bytes is not None:
+        n = next((size for most, size in _VOCABULARIES if n_bytes <= most), _VOCABULARIES[-1][1])
+    return TokenizerSpec(kind="bpe", vocab_size=n)
+
+
+def _of_memory(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """The chosen settings that change what a step needs."""
+    names = ("optimizer", "precision", "activation_checkpointing", "state_dtype")
+    return {name: chosen[name] for name in names if name in chosen}
 
 
 def _max_length(facts: DataFacts, model: ModelConfig) -> int:
