@@ -1,10 +1,13 @@
-"""Measures how fast a model is trained here, by a few steps on random tokens: seconds at most, and nothing is kept."""
+"""Measures how fast a model is trained here, by a few steps on random tokens, and proposes the settings of a run by it.
+
+It takes seconds at most, and nothing is kept.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 import torch
 
@@ -13,12 +16,22 @@ from models.computer_load import ComputerLoad
 from models.data.batch import Batch
 from models.device import choose_device
 from models.events import Event, Phase, Progress
+from models.library.library import Library
 from models.settings.run_spec import RunSpec
+from models.training.proposal.facts import read_facts, text_bytes
+from models.training.proposal.propose import (
+    Proposal,
+    describe_length,
+    epochs_of,
+    propose,
+    proposed_tokenizer,
+    seconds_of,
+)
 from models.training.proposal.speed import Speed
-from models.training.proposal.step_shape import StepShape, update_flops
+from models.training.proposal.step_shape import StepShape, step_shape, update_flops
 from models.training.trials.measure import RandomTexts
-from models.training.trials.trial import Trial, out_of_memory_as_sentence
-from models.training.tuning import build_run_model
+from models.training.trials.trial import Trial, free_bytes, out_of_memory_as_sentence
+from models.training.tuning import build_run_model, check_tuning
 
 _MOST_FLOPS = 6e10
 """Operations of the larger of the two updates that are timed: a second, where a large model is slow."""
@@ -44,8 +57,10 @@ def measure_speed(spec: RunSpec, shape: StepShape, device: str = "auto") -> Gene
     Yields Phase and Progress. Torch's random state is preserved at each event and at the end.
 
     Raises:
-        ValueError: where the memory does not suffice.
+        ValueError: where the memory does not suffice, or the design cannot be tuned so.
     """
+    if spec.tune is not None:
+        check_tuning(spec, 0)
     yield Phase(name="Measuring this computer")
     choice = choose_device(device)
     model = spec.model
@@ -76,6 +91,51 @@ def measure_speed(spec: RunSpec, shape: StepShape, device: str = "auto") -> Gene
     little, much = (update_flops(one, model, train, spec.tune) for one in (small, large))
     flops_per_s = (much - little) / max(each - base, 0.05 * each)
     return Speed(base_s=max(0.0, each - much / flops_per_s), flops_per_s=flops_per_s, token_s=token_s, others=others)
+
+
+def propose_run(
+    library: Library, spec: RunSpec, kept: Sequence[str] = (), device: str = "auto"
+) -> Generator[Event, None, tuple[RunSpec, str]]:
+    """The run of `spec` with what is proposed for it, and in words how long it takes and what it reads.
+
+    Yields Phase and Progress.
+
+    Args:
+        kept: settings that somebody has chosen, as “train.steps”.
+
+    Raises:
+        ValueError: where its data or its tokenizer cannot be read, or the memory does not suffice.
+    """
+    if spec.data.source == "pronouns":
+        return spec, ""
+    if spec.tune is None and not spec.tokenizer.path and not any(name.startswith("tokenizer.") for name in kept):
+        spec = dataclasses.replace(spec, tokenizer=proposed_tokenizer(spec.model, text_bytes(library, spec)))
+        spec = dataclasses.replace(spec, model=dataclasses.replace(spec.model, vocab_size=spec.tokenizer.vocab_size))
+    facts = yield from read_facts(library, spec)
+    chosen = [name.removeprefix("train.") for name in kept if name.startswith("train.")]
+    choice = choose_device(device)
+    free = free_bytes(choice)
+    if facts is not None and facts.task:
+        spec = dataclasses.replace(spec, model=spec.model.for_task(facts.task, facts.labels))
+    filled = _filled(spec, propose(spec, facts, None, free, chosen), kept)
+    seconds = None
+    if "steps" not in chosen:
+        speed = yield from measure_speed(filled, step_shape(facts, filled.model, filled.train, filled.tune), device)
+        filled = _filled(spec, propose(spec, facts, speed, free, chosen), kept)
+        seconds = seconds_of(filled, facts, speed)
+    words = describe_length(seconds, facts, epochs_of(filled, facts))
+    return filled, f"{words[:1].upper()}{words[1:]}." if words else ""
+
+
+def _filled(spec: RunSpec, proposal: Proposal, kept: Sequence[str]) -> RunSpec:
+    """The run with what is proposed, but for what was chosen."""
+    train = {name: value for name, value in proposal.train.items() if f"train.{name}" not in kept}
+    tune = {name: value for name, value in proposal.tune.items() if f"tune.{name}" not in kept}
+    return dataclasses.replace(
+        spec,
+        train=dataclasses.replace(spec.train, **train),
+        tune=None if spec.tune is None else dataclasses.replace(spec.tune, **tune),
+    )
 
 
 def _of(shape: StepShape, rows: int, length: int) -> StepShape:

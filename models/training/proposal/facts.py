@@ -49,6 +49,7 @@ class DataFacts:
     unit: TEXT, PACKED or ITEMS. n_rows: rows for training, 0 of one long text; n_val_rows: for validation. n_tokens: of
     all training data, about. lengths: of rows in tokens, in ascending order, of a sample where there are many; () of
     one long text. prompts: what a sample can begin with, from the validation rows; () where the data suggests none.
+    task, labels: of a dataset with one.
     """
 
     unit: str
@@ -57,6 +58,8 @@ class DataFacts:
     n_tokens: int
     lengths: tuple[int, ...] = ()
     prompts: tuple[str, ...] = ()
+    task: str = ""
+    labels: tuple[str, ...] = ()
 
 
 def read_facts(library: Library, spec: RunSpec) -> Generator[Event, None, DataFacts | None]:
@@ -81,6 +84,14 @@ def read_facts(library: Library, spec: RunSpec) -> Generator[Event, None, DataFa
     yield Phase(name="Counting tokens")
     tokenizer = _tokenizer(library, spec, [*example_texts(map(json_line, rows), corpus.path("train"))])
     return _facts_of_rows(library, spec, corpus, tokenizer, rows)
+
+
+def text_bytes(library: Library, spec: RunSpec) -> int | None:
+    """How much text a run would learn from, in bytes; None where it is generated when the run starts."""
+    if spec.data.source == "files":
+        return sum(Path(file).stat().st_size for file in spec.data.files if Path(file).is_file()) or None
+    corpus = _find(library, spec)
+    return None if corpus is None else corpus.n_bytes
 
 
 def _find(library: Library, spec: RunSpec) -> Corpus | None:
@@ -124,6 +135,8 @@ def _facts_of_rows(
         n_tokens=round(n_rows * sum(lengths) / max(1, len(lengths))),
         lengths=tuple(lengths),
         prompts=tuple(filter(None, (_prompt_of(row) for row in _sample_rows(corpus, "val", _N_PROMPTS)))),
+        task=corpus.task,
+        labels=corpus.labels,
     )
 
 
