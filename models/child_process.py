@@ -221,7 +221,10 @@ class _Reader(threading.Thread):
             if length > self.max_bytes:
                 self.answers.put(b"")
                 return
-            self.answers.put(self._stream.read(length))
+            answer = self._stream.read(length)
+            if len(answer) < length:  # it has ended while it sent
+                break
+            self.answers.put(answer)
         self.answers.put(None)
 
 

@@ -373,6 +373,25 @@ class AccuracyMeasured(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TextCompared(Event):
+    """How well the end of a text, held out, can be predicted, in bits per byte of it, by what has read the rest.
+
+    n_held_out, n_train: bytes that were predicted, and read before. gzip: what they add to the compressed rest. trigram,
+    table: Kneser–Ney tables of n-grams of bytes of order 3 and `table_order`, the best. model: that of `step`, None
+    before there is one.
+    """
+
+    n_held_out: int
+    n_train: int
+    gzip: float
+    trigram: float
+    table: float
+    table_order: int
+    model: float | None = None
+    step: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class KnownFigure:
     """How well a model knows something: a kind of question, or a text.
 

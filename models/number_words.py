@@ -82,6 +82,14 @@ def format_count(n: int, one: str, many: str = "") -> str:
     return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
+_FEW = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+def format_few(n: int, one: str) -> str:
+    """As format_count, with numbers up to ten as words: “two columns”."""
+    return format_count(n, one) if n >= len(_FEW) else f"{_FEW[n]} {one}{'' if n == 1 else 's'}"
+
+
 def describe_speculation(n_drafted: int, n_accepted: int, n_tokens: int, n_passes: int) -> str:
     """What speculative decoding saved: “31 of 40 drafted tokens accepted (78 %), 2.9 tokens per pass of the model.”"""
     share = f" ({format_percent(n_accepted / n_drafted)})" if n_drafted else ""

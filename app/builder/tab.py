@@ -55,6 +55,7 @@ class BuilderTab(QWidget):
         self.setProperty("role", "page")
         self.files = DesignFiles(session, self)
         self.list = DesignList(theme)
+        self.setFocusProxy(self.list)
         self.form = ConfigForm(session.designs.current, theme, folded=("Details",), zero_text=zero_text(), notes=_NOTES)
         self.form.keep_simple(session.detail, _SIMPLE, lambda: self._origin.config)
         self.work = WorkSize()

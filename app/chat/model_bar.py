@@ -8,7 +8,7 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QSizePolicy, QVBoxLayout, QWidget
 
 from app.chat.conversation.starters import describe_world
-from app.kit.basics import button, plain_tip, row
+from app.kit.basics import button, plain_tip, row, set_enabled
 from app.kit.labels import ElidedCombo, ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.chat_model import LIVE, ChatModel
@@ -47,7 +47,23 @@ class ModelBar(QWidget):
         lines = QVBoxLayout(self)
         lines.setContentsMargins(0, 0, 0, 0)
         lines.setSpacing(SPACE // 2)
-        line = row(self.picker, self.note, self.cancel)
+        self.longer = button(
+            "Train longer…",
+            theme,
+            lambda: self._ask("longer"),
+            icon="fast-forward",
+            role="quiet",
+            tip="Go on from where this model's training ended, with the same data",
+        )
+        self.tune = button(
+            "Fine-tune…",
+            theme,
+            lambda: self._ask("tune"),
+            icon="graduation-cap",
+            role="quiet",
+            tip="A new run that starts from this model's weights and learns other data",
+        )
+        line = row(self.picker, self.note, self.cancel, self.longer, self.tune)
         line.setStretch(1, 1)
         lines.addLayout(line)
         lines.addWidget(self.world)
@@ -91,6 +107,15 @@ class ModelBar(QWidget):
             self.note.setText(f"Loading {self._session.chat.opening}…" + (f" {format_done(share)}" if share else ""))
         else:
             self.note.setText(_describe_model(model) if model is not None else "")
+        is_learning = model is not None and model.which == LIVE
+        for each in (self.longer, self.tune):
+            each.setVisible(model is not None and not is_loading)
+            set_enabled(each, "This model is still learning: wait until its training ends." if is_learning else "")
+
+    def _ask(self, name: str) -> None:
+        model = self._session.chat.model
+        if model is not None:
+            self._session.run_action_requested.emit(model.run_id, name)
 
 
 def _describe_model(model: ChatModel) -> str:

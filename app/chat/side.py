@@ -18,10 +18,11 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 
 SETTINGS = "settings"
-FIRST_VIEW = "next"
+FIRST_VIEW = "pass"
 _FOLD, _UNFOLD = "caret-double-right", "caret-double-left"
 _ICONS = {
     SETTINGS: "sliders-horizontal",
+    "pass": "path",
     "next": "chart-bar-horizontal",
     "attention": "eye",
     "layers": "stack",
@@ -43,9 +44,11 @@ class ChatSide(Views):
 
     Signals:
         folded_changed(bool): the user has folded (True) or unfolded the side.
+        place_requested(str): a panel leads to “embeddings” or “tokenizer”, which are not here.
     """
 
     folded_changed = Signal(bool)
+    place_requested = Signal(str)
 
     def __init__(
         self,
@@ -63,6 +66,12 @@ class ChatSide(Views):
         self._n_changed = n_changed
         views = {
             SETTINGS: View("Settings", "How prompts and replies are made", self._make_settings, "Sampling"),
+            "pass": View(
+                "Whole pass",
+                "How one token came about, from the text to the draw, in one picture",
+                self._make_pass,
+                "Next-token prediction",
+            ),
             "next": View(
                 "Next token",
                 "Which tokens were likely here, and how one was chosen",
@@ -174,6 +183,20 @@ class ChatSide(Views):
     def refresh_settings(self) -> None:
         """Count anew how many groups of settings are changed."""
         self._hidden_groups.refresh()
+
+    def _make_pass(self) -> QWidget:
+        from app.glass.whole_pass.panel import PassPanel
+
+        panel = PassPanel(self._session, self._theme, self._focus)
+        panel.door_opened.connect(self._on_door)
+        return panel
+
+    @Slot(str)
+    def _on_door(self, name: str) -> None:
+        if name in self.names:
+            self.show_view(name)
+        else:
+            self.place_requested.emit(name)
 
     def _make_next(self) -> QWidget:
         from app.glass.next_token.panel import NextTokenPanel

@@ -31,6 +31,7 @@ from app.kit.layout.section import Section
 from app.kit.layout.tab_order import put_after, stops_in
 from app.kit.theme import SPACE, ThemeProvider
 from app.serve.panel import ServePanel
+from app.session.chat_model import ChatModel
 from app.session.session import Session
 from models.chat.prompting import PromptSettings
 from models.settings.sampling_config import SamplingConfig, with_advice
@@ -54,7 +55,7 @@ class ChatTab(QWidget):
         super().__init__(parent)
         self._session, self._theme = session, theme
         self._is_narrow: bool | None = None  # not known before it has a size
-        self._asks_first = self._has_opened = self._is_resized = False
+        self._asks_first = self._has_opened = self._is_resized = self._was_picked = False
         self.setProperty("role", "page")
         self.conversation = Conversation(session, self)
         self.conversation.draw = self._drawn_sampling
@@ -124,7 +125,7 @@ class ChatTab(QWidget):
         layout.addWidget(splitter, 1)
         layout.addWidget(self.side.strip)
         put_after(self.page.composer.stop, *stops_in(self.side.strip), *stops_in(self.side))
-        self.setFocusProxy(self.page.composer.field)  # whoever comes here can write at once
+        self.setFocusProxy(self.modes.pages.page(self.modes.current))
 
     def _left_side(self) -> QWidget:
         panel = QWidget()
@@ -144,6 +145,8 @@ class ChatTab(QWidget):
         self.models.picked.connect(self._on_model_picked)
         self.models.choices_changed.connect(self._on_choices)
         self.page.newest_requested.connect(lambda: self._on_model_picked(self.models.picker.newest_run[0]))
+        self.page.model_requested.connect(self._on_model_picked)
+        self.page.pointer_left.connect(self._open_glass)
         self.page.train_requested.connect(lambda: session.tab_requested.emit("training"))
         self.prompting.changed.connect(conversation.set_prompting)
         for signal in (self.prompting.changed, self.draft.changed, self.best_of.changed, conversation.chat_changed):
@@ -154,6 +157,7 @@ class ChatTab(QWidget):
         self.side.view_changed.connect(self._on_side_view)
         self.focus.text_changed.connect(self._open_glass)
         self.side.folded_changed.connect(self._on_folded)
+        self.side.place_requested.connect(self._on_place)
         self.page.legend.chosen.connect(self.replies.set_quantity)
         self.page.legend.offer_draft(False)
         self.replies.drafted_changed.connect(self.page.legend.offer_draft)
@@ -180,11 +184,20 @@ class ChatTab(QWidget):
             self.sampling.set_context_length(model.context_length)
             advised = with_advice(usual, model.template_config.sampling)
             self.sampling.open_model(model.run_id, self._session.chat.tokenizer, advised)
+            self._leave_chat_of_another(model)
+
+    def _leave_chat_of_another(self, model: ChatModel) -> None:
+        """Begin a new chat with a model that the user chose, where the open one was held with another that is there."""
+        is_chosen, self._was_picked = self._was_picked or self._session.chat.is_requested, False
+        chat = self.conversation.chat
+        if is_chosen and chat.messages and chat.run_id != model.run_id and self._session.runs.has(chat.run_id):
+            self.chats.new_chat()
 
     @Slot(str)
     def _on_model_picked(self, which: str) -> None:
         def open_it() -> None:
-            if not self._session.chat.open(which):
+            self._was_picked = self._session.chat.open(which)
+            if not self._was_picked:
                 self.models.show_choices()
 
         self.conversation.when_free(open_it)
@@ -224,9 +237,12 @@ class ChatTab(QWidget):
 
     @Slot()
     def _open_glass(self) -> None:
-        """The first text that can be inspected opens the glass box, unless the user has folded it."""
+        """The first text that can be inspected opens the glass box, unless the user has folded it.
+
+        Not under the pointer: while that is on the starters, they stay where they are.
+        """
         text = self.focus.text
-        if self._has_opened or text is None or text.start is None:
+        if self._has_opened or text is None or text.start is None or self.page.is_pointed_at:
             return
         self._has_opened = True
         if self._is_narrow is False:
@@ -272,7 +288,20 @@ class ChatTab(QWidget):
         self._show_sides()
 
     @Slot(str)
+    def _on_place(self, name: str) -> None:
+        """A panel leads to a place elsewhere: a mode of this tab, or another tab."""
+        session = self._session
+        if name in self.modes.names:
+            self.modes.show_view(name)
+            return
+        own = session.runs.tokenizer_name(session.chat.model.run_id) if session.chat.model is not None else ""
+        if name == "tokenizer" and own:
+            session.tokenizers.choose(own)
+        session.tab_requested.emit(name)
+
+    @Slot(str)
     def _on_mode(self, name: str) -> None:
+        self.setFocusProxy(self.modes.pages.page(name))  # whoever comes here can write at once, into what is in view
         self.side.set_glass_enabled(name != "compare")  # the panels inspect the open model, not these
         self._show_sides()
 
@@ -280,12 +309,13 @@ class ChatTab(QWidget):
     def _on_example(self) -> None:
         """A row of a dataset was opened to be looked into: show the glass box, where there is room for it.
 
-        Attention, if the model predicts no token that could be looked into.
+        Of a model that gives labels, what decides them; attention otherwise.
         """
         model = self._session.chat.model
-        is_without_tokens = model is not None and model.config.head != "language" and self.side.current == "next"
+        gives_labels = model is not None and model.config.head != "language"
+        is_without_tokens = gives_labels and self.side.current in (FIRST_VIEW, "next")
         if not self._is_narrow and (is_without_tokens or not self.side.is_glass):
-            self.side.show_view("attention")
+            self.side.show_view("inputs" if gives_labels else "attention")
 
     @Slot(str)
     def _show_drafted(self, message_id: str) -> None:
@@ -319,13 +349,19 @@ class ChatTab(QWidget):
     @Slot()
     def _on_chat(self) -> None:
         self.prompting.set_prompting(self.conversation.chat.prompting)
-        self.page.composer.field.setFocus()
+        if self.modes.current == "chat":
+            self.page.composer.field.setFocus()
 
     @Slot()
     def _on_path(self) -> None:
         """Show the tree if there are branches."""
         chat = self.conversation.chat
         self._branches.setVisible(len(chat.messages) > len(chat.path))
+
+    def show_pronouns(self) -> None:
+        """Show the models that point at what “it” refers to."""
+        self.modes.show_view("pairs")
+        self.modes.view("pairs").ask_pronoun_models()
 
     def look_inside(self, run_id: str) -> None:
         """Show the glass box for a reply of this run, whose model is open or being opened. Where the conversation has

@@ -99,10 +99,12 @@ class ChatModes(Views):
         session.chat.model_changed.connect(self._offer)
         session.examples.asked.connect(self._show_example)
         session.chat.changed.connect(self._show_example)
+        session.chat.changed.connect(self._show_requested)
         session.preferences.judging_requested.connect(self._show_judging)
         self.show_view("chat")
         self._offer()
         self._show_example()
+        self._show_requested()
 
     @Slot()
     def _offer(self) -> None:
@@ -119,6 +121,13 @@ class ChatModes(Views):
             self._mode = (mode, first)
             if first != "chat" or not self.is_offered(self.current):
                 self.show_view(first)
+
+    @Slot()
+    def _show_requested(self) -> None:
+        """Show the view that uses the model which was asked for by name, as soon as it can be used."""
+        model = self._session.chat.model
+        if self._session.chat.take_request() and model is not None:
+            self.show_view(_first_view(model))
 
     @Slot()
     def _show_example(self) -> None:

@@ -17,7 +17,7 @@ from models.data.formats.plain import UNITS
 from models.data.formats.registry import FORMATS
 from models.data.formats.rows import ReadOptions
 from models.data.importing.checks import Checks, check_events
-from models.data.importing.importer import dataset_name, import_events
+from models.data.importing.importer import dataset_name, describe_damage, import_events
 from models.data.importing.inspection import SourceInfo, inspect_events
 from models.data.importing.plan import DEFAULT_MENDS, GROUP, MENDS, ROLES, ImportPlan
 from models.data.preferences.dataset import build_set_corpus
@@ -108,6 +108,11 @@ def _add_source_options(parser: argparse.ArgumentParser) -> None:
         metavar="MEND,…",
         help=f"what to leave out: of {', '.join(MENDS)}; all, or none (default: {','.join(sorted(DEFAULT_MENDS))})",
     )
+    parser.add_argument(
+        "--skip-bad-rows",
+        action="store_true",
+        help="leave out rows that cannot be read, as one with a cell too few (as --mend damaged, beside the others)",
+    )
     parser.add_argument("--tokenizer", default="", help="a tokenizer, to count tokens and find unknown ones")
     parser.add_argument("--context", type=int, default=0, metavar="N", help="find rows of more than N tokens")
     parser.add_argument("--format", default="", choices=("", *FORMATS), metavar="FORMAT", help="(default: guessed)")
@@ -150,6 +155,8 @@ def run(args: argparse.Namespace) -> int:
             checks = drive(check_events(library, plan), line) if plan.task else None
             corpus = None
             if args.action == "import":
+                if checks is not None and checks.scan.damaged and "damaged" not in plan.mends:
+                    raise ValueError(f"{describe_damage(checks.scan.damaged)}\nLeave them out with --skip-bad-rows.")
                 corpus = drive(import_events(library, plan, checks), line)
         _print_source(info, plan, checks, corpus, as_json=args.json)
     return DONE
@@ -182,6 +189,10 @@ def _plan(args: argparse.Namespace, options: ReadOptions, info: SourceInfo) -> I
     if args.action == "import" and not task:
         raise ValueError(f"{args.sources[0]}: {info.reason}: say it with --task and --role.")
     mends = {"all": frozenset(MENDS), "none": frozenset[str]()}.get(args.mend)
+    if mends is None:
+        mends = frozenset(filter(None, args.mend.split(",")))
+    if args.skip_bad_rows:
+        mends |= {"damaged"}
     plan = ImportPlan(
         paths=tuple(args.sources),
         task=task,
@@ -191,7 +202,7 @@ def _plan(args: argparse.Namespace, options: ReadOptions, info: SourceInfo) -> I
         val_fraction=args.split,
         test_fraction=args.test,
         seed=args.seed,
-        mends=frozenset(filter(None, args.mend.split(","))) if mends is None else mends,
+        mends=mends,
         tokenizer=args.tokenizer,
         context=args.context,
     )
@@ -211,7 +222,7 @@ def _print_source(
     info: SourceInfo, plan: ImportPlan, checks: Checks | None, corpus: Corpus | None, *, as_json: bool
 ) -> None:
     if as_json:
-        found = dataclasses.asdict(info)
+        found = dataclasses.asdict(info) | {"bad_rows": [row._asdict() for row in info.bad_rows]}
         facts: dict[str, Any] = {"source": found, "task": plan.task, "roles": dict(plan.columns)}
         if checks is not None:
             facts["checks"] = {
@@ -245,10 +256,12 @@ def _print_source(
     roles = ", ".join(f"{role}={_printable(column)}" for role, column in plan.columns.items())
     print(f"Task: {plan.task} ({roles})" + (f", since {_printable(info.reason)}" if plan.task == info.task else ""))
     for finding in checks.findings:
-        what = "left out" if finding.is_mended else f"kept; --mend {finding.name}" if finding.can_mend else "to know"
-        print(f"- {finding.sentence} [{what}]")
-        for example in finding.examples[:2]:
-            print(f"    {_printable(example)[: 2 * _SHOWN]}")
+        is_damage = finding.name == "damaged"
+        remedy = "--skip-bad-rows" if is_damage else f"kept; --mend {finding.name}" if finding.can_mend else "to know"
+        print(f"- {finding.sentence} [{'left out' if finding.is_mended else remedy}]")
+        for example in finding.examples[: None if is_damage else 2]:
+            for text in example.split("\n"):
+                print(f"    {_printable(text)[: 4 * _SHOWN if is_damage else 2 * _SHOWN]}")
     if checks.offer:
         print(checks.offer)
     print(_printable(checks.sentence))

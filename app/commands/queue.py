@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from app.commands.common import add_common, print_json
 from app.commands.progress import ProgressLine, drive, stop_on_interrupt
-from app.commands.train import add_spec_options, run_to_resume, spec_to_queue
+from app.commands.train import add_spec_options, lengthened_run, run_to_resume, spec_to_queue
 from app.worker.failures import describe
 from models.events import Notice, RunStarted
 from models.library.library import Library
-from models.runs.run_queue import QueuedRun, RunQueue
+from models.runs.run_folder import RunFolder
+from models.runs.run_queue import QueuedRecipe, QueuedRun, RunQueue
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from models.events import Event
-    from models.runs.run_folder import RunFolder
-    from models.training.trainer import Trainer
+    from models.recipes.resuming import RunJob
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
 
@@ -49,6 +49,9 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     add = actions.add_parser("add", help="add a new run, or a run to resume")
     add_spec_options(add)
     add.add_argument("--resume", metavar="RUN", help="add this run (path, id or name), to be resumed")
+    add.add_argument(
+        "--longer", metavar="RUN", help="add a run that trains this one longer: to --steps N in all, or as long again"
+    )
     move = actions.add_parser("move", help="move an item")
     move.add_argument("item", metavar="ITEM", help="its id, or its name")
     move.add_argument("place", type=int, metavar="PLACE", help="1 is the next one")
@@ -82,7 +85,16 @@ def run(args: argparse.Namespace) -> int:
 def print_queue(items: list[QueuedRun], *, as_json: bool) -> None:
     """Print the queue."""
     if as_json:
-        rows = [{"id": item.id, "name": item.name, "run": item.run, "problem": item.problem} for item in items]
+        rows = [
+            {
+                "id": item.id,
+                "name": item.name,
+                "run": item.run,
+                "recipe": "" if item.recipe is None else item.recipe.name or item.recipe.kind,
+                "problem": item.problem,
+            }
+            for item in items
+        ]
         print_json({"waiting": rows})
         return
     for number, item in enumerate(items, start=1):
@@ -90,6 +102,22 @@ def print_queue(items: list[QueuedRun], *, as_json: bool) -> None:
         print(f"{number:>3}  {item.id}  {item.name}{also}")
     if not items:
         print("The queue is empty.")
+
+
+def queue_recipe(library: Library, recipe: QueuedRecipe, *, as_json: bool) -> None:
+    """Add a recipe to the queue, and print that."""
+    from models.recipes.queued import title_of
+
+    queue = RunQueue(library)
+    queue.add_recipe(recipe, title_of(recipe))
+    print_queue(queue.items(), as_json=as_json)
+
+
+def add_queue_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option of a recipe's command that queues it."""
+    parser.add_argument(
+        "--queue", action="store_true", help="add it to the queue instead, for the window or `terrarium queue run`"
+    )
 
 
 def work_through(library: Library, queue: RunQueue, device: str, line: ProgressLine) -> tuple[list[Outcome], bool]:
@@ -109,10 +137,10 @@ def work_through(library: Library, queue: RunQueue, device: str, line: ProgressL
 
 
 def _add(args: argparse.Namespace, library: Library, queue: RunQueue) -> None:
-    if args.resume is None:
+    if args.resume is None and args.longer is None:
         queue.add_new([spec_to_queue(args)])
         return
-    run = run_to_resume(args, library)
+    run = lengthened_run(args, library) if args.resume is None else run_to_resume(args, library)
     if run.folder != library.runs / run.id:
         raise ValueError(
             f"{run.folder} is not in the library {library.home}, so it cannot be queued: use train --resume."
@@ -148,28 +176,63 @@ def _run(args: argparse.Namespace, library: Library, queue: RunQueue) -> int:
 
 def _train(library: Library, queue: RunQueue, item: QueuedRun, device: str, line: ProgressLine) -> tuple[Outcome, bool]:
     """Train one item; a failure is recorded with the item or its run, and does not stop the others."""
+    from models.recipes.resuming import resume
     from models.training.prepare import prepare_queued
-    from models.training.trainer import Trainer
 
     line.show(Notice(sentence=f"“{item.name}”"))
+    if item.recipe is not None:
+        return _carry_out(library, queue, item, item.recipe, device, line)
     folder: RunFolder | None = None
     try:
         folder = drive(prepare_queued(library, queue, item), line)
-        trainer = Trainer(folder, library, device=device)
-        with stop_on_interrupt(lambda: trainer.request_stop(keep=True)) as interrupt:
-            drive(_leaving(queue, item, trainer), line)
+        job = resume(library, folder, device=device)
+        with stop_on_interrupt(lambda: job.request_stop(keep=True)) as interrupt:
+            drive(_leaving(queue, item, job), line)
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         sentence = describe(error).sentence
         line.show(Notice(sentence=sentence))
         with contextlib.suppress(ValueError):  # it has left the queue: its run records the failure
             queue.set_problem(item.id, sentence)
         return Outcome(name=item.name, run=folder.id if folder else "", status="failed", problem=sentence), False
-    return Outcome(name=folder.name, run=folder.id, status=folder.status), interrupt.happened
+    status = RunFolder.open(folder.folder).status  # a demonstration has opened it itself
+    return Outcome(name=folder.name, run=folder.id, status=status), interrupt.happened
 
 
-def _leaving(queue: RunQueue, item: QueuedRun, trainer: Trainer) -> Generator[Event, None, None]:
-    """The trainer's events; a resumed run leaves the queue when it has started."""
-    for event in trainer.events():
-        if item.run and isinstance(event, RunStarted):
+def _carry_out(
+    library: Library, queue: RunQueue, item: QueuedRun, recipe: QueuedRecipe, device: str, line: ProgressLine
+) -> tuple[Outcome, bool]:
+    """Carry out a recipe, as `_train` does a run; its outcome names the last run that it trained."""
+    from models.recipes.queued import make_recipe
+
+    run = ""
+
+    def watched(job: RunJob) -> Generator[Event, None, None]:
+        nonlocal run
+        for event in _leaving(queue, item, job):
+            run = event.run_id if isinstance(event, RunStarted) else run
+            yield event
+
+    try:
+        job = make_recipe(library, recipe, device)
+        with stop_on_interrupt(job.request_stop) as interrupt:
+            drive(watched(job), line)
+    except (ValueError, OSError, RuntimeError, MemoryError) as error:
+        sentence = describe(error).sentence
+        line.show(Notice(sentence=sentence))
+        with contextlib.suppress(ValueError):  # it has left the queue: its run records the failure
+            queue.set_problem(item.id, sentence)
+        return Outcome(name=item.name, run=run, status="failed", problem=sentence), False
+    status = RunFolder.open(library.runs / run).status if run else "finished"
+    return Outcome(name=item.name, run=run, status=status), interrupt.happened
+
+
+def _leaving(queue: RunQueue, item: QueuedRun, job: RunJob) -> Generator[Event, None, None]:
+    """The events of a job; a resumed run or a recipe leaves the queue when training starts, or ends without any."""
+    is_queued = bool(item.run) or item.recipe is not None
+    for event in job.events():
+        if is_queued and isinstance(event, RunStarted):
             queue.remove(item.id)
+            is_queued = False
         yield event
+    if is_queued:
+        queue.remove(item.id)

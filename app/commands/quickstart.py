@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from app.commands.common import UsageError, add_common, print_json
 from app.commands.progress import ProgressLine, drive, stop_on_interrupt
+from app.commands.queue import add_queue_option, queue_recipe
 from models.events import Evaluated, Event, SampleMade, ValMetrics
 from models.library.library import Library
+from models.recipes.queued import queued_quick_start
 
 if TYPE_CHECKING:
     from models.evaluation.held_out_questions import AnsweredQuestion
@@ -41,6 +43,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         action="store_true",
         help="a design that llama.cpp computes, so that the model also runs in Ollama: about six times as long",
     )
+    add_queue_option(parser)
     add_common(parser)
     return parser
 
@@ -49,6 +52,10 @@ def run(args: argparse.Namespace) -> int:
     """Train a model; returns 130 if Ctrl-C stopped it (the run is saved)."""
     if args.minutes is not None and (not math.isfinite(args.minutes) or args.minutes <= 0):
         raise UsageError(f"--minutes {args.minutes:g} is not valid: use a number above 0.")
+    if args.queue:
+        recipe = queued_quick_start(args.seed, args.data or (), args.minutes, portable=args.portable)
+        queue_recipe(Library(), recipe, as_json=args.json)
+        return DONE
     from models.recipes.quickstart import QuickStart
 
     quickstart = QuickStart(

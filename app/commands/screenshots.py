@@ -212,6 +212,8 @@ class Photographer:
         training = self._window.pages.page("training")
         assert isinstance(training, TrainingTab)
         training.show_run(run.id)
+        self._window.show_models()
+        self._shoot("models")
         self._shoot_views("tokenizer")
         self._data()
         self._shoot_views("builder")
@@ -367,6 +369,11 @@ class Photographer:
             tab.side.show_view(view)
             self._wait_for(lambda: _has_answers(tab))
             self._shoot(f"chat-{view}")
+            if view == "pass":
+                panel: Any = tab.side.view(view)
+                panel.open_wide()
+                self._shoot(f"chat-{view}-wide", panel.wide)
+                panel.wide.close()
         tab.side.show_view(first)
 
     def _modes(self, tab: ChatTab) -> None:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from app.commands.common import UsageError, add_common, print_json
 from app.commands.progress import ProgressLine, drive, stop_on_interrupt
+from app.commands.queue import add_queue_option, queue_recipe
 from models.data.collections.corpora import COLLECTIONS
 from models.library.library import Library
 from models.metrics.table import METRICS, format_score
+from models.recipes.queued import queued_task
 from models.recipes.tasks.published import ALL_RECIPES
 from models.recipes.tasks.table import Bar
 
@@ -47,6 +49,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         help=f"the package's file that {', '.join(COLLECTIONS)} read; or your own rows of the same form: JSON "
         "lines, or a dataset",
     )
+    add_queue_option(parser)
     add_common(parser)
     return parser
 
@@ -55,6 +58,12 @@ def run(args: argparse.Namespace) -> int:
     """Print the scores; returns 130 if Ctrl-C stopped it (the run is saved)."""
     if args.seeds < 1 or args.seed < 0:
         raise UsageError("--seeds must be at least 1, and --seed at least 0.")
+    if args.queue:
+        if args.seeds > 1 or args.minutes is not None:
+            raise UsageError("--queue takes one seed and the recipe's own number of steps: omit --seeds and --minutes.")
+        recipe = queued_task(args.name, args.seed, args.parent, args.data)
+        queue_recipe(Library(), recipe, as_json=args.json)
+        return DONE
     from models.recipes.tasks.results import summary_of
     from models.recipes.tasks.running import TaskRun
 
@@ -114,11 +123,11 @@ def print_result(result: TaskResult) -> None:
         print(note)
     if result.bars:
         reached = "; ".join(f"{format_score(bar.metric, result.score_of(bar))} ({bar})" for bar in result.bars)
-        print(f"{'The bar is met' if result.are_bars_met else 'The bar is NOT met'}: {reached}")
+        print(f"{'The goal is reached' if result.are_bars_met else 'The goal is NOT reached'}: {reached}")
     print(f"took {result.seconds:.0f} s")
     print(result.run)
 
 
 def bars_text(bars: tuple[Bar, ...]) -> str:
     """What a task must reach, in one sentence."""
-    return f"Must reach: {'; '.join(map(str, bars))}."
+    return f"Goal: {'; '.join(map(str, bars))}."

@@ -1,4 +1,4 @@
-"""`terrarium train`: train a model from scratch or from the weights of another; or resume or fork a run."""
+"""`terrarium train`: train a model from scratch or from the weights of another; resume, lengthen or fork a run."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from app.commands.common import UsageError, add_common, print_json
 from app.commands.progress import ProgressLine, drive, ignore_signals, stop_on_interrupt
 from models.evaluation.record import read_forgetting
-from models.events import TrainMetrics, ValMetrics
+from models.events import Evaluated, RunStarted, TrainMetrics, ValMetrics
 from models.library.library import Library
+from models.library.run_record import inspect_run
 from models.metrics.table import METRICS, format_score
+from models.runs.run_folder import RunFolder
 from models.settings.align_spec import STAGES, AlignSpec, usual_align, usual_align_train
 from models.settings.presets import PRESETS
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
@@ -30,8 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from models.events import Event
-    from models.runs.run_folder import RunFolder
-    from models.training.trainer import Trainer
+    from models.recipes.resuming import RunJob
 
 DONE, INTERRUPTED = 0, 130
 _BY_OPTIONS = ("preset", "data", "dataset", "tokenizer", "vocab_size", "parent", "mode", "stage")
@@ -54,6 +55,12 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "--fork",
         metavar="RUN[@STEP]",
         help="a new run from a checkpoint of this one (default: the last), with its curves",
+    )
+    parser.add_argument(
+        "--longer",
+        metavar="RUN",
+        help="train this run longer, as a new run that continues its curves: to --steps N in all (default: as long "
+        "again)",
     )
     parser.add_argument("--resume", metavar="RUN", help="resume this run (path, id or name) from its last checkpoint")
     add_common(parser)
@@ -136,24 +143,25 @@ def _train(args: argparse.Namespace, process_group: ProcessGroup) -> int:
     with ProgressLine(as_json=args.json) as line:
         if args.resume:
             folder = run_to_resume(args, library)
+        elif args.longer:
+            folder = lengthened_run(args, library)
         elif args.fork:
             folder = _fork(args, library)
         else:
             folder = _prepare(args, library, line)
-        from models.training.trainer import Trainer
-
         process_group.broadcast_text(str(folder.folder))
-        trainer = Trainer(folder, library, device=args.device, process_group=process_group)
+        job = _job(args, library, folder, process_group)
         latest = _Latest()
-        with stop_on_interrupt(
-            lambda: trainer.request_stop(keep=True), or_terminate=process_group.size > 1
-        ) as interrupt:
-            drive(latest.watch(trainer), line)
+        with stop_on_interrupt(lambda: job.request_stop(keep=True), or_terminate=process_group.size > 1) as interrupt:
+            drive(latest.watch(job, folder.id), line)
+        folder = RunFolder.open(folder.folder)  # a demonstration has opened it itself
         forgetting = read_forgetting(folder.folder)
         if not args.json:
             line.say(latest.summary(folder.spec.learned_task))
             if forgetting is not None and forgetting.after is not None:
                 line.say(forgetting.sentence())
+            if latest.evaluated is not None:
+                line.say(f"held-out accuracy: {100 * latest.evaluated.accuracy:.1f} %")
     if args.json:
         print_json(
             {
@@ -161,16 +169,28 @@ def _train(args: argparse.Namespace, process_group: ProcessGroup) -> int:
                 "id": folder.id,
                 "name": folder.name,
                 "status": folder.status,
-                "step": trainer.step,
+                "step": inspect_run(folder.folder).step,
                 "loss": latest.train.loss if latest.train else None,
                 "val_loss": latest.validation.loss if latest.validation else None,
                 **latest.quality(),
+                **({"accuracy": latest.evaluated.accuracy} if latest.evaluated is not None else {}),
                 "forgetting": None if forgetting is None else dataclasses.asdict(forgetting),
             }
         )
     else:
         print(folder.folder)
     return INTERRUPTED if interrupt.happened and folder.status != "finished" else DONE
+
+
+def _job(args: argparse.Namespace, library: Library, run: RunFolder, process_group: ProcessGroup) -> RunJob:
+    """What trains the run; of one that is resumed, all that is left of its recipe, which one process carries out."""
+    if args.resume and process_group.size == 1:
+        from models.recipes.resuming import resume
+
+        return resume(library, run, device=args.device)
+    from models.training.trainer import Trainer
+
+    return Trainer(run, library, device=args.device, process_group=process_group)
 
 
 def spec_from_arguments(args: argparse.Namespace) -> RunSpec:
@@ -225,7 +245,6 @@ def _absolute(name: str, value: Any) -> Any:
 
 def _spec_like(args: argparse.Namespace) -> RunSpec:
     from models.runs.fork import spec_like
-    from models.runs.run_folder import RunFolder
 
     library = Library()
     return spec_like(library, RunFolder.open(library.find_run(args.like)))
@@ -338,7 +357,6 @@ def _proposed(args: argparse.Namespace, library: Library, line: ProgressLine, sp
 
 def _fork(args: argparse.Namespace, library: Library) -> RunFolder:
     from models.runs.fork import fork_run, list_checkpoints
-    from models.runs.run_folder import RunFolder
 
     given = [name for name in ("spec", "like", *_BY_OPTIONS) if getattr(args, name) is not None]
     if given:
@@ -359,6 +377,22 @@ def _fork(args: argparse.Namespace, library: Library) -> RunFolder:
     return fork_run(library, source, step, name=args.name, train=train)
 
 
+def lengthened_run(args: argparse.Namespace, library: Library) -> RunFolder:
+    """The run that continues the one that --longer names.
+
+    Raises:
+        UsageError: where the command line also says something else to train.
+    """
+    options = ("spec", "like", "fork", *_BY_OPTIONS, "seed")
+    given = [name for name in options if getattr(args, name, None) is not None] + ["set"] * bool(args.changes)
+    if given:
+        raise UsageError(f"A run that is trained longer keeps its settings: omit {_option(given[0])}, or use --fork.")
+    from models.runs.run_folder import RunFolder
+    from models.training.proposal.longer import fork_longer
+
+    return fork_longer(library, RunFolder.open(library.find_run(args.longer)), args.steps, args.name)
+
+
 def split_checkpoint(text: str) -> tuple[str, int | None]:
     """ "RUN@STEP" as (RUN, STEP); without a step (RUN, None)."""
     name, at, step = text.rpartition("@")
@@ -371,29 +405,33 @@ def run_to_resume(args: argparse.Namespace, library: Library) -> RunFolder:
     Raises:
         UsageError: where the command line also says what to train.
     """
-    options = ("spec", "like", "fork", *_BY_OPTIONS, "steps", "seed", "name")
+    options = ("spec", "like", "fork", "longer", *_BY_OPTIONS, "steps", "seed", "name")
     given = [name for name in options if getattr(args, name, None) is not None] + ["set"] * bool(args.changes)
     if given:
         raise UsageError(f"A resumed run keeps its settings: omit {_option(given[0])}.")
-    from models.runs.run_folder import RunFolder
-
     return RunFolder.open(library.find_run(args.resume))
 
 
 class _Latest:
-    """The latest metrics of a training."""
+    """The latest metrics of a run, and its evaluation."""
 
     def __init__(self) -> None:
         self.train: TrainMetrics | None = None
         self.validation: ValMetrics | None = None
+        self.evaluated: Evaluated | None = None
 
-    def watch(self, trainer: Trainer) -> Generator[Event, None, None]:
-        """Pass on the trainer's events, keeping the latest metrics."""
-        for event in trainer.events():
-            if isinstance(event, TrainMetrics):
+    def watch(self, job: RunJob, run_id: str) -> Generator[Event, None, None]:
+        """Pass on the events of a job, keeping the latest metrics of this run: a recipe may train others, too."""
+        is_its = True
+        for event in job.events():
+            if isinstance(event, RunStarted):
+                is_its = event.run_id == run_id
+            if is_its and isinstance(event, TrainMetrics):
                 self.train = event
-            elif isinstance(event, ValMetrics):
+            elif is_its and isinstance(event, ValMetrics):
                 self.validation = event
+            elif isinstance(event, Evaluated):
+                self.evaluated = event
             yield event
 
     def quality(self) -> dict[str, Any]:

@@ -173,7 +173,8 @@ class DatasetView(QWidget):
         labels = corpus.labels[:_MAX_LABELS]
         more = len(corpus.labels) - len(labels)
         self.facts["Labels"].setText(", ".join(labels) + (f" and {more:,} more" if more > 0 else "") or "none")
-        self.facts["Size"].setText(f"{format_size(corpus.n_bytes)}, in the library's folder {corpus.sha}")
+        self.facts["Size"].setText(format_size(corpus.n_bytes))
+        self.facts["Size"].setToolTip(f"In the library's folder corpora/{corpus.sha}")
         used = ", ".join(f"“{name}”" for name in info.used_by[:3])
         count = format_count(len(info.used_by), "run")
         self.facts["Used by"].setText(f"{count}: {used}{' …' if len(info.used_by) > 3 else ''}" if used else "no run")

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 from app.glass.focus import Focus
 from app.glass.panel import GlassPanel
 from app.glass.panel_head import About, PanelHead
+from app.glass.read_text import ReadText
 from app.glass.sheet import Sheet
 from app.glass.target_token import TargetToken
 from app.kit.basics import EmptyState, column, label, scrolling
@@ -20,7 +21,10 @@ from app.worker.failures import Failure
 _LATE_MS = 300
 _MOST_SURPRISING = "The reply's most surprising token. "
 _OTHERS = "Point at any other."
-_NO_TOKENS = "This model answers about a text or its words, and predicts no tokens. Attention shows how it reads them."
+_NO_TOKENS = (
+    "This model answers about a text or its words, and predicts no tokens. Inputs, Attention and Switch off show what "
+    "its answer depends on."
+)
 
 
 class AnswerPanel(GlassPanel):
@@ -30,10 +34,12 @@ class AnswerPanel(GlassPanel):
 
     Subclasses implement `ask`, called when the target token changes, and `forget`, called when text or model change.
 
-    is_about_predictions: whether it asks how a token was predicted, which not all models do.
+    is_about_predictions: whether it asks how a token was predicted, which not all models do. is_about_labels: whether
+    it can ask the same about a label, a tag or an answer.
     """
 
     is_about_predictions = True
+    is_about_labels = False
 
     def __init__(
         self,
@@ -87,6 +93,11 @@ class AnswerPanel(GlassPanel):
         model = self._session.chat.model
         return model is not None and model.config.topology == "encoder-only"
 
+    def _can_ask(self, text: ReadText) -> bool:
+        """Whether the open model gives the answer to this text a probability."""
+        model = self._session.chat.model
+        return model is not None and (model.config.head == "language" or text.question is not None)
+
     def ask(self, target: TargetToken) -> None:
         """Ask the model about another token."""
         raise NotImplementedError
@@ -110,10 +121,14 @@ class AnswerPanel(GlassPanel):
         target, model = self.target, self._session.chat.model
         if model is None:
             self.show_message("No model is open", "Choose a model above: it will read the text again for inspection.")
-        elif self.is_about_predictions and model.config.head != "language":
+        elif self.is_about_predictions and model.config.head != "language" and not self.is_about_labels:
             self.show_message("No token is predicted", _NO_TOKENS)
         elif self.focus.absence:
             self.show_message("This text cannot be inspected", self.focus.absence)
+        elif self.focus.text is None and model.config.head != "language":
+            self.show_message("Nothing to inspect yet", "Write a text: what its label depends on is shown here.")
+        elif self.focus.text is not None and self.is_about_predictions and not self._can_ask(self.focus.text):
+            self.show_message("No label to inspect", "This model answers with a number, which has no probability.")
         elif self.focus.text is None:
             self.show_message(
                 "Nothing to inspect yet",
@@ -126,8 +141,9 @@ class AnswerPanel(GlassPanel):
         """Say something about the token in focus, in one plain sentence; "" for nothing."""
         self.sentence.setText(sentence)
         self.sentence.setVisible(bool(sentence))
-        self.opening.setVisible(bool(sentence) and self.focus.is_at_start)
         text = self.focus.text
+        one_answer = text is not None and text.question is not None and text.question.head != "token"
+        self.opening.setVisible(bool(sentence) and self.focus.is_at_start and not one_answer)
         is_reply = text is not None and text.n_prompt < len(text.ids)
         self.opening.setText(f"{_MOST_SURPRISING if is_reply else ''}{_OTHERS}")
 

@@ -8,6 +8,26 @@ from app.glass.draft_mark import DraftMark
 from models.settings.sampling_config import SamplingConfig
 
 
+@dataclass(frozen=True, kw_only=True)
+class LabelQuestion:
+    """What a model that labels texts is asked about one, in place of its next token (see models.inspect.readout).
+
+    head: “sequence” of whole texts, “token” of words, or “span” of an answer. names: of the outcomes. outcome: the one
+    that is inspected; −1 for the likeliest, which depends on the token in focus.
+    label: of labels that do not exclude one another, the one that is asked about.
+    word_starts: “token”, the position of each word's first token, where its tag is read.
+    span, candidates: “span”, the answer's first and last token, and where others could be.
+    """
+
+    head: str
+    names: tuple[str, ...]
+    outcome: int = -1
+    label: int | None = None
+    word_starts: tuple[int, ...] = ()
+    span: tuple[int, int] | None = None
+    candidates: tuple[int, ...] = ()
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ReadText:
     """The tokens of one reply with everything read before it. Compared by identity.
@@ -20,6 +40,8 @@ class ReadText:
     marks: what a draft model did for each sampled token; () where there was none.
     sampling: the settings used. step: the model's training step at that time.
     start: the position that the glass box opens on; None to wait until the user points at a token.
+    segments: of each of `ids`, where an encoder read a pair; () otherwise. question: what a model was asked that gives
+        labels; None for one that predicts tokens.
     """
 
     ids: tuple[int, ...]
@@ -32,10 +54,13 @@ class ReadText:
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     step: int = 0
     start: int | None = None
+    segments: tuple[int, ...] = ()
+    question: LabelQuestion | None = None
 
     def __post_init__(self) -> None:
         assert len(self.ids) == len(self.words)
         assert len(self.source_ids) == len(self.source_words)
+        assert not self.segments or len(self.segments) == len(self.ids)
         assert not self.draws or len(self.draws) == len(self.ids) - self.n_prompt
         assert self.start is None or 0 <= self.start < len(self.ids)
         assert not self.marks or len(self.marks) == len(self.ids) - self.n_prompt

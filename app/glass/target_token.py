@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from app.glass.names import token_names
 from app.glass.read_text import ReadText
 
 if TYPE_CHECKING:
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
 
     from models.architecture.transformer import AnyModel
     from models.inspect.reading import Text
+    from models.inspect.readout import Readout
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class TargetToken:
         """The text for `models.inspect`."""
         from models.inspect.reading import Text
 
-        return Text(ids=self.text.ids, source_ids=self.text.source_ids)
+        return Text(ids=self.text.ids, source_ids=self.text.source_ids, segments=self.text.segments)
 
     def at(self, model: AnyModel) -> int:
         """The position at which the model predicts it.
@@ -47,6 +50,33 @@ class TargetToken:
         id = self.text.ids[self.position]
         return -1 if model.config.topology == "encoder-only" and id == mask_id(tokenizer) else id
 
+    def readout(self, model: AnyModel) -> Readout:
+        """What the model is asked: the token, or the label, tag or answer that the text has been given.
+
+        Raises:
+            ValueError: for the first token of a text, which nothing predicts.
+        """
+        from models.inspect.readout import Readout
+
+        asked = self.text.question
+        if asked is None:
+            return Readout(at=self.at(model))
+        at = 0 if model.config.topology == "encoder-only" else len(self.text.ids) - 1
+        if asked.head == "token":
+            at = max((start for start in asked.word_starts if start <= self.position), default=asked.word_starts[0])
+        return Readout(at=at, head=asked.head, label=asked.label, span=asked.span, candidates=asked.candidates)
+
+    def outcome(self, model: AnyModel, tokenizer: Tokenizer) -> int:
+        """The outcome of the readout that is inspected, as of `token`; −1 for the likeliest one."""
+        asked = self.text.question
+        return self.token(model, tokenizer) if asked is None else asked.outcome
+
+    def names(self, tokenizer: Tokenizer, outcomes: Iterable[int]) -> dict[int, str]:
+        """What outcomes are called: the displayed tokens, or the labels."""
+        asked = self.text.question
+        return token_names(tokenizer, outcomes) if asked is None else {i: asked.names[i] for i in outcomes}
+
     def sees_itself(self, model: AnyModel, tokenizer: Tokenizer) -> bool:
         """Whether the model sees the token that it predicts: an encoder, unless the token is a mask."""
-        return model.config.topology == "encoder-only" and self.token(model, tokenizer) >= 0
+        is_token = self.text.question is None
+        return is_token and model.config.topology == "encoder-only" and self.token(model, tokenizer) >= 0

@@ -56,13 +56,18 @@ class Replied:
 
 @dataclass(frozen=True, kw_only=True)
 class TokenChosen:
-    """A token that the model gave is in focus. below: its probability was lower than this."""
+    """Another token that the model gave is in focus: one that was clicked before decides no bet.
+
+    below: its probability was lower than this.
+    """
 
     below: float = 1.1
 
     def is_done(self, now: Facts, before: Facts) -> bool:
         token = now.token
-        return token is not None and token.probability is not None and token.probability < self.below
+        if token is None or token.probability is None or token == before.token:
+            return False
+        return token.probability < self.below
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -111,10 +111,12 @@ class ReplyFact:
 
 @dataclass(frozen=True, kw_only=True)
 class TokenFact:
-    """The token in focus. probability: with which the model gave it; None for one that it only read."""
+    """The token in focus. position: in its text. probability: with which the model gave it; None for one that it only
+    read."""
 
     word: str
     probability: float | None = None
+    position: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from models.settings.sampling_config import NUMERIC_SETTINGS, SamplingConfig
 
 _VIEWS: Mapping[str, str] = {
     "home": "Home",
+    "models": "Models → Download a model",
     "tokenizer/explore": "Tokenizer → Explore",
     "tokenizer/steps": "Tokenizer → Steps",
     "tokenizer/vocabulary": "Tokenizer → Vocabulary",
@@ -36,6 +37,7 @@ _VIEWS: Mapping[str, str] = {
     "training/run/data": "Training → a run → Data",
     "training/run/doctor": "Training → a run → Doctor",
     "training/run/lineage": "Training → a run → Lineage",
+    "chat/pass": "Chat → Whole pass",
     "chat/next": "Chat → Next token",
     "chat/attention": "Chat → Attention",
     "chat/layers": "Chat → Layers",
@@ -73,6 +75,7 @@ PLACES: Mapping[str, str] = {
 """Place -> where that is, in the words of the window."""
 
 FOUND_BY: Mapping[str, str] = {
+    "models": "hub Hugging Face GGUF Ollama LM Studio published pretrained open import",
     "builder/code": "PyTorch Python module source export",
     "builder/compare": "designs architectures side by side",
     "builder/costs": "memory FLOPs parameters time dry run",

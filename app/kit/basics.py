@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import html
+import itertools
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt
@@ -38,8 +40,17 @@ def label(text: str, role: str = "", *, wrap: bool = False, selectable: bool = F
     return widget
 
 
+TIP_WIDTH = 64
+"""Characters of a tooltip's longest line: Qt shows plain text in as many lines as it has, however wide they are."""
+
+
 def plain_tip(text: str) -> str:
-    """A tooltip that says `text` as it is: Qt would read names, tokens and texts that look like markup as HTML."""
+    """A tooltip that says `text` as it is, in lines of at most TIP_WIDTH characters.
+
+    Qt would read names, tokens and texts that look like markup as HTML.
+    """
+    lines = (textwrap.wrap(line, TIP_WIDTH, replace_whitespace=False) or [""] for line in text.split("\n"))
+    text = "\n".join(itertools.chain.from_iterable(lines))
     if "<" not in text and "&" not in text:
         return text
     return f'<p style="white-space: pre-wrap">{html.escape(text, quote=False)}</p>'
@@ -74,6 +85,23 @@ def button(
     if on_click is not None:
         widget.clicked.connect(lambda: on_click())
     return widget
+
+
+_USUAL_TIP, _WHY_NOT = "usualTip", "whyNot"
+
+
+def set_enabled(widget: QWidget, reason: str, tip: str | None = None) -> None:
+    """Disable a widget for a `reason`, a sentence that its tooltip then says; "" enables it.
+
+    tip: its tooltip while it is enabled; None for the one that it had.
+    """
+    if tip is not None:
+        widget.setProperty(_USUAL_TIP, plain_tip(tip))
+    elif not widget.property(_WHY_NOT):
+        widget.setProperty(_USUAL_TIP, widget.toolTip())
+    widget.setProperty(_WHY_NOT, reason)
+    widget.setEnabled(not reason)
+    widget.setToolTip(plain_tip(reason) or str(widget.property(_USUAL_TIP) or ""))
 
 
 class _Button(QPushButton):

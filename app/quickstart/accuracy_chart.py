@@ -25,8 +25,8 @@ from models.events import AccuracyMeasured, KindAccuracy
 from models.number_words import format_percent
 
 BASELINES = (
-    ("most_frequent", "most frequent answer"),
-    ("last_mentioned", "last-mentioned candidate"),
+    ("most_frequent", "always the commonest answer"),
+    ("last_mentioned", "always the last thing mentioned"),
     ("without_story", "model without the story"),
 )
 _BAR = 12

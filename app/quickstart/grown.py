@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.quickstart.next_step import NamedRun
+from app.session.chat_model import PRONOUNS, writes_text
 from models.evaluation.record import read_evaluation
 from models.events import Evaluated
 from models.library.library import Library
@@ -23,7 +24,6 @@ from models.settings.run_spec import RunSpec
 MAX_SHOWN = 4
 """More models than that are in the training tab's list."""
 _UNFINISHED = ("interrupted", "paused")
-_PRONOUNS = "pronouns"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +121,7 @@ def _read_model(info: RunInfo) -> GrownModel:
         name=info.name,
         quality=describe_quality(info, questions, pronouns),
         when=format_date(info.created),
-        is_pronouns=info.spec is not None and info.spec.data.source == _PRONOUNS,
+        is_pronouns=info.spec is not None and info.spec.data.source == PRONOUNS,
         writes=_writes(info),
         has_steps=info.status != "imported",
     )
@@ -137,9 +137,8 @@ def _share_of(read: Callable[[Path], Evaluated | PronounEvaluation | None], info
 
 
 def _predicts_text(spec: RunSpec) -> bool:
-    return spec.data.source != _PRONOUNS and not spec.learned_task and spec.align is None
+    return spec.data.source != PRONOUNS and not spec.learned_task and spec.align is None
 
 
 def _writes(info: RunInfo) -> bool:
-    spec = info.spec
-    return spec is not None and spec.data.source != _PRONOUNS and spec.model.topology == "decoder-only"
+    return info.spec is not None and writes_text(info.spec)

@@ -22,6 +22,7 @@ SEEN = "seen"
 TIME_MACHINE_SEEN = "time machine"
 _MINUTES_MORE = 6
 """How much longer the quick start takes on two cores for a design that can leave, by measured times of steps."""
+_BY_QUICK_START = "with the quick start"
 _WIDTH = 1100
 """The width of what is shown in pixels at the usual text size: longer lines are hard to read."""
 
@@ -30,7 +31,8 @@ class Home(QWidget):
     """The home page. With nothing grown yet, the quick start stands in the middle; later, the models and a next step.
 
     Signals:
-        quickstart_requested(), guide_requested(), recipes_requested(), runs_requested(), pronouns_requested()
+        quickstart_requested(), guide_requested(), recipes_requested(), models_requested(), runs_requested(),
+        pronouns_requested()
         running_requested(): show what is running, or the queue.
         step_requested(step): do a NextStep.
         chat_requested(run_id), machine_requested(run_id), run_requested(run_id): open a model, its time machine, its
@@ -41,6 +43,7 @@ class Home(QWidget):
     quickstart_requested = Signal()
     guide_requested = Signal()
     recipes_requested = Signal()
+    models_requested = Signal()
     runs_requested = Signal()
     pronouns_requested = Signal()
     running_requested = Signal()
@@ -83,7 +86,7 @@ class Home(QWidget):
         self.hint = label("Grow a small model in a minute or two", "muted")
         self.portable, self.another_portable = self._portable_box(), self._portable_box()
         self.another = button(
-            "Grow another with the quick start",
+            f"Grow another {_BY_QUICK_START}",
             theme,
             self.quickstart_requested.emit,
             icon="mdi6.sprout",
@@ -105,6 +108,14 @@ class Home(QWidget):
             icon="graduation-cap",
             role="link",
             tip="A small model learns it in a few minutes, and is scored beside simple rules",
+        )
+        self.published = button(
+            "Download a published model, or open one from the disk",
+            theme,
+            self.models_requested.emit,
+            icon="cloud-arrow-down",
+            role="link",
+            tip="Small models that run here: chat with them, fine-tune them, look inside",
         )
         self.pronouns = button(
             "What does “it” refer to?",
@@ -135,7 +146,15 @@ class Home(QWidget):
         """The cards, and links below them, or beside them where they are not in the middle of the page."""
         self._links = QWidget()
         self._link_lines = column(None, spacing=0)
-        for each in (self.another, self.another_portable, self.guide, self.learn, self.pronouns, self.earlier):
+        for each in (
+            self.another,
+            self.another_portable,
+            self.guide,
+            self.learn,
+            self.published,
+            self.pronouns,
+            self.earlier,
+        ):
             self._link_lines.addWidget(each)
         self._link_lines.addStretch(1)
         self._links.setLayout(self._link_lines)
@@ -150,7 +169,7 @@ class Home(QWidget):
         inner = QWidget()
         inner.setProperty("role", "scrolled")
         lines = QVBoxLayout(inner)
-        lines.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 3 * SPACE)
+        lines.setContentsMargins(3 * SPACE, 2 * SPACE, 3 * SPACE, 2 * SPACE)
         lines.addStretch(2)
         lines.addLayout(_centred(body))
         lines.addStretch(3)
@@ -174,7 +193,7 @@ class Home(QWidget):
         self._sentence.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         hero, centre = QWidget(), Qt.AlignmentFlag.AlignHCenter
         layout = QVBoxLayout(hero)
-        layout.setContentsMargins(0, 0, 0, 2 * SPACE)
+        layout.setContentsMargins(0, 0, 0, SPACE)
         layout.setSpacing(2 * SPACE)
         layout.addWidget(mark, 0, centre)
         layout.addWidget(label("Terrarium", "title"), 0, centre)
@@ -219,6 +238,7 @@ class Home(QWidget):
         models.chat_requested.connect(self.chat_requested)
         models.machine_requested.connect(self.machine_requested)
         models.run_requested.connect(self.run_requested)
+        models.action_requested.connect(session.run_action_requested)
         models.pronouns_requested.connect(self.pronouns_requested)
         models.all_requested.connect(self.runs_requested)
 
@@ -262,7 +282,8 @@ class Home(QWidget):
         QTimer.singleShot(0, self, lambda: self._area.ensureWidgetVisible(self.cards.buttons[0]))  # once it is laid out
 
     def focus_first(self) -> None:
-        """Give the keyboard to what one most likely wants."""
+        """Show the page from its top, and give the keyboard to what one most likely wants."""
+        self._area.verticalScrollBar().setValue(0)
         (self.quickstart if self.is_empty else self.next_button).setFocus()
 
     @Slot(object)
@@ -299,23 +320,33 @@ class Home(QWidget):
         self._ways.setDirection(across)
         for part in (self.cards, self._links):
             self._ways.setAlignment(part, Qt.AlignmentFlag.AlignVCenter if is_row else middle)
-        for link in (self.another, self.another_portable, self.guide, self.learn, self.pronouns, self.earlier):
+        for link in (
+            self.another,
+            self.another_portable,
+            self.guide,
+            self.learn,
+            self.published,
+            self.pronouns,
+            self.earlier,
+        ):
             self._link_lines.setAlignment(link, middle)
 
     @Slot()
     def _show_training(self) -> None:
         busy, grows = self._session.training.active, self._grows
-        self.quickstart.setText("Show the quick start" if grows else "Quick start")
-        for each in (self.quickstart, self.another):
-            each.setEnabled(grows or not busy)
-        for box in (self.portable, self.another_portable):
-            box.setEnabled(not busy)
-        self.cards.quickstart.setEnabled(not busy)
+        waits = busy and not grows
+        self.quickstart.setText(
+            "Show the quick start" if grows else "Add a quick start to the queue" if waits else "Quick start"
+        )
+        self.another.setText(
+            "Show the quick start" if grows else f"Grow another {'after the current run' if waits else _BY_QUICK_START}"
+        )
+        self.cards.show_waiting(is_waiting=busy)
         self.hint.setText(
             "A quick start is running."
             if grows
-            else "A run is training. The quick start has to wait until it ends."
-            if busy
+            else "A run is training: the quick start follows it."
+            if waits
             else "Grow a small model in a minute or two"
         )
         self._show_step()

@@ -13,12 +13,16 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.quickstart.grown import MAX_SHOWN, GrownModel
 from models.number_words import format_count
 
+_TIP_OF_LONGER = "Go on from where its training ended, with the same data"
+_TIP_OF_TUNE = "A new run that starts from its weights and learns other data"
+
 
 class ModelRows(QFrame):
     """A card with a row for each model.
 
     Signals:
         chat_requested(run_id), machine_requested(run_id), run_requested(run_id)
+        action_requested(run_id, name): do something to its run (app.training.run_list.run_actions).
         pronouns_requested(): try a model that points at what “it” refers to.
         all_requested(): show all models.
     """
@@ -26,6 +30,7 @@ class ModelRows(QFrame):
     chat_requested = Signal(str)
     machine_requested = Signal(str)
     run_requested = Signal(str)
+    action_requested = Signal(str, str)
     pronouns_requested = Signal()
     all_requested = Signal()
 
@@ -77,10 +82,16 @@ class ModelRow(QWidget):
         self.run = button(
             "Open run", theme, lambda: self._emit(rows.run_requested), icon="chart-line", role="quiet", tip="Its curves"
         )
+        self.longer = button(
+            "Train longer…", theme, lambda: self._ask("longer"), icon="fast-forward", role="quiet", tip=_TIP_OF_LONGER
+        )
+        self.tune = button(
+            "Fine-tune…", theme, lambda: self._ask("tune"), icon="graduation-cap", role="quiet", tip=_TIP_OF_TUNE
+        )
         words = column(self.name, self.facts, spacing=0)
         line = row(spacing=SPACE // 2)
         line.addLayout(words, 1)
-        for each in (self.chat, self.machine, self.run):
+        for each in (self.chat, self.longer, self.tune, self.machine, self.run):
             line.addWidget(each)
         lines = column(separator(), spacing=SPACE)
         lines.addLayout(line)
@@ -93,15 +104,20 @@ class ModelRow(QWidget):
         self.facts.setText(f"{model.quality}  ·  {model.when}" if model.when else model.quality)
         words = "Chat" if model.writes else "What is “it”?" if model.is_pronouns else "Try it"
         self.chat.setText(words)
-        for each, what in ((self.chat, words), (self.machine, "Time machine"), (self.run, "Open run")):
-            each.setAccessibleName(f"{what}: {model.name}")
-        self.machine.setVisible(model.has_steps)
+        for each in (self.chat, self.longer, self.tune, self.machine, self.run):
+            each.setAccessibleName(f"{each.text()}: {model.name}")
+        for each in (self.machine, self.longer):
+            each.setVisible(model.has_steps)
 
     def _on_chat(self) -> None:
         if self._model is not None and self._model.is_pronouns:
             self._rows.pronouns_requested.emit()
         else:
             self._emit(self._rows.chat_requested)
+
+    def _ask(self, name: str) -> None:
+        if self._model is not None:
+            self._rows.action_requested.emit(self._model.id, name)
 
     def _emit(self, signal: SignalInstance) -> None:
         if self._model is not None:

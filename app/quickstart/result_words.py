@@ -31,8 +31,8 @@ def guessing_words(kind: KindAccuracy) -> str:
         "Others get:",
     ]
     for words, share in (
-        ("always the most frequent answer", kind.most_frequent),
-        ("the candidate mentioned last", kind.last_mentioned),
+        ("always the commonest answer", kind.most_frequent),
+        ("always the last thing mentioned", kind.last_mentioned),
         ("this model without the story", kind.without_story),
     ):
         if share is not None:

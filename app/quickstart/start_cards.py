@@ -82,6 +82,10 @@ class StartCards(QWidget):
         self._fit()
         self._show_files()
 
+    def show_waiting(self, *, is_waiting: bool) -> None:
+        """Say whether what is started now is added to the queue, because something is training."""
+        self.quickstart.setText("Add a quick start with it to the queue" if is_waiting else "Quick start with it")
+
     def offer_files(self, files: tuple[str, ...]) -> None:
         """Offer actions for these text files."""
         self.files = files

@@ -80,7 +80,9 @@ def _title(state: TrainingState, stage: int) -> str:
 
 
 class QuickStartView(QWidget):
-    """Follows `session.training.state` while it is a quick start.
+    """Follows the training while that is a quick start, and stays with what came of it when another one begins.
+
+    state: of the last quick start, None before the first.
 
     Signals:
         chat_requested(run_id): open the chat with this run, or "live".
@@ -131,6 +133,8 @@ class QuickStartView(QWidget):
         self._build()
         theme.theme_changed.connect(self._restyle)
         self._restyle()
+        self.state: TrainingState | None = None
+        self._history = session.training.history
         self._dirty = False
         self._redraw = QTimer(self)
         self._redraw.setInterval(_REDRAW_MS)
@@ -207,18 +211,26 @@ class QuickStartView(QWidget):
         has_room = self._result.isHidden() or room >= _CURVE_LINES * self.fontMetrics().height()
         self._curve.setVisible(has_room and not self._side_card.isHidden())
 
+    @property
+    def _is_current(self) -> bool:
+        """Whether the quick start is the training that is going on."""
+        return self._session.training.active and self._session.training.state is self.state
+
     @Slot()
     def _on_training(self) -> None:
-        state = self._session.training.state
-        if state is None or not state.quickstart:
+        training = self._session.training
+        if training.state is not None and training.state.quickstart:
+            self.state, self._history = training.state, training.history
+        state = self.state
+        if state is None:
             return
         stage, failed = stage_of(state), state.status == "failed"
-        shown = (self._session.training.history, state.run_id)
+        shown = (self._history, state.run_id)
         if shown != self._shown:
             self._shown, self._accuracy_shown = shown, None
             spec = self._session.runs.spec(state.run_id) if state.run_id else None
-            self.loss.show_history(self._session.training.history, spec.model.vocab_size if spec is not None else 0)
-            self.samples.show_history(self._session.training.history, spec)
+            self.loss.show_history(self._history, spec.model.vocab_size if spec is not None else 0)
+            self.samples.show_history(self._history, spec)
         reached = _reached(state)
         self.stepper.show_stage(reached, failed=failed)
         trains = reached == TRAINING and state.total_steps > 0
@@ -228,7 +240,7 @@ class QuickStartView(QWidget):
         left = state.seconds_left if stage != CHAT else None
         self._left.setText("" if left is None else f"{format_duration(left)} left")
         self._title.setText(_title(state, stage))
-        self.stop.setVisible(self._session.training.active)
+        self.stop.setVisible(self._is_current)
         self.stop.setEnabled(state.status != "stopping")
         self.again.setVisible(state.over and (failed or not state.run_id))
         is_open = bool(state.run_id) and stage >= TRAINING and not failed
@@ -244,7 +256,7 @@ class QuickStartView(QWidget):
 
     def _show_part(self, state: TrainingState) -> None:
         """Show what there is: its data while it prepares, how it learns, or in the end what came of it."""
-        history = self._session.training.history
+        history = self._history
         has_result = state.evaluated is not None or (bool(state.files) and state.over and len(history.val) > 0)
         if state.evaluated is not None:
             self.result.show_evaluated(state.evaluated)
@@ -264,7 +276,7 @@ class QuickStartView(QWidget):
 
     def _show_accuracy(self, state: TrainingState) -> None:
         """Show what it can do: while it learns the latest measurement, at last the evaluation."""
-        known = self._session.training.history.accuracy
+        known = self._history.accuracy
         self.answers.show_measured(known)
         latest = state.evaluated or (known[-1] if known else None)
         shown = (latest, len(known))
@@ -290,7 +302,7 @@ class QuickStartView(QWidget):
             return f"{state.status.capitalize()}. {state.problem}"
         if stage == TRAINING and state.total_steps:
             is_drawn = self._curve.isVisibleTo(self)  # then the chart tells it, smoothed in its own way
-            losses = self._session.training.history.train["loss"][-_LOSS_STEPS:]
+            losses = self._history.train["loss"][-_LOSS_STEPS:]
             loss = f"  ·  loss {losses.mean():.3f}" if len(losses) and not is_drawn else ""
             return f"Training: step {state.step:,} of {state.total_steps:,}{loss}"
         if stage == CHAT:
@@ -302,9 +314,9 @@ class QuickStartView(QWidget):
     def _on_log_axis(self, on: bool) -> None:
         self._session.remembered.set(_LOG_AXIS, on)
         self.loss.set_log_steps(on)
-        state, self._accuracy_shown = self._session.training.state, None
-        if state is not None:
-            self._show_accuracy(state)
+        self._accuracy_shown = None
+        if self.state is not None:
+            self._show_accuracy(self.state)
 
     @Slot(object)
     def _on_events(self, events: object) -> None:
@@ -312,8 +324,7 @@ class QuickStartView(QWidget):
 
     @Slot()
     def _on_redraw(self) -> None:
-        state = self._session.training.state
-        if self._dirty and self.isVisible() and state is not None and state.quickstart:
+        if self._dirty and self.isVisible() and self._is_current:
             self._dirty = False
             self.loss.refresh()
             self.samples.refresh()
@@ -322,18 +333,17 @@ class QuickStartView(QWidget):
         self._session.training.stop()
 
     def _on_again(self) -> None:
-        state = self._session.training.state
-        self._session.training.start_quickstart(files=state.files if state is not None else ())
+        self._session.training.start_quickstart(files=self.state.files if self.state is not None else ())
 
     def _on_chat(self) -> None:
-        state = self._session.training.state
+        state = self.state
         if state is not None:
-            training = self._session.training.active and stage_of(state) == TRAINING
-            self.chat_requested.emit("live" if training else state.run_id)
+            learns = self._is_current and stage_of(state) == TRAINING
+            self.chat_requested.emit("live" if learns else state.run_id)
 
     def _ask(self, signal: SignalInstance) -> None:
-        if (state := self._session.training.state) is not None:
-            signal.emit(state.run_id)
+        if self.state is not None:
+            signal.emit(self.state.run_id)
 
 
 def _measured_on(kinds: Sequence[KindAccuracy], step: int | None) -> str:

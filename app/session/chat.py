@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from app.worker.latest_job import LatestJob
 from app.worker.notices import Notices
 from app.worker.worker import Worker
 from models.chat.prompting import PromptSettings
-from models.events import Event, Progress
+from models.events import Event, Finished, Progress, RunStarted
 from models.inference.reply import ReplyRequest, ReplyStarted, reply_events
 from models.inference.weight_kinds import KINDS
 from models.library.library import Library
@@ -50,6 +51,16 @@ class ModelOpened(Event):
     model: ChatModel
     tokenizer: Tokenizer
     loaded: LoadedModel | None
+
+
+def _ends_run(event: Event, run_id: str) -> bool:
+    """Whether the training of this run is over, or that of another one begins."""
+    match event:
+        case RunStarted():
+            return event.run_id != run_id
+        case Finished():
+            return event.run_id == run_id
+    return False
 
 
 class ChatSession(QObject):
@@ -107,6 +118,8 @@ class ChatSession(QObject):
         """The share of the model that has been read while it is opened (0 to 1)."""
         self.reply_failed = False
         """Whether the last reply ended with an error."""
+        self.is_requested = False
+        """Whether the model that is being opened was asked for by name: the view that uses it is to be shown then."""
         runs.deleted.connect(self._on_runs_deleted)
         models.freed.connect(self._on_freed)
 
@@ -117,6 +130,19 @@ class ChatSession(QObject):
             self._open_live()
             return True
         return self._notices.attempt(lambda: self._open_run(which, step, weights))
+
+    def request(self, which: str, step: int | None = None) -> bool:
+        """As `open`, for a model that was asked for by name: what shows the chat then shows the view that uses it."""
+        self.is_requested = True
+        self.is_requested = self.open(which, step)
+        return self.is_requested
+
+    def take_request(self) -> bool:
+        """Whether the open model, which can be used now, was asked for by name; not a second time."""
+        if not self.is_requested or self.state != "ready" or self.model is None:
+            return False
+        self.is_requested = False
+        return True
 
     def open_last(self) -> None:
         """Open the model that was open when the program ended; a notice says if it is gone."""
@@ -178,8 +204,9 @@ class ChatSession(QObject):
         loaded = self._models.get(CHAT, OPEN)
         if loaded is not None:
             return loaded.model, loaded.tokenizer, loaded.step
-        trainer = self._training.live_trainer()
-        if trainer is None or self.model is None or self.model.which != LIVE:
+        trainer, model = self._training.live_trainer(), self.model
+        is_its = trainer is not None and model is not None and trainer.run.id == model.run_id
+        if model is None or model.which != LIVE or not is_its:
             raise ValueError("The model is no longer open: choose one above the chat.")
         return trainer.model, trainer.tokenizer, trainer.step
 
@@ -206,7 +233,7 @@ class ChatSession(QObject):
         """Close the model, for instance because its run was deleted."""
         self._drop_job()
         self._forget_model()
-        self.state = "none"
+        self.state, self.is_requested = "none", False
         self.changed.emit()
         self.model_changed.emit()
 
@@ -327,6 +354,7 @@ class ChatSession(QObject):
     def _on_ended(self, job: Job, failure: Failure | None) -> None:
         was_reply = self.state in ("waiting", "replying")
         if failure is not None and self.state == "loading":
+            self.is_requested = False
             self._forget_model()
             self.model_changed.emit()
         self.state = "ready" if self.model is not None else "none"
@@ -335,16 +363,28 @@ class ChatSession(QObject):
             self.reply_failed = failure is not None
             self.reply_ended.emit()
 
+    @Slot(object)
+    def on_training_events(self, events: tuple[Event, ...]) -> None:
+        """A recipe may train one run after the other: the live model stays that of its own."""
+        model = self.model
+        if model is not None and model.which == LIVE and any(_ends_run(event, model.run_id) for event in events):
+            self._leave_live(model)
+
     @Slot()
     def on_training_ended(self) -> None:
-        """The training is over: replace the live model by its last checkpoint, or close it."""
-        model, state = self.model, self._training.state
-        if model is None or model.which != LIVE or state is None:
-            return
-        if state.saved_step is not None:
-            self.open(model.run_id)
-        else:
-            self.close_model()
+        """The training is over: no model is live any more."""
+        if self.model is not None and self.model.which == LIVE:
+            self._leave_live(self.model)
+
+    def _leave_live(self, model: ChatModel) -> None:
+        """Replace the live model by the last checkpoint of its run, or close it where there is none."""
+        from models.runs.run_folder import RunFolder
+
+        with contextlib.suppress(ValueError):  # the run is gone, or was never saved
+            if RunFolder.open(self._runs.find(model.run_id).folder).latest_checkpoint() is not None:
+                self.open(model.run_id)
+                return
+        self.close_model()
 
     @Slot(object)
     def _on_runs_deleted(self, run_ids: tuple[str, ...]) -> None:

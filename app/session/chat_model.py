@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from models.runs.run_folder import RunFolder
+    from models.settings.run_spec import RunSpec
 
 LIVE = "live"
+PRONOUNS = "pronouns"
+"""The source of data of models that point at what “it” refers to."""
+PRONOUN_WORDS = "What is “it”?"
 _BY_TOPOLOGY = {"encoder-only": "fill", "encoder-decoder": "answer"}
 _BY_HEAD = {"sequence": "classify", "token": "tag", "span": "ask", "none": "vectors"}
 
@@ -66,6 +70,19 @@ class ChatModel:
     def is_chat_model(self) -> bool:
         """Whether it is a chat model."""
         return self.mode == "talk"
+
+
+def writes_text(spec: RunSpec) -> bool:
+    """Whether the model of a run continues texts or replies to messages."""
+    model = spec.model
+    return model.topology == "decoder-only" and model.head == "language" and spec.data.source != PRONOUNS
+
+
+def use_words(spec: RunSpec | None) -> str:
+    """What the button says that opens the model of a run where it is used; spec: None where it is not known."""
+    if spec is None or writes_text(spec):
+        return "Chat with it"
+    return PRONOUN_WORDS if spec.data.source == PRONOUNS else "Try it"
 
 
 def describe_model(

@@ -1,21 +1,24 @@
-"""Imports a model into the library, in the background."""
+"""Brings models into the library, in the background: from files, and from the Hugging Face hub."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 from app.session.runs import Runs
+from app.session.status import StatusLine
 from app.worker.background import LatestTask
+from app.worker.failures import Failure
 from app.worker.notices import Notices
-from models.events import Event
+from models.events import Event, Notice, Phase, Progress
 from models.library.library import Library
 from models.runs.run_file.contents import SUFFIX
 
 if TYPE_CHECKING:
+    from models.interop.hub.hub_models import ModelHub
     from models.runs.run_folder import RunFolder
 
 
@@ -46,13 +49,17 @@ class ModelImporter(QObject):
         """Whether an import is running."""
         return self._task.busy
 
-    def start(self, source: Path) -> bool:
+    def start(self, source: Path, name: str = "") -> bool:
         """Copy what is in `source` into the library as a run: a Hugging Face folder, a .gguf or a .terrarium file.
+
+        name: what to call the run, "" for the source's own name.
 
         Returns whether it started. An import that fails or is cancelled leaves nothing behind.
         """
         if self.busy:
             return self._notices.refuse("A model is already being imported. Wait or cancel it.")
+
+        free = self._runs.free_name(name) if name else ""
 
         def work() -> Generator[Event, None, RunFolder]:
             if source.suffix.lower() == SUFFIX:
@@ -61,7 +68,7 @@ class ModelImporter(QObject):
                 return (yield from unpack_run(source, self._library))
             from models.interop.importing import import_model
 
-            return (yield from import_model(source, self._library))
+            return (yield from import_model(source, self._library, name=free or None))
 
         self._task.drive(work)
         return True
@@ -80,3 +87,115 @@ class ModelImporter(QObject):
     def _on_done(self, run: RunFolder) -> None:
         self._runs.changed.emit()
         self.imported.emit(run.id, run.name)
+
+
+class ModelDownloads(QObject):
+    """Downloads a model of the hub, and imports it as a run. It goes on while other pages are shown.
+
+    Attributes:
+        id: what is, or was last, downloaded: owner/name; "" for nothing yet.
+        phase: what is being done. progress: how far that is, None where that is not known.
+        problem: why the last download failed, "" if it did not.
+        hub: what is asked, once something is.
+
+    Signals:
+        changed(): one of these has changed.
+        downloaded(run_id, name): a new run is in the library.
+        failed(failure): the download failed; a Failure.
+    """
+
+    changed = Signal()
+    downloaded = Signal(str, str)
+    failed = Signal(object)
+
+    def __init__(self, library: Library, runs: Runs, notices: Notices, parent: QObject) -> None:
+        super().__init__(parent)
+        self._library, self._runs, self._notices = library, runs, notices
+        self.id = self.phase = self.problem = ""
+        self.progress: Progress | None = None
+        self._hub: ModelHub | None = None
+        self._task = LatestTask(self)
+        self._task.busy_changed.connect(self.changed)
+        self._task.events_received.connect(self._on_events)
+        self._task.done.connect(self._on_done)
+        self._task.failed.connect(self._on_failed)
+
+    @property
+    def hub(self) -> ModelHub:
+        """The hub: that of HF_ENDPOINT, if no other was set."""
+        if self._hub is None:
+            from models.interop.hub.hub_models import ModelHub
+
+            self._hub = ModelHub()
+        return self._hub
+
+    @hub.setter
+    def hub(self, hub: ModelHub) -> None:
+        self._hub = hub
+
+    @property
+    def busy(self) -> bool:
+        """Whether a model is being downloaded."""
+        return self._task.busy
+
+    @property
+    def status(self) -> StatusLine | None:
+        """What the status bar says of it."""
+        if not self.busy:
+            return None
+        done = self.progress
+        return StatusLine(
+            words=f"{self.phase} {self.id}",
+            is_computing=False,
+            done=done.done if done is not None else 0,
+            total=done.total if done is not None else 0,
+            seconds_left=done.seconds_left if done is not None else None,
+        )
+
+    def start(self, id: str, file: str = "") -> bool:
+        """Download a model, with the GGUF file that is meant, as `download_model`. Returns whether it started."""
+        if self.busy:
+            return self._notices.refuse(f"“{self.id}” is being downloaded: wait for it, or stop it.")
+        library, hub = self._library, self.hub
+
+        def work() -> Generator[Event, None, Any]:
+            from models.interop.hub.downloading import download_model
+
+            return (yield from download_model(library, hub, id, file))
+
+        self.id, self.phase, self.progress, self.problem = id, f"Asking {hub.host} for", None, ""
+        self._task.drive(work)
+        return True
+
+    def cancel(self) -> None:
+        """Stop; what has arrived is kept, and the next download of the model resumes there."""
+        self._task.cancel()
+
+    @Slot()
+    def close(self) -> None:
+        """Stop, and wait until nothing is written any more."""
+        self._task.cancel()
+        self._task.wait()
+
+    @Slot(object)
+    def _on_events(self, events: tuple[Event, ...]) -> None:
+        for event in events:
+            if isinstance(event, Phase):
+                self.phase, self.progress = event.name, None
+            elif isinstance(event, Progress):
+                self.progress = event if event.total else None
+            elif isinstance(event, Notice):
+                self._notices.say(event.sentence)
+        self.changed.emit()
+
+    @Slot(object)
+    def _on_done(self, run: RunFolder) -> None:
+        self._runs.changed.emit()
+        self.downloaded.emit(run.id, run.name)
+        self.changed.emit()
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self.problem = failure.sentence
+        self.failed.emit(failure)
+        self.changed.emit()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
 
 DEFAULT_NAME = "My preferences"
 _CURRENT = "preference set"
+
+
+@dataclass
+class _SetIdentity:
+    """A set that steps of the undo stack change, by its present name: this window may rename it after them."""
+
+    name: str
 
 
 class PreferenceSets(QObject):
@@ -48,6 +56,7 @@ class PreferenceSets(QObject):
         self._pairs: tuple[Pair, ...] | None = None
         self._thumbs: tuple[Thumb, ...] | None = None
         self._n_damaged = 0  # lines that were reported
+        self._identities: dict[str, _SetIdentity] = {}
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
@@ -112,9 +121,15 @@ class PreferenceSets(QObject):
 
     def current(self) -> PreferenceSet:
         """The current set."""
+        return self._stored(self.name)
+
+    def _stored(self, name: str) -> PreferenceSet:
         from models.data.preferences.store import PreferenceSet
 
-        return PreferenceSet(self._library, self.name)
+        return PreferenceSet(self._library, name)
+
+    def _identity(self) -> _SetIdentity:
+        return self._identities.setdefault(self.name, _SetIdentity(self.name))
 
     def add(
         self,
@@ -127,13 +142,13 @@ class PreferenceSets(QObject):
 
         words: what was done, after “Undo”. on_undone, on_redone: called after each.
         """
-        collected = self.current()
+        changed = self._identity()
 
         def add() -> bool:
-            return self._notices.attempt(lambda: self._extend(collected, pairs))
+            return self._notices.attempt(lambda: self._extend(self._stored(changed.name), pairs))
 
         def undo() -> bool:
-            is_done = self._notices.attempt(lambda: self._take_back(collected, pairs))
+            is_done = self._notices.attempt(lambda: self._take_back(self._stored(changed.name), pairs))
             if is_done and on_undone is not None:
                 on_undone()
             return is_done
@@ -152,12 +167,12 @@ class PreferenceSets(QObject):
 
     def rate(self, thumb: Thumb) -> None:
         """Add a thumb to the current set, in place of an earlier one of that reply; the same again takes it back."""
-        collected, before = self.current(), self.thumb_of(thumb.message)
+        changed, before = self._identity(), self.thumb_of(thumb.message)
         gone = () if before is None else (before,)
         new = () if before is not None and before.is_good == thumb.is_good else (thumb,)
 
         def change(removed: Sequence[Thumb], added: Sequence[Thumb]) -> bool:
-            return self._notices.attempt(lambda: self._change_thumbs(collected, removed, added))
+            return self._notices.attempt(lambda: self._change_thumbs(self._stored(changed.name), removed, added))
 
         if change(gone, new):
             words = "removal of a thumb" if not new else f"thumb {'up' if thumb.is_good else 'down'}"
@@ -180,6 +195,9 @@ class PreferenceSets(QObject):
         from models.data.preferences.store import rename_set
 
         after = rename_set(self._library, name, new_name)
+        if (renamed := self._identities.pop(name, None)) is not None:
+            renamed.name = after
+            self._identities[after] = renamed
         if name == self.name:
             self._choose(after)
         else:
@@ -221,14 +239,15 @@ class PreferenceSets(QObject):
 
     def _take_back(self, collected: PreferenceSet, pairs: Sequence[Pair]) -> None:
         known, gone = self._pairs_of(collected), {pair.id for pair in pairs}
-        collected.retract(gone)
+        if not collected.retract(gone):
+            raise ValueError(_gone(collected.name))
         self._set_pairs(collected, tuple(pair for pair in known if pair.id not in gone))
 
     def _change_thumbs(self, collected: PreferenceSet, removed: Sequence[Thumb], added: Sequence[Thumb]) -> None:
         is_current = collected.name == self.name
         known, gone = self.thumbs if is_current else (), {thumb.id for thumb in removed}
-        if gone:
-            collected.retract_thumbs(gone)
+        if gone and not collected.retract_thumbs(gone):
+            raise ValueError(_gone(collected.name))
         if added:
             collected.add_thumbs(added)
         if is_current:
@@ -243,3 +262,7 @@ class PreferenceSets(QObject):
         if collected.name == self.name:
             self._pairs = pairs
             self.changed.emit()
+
+
+def _gone(name: str) -> str:
+    return f"Nothing was undone: it is no longer in “{name}”, which was renamed or deleted."

@@ -14,13 +14,15 @@ from app.worker.failures import describe
 from app.worker.notices import Notices
 from models.events import RunStarted
 from models.library.library import Library
-from models.runs.run_queue import QueuedRun, RunQueue
+from models.runs.run_queue import QueueBusyError, QueuedRecipe, QueuedRun, RunQueue
 
 if TYPE_CHECKING:
     from models.settings.run_spec import RunSpec
 
 _POLL_MS = 2000
 """How often the queue on disk is read, since commands may change it too."""
+_LOCK_TIMEOUT_S = 0.5
+"""How long the window waits while another process changes the queue."""
 
 
 class TrainingQueue(QObject):
@@ -37,7 +39,7 @@ class TrainingQueue(QObject):
 
     def __init__(self, library: Library, runs: Runs, training: Training, notices: Notices, parent: QObject) -> None:
         super().__init__(parent)
-        self._queue = RunQueue(library)
+        self._queue = RunQueue(library, _LOCK_TIMEOUT_S)
         self._runs, self._training, self._notices = runs, training, notices
         self.waiting: Sequence[QueuedRun] = []
         self.is_draining = self.started_automatically = False
@@ -60,6 +62,15 @@ class TrainingQueue(QObject):
             self._queue.add_run(run_id, self._runs.find(run_id).name)
 
         return self._change(add) and self._follow_training()
+
+    def add_recipe(self, recipe: QueuedRecipe, name: str) -> bool:
+        """Queue a recipe; whether it worked. If something is training, it follows automatically, which is said."""
+        state = self._training.state
+        if not self._change(lambda: self._queue.add_recipe(recipe, name)) or not self._follow_training():
+            return False
+        after = f" and starts after “{state.name}”" if state is not None and self._training.active else ""
+        self._notices.say(f"“{name}” is in the queue{after}.")
+        return True
 
     def move(self, item_id: str, to: int) -> bool:
         """Move a queued run to another index, counted from 0 in the list without it."""
@@ -129,8 +140,10 @@ class TrainingQueue(QObject):
             return
         self._starting, self.started_automatically = item, by_itself
         try:
-            if item.spec is not None:
-                self._training.begin_queued(self._queue, item)
+            if item.recipe is not None:
+                self._training.begin_recipe(item.recipe, item.name)
+            elif item.spec is not None:
+                self._training.begin_queued(item)
             else:
                 self._training.begin_resumed(item.run)
         except (ValueError, OSError) as error:
@@ -142,12 +155,13 @@ class TrainingQueue(QObject):
         assert item is not None
         self.started_automatically = False
         try:
-            with contextlib.suppress(ValueError):  # it has left the queue: its run shows the failure
-                self._queue.set_problem(item.id, sentence)
-        except OSError as error:  # a full disk: the next one would fail as well
+            self._queue.set_problem(item.id, sentence)
+        except (OSError, QueueBusyError) as error:  # as on a full disk: the next one would fail as well
             self.hold()
             self._notices.refuse(describe(error).sentence)
             return
+        except ValueError:
+            pass  # it has left the queue: its run shows the failure
         self.read()
         QTimer.singleShot(0, self._begin_next)
 
@@ -156,21 +170,32 @@ class TrainingQueue(QObject):
         if self._starting is None or not any(isinstance(event, RunStarted) for event in events):
             return
         item, self._starting = self._starting, None
-        if item.run:
+        if item.run or item.recipe is not None:
             with contextlib.suppress(ValueError, OSError):  # on a full disk it stays, and is removed later
                 self._queue.remove(item.id)
         self.read()
 
     @Slot()
     def on_training_ended(self) -> None:
-        """The training is over: start the next one."""
+        """The training is over: start the next one, unless the user has stopped it."""
         state = self._training.state
         assert state is not None
         self.started_automatically = False
-        if self._starting is not None:
+        if state.ends:
+            self._starting = None  # if it is queued still, it stays, without a problem
+            self._hold_after_stop()
+        elif self._starting is not None:
             self._could_not_begin(state.problem or "It was stopped before it started.")
         else:
             QTimer.singleShot(0, self._begin_next)
+
+    def _hold_after_stop(self) -> None:
+        if not self.is_draining:
+            return
+        self.hold()
+        self.read()
+        if self.waiting:
+            self._notices.say("The queue is paused, because you stopped a run: start it again when you want to.")
 
     def close(self) -> None:
         """Start nothing more. A run that was about to start stays queued, without a problem."""

@@ -80,6 +80,14 @@ class Runs(QObject):
         """The run with this id; ValueError if it is gone."""
         return self.index.find(run_id)
 
+    def has(self, run_id: str) -> bool:
+        """Whether there is a run with this id."""
+        try:
+            self.find(run_id)
+        except ValueError:
+            return False
+        return True
+
     def look_up(self, run_id: str) -> RunInfo | None:
         """The same for views; None if it is gone, which is reported and refreshes the lists."""
         try:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from PySide6.QtCore import QObject, Signal
 
 from app.session.chat import ChatSession
+from app.session.chat_model import LIVE, PRONOUNS
 from app.session.datasets import Datasets
 from app.session.designs import Designs
 from app.session.device import Device
 from app.session.examples import Examples
+from app.session.model_importer import ModelDownloads
 from app.session.models_in_memory import ModelsInMemory
 from app.session.preference_sets import PreferenceSets
 from app.session.queue import TrainingQueue
@@ -32,11 +34,15 @@ class Session(QObject):
     Signals:
         tab_requested(name): show the tab "tokenizer", "data", "builder", "training" or "chat".
         recipes_requested(name): show the recipes, at the one of that name (models.recipes.tasks), '' for none.
+        pronouns_requested(): show the models that point at what “it” refers to.
+        run_action_requested(run_id, name): do something to a run, one of app.training.run_list.run_actions.
         closing(): the worker is about to stop: everything that uses it, or runs beside it, must end now.
     """
 
     tab_requested = Signal(str)
     recipes_requested = Signal(str)
+    pronouns_requested = Signal()
+    run_action_requested = Signal(str, str)
     closing = Signal()
 
     def __init__(self, library: Library, parent: QObject | None = None) -> None:
@@ -57,13 +63,17 @@ class Session(QObject):
         index = RunIndex(library.runs)
         self.training = training = Training(worker, library, index, device, remembered, notices, self)
         self.runs = runs = Runs(library, index, training, trash, notices, self)
+        self.downloads = ModelDownloads(library, runs, notices, self)
         self.queue = TrainingQueue(library, runs, training, notices, self)
         self.models = models = ModelsInMemory(worker, self)
         self.chat = ChatSession(worker, library, runs, training, models, device, remembered, notices, self)
         self.examples = Examples(self.chat, self)
         self.status = Status(training, self.chat, device, self)
+        self.status.add(self.downloads)
+        self.closing.connect(self.downloads.close)
         # In this order: the chat leaves the live model before its run may be deleted, and the next run starts last.
         training.ended.connect(self.chat.on_training_ended)
+        training.events_received.connect(self.chat.on_training_events)
         training.events_received.connect(self.tokenizers.on_training_events)
         training.ended.connect(self.tokenizers.reread)  # it may have trained one
         training.ended.connect(runs.on_training_ended)
@@ -78,6 +88,22 @@ class Session(QObject):
         self.tokenizers.choose_last()
         if warm_up:
             self.device.warm_up()
+
+    def use_model(self, which: str, step: int | None = None) -> bool:
+        """Show a run's model, or the one in training (LIVE), where it can be used; whether it can be opened.
+
+        That is the view of the chat tab for what it does; a conversation with another model is left for a new one.
+        """
+        state = self.training.state
+        run_id = state.run_id if which == LIVE and state is not None else which
+        spec = self.runs.spec(run_id)
+        if spec is not None and spec.data.source == PRONOUNS:
+            self.pronouns_requested.emit()
+            return True
+        if not self.chat.request(which, step):
+            return False
+        self.tab_requested.emit("chat")
+        return True
 
     def close(self) -> None:
         """Save and stop all running work, and wait for it."""

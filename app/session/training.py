@@ -13,7 +13,7 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 from app.session.device import Device
 from app.session.remembered import Remembered
 from app.session.run_history import RunHistory
-from app.session.training_state import TrainingState
+from app.session.training_state import Move, TrainingState
 from app.worker.failures import Failure
 from app.worker.job import Job
 from app.worker.notices import Notices
@@ -24,7 +24,7 @@ from models.library.run_index import RunIndex
 
 if TYPE_CHECKING:
     from models.recipes.tasks.table import TaskRecipe
-    from models.runs.run_queue import QueuedRun, RunQueue
+    from models.runs.run_queue import QueuedRecipe, QueuedRun
     from models.settings.run_spec import RunSpec
 
 
@@ -161,6 +161,13 @@ class Training(QObject):
         state = TrainingState(name=DEMONSTRATIONS[name].title, recipe=name)
         return self._may_start() and self._notices.attempt(lambda: self.begin(state, make))
 
+    def queueable_quickstart(self, files: tuple[str, ...] = ()) -> QueuedRecipe:
+        """What `start_quickstart` would start now, for the queue."""
+        from models.recipes.queued import queued_quick_start
+
+        seed = 0 if files else self._next_world()
+        return queued_quick_start(seed, files, self.quickstart_minutes, portable=self.quickstart_portable)
+
     def resume_run(self, run_id: str) -> bool:
         """Resume a paused, stopped or interrupted run from its last checkpoint; whether it started."""
         return self._may_start() and self._notices.attempt(lambda: self.begin_resumed(run_id))
@@ -176,24 +183,40 @@ class Training(QObject):
         self._remembered.set(_NEXT_WORLD, seed + 1)
         return seed
 
-    def begin_queued(self, queue: RunQueue, item: QueuedRun) -> None:
+    def begin_queued(self, item: QueuedRun) -> None:
         """Prepare and train a queued new run."""
         device = self._device.name
 
         def make() -> Iterator[Event]:
+            from models.runs.run_queue import RunQueue
             from models.training.prepare import prepare_queued
             from models.training.trainer import Trainer
 
-            run = yield from prepare_queued(self._library, queue, item)
+            run = yield from prepare_queued(self._library, RunQueue(self._library), item)
             yield from self.drive(Trainer(run, self._library, device=device))
 
         self.begin(TrainingState(name=item.name), make)
 
+    def begin_recipe(self, recipe: QueuedRecipe, name: str) -> None:
+        """Carry out a recipe that was queued."""
+        from models.recipes.mark import QUICK_START
+
+        device = self._device.name
+
+        def make() -> Iterator[Event]:
+            from models.recipes.queued import make_recipe
+
+            yield from self.drive(make_recipe(self._library, recipe, device))
+
+        files = tuple(recipe.arguments.get("files", ()))
+        is_quickstart = recipe.kind == QUICK_START
+        state = TrainingState(name=name, recipe=recipe.name, quickstart=is_quickstart, files=files)
+        self.begin(state, make)
+
     def begin_resumed(self, run_id: str) -> None:
         """Resume a run from its last checkpoint; ValueError if it is gone or damaged."""
         from models.library.run_record import checkpoint_step
-        from models.recipes.alignment.results import read_stage_mark
-        from models.recipes.tasks.results import read_mark
+        from models.recipes.mark import QUICK_START, find_run_mark
         from models.runs.run_folder import RunFolder
 
         info, device = self._index.find(run_id), self._device.name
@@ -202,15 +225,11 @@ class Training(QObject):
         self.history.is_loading = True
 
         def make() -> Iterator[Event]:
-            from models.recipes.alignment.running import DemonstrationRun
-            from models.recipes.tasks.running import TaskRun
-            from models.training.trainer import Trainer
+            from models.recipes.resuming import resume
 
             yield HistoryCut(history=RunHistory.read(run))  # shown while the model is being prepared
             reopened = RunFolder.open(info.folder)
-            resumed = (kind.resumed(self._library, reopened, device=device) for kind in (TaskRun, DemonstrationRun))
-            source = next(filter(None, resumed), None) or Trainer(reopened, self._library, device=device)
-            with contextlib.closing(self.drive(source)) as events:
+            with contextlib.closing(self.drive(resume(self._library, reopened, device=device))) as events:
                 for event in events:
                     if isinstance(event, RunStarted) and event.run_id == run_id:  # no row was added since the cut
                         yield HistoryCut(history=RunHistory.read(reopened))
@@ -218,9 +237,16 @@ class Training(QObject):
 
         checkpoint = run.latest_checkpoint()
         saved_step = checkpoint_step(checkpoint) if checkpoint is not None else None
-        mark = read_mark(run.folder) or read_stage_mark(run.folder)
-        recipe = mark.name if mark is not None else ""
-        state = TrainingState(name=info.name, run_id=run.id, saved_step=saved_step, recipe=recipe)
+        mark, data = find_run_mark(run.folder), run.spec.data
+        is_quick = mark is not None and mark.kind == QUICK_START
+        state = TrainingState(
+            name=info.name,
+            run_id=run.id,
+            saved_step=saved_step,
+            recipe=mark.name if mark is not None else "",
+            quickstart=is_quick,
+            files=data.files if is_quick and data.source == "files" else (),
+        )
         self.begin(state, make, keep_history=True)
 
     def begin_quickstart(self, minutes: float | None, seed: int, files: tuple[str, ...] = ()) -> None:
@@ -266,20 +292,20 @@ class Training(QObject):
     # -- Control ----------------------------------------------------------------------------------------
 
     def pause(self, *, free: bool = False) -> None:
-        """Pause after the current step; the model stays in memory. Does nothing if it is not running.
+        """Pause after the current step; the model stays in memory. While it is blocked: as soon as it no longer is.
 
         free: save, stop, and free the device instead (continue with `resume_run`).
         """
         if free:
             self.stop(status="paused")
             self.free_requested.emit()
-        elif self._job is not None and self.state is not None and self.state.status == self.state.active_status:
+        elif self._move("pause") and self._job is not None:
             self._job.pause()
-            self._set(status="pausing")
 
     def resume(self) -> None:
         """Continue after `pause`, or try again after a Blocked event."""
         if self._job is not None:
+            self._move("resume")
             self._job.resume()
 
     def step(self) -> None:
@@ -304,7 +330,7 @@ class Training(QObject):
                 job.cancel()
             job.resume()
 
-        self._set(status="stopping")
+        self._move("stop")
         self._worker.call(ask)
 
     def save(self) -> None:
@@ -358,6 +384,15 @@ class Training(QObject):
         self.state = dataclasses.replace(self.state, **changes)
         self.changed.emit()
 
+    def _move(self, move: Move) -> bool:
+        """Make a move; whether it changed anything."""
+        before = self.state
+        self.state = before.moved(move) if before is not None else None
+        if self.state == before:
+            return False
+        self.changed.emit()
+        return True
+
     @Slot(object, object)
     def _on_events(self, job: Job, events: tuple[Event, ...]) -> None:
         if job is not self._job or self.state is None:
@@ -382,18 +417,23 @@ class Training(QObject):
 
     @Slot(object)
     def _on_paused(self, job: Job) -> None:
-        if job is self._job and self.state is not None and self.state.status not in ("blocked", "stopping"):
-            self._set(status="paused")
+        if job is self._job:
+            self._move("held")
 
     @Slot(object)
     def _on_resumed(self, job: Job) -> None:
-        if job is self._job and self.state is not None and self.state.status in ("paused", "pausing"):
-            self._set(status=self.state.active_status)
+        if job is self._job:
+            self._move("released")
 
     @Slot()
     def _try_again(self) -> None:
-        if self.state is not None and self.state.status == "blocked":
-            self.resume()
+        """After a Blocked event: one attempt, which ends with the step where a pause is wanted."""
+        if self._job is None or self.state is None or self.state.status != "blocked":
+            return
+        if self.state.wants_pause and not self.state.ends:
+            self._job.step()
+        else:
+            self._job.resume()
 
     @Slot(object)
     def _on_finished(self, job: Job) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Literal
 
 from models.events import (
     Blocked,
@@ -21,13 +22,19 @@ from models.events import (
     WordsMerged,
 )
 
+Move = Literal["pause", "resume", "stop", "held", "released"]
+"""What moves a training and is no event of it: the user's word (pause, resume, stop), or its job, which is held between
+two events or released again."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingState:
-    """The state of the current training, derived from its events, never from clicks.
+    """The state of the current training, which moves by its events (`after`) and by what else happens (`moved`).
 
     status: preparing, running, pausing, paused, stopping, blocked (see `problem`), evaluating; and once it is over:
     finished, stopped, paused (saved, the device is free), failed (see `problem`). `over` tells the two kinds apart.
+    wants_pause: the user wants it to pause, which only the user takes back, whatever happens meanwhile. ends: the user
+    has stopped it, or freed the device: nothing is started after it.
     outcome: the run's own status when training ended; a quick start still evaluates after that.
     elapsed_s: seconds of training without pauses; None before the first step of this launch.
     files: the text files of a quick start; () for Tiny World.
@@ -39,6 +46,8 @@ class TrainingState:
     name: str
     status: str = "preparing"
     over: bool = False
+    wants_pause: bool = False
+    ends: bool = False
     outcome: str = ""
     quickstart: bool = False
     files: tuple[str, ...] = ()
@@ -61,9 +70,14 @@ class TrainingState:
     words: tuple[WordMerges, ...] = ()
 
     @property
-    def active_status(self) -> str:
-        """The status when the training is neither paused nor blocked."""
+    def work(self) -> str:
+        """What it does where nothing keeps it from that: preparing, running or evaluating."""
         return "evaluating" if self.outcome else "running" if self.total_steps else "preparing"
+
+    @property
+    def active_status(self) -> str:
+        """Its status when it is neither paused nor blocked."""
+        return "stopping" if self.ends else "pausing" if self.wants_pause else self.work
 
     @property
     def share(self) -> float:
@@ -75,6 +89,24 @@ class TrainingState:
         """Whether this is a finished quick start: evaluated, or trained on the user's text files."""
         return self.quickstart and (self.evaluated is not None or (bool(self.files) and self.status == "finished"))
 
+    def moved(self, move: Move) -> TrainingState:
+        """The state after a move; the same one where that changes nothing."""
+        change = dataclasses.replace
+        if self.over:
+            return self
+        match move, self.status:
+            case "stop", _:
+                return change(self, ends=True, status="stopping", problem="")
+            case "pause", status if not self.ends:
+                return change(self, wants_pause=True, status=status if status in ("paused", "blocked") else "pausing")
+            case "resume", status if self.wants_pause and not self.ends:
+                return change(self, wants_pause=False, status="blocked" if status == "blocked" else self.work)
+            case "held", status if self.active_status == "pausing" and status != "blocked":
+                return change(self, status="paused")
+            case "released", "paused":  # for one step
+                return change(self, status=self.work)
+        return self
+
     def after(self, event: Event) -> TrainingState:
         """The state after `event`."""
         change = dataclasses.replace
@@ -84,22 +116,23 @@ class TrainingState:
         match event:
             case Phase():
                 phases = state.phases if event.name == state.phase else (*state.phases, event.name)
-                status = "evaluating" if state.outcome else state.status
+                status = state.active_status if state.outcome else state.status
                 return change(state, phase=event.name, phases=phases, done=0, total=0, seconds_left=None, status=status)
             case Progress():
                 return change(state, done=event.done, total=event.total, seconds_left=event.seconds_left)
             case RunStarted():
-                return change(
+                started = change(
                     state,
                     outcome="",
-                    status="running" if state.status in ("preparing", "evaluating") else state.status,
                     run_id=event.run_id,
                     name=event.name,
                     step=event.step,
                     total_steps=event.total_steps,
                     device=event.device,
                     precision=event.precision,
+                    saved_step=state.saved_step if state.run_id in ("", event.run_id) else None,
                 )
+                return started if state.status == "paused" else change(started, status=started.active_status)
             case TrainMetrics():
                 return change(
                     state,

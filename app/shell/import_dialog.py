@@ -1,9 +1,10 @@
-"""Importing a model or a run from the window: choosing it, progress, and an offer to try it."""
+"""Importing a model or a run from the window: choosing it, progress, and an offer to try it; also after a download."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 from PySide6.QtWidgets import QFileDialog, QProgressDialog, QWidget
@@ -12,6 +13,7 @@ from app.kit.progress_window import open_progress, show_events
 from app.session.model_importer import ModelImporter
 from app.session.session import Session
 from app.shell.toasts import Toasts
+from app.worker.failures import Failure
 from models.events import Event, Notice
 from models.runs.run_file.contents import RUN_FILE, SUFFIX
 from models.runs.run_folder import RunFolder
@@ -36,6 +38,16 @@ class ImportDialog(QObject):
         self.importer.events_received.connect(self._on_events)
         self.importer.changed.connect(self._on_changed)
         self.importer.imported.connect(self._on_imported)
+        self._page: QWidget | None = None
+        session.downloads.downloaded.connect(self._on_downloaded)
+        session.downloads.failed.connect(self._on_not_downloaded)
+
+    def connect_page(self, page: Any) -> None:
+        """Import what is asked for on the page “Models”, which says itself how its downloads go while it is shown."""
+        self._page = page
+        page.list.file_requested.connect(self.ask_for_file)
+        page.list.folder_requested.connect(self.ask_for_folder)
+        page.card.import_requested.connect(self.start)
 
     def ask_for_folder(self) -> None:
         """Choose a Hugging Face folder, and import it."""
@@ -65,11 +77,11 @@ class ImportDialog(QObject):
         if self._waiting and not self.importer.busy:
             self.start(self._waiting.pop(0))
 
-    def start(self, source: Path) -> None:
-        """Import `source`."""
-        if not self.importer.start(source):
+    def start(self, source: Path, name: str = "") -> None:
+        """Import `source`, as a run of that name if there is one."""
+        if not self.importer.start(source, name):
             return
-        self.progress = open_progress("Import", f"Reading {source.name}", self._cancel, self._window)
+        self.progress = open_progress("Import", f"Reading {name or source.name}", self._cancel, self._window)
 
     def _cancel(self) -> None:
         self._waiting.clear()
@@ -91,12 +103,24 @@ class ImportDialog(QObject):
         self._open_next()
 
     @Slot(str, str)
-    def _on_imported(self, run_id: str, name: str) -> None:
-        def try_it() -> None:
-            if self._session.chat.open(run_id):
-                self._session.tab_requested.emit("chat")
+    def _on_downloaded(self, run_id: str, name: str) -> None:
+        if self._page is None or not self._page.isVisible():
+            self._offer(run_id, name)
 
+    @Slot(object)
+    def _on_not_downloaded(self, failure: Failure) -> None:
+        if self._page is None or not self._page.isVisible():
+            self._session.notices.fail(failure)
+
+    @Slot(str, str)
+    def _on_imported(self, run_id: str, name: str) -> None:
         source = RunFolder.open(self._session.runs.find(run_id).folder).lineage.get("source", {})
         if source.get("format") == RUN_FILE:
             self.run_opened.emit(run_id)
+        self._offer(run_id, name)
+
+    def _offer(self, run_id: str, name: str) -> None:
+        def try_it() -> None:
+            self._session.use_model(run_id)
+
         self._toasts.offer(f"“{name}” is now in your library.", "Try it", try_it)

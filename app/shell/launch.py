@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import math
+import os
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from PySide6.QtCore import QEvent, QObject, QSocketNotifier, Signal, Slot
+from PySide6.QtCore import QEvent, QLibraryInfo, QObject, QSocketNotifier, Signal, Slot
 from PySide6.QtGui import QFileOpenEvent
 from PySide6.QtWidgets import QApplication
 
@@ -20,6 +22,7 @@ from app.kit.theme import MODES, ThemeProvider
 from app.session.remembered import EVERYTHING, SIMPLE
 from app.session.session import Session
 from app.shell.main_window import MainWindow
+from app.shell.window_place import fit_screen, restore_place
 from app.worker.failures import describe
 from app.worker.notices import Notices
 from models.library.library import Library
@@ -109,8 +112,33 @@ class Application(QApplication):
         return super().event(event)
 
 
+def check_display(platform: str, environment: Mapping[str, str], plugins: Path) -> None:
+    """See whether Qt can open a window on X11, since it would abort the process where a library is missing.
+
+    Args:
+        platform: sys.platform. plugins: the folder of Qt's plugins.
+
+    Raises:
+        ValueError: naming the library, and the command that installs it on Debian and Ubuntu.
+    """
+    chosen = environment.get("QT_QPA_PLATFORM", "" if environment.get("WAYLAND_DISPLAY") else "xcb")
+    if platform != "linux" or not chosen.startswith("xcb") or not environment.get("DISPLAY"):
+        return
+    try:
+        ctypes.CDLL(str(plugins / "platforms" / "libqxcb.so"))
+    except OSError as error:
+        library = str(error).partition(":")[0]
+        name, _, version = library.lower().partition(".so.")
+        package = f"{name}{'-' if name[-1:].isdigit() else ''}{version.partition('.')[0]}"
+        raise ValueError(
+            f"The window cannot open, because the system library {library} is missing. On Debian and Ubuntu, install "
+            f"it with: sudo apt install {package}"
+        ) from error
+
+
 def run(argv: Sequence[str] | None = None, files: Sequence[Path] = ()) -> int:
     """Open the window, with the runs in `files` (.terrarium), and return the exit code when it is closed."""
+    check_display(sys.platform, os.environ, Path(QLibraryInfo.path(QLibraryInfo.LibraryPath.PluginsPath)))
     app = QApplication.instance() or Application(list(argv or sys.argv[:1]))
     assert isinstance(app, QApplication)
     app.setApplicationName("Terrarium")
@@ -120,10 +148,12 @@ def run(argv: Sequence[str] | None = None, files: Sequence[Path] = ()) -> int:
     mode = session.remembered.get("theme", "system")
     theme = ThemeProvider(app, mode if mode in MODES else "system", session.remembered.get("text scale", 1.0))
     window = MainWindow(session, theme)
+    restore_place(window, session.remembered)
 
     sys.excepthook = FailureReport(session.notices)
 
     def after_first_paint() -> None:
+        fit_screen(window)
         session.start()
         session.trash.clear_expired()
         problem = find_location().problem

@@ -49,8 +49,10 @@ from app.shell.top_bar import HOME, TABS, TopBar
 from app.shell.trash_window import TrashWindow
 from app.shell.undo_actions import UndoActions
 from app.shell.view_and_help import ViewAndHelp
+from app.shell.window_place import MIN_SIZE, SIZE, remember_place
 from app.worker.background import LatestTask
 from app.worker.failures import DISK_FULL
+from models.recipes.queued import title_of
 
 if TYPE_CHECKING:
     from app.training.tab import TrainingTab
@@ -73,8 +75,8 @@ class MainWindow(QMainWindow):
         self.session, self.theme = session, theme
         self.setWindowTitle("Terrarium")
         self.setWindowIcon(program_icon())
-        self.setMinimumSize(960, 600)
-        self.resize(1440, 900)
+        self.setMinimumSize(MIN_SIZE)
+        self.resize(SIZE)
         self.setAcceptDrops(True)
         self.preferences = Preferences(session, theme, self)
         self._was_painted = self._may_close = self._reopens_chat = False
@@ -117,6 +119,7 @@ class MainWindow(QMainWindow):
             recipes=self.show_recipes,
             open_text=self.open_text,
             open_run=self.imports.ask_for_run,
+            models=self.show_models,
             import_folder=self.imports.ask_for_folder,
             import_file=self.imports.ask_for_file,
             quickstart=self.start_quickstart,
@@ -158,6 +161,8 @@ class MainWindow(QMainWindow):
         session.tab_requested.connect(self.show_tab)
         self.imports.run_opened.connect(self.show_run)
         session.recipes_requested.connect(self.show_recipes)
+        session.pronouns_requested.connect(self.show_pronouns)
+        session.run_action_requested.connect(self.do_to_run)
         session.datasets.run_requested.connect(self.show_new_run_on_dataset)
         session.notices.notified.connect(self.toasts.notice)
         session.notices.failed.connect(self._on_failed)
@@ -178,10 +183,13 @@ class MainWindow(QMainWindow):
         elif name == "chat" and self._reopens_chat:
             page.conversation.open_last()  # type: ignore[attr-defined]
         elif name == "quickstart":
-            page.chat_requested.connect(self._on_chat_requested)  # type: ignore[attr-defined]
+            page.chat_requested.connect(self.session.use_model)  # type: ignore[attr-defined]
             page.closed.connect(self.show_home)  # type: ignore[attr-defined]
             page.machine_requested.connect(self.show_time_machine)  # type: ignore[attr-defined]
             page.inside_requested.connect(self.show_glass_box)  # type: ignore[attr-defined]
+        elif name == "models":
+            self.imports.connect_page(page)
+            page.card.inside_requested.connect(self.show_glass_box)  # type: ignore[attr-defined]
 
     def _connect_home(self, page: Home) -> None:
         page.quickstart_requested.connect(self.start_quickstart)
@@ -192,10 +200,11 @@ class MainWindow(QMainWindow):
         page.cards.design_requested.connect(lambda: self.show_tab("builder"))
         page.guide_requested.connect(lambda: self.guide.show())
         page.recipes_requested.connect(self.show_recipes)
+        page.models_requested.connect(self.show_models)
         page.runs_requested.connect(lambda: self.show_tab("training"))
         page.pronouns_requested.connect(self.show_pronouns)
         page.running_requested.connect(self.show_running)
-        page.chat_requested.connect(self._on_chat_requested)
+        page.chat_requested.connect(self.session.use_model)
         page.machine_requested.connect(self.show_time_machine)
         page.run_requested.connect(self.show_run)
         page.step_requested.connect(self._on_step_requested)
@@ -233,8 +242,15 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def start_quickstart(self) -> None:
-        """Start the quick start and show it."""
-        if self._grows or self.session.training.start_quickstart():
+        """Start the quick start and show it; add it to the queue where something else is training."""
+        self._start_quickstart()
+
+    def _start_quickstart(self, files: tuple[str, ...] = ()) -> None:
+        session = self.session
+        if session.training.active and not (self._grows and not files):
+            recipe = session.training.queueable_quickstart(files)
+            session.queue.add_recipe(recipe, title_of(recipe))
+        elif self._grows or session.training.start_quickstart(files=files):
             self.show_quickstart()
 
     @property
@@ -275,6 +291,12 @@ class MainWindow(QMainWindow):
         self.show_tab("training")
         self.training.show_new_run()
 
+    @Slot()
+    def show_models(self) -> None:
+        """Show the published models that can be downloaded, and what is on this computer."""
+        self.pages.show_page("models").setFocus()
+        self.top_bar.show_current("")
+
     @Slot(str)
     def show_recipes(self, name: str = "") -> None:
         """Show the tasks that can be learned, at the recipe of that name if there is one."""
@@ -286,6 +308,12 @@ class MainWindow(QMainWindow):
         """Show a run in the training tab."""
         self.show_tab("training")
         self.training.show_run(run_id)
+
+    @Slot(str, str)
+    def do_to_run(self, run_id: str, name: str) -> None:
+        """Do something to a run in the training tab, one of app.training.run_list.run_actions."""
+        self.show_tab("training")
+        self.training.do(run_id, name)
 
     @Slot(str)
     def show_time_machine(self, run_id: str) -> None:
@@ -304,7 +332,7 @@ class MainWindow(QMainWindow):
     def show_pronouns(self) -> None:
         """Show the models that point at what “it” refers to."""
         self.show_tab("chat")
-        self.pages.page("chat").modes.show_view("pairs")  # type: ignore[attr-defined]
+        self.pages.page("chat").show_pronouns()  # type: ignore[attr-defined]
 
     @Slot()
     def show_running(self) -> None:
@@ -322,7 +350,7 @@ class MainWindow(QMainWindow):
         {
             QUICK_START: self.start_quickstart,
             SHOW: self.show_running,
-            CHAT: lambda: self._on_chat_requested(step.run_id),
+            CHAT: lambda: self.session.use_model(step.run_id),
             TIME_MACHINE: lambda: self.show_time_machine(step.run_id),
             RESUME: lambda: self._resume(step.run_id),
             OPEN_QUEUE: self.show_running,
@@ -387,8 +415,7 @@ class MainWindow(QMainWindow):
     @Slot()
     def start_quickstart_on_files(self) -> None:
         """Start the quick start on the text files that were opened."""
-        if self.session.training.start_quickstart(files=self.home.cards.files):
-            self.show_quickstart()
+        self._start_quickstart(self.home.cards.files)
 
     @Slot()
     def show_new_run_on_files(self) -> None:
@@ -436,11 +463,6 @@ class MainWindow(QMainWindow):
         if problem and not self._blocked:
             self.toasts.offer(problem, "Open the trash", self.show_trash)
         self._blocked = problem
-
-    @Slot(str)
-    def _on_chat_requested(self, which: str) -> None:
-        if self.session.chat.open(which):
-            self.show_tab("chat")
 
     def prepare(self) -> None:
         """At launch: load the pages, portion by portion between the user's events, read the runs on another thread,
@@ -522,6 +544,7 @@ class MainWindow(QMainWindow):
             return
         self.guide.end()
         remember_splitters(self.session, self.pages)
+        remember_place(self, self.session.remembered)
         remember_training(self.session)
         self.session.close()
         event.accept()

@@ -25,6 +25,7 @@ class MenuActions:
     recipes: Callable[[], object]
     open_text: Callable[[], object]
     open_run: Callable[[], object]
+    models: Callable[[], object]
     import_folder: Callable[[], object]
     import_file: Callable[[], object]
     quickstart: Callable[[], object]
@@ -53,6 +54,7 @@ def build_menus(window: QMainWindow, preferences: Preferences, undo: UndoActions
     _add(file, "&Open text file…", actions.open_text, QKeySequence.StandardKey.Open)
     _add(file, "Open a .terrarium &file…", actions.open_run)
     file.addSeparator()
+    _add(file, "&Models…", actions.models, "Ctrl+Shift+M")
     _add(file, "Import a &Hugging Face folder…", actions.import_folder)
     _add(file, "Import a &GGUF file…", actions.import_file)
     file.addSeparator()

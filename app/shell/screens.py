@@ -20,6 +20,7 @@ _PARTS = (
     "app.training.run.view",
     *(f"app.{name}.tab" for name in ("training", "tokenizer", "data", "builder", "chat")),
     "app.quickstart.view",
+    "app.download.page",
     "app.guide.home_card",
     "app.guide.panel",
     "app.shell.guiding.stage",
@@ -72,6 +73,11 @@ def page_factories(session: Session, theme: ThemeProvider) -> dict[str, Callable
 
         return QuickStartView(session, theme)
 
+    def models() -> QWidget:
+        from app.download.page import ModelsPage
+
+        return ModelsPage(session, theme)
+
     return {
         "home": lambda: Home(session, theme),
         "training": training,
@@ -80,4 +86,5 @@ def page_factories(session: Session, theme: ThemeProvider) -> dict[str, Callable
         "builder": builder,
         "chat": chat,
         "quickstart": quickstart,
+        "models": models,
     }

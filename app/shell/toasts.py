@@ -35,9 +35,10 @@ _MAIN_BUTTONS = ("primary", "hero")
 
 
 class Toasts(QWidget):
-    """A stack of messages over `parent`, the newest at the bottom. A failure stays until it is closed.
+    """A stack of messages over `parent`, the newest on top, so that the others stay where they are.
 
-    It lies as low as it can without covering a field for messages or a main button of the page.
+    A failure with details stays until it is closed; all else leaves by itself. The stack lies as low as it can without
+    covering a field for messages or a button of the page, or at least none of its main buttons.
 
     Signals:
         report_requested(failure): the user wants to report a failure: its sentence and details.
@@ -45,10 +46,10 @@ class Toasts(QWidget):
 
     report_requested = Signal(str)
 
-    def __init__(self, theme: ThemeProvider, parent: QStackedWidget) -> None:
+    def __init__(self, theme: ThemeProvider, parent: QStackedWidget, notice_ms: int = _NOTICE_MS) -> None:
         super().__init__(parent)
         self._area = parent
-        self._theme = theme
+        self._theme, self._notice_ms = theme, notice_ms
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(SPACE, SPACE, SPACE, 2 * SPACE)
         self._layout.setSpacing(SPACE)
@@ -66,14 +67,17 @@ class Toasts(QWidget):
 
     def notice(self, sentence: str) -> None:
         """Show a notice."""
-        self._show(sentence, "", "info", [], _NOTICE_MS)
+        self._show(sentence, "", "info", [], self._notice_ms)
 
     def failure(self, sentence: str, details: str, *remedies: tuple[str, Callable[[], object]]) -> None:
-        """Show a failure; `details` are shown by a button, as are `remedies`: a text and an action each."""
+        """Show a failure; `details` are shown by a button, as are `remedies`: a text and an action each.
+
+        What has no details is a sentence about something that the user has just done, and leaves like a notice.
+        """
         actions = list(remedies)
         if details:
             actions += [("Details", lambda: self._show_details(sentence, details))]
-        self._show(sentence, "danger", "warning-circle", actions, None)
+        self._show(sentence, "danger", "warning-circle", actions, None if details else self._notice_ms)
 
     def undo(self, sentence: str, undo: Callable[[], object]) -> None:
         """Show that something was deleted; `undo` restores it."""
@@ -101,7 +105,7 @@ class Toasts(QWidget):
             self._close(self._shown[0])
         toast = self._make(sentence, tone, icon, actions)
         self._shown.append(toast)
-        self._layout.addWidget(toast)
+        self._layout.insertWidget(0, toast)
         if lifetime_ms is not None:
             timer = QTimer(toast)
             timer.setSingleShot(True)
@@ -172,7 +176,8 @@ class Toasts(QWidget):
         width = min(_WIDTH, self._area.width() - 2 * SPACE)
         self._layout.activate()
         height = self._layout.heightForWidth(width) if self._layout.hasHeightForWidth() else self.sizeHint().height()
-        self.setGeometry(lowest_free(self._area.rect(), QSize(width, height), list(self._kept_clear())))
+        taken = list(self._kept_clear(all_buttons=True)), list(self._kept_clear())
+        self.setGeometry(lowest_free(self._area.rect(), QSize(width, height), *taken))
 
     @Slot()
     def _give_way(self) -> None:
@@ -180,13 +185,14 @@ class Toasts(QWidget):
         if any(self.geometry().intersects(rect) for rect in self._kept_clear()):
             self._place()
 
-    def _kept_clear(self) -> Iterator[QRect]:
-        """Where the fields and buttons are, as far as they are in view, that messages do not cover."""
+    def _kept_clear(self, *, all_buttons: bool = False) -> Iterator[QRect]:
+        """Where the fields and main buttons, or all buttons, are, as far as they are in view."""
         page = self._area.currentWidget()
         if page is None:
             return
-        buttons = (each for each in page.findChildren(QPushButton) if each.property("role") in _MAIN_BUTTONS)
-        for widget in (*page.findChildren(GrowingField), *buttons):
+        buttons = page.findChildren(QPushButton)
+        main = (each for each in buttons if all_buttons or each.property("role") in _MAIN_BUTTONS)
+        for widget in (*page.findChildren(GrowingField), *main):
             if widget.isVisible() and not (rect := _in_view(widget, self._area)).isEmpty():
                 yield rect
 
@@ -226,17 +232,19 @@ class Toasts(QWidget):
         return super().eventFilter(watched, event)
 
 
-def lowest_free(area: QRect, size: QSize, taken: Sequence[QRect]) -> QRect:
+def lowest_free(area: QRect, size: QSize, *wishes: Sequence[QRect]) -> QRect:
     """Where in an area something of a size covers none of the rectangles: as low as possible, rather in the middle than
-    at a side. At the bottom, if there is no such place."""
+    at a side. Of several wishes, each a list of rectangles, the first that can be met counts; if none can, the bottom.
+    """
     across = ((area.width() - size.width()) // 2, 0, area.width() - size.width())
     lowest = area.height() - size.height()
-    heights = sorted({lowest, *(rect.top() - size.height() for rect in taken)}, reverse=True)
-    for y in heights:
-        for x in across:
-            place = QRect(QPoint(x, y), size)
-            if 0 <= y <= lowest and not any(place.intersects(rect) for rect in taken):
-                return place
+    for taken in wishes:
+        heights = {lowest, *(rect.top() - size.height() for rect in taken)}
+        for y in sorted((y for y in heights if 0 <= y <= lowest), reverse=True):
+            for x in across:
+                place = QRect(QPoint(x, y), size)
+                if not any(place.intersects(rect) for rect in taken):
+                    return place
     return QRect(QPoint(across[0], lowest), size)
 
 

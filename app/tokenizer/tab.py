@@ -28,6 +28,7 @@ class TokenizerTab(QWidget):
         self._session, self._theme = session, theme
         self.setProperty("role", "page")
         self.list = ItemList("Tokenizers", theme, can_rename=True, has_folders=True)
+        self.setFocusProxy(self.list)
         self.views = TokenizerViews(session, theme)
         self.trainer = self.views.trainer
         self.training = TokenizerTraining(session.library, session.tokenizers, session.notices, self)

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from app.kit.basics import frame
 from app.kit.theme import SPACE, ThemeProvider
+from app.session.chat_model import LIVE
 from app.session.session import Session
 from app.session.undo import Step
 from app.training.compare.view import CompareRuns
@@ -22,7 +23,7 @@ from app.training.queue_panel import QueuePanel
 from app.training.recipes.page import RecipesPage
 from app.training.run.view import RunView
 from app.training.run_list.panel import RunsPanel
-from models.recipes.alignment.results import STRONG_STEPS
+from models.recipes.alignment.bases import steps_of_strong
 from models.runs.run_queue import QueuedRun
 from models.settings.model_config import ModelConfig
 
@@ -39,6 +40,7 @@ class TrainingTab(QWidget):
         self.setProperty("role", "page")
         self.panel = RunsPanel(session, theme)
         self.runs = self.panel.list
+        self.setFocusProxy(self.runs)
         self.queue = QueuePanel(session, theme)
         self.run_view = RunView(session, theme)
         self.comparison = CompareRuns(session, theme)
@@ -82,14 +84,10 @@ class TrainingTab(QWidget):
         self.comparison.run_asked.connect(self.show_run)
         panel.new_asked.connect(self.show_new_run)
         panel.recipes_asked.connect(self.show_recipes)
-        panel.resume_asked.connect(session.training.resume_run)
-        panel.chat_asked.connect(self._on_chat)
-        panel.template_asked.connect(self.show_template)
-        panel.fork_asked.connect(self._on_fork)
-        self.run_view.template_asked.connect(self.show_template)
+        panel.action_asked.connect(self.do)
+        self.run_view.action_asked.connect(self.do)
         self.run_view.same_asked.connect(self.show_template)
-        self.run_view.chat_asked.connect(self._on_chat)
-        self.run_view.checkpoint_chat_asked.connect(self._on_checkpoint_chat)
+        self.run_view.checkpoint_chat_asked.connect(session.use_model)
         self.run_view.example_asked.connect(self._on_example)
         self.run_view.run_asked.connect(self.show_run)
         self.run_view.tokenizer_asked.connect(self._on_tokenizer)
@@ -151,7 +149,7 @@ class TrainingTab(QWidget):
             self._recipes = page = RecipesPage(self._session, self._theme)
             page.run_asked.connect(self.show_run)
             page.scores_asked.connect(self._on_scores)
-            page.chat_asked.connect(self._on_chat)
+            page.chat_asked.connect(self._session.use_model)
             page.train_asked.connect(self._on_train_on)
             page.stop_asked.connect(self._on_stop_at)
             self.pages.addWidget(page)
@@ -248,18 +246,30 @@ class TrainingTab(QWidget):
         undo.add("training", step)
         self._session.notices.deleted.emit(words, lambda: undo.take_back("training", step))
 
-    @Slot(str)
-    def _on_fork(self, run_id: str) -> None:
-        self.show_run(run_id)
-        if self.run_view.run_id == run_id:  # or it is gone
-            self.run_view.ask_for_fork()
+    @Slot(str, str)
+    def do(self, run_id: str, name: str) -> None:
+        """Do something to a run, by its name in run_list.run_actions; "" is the training that has no run yet."""
+        if name == "chat":
+            self._session.use_model(LIVE if self._session.training.trains(run_id) else run_id)
+        elif name == "resume":
+            self._session.training.resume_run(run_id)
+        elif name == "template":
+            self.show_template(run_id)
+        elif name == "tune":
+            self.show_new_run()
+            self.new_run.show_tuning(run_id)
+        elif not self.panel.do(run_id, name):
+            if run_id:
+                self.show_run(run_id)
+            if self.run_view.run_id == run_id:  # or it is gone
+                self.run_view.do(name)
 
     @Slot(str)
     def _on_train_on(self, run_id: str) -> None:
         self.show_run(run_id)
         if self.run_view.run_id == run_id:  # or it is gone
             info = self._session.runs.look_up(run_id)
-            steps = STRONG_STEPS if info is None else max(STRONG_STEPS, info.step + STRONG_STEPS // 2)
+            steps = steps_of_strong(0 if info is None else info.step)
             self.run_view.ask_for_fork(None, {"steps": steps})
 
     @Slot(str, int)
@@ -271,16 +281,6 @@ class TrainingTab(QWidget):
         self.show_run(run_id)
         if self.run_view.run_id == run_id:  # or it is gone
             self.run_view.views.show_view("scores")
-
-    @Slot(str)
-    def _on_chat(self, which: str) -> None:
-        if self._session.chat.open(which):
-            self._session.tab_requested.emit("chat")
-
-    @Slot(str, int)
-    def _on_checkpoint_chat(self, run_id: str, step: int) -> None:
-        if self._session.chat.open(run_id, step):
-            self._session.tab_requested.emit("chat")
 
     @Slot(str, int, object)
     def _on_example(self, run_id: str, step: int, row: dict[str, Any]) -> None:

@@ -19,9 +19,8 @@ from models.events import Event, Progress
 log = logging.getLogger(__name__)
 
 _MAX_THREADS = 64
-"""More than the number of LatestTasks in the window, each of which runs one thing at a time, so that no task ever waits
-for a slow one of another view. Threads are made only when all others are busy; in practice, one.
-"""
+"""As many things run at a time before one has to wait for another. Threads are made only when all others are busy; in
+practice, one."""
 
 Work = Callable[[], Generator[Event, None, Any]]
 

@@ -14,14 +14,32 @@ from PySide6.QtCore import QObject, QTimer, Slot
 _INTERVAL_MS = 500
 
 
+def due_generation(
+    counts: tuple[int, int, int], thresholds: tuple[int, int, int], pending: int, total: int
+) -> int | None:
+    """The generation that Python itself would collect now; None for none.
+
+    All objects are only looked through where those that have grown old since the last time, `pending`, are more than a
+    quarter of the `total` that was left then, so that this takes a constant share of the time however many there are.
+    Python 3.14 has no oldest generation (its threshold is 0): it collects the young ones with a part of all others.
+    """
+    if thresholds[2] == 0:
+        return 1 if counts[0] > thresholds[0] > 0 else None
+    due = [age for age in range(3) if counts[age] > thresholds[age] > 0]
+    if due and due[-1] == 2 and 4 * pending <= total:
+        due.pop()
+    return due[-1] if due else None
+
+
 class MainThreadCollector(QObject):
     """Replaces Python's automatic garbage collection, until `close`."""
 
-    def __init__(self, parent: QObject) -> None:
+    def __init__(self, parent: QObject, interval_ms: int = _INTERVAL_MS) -> None:
         super().__init__(parent)
         gc.disable()
+        self._pending = self._total = 0
         self._timer = QTimer(self)
-        self._timer.setInterval(_INTERVAL_MS)
+        self._timer.setInterval(interval_ms)
         self._timer.timeout.connect(self._collect)
         self._timer.start()
 
@@ -33,8 +51,14 @@ class MainThreadCollector(QObject):
 
     @Slot()
     def _collect(self) -> None:
-        """Collect the oldest generation that is due by Python's thresholds."""
-        counts, thresholds = gc.get_count(), gc.get_threshold()
-        due = [age for age in range(3) if counts[age] > thresholds[age] > 0]
-        if due:
-            gc.collect(due[-1])
+        """Collect the generation that is due."""
+        thresholds = gc.get_threshold()
+        age = due_generation(gc.get_count(), thresholds, self._pending, self._total)
+        if age is None:
+            return
+        young = sum(len(gc.get_objects(generation=each)) for each in (0, 1)) if age == 1 and thresholds[2] else 0
+        n_garbage = gc.collect(age)
+        if age == 1:
+            self._pending += max(0, young - n_garbage)
+        elif age == 2:
+            self._pending, self._total = 0, len(gc.get_objects(generation=2))

@@ -105,7 +105,7 @@ def _ranked(
     max_tokens: int,
 ) -> Generator[Event, None, RepliesRanked]:
     """n replies, the best first. Yields Phase, with the tokens that are drawn so far."""
-    words, began = f"Drawing {format_count(n, 'reply', 'replies')}", time.perf_counter()
+    words, began = f"Writing {format_count(n, 'reply', 'replies')}", time.perf_counter()
     yield Phase(name=words)
     drawing = draw_batch(model, [prompt], reply_seeds(seed, 0, 1, n), max_tokens, reply_end(tokenizer))
     while True:

@@ -28,13 +28,15 @@ class Alarm:
 class Figure:
     """A figure of alignment.jsonl.
 
-    help: its definition. healthy: what it usually does, in words. low, high: the ends of its healthy range, None for
-    none. unit: "share" (drawn in percent), or what is written behind its name. floor: values below need not be seen.
-    max_gap: by how much it may be higher on what is learned from than on what is held out.
+    help: its definition. plain: that in a few words for newcomers, of the figures that they see first. healthy: what it
+    usually does, in words. low, high: the ends of its healthy range, None for none. unit: "share" (drawn
+    in percent), or what is written behind its name. floor: values below need not be seen. max_gap: by how much it may
+    be higher on what is learned from than on what is held out.
     """
 
     title: str
     help: str
+    plain: str = ""
     healthy: str = ""
     low: float | None = None
     high: float | None = None
@@ -121,6 +123,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
         "reward": Figure(
             title="Reward",
             help="The mean of what replies earned. It is what is optimized: a stand-in for what is meant.",
+            plain="What it is trained for: what the judge gives its replies.",
             healthy="Rises, then levels off. The loss says nothing here: with one update for each set of replies it is "
             "about 0 by construction.",
         ),
@@ -128,6 +131,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             title="What was meant",
             help="The share of replies that are what was meant, by a judge that is stricter than the reward and takes "
             "no part in learning.",
+            plain="Replies that are really as wished, by a stricter judge that does not train it.",
             healthy="Rises with the reward.",
             unit="share",
             alarm=Alarm(
@@ -176,8 +180,9 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             title="KL to the parent",
             help="How far the model has moved from the one that it started from: KL(model ‖ parent) over the whole "
             "vocabulary, summed over a reply and averaged, so it is exact and never negative.",
-            healthy="Rises to about the price of the wish and flattens. A goal that a share p of the parent's replies "
-            "meet costs at least ln 1/p: 2.7 nats for 7 %.",
+            plain="How far it has moved from the model that it started from.",
+            healthy="Rises to about the dashed line and flattens. A goal that a share p of the parent's replies meet "
+            "costs at least ln 1/p nats: 2.7 for 7 %.",
             unit="nats/reply",
             alarm=_FAR,
         ),
@@ -191,6 +196,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
         "completions/mean_length": Figure(
             title="Length of replies",
             help="The mean number of tokens, with the end token.",
+            plain="How long its replies are.",
             healthy="Stays about the same, unless lengths are rewarded.",
             unit="tokens",
             alarm=Alarm(
@@ -383,6 +389,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             title="Score and length",
             help="The rank correlation (Spearman) of the scores of replies with their numbers of tokens.",
             healthy="−0.5 to 0.5, unless length is what people judge by.",
+            unit="correlation",
             low=-0.5,
             high=0.5,
             alarm=Alarm(
@@ -393,7 +400,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
         "objective/kl": Figure(
             title="KL, estimated",
             help="The log-probability of replies beyond that by the parent, summed over a reply and averaged.",
-            healthy="Rises to about the price of the wish and flattens, as the exact one does.",
+            healthy="Rises to about the dashed line and flattens, as the exact one does.",
             unit="nats/reply",
             alarm=_FAR,
         ),
@@ -407,6 +414,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
         "objective/scores": Figure(
             title="Score",
             help="The mean score of replies, without what their distance costs.",
+            plain="What it is trained for: what the reward model gives its replies.",
             healthy="Rises, then levels off.",
         ),
         "objective/rlhf_reward": Figure(
@@ -521,6 +529,39 @@ def figure_of(name: str) -> Figure:
             ),
         )
     return Figure(title=name, help=f"As TRL calls it: {name}.")
+
+
+_TERMS: Mapping[str, str] = MappingProxyType(
+    {
+        "gold": "Reward hacking",
+        "pass@": "Pass@k",
+        "accuracy": "Reward model",
+        "confidence": "Reward model",
+        "margin": "Reward model",
+        "spearman_length": "Reward model",
+        "min_reward": "Reward model",
+        "mean_reward": "Reward model",
+        "max_reward": "Reward model",
+        "rewards/": "DPO",
+        "logps/": "DPO",
+        "kl": "KL divergence",
+        "objective/kl": "KL divergence",
+        "objective/entropy": "Entropy",
+        "entropy": "Entropy",
+        "policy/": "PPO",
+        "val/": "PPO",
+        "loss/": "PPO",
+        "objective/": "PPO",
+        "frac_reward_zero_std": "GRPO",
+        "reward_std": "GRPO",
+    }
+)
+"""How figures begin, and the term of the glossary that they belong to: the first that fits."""
+
+
+def term_of_figure(name: str) -> str:
+    """The term of the glossary that a figure belongs to."""
+    return next((term for start, term in _TERMS.items() if name.startswith(start)), "RLHF")
 
 
 def about(name: str) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import errno
 import hashlib
 import json
 import platform
@@ -265,11 +266,13 @@ class CorpusWriter:
         identity = [self._kind, *digests.values(), *([json.dumps(dataset), label] if dataset else [])]
         sha256 = hashlib.sha256(":".join(identity).encode()).hexdigest()
         folder = self._library.corpora / sha256[:12]
-        try:
-            return open_corpus(self._library, sha256)
-        except ValueError:
-            if folder.exists():  # damaged: move it away, but keep it
-                self._library.move_to_trash(folder)
+        for _ in range(2):  # another process may have made it just after the first look
+            with contextlib.suppress(ValueError):
+                return open_corpus(self._library, sha256)
+            if not folder.exists():
+                break
+        else:  # damaged: move it away, but keep it
+            self._library.move_to_trash(folder)
         about = {
             "format": DATASET_FORMAT if dataset else FORMAT,
             "kind": self._kind,
@@ -286,7 +289,11 @@ class CorpusWriter:
         atomic_write_json(self._folder / "about.json", about)
         self._lock.release()
         (self._folder / "lock").unlink(missing_ok=True)
-        publish_folder(self._folder, folder)
+        try:
+            publish_folder(self._folder, folder)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # another process was faster with the same
+                raise
         return open_corpus(self._library, sha256)
 
     def _blocks(self) -> dict[str, Any]:

@@ -9,24 +9,18 @@ What the hub says about sizes, splits and first rows: https://huggingface.co/doc
 
 from __future__ import annotations
 
-import hashlib
 import json
-import queue
 import re
 import shutil
-import threading
-import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from models.events import Event, Progress
-from models.files.atomic import replace_path
+from models.events import Event, Progress, ProgressMeter
+from models.hub_client import TIMEOUT_S, HubClient, HubFile
 from models.number_words import format_size
-
-Result = TypeVar("Result")
 
 PARQUET_REVISION = "refs/convert/parquet"
 SORTS = {
@@ -48,10 +42,6 @@ TASKS = {
 
 _MAX_RESULTS = 60
 _MAX_CELL = 2_000
-_TICK_S = 0.1
-_TIMEOUT_S = 20.0
-_MAX_WAITING = 16
-"""Parts of a download that wait to be written."""
 _PARTS = re.compile(r"[^\w.-]+")
 
 
@@ -106,25 +96,20 @@ class FirstRows:
     rows: tuple[tuple[str, ...], ...]
 
 
-class Hub:
-    """A hub: that of HF_ENDPOINT, or of another address.
+class Hub(HubClient):
+    """The datasets of a hub: that of HF_ENDPOINT, or of another address.
 
     Args:
         endpoint: its address; "" for that of the environment. viewer: the address of its dataset viewer; "" for the one
             that belongs to `endpoint`.
     """
 
+    pages = "datasets/"
+    missing = "or is not converted to Parquet there: choose another one."
+
     def __init__(self, endpoint: str = "", viewer: str = "") -> None:
-        self._endpoint, self._viewer = endpoint, viewer
-
-    @property
-    def endpoint(self) -> str:
-        """Its address, without a slash at the end."""
-        if self._endpoint:
-            return self._endpoint.rstrip("/")
-        from huggingface_hub import constants
-
-        return str(constants.ENDPOINT).rstrip("/")
+        super().__init__(endpoint)
+        self._viewer = viewer
 
     @property
     def viewer(self) -> str:
@@ -154,22 +139,22 @@ class Hub:
             wanted["language"] = language.strip().lower()
 
         def ask() -> tuple[HubDataset, ...]:
-            self._reach()
-            return tuple(_dataset(info) for info in self._api().list_datasets(**wanted))
+            self.reach()
+            return tuple(_dataset(info) for info in self.api().list_datasets(**wanted))
 
-        return (yield from self._waited_for(ask, "The hub"))
+        return (yield from self.answer(ask, "The hub"))
 
     def details(self, id: str) -> Generator[Event, None, HubDetails]:
         """What the hub knows of a dataset; ValueError where there is none, or the hub cannot be reached."""
 
         def ask() -> HubDetails:
-            dataset = _dataset(self._api().dataset_info(id, timeout=_TIMEOUT_S))
+            dataset = _dataset(self.api().dataset_info(id, timeout=TIMEOUT_S))
             found = self._view("size", dataset=id)
             splits = found.get("size", {}).get("splits", []) or self._view("splits", dataset=id).get("splits", [])
-            problem = "" if splits else _no_rows(found, dataset)
+            problem = "" if splits else self._no_rows(found, dataset)
             return HubDetails(dataset=dataset, splits=tuple(_split(each) for each in splits), problem=problem)
 
-        return (yield from self._waited_for(ask, f"“{id}”"))
+        return (yield from self.answer(ask, f"“{id}”"))
 
     def first_rows(self, id: str, config: str, split: str) -> Generator[Event, None, FirstRows]:
         """The first rows of a split; ValueError where the hub does not show them."""
@@ -186,7 +171,7 @@ class Hub:
             ]
             return FirstRows(columns=tuple(columns), rows=tuple(rows))
 
-        return (yield from self._waited_for(ask, f"“{id}”"))
+        return (yield from self.answer(ask, f"“{id}”"))
 
     def download(
         self, id: str, config: str, splits: Sequence[str], folder: Path
@@ -200,11 +185,11 @@ class Hub:
         """
 
         def ask() -> list[Any]:
-            self._reach()
-            tree = self._api().list_repo_tree(id, recursive=True, revision=PARQUET_REVISION, repo_type="dataset")
+            self.reach()
+            tree = self.api().list_repo_tree(id, recursive=True, revision=PARQUET_REVISION, repo_type="dataset")
             return [file for file in tree if str(file.path).endswith(".parquet")]
 
-        files = yield from self._waited_for(ask, f"“{id}”")
+        files = yield from self.answer(ask, f"“{id}”")
         wanted = {split: [file for file in files if _is_of(file.path, config, split)] for split in splits}
         if missing := [split for split, found in wanted.items() if not found]:
             raise ValueError(
@@ -218,125 +203,25 @@ class Hub:
                 f"“{id}” takes {format_size(total)}, but the disk of {folder} has {format_size(free)} free: make "
                 "room first."
             )
-        done, paths = 0, dict[str, tuple[Path, ...]]()
+        from huggingface_hub import hf_hub_url
+
+        done, paths, meter = 0, dict[str, tuple[Path, ...]](), ProgressMeter(total)
         for split, found in wanted.items():
             kept = []
             for number, file in enumerate(found):
                 digest = file.lfs.sha256 if file.lfs is not None else ""
                 target = folder / _file_name(split, number, len(found))
-                yield from self._fetch(id, file.path, target, file.size, digest, done, total)
+                url = hf_hub_url(id, file.path, repo_type="dataset", revision=PARQUET_REVISION, endpoint=self.endpoint)
+                wanted_file = HubFile(name=target.name, size=file.size, sha256=digest)
+
+                def progress(have: int, before: int = done) -> Progress:
+                    return meter.progress(before + have)
+
+                yield from self.fetch(url, target, wanted_file, f"“{id}”", progress)
                 done += file.size
                 kept.append(target)
             paths[split] = tuple(kept)
         return paths
-
-    def _fetch(
-        self, id: str, name: str, target: Path, size: int, digest: str, before: int, total: int
-    ) -> Generator[Event, None, None]:
-        """Download one file, from where an earlier download of it ended."""
-        from huggingface_hub import hf_hub_url
-
-        mark = digest[:16] or str(size)
-        if target.exists() and target.stat().st_size == size:
-            yield Progress(done=before + size, total=total)
-            return
-        part = target.with_name(f"{target.name}.{mark}.part")
-        url = hf_hub_url(id, name, repo_type="dataset", revision=PARQUET_REVISION, endpoint=self.endpoint)
-        with part.open("ab") as out:
-            have = out.tell()
-            yield Progress(done=before + have, total=total)
-            if have < size:
-                for chunk in self._streamed(url, have, id):
-                    if chunk is not None:
-                        out.write(chunk)
-                        have += len(chunk)
-                    yield Progress(done=before + have, total=total)
-        if have != size or (digest and _sha256(part) != digest):
-            part.unlink()
-            raise ValueError(f"The download of “{id}” arrived damaged: start it again.")
-        replace_path(part, target)
-
-    def _streamed(self, url: str, start: int, id: str) -> Iterator[bytes | None]:
-        """The bytes of a file from `start` on; None while nothing arrives."""
-        chunks: queue.Queue[bytes | BaseException | None] = queue.Queue(maxsize=_MAX_WAITING)
-        closed = threading.Event()
-
-        def put(item: bytes | BaseException | None) -> None:
-            while not closed.is_set():
-                try:
-                    chunks.put(item, timeout=_TICK_S)
-                except queue.Full:
-                    continue
-                return
-
-        def read() -> None:
-            from huggingface_hub import get_session
-            from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
-
-            headers = build_hf_headers() | ({"Range": f"bytes={start}-"} if start else {})
-            try:
-                with get_session().stream("GET", url, headers=headers, timeout=_TIMEOUT_S) as response:
-                    hf_raise_for_status(response)
-                    skip = start if start and response.status_code != 206 else 0
-                    for chunk in response.iter_bytes():
-                        rest, skip = chunk[skip:], max(0, skip - len(chunk))
-                        if rest:
-                            put(rest)
-                        if closed.is_set():
-                            return
-                put(None)
-            except BaseException as error:  # noqa: BLE001
-                put(error)
-
-        threading.Thread(target=read, name="hub download", daemon=True).start()
-        try:
-            while True:
-                try:
-                    item = chunks.get(timeout=_TICK_S)
-                except queue.Empty:
-                    yield None
-                    continue
-                if item is None:
-                    return
-                if isinstance(item, BaseException):
-                    raise _as_sentence(item, f"“{id}”")
-                yield item
-        finally:
-            closed.set()
-
-    def _waited_for(self, ask: Callable[[], Result], what: str) -> Generator[Event, None, Result]:
-        """The result of `ask`, called on a thread that is left alone when nobody waits for it any more."""
-        answer: list[Result] = []
-        error: list[BaseException] = []
-
-        def work() -> None:
-            try:
-                answer.append(ask())
-            except BaseException as raised:  # noqa: BLE001
-                error.append(raised)
-
-        thread = threading.Thread(target=work, name="hub", daemon=True)
-        thread.start()
-        until = time.monotonic() + 2 * _TIMEOUT_S
-        while thread.is_alive():
-            thread.join(_TICK_S)
-            yield Progress(done=0, total=0)
-            if time.monotonic() > until:
-                raise ValueError(f"{what} does not answer: check the internet connection, and try again.")
-        if error:
-            raise _as_sentence(error[0], what)
-        return answer[0]
-
-    def _api(self) -> Any:
-        from huggingface_hub import HfApi
-
-        return HfApi(endpoint=self.endpoint)
-
-    def _reach(self) -> None:
-        """Raise at once where the hub cannot be reached: for a list its library tries again for 23 seconds."""
-        from huggingface_hub import get_session
-
-        get_session().head(self.endpoint, timeout=_TIMEOUT_S)
 
     def _view(self, what: str, **wanted: str) -> dict[str, Any]:
         """An answer of the dataset viewer, {} or {"error": …} where it has none."""
@@ -344,13 +229,20 @@ class Hub:
         from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
         answer = get_session().get(
-            f"{self.viewer}/{what}", params=wanted, headers=build_hf_headers(), timeout=_TIMEOUT_S
+            f"{self.viewer}/{what}", params=wanted, headers=build_hf_headers(), timeout=TIMEOUT_S
         )
         try:
             found = answer.json()
         except ValueError:
             return {}
         return found if isinstance(found, dict) else {}
+
+    def _no_rows(self, found: dict[str, Any], dataset: HubDataset) -> str:
+        if dataset.gated:
+            return self.gated(dataset.id)
+        if words := str(found.get("error", "")):
+            return f"The hub shows no rows of “{dataset.id}” ({words.rstrip('.')}): choose another one."
+        return f"The hub shows no rows of “{dataset.id}”: choose another one, or download its files and open them."
 
 
 def _dataset(info: Any) -> HubDataset:
@@ -381,21 +273,6 @@ def _split(found: dict[str, Any]) -> HubSplit:
         split=str(found.get("split", "")),
         n_rows=number("num_rows"),
         n_bytes=number("num_bytes_parquet_files"),
-    )
-
-
-def _no_rows(found: dict[str, Any], dataset: HubDataset) -> str:
-    if dataset.gated:
-        return _gated(dataset.id)
-    if words := str(found.get("error", "")):
-        return f"The hub shows no rows of “{dataset.id}” ({words.rstrip('.')}): choose another one."
-    return f"The hub shows no rows of “{dataset.id}”: choose another one, or download its files and open them."
-
-
-def _gated(id: str) -> str:
-    return (
-        f"“{id}” is gated: accept its terms at https://huggingface.co/datasets/{id}, log in with “hf auth login”, and "
-        "try again."
     )
 
 
@@ -432,31 +309,3 @@ def _is_of(path: str, config: str, split: str) -> bool:
 
 def _file_name(split: str, number: int, n: int) -> str:
     return f"{_PARTS.sub('-', split)}-{number:05d}-of-{n:05d}.parquet"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _as_sentence(error: BaseException, what: str) -> BaseException:
-    """The same error as a ValueError with a sentence, if it is one of the network or the hub."""
-    if isinstance(error, ValueError) and type(error) is ValueError:
-        return error
-    kinds = {kind.__name__ for kind in type(error).__mro__}  # the library moves these classes between its modules
-    if "OfflineModeIsEnabled" in kinds:
-        sentence = "HF_HUB_OFFLINE is set, so nothing is asked of the Hugging Face hub: unset it, or open a file."
-    elif "GatedRepoError" in kinds:
-        sentence = _gated(what.strip("“”"))
-    elif kinds & {"RepositoryNotFoundError", "HFValidationError", "RevisionNotFoundError", "EntryNotFoundError"}:
-        sentence = f"{what} is not on the Hugging Face hub, or is not converted to Parquet there: choose another one."
-    elif "HfHubHTTPError" in kinds:
-        sentence = f"The Hugging Face hub answers with an error ({str(error).splitlines()[0]}): try again later."
-    elif kinds & {"TransportError", "TimeoutException", "ConnectionError", "OSError"}:
-        sentence = (
-            "The Hugging Face hub cannot be reached: connect to the internet, or download the files elsewhere and open "
-            "them here."
-        )
-    else:
-        return error
-    return ValueError(sentence)

@@ -72,7 +72,10 @@ def _held_out_questions(seed: int, kind: str, n: int) -> tuple[Question, ...]:
 def evaluate(
     model: Decoder, tokenizer: Tokenizer, world: World, n_per_kind: int = 120
 ) -> Generator[Event, None, dict[str, list[AnsweredQuestion]]]:
-    """Ask `n_per_kind` questions of each kind. Yields Phase, Progress and finally Evaluated; returns all answers."""
+    """Ask `n_per_kind` questions of each kind. Yields Phase, Progress and finally Evaluated; returns all answers.
+
+    Questions that do not fit the model's context are not asked, and count as wrong.
+    """
     began = time.perf_counter()
     answers: dict[str, list[AnsweredQuestion]] = {}
     results = []
@@ -181,7 +184,6 @@ def answer_in_rounds(
     n_right = dict.fromkeys(KINDS, 0)
     for first in range(0, n_per_kind, n_per_round):
         asked = [(kind, each) for kind in KINDS for each in questions[kind][first : first + n_per_round]]
-        asked = [(kind, each) for kind, each in asked if _fits(model, tokenizer, each.text)]
         replies = _answer(model, tokenizer, [question.text for _, question in asked])
         for (kind, question), reply in zip(asked, replies, strict=True):
             n_right[kind] += is_right(question, reply)
@@ -198,8 +200,13 @@ def _fits(model: Decoder, tokenizer: Tokenizer, text: str) -> bool:
 
 
 def _answer(model: Decoder, tokenizer: Tokenizer, texts: Sequence[str]) -> list[str]:
-    """The model's greedy replies to user messages."""
-    return result_of(_replies(model, tokenizer, [_prompt(tokenizer, text) for text in texts]))
+    """The model's greedy replies to user messages, "" to those that do not fit its context."""
+    prompts = [_prompt(tokenizer, text) for text in texts]
+    fitting = [i for i, prompt in enumerate(prompts) if len(prompt) <= model.config.context_length]
+    replies = [""] * len(texts)
+    for i, reply in zip(fitting, result_of(_replies(model, tokenizer, [prompts[i] for i in fitting])), strict=True):
+        replies[i] = reply
+    return replies
 
 
 def _replies(

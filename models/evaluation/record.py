@@ -1,5 +1,6 @@
 """Reads and writes what was measured of a run, in its folder: its held-out evaluation (evaluation.json), what it forgot
-in a fine-tuning (forgetting.json), and which harmless questions it refuses (over_refusal.json). No torch import."""
+in a fine-tuning (forgetting.json), which harmless questions it refuses (over_refusal.json), and how it compares with
+tables of n-grams (text_comparison.json). No torch import."""
 
 from __future__ import annotations
 
@@ -9,12 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.events import AccuracyMeasured, Evaluated, HeldOutAnswer, KindAccuracy, KnowledgeMeasured, KnownFigure
+from models.events import (
+    AccuracyMeasured,
+    Evaluated,
+    HeldOutAnswer,
+    KindAccuracy,
+    KnowledgeMeasured,
+    KnownFigure,
+    TextCompared,
+)
 from models.files.atomic import atomic_write_json, read_json
 
 _FILE = "evaluation.json"
 _FORGETTING = "forgetting.json"
 _OVER_REFUSAL = "over_refusal.json"
+_COMPARISON = "text_comparison.json"
 
 
 def write_evaluation(folder: Path, evaluated: Evaluated) -> None:
@@ -165,5 +175,30 @@ def read_over_refusal(folder: Path) -> OverRefusal | None:
         if numbers["n"] < 1:
             raise ValueError("n")
         return OverRefusal(**numbers, triggers=triggers)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged: {error} is missing or wrong.") from error
+
+
+def write_comparison(folder: Path, compared: TextCompared) -> None:
+    """Write it to the run's folder, replacing an earlier one."""
+    atomic_write_json(folder / _COMPARISON, {"format": 1, **dataclasses.asdict(compared)})
+
+
+def read_comparison(folder: Path) -> TextCompared | None:
+    """The run's comparison; None where it has none.
+
+    Raises:
+        ValueError: where the file is damaged, naming it.
+    """
+    path = folder / _COMPARISON
+    if not path.exists():
+        return None
+    data = read_json(path)
+    try:
+        return TextCompared(
+            **{name: int(data[name]) for name in ("n_held_out", "n_train", "table_order", "step")},
+            **{name: float(data[name]) for name in ("gzip", "trigram", "table")},
+            model=None if data["model"] is None else float(data["model"]),
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged: {error} is missing or wrong.") from error

@@ -25,11 +25,13 @@ class DamagedError(ValueError):
     """A file is missing or does not parse, so its content is lost; other errors may be temporary."""
 
 
-def atomic_write_bytes(path: Path, data: bytes) -> None:
-    """Replace `path` with `data` atomically. Creates missing folders."""
+def atomic_write_bytes(path: Path, data: bytes, *, private: bool = False) -> None:
+    """Replace `path` with `data` atomically. Creates missing folders. private: only its owner may read the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_beside(path)
     try:
+        if private:
+            temporary.touch(0o600)
         write_synced(temporary, data)
         replace_path(temporary, path)
     except OSError as error:
@@ -39,14 +41,28 @@ def atomic_write_bytes(path: Path, data: bytes) -> None:
     _sync_folder(path.parent)
 
 
-def atomic_write_text(path: Path, text: str) -> None:
-    """Replace `path` with `text` in UTF-8 atomically. Creates missing folders."""
-    atomic_write_bytes(path, text.encode())
+def atomic_write_text(path: Path, text: str, *, private: bool = False) -> None:
+    """Replace `path` with `text` in UTF-8 atomically, as `atomic_write_bytes`."""
+    atomic_write_bytes(path, text.encode(), private=private)
 
 
 def atomic_write_json(path: Path, value: Any, *, indent: int = 1) -> None:
     """Replace `path` with indented JSON atomically. NaN and infinity raise ValueError."""
     atomic_write_text(path, json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def make_private(path: Path) -> Path:
+    """Let only its owner read a file or a folder, if it is there; returns `path`. On Windows, the home is private."""
+    with contextlib.suppress(OSError):  # it is not there, or somebody else's, or the file system knows no modes
+        if os.name != "nt" and (mode := path.stat().st_mode) & 0o077:
+            path.chmod(mode & 0o7700)
+    return path
+
+
+def private_folder(folder: Path) -> Path:
+    """Make a folder that only its owner may read, or an existing one so; returns it."""
+    folder.mkdir(0o700, parents=True, exist_ok=True)
+    return make_private(folder)
 
 
 def replace_path(source: Path, target: Path) -> None:
@@ -110,6 +126,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
         OSError: if it cannot be written; then `path` is as it was, and nothing is left beside it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    clear_leftovers(path.parent, name=path.name)
     temporary = _temporary_beside(path)
     try:
         yield temporary
@@ -154,9 +171,15 @@ def publish_folder(temporary: Path, path: Path) -> None:
     _sync_folder(path.parent)
 
 
-def clear_leftovers(folder: Path, older_than_s: float = 86_400.0) -> None:
-    """Delete the temporary files of killed processes in `folder`; younger ones may still be in use."""
+def clear_leftovers(folder: Path, older_than_s: float = 86_400.0, *, name: str = "") -> None:
+    """Delete the temporary files of killed processes in `folder`; younger ones may still be in use.
+
+    Args:
+        name: only those that were to become this file.
+    """
     for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
+        if name and not leftover.name.startswith(f"{TEMPORARY_PREFIX}{name}-"):
+            continue
         with contextlib.suppress(OSError):
             if time.time() - leftover.stat().st_mtime < older_than_s:
                 continue

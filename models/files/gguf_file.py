@@ -20,12 +20,16 @@ from gguf import GGML_QUANT_SIZES, GGUF_MAGIC, GGMLQuantizationType, GGUFValueTy
 from gguf.quants import QuantError
 
 from models.files.atomic import DamagedError
+from models.files.limits import check_disjoint
 
 _BLOCK_BYTES = 1 << 21
 """Bytes of the file that are dequantised at once, which takes about 10 ms."""
 
 _MAX_HEADER_BYTES, _MAX_TENSORS = 32 << 20, 1 << 16
 """Headers of models with 250,000 tokens have some 10 MB; longer ones would take more than seconds to read."""
+
+_MAX_KEYS, _MAX_ITEMS = 1 << 12, 1 << 21
+"""Of such models, arrays have 1.3 million items together; there are some fifty keys."""
 
 _SCALARS = {
     GGUFValueType.UINT8: "B",
@@ -115,7 +119,7 @@ class _HeaderReader:
     """Reads the header of the file from the start; raises struct.error or ValueError where it is invalid."""
 
     def __init__(self, path: Path, data: mmap.mmap) -> None:
-        self._path, self._data, self._offset = path, data, 0
+        self._path, self._data, self._offset, self._n_items = path, data, 0, 0
 
     def read(self) -> tuple[dict[str, Any], dict[str, GgufTensor]]:
         magic, version = self._numbers("II")
@@ -124,6 +128,8 @@ class _HeaderReader:
         n_tensors, n_values = self._numbers("QQ")
         if n_tensors > _MAX_TENSORS:
             raise ValueError(f"{n_tensors} tensors")
+        if n_values > _MAX_KEYS:
+            raise ValueError(f"{n_values} keys")
         metadata = {}
         for _ in range(n_values):
             key = self._text()
@@ -134,6 +140,7 @@ class _HeaderReader:
             raise ValueError("alignment")
         begin = -(-self._offset // alignment) * alignment
         found = {entry.name: dataclasses.replace(entry, start=begin + entry.start) for entry in entries}
+        check_disjoint(self._path, ((entry.name, entry.start, entry.n_bytes) for entry in entries))
         for tensor in found.values():
             if tensor.start + tensor.n_bytes > len(self._data):
                 raise DamagedError(f"{self._path} is damaged or cut off: it ends before {tensor.name!r} does.")
@@ -164,9 +171,10 @@ class _HeaderReader:
         if kind != GGUFValueType.ARRAY:
             return self._number(_SCALARS[kind])
         item, length = GGUFValueType(self._number("I")), self._number("Q")
+        self._n_items += length
+        if self._n_items > _MAX_ITEMS:
+            raise ValueError("more items in arrays than any known header has")
         if item in _SCALARS:
-            if length > _MAX_HEADER_BYTES:
-                raise ValueError("an array longer than the header")
             return list(self._numbers(f"{length}{_SCALARS[item]}"))
         return [self._value(item) for _ in range(length)]
 

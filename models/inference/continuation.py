@@ -51,7 +51,7 @@ class Continuation:
             raise ValueError("An encoder does not write texts: use it to fill masks, or choose another model.")
         if model.config.head != "language":
             raise ValueError(
-                f"This model's head ({model.config.head}) predicts labels and writes no texts: choose another model."
+                "This model only gives labels and writes no text: choose another model, or give it a text to label."
             )
         check_prompt(len(ids), model.config.context_length)
         self._model: Decoder | EncoderDecoder = model

@@ -22,6 +22,7 @@ from models.inference.sampling import as_floats, draw_number
 from models.inference.sampling_steps import drawn_token, sampling_steps, state_at
 from models.inference.top_tokens import Floats
 from models.inspect.reading import (
+    NEXT_TOKEN,
     Text,
     answer_logits,
     answering_stack,
@@ -30,6 +31,7 @@ from models.inspect.reading import (
     read,
     read_up_to,
 )
+from models.inspect.readout import Readout
 from models.settings.sampling_config import SamplingConfig
 
 FLOPS_PER_CALL = 12e9
@@ -80,7 +82,7 @@ def parts_of(model: AnyModel) -> list[tuple[str, list[ModelPart]]]:
 
 
 @torch.no_grad()
-def record_donor(model: AnyModel, text: Text) -> Donor:
+def record_donor(model: AnyModel, text: Text, readout: Readout = NEXT_TOKEN) -> Donor:
     """Read another text and record what its parts output, to be patched into a reading of the first.
 
     Raises:
@@ -88,7 +90,7 @@ def record_donor(model: AnyModel, text: Text) -> Donor:
     """
     trace = Trace(wanted=frozenset({"parts", "heads"}))
     with evaluating(model):
-        read(model, text, trace)
+        read(model, text, trace, readout=readout)
     return Donor(trace, len(text.ids), len(text.source_ids))
 
 
@@ -96,24 +98,24 @@ def record_donor(model: AnyModel, text: Text) -> Donor:
 def ablated_logits(
     model: AnyModel,
     text: Text,
-    at: int,
+    readout: Readout,
     variants: Sequence[Sequence[ModelPart]],
     donor: Donor | None = None,
     known: Mapping[str, Tensor] | None = None,
 ) -> Tensor:
-    """The logits (R, V) at position `at` with each variant's parts switched off, or patched from the donor.
+    """The logits (R, K) of a readout with each variant's parts switched off, or patched from the donor.
 
     known: the residual stream (1, T, C) after those first blocks that no variant changes.
 
     Raises:
         ValueError: as `reading.check_readable`.
     """
-    text, n_rows = read_up_to(model.config, text, at), len(variants)
+    text, n_rows = read_up_to(model.config, text, readout.at), len(variants)
     given = {site: x.expand(n_rows, -1, -1) for site, x in (known or {}).items()}
     with evaluating(model):
         patches = _patches_of(model, text, variants, donor)
         trace = Trace(wanted=frozenset(), patches=patches, known=given)
-        return answer_logits(model, read(model, text, trace, n_rows)[:, at])
+        return readout.logits(model, read(model, text, trace, n_rows, readout=readout))
 
 
 def _patches_of(
@@ -176,7 +178,7 @@ def _align_end(output: Tensor, there: int, here: int) -> tuple[Tensor, Tensor]:
 
 
 def compare_answers(before: Tensor, after: Tensor, id: int, n_best: int = 5) -> AnswerChange:
-    """Compare two answers, logits (V,) each; `id` is the target token."""
+    """Compare two answers, logits (K,) each; `id` is the outcome that counts: the target token, or a label."""
     log_p, log_q = torch.log_softmax(before.double(), dim=-1), torch.log_softmax(after.double(), dim=-1)
     n_best = min(n_best, len(before))
     wanted = dict.fromkeys([*log_p.topk(n_best).indices.tolist(), *log_q.topk(n_best).indices.tolist(), id])
@@ -194,8 +196,8 @@ class Survey:
     Calls of `measure_next` may be far apart: if the weights have changed in between, the baseline is read again.
     """
 
-    def __init__(self, text: Text, at: int, id: int, other: Text | None = None) -> None:
-        self._text, self._at, self._id, self._other = text, at, id, other
+    def __init__(self, text: Text, readout: Readout, id: int, other: Text | None = None) -> None:
+        self._text, self._readout, self._id, self._other = text, readout, id, other
         self._todo: list[tuple[str, list[ModelPart]]] | None = None
         self._version = -1
         self._streams: dict[str, Tensor] = {}
@@ -221,7 +223,8 @@ class Survey:
         now, later = parts[: self._n_rows(model, site)], parts[self._n_rows(model, site) :]
         if later:
             self._todo.append((site, later))
-        logits = ablated_logits(model, self._text, self._at, [[p] for p in now], self._donor, self._before(model, site))
+        known, variants = self._before(model, site), [[part] for part in now]
+        logits = ablated_logits(model, self._text, self._readout, variants, self._donor, known)
         own = torch.log_softmax(logits, dim=-1)[:, self._id]
         return list(zip(now, (own - self._own).tolist(), strict=True))
 
@@ -230,11 +233,11 @@ class Survey:
         self._version = model.weights_version
         trace = Trace(wanted=frozenset({"residual"}))
         with evaluating(model):
-            hidden = read(model, read_up_to(model.config, self._text, self._at), trace)
-            logits = answer_logits(model, hidden[0, self._at])
+            text = read_up_to(model.config, self._text, self._readout.at)
+            hidden = read(model, text, trace, readout=self._readout)
+            self._own = float(self._readout.log_probability(model, hidden, self._id)[0])
         self._streams = trace.residual
-        self._own = float(torch.log_softmax(logits, dim=-1)[self._id])
-        self._donor = record_donor(model, self._other) if self._other is not None else None
+        self._donor = record_donor(model, self._other, self._readout) if self._other is not None else None
 
     def _before(self, model: AnyModel, site: str) -> dict[str, Tensor]:
         """The residual streams after the blocks before the one at `site`."""
@@ -246,7 +249,7 @@ class Survey:
         stack = answering_stack(model)
         first = int(site.rpartition(".")[2]) if site.startswith(f"{stack.site}blocks.") else 0
         weights = sum(n_weights(block) for block in stack.blocks[first:])
-        n_tokens = max(min(self._at + 1, len(self._text.ids)), len(self._text.source_ids))
+        n_tokens = max(min(self._readout.at + 1, len(self._text.ids)), len(self._text.source_ids))
         return max(1, int(FLOPS_PER_CALL / (2 * weights * n_tokens)))
 
 

@@ -85,6 +85,7 @@ def read_attention(
     source_ids: Sequence[int] = (),
     random_ids: Sequence[int] = (),
     prefix_cache: PrefixCache | None = None,
+    segments: Sequence[int] = (),
 ) -> Generator[Event, None, tuple[StackMaps, ...]]:
     """Every head's attention in a text, its mask, and the patterns it shows; yields Progress (tokens).
 
@@ -94,6 +95,7 @@ def read_attention(
         ids: the text of a decoder or encoder, or the target of an encoder-decoder. source_ids: what its encoder reads.
         random_ids: tokens to sample from when measuring induction, after the first of `ids`; () to skip it.
         prefix_cache: filled with what was read, so that `read_window` need not read it again.
+        segments: of each of `ids`, for an encoder that reads pairs.
 
     Raises:
         ValueError: if there is no text, it does not fit the context, or it is too long for an encoder to show.
@@ -106,7 +108,7 @@ def read_attention(
     def on_rows(site: str, first: int, weights: Floats) -> None:
         where[site].add(site, first, weights[0])
 
-    for read in stream_attention(model, [ids], source_ids, on_rows, prefix_cache=prefix_cache):
+    for read in stream_attention(model, [ids], source_ids, on_rows, prefix_cache=prefix_cache, segments=segments):
         yield Progress(done=read, total=len(ids))
     for stack, of in zip(stacks, builders, strict=True):
         if stack.is_causal:
@@ -122,6 +124,7 @@ def read_window(
     rows: range,
     columns: range,
     prefix_cache: PrefixCache | None = None,
+    segments: Sequence[int] = (),
 ) -> Generator[Event, None, dict[str, Floats]]:
     """A window of all layers' maps of one kind, unpooled: (H + 2, rows, columns) by site, as in `SiteMap`.
 
@@ -149,8 +152,9 @@ def read_window(
         assert isinstance(model, EncoderDecoder)
         stream_encoder_attention(model, source_ids, on_rows)
         return found
+    ends = {"start": rows.start, "end": rows.stop}
     for read in stream_attention(
-        model, [ids], source_ids, on_rows, start=rows.start, end=rows.stop, prefix_cache=prefix_cache
+        model, [ids], source_ids, on_rows, **ends, prefix_cache=prefix_cache, segments=segments
     ):
         yield Progress(done=read, total=rows.stop)
     return found

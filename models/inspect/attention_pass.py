@@ -103,11 +103,15 @@ def stream_attention(
     start: int = 0,
     end: int | None = None,
     prefix_cache: PrefixCache | None = None,
+    segments: Sequence[int] = (),
 ) -> Iterator[int]:
     """Read texts of one length and call `on_rows` with the weights of rows `start` to `end`; they are not kept.
 
     Yields the number of tokens read so far after each chunk. The rows of an encoder are passed on regardless of `start`
     and `end`. With a prefix cache, a decoder does not read again what comes before `start`.
+
+    Args:
+        segments: of each token, for an encoder that reads pairs; () where all are in the first one.
 
     Raises:
         ValueError: if a text does not fit the context, has ids outside the vocabulary, or the weights are NaN.
@@ -116,7 +120,8 @@ def stream_attention(
     ids = torch.tensor([list(text) for text in texts], device=device)
     if isinstance(model, Encoder):
         with evaluating(model):
-            model.hidden(ids, trace=_trace_into(on_rows, 0))
+            pairs = torch.tensor([list(segments)] * len(texts), device=device) if segments else None
+            model.hidden(ids, segments=pairs, trace=_trace_into(on_rows, 0))
         yield ids.size(1)
         return
     source = torch.tensor([list(source_ids)] * len(texts), device=device)

@@ -18,15 +18,19 @@ from models.architecture.stack import Stack
 from models.architecture.trace import Trace
 from models.architecture.transformer import AnyModel, Encoder, EncoderDecoder
 from models.events import Progress, result_of
-from models.inference.sampling import check_finite
+from models.inspect.leave_one_out import repeats_source
 from models.inspect.reading import Text, block_sites, check_readable, read_up_to
+from models.inspect.readout import Readout
 
 OF = ("logit", "log-probability")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attribution:
-    """The attribution of each token of the text, and of an encoder-decoder's source; `value` is what is attributed."""
+    """The attribution of each token of the text, and of an encoder-decoder's source; `value` is what is attributed.
+
+    Where the decoder reads the source again, what that adds is counted with the source.
+    """
 
     tokens: tuple[float, ...]
     source: tuple[float, ...]
@@ -38,15 +42,15 @@ class Attribution:
         return sum(self.tokens) + sum(self.source)
 
 
-def attribute(model: AnyModel, text: Text, at: int, id: int, of: str = "logit") -> Attribution:
+def attribute(model: AnyModel, text: Text, readout: Readout, id: int, of: str = "logit") -> Attribution:
     """As `attribute_in_steps`, in one call."""
-    return result_of(attribute_in_steps(model, text, at, id, of))
+    return result_of(attribute_in_steps(model, text, readout, id, of))
 
 
 def attribute_in_steps(
-    model: AnyModel, text: Text, at: int, id: int, of: str = "logit"
+    model: AnyModel, text: Text, readout: Readout, id: int, of: str = "logit"
 ) -> Generator[Progress, None, Attribution]:
-    """Gradient × input of the logit, or the log-probability, of `id` at position `at`: one number for each token.
+    """Gradient × input of the logit, or the log-probability, of the outcome `id`: one number for each token.
 
     The input is the token's embedding, before positions are added. Yields Progress after the backward pass of each
     block.
@@ -55,8 +59,8 @@ def attribute_in_steps(
         ValueError: as `reading.check_readable`, or where the model's output is not a number.
     """
     assert of in OF, of
-    text = read_up_to(model.config, text, at)
-    check_readable(model, text)
+    text = read_up_to(model.config, text, readout.at)
+    check_readable(model, text, readout)
     with _evaluating_with_gradients(model):
         x, passes = _embedded(model, text.ids), []
         if isinstance(model, EncoderDecoder):
@@ -65,12 +69,12 @@ def attribute_in_steps(
             target = _CheckpointedPass(model.decoder, x, source.out)
             passes.append((source, xs))
         elif isinstance(model, Encoder) and model.segment is not None:
-            target = _CheckpointedPass(model, x + model.segment.weight[0].detach())
+            segments = text.segments or (0,) * len(text.ids)
+            target = _CheckpointedPass(model, x + model.segment.weight[list(segments)].detach())
         else:
             target = _CheckpointedPass(model, x)
         end = target.out.requires_grad_()
-        logits = model.logits(end[0, at]).float()
-        check_finite(logits)
+        logits = readout.logits(model, end)[0]
         value = logits[id] if of == "logit" else torch.log_softmax(logits, dim=-1)[id]
         (gradient,) = torch.autograd.grad(value, [end])
     passes.insert(0, (target, x))
@@ -84,7 +88,11 @@ def attribute_in_steps(
             done += 1
             yield Progress(done=done, total=n_steps)
         shares.append(tuple((gradient * embedded).sum(dim=-1)[0].tolist()))
-    return Attribution(tokens=shares[0], source=shares[1] if len(shares) > 1 else (), value=float(value.detach()))
+    own, of_source = shares[0], shares[1] if len(shares) > 1 else ()
+    if repeats_source(model):
+        of_source = tuple(share + again for share, again in zip(of_source, (*own[1:], 0.0), strict=True))
+        own = (0.0,) * len(own)
+    return Attribution(tokens=own, source=of_source, value=float(value.detach()))
 
 
 class _CheckpointedPass:

@@ -14,10 +14,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.architecture.transformer import AnyModel, EncoderDecoder
+from models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
 from models.inference.continuation import evaluating
 from models.inspect.ablation import FLOPS_PER_CALL
-from models.inspect.reading import Text, answer_logits, check_readable, n_weights, read, read_up_to
+from models.inspect.reading import Text, n_weights, read, read_up_to, segment_rows
+from models.inspect.readout import Readout
 
 
 class InputToken(NamedTuple):
@@ -33,11 +34,12 @@ class LeaveOneOut:
     Calls of `measure_next` may be far apart: if the weights have changed in between, it begins again.
 
     Args:
-        at: the position that predicts the target token `id`. mask: an encoder's mask token; None for other models.
+        readout: what is asked, and `id` the outcome that counts: the target token, or a label. mask: an encoder's mask
+            token; None for other models.
     """
 
-    def __init__(self, text: Text, at: int, id: int, mask: int | None = None) -> None:
-        self._text, self._at, self._id, self._mask = text, at, id, mask
+    def __init__(self, text: Text, readout: Readout, id: int, mask: int | None = None) -> None:
+        self._text, self._readout, self._id, self._mask = text, readout, id, mask
         self._todo: list[InputToken] | None = None
         self._version = -1
         self.own = 0.0
@@ -49,13 +51,12 @@ class LeaveOneOut:
         Raises:
             ValueError: as `reading.check_readable`.
         """
-        text = read_up_to(model.config, self._text, self._at)
+        text, readout = read_up_to(model.config, self._text, self._readout.at), self._readout
         if self._todo is None or self._version != model.weights_version:
             self._version = model.weights_version
-            self._todo = inputs_of(model, text, self._at)
-            check_readable(model, text)
+            self._todo = inputs_of(model, text, readout)
             with torch.no_grad(), evaluating(model):
-                self.own = self._log_probability(model, read(model, text)[:, self._at])[0]
+                self.own = float(readout.log_probability(model, read(model, text, readout=readout), self._id)[0])
         if not self._todo:
             return []
         n = max(1, int(FLOPS_PER_CALL / max(flops_of_one(model, text), 1.0)))
@@ -75,31 +76,31 @@ class LeaveOneOut:
         rows, columns = torch.arange(n, device=device), torch.tensor([i for i, _ in hidden], device=device)
         seen = torch.ones_like(source if in_source else ids, dtype=torch.bool)
         seen[rows, columns] = False
+        segments = segment_rows(text, n, device)
         with evaluating(model):
             if isinstance(model, EncoderDecoder):
-                masks = (seen, None) if in_source else (None, seen)
-                states = model.hidden(source, ids, source_mask=masks[0], target_mask=masks[1])
-            elif self._mask is not None:
-                states = model.hidden(torch.where(seen, ids, self._mask))
-            else:
+                source_mask = seen if in_source else None
+                target_mask = shifted(seen) if repeats_source(model) else None if in_source else seen
+                states = model.hidden(source, ids, source_mask=source_mask, target_mask=target_mask)
+            elif isinstance(model, Decoder):
                 states = model.hidden(ids, mask=seen)
-            return self._log_probability(model, states[:, self._at])
+            elif self._mask is not None:
+                states = model.hidden(torch.where(seen, ids, self._mask), segments=segments)
+            else:
+                states = model.hidden(ids, mask=seen, segments=segments)
+            found: list[float] = self._readout.log_probability(model, states, self._id).tolist()
+            return found
 
-    def _log_probability(self, model: AnyModel, hidden: Tensor) -> list[float]:
-        """(R, C) -> the log-probability of the target token in each row."""
-        found: list[float] = torch.log_softmax(answer_logits(model, hidden), dim=-1)[:, self._id].tolist()
-        return found
 
-
-def answer_at(model: AnyModel, text: Text, at: int, id: int) -> tuple[int, float]:
-    """The token `id`, or for −1 the likeliest one, and its log-probability at position `at`.
+def answer_to(model: AnyModel, text: Text, readout: Readout, id: int) -> tuple[int, float]:
+    """The outcome `id` of a readout, or for −1 the likeliest one, and its log-probability.
 
     Raises:
         ValueError: as `reading.check_readable`.
     """
-    text = read_up_to(model.config, text, at)
+    text = read_up_to(model.config, text, readout.at)
     with torch.no_grad(), evaluating(model):
-        logs = torch.log_softmax(answer_logits(model, read(model, text)[0, at]), dim=-1)
+        logs = torch.log_softmax(readout.logits(model, read(model, text, readout=readout))[0], dim=-1)
     id = int(logs.argmax()) if id < 0 else id
     return id, float(logs[id])
 
@@ -110,9 +111,24 @@ def flops_of_one(model: AnyModel, text: Text) -> float:
     return 2.0 * weights * max(len(text.ids), len(text.source_ids))
 
 
-def inputs_of(model: AnyModel, text: Text, at: int) -> list[InputToken]:
-    """The tokens of a text, up to `at`, that can be hidden: an encoder keeps the one that it is asked about, and a text
-    its only one."""
+def inputs_of(model: AnyModel, text: Text, readout: Readout) -> list[InputToken]:
+    """The tokens of a text that can be hidden.
+
+    A text keeps its only one, and an encoder that whose state answers for the whole: a mask, or the mark at the start.
+    """
+    is_encoder, asks_about_itself = isinstance(model, Encoder), readout.head in ("token", "span")
     source = [InputToken(i, in_source=True) for i in range(len(text.source_ids))] if len(text.source_ids) > 1 else []
-    own = [InputToken(i) for i in range(len(text.ids)) if model.config.topology != "encoder-only" or i != at]
+    if repeats_source(model):
+        return source
+    own = [InputToken(i) for i in range(len(text.ids)) if not is_encoder or asks_about_itself or i != readout.at]
     return source + (own if len(text.ids) > 1 else [])
+
+
+def repeats_source(model: AnyModel) -> bool:
+    """Whether the decoder reads the source again, shifted by one, as for labels (Lewis et al., arXiv:1910.13461)."""
+    return isinstance(model, EncoderDecoder) and model.config.head != "language"
+
+
+def shifted(seen: Tensor) -> Tensor:
+    """Which tokens of a shifted source are seen, from those of the source: (R, T) bool both."""
+    return torch.cat((torch.ones_like(seen[:, :1]), seen[:, :-1]), dim=1)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from models.architecture.attention import Attention
 from models.architecture.heads import LanguageHead
 from models.architecture.trace import Trace
 from models.architecture.transformer import AnyModel
@@ -38,11 +39,13 @@ class Contributions:
 
 @torch.no_grad()
 def contributions(
-    model: AnyModel, streams: Trace, at: int, wanted: Sequence[tuple[int, int | None]]
+    model: AnyModel, streams: Trace, at: int, wanted: Sequence[tuple[int, int | None]], *, by_head: bool = False
 ) -> list[Contributions]:
     """What each part adds at position `at`: to the logit of a token (id, None), or to a logit difference (id, other).
 
-    `streams`: of `reading.streams_of`.
+    Args:
+        streams: of `reading.streams_of`. by_head: split each attention into its heads, “….attention.heads.0” and so on,
+            and what its bias adds, “….attention.bias”; the streams must have the output of the heads.
 
     Raises:
         ValueError: if the head has a hidden layer, whose activation is not linear, or if a logit is not a number.
@@ -57,7 +60,7 @@ def contributions(
     last = streams.residual[block_sites(stack)[-1]][0, at]
     with evaluating(model):
         logits = answer_logits(model, last if stack.final_norm is None else stack.final_norm(last)).double()
-        sites, terms = _residual_terms(stack, streams, at)
+        sites, terms = _residual_terms(stack, streams, at, by_head=by_head)
         if stack.final_norm is not None:
             terms = _normed(stack.final_norm, terms)
         assert isinstance(head, LanguageHead)
@@ -85,7 +88,18 @@ def _contributions_of(
     )
 
 
-def _residual_terms(stack: nn.Module, trace: Trace, at: int) -> tuple[list[str], Tensor]:
+def head_outputs(attention: nn.Module, heads: Tensor) -> Tensor:
+    """The output of each head (H, D) -> the vector that it adds (H + 1, C); the last row is the bias of the matrix."""
+    assert isinstance(attention, Attention)
+    n_head, width = heads.shape
+    apart = heads.new_zeros(n_head + 1, n_head, width)  # one head in each row, none in the last
+    apart[range(n_head), range(n_head)] = heads
+    out: Tensor = attention.output(apart.flatten(1))
+    bias = out[-1:]
+    return torch.cat((out[:-1] - bias, bias))
+
+
+def _residual_terms(stack: nn.Module, trace: Trace, at: int, *, by_head: bool) -> tuple[list[str], Tensor]:
     """The sites of the parts, and their contributions to the last block's output (P + 1, C); the last row is the norms'
     biases."""
     start = _exact(trace.residual[f"{stack.site}embedding"][0, at])
@@ -95,8 +109,14 @@ def _residual_terms(stack: nn.Module, trace: Trace, at: int) -> tuple[list[str],
             added = trace.parts.get(f"{block_site}.{name}")
             if added is None:
                 continue
-            sites.append(f"{block_site}.{name}")
-            terms = torch.cat((terms[:-1], _exact(added[0, at])[None], terms[-1:]))
+            site = f"{block_site}.{name}"
+            if by_head and name != "feed_forward":
+                rows = head_outputs(getattr(block, name), trace.heads[site][0, :, at].to(added.dtype))
+                sites += [*(f"{site}.heads.{i}" for i in range(len(rows) - 1)), f"{site}.bias"]
+            else:
+                rows = added[0, at][None]
+                sites.append(site)
+            terms = torch.cat((terms[:-1], _exact(rows), terms[-1:]))
             if not block.is_pre:
                 terms = _normed(getattr(block, f"{name}_norm"), terms)
     return sites, terms

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +16,13 @@ from models.architecture.cache import KVCache
 from models.architecture.stack import Stack
 from models.architecture.trace import Trace
 from models.architecture.transformer import AnyModel, Encoder, EncoderDecoder
-from models.inference.continuation import check_prompt, evaluating
+from models.inference.continuation import evaluating
 from models.inference.sampling import check_finite
+from models.inspect.readout import Readout
 from models.settings.model_config import ModelConfig
 
+NEXT_TOKEN = Readout(at=-1)
+"""What most questions are about: the token after the last one that was read."""
 _MAX_BYTES = 2**28
 """Memory limit of a cached reading: 256 MB."""
 
@@ -28,13 +31,15 @@ _MAX_BYTES = 2**28
 class Text:
     """The input: `ids`, and `source_ids` for the encoder of an encoder-decoder.
 
-    `hidden` and `hidden_source` are positions in them that no token attends to.
+    `hidden` and `hidden_source` are positions in them that no token attends to. `segments`: of each token of `ids`, for
+    an encoder that reads pairs; () where all are in the first one.
     """
 
     ids: tuple[int, ...]
     source_ids: tuple[int, ...] = ()
     hidden: frozenset[int] = frozenset()
     hidden_source: frozenset[int] = frozenset()
+    segments: tuple[int, ...] = ()
 
 
 def answer_position(config: ModelConfig, position: int) -> int | None:
@@ -56,7 +61,7 @@ def read_up_to(config: ModelConfig, text: Text, at: int) -> Text:
     if not config.is_causal:
         return text
     hidden = frozenset(position for position in text.hidden if position <= at)
-    return Text(ids=text.ids[: at + 1], source_ids=text.source_ids, hidden=hidden, hidden_source=text.hidden_source)
+    return replace(text, ids=text.ids[: at + 1], hidden=hidden, segments=text.segments[: at + 1])
 
 
 def answering_stack(model: AnyModel) -> Stack:
@@ -69,37 +74,43 @@ def block_sites(stack: Stack) -> list[str]:
     return [f"{stack.site}blocks.{i}" for i in range(len(stack.blocks))]
 
 
-def check_readable(model: AnyModel, text: Text) -> None:
-    """Check that the model predicts tokens for this text.
+def check_readable(model: AnyModel, text: Text, readout: Readout = NEXT_TOKEN) -> None:
+    """Check that the model predicts tokens for this text, or what else `readout` asks.
 
     Raises:
-        ValueError: if the model has no language head, or the text is empty or longer than the context.
+        ValueError: if the model has another head, or the text is empty or longer than the context.
     """
-    if model.config.head != "language":
-        what = "encoder has no masked-token head" if isinstance(model, Encoder) else "model's head predicts labels"
-        raise ValueError(f"This {what}, so it predicts no tokens: choose another model.")
-    check_prompt(len(text.ids), model.config.context_length)
-    if isinstance(model, EncoderDecoder):
-        check_prompt(len(text.source_ids), model.config.context_length)
+    readout.check(model, len(text.ids), len(text.source_ids))
 
 
 def read(
-    model: AnyModel, text: Text, trace: Trace | None = None, rows: int = 1, cache: KVCache | None = None
+    model: AnyModel,
+    text: Text,
+    trace: Trace | None = None,
+    rows: int = 1,
+    cache: KVCache | None = None,
+    *,
+    readout: Readout = NEXT_TOKEN,
 ) -> Tensor:
     """The final hidden states (rows, T, C), with the same text in every row; call it under `evaluating`.
 
     Raises:
         ValueError: as `check_readable`.
     """
-    check_readable(model, text)
+    check_readable(model, text, readout)
     device = model.embedding.weight.device
     ids, mask = _rows(text.ids, text.hidden, rows, device)
     if isinstance(model, EncoderDecoder):
         source, source_mask = _rows(text.source_ids, text.hidden_source, rows, device)
         return model.hidden(source, ids, source_mask=source_mask, target_mask=mask, cache=cache, trace=trace)
     if isinstance(model, Encoder):
-        return model.hidden(ids, mask=mask, trace=trace)
+        return model.hidden(ids, mask=mask, segments=segment_rows(text, rows, device), trace=trace)
     return model.hidden(ids, mask=mask, cache=cache, trace=trace)
+
+
+def segment_rows(text: Text, rows: int, device: torch.device) -> Tensor | None:
+    """The segments of a text's tokens, (rows, T); None where all are in the first one."""
+    return torch.tensor([list(text.segments)], device=device).expand(rows, -1) if text.segments else None
 
 
 def answer_logits(model: AnyModel, hidden: Tensor) -> Tensor:

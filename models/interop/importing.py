@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,12 @@ _MAX_CARD, _MAX_TITLE = 65_536, 60
 
 
 def import_model(
-    source: Path, library: Library, out: Path | None = None, name: str | None = None
+    source: Path,
+    library: Library,
+    out: Path | None = None,
+    name: str | None = None,
+    *,
+    origin: Mapping[str, str] | None = None,
 ) -> Generator[Event, None, RunFolder]:
     """Copy the model in `source` into a run folder: `out`, or a new one of the library. Closing it leaves nothing.
 
@@ -46,6 +51,7 @@ def import_model(
     Args:
         source: a Hugging Face folder, a .gguf file, or a run or checkpoint from elsewhere.
         name: what to call the run; by default as `usual_name` has it, numbered where a run is called so.
+        origin: what its lineage says of where it comes from; by default the path.
 
     Raises:
         ValueError: where the source cannot be read (as `load_model`), or `out` exists already.
@@ -71,7 +77,7 @@ def import_model(
             (folder / "tokenizer.json").write_text(text, encoding="utf-8")
             digest = hashlib.sha256(text.encode()).hexdigest()
             write_template_config(folder, (yield from read_template_config_events(source)))
-        atomic_write_json(folder / "run.json", _record(identity, name, source, config, tokenizer, digest))
+        atomic_write_json(folder / "run.json", _record(identity, name, source, config, tokenizer, digest, origin))
     return RunFolder.open(target)
 
 
@@ -160,19 +166,26 @@ def task_of(source: Path, config: ModelConfig) -> dict[str, Any]:
 
 
 def _record(
-    identity: str, name: str, source: Path, config: ModelConfig, tokenizer: Tokenizer | None, digest: str | None
+    identity: str,
+    name: str,
+    source: Path,
+    config: ModelConfig,
+    tokenizer: Tokenizer | None,
+    digest: str | None,
+    origin: Mapping[str, str] | None,
 ) -> dict[str, object]:
     """The contents of run.json. The lineage has the source instead of a corpus; nothing is known of the training."""
     kind = "gguf" if is_gguf(source) else "hugging-face" if (source / "config.json").exists() else "terrarium"
     own = {"name": name, "sha256": digest} if digest else None
+    where = {"path": str(source), "format": kind, **(origin or {})}
     spec = RunSpec(
         name=name,
         model=config,
         tokenizer=TokenizerSpec(path="tokenizer.json") if tokenizer is not None else TokenizerSpec(),
-        data=DataSpec(source="files", files=(str(source),), **task_of(source, config)),
+        data=DataSpec(source="files", files=(where["path"],), **task_of(source, config)),
         train=TrainConfig(steps=1),
     )
-    lineage = {"tokenizer": own, "parent": None, "source": {"path": str(source), "format": kind}}
+    lineage = {"tokenizer": own, "parent": None, "source": where}
     return imported_record(identity, spec, lineage)
 
 

@@ -18,9 +18,11 @@ _HARMLESS = re.compile(
     r"num_beam_groups|diversity_penalty|num_return_sequences|max_length|min_length|max_new_tokens|remove_invalid_values|"
     r"exponential_decay_length_penalty|decoder_start_token_id|is_encoder_decoder|chunk_size_feed_forward|"
     r"pruned_heads|torchscript|use_bfloat16|tie_encoder_decoder|cross_attention_hidden_size|add_cross_attention|"
-    r"is_decoder|tie_word_embeddings|attn_implementation|sep_token_id|mask_token_id|cls_token_id|vocab_type"
+    r"is_decoder|tie_word_embeddings|attn_implementation|sep_token_id|mask_token_id|cls_token_id|vocab_type|"
+    r"is_llama_config|transformers\.js_config|force_bos_token_to_be_generated|save_step"
 )
-"""Options of the base class of all configurations, and those that only affect training, generation and labels.
+"""Options of the base class of all configurations, those that only affect training, generation and labels, and notes
+of other programs: nanotron's is_llama_config, transformers.js's own.
 
 Those that would change the computation where set (pruned_heads, tie_encoder_decoder, add_cross_attention, is_decoder)
 are checked in `check_known`.

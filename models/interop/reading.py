@@ -75,7 +75,9 @@ def _read_config(folder: Path) -> tuple[ModelConfig, Family]:
     raw = read_json(file)
     classes = raw.get("architectures")
     name = classes[0] if isinstance(classes, list) and classes else None
-    known = ", ".join(FAMILIES)
+    heads = ("Classification", "Answering")
+    main = [known for known in FAMILIES if not known.endswith(heads) and not known.startswith("Terrarium")]
+    known = f"{', '.join(main)}, or one of these with another head"
     if not isinstance(name, str):
         raise ValueError(f'{file} does not name the model\'s class: add "architectures", with one of {known}.')
     if name not in FAMILIES:

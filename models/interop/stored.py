@@ -1,14 +1,9 @@
-"""Tensors stored in files: parsing the header of a safetensors file, and reading tensors in chunks.
-
-Nothing is allocated before a tensor is read, so a header or config with absurd sizes does no harm.
-"""
+"""Tensors stored in files, read in chunks. Nothing is allocated before a tensor is read."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +15,7 @@ from torch import Tensor
 
 from models.architecture.lora import merged_weight
 from models.files.atomic import DamagedError, read_json
+from models.files.safetensors_file import read_safetensors_header
 
 _DTYPES = {
     "F64": torch.float64,
@@ -35,9 +31,6 @@ _DTYPES = {
 }
 _CHUNK_BYTES = 1 << 24
 """Bytes per read, some ten milliseconds, after which the reader may be closed."""
-
-_MAX_HEADER_BYTES = 1 << 24
-"""Enough for 100,000 tensors. The format allows 100 MB, which would take more than seconds to parse."""
 
 
 class StoredTensor(Protocol):
@@ -162,50 +155,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def read_header(path: Path) -> dict[str, SafetensorsTensor]:
-    """The tensors of one safetensors file, by name; their offsets are checked against its size.
-
-    Raises:
-        DamagedError: where it is missing, truncated or not a safetensors file.
-        ValueError: where it cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            size = path.stat().st_size
-            length = int.from_bytes(file.read(8), "little")
-            if size < 8 or length > min(size - 8, _MAX_HEADER_BYTES):
-                raise DamagedError(f"{path} is damaged: it is truncated or not a safetensors file.")
-            header = json.loads(file.read(length))
-    except FileNotFoundError:
-        raise DamagedError(f"{path} is missing.") from None
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, DamagedError):
-            raise
-        raise DamagedError(f"{path} is damaged: its header is not valid JSON.") from error
-    if not isinstance(header, dict):
-        raise DamagedError(f"{path} is damaged: its header is not a JSON object.")
-    header.pop("__metadata__", None)
-    return {name: _entry(path, name, entry, 8 + length, size) for name, entry in header.items()}
-
-
-def _entry(path: Path, name: str, entry: object, data_start: int, size: int) -> SafetensorsTensor:
-    """One header entry, checked: its offsets are within the file and fit its shape and dtype."""
-    try:
-        dtype, shape, (start, end) = entry["dtype"], entry["shape"], entry["data_offsets"]  # type: ignore[index]
-        whole = all(type(n) is int and n >= 0 for n in (*shape, start, end))
-        sound = whole and isinstance(dtype, str) and start <= end
-    except (KeyError, TypeError, ValueError):
-        sound = False
-    if not sound:
-        raise DamagedError(f"{path} is damaged: its header has an invalid entry for {name!r}.")
-    if data_start + end > size:
-        raise DamagedError(f"{path} is damaged: it ends before {name!r} does; perhaps a download was interrupted.")
-    if dtype in _DTYPES and prod(shape) * _DTYPES[dtype].itemsize != end - start:
-        raise DamagedError(f"{path} is damaged: the size of {name!r} does not match its shape.")
-    return SafetensorsTensor(
-        path=path, name=name, dtype=dtype, shape=tuple(shape), start=data_start + start, n_bytes=end - start
-    )
+    """The tensors of one safetensors file, by name; errors as `read_safetensors_header`."""
+    return {
+        name: SafetensorsTensor(path=path, name=name, **entry._asdict())
+        for name, entry in read_safetensors_header(path).items()
+    }
 
 
 def read_headers(folder: Path) -> dict[str, SafetensorsTensor]:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from models.files.atomic import atomic_write_json, read_json, replace_path
+from models.files.atomic import atomic_write_json, private_folder, read_json, replace_path
 from models.library.location import find_location
 from models.library.run_record import RunInfo, inspect_run, is_locked
 from models.library.trash import ORIGIN, read_origin
@@ -233,6 +233,7 @@ class Library:
             raise ValueError(f"The run in {path} is being trained: stop it before deleting it.")
         token = f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
         about = {"path": path.relative_to(self.home).as_posix(), "deleted": datetime.now(UTC).isoformat()}
+        private_folder(self.trash)  # it holds chats, too
         atomic_write_json(self.trash / token / ORIGIN, about)
         try:
             replace_path(path, self.trash / token / path.name)

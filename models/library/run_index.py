@@ -47,20 +47,28 @@ class RunIndex:
         gives_way: let other threads go first now and then, which hardly get their turn beside one that asks the file
         system again and again.
         """
-        seen: dict[str, _Known] = {}
+        with self._lock:
+            before = set(self._known)
+        there = set[str]()
         for name, stamp in self._stamps():
-            if gives_way and len(seen) % _BEFORE_A_BREAK == 0:
+            if gives_way and len(there) % _BEFORE_A_BREAK == 0:
                 time.sleep(_BREAK_S)
             with self._lock:  # for one run at a time: another thread, the window's, may be about to ask for one
-                seen[name] = self._seen(name, stamp)
-        self._known = seen
+                self._seen(name, stamp)
+            there.add(name)
+        with self._lock:
+            for gone in (
+                before - there
+            ):  # not one that `find` has met meanwhile: it may be newer than this list of names
+                self._known.pop(gone, None)
         return self.infos()
 
     def _seen(self, name: str, stamp: Stamp) -> _Known:
+        """What is known of a run now. The caller holds the lock."""
         entry = self._known.get(name)
         if entry is None:
-            return _Known(stamp, inspect_run(self._runs / name))
-        if entry.stamp != stamp:
+            entry = self._known[name] = _Known(stamp, inspect_run(self._runs / name))
+        elif entry.stamp != stamp:
             seen = inspect_run(self._runs / name)
             before = entry.info
             entry.info = replace(
@@ -77,8 +85,6 @@ class RunIndex:
         if run_id and folder.parent == self._runs and folder.is_dir():  # the usual place, unless the folder was renamed
             with self._lock:
                 entry = self._seen(folder.name, _stamps(str(folder)))
-                if folder.name not in self._known:  # a new dictionary: another thread may go through this one
-                    self._known = {**self._known, folder.name: entry}
             if entry.info.id == run_id:
                 return entry.info
         for info in self.refresh():
@@ -93,7 +99,8 @@ class RunIndex:
 
     def infos(self) -> list[RunInfo]:
         """The cached runs, the newest first."""
-        infos = [entry.info for entry in self._known.values()]
+        with self._lock:
+            infos = [entry.info for entry in self._known.values()]
         return sorted(infos, key=lambda info: (info.created, info.id), reverse=True)
 
     def n_unseen(self, at_most: int) -> int:
@@ -108,7 +115,8 @@ class RunIndex:
 
     def measure(self) -> Iterator[RunInfo]:
         """Find the best loss and the size on disk of each run that changed since it was measured, the newest first."""
-        stale = [entry for entry in self._known.values() if entry.measured != entry.stamp]
+        with self._lock:
+            stale = [entry for entry in self._known.values() if entry.measured != entry.stamp]
         for entry in sorted(stale, key=lambda entry: entry.info.created, reverse=True):
             stamp = entry.stamp
             entry.lowest = find_lowest_loss(entry.info.folder, entry.lowest)

@@ -19,6 +19,8 @@ from models.settings.run_spec import RunSpec
 
 FORMAT = 1
 STATUSES = ("queued", "running", "paused", "stopped", "finished", "failed", "imported")
+RESUMABLE = ("paused", "stopped", "interrupted", "failed", "queued")
+"""Shown statuses in which a run can be resumed from its last checkpoint."""
 CHAT_FORM = "chat_form.json"
 """The file with the chat template that a run's model came with (models.chat.template_config)."""
 

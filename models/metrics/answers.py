@@ -72,7 +72,7 @@ def score_answers(gold: Sequence[Sequence[str]], predicted: Sequence[str], *, re
     detection = np.column_stack([unanswerable & refused, refused, unanswerable]).astype(np.float64)
     scores = {
         "exact_match": proportion(exact),
-        "token_f1": bootstrapped(mean(f1), resamples, "There are no items."),
+        "token_f1": bootstrapped(mean(f1), resamples, "There are no items.", is_share=True),
         "no_answer_f1": bootstrapped(
             additive(detection, lambda sums: divide(2 * sums[:, 0], sums[:, 1] + sums[:, 2], np.nan)),
             resamples,

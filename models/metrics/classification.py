@@ -49,12 +49,12 @@ def score_classification(
     items = np.hstack([identity[rows] * right[:, None], identity[columns], identity[rows]])
     one_label = "All items have the same label." if len(set(gold)) == 1 else None
     scores = {
-        "macro_f1": bootstrapped(additive(items, _macro_f1), resamples, "There are no labels."),
+        "macro_f1": bootstrapped(additive(items, _macro_f1), resamples, "There are no labels.", is_share=True),
         "accuracy": proportion(right.tolist(), one_label),
         "mcc": bootstrapped(
             additive(items, _mcc), resamples, "There are no labels.", one_label and f"{one_label} MCC is 0."
         ),
-        "weighted_f1": bootstrapped(additive(items, _weighted_f1), resamples, "There are no labels."),
+        "weighted_f1": bootstrapped(additive(items, _weighted_f1), resamples, "There are no labels.", is_share=True),
     }
     details: dict[str, Any] = {"labels": names, "confusion": confusion.tolist()}
     details |= _label_details(names, np.diag(confusion), confusion.sum(0), confusion.sum(1))
@@ -94,8 +94,8 @@ def score_multi_label(
     items = np.hstack([both, of_predicted, of_gold])
     undefined = "No item has a label, and none was predicted."
     scores = {
-        "micro_f1": bootstrapped(additive(items, _micro_f1), resamples, undefined),
-        "macro_f1": bootstrapped(additive(items, _macro_f1), resamples, undefined),
+        "micro_f1": bootstrapped(additive(items, _micro_f1), resamples, undefined, is_share=True),
+        "macro_f1": bootstrapped(additive(items, _macro_f1), resamples, undefined, is_share=True),
         "exact_match": proportion([set(g) == set(p) for g, p in zip(gold, predicted, strict=True)]),
     }
     details: dict[str, Any] = {"labels": names}

@@ -10,6 +10,9 @@ from typing import Any
 from models.metrics.intervals import RESAMPLES, Comparison, Measure, bootstrap, mean, paired_bootstrap, wilson
 from models.metrics.table import METRICS
 
+_NO_SPREAD = "All items score alike, so drawing them again cannot show how far off the score may be."
+_ALL_RIGHT = "Every item is right: the interval is Wilson's, of the share of items that are right."
+
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
@@ -126,12 +129,23 @@ def compare(a: Report, b: Report, metric: str | None = None, resamples: int = RE
     return paired_bootstrap(first.measure, second.measure, resamples)
 
 
-def bootstrapped(measure: Measure, resamples: int, undefined: str, note: str | None = None) -> Score:
-    """The score of a measure with its bootstrap interval; `undefined` is the note where it has no value."""
+def bootstrapped(
+    measure: Measure, resamples: int, undefined: str, note: str | None = None, *, is_share: bool = False
+) -> Score:
+    """The score of a measure with its bootstrap interval; `undefined` is the note where it has no value.
+
+    Items that are all alike, as where all are right, give the same value however they are drawn, which is no interval.
+    is_share: whether the metric is 1 where every item is right, and falls with their share, as F1 does; then Wilson's
+    interval of that share stands in where all are right.
+    """
     value = measure.value()
     if value is None:
         return Score(value=None, note="There are no items." if not measure.n else undefined, measure=measure)
-    return Score(value=value, interval=bootstrap(measure, resamples), note=note, measure=measure)
+    interval = bootstrap(measure, resamples)
+    if interval is not None and interval[0] == interval[1]:
+        interval = wilson(measure.n, measure.n) if is_share and value == 1.0 else None
+        note = note or (_NO_SPREAD if interval is None else _ALL_RIGHT)
+    return Score(value=value, interval=interval, note=note, measure=measure)
 
 
 def proportion(flags: Sequence[bool], note: str | None = None) -> Score:

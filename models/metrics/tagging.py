@@ -161,9 +161,14 @@ def score_tagging(
             resamples,
             "No entity was marked or found: these tags may mark none (parts of speech).",
             note,
+            is_share=True,
         ),
         "token_accuracy": bootstrapped(
-            additive(words, lambda sums: divide(sums[:, 0], sums[:, 1], np.nan)), resamples, "There are no words.", note
+            additive(words, lambda sums: divide(sums[:, 0], sums[:, 1], np.nan)),
+            resamples,
+            "There are no words.",
+            note,
+            is_share=True,
         ),
     }
     details = {

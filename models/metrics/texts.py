@@ -52,7 +52,9 @@ def score_texts(
         details["signatures"] = signatures
     if wanted := [name for name in ROUGES if name in metrics]:
         rouges = [rouge(a, b) for a, b in pairs]
-        scores |= {name: bootstrapped(mean([r[name]["f1"] for r in rouges]), resamples, none) for name in wanted}
+        scores |= {
+            name: bootstrapped(mean([r[name]["f1"] for r in rouges]), resamples, none, is_share=True) for name in wanted
+        }
         details["rouge"] = {
             name: {key: sum(r[name][key] for r in rouges) / len(rouges) for key in ("precision", "recall", "f1")}
             for name in wanted
@@ -61,7 +63,7 @@ def score_texts(
     if "exact_match" in metrics:
         scores["exact_match"] = proportion([a.strip() == b.strip() for a, b in pairs])
     if "token_f1" in metrics:
-        scores["token_f1"] = bootstrapped(mean([token_f1([a], b) for a, b in pairs]), resamples, none)
+        scores["token_f1"] = bootstrapped(mean([token_f1([a], b) for a, b in pairs]), resamples, none, is_share=True)
     if "length_ratio" in metrics:
         lengths = [(len(b.split()), len(a.split())) for a, b in pairs]
         scores["length_ratio"] = _ratio(lengths, resamples, "The references have no words.")

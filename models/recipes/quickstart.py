@@ -23,6 +23,7 @@ from models.events import Evaluated, Event, Finished, Phase, Progress, TextsShow
 from models.interop.graphs.graphs import LOOKBACK_STEPS, looking_back
 from models.library.library import Library
 from models.recipes.first_look import merge_words
+from models.recipes.mark import QUICK_START, RunMark, write_run_mark
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
@@ -126,7 +127,15 @@ class QuickStart:
         self.seconds = 0.0
         self._stop: tuple[bool, str] | None = None
         self._is_training = False
-        self._threads = 1
+        self._threads: int | None = None
+
+    @classmethod
+    def resumed(cls, library: Library, run: RunFolder, *, device: str = "auto") -> QuickStart:
+        """The rest of a quick start that was stopped or paused: training from the last checkpoint, and evaluation."""
+        data = run.spec.data
+        start = cls(library, device=device, seed=data.seed, files=data.files if data.source == "files" else ())
+        start.run = run
+        return start
 
     def request_stop(self, keep: bool = True, status: str = "stopped") -> None:
         """Stop after the current step, or at the next event before or after training; nothing is evaluated."""
@@ -149,6 +158,14 @@ class QuickStart:
             torch.set_num_threads(threads)
 
     def _events(self, started_at: float) -> Generator[Event, None, None]:
+        if self.run is None:
+            self.run, batches = yield from self._prepare(started_at)
+        else:
+            batches = None
+        yield from self._train(self.run, batches)
+
+    def _prepare(self, started_at: float) -> Generator[Event, None, tuple[RunFolder, Batches]]:
+        """A new run with its mark, and its training batches."""
         spec = self.first_spec()
         corpus = yield from prepare_corpus(self._library, spec.data)
         texts = read_shown_texts(corpus)
@@ -161,9 +178,15 @@ class QuickStart:
         design = dataclasses.replace(spec.model, vocab_size=tokenizer.get_vocab_size())
         batches = yield from make_batches_events(corpus, tokenizer, design, spec.train)
         spec = yield from self._fit_steps(dataclasses.replace(spec, model=design), batches, started_at)
-        self.run = RunFolder.create(self._library, spec, name, corpus.sha)
+        run = RunFolder.create(self._library, spec, name, corpus.sha)
+        arguments = {"seed": self._seed, "minutes": self._minutes, "portable": self._portable}
+        write_run_mark(run.folder, RunMark(kind=QUICK_START, arguments=arguments))
+        return run, batches
+
+    def _train(self, run: RunFolder, batches: Batches | None) -> Generator[Event, None, None]:
+        """Train the run, and evaluate it where that came to its end."""
         self.trainer = Trainer(
-            self.run, self._library, device=self._device, allow_threads=self._threads, made_batches=batches
+            run, self._library, device=self._device, allow_threads=self._threads, made_batches=batches
         )
         if self._stop is not None:  # Ctrl-C may come between any two lines
             self.trainer.request_stop(*self._stop)
@@ -179,7 +202,7 @@ class QuickStart:
             model = self.trainer.model
             assert isinstance(model, Decoder)
             evaluation = evaluate(model, self.trainer.tokenizer, world)
-            self.answers = yield from self._save_result(evaluation, self.run.folder)
+            self.answers = yield from self._save_result(evaluation, run.folder)
 
     def _save_result(
         self, evaluation: Generator[Event, None, dict[str, list[AnsweredQuestion]]], folder: Path

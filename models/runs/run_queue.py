@@ -1,12 +1,12 @@
-"""The training queue: a list on disk that the window and the command line can both change. No torch import."""
+"""The training queue: runs and recipes, in a list on disk that the window and commands can change. No torch import."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import uuid
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -15,12 +15,27 @@ from models.files.atomic import DamagedError, atomic_write_json, read_json
 from models.library.library import Library
 from models.settings.run_spec import RunSpec
 
-FORMAT = 1
+FORMAT = 2
+_READABLE = (1, FORMAT)
+"""Version 1 had no recipes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueuedRecipe:
+    """A recipe that is to be carried out, as models.recipes.queued makes it: its kind, and its arguments (JSON)."""
+
+    kind: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Which recipe of its kind it is, "" where there is only one."""
+        return str(self.arguments.get("name", ""))
 
 
 @dataclass(frozen=True, kw_only=True)
 class QueuedRun:
-    """One item of the queue: a new run of `spec`, or the run with id `run`, to be resumed.
+    """One item of the queue: a new run of `spec`, the run with id `run`, to be resumed, or a recipe.
 
     `tags` are given to a new run. `problem` says why it could not start; it is skipped until it is retried.
     """
@@ -29,14 +44,24 @@ class QueuedRun:
     name: str
     spec: RunSpec | None = None
     run: str = ""
+    recipe: QueuedRecipe | None = None
     tags: tuple[str, ...] = ()
     problem: str = ""
 
 
-class RunQueue:
-    """The queue of a library, in queue.json. Every change is read from and written to the file at once."""
+class QueueBusyError(ValueError):
+    """Another process keeps the queue locked."""
 
-    def __init__(self, library: Library) -> None:
+
+class RunQueue:
+    """The queue of a library, in queue.json. Every change is read from and written to the file at once.
+
+    A change raises QueueBusyError where another process keeps the queue locked.
+    """
+
+    def __init__(self, library: Library, lock_timeout_s: float = 10.0) -> None:
+        """lock_timeout_s: how long a change waits while another process makes one, which takes it milliseconds."""
+        self._lock_timeout_s = lock_timeout_s
         self._path = library.home / "queue.json"
         self._lock = library.home / "queue.lock"
         self._drain = FileLock(library.home / "queue-runs.lock", thread_local=False)
@@ -60,7 +85,7 @@ class RunQueue:
 
     def _parse(self) -> list[QueuedRun]:
         data = read_json(self._path)
-        if data.get("format") != FORMAT or not isinstance(data.get("items"), list):
+        if data.get("format") not in _READABLE or not isinstance(data.get("items"), list):
             raise DamagedError(f"{self._path} is damaged, or from a newer Terrarium: delete it to start a new queue.")
         return [self._item(item) for item in data["items"]]
 
@@ -81,6 +106,13 @@ class RunQueue:
             if any(item.run == run_id for item in items):
                 raise ValueError(f"The run {name!r} is in the queue already.")
             added = QueuedRun(id=uuid.uuid4().hex[:12], name=name, run=run_id)
+            items.append(added)
+        return added
+
+    def add_recipe(self, recipe: QueuedRecipe, name: str) -> QueuedRun:
+        """Append a recipe, to be carried out from its beginning."""
+        added = QueuedRun(id=uuid.uuid4().hex[:12], name=name, recipe=recipe)
+        with self._changing() as items:
             items.append(added)
         return added
 
@@ -151,20 +183,32 @@ class RunQueue:
     @contextlib.contextmanager
     def _changing(self) -> Iterator[list[QueuedRun]]:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._lock):  # a new lock object each time: a shared one would let two threads in at once
+        lock = FileLock(self._lock)  # a new one each time: a shared one would let two threads in at once
+        try:
+            lock.acquire(timeout=self._lock_timeout_s, poll_interval=0.01)
+        except Timeout:
+            raise QueueBusyError(
+                "Another window or command has been changing the queue for a while: try again, or end that program."
+            ) from None
+        try:
             self._read = None  # two quick changes may leave the same stamp
             items = self.items()
             yield items
             atomic_write_json(self._path, {"format": FORMAT, "items": [_as_dict(item) for item in items]})
+        finally:
+            lock.release()
 
     def _item(self, data: Any) -> QueuedRun:
         try:
-            spec = data["spec"]
+            spec, recipe = data["spec"], data.get("recipe")
             return QueuedRun(
                 id=str(data["id"]),
                 name=str(data["name"]),
                 spec=None if spec is None else RunSpec.from_dict(spec, where=f"{self._path}: {data['name']}"),
                 run=str(data["run"]),
+                recipe=None
+                if recipe is None
+                else QueuedRecipe(kind=str(recipe["kind"]), arguments=dict(recipe["arguments"])),
                 tags=tuple(str(tag) for tag in data["tags"]),
                 problem=str(data["problem"]),
             )

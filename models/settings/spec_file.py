@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConf
 from models.settings.slots import settings_from_dict
 from models.settings.tune_spec import TuneSpec, usual_train
 
+_MAX_BYTES = 1 << 20
+_LONG_KEY = re.compile(r"""(?<![\w."'-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){100}""")
+
 
 def load_spec(path: Path) -> RunSpec:
     """Read a SPEC.toml: tables [model] (preset= and/or settings), [tokenizer], [data], [train], [tune], [align], [run].
@@ -28,14 +32,7 @@ def load_spec(path: Path) -> RunSpec:
     Raises:
         ValueError: naming the file, the table and the remedy.
     """
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text: save it as UTF-8.") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{path} is not valid TOML: {error}.") from error
+    tables = _read_toml(path)
     check_keys(tables, {"model", "tokenizer", "data", "train", "tune", "align", "run"}, str(path))
     for name, table in tables.items():
         if not isinstance(table, dict):
@@ -61,6 +58,25 @@ def load_spec(path: Path) -> RunSpec:
         return RunSpec(name=run.get("name", path.stem), **parts)
     except ValueError as error:
         raise ValueError(f"{path} [run]: {error}") from error
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    """What the file says. Parsing takes time and memory by the square of the length of a key, and recurses."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)
+        text = data.decode()
+        if len(data) > _MAX_BYTES or _LONG_KEY.search(text):
+            raise ValueError(f"{path} is no SPEC.toml: it has more than 1 MiB, or a key of more than 100 parts.")
+        return tomllib.loads(text)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 text: save it as UTF-8.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path} is not valid TOML: {error}.") from error
+    except RecursionError:
+        raise ValueError(f"{path} is no SPEC.toml: its values are nested too deep.") from None
 
 
 def write_spec(path: Path, spec: RunSpec) -> None:

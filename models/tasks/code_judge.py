@@ -2,15 +2,16 @@
 
 The sandbox is pydantic-monty: a small Python interpreter in a process of its own, which has no way to files, the
 network or the environment. It is young software, and knows a part of Python: no `yield`, no inheritance, little of the
-standard library. What it cannot run is an outcome of its own, not a wrong answer. Results are compared here, out of its
-reach.
+standard library. What it cannot run is an outcome of its own, not a wrong answer. Results never leave it: a few lines
+make a value that takes for ever to compare, hash or print. They are compared there, under its limits, by functions
+whose names the judged code cannot know.
 """
 
 from __future__ import annotations
 
 import builtins
 import re
-import reprlib
+import secrets
 import sys
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
@@ -31,6 +32,55 @@ MAX_SECONDS = 1.0
 MAX_BYTES = 1 << 26
 _MAX_PRINTED_BYTES = 1 << 20
 _MAX_SOURCE_CHARACTERS = 1 << 16
+
+_COMPARING = """
+def same_TOKEN(expected, found, type=type, len=len, range=range):
+    kind = type(expected)
+    if kind is not type(found):
+        return False
+    if kind is list or kind is tuple:
+        if len(expected) != len(found):
+            return False
+        for index in range(len(expected)):
+            if not same_TOKEN(expected[index], found[index]):
+                return False
+        return True
+    if kind is dict or kind is set or kind is frozenset:
+        if len(expected) != len(found):
+            return False
+        keys = {key: key for key in found}
+        for key in expected:
+            if key not in keys or not same_TOKEN(key, keys[key]):
+                return False
+            if kind is dict and not same_TOKEN(expected[key], found[key]):
+                return False
+        return True
+    return expected == found or (kind is float and expected != expected and found != found)
+
+
+def show_TOKEN(value, depth=3, type=type, repr=repr, len=len):
+    kind = type(value)
+    if kind is not list and kind is not tuple and kind is not dict and kind is not set:
+        text = repr(value)
+        return text if len(text) <= 60 else text[:59] + "…"
+    if not value:
+        return repr(value)
+    shown = []
+    for item in value:
+        if len(shown) == 6 or not depth:
+            shown.append("…")
+            break
+        text = show_TOKEN(item, depth - 1)
+        shown.append(text + ": " + show_TOKEN(value[item], depth - 1) if kind is dict else text)
+    inner = ", ".join(shown)
+    if kind is list:
+        return "[" + inner + "]"
+    if kind is tuple:
+        return "(" + inner + ("," if len(value) == 1 else "") + ")"
+    return "{" + inner + "}"
+"""
+"""Whether two values are the same, True not being 1 and NaN being equal to itself, in as many steps as the expected one
+has parts; and a value in a few words. Both are defined before the judged code, and keep the functions that they use."""
 
 NOT_INSTALLED = "pass@1 was not computed: the package pydantic-monty, which runs the functions, is not installed."
 
@@ -121,6 +171,8 @@ class CodeJudge:
 
     def _judge_case(self, source: str, name: str, case: CodeCase, index: int) -> Judgement:
         decided: int | None = None
+        token = secrets.token_hex(8)
+        same, show, found, expected = (f"{word}_{token}" for word in ("same", "show", "found", "expected"))
         limits: pydantic_monty.ResourceLimits = {
             "max_feed_duration_secs": MAX_SECONDS,
             "max_total_sleep_secs": MAX_SECONDS,
@@ -129,18 +181,27 @@ class CodeJudge:
         printed = self._monty.CollectString(max_bytes=_MAX_PRINTED_BYTES)
         try:
             with self._pool.checkout(limits=limits) as session:
+                session.feed_run(_COMPARING.replace("TOKEN", token))
                 session.feed_run(source, print_callback=printed)
                 decided = index
                 inputs = {f"_argument_{i}": argument for i, argument in enumerate(case.arguments)}
-                found = session.feed_run(f"{name}({', '.join(inputs)})", inputs=inputs, print_callback=printed)
+                session.feed_run(f"{found} = {name}({', '.join(inputs)})", inputs=inputs, print_callback=printed)
+                if session.feed_run(f"{same}({expected}, {found})", inputs={expected: case.expected}) is True:
+                    return Judgement(Outcome.RIGHT)
+                detail = f"{show}({found}) + ' instead of ' + {show}({expected})"
+                return Judgement(Outcome.WRONG_VALUE, self._shown(session, detail), decided)
         except self._monty.MontyCrashedError as error:
             return Judgement(Outcome.LIMIT, f"The sandbox had to be stopped: {error}", decided)
         except self._monty.MontyError as error:
             inner = error.exception()
             return Judgement(_failure(inner, source), f"{type(inner).__name__}: {inner}", decided)
-        if _is_same(case.expected, found):
-            return Judgement(Outcome.RIGHT)
-        return Judgement(Outcome.WRONG_VALUE, f"{_shown(found)} instead of {_shown(case.expected)}", decided)
+
+    def _shown(self, session: pydantic_monty.MontySession, text: str) -> str:
+        """What an expression says of a wrong value; Python, for one, writes no numbers of more than 4,300 digits."""
+        try:
+            return str(session.feed_run(text))
+        except self._monty.MontyError:
+            return "Another value than the expected one, which cannot be shown."
 
 
 def score_code(judgements: Sequence[Judgement]) -> Report:
@@ -230,31 +291,3 @@ def _exists_in_python(text: str) -> bool:
         owner = sys.modules.get(attribute[2]) if attribute[1] == "module " else getattr(builtins, attribute[2], None)
         return owner is not None and hasattr(owner, attribute[3])
     return False
-
-
-def _is_same(expected: Any, found: Any) -> bool:
-    try:
-        return bool(_typed(expected) == _typed(found))
-    except RecursionError:
-        return False
-
-
-def _typed(value: Any) -> Any:
-    """A value with the types of all that it consists of, so that 1, 1.0 and True differ and NaN equals itself."""
-    match value:
-        case dict():
-            return "dict", frozenset((_typed(key), _typed(item)) for key, item in value.items())
-        case set() | frozenset():
-            return type(value), frozenset(map(_typed, value))
-        case list() | tuple():
-            return type(value), tuple(map(_typed, value))
-        case float() if value != value:
-            return float, "nan"
-    return type(value), value if value.__hash__ else id(value)
-
-
-def _shown(value: Any) -> str:
-    try:
-        return reprlib.repr(value)
-    except ValueError:  # Python writes no numbers of more than 4,300 digits
-        return "a huge number"

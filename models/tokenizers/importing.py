@@ -14,12 +14,12 @@ from models.tokenizers.foreign.isolated_reading import read_isolated
 from models.tokenizers.store import save_tokenizer
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
-_FETCHED = [
+TOKENIZER_FILES = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja"),
     *("vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model"),
     *("tekken.json", "*.model.v*", "encoder.json", "vocab.bpe", "*.tiktoken"),
-]
-"""Files that are downloaded; no weights."""
+)
+"""Patterns of the names of the files of a tokenizer, which are downloaded."""
 
 _TIMEOUT_S = 10
 _STANDARD_STEMS = ("tokenizer", "vocab", "merges", "spiece", "sentencepiece.bpe", "sentencepiece", "tekken", "encoder")
@@ -103,7 +103,7 @@ def _fetch(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, allow_patterns=_FETCHED, etag_timeout=_TIMEOUT_S))
+        return Path(snapshot_download(name, allow_patterns=[*TOKENIZER_FILES], etag_timeout=_TIMEOUT_S))
     except (OSError, ValueError) as error:
         raise ValueError(f"{name!r} is not a local file or folder, and {_why_not(name, error)}") from error
 

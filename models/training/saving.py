@@ -7,6 +7,7 @@ leaves time for; flushing to disk is not waited for. So this takes neither memor
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import shutil
@@ -34,13 +35,12 @@ _Held = tuple[int, float, float | None]
 
 @dataclass(frozen=True)
 class _Writing:
-    """A checkpoint that is being written. best: the best one as soon as it is there, best_before: until then."""
+    """A checkpoint that is being written. best: the best one as soon as it is there."""
 
     step: int
     done: Future[None]
     is_read: threading.Event
     best: _Best
-    best_before: _Best
 
 
 class Saver:
@@ -73,22 +73,22 @@ class Saver:
         The one before must have been collected. of_stage: what the stage needs beside the model (Stage.tensors).
         """
         assert self._writing is None
-        path, best_before = self._run.checkpoint_path(state.step), _best_of(state)
-        state.take_if_best()
+        path, planned = self._run.checkpoint_path(state.step), dataclasses.replace(state)
+        planned.take_if_best()  # in `state` only when the checkpoint is there: another one is the best until then
         if path.exists():
             if not self.holds(state):
                 write_steering(path, state)
-            self._settle(state.step, state.best_step)
+            self._settle(state, state.step, _best_of(planned))
         else:
-            state.log_sizes = self._run.sync_logs()
+            planned.log_sizes = state.log_sizes = self._run.sync_logs()
             with context.process_group.together(Command.SAVE):
                 context.process_group.barrier()
-                content = content_of(context.layout, self._run.spec.model, context.optimizers, state, of_stage)
+                content = content_of(context.layout, self._run.spec.model, context.optimizers, planned, of_stage)
             if content.n_bytes < AT_ONCE_BYTES or self._has_failed:
                 write_checkpoint(path, content)
-                self._settle(state.step, state.best_step)
+                self._settle(state, state.step, _best_of(planned))
             else:
-                self._begin(path, content, state, best_before)
+                self._begin(path, content, planned)
         self._held = _held_by(state)
 
     def wait_until_read(self) -> None:
@@ -103,8 +103,8 @@ class Saver:
             wait: whether to wait for one that is being written, and for old ones to be deleted.
 
         Raises:
-            OSError: where it could not be written, as on a full disk. The one before stays the last then, the best in
-                `state`, the run's present one, is again what it was, and the next `write` is waited for.
+            OSError: where it could not be written, as on a full disk. The one before stays the last then, and the next
+                `write` is waited for.
         """
         writing = self._writing
         if writing is not None and (wait or writing.done.done()):
@@ -113,12 +113,11 @@ class Saver:
                 writing.done.result()
             except OSError:
                 self._has_failed, self._held = True, (self.step, *self._held[1:])
-                if _best_of(state) == writing.best:
-                    state.best_step, state.best_loss, state.best_score = writing.best_before
                 raise
-            self._settle(writing.step, writing.best[0], beside=True)
+            self._settle(state, writing.step, writing.best, beside=True)
         if wait and self._pruning is not None:
-            self._pruning.result()
+            pruning, self._pruning = self._pruning, None
+            pruning.result()
         complete, self._complete = self._complete, None
         return complete
 
@@ -127,7 +126,7 @@ class Saver:
         with suppress(OSError):
             self.collect(state, wait=True)
 
-    def _begin(self, path: Path, content: Content, state: TrainState, best_before: _Best) -> None:
+    def _begin(self, path: Path, content: Content, planned: TrainState) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if free_bytes(path.parent) < content.n_bytes:  # known now, not when the weights have changed
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
@@ -140,13 +139,15 @@ class Saver:
                 is_read.set()
 
         done = self._thread.submit(work)
-        self._writing = _Writing(state.step, done, is_read, _best_of(state), best_before)
+        self._writing = _Writing(planned.step, done, is_read, _best_of(planned))
 
-    def _settle(self, step: int, best_step: int | None, *, beside: bool = False) -> None:
-        """Note a complete checkpoint, and delete old ones, which takes a while where they are large."""
+    def _settle(self, state: TrainState, step: int, best: _Best, *, beside: bool = False) -> None:
+        """Note a complete checkpoint and which one is the best now, and delete old ones, which takes a while where they
+        are large."""
         self.step = step
-        if self._run.best_step != best_step:
-            self._run.update(best_step=best_step)
+        state.best_step, state.best_loss, state.best_score = best
+        if self._run.best_step != state.best_step:
+            self._run.update(best_step=state.best_step)
         self._complete, self._has_failed, keep = step, False, self._run.spec.train.keep_checkpoints
         if beside:
             self._pruning = self._thread.submit(self._run.prune_checkpoints, keep)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Generator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import NoReturn
 
 import torch
@@ -37,6 +37,8 @@ from models.training.update import Gradients, apply_gradients, zero_gradients
 
 __all__ = ["Trainer", "prepare_run"]
 
+_LEARNING_RATE, _BETA = "learning rate", "beta"
+"""The events that mark what `set_lr` and `set_beta` have changed."""
 _MEMORY_INTERVAL = 10
 """Steps between two measurements of the memory, which take a tenth of a millisecond each."""
 
@@ -78,8 +80,9 @@ class Trainer:
         self._stop: tuple[bool, str] | None = None
         self._save_wanted = False
         self._prompts_wanted: list[str] = []
-        self._lr_scale_wanted: float | None = None
-        self._beta_wanted: float | None = None
+        self._steering: dict[
+            str, float
+        ] = {}  # what was set and is not marked yet: the event of its mark, and the value
 
     @property
     def step(self) -> int:
@@ -117,7 +120,7 @@ class Trainer:
         """Multiply the scheduled learning rate by `scale` from the next step on; checkpoints keep the scale."""
         if not (math.isfinite(scale) and scale >= 0):
             raise ValueError(f"The learning rate cannot be multiplied by {scale}: use a number from 0 up.")
-        self._lr_scale_wanted = float(scale)
+        self._steering[_LEARNING_RATE] = float(scale)
 
     def set_beta(self, beta: float) -> None:
         """Weigh KL to the parent by `beta` from the next step on; checkpoints keep it.
@@ -128,7 +131,7 @@ class Trainer:
         align = self.run.spec.align
         if align is None or align.stage == "reward":
             raise ValueError(f"The run {self.run.name!r} has no KL weight β: it belongs to DPO, KTO, PPO and GRPO.")
-        self._beta_wanted = dataclasses.replace(align, beta=float(beta)).beta
+        self._steering[_BETA] = dataclasses.replace(align, beta=float(beta)).beta
 
     def request_stop(self, keep: bool = True, status: str = "stopped") -> None:
         """Stop after the current step; `keep` saves a checkpoint first, else the run stays at its last one."""
@@ -142,26 +145,29 @@ class Trainer:
 
         Raises:
             ValueError: with a sentence, where another process is training the run, a file of it is damaged, the loss is
-                not finite, or memory ran out. Nothing is saved then; the last checkpoint is kept.
+                not finite, or memory ran out. Nothing is saved then; the last checkpoint is kept. The same holds for
+                any other exception, which is recorded with its type and raised as it is.
         """
         self.run.acquire()
-        threads = torch.get_num_threads()
-        try:
-            yield from self._clock.drive(self._events())
-        except GeneratorExit:
-            self._on_closed()
-            raise
-        except (ValueError, RuntimeError, OSError, MemoryError) as error:
-            sentence = yield from self._fail(error)
-            if sentence is None:
+        with ExitStack() as ends:  # each of them is done, whatever comes of those that are done before
+            ends.callback(self.run.release)
+            ends.callback(torch.set_num_threads, torch.get_num_threads())
+            ends.callback(self._leave_group)
+            ends.callback(lambda: self._saver.close(self._state))
+            try:
+                yield from self._clock.drive(self._events())
+            except GeneratorExit:
+                self._on_closed()
                 raise
-            raise ValueError(sentence) from error
-        finally:
-            self._saver.close(self._state)
-            if self._context is not None:
-                self._process_group.shutdown()
-            torch.set_num_threads(threads)
-            self.run.release()
+            except Exception as error:
+                sentence = yield from self._fail(error)
+                if sentence is None:
+                    raise
+                raise ValueError(sentence) from error
+
+    def _leave_group(self) -> None:
+        if self._context is not None:
+            self._process_group.shutdown()
 
     def _events(self) -> Generator[Event, None, None]:
         context = yield from set_up(
@@ -307,22 +313,22 @@ class Trainer:
         return True
 
     def _apply_steering(self) -> Generator[Event, None, None]:
-        yield from (yield from self._record.retry_while_full(self._steer))
+        while self._steering:
+            yield (yield from self._record.retry_while_full(self._steer))
 
-    def _steer(self) -> list[Noted]:
-        """Apply `set_lr` and `set_beta`; may be called again after the disk was full."""
-        found, scale, beta = list[Noted](), self._lr_scale_wanted, self._beta_wanted
-        if scale is not None:
-            found.append(self._note("learning rate", f"multiplied by {scale:g} from here on"))
-            self._state.lr_scale, self._lr_scale_wanted = scale, None
-        if beta is not None:
-            found.append(self._note("beta", f"set to {beta:g} from here on"))
-            self._state.beta, self._beta_wanted = beta, None
-        return found
-
-    def _note(self, event: str, detail: str) -> Noted:
-        self.run.append_event(event, self.step, detail)
-        return Noted(step=self.step, event=event, detail=detail)
+    def _steer(self) -> Noted:
+        """Apply the first of `set_lr` and `set_beta`, which is done with when its mark is written; may be called again
+        after the disk was full."""
+        event, value = next(iter(self._steering.items()))
+        verb = "multiplied by" if event == _LEARNING_RATE else "set to"
+        noted = Noted(step=self.step, event=event, detail=f"{verb} {value:g} from here on")
+        self.run.append_event(event, self.step, noted.detail)
+        if event == _LEARNING_RATE:
+            self._state.lr_scale = value
+        else:
+            self._state.beta = value
+        del self._steering[event]
+        return noted
 
     def _save(self, context: TrainingContext, *, wait: bool) -> Generator[Event, None, None]:
         """Begin a checkpoint of this step; `wait` until it is complete."""
@@ -368,7 +374,8 @@ class Trainer:
         ):
             return
         with suppress(OSError, ValueError):
-            self._steer()
+            while self._steering:
+                self._steer()
             self._saver.close(self._state)
             if not self._saver.holds(self._state):
                 self._write_checkpoint(self._context)
@@ -378,7 +385,8 @@ class Trainer:
 
     def _fail(self, error: Exception) -> Generator[Event, None, str | None]:
         """Record that the training failed; returns the message for the user, None for an unexpected error."""
-        self._saver.close(self._state)
+        with suppress(Exception):  # of a checkpoint that cannot be written either: what came first is recorded
+            self._saver.close(self._state)
         context, remedy = self._context, ""
         is_ours = context is not None or self.run.status == "queued"
         device = context.device.device if context is not None else torch.device("cpu")
@@ -390,7 +398,7 @@ class Trainer:
         finally:
             sentence = failure_sentence(error, self.run, device, self._saver.step, self._process_group, remedy)
             if is_ours:
-                self._record.failure(self.step, sentence or str(error))
+                self._record.failure(self.step, sentence or f"{type(error).__name__}: {error}")
         return sentence
 
     def _raise_divergence(self, context: TrainingContext, gradients: Gradients) -> NoReturn:

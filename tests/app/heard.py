@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QMenu
+
 from app.session.session import Session
 from models.events import Event
 from models.settings.run_spec import RunSpec
@@ -35,6 +38,20 @@ class Heard:
                 self.statuses.append(status)
 
         session.training.changed.connect(note_status)
+
+
+def entries_of(menu: QMenu | None) -> dict[str, QAction]:
+    """The entries of a run's menu by their words, with those of its submenus, as they are when it is opened."""
+    assert menu is not None
+    menu.aboutToShow.emit()
+    found: dict[str, QAction] = {}
+    for action in menu.actions():
+        submenu = action.menu()
+        if isinstance(submenu, QMenu):
+            found |= {each.text(): each for each in submenu.actions()}
+        elif action.text():
+            found[action.text()] = action
+    return found
 
 
 def long(spec: RunSpec) -> RunSpec:

@@ -11,10 +11,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from typing import IO
 
 import psutil
 import pytest
 
+from models import child_process
 from models.child_process import ChildProcess, LimitError, Limits
 
 WIDE = Limits(seconds=600.0, memory_bytes=1 << 32, answer_bytes=1 << 20)
@@ -34,6 +36,17 @@ def say(text: str) -> str:
     print("something", flush=True)  # noqa: T201
     os.write(1, b"something")
     return text
+
+
+def break_sending() -> None:
+    """Have this process end in the middle of its next answer."""
+
+    def send_half(stream: IO[bytes], message: object) -> None:
+        stream.write((1000).to_bytes(8) + b'{"result": ')
+        stream.flush()
+        os._exit(9)
+
+    setattr(child_process, "_send", send_half)  # noqa: B010
 
 
 @pytest.fixture(scope="module")
@@ -123,3 +136,12 @@ def test_the_child_imports_little(child: ChildProcess) -> None:
 def loaded_of(modules: list[str]) -> list[str]:
     """Those of the modules that this process has imported."""
     return [name for name in modules if name in sys.modules]
+
+
+def test_a_child_that_ends_while_it_answers_is_told_as_that() -> None:
+    child = ChildProcess()
+    child.call(break_sending, limits=WIDE)
+    with pytest.raises(LimitError, match=r"^it crashes its process, code 9$"):
+        child.call(math.sqrt, 9, limits=WIDE)
+    assert child.call(math.sqrt, 9, limits=WIDE) == 3.0
+    child.kill()

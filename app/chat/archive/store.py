@@ -9,7 +9,7 @@ from pathlib import Path
 
 from app.chat.archive.json_format import chat_from, chat_text
 from app.chat.archive.message_tree import Chat
-from models.files.atomic import atomic_write_text, file_stamp, read_json
+from models.files.atomic import atomic_write_text, file_stamp, make_private, private_folder, read_json
 from models.library.library import Library
 
 
@@ -18,6 +18,7 @@ class ChatStore:
 
     def __init__(self, library: Library) -> None:
         self._library = library
+        make_private(library.chats)
         self._stamps: dict[str, tuple[int, int]] = {}
 
     @property
@@ -35,6 +36,7 @@ class ChatStore:
         if file_stamp(path) != self._stamps.get(chat.id):
             with contextlib.suppress(ValueError):  # missing, or damaged: there is nothing to keep
                 chat = chat.joined(load_chat(path))
+        private_folder(path.parent)
         atomic_write_text(path, chat_text(chat))
         self._stamps[chat.id] = file_stamp(path)
 

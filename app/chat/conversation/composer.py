@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QEvent, QObject, Qt, Signal, Slot
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
@@ -14,6 +16,9 @@ from app.kit.theme import SPACE, ThemeProvider
 class Composer(QWidget):
     """A text field that grows with its text, beside a button that is Send or Stop.
 
+    problem_of: why a text cannot be sent, in a sentence, or "", asked before it leaves the field; None if that is not
+    known yet, and the text is sent, or not, at the next `recheck`.
+
     Signals:
         sent(text): the user sends this text; the field has been cleared.
         stop_requested(): the user wants to stop the reply.
@@ -24,8 +29,14 @@ class Composer(QWidget):
     stop_requested = Signal()
     edit_requested = Signal()
 
-    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        theme: ThemeProvider,
+        problem_of: Callable[[str], str | None] = lambda text: "",
+        parent: QWidget | None = None,
+    ) -> None:
         super().__init__(parent)
+        self._problem_of, self._waits = problem_of, False
         self._can_send, self._replying, self._why_not = False, False, ""
         self.field = GrowingField()
         self.field.setAccessibleName("Message")
@@ -69,6 +80,7 @@ class Composer(QWidget):
 
     @Slot()
     def _on_text_changed(self) -> None:
+        self._waits = False
         self.problem.hide()
         self._show_state()
 
@@ -80,9 +92,21 @@ class Composer(QWidget):
     @Slot()
     def _send(self) -> None:
         text = self.field.toPlainText().strip()
-        if text and self._can_send and not self._replying:
+        if not text or not self._can_send or self._replying:
+            return
+        problem = self._problem_of(text)
+        self._waits = problem is None
+        if problem:
+            self._say(problem)
+        elif not self._waits:
             self.field.clear()
             self.sent.emit(text)
+
+    @Slot()
+    def recheck(self) -> None:
+        """Send what waits for it."""
+        if self._waits:
+            self._send()
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)

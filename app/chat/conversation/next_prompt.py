@@ -11,7 +11,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from app.session.session import Session
 from app.worker.background import LatestTask
 from app.worker.failures import Failure, describe
-from models.chat.prompting import Prompt, PromptSettings
+from models.chat.prompting import Prompt, PromptSettings, check_fits
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -115,6 +115,18 @@ class NextPrompt(QObject):
             bool(self.prompting.template or (model and model.template_config.template))
             or n_characters > MAX_SYNC_CHARACTERS
         )
+
+    def problem_of(self, draft: str) -> str | None:
+        """Why the model cannot read the draft, in a sentence; "" if it can; None until its tokens are counted."""
+        self.set_draft(draft)
+        if self.busy:
+            return None
+        try:
+            if self.preview is not None:
+                check_fits(self.preview.fitted)
+        except ValueError as error:
+            return str(error)
+        return ""
 
     @property
     def busy(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import QEvent, QObject, Signal, Slot
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from app.chat.archive.message_tree import Message
@@ -12,6 +12,7 @@ from app.chat.conversation.composer import Composer
 from app.chat.conversation.context_bar import ContextBar
 from app.chat.conversation.conversation import Conversation
 from app.chat.conversation.next_prompt import NextPrompt
+from app.chat.conversation.other_model import OtherModel
 from app.chat.conversation.starters import new_starter, starter_kinds
 from app.chat.conversation.view import ChatView, in_chat_column
 from app.glass.tokens.legend import TokenLegend
@@ -50,10 +51,14 @@ class ChatPage(QWidget):
 
     Signals:
         newest_requested(): open the newest model of the library.
+        model_requested(run_id): open the model with which the chat was held.
         train_requested(): there is no model yet; train one.
+        pointer_left(): the pointer is no longer where one writes or chooses a starter.
     """
 
+    model_requested = Signal(str)
     newest_requested = Signal()
+    pointer_left = Signal()
     train_requested = Signal()
 
     def __init__(
@@ -73,7 +78,8 @@ class ChatPage(QWidget):
         self.view.set_markdown(session.remembered.get(_MARKDOWN, True))
         self.pages = ChatPages(self.view, theme)
         self.starters = StarterBar(theme)
-        self.composer = Composer(theme)
+        self.composer = Composer(theme, next_prompt.problem_of)
+        self.setFocusProxy(self.composer.field)
         self.context = ContextBar(theme, next_prompt)
         self.legend = TokenLegend(theme)
         self._glass = QWidget()
@@ -81,18 +87,23 @@ class ChatPage(QWidget):
         colour_by.setToolTip("Point at a token to look into it; a click keeps it, the arrow keys ← → move on")
         self._glass.setLayout(row(colour_by, self.legend, None))
         self._glass.hide()
+        self.other = OtherModel(session, theme, conversation)
+        self.other.open_requested.connect(self.model_requested)
         lines = QVBoxLayout(self)
         lines.setContentsMargins(0, 0, 0, 0)
         lines.setSpacing(SPACE)
-        lines.addWidget(in_chat_column(self._glass))
+        lines.addWidget(in_chat_column(self.other, self._glass))
         lines.addWidget(self.pages, 1)
-        lines.addWidget(in_chat_column(self.starters, self.composer, self.context))
+        self._below = in_chat_column(self.starters, self.composer, self.context)
+        self._below.installEventFilter(self)
+        lines.addWidget(self._below)
         self.view.markdown_changed.connect(lambda on: session.remembered.set(_MARKDOWN, on))
         session.chat.changed.connect(self._show_state)
         session.chat.model_changed.connect(self._show_model)
         self.pages.open_requested.connect(self.newest_requested)
         self.pages.train_requested.connect(self.train_requested)
         self.composer.sent.connect(lambda text: conversation.say(Message(content=text)))
+        next_prompt.changed.connect(self.composer.recheck)
         self.composer.edit_requested.connect(self.view.edit_last)
         self.composer.stop_requested.connect(session.chat.stop)
         self.composer.field.textChanged.connect(lambda: next_prompt.set_draft(self.composer.field.toPlainText()))
@@ -101,6 +112,16 @@ class ChatPage(QWidget):
             signal.connect(self._on_path)
         conversation.reply_ended.connect(self._on_path)
         self._show_model()
+
+    @property
+    def is_pointed_at(self) -> bool:
+        """Whether the pointer is where one writes or chooses a starter: nothing should move there."""
+        return self._below.underMouse()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Leave:
+            self.pointer_left.emit()
+        return super().eventFilter(watched, event)
 
     def set_glass(self, is_on: bool) -> None:
         """Show the legend of token colours while replies are shown as tokens."""

@@ -60,6 +60,7 @@ class CodePage(ModePage):
         self._asked, self._prefix = "", ""
         self._prompt: Prompt = ""
         self.head = text_box("Head of the function", _HINT, 4)
+        self.setFocusProxy(self.head)
         self.cases = text_box("Cases", _CASES, 4)
         self.function = text_box("Function", "The model writes its body here; you can change it.", 6)
         for box in (self.head, self.cases, self.function):

@@ -47,6 +47,7 @@ class EntityPage(TaskPage):
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(session, theme, focus, parent)
         self.text = text_box("Text", "Write a text: names are coloured as you type.", 8)
+        self.setFocusProxy(self.text)
         self.colours = SpanColours(self.text.document(), theme)
         self.legend = TypeLegend(theme)
         self.spans: list[Span] = []

@@ -55,6 +55,7 @@ class FillMask(ModePage):
         self._examiner = Examiner(session.worker, session.chat, self)
         self._measurer = Examiner(session.worker, session.chat, self)
         self.editor = TextBox()
+        self.setFocusProxy(self.editor)
         self.editor.setPlaceholderText(_HINT)
         self.editor.setAccessibleName("Text with masks")
         self.editor.setTabChangesFocus(True)

@@ -34,6 +34,7 @@ class LabelPage(TaskPage):
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(session, theme, focus, parent)
         self.text = text_box("Text", "Write a text for the model to label.", 5)
+        self.setFocusProxy(self.text)
         self.pair = text_box("Second text", "A second text, which the model reads after the first.", 3)
         self.add = button(
             "Second text", theme, self._on_pair, icon="plus", role="quiet", tip="Label two texts together"

@@ -29,6 +29,7 @@ class SpanPage(TaskPage):
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(session, theme, focus, parent)
         self.question = text_box("Question", "Write a question.", 2)
+        self.setFocusProxy(self.question)
         self.context = text_box("Text", "Write the text to find the answer in.", 7)
         self.mark = AnswerMark(self.context.document(), theme)
         self.verdict = label("", "heading", wrap=True, selectable=True)

@@ -22,7 +22,7 @@ from app.session.session import Session
 from app.worker.failures import Failure
 
 _PATIENCE_MS = 120
-_UNSEEN = "The model reads it in two segments, or in several windows; the glass box shows one text at a time."
+_UNSEEN = "The text is so long that the model reads it in several windows; the glass box shows one at a time."
 
 
 class TaskPage(ModePage):

@@ -7,21 +7,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from app.glass.names import token_names
-from app.glass.read_text import ReadText
+from app.glass.read_text import LabelQuestion, ReadText
 from models.events import result_of
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from models.architecture.transformer import AnyModel
+    from models.data.batch import Batch
+    from models.tasks.encoding import TaskEncoder
     from models.tasks.predicting import Prediction
+    from models.tasks.row_reader import Item
 
 
 @dataclass(frozen=True, eq=False)
 class Answered:
-    """What a model says about a row. read: its tokens, for the glass box.
-
-    None where that would read them otherwise than the model did: in two segments, or in several windows.
+    """What a model says about a row. read: its tokens and what was asked, for the glass box; None where the model read
+    several windows of a long text.
     """
 
     row: Mapping[str, Any]
@@ -41,7 +43,8 @@ def answer_row(
     [prediction] = result_of(predict_items(model, encoder, [row]))
     items = encoder.items([row], has_targets=False)
     batch = encoder.batch(items[:1])
-    is_plain = len(items) == 1 and (batch.segments is None or not bool(batch.segments.any()))
+    question = _question(encoder, items[0], batch, prediction)
+    segments = () if batch.segments is None or not bool(batch.segments.any()) else tuple(batch.segments[0].tolist())
     ids = tuple(batch.inputs[0].tolist())
     source_ids = () if batch.source is None else tuple(batch.source[0].tolist())
     names = token_names(tokenizer, {*ids, *source_ids})
@@ -54,6 +57,45 @@ def answer_row(
             source_ids=source_ids,
             source_words=tuple(names[id] for id in source_ids),
             step=step,
+            start=_start(question, prediction),
+            segments=segments,
+            question=question,
         )
 
-    return Answered(row, prediction, read if is_plain else None)
+    return Answered(row, prediction, read if len(items) == 1 else None)
+
+
+def _question(encoder: TaskEncoder, item: Item, batch: Batch, prediction: Prediction) -> LabelQuestion | None:
+    """What the model was asked, by what it answered: its label, the likeliest of several, the tag of each word, or the
+    answer; None for a number."""
+    labels, value = encoder.labels, prediction.value
+    if encoder.task == "classification":
+        return LabelQuestion(head="sequence", names=labels, outcome=labels.index(value))
+    if encoder.task == "multi-label":
+        label = max(range(len(labels)), key=lambda i: prediction.probabilities[labels[i]])
+        names = (f"not {labels[label]}", labels[label])
+        return LabelQuestion(head="sequence", names=names, outcome=1, label=label)
+    if encoder.task == "tagging":
+        starts = tuple(at for at in item.first_tokens if at >= 0)
+        return LabelQuestion(head="token", names=labels, word_starts=starts) if starts else None
+    if encoder.task != "span" or batch.candidates is None:
+        return None
+    span, names = (0, 0), ("an answer", "no answer")
+    if value:
+        first = prediction.details["start"]
+        inside = [i for i, (start, end) in enumerate(item.offsets) if end > first and start < first + len(value)]
+        span, names = (item.context_start + inside[0], item.context_start + inside[-1]), ("another answer", value)
+    candidates = tuple(batch.candidates[0].nonzero()[:, 0].tolist())
+    return LabelQuestion(head="span", names=names, outcome=1, span=span, candidates=candidates)
+
+
+def _start(question: LabelQuestion | None, prediction: Prediction) -> int | None:
+    """The token that the glass box opens on: the first word with a tag, the answer's first token, else the first."""
+    if question is None:
+        return None
+    if question.span is not None:
+        return question.span[0]
+    if not question.word_starts:
+        return 0
+    first = next((i for i, tag in enumerate(prediction.value) if tag != "O"), 0)
+    return question.word_starts[min(first, len(question.word_starts) - 1)]

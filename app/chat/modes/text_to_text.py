@@ -60,6 +60,7 @@ class TextToText(ModePage):
         self.searched: BeamSearchResult | None = None
         self._source_text = self._prefix = ""
         self.source = TextBox()
+        self.setFocusProxy(self.source)
         self.source.setAccessibleName("Source text")
         self.source.setPlaceholderText("Write a source text for the model to answer.")
         self._colours = MaskColours(self.source.document(), theme, _GAPS)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from models.files.atomic import atomic_write_text, read_json
+from models.files.atomic import atomic_write_text, make_private, read_json
 from models.library.library import Library
 
 FORMAT = 1
@@ -35,7 +35,7 @@ def open_notebook(library: Library) -> tuple[Path, list[Segment]]:
     """The notebook's path and contents. A file that cannot be read is left alone, and the next one is used."""
     for path in _paths(library):
         with contextlib.suppress(ValueError):
-            return path, read_notebook(path)
+            return path, read_notebook(make_private(path))
     raise AssertionError("there is always another path")
 
 
@@ -72,7 +72,7 @@ def write_notebook(path: Path, segments: Sequence[Segment]) -> None:
     lines = ",\n".join(
         "  " + json.dumps([segment.text, *(segment.token or ())], ensure_ascii=False) for segment in segments
     )
-    atomic_write_text(path, f'{{\n "format": {FORMAT},\n "pieces": [\n{lines}\n ]\n}}\n')
+    atomic_write_text(path, f'{{\n "format": {FORMAT},\n "pieces": [\n{lines}\n ]\n}}\n', private=True)
 
 
 def _segment(item: Any) -> Segment:

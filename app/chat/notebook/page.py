@@ -61,6 +61,7 @@ class Notebook(ModePage):
         self._after = self._asked = ""
         self.keeper = NotebookKeeper(session.library, lambda: self.editor.segments(), self)
         self.editor = NotebookEditor(theme)
+        self.setFocusProxy(self.editor)
         self.editor.setPlaceholderText(_EMPTY)
         self.continue_button = button(
             "Continue writing",

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QFrame, QSizePolicy, QVBoxLayout, QWidget
 
 from app.chat.pairs.pair_text import column_labels
 from app.chat.pairs.pronoun_models import PronounModel
-from app.kit.basics import label
+from app.kit.basics import label, plain_tip
 from app.kit.figures.heat_map import colour_table
 from app.kit.painted_rows import PaintedRows
 from app.kit.theme import SPACE, ThemeProvider
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from models.inspect.minimal_pair import PairReading, TokenChange
 
 _TITLES = {"encoder-only": "Encoder, reads both ways", "decoder-only": "Causal model, left to right"}
-_ABOUT = "Softmax over the nouns' positions, each scored by its state's product with the state at “it”."
+_ABOUT = "How likely the model finds it that “it” means each noun."
+_SCORED = (
+    "Each noun's position is scored by the product of its state with the state at “it”; softmax makes them sum to 1."
+)
 
 _UNDECIDED = 0.1
 """A smaller difference of probabilities decides nothing."""
@@ -46,7 +49,9 @@ class ResolvedCard(QFrame):
         lines.addWidget(self.bars)
         lines.addWidget(self.summary)
         lines.addStretch(1)
-        lines.addWidget(label(_ABOUT, "caption", wrap=True))
+        about = label(_ABOUT, "caption", wrap=True)
+        about.setToolTip(plain_tip(_SCORED))
+        lines.addWidget(about)
 
     def show_model(self, model: PronounModel | None) -> None:
         """Show its answers for both sentences; None if there is no such model."""

@@ -59,6 +59,7 @@ class MinimalPairs(QWidget):
         )
         self.which = Segments("Whose attention", HEADS, "The two pronoun models have the same size and training")
         self.sentences = Sentences(theme)
+        self.setFocusProxy(self.sentences)
         self.tokens = PairTokens(theme)
         self.problem = label("", "error", wrap=True)
         self.grow = GrowCard(session, theme)
@@ -200,6 +201,12 @@ class MinimalPairs(QWidget):
         self._show()
         self._ask()
 
+    def ask_pronoun_models(self) -> None:
+        """Ask the models that were trained on what “it” is."""
+        if self.source.value != "pronouns":
+            self.source.choose("pronouns")
+            self._on_source()
+
     @Slot()
     def _on_which(self) -> None:
         self._show()
@@ -236,9 +243,11 @@ class MinimalPairs(QWidget):
         set_role(self.problem, "muted" if problem == _NO_MODEL else "error")
         self.problem.setText(problem)
         self.problem.setVisible(bool(problem))
-        self.grow.show_missing(missing)
+        unfinished = [model for model in models.values() if model.is_unfinished]
+        self.grow.show_missing(missing, unfinished)
         is_known = self.answer is not None or not self.pronouns.busy
-        self.grow.setVisible(not asks_open and (self.grow.growth.active or (bool(missing) and is_known)))
+        is_needed = bool(missing or unfinished) and is_known
+        self.grow.setVisible(not asks_open and (self.grow.growth.active or is_needed))
         self._both.setVisible(not asks_open and bool(models) and not problems)
         for topology, card in self.resolved.items():
             card.show_model(models.get(topology))

@@ -33,6 +33,14 @@ class PronounGrowth(QObject):
         self._left, self._total = list(topologies), len(topologies)
         return self._next()
 
+    def resume(self, run_id: str) -> bool:
+        """Go on with one that was stopped; whether it started (problems are reported)."""
+        self._left, self._total = [], 1
+        self.active = True  # before the training reports anything
+        self.active = self._training.resume_run(run_id)
+        self.changed.emit()
+        return self.active
+
     def cancel(self) -> None:
         """Stop after the current step, and start nothing more. What was trained is kept."""
         self._left.clear()

@@ -17,6 +17,7 @@ from app.worker.latest_job import LatestJob
 from app.worker.worker import Worker
 from models.events import Event
 from models.library.library import Library
+from models.library.run_record import RESUMABLE
 from models.pronouns.reading import NounScores
 
 if TYPE_CHECKING:
@@ -32,12 +33,15 @@ Texts = tuple[str, str]
 class PronounModel:
     """One pronoun model of the library, and its answers for two sentences.
 
+    total_steps: of its training, which was stopped before that where it `is_unfinished`.
     problem: why the sentences cannot be read, '' if they can.
     """
 
     run_id: str
     name: str
     step: int
+    total_steps: int
+    is_unfinished: bool
     evaluation: PronounEvaluation
     reading: PairReading | None = None
     nouns: tuple[NounScores, NounScores] | None = None
@@ -132,7 +136,14 @@ class PronounControl(QObject):
 
         run = RunFolder.open(folder)
         loaded = self._load(topology, run)
-        known = PronounModel(run_id=run.id, name=run.name, step=loaded.step, evaluation=loaded.about[1])
+        known = PronounModel(
+            run_id=run.id,
+            name=run.name,
+            step=loaded.step,
+            total_steps=run.spec.train.steps,
+            is_unfinished=run.status in RESUMABLE and loaded.step < run.spec.train.steps,
+            evaluation=loaded.about[1],
+        )
         readings = []
         for name, text in zip("AB", texts, strict=True):
             try:

@@ -30,6 +30,7 @@ class Sentences(QWidget):
         super().__init__(parent)
         self._random = random.Random()
         self.lines = (QLineEdit(FIRST_PAIR[0]), QLineEdit(FIRST_PAIR[1]))
+        self.setFocusProxy(self.lines[0])
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setHorizontalSpacing(SPACE)

@@ -91,6 +91,7 @@ class ComparePage(QWidget):
             "Start comparing", theme, self.start, icon="play", role="primary", tip="Draw the first two replies"
         )
         self.arena = Arena(theme, self.start_button)
+        self.setFocusProxy(self.arena)
         self.round = QProgressBar()
         self.round.setRange(0, ROUND)
         self.round.setTextVisible(False)
@@ -304,7 +305,7 @@ class ComparePage(QWidget):
             seed=self._rng.randrange(2**31),
         )
         self.arena.say("")
-        self.arena.show_words("Drawing replies", self._waiting_words(), can_start=False)
+        self.arena.show_words("Writing replies", self._waiting_words(), can_start=False)
         self.maker.start(contest)
         self.arena.setFocus()
 
@@ -319,7 +320,7 @@ class ComparePage(QWidget):
         pair = self._repeat() or self.maker.take()
         if pair is None:
             if self.maker.contest is not None:
-                self.arena.show_words("Drawing replies", self._waiting_words(), can_start=False)
+                self.arena.show_words("Writing replies", self._waiting_words(), can_start=False)
             else:
                 self._show_idle()
             return

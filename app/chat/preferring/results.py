@@ -178,8 +178,7 @@ class Results(QFrame):
     @Slot(object)
     def _on_made(self, made: tuple[str, str, dict[str, int]]) -> None:
         self._made, name, left = made
-        behind = ", ".join(f"{n:,} {reason}" for reason, n in left.items())
-        more = f" Left behind: {behind}." if behind else ""
+        more = "".join(f" {_left_out(n, reason)}" for reason, n in left.items())
         self._session.datasets.add(self._made)
         self._session.notices.say(f"“{name}” is a dataset now.{more}")
 
@@ -188,6 +187,23 @@ class Results(QFrame):
         if sha == self._made:
             self._made = ""
             self.dataset_made.emit()
+
+
+_REASONS = {
+    "skipped": "you skipped {it}",
+    "both bad": "you found both replies bad",
+    "shown again": "{it_was} shown again, to see whether you agree with yourself",
+    "with an empty reply": "a reply is empty",
+    "with two replies that are the same": "both replies are the same",
+}
+"""Why a pair is not in a dataset, by models.data.preferences.dataset."""
+
+
+def _left_out(n: int, reason: str) -> str:
+    """“One pair was left out: you found both replies bad.”"""
+    it, it_was = ("it", "it was") if n == 1 else ("them", "they were")
+    why = _REASONS[reason].format(it=it, it_was=it_was)
+    return f"{'One was' if n == 1 else f'{n:,} were'} left out: {why}."
 
 
 def result_bars(pairs: Sequence[Pair]) -> list[Bar]:

@@ -113,7 +113,7 @@ class SimulatedAnnotator(QWidget):
         self._n_asked = n
         self.progress.setRange(0, n)
         self.progress.setValue(0)
-        self.status.setText("Waiting for the current training step…" if session.training.active else "Drawing replies…")
+        self.status.setText("Waiting for the current training step…" if session.training.active else "Writing replies…")
         self._job.submit(Job("Simulated annotator", make, BACKGROUND))
         self._show_state()
 

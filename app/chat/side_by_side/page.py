@@ -67,6 +67,7 @@ class SideBySidePage(QWidget):
         self.departure = session.models.release_when_left(SIDE_BY_SIDE, self, lambda: self.control.busy)
         self._was_busy = False
         self.prompt = GrowingField()
+        self.setFocusProxy(self.prompt)
         self.prompt.setPlaceholderText("Prompt for all models")
         self.prompt.setAccessibleName("Prompt")
         self.run_button = button(

@@ -10,9 +10,11 @@ from app.commands.align import compare
 from app.commands.align.report import describe
 from app.commands.common import UsageError, add_common, print_json
 from app.commands.progress import ProgressLine, drive, stop_on_interrupt
+from app.commands.queue import add_queue_option, queue_recipe
 from models.library.library import Library
 from models.recipes.alignment.results import CONSTITUTION, REFUSE
-from models.recipes.alignment.table import DEMONSTRATIONS
+from models.recipes.alignment.table import DEMONSTRATIONS, N_EACH
+from models.recipes.queued import queued_demonstration
 
 DONE, INTERRUPTED = 0, 130
 _STAGES = "Each stage becomes a run of its own; one that was cut short goes on where it was."
@@ -30,7 +32,9 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         kind.add_argument("--base", metavar="RUN", help="a model that can chat (default: the newest quick start)")
         kind.add_argument("--seed", type=int, default=0, metavar="S", help="the seed of its trainings (default: 0)")
         asked = "forbidden questions" if name in (REFUSE, CONSTITUTION) else "questions of each kind"
-        kind.add_argument("--n", type=int, default=120, metavar="N", help=f"{asked} that are asked (default: 120)")
+        kind.add_argument(
+            "--n", type=int, default=N_EACH, metavar="N", help=f"{asked} that are asked (default: {N_EACH})"
+        )
         if recipe.asks_own:
             kind.add_argument(
                 "--preferences",
@@ -42,6 +46,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
             kind.add_argument(
                 "--rules", metavar="FILE", type=Path, help="your own rules, one per line (default: three)"
             )
+        add_queue_option(kind)
         add_common(kind)
     compare.add_parser(kinds)
     return parser
@@ -62,6 +67,9 @@ def run(args: argparse.Namespace) -> int:
     recipe = DEMONSTRATIONS[args.what]
     own = args.preferences if recipe.asks_own else ""
     rules = parse_rules(_text_of(args.rules)) if recipe.asks_rules and args.rules is not None else ()
+    if args.queue:
+        queue_recipe(library, queued_demonstration(args.what, base.id, args.seed, own, rules), as_json=args.json)
+        return DONE
     demonstration = DemonstrationRun(
         library, args.what, base.id, seed=args.seed, own=own, rules=rules, n_each=args.n, device=args.device
     )

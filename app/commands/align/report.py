@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from models.data.tiny_world.refusals import CAVEAT
 from models.number_words import format_count, format_duration, format_percent, with_minus
 from models.recipes.alignment.results import (
-    STRONG_STEPS,
     AnyResult,
     ConstitutionResult,
     DemonstrationResult,
@@ -57,7 +56,7 @@ def describe_stories(found: DemonstrationResult) -> str:
             "afterwards only the score rises."
         )
     if found.note:
-        lines += [found.note, f"That is `terrarium train --fork {found.base} --set train.steps={STRONG_STEPS}`."]
+        lines.append(found.note)
     return "\n".join(lines)
 
 

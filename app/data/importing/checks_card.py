@@ -11,7 +11,7 @@ from app.kit.layout.tab_order import put_after
 from app.kit.theme import SPACE, ThemeProvider
 from models.data.importing.checks import Checks, Finding
 from models.data.importing.plan import MENDS
-from models.number_words import capitalized, format_percent
+from models.number_words import capitalized, format_count, format_percent
 
 _MAX_LABELS = 8
 
@@ -130,12 +130,15 @@ class FindingRow(QWidget):
     def show_finding(self, finding: Finding) -> None:
         """Show another finding of the same name."""
         self.sentence.setText(finding.sentence)
-        words = MENDS.get(finding.name, "")
+        is_damage = finding.name == "damaged"
+        words = f"leave out {format_count(finding.n, 'row')}" if is_damage else MENDS.get(finding.name, "")
         self.tick.setText(capitalized(words))
         self.tick.setAccessibleName(f"{words}: {finding.sentence}")
         self.tick.setVisible(finding.can_mend)
         self.tick.setChecked(finding.is_mended)
         self.examples.setText("\n".join(finding.examples))
+        if is_damage and not self.tick.isChecked() and self.examples.isHidden():
+            self._fold()  # nobody can leave out what they have not seen
         self.examples_button.setVisible(bool(finding.examples))
         self.examples_button.setAccessibleName(f"Examples of: {finding.sentence}")
 

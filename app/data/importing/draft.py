@@ -16,6 +16,7 @@ from models.data.formats.rows import ReadOptions
 from models.data.importing.plan import DEFAULT_MENDS, GROUP, OPTIONAL_ROLES, ROLES, ImportPlan, source_name
 from models.events import Event, Phase, Progress
 from models.library.library import Library
+from models.number_words import format_count
 
 if TYPE_CHECKING:
     from models.data.corpus import Corpus
@@ -135,10 +136,17 @@ class ImportDraft(QObject):
         return "" if self.name.strip() else "Give the dataset a name."
 
     @property
+    def damage(self) -> str:
+        """What is to be decided about rows that cannot be read, in a sentence; '' where nothing is."""
+        n = len(self.checks.scan.damaged) if self.checks is not None and "damaged" not in self.mends else 0
+        return f"{format_count(n, 'row')} cannot be read: leave out what is wrong, or correct the file." if n else ""
+
+    @property
     def can_import(self) -> bool:
         """Whether everything is decided and checked, and something would be left to import."""
         checked = self.checks is not None and bool(self.checks.splits.get("train"))
-        return checked and not self.doing and not self.problem and not self.obstacle and not self._rest.isActive()
+        is_decided = not self.problem and not self.obstacle and not self.damage
+        return checked and is_decided and not self.doing and not self._rest.isActive()
 
     def roles_of_task(self) -> tuple[str, ...]:
         """The roles that a column can have, as ImportPlan calls them; the needed ones first."""

@@ -50,10 +50,8 @@ _EXAMPLES = (
 _CHARACTERS = 44
 _LONG_BYTES = 20_000_000
 """From this size on, the checks take so long that they can be stopped."""
-_FILTER = (
-    "Data (*.csv *.tsv *.tab *.psv *.json *.jsonl *.ndjson *.parquet *.conll *.conllu *.iob *.bio *.tmx *.po *.mo *.qm "
-    "*.txt *.md *.zip *.gz);;All files (*)"
-)
+_ENDINGS = dict.fromkeys((*(ending for known in FORMATS.values() for ending in known.suffixes), ".zip", ".gz"))
+FILE_FILTER = f"Data ({' '.join(f'*{ending}' for ending in _ENDINGS)});;All files (*)"
 
 
 class ImportPage(QWidget):
@@ -305,7 +303,7 @@ class ImportPage(QWidget):
 
     def ask_for_files(self) -> None:
         """Choose files as the source."""
-        files, _ = QFileDialog.getOpenFileNames(self, "Choose data", "", _FILTER)
+        files, _ = QFileDialog.getOpenFileNames(self, "Choose data", "", FILE_FILTER)
         if files:
             self.draft.open(files)
 
@@ -414,6 +412,8 @@ class ImportPage(QWidget):
             words, tone = draft.problem, "danger"
         elif draft.obstacle and draft.info is not None:
             words, tone = draft.obstacle, "warning"
+        elif draft.damage:
+            words, tone = draft.damage, "warning"
         elif draft.checks is not None:
             words, tone = f"Will be imported: {draft.checks.sentence}", ""
         else:

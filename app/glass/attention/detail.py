@@ -8,8 +8,8 @@ from PySide6.QtCore import Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
-from app.glass.attention.arcs import AttentionArcs
 from app.glass.attention.shown_row import ROWS
+from app.glass.tokens.attention_arcs import AttentionArcs
 from app.kit.basics import button, label, row
 from app.kit.figures.attention_pictures import Side, head_picture, short_names, side_of
 from app.kit.figures.pictures import Floats

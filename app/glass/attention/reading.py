@@ -92,7 +92,7 @@ class AttentionReading(QObject):
             n_ids = min(tokenizer.get_vocab_size(), model.config.vocab_size)
             ordinary = [id for id in range(n_ids) if id not in special]
             ids = ids_read(model.config, text.ids)
-            return read_attention(model, ids, text.source_ids, ordinary, cache)
+            return read_attention(model, ids, text.source_ids, ordinary, cache, text.segments)
 
         self._map_examiner.ask(question)
 
@@ -106,7 +106,8 @@ class AttentionReading(QObject):
             from models.inspect.reading import ids_read
 
             ids = ids_read(model.config, text.ids)
-            weights = yield from read_window(model, ids, text.source_ids, kind, rows, columns, self._prefix_cache)
+            known, segments = self._prefix_cache, text.segments
+            weights = yield from read_window(model, ids, text.source_ids, kind, rows, columns, known, segments)
             return Window(kind=kind, rows=rows, columns=columns, weights=weights)
 
         self._window_examiner.ask(question)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from app.glass.names import text_of, token_names
+from app.glass.names import text_of
 from app.glass.target_token import TargetToken
 from models.settings.sampling_config import SamplingConfig
 
@@ -39,7 +39,8 @@ class Intervention:
 
 @dataclass(frozen=True, kw_only=True)
 class AblationAnswer:
-    """The effect of an intervention. token: the target token's id. read: the text up to it, a draft of another.
+    """The effect of an intervention. token: the target token's id, or the index of the label. read: the text up to it,
+    a draft of another.
 
     blocks: all parts of the model by the sites of their blocks. n_read, n_other: tokens of the text that the parts
     read, and of the other text (0 for none). survey_flops: FLOPs of a survey. sees_itself: as in TargetToken.
@@ -62,23 +63,23 @@ def compare_at(model: AnyModel, tokenizer: Tokenizer, target: TargetToken, how: 
     from models.inspect.ablation import ablated_logits, compare_answers, parts_of, record_donor
     from models.inspect.reading import n_weights
 
-    at, plain = target.at(model), target.to_text()
+    readout, plain = target.readout(model), target.to_text()
     other = other_text(model, tokenizer, target, how.other)
     donor: Donor | None = record_donor(model, other) if other is not None and how.parts else None
-    before = ablated_logits(model, plain, at, [()])[0]
-    after = ablated_logits(model, masked_text(model, tokenizer, target, how), at, [how.parts], donor)[0]
-    token = target.token(model, tokenizer)
+    before = ablated_logits(model, plain, readout, [()])[0]
+    after = ablated_logits(model, masked_text(model, tokenizer, target, how), readout, [how.parts], donor)[0]
+    token = target.outcome(model, tokenizer)
     token = int(before.argmax()) if token < 0 else token
     change = compare_answers(before, after, token)
     blocks, has_source = parts_of(model), bool(plain.source_ids)
-    end = at + 1 if model.config.is_causal else len(plain.ids)
+    end = readout.at + 1 if model.config.is_causal else len(plain.ids)
     n_tokens = max(end, len(plain.source_ids))
     weights = n_weights(model) - model.embedding.weight.numel()
     return AblationAnswer(
         target=target,
         token=token,
         change=change,
-        names=token_names(tokenizer, [id for id, _, _ in change.tokens]),
+        names=target.names(tokenizer, [id for id, _, _ in change.tokens]),
         read=text_of(tokenizer, plain.source_ids if has_source else plain.ids[:end]),
         blocks=blocks,
         n_read=len(plain.source_ids) if has_source else end,
@@ -90,12 +91,16 @@ def compare_at(model: AnyModel, tokenizer: Tokenizer, target: TargetToken, how: 
 
 def masked_text(model: AnyModel, tokenizer: Tokenizer, target: TargetToken, how: Intervention) -> Text:
     """The text with its masked tokens: nothing attends to them, and an encoder sees its mask token instead."""
+    from models.inspect.leave_one_out import repeats_source
     from models.tokenizers.special_tokens import mask_id
 
     text, mask = target.to_text(), mask_id(tokenizer)
     if model.config.topology == "encoder-only" and mask is not None:
         return replace(text, ids=tuple(mask if i in how.masked else id for i, id in enumerate(text.ids)))
-    return replace(text, hidden=how.masked, hidden_source=how.masked_source)
+    hidden = how.masked
+    if repeats_source(model):
+        hidden |= {i + 1 for i in how.masked_source if i + 1 < len(text.ids)}
+    return replace(text, hidden=hidden, hidden_source=how.masked_source)
 
 
 def other_text(model: AnyModel, tokenizer: Tokenizer, target: TargetToken, words: str | None) -> Text | None:

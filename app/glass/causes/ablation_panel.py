@@ -56,7 +56,9 @@ _N_TOKENS = 16
 
 
 class AblationPanel(AnswerPanel):
-    """Interventions and their effect on the token in focus."""
+    """Interventions and their effect on the token in focus, or on the label of the text."""
+
+    is_about_labels = True
 
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(session, theme, focus, ABOUT, self.numbers, parent)
@@ -91,7 +93,8 @@ class AblationPanel(AnswerPanel):
         self._connect()
 
     def _build(self) -> None:
-        self.lines.addWidget(wrapping(label("Chosen parts are", "caption"), self.how))
+        self.how_row = wrapping(label("Chosen parts are", "caption"), self.how)
+        self.lines.addWidget(self.how_row)
         self.lines.addLayout(column(self.other, self.other_note, self.survey, spacing=SPACE // 2))
         self.lines.addLayout(column(self.source_title, self.source, spacing=SPACE // 2))
         self.lines.addLayout(column(self.tokens_title, self.tokens, self.chips, spacing=SPACE // 2))
@@ -134,6 +137,8 @@ class AblationPanel(AnswerPanel):
         self._masked_source.clear()
         self.survey.cancel()
         self._writer.forget()
+        if self.focus.text is not None and self.focus.text.question is not None:
+            self.how.choose("off")
         self.other.blockSignals(True)
         self.other.clear()
         self.other.blockSignals(False)
@@ -198,9 +203,12 @@ class AblationPanel(AnswerPanel):
 
     def _show_tokens(self, target: TargetToken) -> None:
         text = target.text
-        end = len(text.ids) if self._is_encoder else target.position
+        end = len(text.ids) if self._is_encoder or text.question is not None else target.position
         self.tokens.show_tokens(text.ids[:end], text.words[:end])
         self.tokens.cross_out(self._masked)
+        repeats = text.question is not None and bool(text.source_ids)  # the decoder reads the source again
+        for widget in (self.tokens, self.tokens_title):
+            widget.setVisible(not repeats)
         self.source.show_tokens(text.source_ids, text.source_words)
         self.source.cross_out(self._masked_source)
         self.source.setVisible(bool(text.source_ids))
@@ -236,9 +244,12 @@ class AblationPanel(AnswerPanel):
                 f"Its log-probability changes by {format_signed(change.log_ratio, 3)} nats. KL divergence of the whole "
                 f"answer: {change.divergence:.3f} nats."
             )
+        self.facts.setVisible(how.is_empty or not self._session.detail.is_simple)
         self.pairs.show_pairs([Pair(names[id], p, q, id == answer.token) for id, p, q in change.tokens])
+        labels = answer.target.text.question is not None
         for widget in (self.continuation_title, self.generate_button, self.draws, self.before, self.after):
-            widget.setVisible(not self._is_encoder)
+            widget.setVisible(not self._is_encoder and not labels)
+        self.how_row.setVisible(not labels)  # another text would have to be read as the task reads its rows
 
     # -- Choosing ------------------------------------------------------------------------------------------------------
 

@@ -31,7 +31,7 @@ class BeforeAfter(PaintedRows):
     """A row per token: the bar before (grey) above the bar after, and both numbers; the target token is bold."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
-        super().__init__("Top tokens, before and after", theme, parent)
+        super().__init__("Before and after", theme, parent)
         self._pairs: Sequence[Pair] = ()
 
     def show_pairs(self, pairs: Sequence[Pair]) -> None:

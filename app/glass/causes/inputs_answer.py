@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.glass.examiner import Question
-from app.glass.names import token_names
 from app.glass.target_token import TargetToken
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class InputsAnswer:
     """The answer whose inputs are weighed.
 
-    id, name: its token. own: its log-probability.
+    id, name: its token, or its label. own: its log-probability.
     n_tokens, n_source: how many tokens of the text, and of an encoder-decoder's source, it was given.
     n_inputs: how many of them can be hidden. flops: what hiding all of them costs, one by one.
     gradient: gradient × input of `of`, where that was asked for ("" if not). sees_itself: as in TargetToken.
@@ -47,17 +47,17 @@ def read_inputs(
 ) -> Generator[Event, None, InputsAnswer]:
     """The answer at the target; `of`: what gradient × input is taken of, "" for none. Runs on the worker's thread."""
     from models.inspect.input_attribution import attribute_in_steps
-    from models.inspect.leave_one_out import answer_at, flops_of_one, inputs_of
+    from models.inspect.leave_one_out import answer_to, flops_of_one, inputs_of
     from models.inspect.reading import read_up_to
 
-    text, at = target.to_text(), target.at(model)
-    id, own = answer_at(model, text, at, target.token(model, tokenizer))
-    seen = read_up_to(model.config, text, at)
-    n_inputs = len(inputs_of(model, seen, at))
+    text, readout = target.to_text(), target.readout(model)
+    id, own = answer_to(model, text, readout, target.outcome(model, tokenizer))
+    seen = read_up_to(model.config, text, readout.at)
+    n_inputs = len(inputs_of(model, seen, readout))
     return InputsAnswer(
         target=target,
         id=id,
-        name=token_names(tokenizer, [id])[id],
+        name=target.names(tokenizer, [id])[id],
         own=own,
         n_tokens=len(seen.ids),
         n_source=len(seen.source_ids),
@@ -65,7 +65,7 @@ def read_inputs(
         flops=n_inputs * flops_of_one(model, seen),
         sees_itself=target.sees_itself(model, tokenizer),
         of=of,
-        gradient=(yield from attribute_in_steps(model, text, at, id, of)) if of else None,
+        gradient=(yield from attribute_in_steps(model, text, readout, id, of)) if of else None,
     )
 
 
@@ -81,16 +81,20 @@ def hiding_question(answer: InputsAnswer) -> Question:
         if not made:
             is_encoder = model.config.topology == "encoder-only"
             target, mask = answer.target, mask_id(tokenizer) if is_encoder else None
-            made.append(LeaveOneOut(target.to_text(), target.at(model), answer.id, mask))
+            made.append(LeaveOneOut(target.to_text(), target.readout(model), answer.id, mask))
         return made[0].measure_next(model)
 
     return measure_next
 
 
-def contributions(answer: InputsAnswer, changes: Mapping[InputToken, float]) -> tuple[list[float], list[float]]:
-    """What each token of the text, and of the source, adds to the answer's log-probability: how much that falls without
-    it; 0 where it is not measured."""
+def contributions(
+    answer: InputsAnswer, changes: Mapping[InputToken, float], *, in_percent: bool = False
+) -> tuple[list[float], list[float]]:
+    """What each token of the text, and of the source, adds to the answer: how much its log-probability (nats), or its
+    probability (percentage points), falls without it; 0 where it is not measured."""
     found: tuple[list[float], list[float]] = [0.0] * answer.n_tokens, [0.0] * answer.n_source
+    own = math.exp(answer.own)
     for token, change in changes.items():
-        found[token.in_source][token.position] = -change
+        falls = 100 * (own - math.exp(answer.own + change)) if in_percent else -change
+        found[token.in_source][token.position] = falls
     return found

@@ -55,7 +55,9 @@ _N_ROWS = 10
 
 
 class InputsPanel(AnswerPanel):
-    """The contributions of the input tokens to the token in focus."""
+    """The contributions of the input tokens to the token in focus, or to the label of the text."""
+
+    is_about_labels = True
 
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(session, theme, focus, ABOUT, self.numbers, parent)
@@ -75,12 +77,14 @@ class InputsPanel(AnswerPanel):
         self.tokens_title = label("Target so far", "caption")
         self.tokens = TokenStrip("Input tokens", theme, max_rows=8)
         self.total = label("", "caption", wrap=True)
+        self.bars_title = label("Largest contributions", "subheading")
         self.bars = SignedBars("Largest contributions", theme)
         self._build()
         self.examiner.done.connect(self._on_answer)
         self.measuring.found.connect(self._on_found)
         self.measuring.changed.connect(self._say_what_matters)
         self.measuring.failed.connect(self._on_not_measured)
+        session.detail.changed.connect(self._show_amounts)
         for choice in (self.by, self.of):
             choice.changed.connect(self._on_choice)
 
@@ -90,7 +94,7 @@ class InputsPanel(AnswerPanel):
         self.lines.addLayout(column(self.source_title, self.source, spacing=SPACE // 2))
         self.lines.addLayout(column(self.tokens_title, self.tokens, spacing=SPACE // 2))
         self.lines.addWidget(self.measuring)
-        self.lines.addWidget(label("Largest contributions", "subheading"))
+        self.lines.addWidget(self.bars_title)
         self.lines.addWidget(self.bars)
         self.lines.addWidget(self.total)
         self.lines.addStretch(1)
@@ -132,8 +136,11 @@ class InputsPanel(AnswerPanel):
         text = answer.target.text
         self.tokens.show_tokens(text.ids[: answer.n_tokens], text.words[: answer.n_tokens])
         self.source.show_tokens(text.source_ids, text.source_words)
-        for widget in (self.source, self.source_title, self.tokens_title):
+        repeats = bool(answer.n_source) and text.question is not None  # the decoder reads the source again
+        for widget in (self.source, self.source_title):
             widget.setVisible(bool(answer.n_source))
+        self.tokens.setVisible(not repeats)
+        self.tokens_title.setVisible(bool(answer.n_source) and not repeats)
         self.measuring.setVisible(True)
         self._show_amounts()
         self._say_what_matters()
@@ -164,6 +171,7 @@ class InputsPanel(AnswerPanel):
             )
         )
 
+    @Slot()
     def _show_amounts(self) -> None:
         """Show the contributions by the chosen measure: in the strips, and the largest as bars."""
         answer = self._answer
@@ -172,6 +180,7 @@ class InputsPanel(AnswerPanel):
         tokens, source = self._amounts(answer)
         reach = max(map(abs, (*tokens, *source)), default=0.0)
         digits, text = digits_for(reach), answer.target.text
+        percent = self._in_percent
         for strip, words, values, in_source in (
             (self.tokens, text.words, tokens, False),
             (self.source, text.source_words, source, True),
@@ -179,23 +188,38 @@ class InputsPanel(AnswerPanel):
             tips = [f"{quoted(words[i])}: {self._explain(i, in_source, values[i], digits)}" for i in range(len(values))]
             strip.show_amounts(values, reach, tips)
         is_logit = self.by.value == "gradient" and self.of.value == "logit"
-        shown = "Effect on the logit" if is_logit else "Effect in nats"
-        self.scale.show_values(shown, format_signed(-reach, digits), format_signed(reach, digits))
+        shown = "Effect on the logit" if is_logit else "Effect on the probability" if percent else "Effect in nats"
+        unit = f"{format_signed(reach, 0)}\N{NO-BREAK SPACE}%" if percent else format_signed(reach, digits)
+        self.scale.show_values(shown, unit.replace("+", "−"), unit)
         names, sources = short_names(text.words[: len(tokens)]), short_names(text.source_words)
-        rows = [(sources[i], value, i, True) for i, value in enumerate(source)]
-        rows += [(names[i], value, i, False) for i, value in enumerate(tokens)]
+        rows = [(sources[i], value, i, True) for i, value in enumerate(source) if self._is_measured(i, in_source=True)]
+        rows += [(names[i], value, i, False) for i, value in enumerate(tokens) if self._is_measured(i, in_source=False)]
         rows.sort(key=lambda row: -abs(row[1]))
         self.bars.show_amounts(
-            [Amount(name, value, self._explain(i, side, value, digits)) for name, value, i, side in rows[:_N_ROWS]]
+            [Amount(name, value, self._explain(i, side, value, digits)) for name, value, i, side in rows[:_N_ROWS]],
+            are_percent=percent,
         )
+        for widget in (self.bars_title, self.bars, self.scale):
+            widget.setVisible(bool(rows))
         self.total.setText(self._describe_total(answer, sum(tokens) + sum(source), digits))
+
+    @property
+    def _in_percent(self) -> bool:
+        """Whether amounts are changes of the probability in percentage points, rather than nats or logits."""
+        return self.by.value == "without" and self._session.detail.is_simple
+
+    def _is_measured(self, index: int, *, in_source: bool) -> bool:
+        """Whether the contribution of a token is known."""
+        from models.inspect.leave_one_out import InputToken
+
+        return self.by.value == "gradient" or InputToken(index, in_source) in self.changes
 
     def _amounts(self, answer: InputsAnswer) -> tuple[list[float], list[float]]:
         """The contributions of the tokens of the text, and of its source."""
         if self.by.value == "gradient":
             found = answer.gradient
             return (list(found.tokens), list(found.source)) if found is not None else ([], [])
-        return contributions(answer, self.changes)
+        return contributions(answer, self.changes, in_percent=self._in_percent)
 
     def _explain(self, index: int, in_source: bool, value: float, digits: int) -> str:
         """A tooltip about one token."""
@@ -211,6 +235,8 @@ class InputsPanel(AnswerPanel):
         return f"without it, {spoken(self._answer.name)} would be {format_effect(change)} ({where})"
 
     def _describe_total(self, answer: InputsAnswer, total: float, digits: int) -> str:
+        if self._in_percent:
+            return ""
         if self.by.value == "without":
             return describe_sum(spoken(answer.name), answer.own, self.changes) if self.measuring.is_complete else ""
         if answer.gradient is None:

@@ -9,6 +9,7 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.glass.causes.ablation_answer import MAX_AUTO_SURVEY_FLOPS, AblationAnswer, other_text
+from app.glass.causes.inputs_sentence import format_effect
 from app.glass.causes.measuring import Measuring
 from app.glass.causes.part_grid import PartGrid
 from app.glass.colour_scale import ColourScale
@@ -40,6 +41,7 @@ class PartSurvey(QWidget):
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._detail = session.detail
         self._answer: AblationAnswer | None = None
         self._other: str | None = None
         self._marked: Collection[ModelPart] = ()
@@ -60,6 +62,7 @@ class PartSurvey(QWidget):
         self.measuring.found.connect(self._on_found)
         self.measuring.failed.connect(self._on_failed)
         self.measuring.changed.connect(self._show)
+        self._detail.changed.connect(self._show)
 
     @property
     def busy(self) -> bool:
@@ -98,7 +101,7 @@ class PartSurvey(QWidget):
         def measure_next(model: AnyModel, tokenizer: Tokenizer) -> list[tuple[ModelPart, float]]:
             if not made:
                 other = other_text(model, tokenizer, target, words)
-                made.append(Survey(target.to_text(), target.at(model), token, other))
+                made.append(Survey(target.to_text(), target.readout(model), token, other))
             return made[0].measure_next(model)
 
         self.measuring.start(measure_next)
@@ -122,9 +125,13 @@ class PartSurvey(QWidget):
             return
         name = quoted(answer.names[answer.token])
         does = "is off" if self._other is None else "is patched"
-        self.title.setText(f"Change in log-probability of {name} when a single part {does}, in nats.")
         reach = self.grid.show_amounts(self.found, self._marked, self._describe)
-        self.scale.show_values("Change in nats", format_signed(-reach), format_signed(reach))
+        if self._detail.is_simple:
+            self.title.setText(f"How much likelier or less likely {name} gets when a single part {does}.")
+            self.scale.show_values("Without the part", "less likely", "likelier")
+        else:
+            self.title.setText(f"Change in log-probability of {name} when a single part {does}, in nats.")
+            self.scale.show_values("Change in nats", format_signed(-reach), format_signed(reach))
         self.scale.setToolTip("Square-root scale: a quarter of the change has half of the colour")
         self.scale.setVisible(bool(self.found))
         self.measured.emit()
@@ -132,4 +139,6 @@ class PartSurvey(QWidget):
     def _describe(self, part: ModelPart) -> str:
         words = format_site(part.site, part.head)
         change = self.found.get(part)
-        return f"{words}\nnot measured yet" if change is None else f"{words}\n{format_signed(change, 3)} nats"
+        if change is None:
+            return f"{words}\nnot measured yet"
+        return f"{words}\n{format_effect(change) if self._detail.is_simple else f'{format_signed(change, 3)} nats'}"

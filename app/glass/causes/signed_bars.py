@@ -15,6 +15,7 @@ from app.kit.painted_rows import PaintedRows
 from app.kit.theme import SPACE, ThemeProvider
 from models.number_words import format_signed
 
+_PERCENT = "\N{NO-BREAK SPACE}%"
 _BAR = 8  # pixels
 
 
@@ -33,19 +34,22 @@ class SignedBars(PaintedRows):
     def __init__(self, name: str, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(name, theme, parent)
         self._amounts: Sequence[Amount] = ()
-        self._digits = 3
+        self._digits, self._unit = 3, ""
 
-    def show_amounts(self, amounts: Sequence[Amount]) -> None:
-        """Show other amounts."""
-        self._amounts = amounts
-        self._digits = digits_for(self._reach)
-        self.setAccessibleDescription(", ".join(f"{a.name} {format_signed(a.value, self._digits)}" for a in amounts))
+    def show_amounts(self, amounts: Sequence[Amount], *, are_percent: bool = False) -> None:
+        """Show other amounts; are_percent: percentage points, written as such."""
+        self._amounts, self._unit = amounts, _PERCENT if are_percent else ""
+        self._digits = (0 if self._reach >= 10 else 1) if are_percent else digits_for(self._reach)
+        self.setAccessibleDescription(", ".join(f"{a.name} {self._written(a)}" for a in amounts))
         self._restyle()
 
     @property
     def amounts(self) -> Sequence[Amount]:
         """What is shown."""
         return self._amounts
+
+    def _written(self, amount: Amount) -> str:
+        return format_signed(amount.value, self._digits) + self._unit
 
     @property
     def _reach(self) -> float:
@@ -67,7 +71,7 @@ class SignedBars(PaintedRows):
         table = colour_table(self._theme, "diverging")
         ends = QColor.fromRgb(int(table[0])), QColor.fromRgb(int(table[-1]))
         name_width = min(int(0.3 * self.width()), 130)
-        number = metrics.horizontalAdvance("+00." + self._digits * "0")
+        number = metrics.horizontalAdvance("+00." + self._digits * "0" + self._unit)
         track = QRectF(name_width, 0, self.width() - name_width - number - SPACE, self.height())
         reach = self._reach
         painter.setFont(font)
@@ -77,7 +81,7 @@ class SignedBars(PaintedRows):
             name = metrics.elidedText(amount.name, Qt.TextElideMode.ElideRight, name_width - SPACE)
             painter.drawText(line, Qt.AlignmentFlag.AlignVCenter, name)
             right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-            painter.drawText(line, right, format_signed(amount.value, self._digits))
+            painter.drawText(line, right, self._written(amount))
             long = amount.value / reach * track.width() / 2
             bar = QRectF(track.center().x(), line.center().y() - _BAR / 2, long, _BAR).normalized()
             painter.setPen(Qt.PenStyle.NoPen)

@@ -74,6 +74,7 @@ class EmbeddingsPage(GlassPanel):
         self.which = Segments("Table", {"input": "Input", "output": "Output"})
         self.which.setToolTip("The table that embeds input tokens, or the one that computes the logits")
         self.search = QLineEdit()
+        self.setFocusProxy(self.search)
         self.search.setPlaceholderText("Find a token")
         self.search.setAccessibleName("Find a token")
         self.search.setClearButtonEnabled(True)

@@ -14,13 +14,13 @@ from PySide6.QtWidgets import QScrollArea, QWidget
 from app.glass.answer_panel import AnswerPanel
 from app.glass.focus import Focus
 from app.glass.names import quoted, token_names
-from app.glass.next_token.sentence import describe_token
-from app.glass.next_token.stage_bars import StageBars
-from app.glass.next_token.xray import Xray, all_rows, x_ray
 from app.glass.next_token.xray_table import XrayTable
 from app.glass.panel_head import About
 from app.glass.read_text import ReadText
+from app.glass.stage_bars import StageBars
 from app.glass.target_token import TargetToken
+from app.glass.token_sentence import describe_token, how_chosen
+from app.glass.xray import Xray, all_rows, x_ray
 from app.kit.basics import column, label, row
 from app.kit.chart_export import Columns
 from app.kit.forms.sampling_sliders import sampling_slider
@@ -256,23 +256,14 @@ class NextTokenPanel(AnswerPanel):
         mark = target.text.mark_at(target.position)
         told = mark.sentence(target.text.words[target.position]) if mark is not None else ""
         is_tried = not self._is_encoder and not is_same_sampling(xray.config, target.text.sampling)
-        how = self._how(target, xray)
-        self.say(describe_token(xray, self._words.__getitem__, how, tried=is_tried, told=told))
+        mask = self._read.mask if self._read is not None else None
+        how = how_chosen(target.text, target.position, xray, mask, is_encoder=self._is_encoder)
+        learned = target.text.step != self.examiner.step
+        self.say(describe_token(xray, self._words.__getitem__, how, tried=is_tried, learned=learned, told=told))
         self.summary.setText(self._describe(target, xray))
         left = f"{xray.n_left:,} of {xray.n_tokens:,} tokens can be drawn"
         self.others.setText(f"{left}; {format_prob(xray.removed)} is cut off." if xray.removed > 0 else f"{left}.")
         self.others.setVisible(not self._is_encoder)
-
-    def _how(self, target: TargetToken, xray: Xray) -> str:
-        """How the token came into the text: one of app.glass.next_token.sentence.HOW."""
-        text, position = target.text, target.position
-        if self._is_encoder:
-            return "masked" if self._read is not None and text.ids[position] == self._read.mask else "seen"
-        if position < text.n_prompt:
-            return "read"
-        if xray.draw is None and text.mark_at(position) is None and text.sampling.temperature > 0.0:
-            return "hand" if any(draw is not None for draw in text.draws) else "unknown"
-        return "drawn"
 
     def _describe(self, target: TargetToken, xray: Xray) -> str:
         """A summary of the draw in a sentence or two."""

@@ -9,7 +9,7 @@ from PySide6.QtGui import QFontMetrics, QKeyEvent, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
 from app.glass.names import format_rare
-from app.glass.next_token.xray import Xray, XrayRow
+from app.glass.xray import Xray, XrayRow
 from app.kit.basics import plain_tip
 from app.kit.forms.sampling_sliders import sampling_label
 from app.kit.tables import plain_table

@@ -45,9 +45,9 @@ def surprisal(probability: float) -> float:
 QUANTITIES = {
     "surprisal": Quantity(
         name="Surprisal",
-        tip="How unexpected each token was to the model: the negative logarithm of its probability, in nats",
+        tip="How unexpected each token was: −log p, labelled with the probabilities p",
         of=lambda probability, entropy, rank: surprisal(probability),
-        marks=((0.0, "0 nats"), (4.0, "4"), (8.0, "≥ 8")),
+        marks=((0.0, "100 %"), (4.0, "2 %"), (8.0, "≤ 0.03 %")),
         fraction=lambda value: value / 8,
         is_share=True,
     ),
@@ -61,9 +61,9 @@ QUANTITIES = {
     ),
     "entropy": Quantity(
         name="Entropy",
-        tip="How uncertain the model was about each token: the entropy of its distribution, in nats",
+        tip="How uncertain the model was: its entropy, as a number of equally likely tokens to choose from",
         of=lambda probability, entropy, rank: entropy,
-        marks=((0.0, "0 nats"), (2.5, "2.5"), (5.0, "≥ 5")),
+        marks=((0.0, "1 choice"), (math.log(12), "12"), (5.0, "≥ 148")),
         fraction=lambda value: value / 5,
     ),
     "rank": Quantity(
@@ -105,4 +105,5 @@ class Shades:
 def token_facts(word: str, probability: float, entropy: float, rank: int) -> str:
     """A line with all numbers of a token."""
     nats = f"surprisal {surprisal(probability):.2f} nats" if probability > 0 else "too unlikely for float32"
-    return f"{word}   {format_prob(probability)}, {nats}, rank {rank:,}, entropy {entropy:.2f} nats"
+    choices = f"as unsure as among {math.exp(entropy):.1f} equally likely tokens"
+    return f"{word}   {format_prob(probability)}, rank {rank:,}; {choices} ({nats}, entropy {entropy:.2f} nats)"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import html
+import itertools
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,6 +32,7 @@ from app.kit.tokens.pill_layout import PillLayout
 
 _PAD, _LEADING = 1, 5  # pixels on either side of a token; between the rows
 _SPACE, _LINE_FEED = "·", "⏎"
+_LINE = re.compile(f"[^{_LINE_FEED}]*{_LINE_FEED}|[^{_LINE_FEED}]+")
 _MAX_CHARS = 40
 """Characters of a token shown at most."""
 
@@ -135,23 +138,34 @@ class TokenText(QWidget):
 
     def position_at(self, point: QPointF) -> int | None:
         """The position in the text of the token at a point of the widget."""
-        index = self._layout_for(self.width()).at(int(point.x()), int(point.y()) // self._row_height)
-        return None if index is None or index >= len(self._words) else self._first + index
+        piece = self._layout_for(self.width()).at(int(point.x()), int(point.y()) // self._row_height)
+        return None if piece is None or piece >= len(self._pieces) else self._first + int(self._owners[piece])
+
+    def rects_of(self, position: int) -> list[QRect]:
+        """The rectangles in the widget of the token at a position of the text: one in each line that it is in."""
+        return [self._rect_of_piece(piece) for piece in self._pieces_of(position - self._first)]
 
     def rect_of(self, position: int) -> QRect:
-        """The rectangle in the widget of the token at a position of the text."""
-        layout, index = self._layout_for(self.width()), position - self._first
-        left, top = layout.x_of(index), layout.row_of(index) * self._row_height
-        return QRect(left, top, min(layout.width_of(index), self.width() - left), self._row_height - _LEADING + 2)
+        """The widest of `rects_of`."""
+        return max(self.rects_of(position), key=QRect.width)
+
+    def _pieces_of(self, index: int) -> range:
+        first, end = np.searchsorted(self._owners, [index, index + 1]).tolist()
+        return range(first, end)
+
+    def _rect_of_piece(self, piece: int) -> QRect:
+        layout = self._layout_for(self.width())
+        left, top = layout.x_of(piece), layout.row_of(piece) * self._row_height
+        return QRect(left, top, min(layout.width_of(piece), self.width() - left), self._row_height - _LEADING + 2)
 
     def _measure(self) -> None:
-        """Measure the width of each token."""
+        """Break the tokens after line feeds, since an indentation belongs to the next line, and measure the pieces."""
         metrics = QFontMetrics(self._theme.font())
-        known: dict[str, int] = {}
-        for word in self._words:
-            if word not in known:
-                known[word] = metrics.horizontalAdvance(word[:_MAX_CHARS]) + 2 * _PAD
-        self._widths = np.array([known[word] for word in self._words], np.int64)
+        broken = [_LINE.findall(word[:_MAX_CHARS]) or [""] for word in self._words]
+        self._pieces = list(itertools.chain.from_iterable(broken))
+        self._owners = np.repeat(np.arange(len(broken)), np.array([len(pieces) for pieces in broken], np.int64))
+        known = {piece: metrics.horizontalAdvance(piece) + 2 * _PAD for piece in set(self._pieces)}
+        self._widths = np.array([known[piece] for piece in self._pieces], np.int64)
         self._row_height = metrics.height() + _LEADING
         self._layout = None
         self.updateGeometry()
@@ -159,7 +173,7 @@ class TokenText(QWidget):
 
     def _layout_for(self, width: int) -> PillLayout:
         if self._layout is None or self._laid_out != width:
-            ends = np.array([_LINE_FEED in word for word in self._words], bool)
+            ends = np.array([piece.endswith(_LINE_FEED) for piece in self._pieces], bool)
             self._layout, self._laid_out = PillLayout(np.minimum(self._widths, width), ends, width), width
         return self._layout
 
@@ -175,19 +189,18 @@ class TokenText(QWidget):
         layout = self._layout_for(self.width())
         first = max(event.rect().top() // self._row_height, 0)
         for row in range(first, min(event.rect().bottom() // self._row_height + 1, layout.n_rows)):
-            for index in layout.pills_in(row):
-                self._paint_token(painter, index)
+            for piece in layout.pills_in(row):
+                self._paint_piece(painter, piece)
         if self.position is not None:
             is_locked = self._focus.locked == self.position
             painter.setPen(QPen(self._theme.theme.color("text"), 2 if is_locked else 1))
             painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawRect(self.rect_of(self.position).adjusted(-1, 0, 0, 0))
+            painter.drawRects([rect.adjusted(-1, 0, 0, 0) for rect in self.rects_of(self.position)])
         painter.end()
 
-    def _paint_token(self, painter: QPainter, index: int) -> None:
-        word = self._words[index][:_MAX_CHARS]
-        rect = self.rect_of(self._first + index)
-        ink = self._paint_ground(painter, index, rect)
+    def _paint_piece(self, painter: QPainter, piece: int) -> None:
+        word, rect = self._pieces[piece], self._rect_of_piece(piece)
+        ink = self._paint_ground(painter, int(self._owners[piece]), rect)
         text = rect.adjusted(_PAD, 0, 0, 0)
         middle = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
         n_marks = len(word) - len(word.lstrip(_SPACE))
@@ -242,8 +255,10 @@ class TokenText(QWidget):
         elif event.key() in steps and self.read_text is not None:
             self._walk(steps[Qt.Key(event.key())])
         elif event.key() in rows and self.position is not None:
-            index = self.position - self._first
-            self._walk(self._layout_for(self.width()).neighbour(index, rows[Qt.Key(event.key())]) - index)
+            index, by = self.position - self._first, rows[Qt.Key(event.key())]
+            own = self._pieces_of(index)
+            beside = self._layout_for(self.width()).neighbour(own[0] if by < 0 else own[-1], by)
+            self._walk(int(self._owners[beside]) - index)
         else:
             super().keyPressEvent(event)
 

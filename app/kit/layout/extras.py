@@ -60,6 +60,16 @@ class MoreLink(QPushButton):
         """Whether the extras are hidden."""
         return self._detail is not None and self._detail.is_simple and not self._is_open
 
+    @property
+    def n_hidden(self) -> int:
+        """How many are hidden, or would be."""
+        return self._n
+
+    @property
+    def has_any(self) -> bool:
+        """Whether there is something that it hides, or would show."""
+        return self._detail is not None and self._detail.is_simple and self._n > 0
+
     def set_hidden(self, n: int, n_changed: int = 0) -> None:
         """Say how many are hidden, or would be, and how many of these differ from what they usually are."""
         if (n, n_changed) != (self._n, self._n_changed):
@@ -80,7 +90,7 @@ class MoreLink(QPushButton):
             words = f"Fewer {self._nouns}"
         self.setText(words)
         self.setToolTip("View → Detail → Everything shows all of them everywhere")
-        self.setVisible(self._detail is not None and self._detail.is_simple and self._n > 0)
+        self.setVisible(self.has_any)
 
     @Slot()
     def _on_clicked(self) -> None:

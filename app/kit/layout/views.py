@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
-from PySide6.QtCore import QEvent, QSize, Qt, Signal, Slot
+from PySide6.QtCore import QEvent, QSize, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QTabBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QHBoxLayout, QTabBar, QVBoxLayout, QWidget
 
 from app.kit.basics import column
 from app.kit.help_mark import set_term
@@ -32,6 +32,9 @@ class View(NamedTuple):
 class Views(QWidget):
     """Only the current view is updated; the others are when they are shown.
 
+    A view that is opened by its tab, or in place of one that had the keyboard, gets it, if its page has a focus proxy:
+    its text box or list, as a rule.
+
     Args:
         bar: the tab bar of the names, if it is placed elsewhere; None for a row above the views.
 
@@ -54,6 +57,7 @@ class Views(QWidget):
             self.bar.addTab(view.words)
             self.bar.setTabToolTip(i, view.tip)
         self.bar.currentChanged.connect(self._on_tab)
+        self.bar.tabBarClicked.connect(lambda index: QTimer.singleShot(0, self, self._focus_page))
         self._offered = dict.fromkeys(views, True)
         self._extras: frozenset[str] = frozenset()
         self._revealed: set[str] = set()
@@ -144,11 +148,20 @@ class Views(QWidget):
 
     @Slot(int)
     def _on_tab(self, index: int) -> None:
-        name = self.names[index]
+        name, focused = self.names[index], QApplication.focusWidget()
+        had_focus = focused is not None and self.pages.isAncestorOf(focused)
         self.view(name)
         self.pages.show_page(name)
+        if had_focus:  # else the focus would go on to whatever is next
+            self._focus_page()
         set_term(self.bar, self._terms[name])
         self.view_changed.emit(name)
+
+    def _focus_page(self) -> None:
+        """Give the keyboard to the page in view, if that says to what."""
+        page = self.pages.page(self.current)
+        if page.focusProxy() is not None:
+            page.setFocus()
 
     @Slot(str, QWidget)
     def _on_page_made(self, name: str, page: QWidget) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -139,14 +139,11 @@ class Answer:
             ApiError: where generating a text fails.
         """
         inbox = _Inbox()
-        tasks = [
-            GenerationTask(partial(generate_text, self._served, text), partial(inbox.post, index))
-            for index, text in enumerate(self._texts)
-        ]
+        tasks = self._tasks(inbox)
         try:
             for task in tasks:
                 self._engine.submit(task)
-            n_running = len(tasks)
+            n_running = len(self._texts)
             while n_running:
                 batch = await inbox.take()
                 for _, event in batch:
@@ -158,6 +155,24 @@ class Answer:
         finally:
             for task in tasks:
                 task.cancel()
+
+    def _tasks(self, inbox: _Inbox) -> list[GenerationTask]:
+        """A task for each text; of a model in training one for all, since its weights change between tasks."""
+        if not self._served.in_training:
+            return [
+                GenerationTask(partial(generate_text, self._served, text), partial(inbox.post, index))
+                for index, text in enumerate(self._texts)
+            ]
+        current, last = 0, len(self._texts) - 1
+
+        def make() -> Iterator[Event]:
+            nonlocal current
+            for current, text in enumerate(self._texts):
+                yield from generate_text(self._served, text)
+                if current < last:
+                    inbox.post(current, None)
+
+        return [GenerationTask(make, lambda event: inbox.post(current, event))]
 
     def _chunks(self, batch: Sequence[tuple[int, Posted]]) -> list[dict[str, Any]]:
         """Add the events to the choices; returns the chunks that send what is new of each."""

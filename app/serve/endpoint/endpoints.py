@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+import asyncio
+import re
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -25,18 +26,22 @@ from app.serve.endpoint.schemas import ApiRequest, ChatRequest, CompletionReques
 MAX_BODY_BYTES = 4_000_000
 """Maximum size of a request body: far more than fits any context here."""
 MAX_OPEN_REQUESTS = 64
-"""Maximum number of requests that are waiting or being answered."""
+"""Maximum number of requests that are waiting or being answered; as many more can be on their way here."""
+BODY_SECONDS = 10.0
+"""So long the body of a request may take to come: from this computer, it takes milliseconds."""
 
 _HANDLED = (ApiError, ModelGoneError, HTTPException, ClientDisconnect, Exception)
 
 _KIND_OF_PATH = {"/v1/chat/completions": "chat", "/v1/completions": "completion"}
 PATHS = ("/v1/models", *_KIND_OF_PATH)
 
-_LOCAL_HOSTS = {"127.0.0.1", "localhost", "::1"}
+_LOCAL = r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?"
+_LOCAL_HOST, _LOCAL_ORIGIN = re.compile(_LOCAL, re.IGNORECASE), re.compile(rf"https?://{_LOCAL}", re.IGNORECASE)
 
 
-def make_endpoint(engine: Engine, request_log: RequestLog) -> ASGIApp:
-    """The endpoint in front of `engine`."""
+def make_endpoint(engine: Engine, request_log: RequestLog, body_seconds: float = BODY_SECONDS) -> ASGIApp:
+    """The endpoint in front of `engine`; a body that takes longer than `body_seconds` to come is refused."""
+    bodies = _BodyReader(body_seconds)
 
     async def models(request: Request) -> Response:
         return JSONResponse({"object": "list", "data": [_model(engine.served)]})
@@ -47,14 +52,14 @@ def make_endpoint(engine: Engine, request_log: RequestLog) -> ASGIApp:
         return JSONResponse(_model(served))
 
     async def chat(request: Request) -> ASGIApp:
-        body = read_body(await _body(request), ChatRequest)
+        body = read_body(await bodies.read(request), ChatRequest)
         served = _check_request(body)
         texts = await run_in_threadpool(chat_requests, served, body)
         response_format = ChatFormat(served.name, with_scores=body.n_top_logprobs is not None)
         return _answer(served, body, texts, response_format, kind="chat", n_prompt=len(texts[0].prompt_ids))
 
     async def completion(request: Request) -> ASGIApp:
-        body = read_body(await _body(request), CompletionRequest)
+        body = read_body(await bodies.read(request), CompletionRequest)
         served = _check_request(body)
         texts = await run_in_threadpool(completion_requests, served, body)
         echoes = [text.echo for text in texts]
@@ -99,7 +104,9 @@ def make_endpoint(engine: Engine, request_log: RequestLog) -> ASGIApp:
     async def refused(request: Request, error: Exception) -> Response:
         api_error = _api_error(request, error)
         request_log.refuse(_KIND_OF_PATH.get(request.url.path, request.url.path), api_error.message)
-        return JSONResponse(api_error.body, api_error.status)
+        # The rest of a body that has not been read would be taken for the next request.
+        headers = {"Connection": "close"} if api_error.status in (408, 413) else None
+        return JSONResponse(api_error.body, api_error.status, headers)
 
     return Starlette(
         routes=[
@@ -124,17 +131,42 @@ def _api_error(request: Request, error: Exception) -> ApiError:
     return ApiError(error.status_code, sentence, code="unknown_url")
 
 
-async def _body(request: Request) -> bytes:
-    """The whole body; ApiError 413 as soon as it is known to be too long."""
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > MAX_BODY_BYTES:
-        raise _too_long()
-    parts = bytearray()
-    async for part in request.stream():
-        parts += part
-        if len(parts) > MAX_BODY_BYTES:
+class _BodyReader:
+    """Reads the bodies of requests, each in a given time and at most MAX_OPEN_REQUESTS at once: one more ends the one
+    that has taken the longest, so that slow clients keep nobody else out."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._deadlines: dict[asyncio.Timeout, None] = {}
+        """Of the bodies that are being read, the oldest first."""
+
+    async def read(self, request: Request) -> bytes:
+        """The whole body.
+
+        Raises:
+            ApiError: 413 as soon as it is known to be too long, 408 if it has not come in time.
+        """
+        announced = request.headers.get("content-length", "")
+        if announced.isdecimal() and int(announced) > MAX_BODY_BYTES:
             raise _too_long()
-    return bytes(parts)
+        if len(self._deadlines) >= max(1, MAX_OPEN_REQUESTS):
+            oldest = next(iter(self._deadlines))
+            del self._deadlines[oldest]
+            oldest.reschedule(0.0)
+        parts = bytearray()
+        deadline = asyncio.timeout(self._seconds)
+        try:
+            async with deadline:
+                self._deadlines[deadline] = None
+                async for part in request.stream():
+                    parts += part
+                    if len(parts) > MAX_BODY_BYTES:
+                        raise _too_long()
+        except TimeoutError:
+            raise ApiError(408, "The request did not come in time: send it at once.", code="timeout") from None
+        finally:
+            self._deadlines.pop(deadline, None)
+        return bytes(parts)
 
 
 def _too_long() -> ApiError:
@@ -170,18 +202,11 @@ class LocalOnlyMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         host, origin = headers.get("host", ""), headers.get("origin")
-        if _host_of(f"//{host}") not in _LOCAL_HOSTS:
+        if not _LOCAL_HOST.fullmatch(host):
             error = ApiError(403, "The Host header must name this computer: use 127.0.0.1 or localhost.")
-        elif origin is not None and _host_of(origin) not in _LOCAL_HOSTS:
+        elif origin is not None and not _LOCAL_ORIGIN.fullmatch(origin):
             error = ApiError(403, "Web pages from elsewhere are not answered.")
         else:
             await self._app(scope, receive, send)
             return
         await JSONResponse(error.body, error.status)(scope, receive, send)
-
-
-def _host_of(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+HEAD_SECONDS = 10.0
+"""So long the head of a request may take to come, from the connection or from its first byte on."""
 
 
 class HttpServer(uvicorn.Server):
-    """Serves on a socket until `stop`; `on_shutdown` is called first when it stops, to end open answers."""
+    """Serves on a socket until `stop`; `on_shutdown` is called first when it stops, to end open answers.
 
-    def __init__(self, app: ASGIApp, on_shutdown: Callable[[], object]) -> None:
+    Connections on which no head of a request has come after `head_seconds` are closed.
+    """
+
+    def __init__(self, app: ASGIApp, on_shutdown: Callable[[], object], head_seconds: float = HEAD_SECONDS) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
                 loop="asyncio",
-                http="h11",
+                http=partial(_Connection, head_seconds=head_seconds),  # type: ignore[arg-type]  # it is called only
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -40,3 +50,44 @@ class HttpServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._on_shutdown()
         await super().shutdown(sockets)
+
+
+class _Connection(H11Protocol):
+    """Closes itself if the head of a request takes too long; uvicorn has a limit only for the pause between two."""
+
+    def __init__(self, *args: Any, head_seconds: float, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_seconds = head_seconds
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._unwatch()
+        super().connection_lost(exc)
+
+    @property
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _watch(self) -> None:
+        if self._is_answering:
+            self._unwatch()
+        elif self._deadline is None:
+            self._deadline = self.loop.call_later(self._head_seconds, self._give_up)
+
+    def _unwatch(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _give_up(self) -> None:
+        self._deadline = None
+        if not self._is_answering:
+            self.transport.close()

@@ -60,12 +60,14 @@ def _recipe_scores(name: str) -> Callable[[GuidedWindow], QWidget]:
 
 def _refusal_result(window: GuidedWindow) -> QWidget:
     card = window.training.recipes.demonstrations["refuse"]
-    return _result_of(card, card.open)
+    return _result_of(card, card.result)
 
 
 def _result_of(card: RecipeCard | DemonstrationCard, result: QWidget) -> QWidget:
-    """The button for the result; before there is any, how far it is, or the place where it will stand."""
-    return next((each for each in (card.going, result) if each.isVisibleTo(card)), card.none)
+    """The button for the result; before there is any, how far it is, or the card that will say it."""
+    if card.is_going:
+        return card.going
+    return result if card.has_result else card
 
 
 _RECIPES = ("mood", "translation", "code")
@@ -94,7 +96,7 @@ ANCHORS: Mapping[str, Callable[[GuidedWindow], QWidget]] = {
     "recipe/mood/options": lambda window: window.training.recipes.cards["mood"].more,
     **{f"recipe/{name}/scores": _recipe_scores(name) for name in _RECIPES},
     "recipe/refuse": lambda window: window.training.recipes.demonstrations["refuse"].start,
-    "recipe/refuse/open": lambda window: window.training.recipes.demonstrations["refuse"].open,
+    "recipe/refuse/open": lambda window: window.training.recipes.demonstrations["refuse"].result,
     "recipe/refuse/result": _refusal_result,
 }
 """The widgets that steps may point at or press, by name."""

@@ -317,7 +317,7 @@ def _token(tab: ChatTab) -> TokenFact | None:
             ids = tuple(token.id for token in generation.tokens)
             if ids == text.ids[text.n_prompt :]:
                 probability = generation.tokens[position - text.n_prompt].probability
-    return TokenFact(word=text.words[position].strip("·"), probability=probability)
+    return TokenFact(word=text.words[position].strip("·"), probability=probability, position=position)
 
 
 def _head(tab: ChatTab) -> str:

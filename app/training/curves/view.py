@@ -209,6 +209,9 @@ class CurvesView(QWidget):
         if run.spec is not None:
             n_classes, noun = run.spec.n_classes, "label" if run.spec.model.head in ("sequence", "token") else "token"
             unit = TASKS[run.spec.data.task].loss_unit
+        if run.spec is not None and run.spec.align is not None:  # its loss is none of guesses about tokens
+            self.loss.show_history(run.history, 0, unit="")
+            return
         self.loss.show_history(run.history, n_classes, initial_measurements(run), noun, unit)
 
     @Slot()

@@ -24,6 +24,7 @@ from app.training.new_run.tokenizer_picker import TokenizerPicker
 from app.training.new_run.wish_picker import WishPicker
 from models import cost
 from models.data.datasets import DatasetInfo
+from models.data.preferences.dataset import writers_of
 from models.settings.align_spec import AlignSpec, usual_align_train
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, RunSpec, TrainConfig, inactive_fields
@@ -42,6 +43,8 @@ _STORY = DEFAULT_PROMPTS["tiny-world"]
 """The default prompt where replies are drawn to prompts."""
 _SIMPLE = ("steps",)
 """The settings that are shown while the detail is simple."""
+_OF_LONGER_RUNS = ("schedule_start",)
+"""What means nothing for a run that begins at its first step."""
 _COLUMN_CHARACTERS = 44
 
 
@@ -72,7 +75,8 @@ class RunChoices(QScrollArea):
         self.tokenizer = TokenizerPicker(session)
         self._parents_tokenizer = label("That of the model that it starts from.", "caption", wrap=True)
         config = TrainConfig(prompts=DEFAULT_PROMPTS["tiny-world"])
-        self.form = ConfigForm(config, theme, folded=("Learning rate", "Optimizer", "Evaluation and checkpoints"))
+        folded = ("Learning rate", "Optimizer", "Evaluation and checkpoints")
+        self.form = ConfigForm(config, theme, hidden=_OF_LONGER_RUNS, folded=folded)
         self.proposed = ProposedSettings(self.form, theme)
         self.proposed.begin({"prompts": DEFAULT_PROMPTS["tiny-world"]})
         self.form.keep_simple(session.detail, _SIMPLE, lambda: self.proposed.config)
@@ -205,16 +209,32 @@ class RunChoices(QScrollArea):
             f"{' or '.join(task.heads)}."
         )
 
+    def ask_for_data(self) -> None:
+        """Choose no data yet, and bring that into view, with the keyboard on its source."""
+        self.data.set_files(())
+        self.data.source.setFocus(Qt.FocusReason.OtherFocusReason)
+        self.ensureWidgetVisible(self.data, 0, 2 * SPACE)
+
     def learn_from(self, sha: str) -> None:
-        """Choose a dataset of the library; for preferences also what can learn from them: the open model, or the newest
-        run that can reply, by DPO from pairs, and by KTO from rated replies."""
+        """Choose a dataset of the library; for preferences also what can learn from them, by DPO from pairs, and by KTO
+        from rated replies: the model that wrote them, else the open one, or the newest run that can reply."""
         info = self._session.datasets.info(sha)
         stage = {"preference": "dpo", "unpaired": "kto"}.get(info.corpus.task, "") if info is not None else ""
-        if stage and not self._can_align:
-            self.start.start_from(self._replying_run())
+        writer = self._writer_of(info.name) if info is not None and stage else ""
+        if writer or (stage and not self._can_align):
+            self.start.start_from(writer or self._replying_run())
         if stage and self._can_align:
             self.align.choice.setCurrentIndex(self.align.choice.findData(stage))
         self.data.set_dataset(sha)
+
+    def _writer_of(self, dataset: str) -> str:
+        """The run that wrote the most replies of the set that a dataset was made from, "" if it is gone or unknown."""
+        runs = self._session.runs
+        try:
+            writers = writers_of(self._session.library, dataset)
+        except ValueError:  # its file is damaged, which is said where the set is shown
+            return ""
+        return next((id for id in writers if runs.has(id) and runs.find(id).has_model), "")
 
     def _replying_run(self) -> str:
         """The id of a run that can reply, "" for none."""

@@ -202,6 +202,7 @@ class NewRun(QWidget):
         if spec is None:
             self.session.notices.say("This run's settings cannot be read.")
             return
+        spec = dataclasses.replace(spec, train=dataclasses.replace(spec.train, schedule_start=0))
         differs = ""
         if design is not None:
             differs, steps = what_differs(spec.model, design), spec.train.steps
@@ -235,6 +236,12 @@ class NewRun(QWidget):
             known = [info.name for info in self.session.datasets.list() if info.corpus.task == "preference"]
             choices.data.set_dataset(dataset if dataset in known or not known else known[0])
         self.views.show_view("choices")
+
+    def show_tuning(self, run_id: str) -> None:
+        """Set all choices for a fine-tuning of a run's model, and ask what it is to learn."""
+        self.show_stage(run_id)
+        if self.choices.start.run_id == run_id:
+            self.choices.ask_for_data()
 
     def show_review(self) -> None:
         """Show what will run, with the button that starts it, where there is no room for that beside the form."""

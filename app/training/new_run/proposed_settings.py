@@ -13,7 +13,7 @@ from app.kit.basics import button, column, label, row
 from app.kit.forms.config_form import ConfigForm
 from app.kit.theme import ThemeProvider
 from models.settings.run_spec import TrainConfig
-from models.training.proposal.propose import longer
+from models.training.proposal.propose import prolonged
 
 _WHY_CUT = "As much as fits into about ten minutes on this computer. More of it would be learned in a longer run."
 
@@ -104,7 +104,7 @@ class ProposedSettings(QWidget):
 
     @Slot()
     def _on_longer(self) -> None:
-        self.form.apply(longer(self.form.config))
+        self.form.apply(prolonged(self.form.config))
 
     @Slot()
     def _on_edit(self) -> None:

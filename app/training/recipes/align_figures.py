@@ -24,18 +24,17 @@ from models.recipes.alignment.results import (
 from models.recipes.alignment.table import BASE_STAGE
 
 _KINDS = ("knowledge", "reading", "state", "requests")
-STAGE_TITLES = ("Stage", "As wished", "Right", "They end", "Score (σ)", "KL (nats)", "Took")
+STAGE_TITLES = ("Stage", "Good stories", "Right", "They end", "Score (σ)", "KL (nats)", "Took")
 KIND_TITLES = ("Held-out questions", *map(kind_title, _KINDS))
 PAIR_TITLES = ("Reward model", "Right order", "Where one is happy", "Pairs", "Took")
 FORMAT_TITLES = ("Stage", "Said twice", *map(kind_title, _KINDS), "Took")
 HEALTH_TITLES = ("Stage", "Different pairs of words", "They end")
 SAFETY_TITLES = ("Stage", "Told", "Begun for it", "Over-refused", "Ordinary right", "Took")
 TABLE_TIPS = {
-    "As wished": "Stories that are right, end happily, have at most 8 sentences, and say nothing twice",
+    "Good stories": "Stories that are right, end happily, have at most 8 sentences, and say nothing twice",
     "Right": "Stories that are grammatical and possible, and about what was asked for",
     "They end": "Stories that end by themselves, not because the length limit was reached",
-    "Score (σ)": "Mean score of the reward model, in standard deviations of its scores of the base's stories; of the "
-    "best of n, the annotator's own score",
+    "Score (σ)": "Mean score of the reward model, in standard deviations of its scores of the base's stories",
     "KL (nats)": "How far the model is from the base, per story: exact, over the whole vocabulary",
     "Right order": "Held-out pairs whose better story gets the higher score; these were judged without errors",
     "Where one is happy": "The same, for pairs in which only one story ends happily",
@@ -84,7 +83,7 @@ def stage_rows(result: DemonstrationResult, titles: Mapping[str, str]) -> list[l
                 share_words(getattr(stage, share), _interval(name, stage, share))
                 for share in ("gold", "right", "ended")
             ),
-            _number(stage.proxy),
+            _number(stage.proxy if name != "best_of" else None),  # that is the annotator's own, in other units
             _number(stage.kl),
             _took(stage.seconds),
         ]
@@ -244,10 +243,10 @@ def best_of_pictures(stage: StageResult) -> tuple[DotPicture, DotPicture]:
             marks=marks,
         ),
         DotPicture(
-            title="What was meant: stories as wished",
+            title="What was meant: happy, short stories",
             series=(DotSeries(dots=gold, tone="validation", joined=True),),
             x=x,
-            y=_share_axis("As wished, %", gold),
+            y=_share_axis("Good stories, %", gold),
             marks=marks,
         ),
     )
@@ -255,7 +254,7 @@ def best_of_pictures(stage: StageResult) -> tuple[DotPicture, DotPicture]:
 
 def _best_words(point: Mapping[str, float]) -> str:
     return (
-        f"Best of {point['n']:,.0f}\nas wished {share_words(point['gold'], _around(point))}\n"
+        f"Best of {point['n']:,.0f}\ngood stories {share_words(point['gold'], _around(point))}\n"
         f"score {_number(point['proxy'])}\nKL at most {_number(point['kl'])} nats"
     )
 
@@ -275,10 +274,10 @@ def peak_pictures(stage: StageResult, peak: int) -> tuple[DotPicture, DotPicture
             marks=marks,
         ),
         DotPicture(
-            title="What was meant: stories as wished",
+            title="What was meant: happy, short stories",
             series=(DotSeries(dots=(gold := _gold_dots(points)), tone="validation", joined=True),),
             x=x,
-            y=_share_axis("As wished, %", gold),
+            y=_share_axis("Good stories, %", gold),
             marks=marks,
         ),
     )
@@ -292,10 +291,10 @@ def learning_picture(result: DemonstrationResult, titles: Mapping[str, str]) -> 
             series.append(DotSeries(dots=_gold_dots(curve, titles[name]), tone=tone, joined=True))
     dots = [dot for each in series for dot in each.dots]
     return DotPicture(
-        title="Stories as wished, while they learn",
+        title="Good stories, while they learn",
         series=tuple(series),
         x=Axis(title="Steps", low=0, high=max((dot.x for dot in dots), default=1.0)),
-        y=_share_axis("As wished, %", dots),
+        y=_share_axis("Good stories, %", dots),
     )
 
 
@@ -318,7 +317,7 @@ def _looked(point: Mapping[str, float]) -> tuple[float, float] | None:
 
 
 def _step_words(point: Mapping[str, float]) -> str:
-    words = [f"step {point['step']:,.0f}", f"as wished {share_words(point['gold'], _looked(point))}"]
+    words = [f"step {point['step']:,.0f}", f"good stories {share_words(point['gold'], _looked(point))}"]
     words += [f"score {_number(point['proxy'])}"] if "proxy" in point else []
     return "\n".join([*words, *([f"KL {_number(point['kl'])} nats"] if "kl" in point else [])])
 

@@ -18,9 +18,8 @@ from app.worker.latest_job import LatestJob
 from app.worker.worker import Worker
 from models.events import Event
 from models.library.library import Library
-from models.number_words import format_percent
-from models.recipes.alignment.bases import Base, usual_base
-from models.recipes.alignment.results import STRONG, STRONG_STEPS
+from models.number_words import format_duration, format_percent
+from models.recipes.alignment.bases import STRONG, Base, format_accuracy, usual_base
 
 _NONE = "You have no model that can chat yet. Grow one with the quick start, on Home."
 
@@ -53,7 +52,7 @@ class BaseMeasurer(QObject):
         library, device = self._library, self._device.name
 
         def measure() -> Iterator[Event]:
-            from models.recipes.alignment.running import measure_base
+            from models.recipes.alignment.strength import measure_base
 
             yield from measure_base(library, run_id, device)
 
@@ -148,17 +147,11 @@ class BaseChoice(QWidget):
             words = measurer.problem
         elif base.headline is None:
             words = (
-                f"Not measured yet: the demonstration begins with that. Below {format_percent(STRONG)} on "
-                "held-out questions, the bars mean little."
+                f"Not measured yet: the demonstration begins with that. Below {format_percent(STRONG)} of the held-out "
+                "questions, a model that has learned Tiny World here is trained on first."
             )
-        elif base.is_strong:
-            words = f"It answers {format_percent(base.headline, 1)} of the held-out questions: strong enough."
         else:
-            words = (
-                f"It answers {format_percent(base.headline, 1)} of the held-out questions. Below "
-                f"{format_percent(STRONG)} the bars mean little: train it further, to {STRONG_STEPS:,} steps or more, "
-                "or grow another with the quick start."
-            )
+            words = f"It answers {format_accuracy(base.headline)} of the held-out questions: {_verdict(base)}."
         self.note.setText(words)
 
     def _on_chosen(self) -> None:
@@ -175,6 +168,18 @@ class BaseChoice(QWidget):
             self.train_asked.emit(self.base.run_id)
 
 
+def _verdict(base: Base) -> str:
+    if base.is_strong:
+        return "strong enough"
+    if not base.n_more:
+        return f"below {format_percent(STRONG)} the goals mean little; grow another with the quick start"
+    took = "" if base.seconds_more is None else f", which takes about {format_duration(base.seconds_more)}"
+    return (
+        f"below {format_percent(STRONG)} the goals mean little, so the demonstration first trains it on, "
+        f"{base.n_more:,} more steps{took}"
+    )
+
+
 def _words(base: Base) -> str:
-    headline = "not measured" if base.headline is None else f"headline {format_percent(base.headline, 1)}"
+    headline = "not measured" if base.headline is None else f"{format_accuracy(base.headline)} right"
     return f"{base.name}  ·  step {base.step:,}  ·  {headline}"

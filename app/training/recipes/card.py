@@ -1,4 +1,4 @@
-"""A recipe as a card: what is learned and what it must reach, the button that starts it, how far it is, its score."""
+"""A recipe as a tile: what is learned, the button that starts it, how far it is, and its score; with its details."""
 
 from __future__ import annotations
 
@@ -7,63 +7,62 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
-from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout
 
-from app.kit.basics import button, column, frame, label, row, set_role
+from app.kit.basics import button, label, set_role
 from app.kit.file_dialogs import dropped_paths
-from app.kit.layout.refit import SideBySide
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
-from app.session.training_state import TrainingState
 from app.training.recipes.outcome import RecipeOutcome, ScoredRun
-from app.training.recipes.recipe_progress import RecipeProgress
 from app.training.recipes.start_choices import StartChoices
+from app.training.recipes.tile import Tile
 from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.data.collections.corpora import COLLECTIONS, read_collection
+from models.metrics.table import METRICS, format_score
 from models.number_words import format_count
+from models.recipes.queued import queued_task
 from models.recipes.tasks.published import PublishedRecipe
 from models.recipes.tasks.table import TaskRecipe
+from models.runs.run_queue import QueuedRecipe
 from models.settings.tasks import TASKS
 
-_WIDE = 760
-"""Pixels from which on the outcome stands beside the words, at the usual text size."""
 _FILES = "files of recipes"
 """The setting with the file that each recipe learned from last, by its name."""
 
 
-class RecipeCard(QFrame):
+class RecipeCard(Tile):
     """Starts its recipe and follows it while it is the current training.
 
     Signals:
-        run_asked(run_id): show a run as it learns.
         scores_asked(run_id), chat_asked(run_id): show what a run is worth, or use its model.
-        problem_shown(): `problem` says something new.
     """
 
-    run_asked = Signal(str)
     scores_asked = Signal(str)
     chat_asked = Signal(str)
-    problem_shown = Signal()
 
-    def __init__(
-        self, recipe: TaskRecipe, session: Session, theme: ThemeProvider, parent: QWidget | None = None
-    ) -> None:
-        super().__init__(parent)
-        self.recipe, self._session, self._theme = recipe, session, theme
-        self.setProperty("role", "card")
-        self.setAcceptDrops(True)
-        self.setAccessibleName(f"Recipe {recipe.title}")
-        self.choices = StartChoices(recipe)
-        self.start = button(
-            "Start", theme, self._on_start, icon="play-fill", role="primary", tip="Learn this task, and score it"
+    def __init__(self, recipe: TaskRecipe, session: Session, theme: ThemeProvider) -> None:
+        super().__init__(
+            recipe.name,
+            recipe.title,
+            recipe.help,
+            session,
+            theme,
+            noun="Recipe",
+            start_tip="Learn this task, and score it",
+            kept="the run so far is kept",
         )
+        self.recipe = recipe
+        self.setAcceptDrops(True)
         self.start.setAccessibleName(f"Learn {recipe.title}")
-        self.more = button("Options", theme, icon="sliders", role="quiet", tip="Your own rows, another model, the seed")
-        self.more.setCheckable(True)
-        self.more.setAccessibleName(f"Options of {recipe.title}")
-        self.more.toggled.connect(self.choices.set_all_shown)
-        self.note, self.problem = label("", "caption", wrap=True), label("", "error", wrap=True)
+        self.minutes.setText(f"{recipe.minutes:g} min")
+        self.minutes.setToolTip("On two cores that do nothing else")
+        self.choices = StartChoices(recipe)
+        what = "model" if self.choices.needs_parent else "file"
+        ask = self.choices.ask_for_model if self.choices.needs_parent else self.choices.ask_for_file
+        self.open = button(f"Open the {what}…", theme, ask, icon="folder-open", tip="Details say where to get it")
+        self.open.setAccessibleName(f"Open the {what} for {recipe.title}")
+        self.buttons.insertWidget(0, self.open)
         self._drop_problem = self._file_note = ""  # sentences
         self._checking = LatestTask(self)
         self._checking.done.connect(self._on_checked)
@@ -71,54 +70,19 @@ class RecipeCard(QFrame):
         self.outcome = RecipeOutcome(theme)
         self.outcome.scores_asked.connect(self.scores_asked)
         self.outcome.chat_asked.connect(self.chat_asked)
+        self.none = label("Not learned yet. Its score will appear here.", "muted", wrap=True)
+        self.details.left.addLayout(facts_grid(recipe_facts(recipe)))
+        self.details.left.addWidget(self.choices)
+        self.details.left.addStretch(1)
+        for widget in (self.outcome, self.none):
+            self.details.right.addWidget(widget)
+        self.details.right.addStretch(1)
         self._has_result = False
-        self._build()
         file = str(session.remembered.get(_FILES, {}).get(recipe.name, ""))
         if self.choices.needs_file and file and Path(file).is_file():
             self.choices.rows.add_path(Path(file))
-        SideBySide(self, self._halves, theme, _WIDE)
         self.choices.changed.connect(self._on_choices)
-        self._was_active = session.training.active
-        session.training.changed.connect(self._on_training)
         self.show_state()
-
-    # -- Building ------------------------------------------------------------------------------------------------------
-
-    def _build(self) -> None:
-        recipe = self.recipe
-        self._words = QWidget()
-        lines = QVBoxLayout(self._words)
-        lines.setContentsMargins(0, 0, 0, 0)
-        lines.setSpacing(SPACE)
-        lines.addWidget(label(recipe.title, "heading"))
-        lines.addWidget(label(recipe.help, wrap=True))
-        lines.addLayout(facts_grid(recipe_facts(recipe)))
-        lines.addWidget(self.choices)
-        self.choices.set_all_shown(False)
-        lines.addLayout(row(self.start, self.more, None))
-        lines.addWidget(self.note)
-        lines.addWidget(self.problem)
-        lines.addStretch(1)
-        self.going = RecipeProgress(recipe.title, self._session.training, self._theme, kept="the run so far is kept")
-        self.going.run_asked.connect(self.run_asked)
-        self.none = frame("sunken", margin=3 * SPACE)
-        self._none_words = label("", "subheading", wrap=True)
-        self._none_words.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-        what = "model" if self.choices.needs_parent else "file"
-        ask = self.choices.ask_for_model if self.choices.needs_parent else self.choices.ask_for_file
-        self.open = button(f"Open the {what}…", self._theme, ask, icon="folder-open")
-        self.open.setAccessibleName(f"Open the {what} for {recipe.title}")
-        inside = self.none.layout()
-        assert isinstance(inside, QVBoxLayout)
-        inside.addWidget(self._none_words)
-        inside.addWidget(self.open, 0, Qt.AlignmentFlag.AlignHCenter)
-        self._right = QWidget()
-        self._right.setLayout(column(self.going, self.outcome, self.none, None, spacing=2 * SPACE))
-        self._halves = QHBoxLayout(self)
-        self._halves.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
-        self._halves.setSpacing(3 * SPACE)
-        self._halves.addWidget(self._words, 1)
-        self._halves.addWidget(self._right, 1)
 
     # -- What is shown -------------------------------------------------------------------------------------------------
 
@@ -126,65 +90,60 @@ class RecipeCard(QFrame):
         """Show what runs of this recipe came to, the newest first."""
         self._has_result = bool(runs)
         if runs:
+            result = runs[0].result
             self.outcome.show_results(self.recipe.title, runs)
+            score = f"{format_score(result.metric, result.report.value)}  {METRICS[result.metric].title}"
+            met = "  ·  goal reached" if result.are_bars_met else "  ·  short of the goal"
+            is_good = result.are_bars_met or not result.bars
+            words = score + (met if result.bars else "")
+            self.show_result(words, "Show the scores beside simple rules", is_good=is_good)
         self.show_state()
 
     @property
-    def _state(self) -> TrainingState | None:
-        """The current or last training, if it is of this recipe."""
-        state = self._session.training.state
-        return state if state is not None and state.recipe == self.recipe.name else None
+    def has_result(self) -> bool:
+        """Whether there is a score."""
+        return self._has_result
+
+    @property
+    def _missing(self) -> str:
+        return self.choices.missing
+
+    @property
+    def _can_start_here(self) -> bool:
+        return not self._missing
 
     @Slot()
     def show_state(self) -> None:
-        """Show what has changed."""
-        state, active = self._state, self._session.training.active
-        is_going = active and state is not None
-        self.going.setVisible(is_going)
-        self.outcome.setVisible(self._has_result and not is_going)
-        self.none.setVisible(not self._has_result and not is_going)
-        missing = self.choices.missing
-        self._none_words.setText(missing or "Not learned yet. Its score will appear here.")
-        self.open.setVisible(bool(missing))
-        for widget in (self.choices, self.more):
-            widget.setEnabled(not is_going)
-        self.start.setEnabled(not active and not missing)
-        waits = "A run is training. Stop it or wait." if active else missing
-        self.start.setToolTip(waits or "Learn this task, and score it")
-        if is_going and state is not None:
-            self.going.show_state(state)
-        note, problem = self._file_note, self._drop_problem
-        if missing and not problem and self._has_result:
-            note = missing
+        super().show_state()
+        state, is_going = self.state, self.is_going
+        self.outcome.setVisible(self._has_result)
+        self.none.setVisible(not self._has_result)
+        self.open.setVisible(bool(self._missing) and not is_going)
+        self.choices.setEnabled(not is_going)
+        note, problem = self._file_note or self._missing or self.choices.unusual, self._drop_problem
         if state is not None and state.over and not problem:
             if state.status == "failed":
                 problem = state.problem
             elif state.status in ("stopped", "paused"):
                 note = "It was stopped before it was scored. Resume the run in the list, or start again."
-        is_new = bool(problem) and problem != self.problem.text()
-        for line, words in ((self.note, note), (self.problem, problem)):
-            line.setText(words)
-            line.setVisible(bool(words))
-        if is_new:
-            self.problem_shown.emit()
-
-    @Slot()
-    def _on_training(self) -> None:
-        """This comes many times a second, mostly with news of another recipe."""
-        active = self._session.training.active
-        if self._state is not None or active != self._was_active:
-            self._was_active = active
-            self.show_state()
+        self.show_words("" if is_going else note, problem)
 
     # -- What is done --------------------------------------------------------------------------------------------------
 
+    @property
+    def queued(self) -> QueuedRecipe | None:
+        choices = self.choices
+        return queued_task(self.recipe.name, choices.seed.value(), choices.parent_model, choices.data)
+
     def _on_start(self) -> None:
         self._drop_problem = ""
-        self.more.setChecked(False)
         choices = self.choices
         if self._session.training.start_recipe(self.recipe, choices.seed.value(), choices.parent_model, choices.data):
             files = {**self._session.remembered.get(_FILES, {}), self.recipe.name: choices.data}
             self._session.remembered.set(_FILES, files)
+
+    def _on_result(self) -> None:
+        self.more.setChecked(not self.more.isChecked())
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if dropped_paths(event) and self.choices.isEnabled():
@@ -202,8 +161,6 @@ class RecipeCard(QFrame):
     def take(self, paths: Sequence[str]) -> None:
         """Use a file or a model that was dropped."""
         self._drop_problem = self.choices.take(paths)
-        if not self._drop_problem and (self.choices.parent_model or not self.choices.needs_file):
-            self.more.setChecked(True)
         self.show_state()
 
     @Slot()
@@ -257,10 +214,12 @@ def recipe_facts(recipe: TaskRecipe) -> list[tuple[str, str]]:
     if published is not None and published.tuning is not None:
         which = "A model that you get yourself" if published.needs_parent else "Random weights or, better, a model"
         facts.append(("Starts from", f"{which}: {published.tuning.where}."))
-    facts.append(("Must reach", "; ".join(map(str, recipe.bars))))
+    facts.append(("Goal", "; ".join(map(str, recipe.bars))))
     beside = [make().title for make in recipe.baselines]
     if published is not None and published.tuning is not None:
         beside.append("the model before" if published.needs_parent else "from scratch")
     facts.append(("Compared with", ", ".join(beside)))
-    facts.append(("Takes", f"about {recipe.minutes:g} min on two cores"))
+    facts.append(("Takes", f"about {recipe.minutes:g} min on two cores that do nothing else"))
+    if recipe.caveat:
+        facts.append(("Note", recipe.caveat))
     return facts

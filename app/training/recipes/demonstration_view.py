@@ -46,6 +46,7 @@ _FORMAT_LESSON = (
     "Without old rows, the new form leaks into questions that do not ask for it: the model forgets when to use it. "
     "(“Answer in one word.” would be no such form: a model of this size looks a value up while it writes the sentence.)"
 )
+_GONE = "a deleted run"
 _STOP_LESSON = (
     "After the peak only the score rises: what is optimized is not what was meant, however good it looks. More "
     "training does not help; stopping does."
@@ -125,7 +126,7 @@ class DemonstrationView(QWidget):
         with QSignalBlocker(self.list):
             self.list.clear()
             for each in found:
-                base = known.get(each.result.base, each.result.base)
+                base = known.get(each.result.base, _GONE)
                 self.list.addItem(f"{format_date(each.created)}  ·  {base}, seed {each.result.seed}")
         shown = found[0] if kept is None else kept
         self.list.setCurrentIndex(list(found).index(shown))
@@ -172,7 +173,7 @@ class DemonstrationView(QWidget):
 
     def _facts(self, shown: Demonstrated) -> str:
         result = shown.result
-        facts = [f"From {self._known.get(result.base, result.base)}", f"seed {result.seed}", format_date(shown.created)]
+        facts = [f"From {self._known.get(result.base, _GONE)}", f"seed {result.seed}", format_date(shown.created)]
         facts += [f"took {format_duration(shown.seconds)}"] if shown.seconds is not None else []
         if isinstance(result, DemonstrationResult) and result.n_simulated:
             own = f"{format_count(result.n_own, 'pair')} judged by people, " if result.n_own else ""
@@ -200,12 +201,11 @@ class DemonstrationView(QWidget):
             label(_PRECISION, "caption", wrap=True),
             self._links({name: stage.run for name, stage in result.stages.items() if stage.step is None}, titles),
         )
-        cards: list[QWidget] = [stages, self._bars_card(result.bars)]
         if "peak" in result.more:
-            cards += self._goodhart_cards(result)
+            lesson = self._goodhart_cards(result)
         else:
-            cards.append(titled_card("", self._plot(figures.learning_picture(result, titles))))
-        return cards
+            lesson = [titled_card("", self._plot(figures.learning_picture(result, titles)))]
+        return [*lesson, self._bars_card(result.bars), stages]
 
     def _goodhart_cards(self, result: DemonstrationResult) -> list[QWidget]:
         run_id, peak = result.stages["ppo"].run, int(result.more["peak"]["step"])
@@ -220,13 +220,13 @@ class DemonstrationView(QWidget):
         stop.setEnabled(run_id in self._known and peak > 0)
         if run_id not in self._known:
             stop.setToolTip("Its run was deleted")
-        lesson = QWidget()
+        stopping = QWidget()
         line = row(stop, label(_STOP_LESSON, wrap=True), spacing=2 * SPACE)
         line.setStretch(1, 1)
-        lesson.setLayout(line)
+        stopping.setLayout(line)
         best = self._side_by_side([self._plot(each) for each in figures.best_of_pictures(result.stages["best_of"])])
         ppo = self._side_by_side([self._plot(each) for each in figures.peak_pictures(result.stages["ppo"], peak)])
-        return [titled_card("Best of n", best), titled_card("PPO past its peak", ppo, lesson)]
+        return [titled_card("PPO past its peak", stopping, ppo), titled_card("Best of n", best)]
 
     # -- Of what learns to refuse --------------------------------------------------------------------------------------
 
@@ -350,7 +350,7 @@ class DemonstrationView(QWidget):
         grid.setVerticalSpacing(SPACE // 2)
         for at, bar in enumerate(bars):
             right = Qt.AlignmentFlag.AlignRight
-            grid.addWidget(label("met" if bar.is_met else "SHORT", "accent" if bar.is_met else "error"), at, 0)
+            grid.addWidget(label("reached" if bar.is_met else "missed", "accent" if bar.is_met else "error"), at, 0)
             grid.addWidget(label(bar.words, wrap=True), at, 1)
             grid.addWidget(label(bar.format(bar.value), "mono-small"), at, 2, right)
             grid.addWidget(label(bar.bound, "muted"), at, 3)
@@ -358,4 +358,4 @@ class DemonstrationView(QWidget):
         inside = QWidget()
         inside.setLayout(grid)
         grid.setContentsMargins(0, 0, 0, 0)
-        return titled_card(f"Must reach: {n_met} of {len(bars)} met", inside)
+        return titled_card(f"Goals: {n_met} of {len(bars)} reached", inside)

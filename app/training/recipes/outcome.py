@@ -101,13 +101,13 @@ class RecipeOutcome(QWidget):
         wanted = next((bar for bar in result.bars if (bar.metric, bar.group) == (name, result.group)), None)
         if wanted is not None:
             text = format_score(name, wanted.value)
-            bars.append(Bar(name="Must reach", share=share(wanted.value), text=text, tone="warning", tip=str(wanted)))
+            bars.append(Bar(name="Goal", share=share(wanted.value), text=text, tone="warning", tip=str(wanted)))
         self.bars.show_bars(bars)
 
     def _show_verdict(self, result: TaskResult) -> None:
         met = result.are_bars_met
         is_one = len(result.bars) == 1
-        words = ("The bar is met" if is_one else "All bars are met") if met else "The bar is NOT met"
+        words = ("The goal is reached" if is_one else "All goals are reached") if met else "The goal is NOT reached"
         self.verdict.setText(words)
         set_role(self.verdict, "accent" if met else "error")
         self.verdict.setVisible(bool(result.bars))

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QTimer, Signal, Slot
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QPushButton, QStackedLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QStackedLayout, QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, row, scrolling
+from app.kit.basics import label, row, scrolling
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.candidates import Candidate
 from app.session.session import Session
@@ -21,9 +21,11 @@ from app.training.recipes.card import RecipeCard
 from app.training.recipes.demonstration_card import DemonstrationCard, OwnPairs
 from app.training.recipes.demonstration_view import DemonstrationView
 from app.training.recipes.outcome import ScoredRun
+from app.training.recipes.tile import Tile, TileGrid
 from app.worker.background import LatestTask
 from models.data.preferences.store import PERSON, PreferenceSet, list_sets
 from models.recipes.alignment.bases import Base, list_bases
+from models.recipes.alignment.kept import Halted, list_halted
 from models.recipes.alignment.results import Demonstrated, read_demonstrated
 from models.recipes.alignment.table import DEMONSTRATIONS
 from models.recipes.tasks.published import ALL_RECIPES, PublishedRecipe
@@ -36,15 +38,10 @@ if TYPE_CHECKING:
     from models.recipes.alignment.table import AlignRecipe
     from models.recipes.tasks.table import TaskRecipe
 
-_WAITS = "A run is training: a recipe can start when it has ended."
-_ABOUT = (
-    "Each trains a model and scores it on rows that it has never seen, beside simple rules. Your own rows: drop them "
-    "on a card."
-)
-_ABOUT_DEMONSTRATIONS = (
-    "Each takes one of your models through several stages, measures every one, and shows what it teaches. The stages "
-    "are in the list of runs; a stopped one continues where it was."
-)
+_WAITS = "A run is training: what you start now waits in the queue, and follows by itself."
+_ABOUT = "Each trains a small model and scores it on rows that it has never seen. Your own rows: drop them on a card."
+_ABOUT_DEMONSTRATIONS = "Each takes one of your models through several stages. A stopped one continues where it was."
+_TITLES = {False: "Tiny World", True: "Real data and published models"}
 
 
 class RecipesPage(QWidget):
@@ -78,31 +75,26 @@ class RecipesPage(QWidget):
             name: DemonstrationCard(recipe, session, self.measurer, theme) for name, recipe in demonstrations.items()
         }
         self.result = DemonstrationView(theme)
-        inner = QWidget()
+        self._inner = inner = QWidget()
         lines = QVBoxLayout(inner)
         lines.setContentsMargins(0, 0, SPACE, 0)
         lines.setSpacing(SPACE)
         lines.addWidget(label("Learn a task", "title"))
-        self.about = label(_ABOUT, "muted", wrap=True)
-        lines.addWidget(self.about)
-        self.links: dict[str, QPushButton] = {}
-        links = row(spacing=2 * SPACE)
-        lines.addLayout(links)
-        for title, is_published in (("Tiny World", False), ("Real data and published models", True)):
+        self.waits = label(_WAITS, "accent", wrap=True)
+        lines.addWidget(self.waits)
+        for is_published, title in _TITLES.items():
             chosen = [card for card in self.cards.values() if isinstance(card.recipe, PublishedRecipe) == is_published]
-            if chosen:
-                self._add_heading(lines, title, theme)
+            self._add_tiles(lines, title, _ABOUT if not is_published else "", chosen, theme)
             for card in chosen:
-                lines.addWidget(card)
-                card.run_asked.connect(self.run_asked)
                 card.scores_asked.connect(self.scores_asked)
                 card.chat_asked.connect(self.chat_asked)
-                card.problem_shown.connect(partial(self._scroll_to, card.problem))
             if not is_published:
-                self._add_demonstrations(lines, theme)
-        for link in self.links.values():
-            links.addWidget(link)
-        links.addStretch(1)
+                shown = list(self.demonstrations.values())
+                self._add_tiles(lines, "Learning from rewards", _ABOUT_DEMONSTRATIONS, shown, theme)
+        for each in self.demonstrations.values():
+            each.train_asked.connect(self.train_asked)
+            each.result_asked.connect(self.show_result)
+            each.pairs_asked.connect(self._on_pairs)
         lines.addStretch(1)
         self.area = scrolling(inner)
         self._pages = QStackedLayout(self)
@@ -120,34 +112,35 @@ class RecipesPage(QWidget):
         self._task.failed.connect(session.notices.fail)
         session.training.changed.connect(self._show_waits)
         session.runs.changed.connect(self.reload)
+        session.training.ended.connect(self.reload)  # it may have kept how far it came
         session.datasets.list_changed.connect(self._offer)
         self._show_waits()
         self.reload()
 
-    def _add_heading(self, lines: QVBoxLayout, title: str, theme: ThemeProvider) -> None:
-        """A heading, and a link at the top of the page that scrolls to it: some are screens below."""
-        heading = label(title, "heading")
-        lines.addSpacing(SPACE)
-        lines.addWidget(heading)
-        scroll = partial(self._scroll_up_to, heading)
-        self.links[title] = button(title, theme, scroll, role="link", tip=f"Scroll to “{title}”")
+    def _add_tiles(
+        self, lines: QVBoxLayout, title: str, about: str, tiles: Sequence[Tile], theme: ThemeProvider
+    ) -> None:
+        """A heading, what is to be said of them all, and the tiles; nothing where there are none."""
+        if not tiles:
+            return
+        lines.addSpacing(SPACE // 2)
+        about_them = label(about, "muted", wrap=True)
+        head = row(label(title, "subheading"), about_them, spacing=2 * SPACE)
+        head.setStretch(1, 1)
+        lines.addLayout(head)
+        lines.addWidget(TileGrid(tiles, theme))
+        for tile in tiles:
+            tile.run_asked.connect(self.run_asked)
+            tile.problem_shown.connect(partial(self._scroll_to, tile.problem))
+            tile.unfolded.connect(partial(self._on_unfolded, tile))
+
+    def _on_unfolded(self, tile: Tile, is_open: bool) -> None:
+        if is_open:
+            self._scroll_to(tile.details)
 
     def _scroll_up_to(self, widget: QWidget) -> None:
         """Bring a widget of the cards' page to its top."""
-        self.area.verticalScrollBar().setValue(widget.y() - SPACE)
-
-    def _add_demonstrations(self, lines: QVBoxLayout, theme: ThemeProvider) -> None:
-        if not self.demonstrations:
-            return
-        self._add_heading(lines, "Learning from rewards", theme)
-        lines.addWidget(label(_ABOUT_DEMONSTRATIONS, "muted", wrap=True))
-        for card in self.demonstrations.values():
-            lines.addWidget(card)
-            card.run_asked.connect(self.run_asked)
-            card.train_asked.connect(self.train_asked)
-            card.result_asked.connect(self.show_result)
-            card.pairs_asked.connect(self._on_pairs)
-            card.problem_shown.connect(partial(self._scroll_to, card.problem))
+        self.area.verticalScrollBar().setValue(widget.mapTo(self._inner, widget.rect().topLeft()).y() - SPACE)
 
     @property
     def busy(self) -> bool:
@@ -188,7 +181,7 @@ class RecipesPage(QWidget):
     def _show_cards(self) -> None:
         self._pages.setCurrentWidget(self.area)
         if self._shown:
-            self.demonstrations[self._shown].open.setFocus()
+            self.demonstrations[self._shown].result.setFocus()
         self._shown = ""
 
     def _results_of(self, name: str) -> list[Demonstrated]:
@@ -216,7 +209,7 @@ class RecipesPage(QWidget):
 
     @Slot()
     def _show_waits(self) -> None:
-        self.about.setText(_WAITS if self._session.training.active else _ABOUT)
+        self.waits.setVisible(self._session.training.active)
 
     @Slot()
     def reload(self) -> None:
@@ -240,7 +233,9 @@ class RecipesPage(QWidget):
             each.offer(found.bases, found.own)
             if name == self._focused:
                 each.start.setFocus()
-            each.show_results(self._results_of(name), found.names)
+            each.show_results(
+                self._results_of(name), found.names, [one for one in found.halted if one.mark.name == name]
+            )
         self._focused = ""
         if self._shown:
             self.result.show_results(self._results_of(self._shown), found.names)
@@ -249,12 +244,13 @@ class RecipesPage(QWidget):
 
 @dataclass(frozen=True, kw_only=True)
 class _Found:
-    """What the library holds: all runs, what those of recipes and demonstrations came to (the newest first), models to
-    start from, and sets of pairs that somebody has judged."""
+    """What the library holds: all runs, what those of recipes and demonstrations came to (the newest first), how far
+    those came that were stopped, models to start from, and sets of pairs that somebody has judged."""
 
     runs: list[RunInfo] = field(default_factory=list)
     scored: list[ScoredRun] = field(default_factory=list)
     demonstrated: list[Demonstrated] = field(default_factory=list)
+    halted: list[Halted] = field(default_factory=list)
     bases: list[Base] = field(default_factory=list)
     own: list[OwnPairs] = field(default_factory=list)
 
@@ -284,7 +280,8 @@ def _read(index: RunIndex, library: Library) -> _Found:
         runs=runs,
         scored=scored,
         demonstrated=demonstrated,
-        bases=list_bases(runs, demonstrated),
+        halted=[halted for info in runs for halted in list_halted(info.folder)],
+        bases=list_bases(runs),
         own=[pairs for name in list_sets(library) if (pairs := _own_pairs(library, name)) is not None],
     )
 

@@ -1,4 +1,4 @@
-"""How far a recipe is: its phase, a bar, the time left, its stages, and the buttons to stop or watch it."""
+"""How far a recipe is: its phase, a bar, the time left, and the buttons to stop or watch it; and its stages."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, row
+from app.kit.basics import button, column, label, row
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.training import Training
 from app.session.training_state import TrainingState
-from models.number_words import format_duration
+from models.number_words import capitalized, format_duration
 
 _STATES = {
     "pausing": "Pausing…",
@@ -26,7 +26,8 @@ class RecipeProgress(QWidget):
 
     Args:
         title: of the recipe. kept: what stays when it is stopped, in a few words.
-        stages: names of the phases that its stages begin with, in their order; () where it has no stages.
+        stages: names of the phases that its stages begin with, in their order; () where it has no stages. They are
+            listed in `steps`, which belongs somewhere else.
 
     Signals:
         run_asked(run_id): show the run that is being trained.
@@ -44,18 +45,19 @@ class RecipeProgress(QWidget):
         self.progress.setRange(0, 1000)
         self.progress.setTextVisible(False)
         self.progress.setAccessibleName(f"Progress of {title}")
-        self.stages = [label("", "small") for _ in stages]
+        self.stages = [label(f"·  {stage}", "small") for stage in stages]
+        self.steps = QWidget()
+        self.steps.setLayout(column(*self.stages, spacing=SPACE // 2))
         self.stop = button("Stop", theme, training.stop, icon="stop-fill", tip=f"Stop; {kept}")
         self.watch = button(
             "Watch it learn", theme, self._on_watch, icon="chart-line", tip="Its curves, in the list of runs"
         )
         lines = QVBoxLayout(self)
         lines.setContentsMargins(0, 0, 0, 0)
-        lines.setSpacing(SPACE)
-        lines.addLayout(row(self.phase, self.left, spacing=2 * SPACE))
+        lines.setSpacing(SPACE // 2)
+        lines.addWidget(self.phase)
         lines.addWidget(self.progress)
-        for stage in self.stages:
-            lines.addWidget(stage)
+        lines.addWidget(self.left)
         lines.addLayout(row(self.stop, self.watch, None))
 
     def show_state(self, state: TrainingState) -> None:
@@ -72,11 +74,13 @@ class RecipeProgress(QWidget):
         self.progress.setValue(round(1000 * done / total) if total else 0)
         left = state.seconds_left
         of_part = " of this part" if self.stages else ""
-        self.left.setText("" if left is None else f"{format_duration(left)} left{of_part}")
-        self.stop.setEnabled(state.status != "stopping")
-        self.watch.setEnabled(bool(state.run_id))
         begun = [i for i, stage in enumerate(self._stages) if stage in state.phases]
         at = begun[-1] if begun else -1
+        parts = [f"stage {at + 1} of {len(self._stages)}"] if begun else []
+        parts += [] if left is None else [f"{format_duration(left)} left{of_part}"]
+        self.left.setText(capitalized(", ".join(parts)))
+        self.stop.setEnabled(state.status != "stopping")
+        self.watch.setEnabled(bool(state.run_id))
         for i, (line, stage) in enumerate(zip(self.stages, self._stages, strict=True)):
             line.setText(f"{'✓' if i < at else '▸' if i == at else '·'}  {stage}")
 

@@ -14,6 +14,7 @@ from app.kit.labels import ElidedCombo
 from app.kit.theme import SPACE
 from models.data.datasets import DatasetInfo
 from models.library.run_record import RunInfo
+from models.number_words import capitalized
 from models.recipes.tasks.published import PublishedRecipe
 from models.recipes.tasks.table import TaskRecipe
 
@@ -23,7 +24,7 @@ _MODEL_ENDINGS = (".gguf", ".safetensors")
 
 
 class StartChoices(QWidget):
-    """Rows, model and seed of a recipe. What is as usual, and need not be chosen, shows only if `set_all_shown`.
+    """Rows, model and seed of a recipe.
 
     Signals:
         changed(): one of them is another one.
@@ -57,7 +58,6 @@ class StartChoices(QWidget):
         grid.setVerticalSpacing(SPACE // 2)
         self.seed.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.seed.setMinimumWidth(130)
-        self._lines = []
         for at, (words, editor) in enumerate(
             (("File" if self.needs_file else "Rows", self.rows), ("Start from", self.start), ("Seed", self.seed))
         ):
@@ -66,7 +66,6 @@ class StartChoices(QWidget):
             grid.addWidget(caption, at, 0)
             # Aligned, a small editor does not limit the column to its own width.
             grid.addWidget(editor, at, 1, Qt.AlignmentFlag.AlignLeft if editor is self.seed else Qt.AlignmentFlag(0))
-            self._lines.append((caption, editor))
         grid.setColumnStretch(1, 1)
         self.rows.activated.connect(self._on_choice)
         self.start.activated.connect(self._on_choice)
@@ -92,13 +91,13 @@ class StartChoices(QWidget):
             return "Drop the model here, or choose one."
         return ""
 
-    def set_all_shown(self, shown: bool) -> None:
-        """Show all choices, or only those without which the recipe cannot start, and those that are not as usual."""
-        chosen = (self.needs_file or self.data, self.needs_parent or self.parent_model, self.seed.value())
-        for (caption, editor), needed in zip(self._lines, chosen, strict=True):
-            for widget in (caption, editor):
-                widget.setVisible(shown or bool(needed))
-        self.setVisible(shown or any(chosen))
+    @property
+    def unusual(self) -> str:
+        """What is not as usual, in words; "" where all is."""
+        own_rows = f"learns from {self.rows.currentText()}" if self.data and not self.needs_file else ""
+        parent = f"starts from {self.start.currentText()}" if self.parent_model else ""
+        seed = f"seed {self.seed.value()}" if self.seed.value() else ""
+        return capitalized(", ".join(filter(None, (own_rows, parent, seed))))
 
     def take(self, paths: Sequence[str]) -> str:
         """Use what was dropped: a model as what is started from, anything else as rows. Returns why not, "" if so."""

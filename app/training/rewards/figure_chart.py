@@ -11,21 +11,24 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics
-from PySide6.QtWidgets import QLabel, QWidget
+from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from app.kit.basics import label, plain_tip, row, set_role
 from app.kit.charts.chart import Chart
 from app.kit.charts.curve_points import SMOOTHING, moving_average
+from app.kit.help_mark import HelpMark
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.run_history import FIGURE_COLUMNS
 from app.training.curves.loss_chart import ReferenceLine
 from app.training.curves.run_chart import Floats, RunChart, finite_between, span_of
 from app.training.curves.small_chart import format_number
-from models.alignment.figures import about, figure_of, overfitting_of
+from models.alignment.figures import about, figure_of, overfitting_of, term_of_figure
 from models.number_words import with_minus
 from models.runs.curve import Table
 
 _DOT = "●"
+_UNITS = {"s": "seconds per step"}
+"""Units in words, where their sign could be read as something else."""
 _NOT_YET = "The curve starts with the first steps."
 _HIGHEST_BAND = 4.0
 """A healthy range is drawn whole where it reaches at most that many times as high as the values."""
@@ -44,6 +47,18 @@ class Series:
     def words(self) -> str:
         """What it is called here."""
         return self.title or figure_of(self.name).title
+
+
+class FigureMark(HelpMark):
+    """A “?” whose tooltip defines figures; a click explains the term of the glossary that they belong to."""
+
+    def __init__(self, series: Sequence[Series]) -> None:
+        self._words = "\n\n".join(f"{each.words}: {about(each.name)}" for each in series)
+        super().__init__(term_of_figure(series[0].name))
+
+    def explain(self, term: str) -> None:
+        super().explain(term)
+        self.setToolTip(plain_tip(self._words))
 
 
 @dataclass(eq=False)
@@ -65,6 +80,7 @@ class FigureChart(RunChart):
         is_share: whether they are shares, where the first figure need not be one.
         stacked: draw them as areas upon each other instead.
         tall: whether it is read closely: with its x axis, and keys.
+        explained: whether a line below its name says what it is.
 
     Signals:
         step_asked(step): it was clicked there.
@@ -80,6 +96,7 @@ class FigureChart(RunChart):
         is_share: bool = False,
         stacked: bool = False,
         tall: bool = False,
+        explained: bool = False,
     ) -> None:
         self.series, self._stacked = tuple(series), stacked
         self._figure = figure_of(series[0].name)
@@ -87,11 +104,17 @@ class FigureChart(RunChart):
         for caption in self.captions:
             caption.setTextFormat(Qt.TextFormat.RichText)
         titles = QWidget()
-        titles.setLayout(row(*self.captions, spacing=2 * SPACE))
+        titles.setLayout(row(*self.captions, FigureMark(series), spacing=SPACE))
         super().__init__(theme, Chart(theme), titles)
+        self.plain = label(self._figure.plain if explained else "", "caption", wrap=True)
+        self.plain.setVisible(bool(self.plain.text()))
+        below = self.layout()
+        assert isinstance(below, QVBoxLayout)
+        below.insertWidget(1, self.plain)
         self._tall = tall
         self._scale = 100.0 if is_share or self._figure.unit == "share" else 1.0
-        self.show_unit(self._figure.unit if self._scale != 100 else "%" if len(self.series) == 1 else "")
+        unit = _UNITS.get(self._figure.unit, self._figure.unit)
+        self.show_unit(unit if self._scale != 100 else "%" if len(self.series) == 1 else "")
         self.alarm = label("look", "pill")
         set_role(self.alarm, "pill", tone="warning")
         self.head.addWidget(self.alarm)
@@ -249,6 +272,7 @@ class FigureChart(RunChart):
             return f"{format_number(100 * value, '.0f')} %"
         if 0 < abs(value) < 0.001:
             return with_minus(np.format_float_positional(value, precision=1, fractional=False, trim="-"))
+        value = value or 0.0  # nothing is −0
         return format_number(value, ",.0f" if abs(value) >= 100 else ".3g")
 
     @Slot(object)

@@ -9,7 +9,7 @@ import numpy as np
 from PySide6.QtCore import Qt, Signal, SignalInstance, Slot
 from PySide6.QtWidgets import QFrame, QProgressBar, QScrollArea, QSplitter, QVBoxLayout, QWidget
 
-from app.kit.basics import button, frame, label, plain_tip, row, separator
+from app.kit.basics import button, frame, label, plain_tip, row, separator, set_role
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.run_history import RunHistory
@@ -69,7 +69,7 @@ class KlPanel(QWidget):
 
     def __init__(self, session: Session, theme: ThemeProvider) -> None:
         super().__init__()
-        self._runs = session.runs
+        self._runs, self._theme = session.runs, theme
         self._run: ShownRun | None = None
         self.history = RunHistory()
         self.looks: list[Look] = []
@@ -356,6 +356,9 @@ class KlPanel(QWidget):
         self.peak_detail.setText(why or self._about_peak())
         for each in (self.stop, self.fork):
             each.setEnabled(self._checkpoint is not None)
+        is_clear = peak is not None and peak.is_clear
+        set_role(self.stop, "primary" if is_clear else "")
+        self._theme.set_icon(self.stop, "stop", "on_accent" if is_clear else "text")
         self.stop.setToolTip(why or _ABOUT_STOP)
         self.fork.setToolTip(why or _ABOUT_FORK)
 
@@ -369,7 +372,7 @@ class KlPanel(QWidget):
             certain = "more than chance would do" if peak.is_clear else "which may be chance"
             fallen += f" ({100 * peak.fallen:.0f} points, ± {200 * peak.error:.0f}: {certain})"
         if at == peak.look.step:
-            return f"{fallen}. A checkpoint of just this step is left."
+            return f"{fallen}. The model of this step is kept."
         gap = format_count(peak.look.step - at, "step")
         known = next((look for look in self.looks if look.step == at and math.isfinite(look.gold)), None)
         of = f", with {format_percent(known.gold)}" if known is not None else ""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from PySide6.QtCore import Qt, Signal, SignalInstance, Slot
 from PySide6.QtGui import QFontMetrics
@@ -14,6 +15,7 @@ from app.kit.basics import EmptyState, button, frame, label, row, titled_card
 from app.kit.export_button import Columns, ExportButton
 from app.kit.figures.interval_bars import Bar, IntervalBars
 from app.kit.labels import ElidedLabel
+from app.kit.layout.extras import MoreLink
 from app.kit.layout.pages import Pages
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
@@ -25,6 +27,7 @@ from app.training.curves.view import LinkedCharts, RedrawPause, RunMarks, chart_
 from app.training.examining import RunExaminer
 from app.training.rewards.figure_chart import FigureChart, Series
 from app.training.rewards.kl_panel import KlPanel
+from app.training.rewards.verdict import verdict_of
 from app.training.shown_run import ShownRun
 from models.alignment.figures import price
 from models.evaluation.record import read_forgetting
@@ -79,10 +82,21 @@ _LEAST_LINES, _TALL_LINES, _SMALL_LINES = 10, 10, 6
 """Minimum heights of all, a tall and a small chart, in lines of text; where they do not fit, the view scrolls."""
 _TALLEST_LINES = 14
 """Maximum height of a tall chart where others are beside it: those of a run belong on one screen."""
+_LENGTH, _N_FEW = "completions/mean_length", 4
+"""What is shown beside what is optimized, what was meant and the KL, where the window shows little; and charts then."""
 _LOST = 0.03
 """A share of right answers that a healthy alignment does not lose."""
 _AGAINST = {"steps": "Step by step", "kl": "Against KL"}
 _NOTHING = "It shows the reward beside what is meant, from the first step on."
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A chart that is to be made: see FigureChart."""
+
+    series: tuple[Series, ...]
+    is_share: bool = False
+    stacked: bool = False
 
 
 class RewardsView(QWidget):
@@ -127,6 +141,9 @@ class RewardsView(QWidget):
         self._unlearned_words = label("", "caption", wrap=True)
         self._unlearned_card = titled_card("What it unlearned", self._unlearned_words, self.unlearned)
         self._unlearned_card.hide()
+        self.verdict = label("", "subheading", wrap=True)
+        self.more = MoreLink("chart", session.detail)
+        self.more.folded_changed.connect(self._on_folded)
         self._left, self._n_tall = QWidget(), 0
         self._n_lines = _LEAST_LINES
         self.export = ExportButton(session.notices, theme, self._picture, self._numbers)
@@ -147,6 +164,9 @@ class RewardsView(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
         layout.addLayout(bar)
+        said = row(self.verdict, self.more, spacing=2 * SPACE)
+        said.setStretch(0, 1)
+        layout.addLayout(said)
         layout.addWidget(self.alarms)
         layout.addWidget(self._pages, 1)
         self.choices.smoother.valueChanged.connect(self._on_smoothing)
@@ -177,34 +197,28 @@ class RewardsView(QWidget):
         """Make the charts of the figures that this run has."""
         names = set(self._names)
         head = next((name for name in _HEADLINES if name in names), "")
-        tall: list[FigureChart] = []
+        tall: list[_Plan] = []
         if head:
             is_share = "pass@1" in names or head == "accuracy"
             beside = [Series(name=name, role="validation") for name in ("gold", _BESIDE.get(head, "")) if name in names]
             first = Series(name=head, role="accent")
             if beside and not is_share:
-                tall = [self._chart(part, tall=True) for part in ((first,), beside)]
+                tall = [_Plan((first,)), _Plan(tuple(beside))]
             else:
-                tall = [self._chart((first, *beside), is_share=is_share, tall=True)]
-        tall += [self._chart((Series(name=name),), tall=True) for name in [n for n in _KL if n in names][:1]]
-        seconds = [series for series in _SECONDS if series.name in names]
-        names -= {each.name for chart in tall for each in chart.series} | {each.name for each in seconds} | _UNDRAWN
-        small: list[FigureChart] = []
+                tall = [_Plan((first, *beside), is_share=is_share)]
+        tall += [_Plan((Series(name=name),)) for name in [n for n in _KL if n in names][:1]]
+        seconds = tuple(series for series in _SECONDS if series.name in names)
+        names -= {each.name for plan in tall for each in plan.series} | {each.name for each in seconds} | _UNDRAWN
+        small: list[_Plan] = []
         for group in (*_SMALL, *((name,) for name in sorted(names - {n for g in _SMALL for n in g}))):
             known = [name for name in group if name in names]
-            if known:
-                small.append(
-                    self._chart(
-                        [
-                            Series(name=name, role=role, title=name if name.startswith("pass@") else "")
-                            for name, role in zip(known, _ROLES, strict=False)
-                        ]
-                    )
-                )
-        if seconds:
-            small.append(self._chart(seconds, stacked=True))
-        self.charts = (*tall, *small)
-        self._arrange(tall, small)
+            series = [
+                Series(name=name, role=role, title=name if name.startswith("pass@") else "")
+                for name, role in zip(known, _ROLES, strict=False)
+            ]
+            small += [_Plan(tuple(series))] if series else []
+        small += [_Plan(seconds, stacked=True)] if seconds else []
+        self._set_up(tall, small)
         self._linked = LinkedCharts([chart.chart for chart in self.charts], self)
         self._linked.zoomed.connect(self.whole.setEnabled)
         self.whole.setEnabled(False)
@@ -212,17 +226,50 @@ class RewardsView(QWidget):
             chart.row_pointed.connect(self._on_pointed)
             chart.step_asked.connect(self.step_asked)
 
-    def _chart(
-        self, series: Iterable[Series], *, is_share: bool = False, stacked: bool = False, tall: bool = False
-    ) -> FigureChart:
-        chart = FigureChart(self._theme, tuple(series), is_share=is_share, stacked=stacked, tall=tall)
-        chart.set_smoothing(self.choices.smoothing)
-        return chart
-
-    def _arrange(self, tall: list[FigureChart], small: list[FigureChart]) -> None:
+    def _set_up(self, tall: list[_Plan], small: list[_Plan]) -> None:
+        """Make the charts: all of them, or where little is to be seen the four that matter most."""
+        by_length = sorted(small, key=lambda plan: plan.series[0].name != _LENGTH)  # which is first, if there is one
+        few = [*tall, *by_length][:_N_FEW]
+        if few and few[-1].series[0].name == _LENGTH:  # left and right: what is earned; below: how it is
+            few = [*few[:-2], few[-1], few[-2]]
+        self.more.set_hidden(len(tall) + len(small) - len(few))
         self._unlearned_card.setParent(self._picture)
         if self._charts is not None:
             self._charts.deleteLater()
+        if self.more.is_folded:
+            self.charts = tuple(self._chart(plan, tall=True, explained=True) for plan in few)
+            self._arrange_few(self.charts)
+        else:
+            first, others = ([self._chart(plan, tall=of is tall) for plan in of] for of in (tall, small))
+            self.charts = (*first, *others)
+            self._arrange(first, others)
+
+    def _chart(self, plan: _Plan, *, tall: bool, explained: bool = False) -> FigureChart:
+        chart = FigureChart(
+            self._theme, plan.series, is_share=plan.is_share, stacked=plan.stacked, tall=tall, explained=explained
+        )
+        chart.set_smoothing(self.choices.smoothing)
+        return chart
+
+    def _arrange_few(self, charts: Sequence[FigureChart]) -> None:
+        """In two columns, over what was unlearned."""
+        self._charts = QWidget()
+        self._left, self._n_tall = QWidget(), 0
+        self._n_lines = max(_TALL_LINES * ((len(charts) + 1) // 2), _LEAST_LINES)
+        self._restyle()
+        lines = QVBoxLayout(self._charts)
+        lines.setContentsMargins(0, 0, 0, 0)
+        lines.setSpacing(SPACE)
+        grid = QGridLayout()
+        grid.setSpacing(SPACE)
+        for i, chart in enumerate(charts):
+            grid.addWidget(chart_card(chart), i // 2, i % 2)
+            grid.setColumnStretch(i % 2, 1)
+        lines.addLayout(grid, 1)
+        lines.addWidget(self._unlearned_card)
+        self._place.addWidget(self._charts)
+
+    def _arrange(self, tall: list[FigureChart], small: list[FigureChart]) -> None:
         self._left, right = chart_card(*tall), frame("card", margin=SPACE + SPACE // 2)
         self._n_tall = len(tall)
         left = QWidget()
@@ -289,6 +336,7 @@ class RewardsView(QWidget):
             self._rebuild()
         self._axis = RunAxis.of(self.choices.axis, self.history.train)
         marks = RunMarks(self.history, self._axis)
+        self.verdict.setText(verdict_of(self.history.figures))
         self._set_price()
         self._show_unlearned()
         for chart in self.charts:
@@ -306,6 +354,8 @@ class RewardsView(QWidget):
         is_kl = has_looks and self.against.value == "kl"
         self._pages.show_page("kl" if is_kl else "charts" if self._names else "empty")
         self.kl.axis.setVisible(is_kl)
+        self.verdict.setVisible(bool(self.verdict.text()) and not is_kl)
+        self.more.setVisible(not is_kl and self.more.has_any)
         for each in (self.choices, self.whole):
             each.setVisible(not is_kl)
         self.export.picture = self.kl.picture if is_kl else self._picture
@@ -321,14 +371,14 @@ class RewardsView(QWidget):
         of_reward = figures.get(("reward", True), figures.get(("pass@1", False)))
         first = of_reward if "pass@1" in self._names else figures.get(("gold", True))
         share = float(first["value"][0]) if first is not None and len(first) else 0.0
-        least = price(share)
-        words = f"price of the wish, ln 1/{share:.3g} = {least:.1f}" if math.isfinite(least) else ""
-        chart.show_reference(
-            least,
-            words,
-            "The share is that of the parent's replies to held-out prompts that earn a reward of 1 or, where rewards "
-            "have no such limit, are as meant. A model whose replies all do is at least this far from it.",
-        )
+        least, words, tip = price(share), "", ""
+        if math.isfinite(least):
+            words = f"at least {least:.1f} for 100 %"
+            tip = (
+                f"How far it must move at least: before training {format_percent(share, 1)} of its replies were what "
+                f"is wanted; for 100 % it must change by {least:.1f} nats (ln 1/{share:.3g})."
+            )
+        chart.show_reference(least, words, tip)
 
     def _show_unlearned(self) -> None:
         """What the parent knew, of each kind, and what is left of it: measured before the first step and at the end."""
@@ -369,6 +419,12 @@ class RewardsView(QWidget):
     def alarm_words(self) -> str:
         """What is wrong, a line for each diagnosis."""
         return self._alarm_words.text()
+
+    @Slot()
+    def _on_folded(self) -> None:
+        if self._names:
+            self._rebuild()
+            self._draw()
 
     def _show_whole(self) -> None:
         self._linked.show_whole()

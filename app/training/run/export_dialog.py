@@ -82,7 +82,7 @@ class ExportDialog(Dialog):
         is_from_scratch = run.spec is not None and run.spec.tune is None and run.spec.align is None
         self._portable = portable(config) if is_from_scratch else None
         self.same = button(
-            "The same, for llama.cpp…",
+            "Grow one for Ollama, LM Studio…",
             theme,
             self._on_same,
             icon="copy",
@@ -336,8 +336,8 @@ def about_folder(config: ModelConfig) -> str:
     about = family_for_export(config).write_config(config)
     if "auto_map" in about:
         return (
-            f"No class of transformers computes this design, so the folder brings its own code ({CODE}): whoever loads "
-            "it has to say trust_remote_code=True. A model card says how the model was made."
+            f"Hugging Face's transformers does not know this design, so the folder contains its code ({CODE}): load it "
+            "with trust_remote_code=True. A model card says how the model was made."
         )
     return f"For {about['architectures'][0]} of transformers. A model card says how the model was made."
 

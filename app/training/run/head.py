@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, row, set_role
+from app.kit.basics import button, label, row, set_enabled, set_role
 from app.kit.labels import ElidedLabel
 from app.kit.layout.flow_layout import FlowLayout
 from app.kit.theme import SPACE, ThemeProvider
+from app.session.chat_model import PRONOUN_WORDS, use_words
 from app.session.session import Session
 from app.session.training_state import TrainingState
+from app.training.run_list.run_actions import RunMenu
 from app.training.run_list.run_delegate import TONES
-from app.training.run_list.run_query import RESUMABLE
 from models.library.library import RunInfo
-from models.library.run_record import last_saved_step
+from models.library.run_record import RESUMABLE, last_saved_step
 from models.number_words import format_done, format_duration
 
-_EXPORT = "Export the model…"
-_BETA = "Change the KL weight β…"
+_TIP_OF_CHAT = "Use this model in the chat tab"
 _PILL_TONES = {"accent": "ok", "warning": "warning", "danger": "danger"}
 
 
@@ -29,23 +28,12 @@ class RunHead(QFrame):
     """Shows a run's state and the actions that it allows.
 
     Signals:
-        resume_saved_asked(), chat_asked(), settings_asked(), fork_asked(),
-        template_asked(), sweep_asked(): a button was pressed.
-        lr_asked(), beta_asked(), sample_asked(), discard_asked(): for the run in training.
-        export_asked(kind): "file" (.terrarium), "model", "toml" or "tensorboard".
+        action_asked(run_id, name): do something to the run, one of app.training.run_list.run_actions.
+        settings_asked(): show its settings.
     """
 
-    resume_saved_asked = Signal()
-    chat_asked = Signal()
+    action_asked = Signal(str, str)
     settings_asked = Signal()
-    fork_asked = Signal()
-    template_asked = Signal()
-    sweep_asked = Signal()
-    lr_asked = Signal()
-    beta_asked = Signal()
-    sample_asked = Signal()
-    discard_asked = Signal()
-    export_asked = Signal(str)
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -72,40 +60,37 @@ class RunHead(QFrame):
         self.resume_saved = button(
             "Resume training",
             theme,
-            self.resume_saved_asked.emit,
+            self._ask("resume"),
             icon="play-fill",
             role="primary",
             tip="Resume from the last checkpoint",
         )
-        self.chat = button("Chat with it", theme, self.chat_asked.emit, icon="chat-circle", tip="Chat with this model")
+        self.chat = button("Chat with it", theme, self._ask("chat"), icon="chat-circle", tip=_TIP_OF_CHAT)
+        self.tune = button(
+            "Fine-tune…",
+            theme,
+            self._ask("tune"),
+            icon="graduation-cap",
+            tip="A new run that starts from its weights and learns other data",
+        )
+        self.longer = button(
+            "Train longer…",
+            theme,
+            self._ask("longer"),
+            icon="fast-forward",
+            tip="Go on from where it ended, with the same data",
+        )
         self.fork = button(
             "Fork…",
             theme,
-            self.fork_asked.emit,
+            self._ask("fork"),
             icon="git-fork",
             tip="A new run from one of the checkpoints, with the same or other settings",
         )
         self.more = button("", theme, icon="dots-three", tip="More actions")
-        self._live_menu = self._make_menu(
-            ("Save a checkpoint now", "floppy-disk", training.save),
-            ("Sample now…", "text-aa", self.sample_asked.emit),
-            ("Change the learning rate…", "trend-down", self.lr_asked.emit),
-            (_BETA, "scales", self.beta_asked.emit),
-            ("Pause and free the device", "pause-circle", lambda: training.pause(free=True)),
-            None,
-            ("Stop without saving", "stop-circle", lambda: training.stop(keep=False)),
-            ("Stop and discard the run", "trash", self.discard_asked.emit),
-        )
-        self._resting_menu = self._make_menu(
-            ("New run like this one", "copy", self.template_asked.emit),
-            ("Sweep its settings…", "sliders", self.sweep_asked.emit),
-            None,
-            ("Save as one file…", "floppy-disk", lambda: self.export_asked.emit("file")),
-            (_EXPORT, "export", lambda: self.export_asked.emit("model")),
-            ("Export its settings (TOML)…", "file-text", lambda: self.export_asked.emit("toml")),
-            ("Export for TensorBoard…", "chart-line", lambda: self.export_asked.emit("tensorboard")),
-        )
-        self.set_has_beta(False)
+        self.menu = RunMenu(session, theme, self)
+        self.menu.asked.connect(self.action_asked)
+        self.more.setMenu(self.menu)
         self.settings = button(
             "Settings",
             theme,
@@ -122,17 +107,8 @@ class RunHead(QFrame):
         self.problem = label("", "error", wrap=True)
         self._build()
 
-    def _make_menu(self, *entries: tuple[str, str, Callable[[], object]] | None) -> QMenu:
-        menu = QMenu(self)
-        for entry in entries:
-            if entry is None:
-                menu.addSeparator()
-                continue
-            words, icon, do = entry
-            action = menu.addAction(words)
-            self._theme.set_icon(action, icon)
-            action.triggered.connect(lambda checked=False, do=do: do())
-        return menu
+    def _ask(self, name: str) -> Callable[[], None]:
+        return lambda: self.action_asked.emit(self.menu.run_id, name)
 
     def _build(self) -> None:
         title = QHBoxLayout()
@@ -142,7 +118,8 @@ class RunHead(QFrame):
         title.addSpacing(SPACE)
         title.addWidget(self.summary, 1)
         title.addWidget(self.count)
-        buttons = (self.resume, self.resume_saved, self.pause, self.step, self.stop, self.chat, self.fork, self.more)
+        steering = (self.resume, self.resume_saved, self.pause, self.step, self.stop)
+        buttons = (*steering, self.chat, self.tune, self.longer, self.fork, self.more)
         lines = QVBoxLayout(self)
         lines.setContentsMargins(2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
         lines.setSpacing(SPACE)
@@ -158,12 +135,6 @@ class RunHead(QFrame):
         below.addWidget(self.settings, 0, Qt.AlignmentFlag.AlignTop)
         lines.addLayout(below)
 
-    def set_has_beta(self, has_beta: bool, /) -> None:
-        """Whether the run weighs KL to its parent."""
-        for action in self._live_menu.actions():
-            if action.text() == _BETA:
-                action.setVisible(has_beta)
-
     def show_live(self, state: TrainingState, chat_state: str) -> None:
         """Show the run that is training."""
         staging = state.status in ("preparing", "evaluating")
@@ -174,9 +145,12 @@ class RunHead(QFrame):
         done, total = (state.done, state.total) if staging else (state.step, state.total_steps)
         left = state.seconds_left if state.status in ("running", "preparing", "evaluating") else None
         self._show_progress(done, total, left, None if staging else state.elapsed_s, steps=not staging)
-        self._show_problem(state.problem)
+        can_pause = state.status in ("running", "preparing", "evaluating", "blocked")
+        can_pause = can_pause and not (state.wants_pause or state.ends)
+        waits_paused = state.status == "blocked" and state.wants_pause
+        self._show_problem(f"{state.problem} It pauses as soon as there is room." if waits_paused else state.problem)
         resting = state.status in ("paused", "blocked", "pausing")
-        self.pause.setEnabled(state.status in ("running", "preparing", "evaluating"))
+        self.pause.setEnabled(can_pause)
         self.resume.setEnabled(state.status in ("paused", "blocked"))
         self.step.setEnabled(state.status == "paused")
         keeps = bool(state.total_steps)  # before the first step there is nothing to save
@@ -184,20 +158,20 @@ class RunHead(QFrame):
         self.stop.setToolTip("Stop here and save a checkpoint" if keeps else "Do not start training")
         self.stop.setEnabled(state.status != "stopping" and not state.over)
         self.more.setEnabled(state.status != "stopping" and not state.over)
-        self.chat.setText("Chat with it as it learns")
-        self.more.setMenu(self._live_menu)
-        # Those above the line have no effect before the first step and after the last. Looked up each time: a kept list
-        # may name actions that Qt has deleted.
-        for action in itertools.takewhile(lambda action: not action.isSeparator(), self._live_menu.actions()):
-            action.setEnabled(bool(state.total_steps) and not staging)
+        self.menu.run_id = state.run_id
+        use = use_words(self._session.runs.spec(state.run_id) if state.run_id else None)
+        self.chat.setText(f"{use} as it learns")
+        set_enabled(self.chat, "")
         _set_visible(
             {
-                self.pause: not resting,
+                self.pause: not resting or (state.status == "blocked" and can_pause),
                 self.resume: resting,
                 self.step: state.status in ("running", "paused", "pausing"),
                 self.stop: True,
                 self.more: True,
-                self.chat: bool(state.total_steps),
+                self.chat: bool(state.total_steps) and use != PRONOUN_WORDS,
+                self.tune: False,
+                self.longer: False,
                 self.fork: state.saved_step is not None,
                 self.resume_saved: False,
                 self.settings: bool(state.run_id),
@@ -210,16 +184,18 @@ class RunHead(QFrame):
         self._show_pill(info.status, TONES.get(info.status, "muted"))
         self._show_progress(info.step, info.total_steps, None, info.elapsed_s, steps=True)
         self._show_problem(info.problem or "")
-        self.chat.setText("Chat with it")
+        self.menu.run_id = info.id
+        self.chat.setText(use_words(info.spec))
         saved = last_saved_step(info.folder)
         self.resume_saved.setText("Resume training" if saved >= info.step else f"Resume from step {saved:,}")
-        self.resume_saved.setEnabled(not self._session.training.active)
-        self.more.setMenu(self._resting_menu)
+        set_enabled(
+            self.resume_saved, "Another run is training: stop it, or wait." if self._session.training.active else ""
+        )
         self.more.setEnabled(True)  # a training that is over or stops has disabled it
         whole = info.problem is None
-        for action in self._resting_menu.actions():
-            if action.text() == _EXPORT:
-                action.setEnabled(info.has_model)
+        no_model = "" if info.has_model else "It has no checkpoint yet."
+        for each in (self.chat, self.tune, self.longer):
+            set_enabled(each, no_model)
         _set_visible(
             {
                 self.pause: False,
@@ -228,6 +204,8 @@ class RunHead(QFrame):
                 self.stop: False,
                 self.more: whole,
                 self.chat: whole,
+                self.tune: whole,
+                self.longer: whole and info.status not in ("running", "imported"),
                 self.fork: whole and info.status != "imported",
                 self.resume_saved: whole and info.status in RESUMABLE,
                 self.settings: whole,

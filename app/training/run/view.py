@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from app.training.run.follower import RunFollower
 from app.training.run.fork_dialog import ForkDialog
 from app.training.run.forks import Forks, TensorBoardExport
 from app.training.run.head import RunHead
+from app.training.run.longer_dialog import LongerDialog
 from app.training.run.lr_dialog import LrDialog
 from app.training.run.pack_dialog import RunPacker
 from app.training.run.spec_view import SpecView, summary
@@ -49,19 +51,17 @@ class RunView(QWidget):
     """Shows one run: live if this session trains it, else by following its folder.
 
     Signals:
-        chat_asked(which): chat with it: a run id, or "live".
+        action_asked(run_id, name): do something to the run, one of app.training.run_list.run_actions.
         checkpoint_chat_asked(run_id, step): chat with one of its checkpoints.
         example_asked(run_id, step, row): use one of them on a row of data.
-        template_asked(run_id): set up a new run with its settings.
-        same_asked(run_id, design): the same, with another ModelConfig.
+        same_asked(run_id, design): set up a new run with its settings, and another ModelConfig.
         run_asked(run_id), tokenizer_asked(name): show a run or tokenizer of its lineage.
         step_chosen(does): what is to be done next with a stage of its lineage.
     """
 
-    chat_asked = Signal(str)
+    action_asked = Signal(str, str)
     checkpoint_chat_asked = Signal(str, int)
     example_asked = Signal(str, int, object)
-    template_asked = Signal(str)
     same_asked = Signal(str, object)
     run_asked = Signal(str)
     tokenizer_asked = Signal(str)
@@ -105,17 +105,8 @@ class RunView(QWidget):
         views.run_asked.connect(self.run_asked)
         views.tokenizer_asked.connect(self.tokenizer_asked)
         views.step_chosen.connect(self.step_chosen)
-        head.resume_saved_asked.connect(self._on_resume_saved)
-        head.chat_asked.connect(self._on_chat)
         head.settings_asked.connect(self.show_settings)
-        head.fork_asked.connect(lambda: self.ask_for_fork())
-        head.template_asked.connect(lambda: self.template_asked.emit(self._run_id))
-        head.sweep_asked.connect(self.ask_for_sweep)
-        head.lr_asked.connect(self._on_lr)
-        head.beta_asked.connect(self._on_beta)
-        head.sample_asked.connect(self._on_sample)
-        head.discard_asked.connect(session.runs.discard_trained)
-        head.export_asked.connect(self._on_export)
+        head.action_asked.connect(self.action_asked)
         self.follower.loaded.connect(self._on_grown)
         self.follower.appended.connect(self._on_grown)
         self.follower.failed.connect(session.notices.refuse)
@@ -146,8 +137,6 @@ class RunView(QWidget):
             return
         self._spec = self._session.runs.spec(run_id) if run_id else None
         is_live = info is None or self._session.training.trains(run_id)
-        align = self._spec.align if self._spec is not None else None
-        self.head.set_has_beta(align is not None and align.task == "prompts")
         history = self.history = self._session.training.history if is_live else RunHistory()
         folder, name = (info.folder, info.name) if info is not None else (None, "")
         self.views.show_run(ShownRun(id=run_id, name=name, folder=folder, spec=self._spec, history=history))
@@ -229,11 +218,36 @@ class RunView(QWidget):
 
     # -- Actions ----------------------------------------------------------------------------------------
 
-    def _on_resume_saved(self) -> None:
-        self._session.training.resume_run(self._run_id)
+    def do(self, name: str) -> None:
+        """Do something to the run that is shown, by its name in run_actions."""
+        training = self._session.training
+        does: Mapping[str, Callable[[], object]] = {
+            "save": training.save,
+            "sample": self._on_sample,
+            "lr": self._on_lr,
+            "beta": self._on_beta,
+            "free": partial(training.pause, free=True),
+            "stop": partial(training.stop, keep=False),
+            "discard": self._session.runs.discard_trained,
+            "fork": self.ask_for_fork,
+            "longer": self.ask_for_longer,
+            "sweep": self.ask_for_sweep,
+            "file": lambda: self.packer.ask(self._run_id, self._theme),
+            "model": self.export_model,
+            "toml": self._save_settings,
+            "tensorboard": self._write_tensorboard,
+        }
+        does[name]()
 
-    def _on_chat(self) -> None:
-        self.chat_asked.emit("live" if self.live else self._run_id)
+    def ask_for_longer(self) -> None:
+        """Open the dialog that trains the run longer, or says why it cannot be."""
+        info = self._session.runs.look_up(self._run_id)
+        if info is None:
+            return
+        dialog = LongerDialog(self._session, self._theme, self.forks, info, self.window())
+        dialog.tune_asked.connect(lambda: self.action_asked.emit(info.id, "tune"))
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
 
     def ask_for_fork(self, step: int | None = None, changes: Mapping[str, Any] | None = None) -> None:
         """Open the fork dialog."""
@@ -274,7 +288,7 @@ class RunView(QWidget):
         dialog.open()
 
     def _on_lr(self) -> None:
-        if self._spec is not None:
+        if self._spec is not None and self.live:  # another run may be training by now
             dialog = LrDialog(self._session, self._theme, self._spec.train, self.window())
             dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
             dialog.open()
@@ -297,19 +311,14 @@ class RunView(QWidget):
         if agreed and self.live:  # another run may be training by now
             self._session.training.sample(prompt)
 
-    @Slot(str)
-    def _on_export(self, kind: str) -> None:
-        """Save all of it as one file, export the model, the settings as TOML, or the curves for TensorBoard."""
-        if kind == "file":
-            self.packer.ask(self._run_id, self._theme)
-        elif kind == "model":
-            self.export_model()
-        elif kind == "toml" and self._spec is not None:
+    def _save_settings(self) -> None:
+        if self._spec is not None:
             save_spec(self, self._session, self._spec)
-        elif kind == "tensorboard":
-            folder = QFileDialog.getExistingDirectory(self, "Choose the folder that TensorBoard reads")
-            if folder:
-                self._tensorboard.write(self._run_id, Path(folder))
+
+    def _write_tensorboard(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Choose the folder that TensorBoard reads")
+        if folder:
+            self._tensorboard.write(self._run_id, Path(folder))
 
     def export_model(self) -> ExportDialog | None:
         """Ask how the run's model is to be exported, in a dialog; None where the run cannot be read."""

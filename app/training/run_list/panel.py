@@ -19,23 +19,20 @@ _SORT_SETTING = "sort runs"
 
 
 class RunsPanel(QFrame):
-    """The library's runs. Handles renaming, deleting, notes and revealing; other actions are signals.
+    """The library's runs. Renames, deletes and reveals runs and edits their notes; asks for all else.
 
     Signals:
         run_chosen(run_id): show this run; '' for none. Emitted again when the chosen run is clicked.
         runs_selected(run_ids): compare these, a tuple of ids.
         new_asked(), recipes_asked(): set up a new run; learn a task.
-        resume_asked(run_id), chat_asked(run_id), template_asked(run_id), fork_asked(run_id)
+        action_asked(run_id, name): do something to a run, one of run_actions.
     """
 
     run_chosen = Signal(str)
     runs_selected = Signal(object)
     new_asked = Signal()
     recipes_asked = Signal()
-    resume_asked = Signal(str)
-    chat_asked = Signal(str)
-    template_asked = Signal(str)
-    fork_asked = Signal(str)
+    action_asked = Signal(str, str)
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -106,14 +103,8 @@ class RunsPanel(QFrame):
         runs.run_chosen.connect(self._show_state)
         runs.runs_selected.connect(self._show_state)
         runs.clicked.connect(self._on_clicked)
-        runs.rename_requested.connect(self.rename)
-        runs.notes_asked.connect(self.edit_notes)
         runs.delete_requested.connect(self._session.runs.delete)
-        runs.reveal_requested.connect(self.on_reveal)
-        runs.resume_asked.connect(self.resume_asked)
-        runs.chat_asked.connect(self.chat_asked)
-        runs.template_asked.connect(self.template_asked)
-        runs.fork_asked.connect(self.fork_asked)
+        runs.action_asked.connect(self._on_action)
         runs.runs.changed.connect(self._show_state)
         self.search.textChanged.connect(runs.runs.set_query)
         self.order.currentIndexChanged.connect(self._on_order)
@@ -150,7 +141,26 @@ class RunsPanel(QFrame):
 
     # -- What is done to a run -------------------------------------------------------------------------------
 
-    @Slot(str)
+    @Slot(str, str)
+    def _on_action(self, run_id: str, name: str) -> None:
+        if not self.do(run_id, name):
+            self.action_asked.emit(run_id, name)
+
+    def do(self, run_id: str, name: str) -> bool:
+        """Do something to a run that needs no more than the list, by its name in run_actions; whether it was that."""
+        match name:
+            case "rename":
+                self.rename(run_id)
+            case "notes":
+                self.edit_notes(run_id)
+            case "reveal":
+                self.reveal(run_id)
+            case "delete":
+                self._session.runs.delete((run_id,))
+            case _:
+                return False
+        return True
+
     def rename(self, run_id: str) -> None:
         """Ask for a run's new name."""
         run = self._session.runs.look_up(run_id)
@@ -160,7 +170,6 @@ class RunsPanel(QFrame):
         if agreed and name.strip() != run.name:
             self._session.runs.rename(run_id, name)
 
-    @Slot(str)
     def edit_notes(self, run_id: str) -> None:
         """Open a run's notes and tags."""
         run = self._session.runs.look_up(run_id)
@@ -171,8 +180,8 @@ class RunsPanel(QFrame):
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.open()
 
-    @Slot(str)
-    def on_reveal(self, run_id: str) -> None:
+    def reveal(self, run_id: str) -> None:
+        """Show a run's folder in the file manager."""
         run = self._session.runs.look_up(run_id)
         if run is not None and not reveal(run.folder):
             self._session.notices.say(f"No file manager could be opened. The run is in {run.folder}.")

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
-from PySide6.QtCore import QItemSelection, QItemSelectionModel, QPoint, Qt, QTimer, Signal, SignalInstance, Slot
+from PySide6.QtCore import QItemSelection, QItemSelectionModel, QPoint, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QListView, QMenu, QWidget
 
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
+from app.training.run_list.run_actions import RunMenu
 from app.training.run_list.run_delegate import RunDelegate
 from app.training.run_list.run_model import RunModel
-from app.training.run_list.run_query import RESUMABLE
 from models.number_words import format_count
 
 
@@ -24,20 +23,13 @@ class RunList(QListView):
         run_chosen(run_id): another run was chosen; '' for none.
         runs_selected(run_ids): a tuple of the ids of the runs that are selected, more than one.
         delete_requested(run_ids): a tuple of ids.
-        rename_requested(run_id), notes_asked(run_id), resume_asked(run_id), reveal_requested(run_id),
-        chat_asked(run_id), template_asked(run_id), fork_asked(run_id)
+        action_asked(run_id, name): do something to a run, one of run_actions.
     """
 
     run_chosen = Signal(str)
     runs_selected = Signal(object)
-    rename_requested = Signal(str)
-    notes_asked = Signal(str)
     delete_requested = Signal(object)
-    resume_asked = Signal(str)
-    reveal_requested = Signal(str)
-    chat_asked = Signal(str)
-    template_asked = Signal(str)
-    fork_asked = Signal(str)
+    action_asked = Signal(str, str)
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -145,56 +137,30 @@ class RunList(QListView):
         if self._chosen and event.key() == Qt.Key.Key_Delete:
             self.delete_requested.emit(self._chosen)
         elif self.current_id and event.key() == Qt.Key.Key_F2:
-            self.rename_requested.emit(self.current_id)
+            self.action_asked.emit(self.current_id, "rename")
         else:
             super().keyPressEvent(event)
 
     def make_menu(self, run_id: str) -> QMenu:
         """The context menu of a run, or of all chosen runs if it is one of several."""
-        menu = QMenu(self)
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         if run_id in self._chosen and len(self._chosen) > 1:
-            several = self._chosen
-            self._add(
-                menu, f"Compare {format_count(len(several), 'run')}", "chart-line", lambda: self._compare(several)
-            )
-            menu.addSeparator()
-            self._add(
-                menu,
-                f"Delete {format_count(len(several), 'run')}",
-                "trash",
-                partial(self.delete_requested.emit, several),
-            )
-            return menu
-        info = self.runs.runs[self.runs.row_of(run_id)]
-        status, own = self.runs.status(info), self._session.training.trains(run_id)
-        whole = status != "damaged"
-        resumable = not own and status in RESUMABLE and not info.problem and not self._session.training.active
-        entries: tuple[tuple[str, str, SignalInstance, bool] | None, ...] = (
-            ("Resume training", "play", self.resume_asked, resumable),
-            ("Chat with it", "chat-circle", self.chat_asked, whole),
-            None,
-            ("Fork from a checkpoint…", "git-branch", self.fork_asked, whole),
-            ("Use its settings for a new run", "copy", self.template_asked, whole),
-            None,
-            ("Rename…", "pencil-simple", self.rename_requested, whole),
-            ("Notes and tags…", "tag", self.notes_asked, whole),
-            ("Reveal in folder", "folder-open", self.reveal_requested, True),
-        )
-        for entry in entries:
-            if entry is None:
-                menu.addSeparator()
-                continue
-            words, icon, signal, possible = entry
-            self._add(menu, words, icon, partial(signal.emit, run_id), possible=possible)
-        deletable = not own and status != "running"
-        self._add(menu, "Delete", "trash", partial(self.delete_requested.emit, (run_id,)), possible=deletable)
+            return self._make_menu_of_several(self._chosen)
+        menu = RunMenu(self._session, self._theme, self, run_id)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.asked.connect(self.action_asked)
+        menu.fill()
         return menu
 
-    def _add(self, menu: QMenu, words: str, icon: str, do: Callable[[], object], *, possible: bool = True) -> None:
-        action = menu.addAction(self._theme.icon(icon), words)
-        action.setEnabled(possible)
-        action.triggered.connect(lambda checked=False: do())
+    def _make_menu_of_several(self, run_ids: tuple[str, ...]) -> QMenu:
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        n = format_count(len(run_ids), "run")
+        compare = menu.addAction(self._theme.icon("chart-line"), f"Compare {n}")
+        compare.triggered.connect(lambda checked=False: self._compare(run_ids))
+        menu.addSeparator()
+        delete = menu.addAction(self._theme.icon("trash"), f"Delete {n}")
+        delete.triggered.connect(lambda checked=False: self.delete_requested.emit(run_ids))
+        return menu
 
     def _compare(self, run_ids: Sequence[str]) -> None:
         self.runs_selected.emit(tuple(run_ids))

@@ -20,9 +20,6 @@ SORTS = {
 }
 """Sort orders and their labels."""
 
-RESUMABLE = ("paused", "stopped", "interrupted", "failed", "queued")
-"""Statuses in which a run can be resumed from its last checkpoint."""
-
 _LAST = chr(0x10FFFF)
 """Sorts after every title."""
 _FIRST = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,12 @@ from app.training.shown_run import ShownRun
 from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.data.corpus import list_corpora
-from models.evaluation.record import Forgetting, read_forgetting
+from models.data.tiny_world.question_words import kind_title
+from models.evaluation.record import Forgetting, read_evaluation, read_forgetting
+from models.events import Evaluated
 from models.library.library import Library
 from models.library.run_record import RunInfo, inspect_run
-from models.number_words import format_done
+from models.number_words import format_done, format_of_100, format_percent
 from models.runs.run_folder import RunFolder
 from models.settings.tasks import TASKS
 from models.tasks.stored_scores import StoredScores, list_scores, read_scores
@@ -47,9 +49,10 @@ _NO_MODEL = ("No model yet", "The run can be evaluated as soon as it has a check
 
 @dataclass(frozen=True, eq=False)
 class _Stored:
-    """What was read: all scores of a run, and those shown; other runs' on the same data; other datasets of its task.
+    """What was read: all scores of a run, and those shown; other runs' on the same data; the datasets of its task.
 
-    name: what the run is called beside the others.
+    name: what the run is called beside the others. datasets: the folder's name of each, to what people call it.
+    evaluated: its answers to held-out questions of Tiny World, which need no dataset.
     """
 
     run_id: str
@@ -60,7 +63,8 @@ class _Stored:
     found: StoredScores | None
     forgetting: Forgetting | None
     others: tuple[OtherScores, ...]
-    datasets: tuple[str, ...]
+    datasets: Mapping[str, str]
+    evaluated: Evaluated | None
 
 
 class ScoresView(QWidget):
@@ -240,9 +244,9 @@ class ScoresView(QWidget):
             self.data.clear()
             own = run.spec.data.dataset if run.spec is not None and self._has_own_data else ""
             if self._has_own_data:
-                self.data.addItem(own or "Its own data", "")
-            for name in stored.datasets:
-                if name != own:
+                self.data.addItem(stored.datasets.get(own, own) or "Its own data", "")
+            for sha, name in stored.datasets.items():
+                if own not in (sha, name):
                     self.data.addItem(name, name)
             self.data.setCurrentIndex(max(self.data.findData(chosen), 0))
         if stored.found is not None:
@@ -255,6 +259,8 @@ class ScoresView(QWidget):
             self._say(*_NO_TASK)
         elif not self.checkpoints.count():
             self._say(*_NO_MODEL)
+        elif not self.data.count() and stored.evaluated is not None:
+            self._say(*_describe_evaluation(stored.evaluated))
         elif not self.data.count():
             heading, sentence = _NO_DATA
             self._say(heading, sentence.format(title=TASKS[self.task].title.lower()))
@@ -401,5 +407,16 @@ def _read_stored(
         others=tuple(
             OtherScores(name=each, path=run.folder / name_in_run) for each, run in zip(other_names, others, strict=True)
         ),
-        datasets=tuple(corpus.label for corpus in list_corpora(library) if task and corpus.task == task),
+        datasets={corpus.sha: corpus.label for corpus in list_corpora(library) if task and corpus.task == task},
+        evaluated=read_evaluation(folder),
+    )
+
+
+def _describe_evaluation(evaluated: Evaluated) -> tuple[str, str]:
+    """A heading and a sentence about the held-out questions of Tiny World."""
+    kinds = ", ".join(f"{kind_title(kind.kind)} {format_percent(kind.accuracy)}" for kind in evaluated.kinds)
+    return (
+        f"Right in {format_of_100(evaluated.accuracy)} questions it had never seen",
+        f"Measured when its training had ended: {kinds}. To score it on something else, import a dataset in the Data "
+        "tab.",
     )

@@ -11,14 +11,25 @@ import re
 import struct
 from collections.abc import Iterator
 
-from models.data.formats.files import FormatError, Meter, SourceFile, read_lines, read_whole
-from models.data.formats.rows import ReadOptions, Row
+from models.data.formats.files import (
+    MAX_LINE_BYTES,
+    FormatError,
+    GrowthMeter,
+    Meter,
+    SourceFile,
+    read_lines,
+    read_whole,
+)
+from models.data.formats.rows import TICK, TICK_LINES, ReadOptions, Row
+from models.number_words import format_size
 
 _MAX_BYTES = 1 << 26
-_PO_LINE = re.compile(r'(?:(msgctxt|msgid|msgid_plural|msgstr(?:\[\d+\])?)\s+)?"((?:[^"\\]|\\.)*)"')
+_MO_RATIO = 10
+"""How many times as long as a .mo file its texts may be: entries can share one, but few do."""
+_PO_LINE = re.compile(r'(?:(msgctxt|msgid|msgid_plural|msgstr(?:\[\d+\])?)\s+)?"((?:[^"\\]++|\\.)*+)"')
 _ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{1,2}|[0-7]{1,3}|.)")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
-_PLACEHOLDER = re.compile(r"%\([^)]*\)[a-z]|%[-+#0]*\d*[a-zA-Z]?|\{[^{}]*\}|\d+|&")
+_PLACEHOLDER = re.compile(r"%\([^()]*\)[a-z]|%[-+#0]*\d*[a-zA-Z]?|\{[^{}]*\}|\d+|&")
 _QM_MAGIC = bytes.fromhex("3cb86418caef9c95cd211cbf60a1bddd")
 _QM_MESSAGES = 0x69
 _QM_END, _QM_TRANSLATION, _QM_OBSOLETE, _QM_SOURCE, _QM_CONTEXT = 1, 3, 5, 6, 7
@@ -30,8 +41,10 @@ def read_po(file: SourceFile, options: ReadOptions, meter: Meter | None = None) 
     Raises:
         FormatError: for a line that is none of a catalogue.
     """
-    entry, key, began, is_fuzzy = dict[str, list[str]](), "", 0, False
+    entry, key, began, is_fuzzy, size = dict[str, list[str]](), "", 0, False, 0
     for line, text in read_lines(file, options.encoding, meter):
+        if line % TICK_LINES == 0:
+            yield line, TICK
         text = text.strip()
         if not text or text.startswith("#"):
             if entry.get("msgid") and any(name.startswith("msgstr") for name in entry):
@@ -48,8 +61,11 @@ def read_po(file: SourceFile, options: ReadOptions, meter: Meter | None = None) 
                 if entry.get("msgid"):
                     yield from _po_rows(entry, began, is_fuzzy)
                     is_fuzzy = False
-                entry, began = {}, line
+                entry, began, size = {}, line, 0
             key = match.group(1)
+        size += len(text)
+        if size > MAX_LINE_BYTES:
+            raise FormatError(file.name, began, f"this entry is longer than {format_size(MAX_LINE_BYTES)}.")
         entry.setdefault(key, []).append(_ESCAPE.sub(_unescape, match.group(2)))
     if entry.get("msgid"):
         yield from _po_rows(entry, began, is_fuzzy)
@@ -61,20 +77,30 @@ def read_mo(file: SourceFile, options: ReadOptions, meter: Meter | None = None) 
     Raises:
         FormatError: where it is damaged.
     """
-    data = read_whole(file, _MAX_BYTES, meter)
+    data = read_whole(file, _MAX_BYTES)
     order = {b"\xde\x12\x04\x95": "<", b"\x95\x04\x12\xde": ">"}.get(data[:4])
     if order is None:
         raise FormatError(file.name, 0, "it is no .mo file: it begins otherwise.")
     try:
         n, sources, targets = struct.unpack_from(f"{order}3I", data, 8)
+        growth, done = GrowthMeter(file, len(data), _MO_RATIO), 0
         for index in range(n):
             source, target = (_mo_text(data, order, table + 8 * index) for table in (sources, targets))
+            growth.add(len(source) + len(target), index + 1)
             context, mark, source = source.rpartition("\4")
             singular, *plural = source.split("\0")
             forms = target.split("\0")
+            if len(plural) > 1:
+                raise FormatError(file.name, index + 1, "this entry has more than a singular and a plural.")
             if singular:
                 yield from _rows(index + 1, context if mark else "", [(singular, forms[0])])
                 yield from _rows(index + 1, context if mark else "", [(text, forms[-1]) for text in plural])
+            if meter is not None:
+                share = len(data) * (index + 1) // n
+                meter.add(share - done, file)
+                done = share
+            if index % TICK_LINES == 0:
+                yield index + 1, TICK
     except (struct.error, UnicodeDecodeError) as error:
         raise FormatError(file.name, 0, f"it is damaged or cut off ({error}): get it again.") from error
 
@@ -87,10 +113,10 @@ def read_qm(file: SourceFile, options: ReadOptions, meter: Meter | None = None) 
     Raises:
         FormatError: where it is damaged, or has no source texts.
     """
-    data = read_whole(file, _MAX_BYTES, meter)
+    data = read_whole(file, _MAX_BYTES)
     if not data.startswith(_QM_MAGIC):
         raise FormatError(file.name, 0, "it is no .qm file: it begins otherwise.")
-    position, n_read = len(_QM_MAGIC), 0
+    position, n_read, done = len(_QM_MAGIC), 0, 0
     try:
         while position < len(data):
             tag, length = struct.unpack_from(">BI", data, position)
@@ -98,7 +124,14 @@ def read_qm(file: SourceFile, options: ReadOptions, meter: Meter | None = None) 
             if position + length > len(data):
                 raise FormatError(file.name, 0, "it is damaged or cut off: get it again.")
             if tag == _QM_MESSAGES:
-                for source, target, context in _qm_messages(data[position : position + length]):
+                for message in _qm_messages(data, position, position + length):
+                    if message is None:
+                        yield n_read, TICK
+                        continue
+                    at, source, target, context = message
+                    if meter is not None:
+                        meter.add(at - done, file)
+                        done = at
                     n_read += 1
                     pair = (source.replace("&", ""), target.replace("&", ""))
                     yield from _rows(n_read, context, [pair] if pair[0] != pair[1] else [])
@@ -109,15 +142,21 @@ def read_qm(file: SourceFile, options: ReadOptions, meter: Meter | None = None) 
         raise FormatError(file.name, 0, "it has translations without their source texts, so there is nothing to learn.")
 
 
-def _qm_messages(data: bytes) -> Iterator[tuple[str, str, str]]:
-    """Source, translation (of plural forms the last) and context of each message."""
-    position, source, target, context = 0, "", "", ""
-    while position < len(data):
+def _qm_messages(data: bytes, position: int, end: int) -> Iterator[tuple[int, str, str, str] | None]:
+    """Of each message in a part of the file: where it ends, source, translation (of plural forms the last), context.
+
+    After every TICK_LINES tags comes None.
+    """
+    n_tags, source, target, context = 0, "", "", ""
+    while position < end:
         tag = data[position]
         position += 1
+        n_tags += 1
+        if n_tags % TICK_LINES == 0:
+            yield None
         if tag == _QM_END:
             if source and target:
-                yield source, target, context
+                yield position, source, target, context
             source = target = context = ""
             continue
         if tag == _QM_OBSOLETE:
@@ -126,9 +165,9 @@ def _qm_messages(data: bytes) -> Iterator[tuple[str, str, str]]:
         (length,) = struct.unpack_from(">I", data, position)
         position += 4
         length = 0 if length == 0xFFFFFFFF else length
-        value = data[position : position + length]
-        if len(value) < length:
+        if position + length > end:
             raise struct.error("a text ends early")
+        value = data[position : position + length]
         position += length
         if tag == _QM_TRANSLATION:
             target = value.decode("utf-16-be")

@@ -16,18 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, NoReturn, cast
 
+from models.files.limits import MAX_RATIO, MAX_UNPACKED_BYTES, unpacked_limit
 from models.number_words import format_size
 
 MAX_LINE_BYTES = 1 << 24
 """The longest line that is read."""
 MAX_FILES = 100_000
 """The most files of one source, and members of one archive."""
-MAX_RATIO = 200
-FREE_BYTES = 1 << 26
-"""What is packed may become MAX_RATIO times its size, and as much as FREE_BYTES in any case; so may all files of a
-source together."""
-MAX_UNPACKED_BYTES = 1 << 38
-"""The most that is read out of packed files of one source, however large they are."""
 
 _PART_BYTES = 1 << 16
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -52,6 +47,7 @@ class FormatError(ValueError):
 
     def __init__(self, file: str, line: int, what: str) -> None:
         super().__init__(f"{file}, line {line}: {what}" if line else f"{file}: {what}")
+        self.what = what
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +94,7 @@ class SourceFile:
         """
         try:
             with self._raw() as (raw, limit):
-                counted = _Counted(raw, self.name, limit, meter, is_packed=self.is_packed)
+                counted = _Counted(raw, self, limit, meter)
                 yield cast(BinaryIO, io.BufferedReader(counted, _PART_BYTES))
         except OSError as error:
             if isinstance(error, gzip.BadGzipFile):
@@ -119,10 +115,10 @@ class SourceFile:
             with self.archive.open(self.member) as file:
                 is_packed_twice = self.member.lower().endswith(".gz")
                 unzipped = cast(IO[bytes], gzip.GzipFile(fileobj=file)) if is_packed_twice else file
-                yield unzipped, max(FREE_BYTES, MAX_RATIO * packed)
+                yield unzipped, unpacked_limit(packed)
         elif self.is_packed:
             with gzip.open(self.path) as unpacked:
-                yield cast(IO[bytes], unpacked), max(FREE_BYTES, MAX_RATIO * self.path.stat().st_size)
+                yield cast(IO[bytes], unpacked), unpacked_limit(self.path.stat().st_size)
         else:
             with self.path.open("rb") as plain:
                 yield plain, 1 << 62
@@ -136,20 +132,51 @@ class Meter:
     done: int = 0
     limit: int = MAX_UNPACKED_BYTES
 
+    def add(self, n_bytes: int, file: SourceFile) -> None:
+        """Count what was read from a file; FormatError where it unpacks, with the files before it, to too much."""
+        self.done += n_bytes
+        if file.is_packed and self.done > self.limit:
+            _refuse(file, "with the files before it, it unpacks", self.limit)
+
+
+class GrowthMeter:
+    """How much the rows of a file have, of which many may share one text, against what `n_bytes` may become."""
+
+    def __init__(self, file: SourceFile, n_bytes: int, ratio: int = MAX_RATIO) -> None:
+        self._file, self._n, self._limit = file, 0, unpacked_limit(n_bytes, ratio)
+
+    def add(self, n_characters: int, line: int) -> None:
+        """Count a row; FormatError where the rows are too much for such a file."""
+        self._n += n_characters
+        if self._n > self._limit:
+            raise FormatError(
+                self._file.name,
+                line,
+                f"up to here its rows have more than {format_size(self._limit)}, because many share one text: no data "
+                "set does that.",
+            )
+
+
+def _refuse(file: SourceFile, what: str, limit: int) -> NoReturn:
+    raise FormatError(
+        file.name,
+        0,
+        f"{what} to more than {format_size(limit)}, which a data set would not: if that is meant, unpack it yourself.",
+    )
+
 
 def unpacking_limit(paths: Collection[Path]) -> int:
     """How many bytes files on disk may become."""
-    return min(MAX_UNPACKED_BYTES, max(FREE_BYTES, MAX_RATIO * sum(map(_size, paths))))
+    return unpacked_limit(sum(map(_size, paths)))
 
 
 class _Counted(io.RawIOBase):
-    """A stream that counts what is read from it and refuses to give more than `limit` bytes; if it is packed, more than
-    the meter's limit too."""
+    """A stream that counts what is read from it and refuses to give more than `limit` bytes, or than the meter lets."""
 
-    def __init__(self, stream: IO[bytes], name: str, limit: int, meter: Meter | None, *, is_packed: bool) -> None:
+    def __init__(self, stream: IO[bytes], file: SourceFile, limit: int, meter: Meter | None) -> None:
         super().__init__()
-        self._stream, self._name, self._limit, self._meter = stream, name, limit, meter
-        self._n_read, self._is_packed = 0, is_packed
+        self._stream, self._file, self._limit, self._meter = stream, file, limit, meter
+        self._n_read = 0
 
     def readable(self) -> bool:
         return True
@@ -159,20 +186,10 @@ class _Counted(io.RawIOBase):
         buffer[: len(data)] = data
         self._n_read += len(data)
         if self._n_read > self._limit:
-            self._refuse("it unpacks", self._limit)
+            _refuse(self._file, "it unpacks", self._limit)
         if self._meter is not None:
-            self._meter.done += len(data)
-            if self._is_packed and self._meter.done > self._meter.limit:
-                self._refuse("with the files before it, it unpacks", self._meter.limit)
+            self._meter.add(len(data), self._file)
         return len(data)
-
-    def _refuse(self, what: str, limit: int) -> NoReturn:
-        raise FormatError(
-            self._name,
-            0,
-            f"{what} to more than {format_size(limit)}, which a data set would not: if that is meant, unpack it "
-            "yourself.",
-        )
 
 
 def read_lines(file: SourceFile, encoding: str = "", meter: Meter | None = None) -> Iterator[tuple[int, str]]:
@@ -273,9 +290,12 @@ def _wide_lines(stream: BinaryIO, file: SourceFile, encoding: str) -> Iterator[s
         raise ValueError(_unknown_encoding(encoding)) from None
 
 
-def read_whole(file: SourceFile, max_bytes: int, meter: Meter | None = None) -> bytes:
-    """All bytes of a file whose format is not a sequence of lines; FormatError where it has more than `max_bytes`."""
-    with file.open(meter) as stream:
+def read_whole(file: SourceFile, max_bytes: int) -> bytes:
+    """All bytes of a file whose format is not a sequence of lines; FormatError where it has more than `max_bytes`.
+
+    No meter counts them: whoever makes rows of them does, so that its progress is that of the rows.
+    """
+    with file.open() as stream:
         data = stream.read(max_bytes + 1)
     if len(data) > max_bytes:
         raise FormatError(file.name, 0, f"it is larger than {format_size(max_bytes)}: split it into several files.")

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from models.data.formats.files import MAX_LINE_BYTES, FormatError, Meter, SourceFile, read_chunks, read_lines
-from models.data.formats.rows import ReadOptions, Row, flatten
+from models.data.formats.rows import MAX_COLUMNS, TICK, TICK_LINES, BadRow, ReadOptions, Row, flatten
 from models.number_words import format_size
 
 _DECODER = json.JSONDecoder()
+_SPACE = re.compile(r"[ \t\r\n]*")
 
 _ARRAYS = ("data", "rows", "examples", "train", "items", "records", "instances", "conversations")
 """Keys of an outer object under which the array of rows may stand."""
 
 
 def read_jsonl(file: SourceFile, options: ReadOptions, meter: Meter | None = None) -> Iterator[tuple[int, Row]]:
-    """The objects of a file with one a line; blank lines are skipped.
-
-    Raises:
-        FormatError: for a line that is no JSON object.
-    """
+    """The objects of a file with one a line; blank lines are skipped, and one that is no JSON object is a BadRow."""
     for line, text in read_lines(file, options.encoding, meter):
+        if line % TICK_LINES == 0:
+            yield line, TICK
         if not text.isspace():
-            yield line, _row(file, line, _loads(file, line, text))
+            try:
+                row = _row(file, line, _loads(file, line, text))
+            except FormatError as error:
+                row = BadRow(error.what, text)
+            yield line, row
 
 
 def read_json(file: SourceFile, options: ReadOptions, meter: Meter | None = None) -> Iterator[tuple[int, Row]]:
@@ -45,7 +49,11 @@ def json_items(file: SourceFile, options: ReadOptions, meter: Meter | None = Non
         yield from scanner.items()
     elif first == "{":
         scanner.take()
+        n_keys = 0
         while scanner.peek() != "}":
+            n_keys += 1
+            if n_keys > MAX_COLUMNS:
+                scanner.fail(f"an object with more than {MAX_COLUMNS} keys is no list of rows")
             key, _ = scanner.value()
             if scanner.peek() != ":":
                 scanner.fail("':' is missing after a key")
@@ -76,9 +84,10 @@ class _Scanner:
     def peek(self) -> str:
         """The next character that is no white space; FormatError at the end."""
         while True:
-            while self._at < len(self._text) and self._text[self._at] in " \t\r\n":
-                self._line += self._text[self._at] == "\n"
-                self._at += 1
+            space = _SPACE.match(self._text, self._at)
+            assert space is not None
+            self._line += self._text.count("\n", *space.span())
+            self._at = space.end()
             if self._at < len(self._text):
                 return self._text[self._at]
             if not self._more(1):
@@ -96,12 +105,12 @@ class _Scanner:
             try:
                 value, end = _DECODER.raw_decode(self._text, self._at)
             except ValueError as error:
+                length = getattr(error, "pos", self._at) - self._at
                 # Is it wrong, or only cut off by what was read so far? A number at the very end may go on, too.
                 if self._more(want):
                     want *= 2
                     continue
-                position = getattr(error, "pos", self._at)
-                self._line += self._text.count("\n", self._at, position)
+                self._line += self._text.count("\n", self._at, self._at + length)
                 self.fail(getattr(error, "msg", str(error)))
             except RecursionError:
                 self.fail("it is nested too deep")

@@ -10,7 +10,7 @@ from typing import Any
 from xml.parsers import expat
 
 from models.data.formats.files import MAX_LINE_BYTES, FormatError, Meter, SourceFile, read_lines
-from models.data.formats.rows import LANGUAGES, ReadOptions, Row
+from models.data.formats.rows import LANGUAGES, TICK, TICK_LINES, ReadOptions, Row
 from models.number_words import format_count, format_size
 
 _SIDES = LANGUAGES | {"src", "tgt", "source", "target"}
@@ -51,6 +51,8 @@ def read_parallel(file: SourceFile, options: ReadOptions, meter: Meter | None = 
                 "the lines of both must belong together.",
             )
         texts = [text.rstrip("\n") for _, text in lines]
+        if number % TICK_LINES == 0:
+            yield number, TICK
         if any(texts):
             yield number, {name: text or None for name, text in zip(names, texts, strict=True)}
 
@@ -66,7 +68,7 @@ def read_tmx(file: SourceFile, options: ReadOptions, meter: Meter | None = None)
     reader = _TmxReader(file)
     with file.open(meter) as stream:
         while data := stream.read(_PART_BYTES):
-            yield from reader.feed(data)
+            yield from reader.feed(data) or [(0, TICK)]
         yield from reader.feed(b"", at_end=True)
 
 

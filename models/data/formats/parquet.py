@@ -1,4 +1,7 @@
-"""Parquet, read by duckdb a thousand rows at a time, with one thread, little memory and no extension but its own."""
+"""Parquet, read by duckdb, with one thread, little memory and no extension but its own.
+
+Rows become Python's one by one: a thousand that share one text in a dictionary would be a thousand copies of it.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.data.formats.files import FormatError, Meter, SourceFile
+from models.data.formats.files import FormatError, GrowthMeter, Meter, SourceFile
 from models.data.formats.rows import ReadOptions, Row, flatten
 
 if TYPE_CHECKING:
     import duckdb
 
 _N_ROWS = 1000
+"""After so many rows, their share of the file counts as read."""
 _MEMORY = "256MB"
 _GLOB = frozenset("*?[]{}")
 
@@ -41,19 +45,19 @@ def read_parquet(file: SourceFile, options: ReadOptions, meter: Meter | None = N
                 ).fetchall()[0]
                 cursor = connection.execute("SELECT * FROM read_parquet(?)", [str(path)])
                 columns = [(column[0], names.get(column[0], ())) for column in cursor.description or ()]
-                number, done = 0, 0
-                while rows := cursor.fetchmany(_N_ROWS):
-                    for cells in rows:
-                        number += 1
-                        row = {
-                            name: name_labels(_plain(cell), labels)
-                            for (name, labels), cell in zip(columns, cells, strict=True)
-                        }
-                        try:
-                            yield number, flatten(row)
-                        except ValueError as error:
-                            raise FormatError(file.name, number, str(error)) from error
-                    if meter is not None:
+                number, done, growth = 0, 0, GrowthMeter(file, file.size)
+                while (cells := cursor.fetchone()) is not None:
+                    number += 1
+                    growth.add(sum(map(_n_characters, cells)), number)
+                    row = {
+                        name: name_labels(_plain(cell), labels)
+                        for (name, labels), cell in zip(columns, cells, strict=True)
+                    }
+                    try:
+                        yield number, flatten(row)
+                    except ValueError as error:
+                        raise FormatError(file.name, number, str(error)) from error
+                    if meter is not None and (number % _N_ROWS == 0 or number == total):
                         share = round(file.size * number / max(total, 1))
                         meter.done += share - done
                         done = share
@@ -123,6 +127,17 @@ def _class_names(connection: duckdb.DuckDBPyConnection, path: Path) -> dict[str,
         if isinstance(features, dict):
             return class_names(features)
     return {}
+
+
+def _n_characters(value: Any) -> int:
+    """How many characters the texts in a value have, and bytes the rest, about."""
+    if isinstance(value, str | bytes):
+        return len(value)
+    if isinstance(value, list | tuple):
+        return sum(map(_n_characters, value))
+    if isinstance(value, dict):
+        return sum(map(_n_characters, value.values()))
+    return 8
 
 
 def _plain(value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from models.data.formats.files import MAX_LINE_BYTES, FormatError, Meter, SourceFile, read_chunks, read_lines
-from models.data.formats.rows import ReadOptions, Row
+from models.data.formats.rows import TICK, TICK_LINES, ReadOptions, Row
 from models.number_words import format_size
 
 SUFFIXES = (
@@ -58,6 +58,8 @@ def read_text(file: SourceFile, options: ReadOptions, meter: Meter | None = None
     """
     if options.unit == "line":
         for line, text in read_lines(file, options.encoding, meter):
+            if line % TICK_LINES == 0:
+                yield line, TICK
             if text.strip():
                 yield line, {"text": text.rstrip("\n")}
         return
@@ -73,6 +75,8 @@ def read_text(file: SourceFile, options: ReadOptions, meter: Meter | None = None
     if options.unit not in ("", "paragraph"):
         raise ValueError(f"A text is cut into {', '.join(UNITS)}, not into {options.unit!r}.")
     for line, text in read_lines(file, options.encoding, meter):
+        if line % TICK_LINES == 0:
+            yield line, TICK
         if not text.strip():
             if parts:
                 yield began, {"text": "".join(parts).rstrip("\n")}

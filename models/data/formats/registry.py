@@ -25,7 +25,16 @@ from models.data.formats.parallel import pair_files, read_parallel, read_tmx
 from models.data.formats.parquet import name_labels, read_parquet
 from models.data.formats.plain import SUFFIXES as TEXT_SUFFIXES
 from models.data.formats.plain import read_text
-from models.data.formats.rows import ReadOptions, Record, Row
+from models.data.formats.rows import (
+    MAX_BAD_ROWS,
+    MAX_COLUMNS,
+    TICK,
+    BadRecord,
+    BadRow,
+    ReadOptions,
+    Record,
+    Row,
+)
 from models.data.formats.squad import read_squad
 from models.data.formats.tables import n_tabs, read_table
 from models.data.formats.tagged import looks_like_conll, looks_like_word_tags, read_conll, read_conllu, read_word_tags
@@ -103,20 +112,59 @@ class Source:
         """All rows, file after file.
 
         Raises:
-            ValueError: where a file is damaged, or has other columns than the first: with file and line.
+            ValueError: as `items`, and for the first row that cannot be read.
+        """
+        for item in self.items():
+            if isinstance(item, BadRecord):
+                raise FormatError(item.file, item.line, item.what)
+            if item is not None:
+                yield item
+
+    def items(self) -> Iterator[Record | BadRecord | None]:
+        """All rows, file after file, also those that cannot be read; and None, now and then, if no row comes for long.
+
+        Raises:
+            ValueError: where a file is damaged, or has other columns than the first: with file and line; where there
+                are too many columns, or too many rows that cannot be read.
         """
         self.meter.done = 0
+        seen, n_bad = set[str](), 0
         known = FORMATS[self.format]
         has_folders = len({file.folder for file in self.files}) > 1
         first: _Columns | None = None
         for file in self.files:
             rows = known.read(file, self.options, self.meter)
-            head = _head(rows)
-            if head:
-                columns = _Columns(file.name, head, known.has_header)
+            head = list[tuple[int, Row]]()
+            for line, values in _head(rows):
+                if values is TICK:
+                    yield None
+                else:
+                    head.append((line, values))
+            good = [each for each in head if not isinstance(each[1], BadRow)]
+            if good:
+                columns = _Columns(file.name, good, known.has_header)
                 first = first or columns
                 first.compare(columns)
             for line, values in itertools.chain(head, rows):
+                if values is TICK:
+                    yield None
+                    continue
+                if isinstance(values, BadRow):
+                    n_bad += 1
+                    if not good or n_bad > MAX_BAD_ROWS:
+                        before = f" {n_bad - 1:,} rows before it are wrong, too." if good else ""
+                        raise FormatError(file.name, line, values.what + before)
+                    yield BadRecord(values.what, values.text, file.name, line, file.split)
+                    continue
+                if not values.keys() <= seen:
+                    seen.update(values)
+                    if len(seen) > MAX_COLUMNS:
+                        raise FormatError(
+                            file.name,
+                            line,
+                            f"up to here the rows have more than {MAX_COLUMNS} columns together: each row should have "
+                            "the same ones.",
+                        )
                 for column, names in self.labels.items():
                     if column in values:
                         values[column] = name_labels(values[column], names)
@@ -125,15 +173,16 @@ class Source:
                 yield Record(values, file.name, line, file.split)
 
 
-def _head(rows: Iterator[tuple[int, Row]]) -> list[tuple[int, Row]]:
+def _head(rows: Iterator[tuple[int, Row]]) -> Iterator[tuple[int, Row]]:
     """The first rows, as far as they are compared: fewer where they are long."""
-    head, size = list[tuple[int, Row]](), 0
-    for line, row in itertools.islice(rows, _N_COMPARED):
-        head.append((line, row))
-        size += len(str(row))
-        if size > _MAX_COMPARED:
+    n = size = 0
+    for line, row in rows:
+        yield line, row
+        if row is not TICK:
+            n += 1
+            size += len(str(row))
+        if n == _N_COMPARED or size > _MAX_COMPARED:
             break
-    return head
 
 
 class _Columns:

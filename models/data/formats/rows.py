@@ -19,6 +19,16 @@ LANGUAGES = frozenset(
 _TYPES = frozenset({"str", "int", "float", "bool", "list", "dict", "NoneType"})
 MAX_DEPTH = 8
 MAX_COLUMNS = 500
+"""The most columns of one row, and of all rows of a source together."""
+MAX_BAD_ROWS = 1000
+"""With more rows that cannot be read, a source is taken for something else."""
+
+TICK: Row = {}
+"""What readers give (this very object) in place of a row after TICK_LINES lines: time for an event, should no row
+come."""
+TICK_LINES = 1 << 14
+
+_MAX_SHOWN = 400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +46,34 @@ class ReadOptions:
     header: bool | None = None
     unit: str = ""
     config: str = ""
+
+
+class BadRow(dict[str, Any]):
+    """What readers give in place of a row that cannot be read, where the rows after it can.
+
+    what: what is wrong with it: what follows "FILE, line N:". text: the row as it stands in the file, its beginning if
+    it is long.
+    """
+
+    def __init__(self, what: str, text: str) -> None:
+        super().__init__()
+        text = text.rstrip("\r\n")
+        self.what, self.text = what, text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 1] + "…"
+
+
+class BadRecord(NamedTuple):
+    """A BadRow with its place, as Record."""
+
+    what: str
+    text: str
+    file: str
+    line: int
+    split: str
+
+    @property
+    def sentence(self) -> str:
+        """Where it is and what is wrong with it."""
+        return f"{self.file}, line {self.line}: {self.what}"
 
 
 class Record(NamedTuple):

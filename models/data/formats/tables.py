@@ -7,18 +7,30 @@ from __future__ import annotations
 import csv
 import itertools
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from models.data.formats.files import MAX_LINE_BYTES, FormatError, Meter, SourceFile, read_lines
-from models.data.formats.rows import MAX_COLUMNS, ReadOptions, Row, is_number
-from models.number_words import format_count
+from models.data.formats.rows import MAX_COLUMNS, TICK, TICK_LINES, BadRow, ReadOptions, Row, is_number
+from models.number_words import format_few
 
 DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar"}
 
 _N_SAMPLE = 50
+_MAX_TRIED_AGAIN = 1000
+"""How many lines that a quotation mark made one cell are read again without the first of them."""
+_MAX_ROW_LINES = 1 << 16
+_MAX_SHOWN_CELLS, _MAX_SHOWN = 3, 40
+_UNCLOSED = (
+    "a quotation mark is opened here and never closed: close it, or double the quotation marks within a cell, or leave "
+    "the line out."
+)
+_MISPLACED = (
+    "a quotation mark is opened here and not closed, or text follows the one that closes it: close it at the end of "
+    "its cell, or double the quotation marks within a cell, or leave the line out."
+)
 _IDENTIFIER = re.compile(r"[^\W\d][\w .\-/()#]{0,40}")
 
 
@@ -35,23 +47,46 @@ class Dialect:
 def read_table(file: SourceFile, options: ReadOptions, meter: Meter | None = None) -> Iterator[tuple[int, Row]]:
     """The rows of a table with the numbers of their lines; empty cells are None.
 
+    One with more or fewer cells than columns is a BadRow, and so is one with a quotation mark that is not closed.
+
     Raises:
-        FormatError: for a row with more or fewer cells than the first, or a quotation mark that is not closed.
+        FormatError: where that quotation mark makes one cell of very many lines.
     """
     dialect = sniff(file, options)
     rows = _cells(file, options, dialect.delimiter, dialect.is_quoted, meter)
     if dialect.has_header:
-        next(rows)
+        next(row for _, row in rows if isinstance(row, list))
     n = len(dialect.columns)
-    for line, cells in rows:
-        if len(cells) != n:
-            raise FormatError(
-                file.name,
-                line,
-                f"{format_count(len(cells), 'cell')} separated by {DELIMITERS.get(dialect.delimiter, 'it')}s, but "
-                f"{format_count(n, 'column')} in the first line: correct it, or put its cell in quotation marks.",
-            )
-        yield line, {name: cell or None for name, cell in zip(dialect.columns, cells, strict=True)}
+    for line, row in rows:
+        if not isinstance(row, list):
+            yield line, row
+        elif len(row) != n:
+            yield line, BadRow(_wrong_number(row, dialect), dialect.delimiter.join(row))
+        else:
+            yield line, {name: cell or None for name, cell in zip(dialect.columns, row, strict=True)}
+
+
+def _wrong_number(cells: Sequence[str], dialect: Dialect) -> str:
+    """What is wrong with a row that has not as many cells as the table has columns, and what to do."""
+    columns, missing = dialect.columns, dialect.columns[len(cells) :]
+    shown = [f'"{_shortened(cell)}"' for cell in cells[:_MAX_SHOWN_CELLS]]
+    more = ", …" if len(cells) > _MAX_SHOWN_CELLS else ""
+    named = f": {', '.join(map(_shortened, columns[:10]))}{', …' if len(columns) > 10 else ''}"
+    remedy = (
+        f"Add the {' and the '.join(map(_shortened, missing[:3]))}"
+        if missing
+        else f"Put quotation marks around a value that has a {DELIMITERS.get(dialect.delimiter, 'separator')} in it"
+    )
+    return (
+        f"it has {format_few(len(cells), 'value')} ({', '.join(shown)}{more}), but there "
+        f"{'is' if len(columns) == 1 else 'are'} {format_few(len(columns), 'column')}{named}. {remedy}, or leave the "
+        "line out."
+    )
+
+
+def _shortened(cell: str) -> str:
+    text = " ".join(cell.split())
+    return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 1] + "…"
 
 
 def sniff(file: SourceFile, options: ReadOptions) -> Dialect:
@@ -65,7 +100,11 @@ def sniff(file: SourceFile, options: ReadOptions) -> Dialect:
         raise FormatError(file.name, 0, "it is empty: choose a file with data in it.")
     delimiter = options.delimiter or _delimiter(sample, file.suffix)
     is_quoted = delimiter != "\t" or any(re.search(r'(^|\t)"[^\t]*"(\t|$)', text.rstrip("\n")) for text in sample)
-    rows = [cells for _, cells in itertools.islice(_cells(file, options, delimiter, is_quoted, None), _N_SAMPLE)]
+    found = list(itertools.islice(_cells(file, options, delimiter, is_quoted, None), _N_SAMPLE))
+    rows = [row for _, row in found if isinstance(row, list)]
+    bad = [(line, row) for line, row in found if isinstance(row, BadRow)]
+    if bad and (len(rows) <= 1 or bad[0] is found[0]):
+        raise FormatError(file.name, bad[0][0], bad[0][1].what)
     if len(rows[0]) > MAX_COLUMNS:
         raise FormatError(file.name, 1, f"it has more than {MAX_COLUMNS} columns: is this a table?")
     has_header = _is_header(rows) if options.header is None else options.header
@@ -108,27 +147,46 @@ def _delimiter(sample: Sequence[str], suffix: str) -> str:
 
 def _cells(
     file: SourceFile, options: ReadOptions, delimiter: str, is_quoted: bool, meter: Meter | None
-) -> Iterator[tuple[int, list[str]]]:
-    """The cells of each row that is not blank, with the number of the line where it begins."""
-    began = 1
+) -> Iterator[tuple[int, list[str] | Row]]:
+    """The cells of each row that is not blank, with the number of the line where it begins; or a BadRow, or TICK.
+
+    A row with a wrong quotation mark has taken lines that are rows of their own: these are read again.
+    """
     if len(delimiter) != 1:
         raise ValueError(f"{delimiter!r} cannot separate the cells of a table: use one character, as , or ;.")
     csv.field_size_limit(MAX_LINE_BYTES)
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if is_quoted else csv.QUOTE_NONE
-    lines = (text for _, text in read_lines(file, options.encoding, meter))
-    reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
-    try:
-        for cells in reader:
-            if cells:
-                yield began, cells
-            began = reader.line_num + 1
-    except csv.Error as error:
-        what = str(error)
-        if "unexpected end" in what or "field larger" in what:
-            what = "a quotation mark is opened here and never closed: close it, or double it."
-        elif "expected after" in what:
-            what = "text follows a closing quotation mark: double the quotation marks within a cell."
-        raise FormatError(file.name, began, what) from error
+    lines, again = read_lines(file, options.encoding, meter), deque[tuple[int, str]]()
+    taken, size = list[tuple[int, str]](), 0
+
+    def feed() -> Iterator[str]:
+        nonlocal size
+        while line := again.popleft() if again else next(lines, None):
+            taken.append(line)
+            size += len(line[1])
+            if size > MAX_LINE_BYTES or len(taken) > _MAX_ROW_LINES:
+                raise FormatError(file.name, taken[0][0], _UNCLOSED)
+            yield line[1]
+
+    while True:
+        try:
+            for cells in csv.reader(feed(), delimiter=delimiter, quoting=quoting, strict=True):
+                if cells:
+                    yield taken[0][0], cells
+                elif taken[-1][0] % TICK_LINES == 0:
+                    yield taken[-1][0], TICK
+                taken.clear()
+                size = 0
+            return
+        except csv.Error as error:
+            what = _MISPLACED if "expected after" in str(error) else _UNCLOSED
+            (line, text), *rest = taken
+            if len(rest) > _MAX_TRIED_AGAIN:
+                raise FormatError(file.name, line, what) from error
+            yield line, BadRow(what, text)
+            again.extendleft(reversed(rest))
+            taken.clear()
+            size = 0
 
 
 def _is_header(rows: Sequence[Sequence[str]]) -> bool:

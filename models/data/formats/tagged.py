@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from models.data.formats.files import FormatError, Meter, SourceFile, read_lines
-from models.data.formats.rows import ReadOptions, Row
+from models.data.formats.rows import MAX_COLUMNS, TICK, TICK_LINES, ReadOptions, Row
 from models.number_words import format_count
 
 _UNIVERSAL = ("words", "lemma", "upos", "xpos", "feats", "head", "deprel")
@@ -30,6 +30,8 @@ def read_conll(file: SourceFile, options: ReadOptions, meter: Meter | None = Non
     has_tabs = False
     sentence, began = list[list[str]](), 0
     for line, text in read_lines(file, options.encoding, meter):
+        if line % TICK_LINES == 0:
+            yield line, TICK
         text = text.rstrip("\n")
         if not text.strip() or text.startswith("-DOCSTART-"):
             if sentence:
@@ -41,6 +43,8 @@ def read_conll(file: SourceFile, options: ReadOptions, meter: Meter | None = Non
         cells = text.split("\t") if has_tabs else text.split()
         if not names:
             n = len(cells)
+            if n > MAX_COLUMNS:
+                raise FormatError(file.name, line, f"it has more than {MAX_COLUMNS} columns: is this CoNLL?")
             names = _NAMES.get(n) or ("words", *(f"column{index}" for index in range(2, n)), "tags")
             if n < 2:
                 raise FormatError(file.name, line, f"{text[:40]!r} has no tag: a line has a word and its tag.")
@@ -63,6 +67,8 @@ def read_conllu(file: SourceFile, options: ReadOptions, meter: Meter | None = No
     """
     sentence, began = list[list[str]](), 0
     for line, text in read_lines(file, options.encoding, meter):
+        if line % TICK_LINES == 0:
+            yield line, TICK
         text = text.rstrip("\n")
         if not text.strip():
             if sentence:
@@ -92,6 +98,8 @@ def read_word_tags(file: SourceFile, options: ReadOptions, meter: Meter | None =
         FormatError: for a word without a tag.
     """
     for line, text in read_lines(file, options.encoding, meter):
+        if line % TICK_LINES == 0:
+            yield line, TICK
         words, tags = list[str](), list[str]()
         for token in text.split():
             word, slash, tag = token.rpartition("/")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.data.formats.registry import open_source
-from models.data.formats.rows import Record
+from models.data.formats.rows import BadRecord, Record
 from models.data.importing.cells import RowError
 from models.data.importing.columns import Rows, parts
 from models.data.importing.plan import MENDS, SPLIT_WORDS, ImportPlan
@@ -26,6 +26,7 @@ SPLIT_NAMES = ("train", "val", "test")
 _EXAMPLE_LENGTH = 80
 _IMBALANCED = 0.9
 _SENTENCES = {
+    "damaged": "{rows} that cannot be read. Correct the file and check again, or leave out what is wrong.",
     "empty": "{rows} without a text or an answer.",
     "invalid": "{rows} that cannot be read as this task.",
     "duplicates": "{rows} with the same content as an earlier one.",
@@ -46,6 +47,7 @@ _OF_REPLIES = {
     "unpaired": {"empty": "{rows} with an empty reply.", **_OF_PROMPTS},
 }
 _SHORT = {
+    "damaged": "that cannot be read",
     "empty": "empty",
     "invalid": "unreadable",
     "duplicates": "exact duplicate{s}",
@@ -183,18 +185,27 @@ def _examples(plan: ImportPlan, found_rows: Mapping[str, Rows]) -> Generator[Eve
     found: dict[str, list[str]] = {name: [] for name in found_rows}
     if not wanted:
         return found
-    source, last = open_source(plan.paths, plan.read), max(wanted)
-    for index, (record, is_due) in enumerate(paced(source)):
+    source, last, index = open_source(plan.paths, plan.read), max(wanted), 0
+    for record, is_due in paced(source):
         if is_due:
             yield Progress(done=source.meter.done, total=source.meter.total)
+        if record is None:
+            continue
         for name in wanted.get(index, ()):
-            found[name].append(f"{record.where}: {_shown(plan, record)}")
+            found[name].append(_shown(plan, record))
         if index == last:
             break
+        index += 1
     return found
 
 
-def _shown(plan: ImportPlan, record: Record) -> str:
+def _shown(plan: ImportPlan, record: Record | BadRecord) -> str:
+    if isinstance(record, BadRecord):
+        return f"{record.sentence}\n    {record.text}"
+    return f"{record.where}: {_shown_row(plan, record)}"
+
+
+def _shown_row(plan: ImportPlan, record: Record) -> str:
     try:
         row = task_row(plan, record.values)
     except RowError as error:

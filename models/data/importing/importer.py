@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from itertools import chain
 from pathlib import Path
 
 from models.data.corpus import Corpus, CorpusWriter, list_corpora
 from models.data.formats.registry import Source, open_source
-from models.data.formats.rows import Record
+from models.data.formats.rows import BadRecord, Record
 from models.data.importing.cells import RowError
 from models.data.importing.checks import SPLIT_NAMES, Checks
 from models.data.importing.columns import parts
 from models.data.importing.plan import ImportPlan, source_name
 from models.data.importing.scan import (
+    DAMAGED,
     EMPTY,
     GOOD,
     TRAIN,
@@ -29,7 +30,11 @@ from models.data.importing.splitting import LEFT_OUT, Codes, assign_splits, find
 from models.data.importing.task_rows import task_row
 from models.events import Event, Phase, ProgressMeter
 from models.library.library import Library
+from models.number_words import format_count
 from models.settings.tasks import JUDGED_BY, PREFERENCE_TASKS, TASKS
+
+_MAX_DAMAGED = 5
+"""So many of the rows that cannot be read are told in one message."""
 
 
 def import_events(library: Library, plan: ImportPlan, checks: Checks | None = None) -> Generator[Event, None, Corpus]:
@@ -49,6 +54,8 @@ def import_events(library: Library, plan: ImportPlan, checks: Checks | None = No
     else:
         yield Phase(name="Checking the rows")
         scan = yield from scan_events(library, plan)
+    if scan.damaged and "damaged" not in plan.mends:
+        raise ValueError(describe_damage(scan.damaged))
     codes = yield from assign_splits(scan, plan, (yield from find_rows(scan, plan)))
     for code, what in ((TRAIN, "training"), (VAL, "validation")):
         if not (codes == code).any():
@@ -57,6 +64,16 @@ def import_events(library: Library, plan: ImportPlan, checks: Checks | None = No
             )
     yield Phase(name="Importing the rows")
     return (yield from _write(library, plan, name, source, scan, codes))
+
+
+def describe_damage(rows: Sequence[BadRecord]) -> str:
+    """A sentence for each of the first rows that cannot be read, and how many there are."""
+    n = len(rows)
+    shown = [row.sentence for row in rows[:_MAX_DAMAGED]]
+    if n == 1:
+        return shown[0]
+    first = "" if n <= _MAX_DAMAGED else f" Here are the first {_MAX_DAMAGED}."
+    return "\n".join([f"{format_count(n, 'row')} cannot be read.{first}", *shown])
 
 
 def dataset_name(library: Library, plan: ImportPlan) -> str:
@@ -79,14 +96,18 @@ def _write(
     with CorpusWriter(library, seed=plan.seed, n_bytes=scan.n_bytes) as writer:
         faults = chain.from_iterable(fault.tolist() for _, (fault,) in parts(scan.fault))
         for record, is_due in paced(source):
+            if is_due:
+                yield meter.progress(source.meter.done)
+            if record is None:
+                continue
             fault = next(faults, None)
             if fault is None:
                 break
-            if is_due:
-                yield meter.progress(source.meter.done)
-            if fault != GOOD:
+            if isinstance(record, BadRecord) is not (fault == DAMAGED):
+                break  # the file has changed
+            if isinstance(record, Record) and fault != GOOD:
                 _check_is_mended(plan, record, "empty" if fault == EMPTY else "invalid")
-            elif codes[n_read] != LEFT_OUT:
+            elif isinstance(record, Record) and codes[n_read] != LEFT_OUT:
                 row = task_row(plan, record.values)
                 if has_labels:
                     labels.update(row_labels(plan.task, row))

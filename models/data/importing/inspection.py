@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from models.data.formats.registry import Source, open_source
-from models.data.formats.rows import ReadOptions, Row, is_number
+from models.data.formats.rows import BadRecord, ReadOptions, Row, is_number
 from models.data.importing.guessing import Column, guess_task
 from models.data.importing.preference_rows import import_notes
 from models.events import Event, Phase, Progress
@@ -26,7 +26,7 @@ MAX_SEEN = 20_000
 MAX_BYTES = 1 << 25
 """No more rows and bytes are looked at."""
 MAX_UNIQUE = 10_000
-_N_EXAMPLES = 5
+_N_EXAMPLES, _N_BAD = 5, 10
 _EXAMPLE_LENGTH = 80
 _N_BINS = 20
 
@@ -39,7 +39,8 @@ class SourceInfo:
     whether only the first `n_seen` rows were looked at, of which the columns tell. rows: the first ones, by column; a
     column "folder" is the folder of each row's file, where there are several. splits: the splits that the files are
     named after, with their rows as far as they were seen. task, roles: what they seem to be for, role → column, and the
-    `reason`; task "" where that is open. configs: those of a Hugging Face folder. warnings: sentences.
+    `reason`; task "" where that is open. bad_rows: those that cannot be read, as
+    far as it was looked. configs: those of a Hugging Face folder. warnings: sentences.
     """
 
     format: str
@@ -54,6 +55,7 @@ class SourceInfo:
     task: str
     roles: Mapping[str, str]
     reason: str
+    bad_rows: tuple[BadRecord, ...] = ()
     left_out: tuple[str, ...] = ()
     configs: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -72,7 +74,14 @@ def inspect_events(
     meter = source.meter
     columns = dict[str, _Tally]()
     rows, splits, n_seen, is_estimate = list[Row](), dict[str, int](), 0, False
-    for record in source.records():
+    bad_rows = list[BadRecord]()
+    for record in source.items():
+        if record is None:
+            yield Progress(done=meter.done, total=min(meter.total, MAX_BYTES))
+            continue
+        if isinstance(record, BadRecord):
+            bad_rows.append(record)
+            continue
         if n_seen >= MAX_SEEN or meter.done > MAX_BYTES:
             is_estimate = True
             break
@@ -106,13 +115,19 @@ def inspect_events(
         task=guess.task,
         roles=guess.roles,
         reason=guess.reason,
+        bad_rows=tuple(bad_rows),
         left_out=source.left_out,
         configs=source.configs,
-        warnings=(*_warnings(source, facts.values()), *notes),
+        warnings=(*_warnings(source, facts.values(), bad_rows), *notes),
     )
 
 
-def _warnings(source: Source, columns: Iterable[Column]) -> Iterator[str]:
+def _warnings(source: Source, columns: Iterable[Column], bad_rows: Sequence[BadRecord]) -> Iterator[str]:
+    if bad_rows:
+        lines = ", ".join(f"{row.line:,}" for row in bad_rows[:_N_BAD])
+        more = ", …" if len(bad_rows) > _N_BAD else ""
+        place = "line" if len(bad_rows) == 1 else "lines"
+        yield f"{format_count(len(bad_rows), 'row')} cannot be read ({place} {lines}{more})."
     if source.left_out:
         names = ", ".join(Path(name).name for name in source.left_out[:3])
         yield (

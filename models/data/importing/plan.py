@@ -10,6 +10,7 @@ from models.data.formats.rows import ReadOptions
 from models.settings.tasks import JUDGED_BY, TASKS
 
 MENDS = {
+    "damaged": "leave out rows that cannot be read from the file",
     "empty": "leave out rows without a text or an answer",
     "invalid": "leave out rows that cannot be read as this task",
     "duplicates": "keep one of rows that are the same",

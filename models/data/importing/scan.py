@@ -9,14 +9,13 @@ from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
 
 from models.data.corpus import Example, json_line
 from models.data.formats.registry import Source, open_source
-from models.data.formats.rows import Record
+from models.data.formats.rows import BadRecord, Record
 from models.data.importing.cells import EmptyRowError, RowError
 from models.data.importing.columns import Column, Rows
 from models.data.importing.near_duplicates import MAX_CHARACTERS, N_HASHES, MinHash, near_groups
@@ -31,7 +30,8 @@ from models.tokenizers.store import load_tokenizer
 
 MAX_NEAR = 50_000
 """Only so many different texts, the first ones, are compared for being almost the same."""
-GOOD, EMPTY, INVALID = 0, 1, 2
+GOOD, EMPTY, INVALID, DAMAGED = 0, 1, 2, 3
+"""What is wrong with a row: DAMAGED is one that its format does not allow, the others are read, but not as the task."""
 TRAIN, VAL, TEST = 0, 1, 2
 SPLIT_CODES = {"": TRAIN, "train": TRAIN, "val": VAL, "test": TEST}
 PROGRESS_ROWS = 100
@@ -49,16 +49,17 @@ _TOKENIZER_BATCH = 64
 class Scan:
     """What is known of each row of a source, n in all.
 
-    fault: GOOD, EMPTY or INVALID. given: the split that it has in the source. row, input: 64-bit hashes of its
-    normalised text, with and without what is to be learned. group: a hash of what may not be divided between splits;
-    None where that is the input. label: index in `label_names`, −1 where the task has none. compared: the rows that
-    were compared for being almost the same; near: for each of them, the first one that is almost the same. n_tokens,
-    n_unknown: None without a tokenizer. label_counts: label or tag → how often it occurs. n_given: split → rows that
-    have it in the source. n_bytes: of all rows as JSON.
+    fault: GOOD, EMPTY, INVALID or DAMAGED. damaged: the rows that are DAMAGED. given: the split that it has in the
+    source. row, input: 64-bit hashes of its normalised text, with and without what is to be learned. group: a hash of
+    what may not be divided between splits; None where that is the input. label: index in `label_names`, −1 where the
+    task has none. compared: the rows that were compared for being almost the same; near: for each of them, the first
+    one that is almost the same. n_tokens, n_unknown: None without a tokenizer. label_counts: label or tag → how often
+    it occurs. n_given: split → rows that have it in the source. n_bytes: of all rows as JSON.
     """
 
     stamp: tuple[object, ...]
     fault: Column
+    damaged: tuple[BadRecord, ...]
     given: Column
     row: Column
     input: Column
@@ -97,18 +98,19 @@ def scan_events(library: Library, plan: ImportPlan) -> Generator[Event, None, Sc
     for record, is_due in paced(source):
         if is_due:
             yield meter.progress(source.meter.done)
-        columns.add(record.values, record.split)
+        if record is not None:
+            columns.add(record)
     if not len(columns.fault):
         raise ValueError(f"{source.files[0].name} has no rows: choose a file with data in it.")
     return (yield from columns.scan(source_stamp(source, plan)))
 
 
-def paced(source: Source) -> Iterator[tuple[Record, bool]]:
-    """The records of a source, each with whether it is time for an event."""
+def paced(source: Source) -> Iterator[tuple[Record | BadRecord | None, bool]]:
+    """The rows of a source, each with whether it is time for an event; None if it is, but no row has come."""
     n = seen = 0
-    for record in source.records():
+    for record in source.items():
         n, read = n + 1, source.meter.done
-        is_due = n >= PROGRESS_ROWS or read - seen >= PROGRESS_BYTES
+        is_due = record is None or n >= PROGRESS_ROWS or read - seen >= PROGRESS_BYTES
         if is_due:
             n, seen = 0, read
         yield record, is_due
@@ -155,6 +157,7 @@ class _Columns:
         self._plan, self._tokenizer = plan, tokenizer
         self._unknown = unknown_ids(tokenizer) if tokenizer is not None else frozenset()
         self.fault, self._given = Column(np.uint8, folder), Column(np.uint8, folder)
+        self._damaged = list[BadRecord]()
         self._n_given = Counter[int]()
         self._input, self._label = Column(np.uint64, folder), Column(np.int32, folder)
         has_answers = plan.task not in ("language", "chat")
@@ -169,17 +172,19 @@ class _Columns:
         self._hashes, self._seen = MinHash(), set[int]()
         self._near_rows, self._signatures = array("q"), bytearray()
 
-    def add(self, values: dict[str, Any], split: str) -> None:
-        self._given.append(SPLIT_CODES[split])
-        self._n_given[SPLIT_CODES[split]] += 1
+    def add(self, record: Record | BadRecord) -> None:
+        self._given.append(SPLIT_CODES[record.split])
+        self._n_given[SPLIT_CODES[record.split]] += 1
+        if isinstance(record, BadRecord):
+            self._damaged.append(record)
+            self._add_fault(DAMAGED)
+            return
+        values = record.values
         try:
             row = task_row(self._plan, values)
             data = json_line(row).encode()
         except (RowError, UnicodeEncodeError) as error:
-            self.fault.append(EMPTY if isinstance(error, EmptyRowError) else INVALID)
-            self._add_hashes(0, 0, 0)
-            self._label.append(-1)
-            self._add_tokens("", 0)
+            self._add_fault(EMPTY if isinstance(error, EmptyRowError) else INVALID)
             return
         task = self._plan.task
         self.fault.append(GOOD)
@@ -203,6 +208,12 @@ class _Columns:
         if task == "unpaired":
             written, n_messages = row["completion"], n_messages + 1
         self._add_tokens(f"{text}\n{written}" if written else text, _MESSAGE_TOKENS * n_messages)
+
+    def _add_fault(self, fault: int) -> None:
+        self.fault.append(fault)
+        self._add_hashes(0, 0, 0)
+        self._label.append(-1)
+        self._add_tokens("", 0)
 
     def _add_hashes(self, row: int, input: int, group: int) -> None:
         self._input.append(input)
@@ -244,6 +255,7 @@ class _Columns:
         return Scan(
             stamp=stamp,
             fault=self.fault,
+            damaged=tuple(self._damaged),
             given=self._given,
             row=self._row,
             input=self._input,

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from models.data.importing.columns import Column, Rows, buckets, parts, where
 from models.data.importing.near_duplicates import components
 from models.data.importing.plan import ImportPlan
-from models.data.importing.scan import EMPTY, GOOD, INVALID, TEST, TRAIN, VAL, Scan
+from models.data.importing.scan import DAMAGED, EMPTY, GOOD, INVALID, TEST, TRAIN, VAL, Scan
 from models.events import Event, Phase, Progress
 from models.settings.tasks import PREFERENCE_TASKS
 
@@ -41,6 +41,7 @@ def find_rows(scan: Scan, plan: ImportPlan) -> Generator[Event, None, dict[str, 
     """
     yield Phase(name="Comparing the rows")
     found = {
+        "damaged": where(lambda fault: fault == DAMAGED, scan.fault),
         "empty": where(lambda fault: fault == EMPTY, scan.fault),
         "invalid": where(lambda fault: fault == INVALID, scan.fault),
     }

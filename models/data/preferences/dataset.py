@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from models.data.corpus import Corpus, Example, build_examples_corpus, list_corpora, prompt_digest
-from models.data.preferences.store import Pair, PreferenceSet, Thumb
+from models.data.preferences.store import Pair, PreferenceSet, Thumb, list_sets
 from models.library.library import Library
 from models.number_words import format_count
 
@@ -79,6 +79,20 @@ def build_set_corpus(library: Library, name: str, *, rated: bool = False) -> tup
     found = rated_rows(kept.read_thumbs().thumbs) if rated else collected_rows(kept.read().pairs)
     corpus = build_preference_corpus(library, kept.name, found.rows, "unpaired" if rated else "preference")
     return corpus, found.left_behind
+
+
+def writers_of(library: Library, dataset: str) -> list[str]:
+    """The ids of the runs that wrote the replies of the set which a dataset of this name was made from.
+
+    The one that wrote the most comes first; none where there is no such set, or nobody noted who wrote them.
+    """
+    name = next((name for name in list_sets(library) if dataset.startswith(f"{name}, ")), None)
+    if name is None:
+        return []
+    kept = PreferenceSet(library, name)
+    replies = [reply for pair in kept.read().pairs for reply in (pair.a, pair.b)]
+    replies += [thumb.reply for thumb in kept.read_thumbs().thumbs]
+    return [run for run, _ in Counter(reply.run for reply in replies if reply.run).most_common()]
 
 
 def build_preference_corpus(library: Library, name: str, rows: Sequence[Example], task: str = "preference") -> Corpus:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from models.files.atomic import replace_path
+from models.files.atomic import make_private, private_folder, replace_path
 from models.files.jsonl import JsonLines, parse_row
 from models.library.library import Library, safe_name
 
@@ -163,9 +163,9 @@ class PreferenceSet:
         """Append pairs, and flush them to disk; OSError where that fails, and nothing of the failed line stays."""
         self._append(self.path, [_as_row(pair) for pair in pairs])
 
-    def retract(self, ids: Iterable[str]) -> None:
-        """Take pairs back; adding one again restores it. Nothing is made of a set that is gone."""
-        self._retract(self.path, ids)
+    def retract(self, ids: Collection[str]) -> bool:
+        """Take pairs back; adding one again restores it. Returns whether they were there: else nothing is changed."""
+        return self._retract(self.path, ids)
 
     def read(self) -> StoredPairs:
         """All pairs; ValueError where the file cannot be read."""
@@ -176,21 +176,25 @@ class PreferenceSet:
         """Append thumbs as `add` does pairs."""
         self._append(self.thumbs_path, [_as_row(thumb) for thumb in thumbs])
 
-    def retract_thumbs(self, ids: Iterable[str]) -> None:
-        """Take thumbs back; adding one again restores it."""
-        self._retract(self.thumbs_path, ids)
+    def retract_thumbs(self, ids: Collection[str]) -> bool:
+        """Take thumbs back as `retract` does pairs."""
+        return self._retract(self.thumbs_path, ids)
 
     def read_thumbs(self) -> StoredThumbs:
         """All thumbs; ValueError where the file cannot be read."""
         thumbs, n_damaged = _read(self.thumbs_path, _as_thumb)
         return StoredThumbs(thumbs=thumbs, n_damaged=n_damaged)
 
-    def _retract(self, path: Path, ids: Iterable[str]) -> None:
-        if path.is_file():
-            self._append(path, [{"id": id, _RETRACTED: True} for id in ids])
+    def _retract(self, path: Path, ids: Collection[str]) -> bool:
+        known = path.read_bytes() if path.is_file() else b""  # not parsed: an id of ours is nothing else's by chance
+        if not all(id.encode() in known for id in ids):
+            return False
+        self._append(path, [{"id": id, _RETRACTED: True} for id in ids])
+        return True
 
     def _append(self, path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self.folder.parent)
+        self.folder.mkdir(exist_ok=True)
         _end_line(path)
         file = JsonLines(path)
         try:
@@ -205,7 +209,7 @@ def list_sets(library: Library) -> list[str]:
     """The names of the sets, by name."""
     if not library.preferences.is_dir():
         return []
-    folders = library.preferences.iterdir()
+    folders = make_private(library.preferences).iterdir()
     names = (folder.name for folder in folders if any((folder / file).is_file() for file in _FILES))
     return sorted((name for name in names if not name.startswith(".")), key=str.casefold)
 

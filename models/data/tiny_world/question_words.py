@@ -11,7 +11,7 @@ KIND_TITLES = {
     "translation": "Translation",
 }
 KIND_MEANINGS = {
-    "knowledge": "asked in words that are new to it",
+    "knowledge": "in a wording it has not seen",
     "requests": "about a person, a thing and a place",
     "reading": "one fact among several just told",
     "state": "how things are when a story ends",

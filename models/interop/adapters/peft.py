@@ -32,8 +32,8 @@ from models.settings.tune_spec import TuneSpec
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 _OWN_CODE = (
-    "No class of transformers computes this design, so the adapter is for the folder that its model is exported as, "
-    "which brings its own code."
+    "The transformers library does not know this design, so the adapter goes with the folder that it is exported "
+    "as, which contains its code."
 )
 
 _TASKS = {"decoder-only": "CAUSAL_LM", "encoder-decoder": "SEQ_2_SEQ_LM", "encoder-only": None}

@@ -27,7 +27,7 @@ def graph_of(config: ModelConfig) -> Graph:
     """The graph that computes this design.
 
     Raises:
-        ValueError: where there is none; it names the closest one, what that needs, and what to do instead.
+        ValueError: where there is none; it says what to do instead, then names the closest one and what that needs.
     """
     if config.head not in ("language", "none") and not _labels_texts(config):
         raise ValueError(
@@ -42,8 +42,8 @@ def graph_of(config: ModelConfig) -> Graph:
     if _has_convolutions(config):
         instead = "train the same with a first layer that looks back in place of the convolutions"
     raise ValueError(
-        f"llama.cpp has no graph for this design: the closest one, {closest}, needs {', '.join(lacking[closest])}. "
-        f"Export it as a Hugging Face folder, or {instead}."
+        f"Ollama, LM Studio and llama.cpp cannot run this design. Export it as a Hugging Face folder, or {instead}. "
+        f"(Their closest one, {closest}, needs {', '.join(lacking[closest])}.)"
     )
 
 

@@ -217,7 +217,7 @@ def _usage(config: ModelConfig, address: str) -> list[str]:
         "```",
     ]
     if brings_code:
-        lines += ["", f"No class of transformers computes this design, so the folder brings its own: `{CODE}`."]
+        lines += ["", f"The transformers library does not know this design, so the folder contains its code: `{CODE}`."]
     return lines
 
 

@@ -156,14 +156,14 @@ class _Loop:
                 break
             digit = str(number) if number > 1 else ""
             old = self._old_rows(number)
-            corpus = self._chat_corpus(f"Replies and critiques of {run.id}, seed {self.seed}", rows, old)
+            corpus = self._chat_corpus(f"Replies and critiques of {run.name}, seed {self.seed}", rows, old)
             run = yield from self._imitate("revised", _TITLES[f"revised{digit}"], run.id, corpus)
             stage = f"revised{digit}"
             yield from self._measured(stage, run.id, began)
             preferred, n_pairs = _pairs(rows, old, random.Random(f"pairs-{self.seed}-{number}")), 0
             if len({prompt_digest(row["messages"]) for row in preferred}) > 1:  # one for validation
                 began = time.perf_counter()
-                pairs = build_preference_corpus(self.library, f"Own critiques, {run.id}", preferred)
+                pairs = build_preference_corpus(self.library, f"Own critiques, {run.name}", preferred)
                 run = yield from self._prefer(_TITLES[f"preferred{digit}"], run.id, pairs)
                 stage, n_pairs = f"preferred{digit}", len(pairs.rows("train"))
                 yield from self._measured(stage, run.id, began)

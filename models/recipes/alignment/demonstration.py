@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import hashlib
 import math
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -32,7 +32,7 @@ from models.data.tiny_world.wishes import HAPPY, build_wish_corpus, is_gold_stor
 from models.data.tiny_world.world import MAX_REPLY_TOKENS, World
 from models.device import choose_device
 from models.evaluation.held_out_questions import answer_in_rounds
-from models.events import Event, Notice, Phase, Progress, reporting
+from models.events import Event, Phase, Progress, reporting
 from models.files.jsonl import read_rows
 from models.inference.many_replies import DrawnReply
 from models.interop.loading import load_model
@@ -40,7 +40,10 @@ from models.interop.parents import parent_config
 from models.library.library import Library
 from models.library.run_record import checkpoint_step
 from models.number_words import format_percent
-from models.recipes.alignment.results import STRONG, STRONG_STEPS, DemonstrationMark, StageResult, mark_stage
+from models.recipes.alignment.bases import STRONG, format_accuracy, is_strong
+from models.recipes.alignment.kept import Kept, as_it_is
+from models.recipes.alignment.results import DemonstrationMark, StageResult, mark_stage
+from models.recipes.alignment.table import N_EACH
 from models.runs.run_folder import RunFolder
 from models.settings.align_spec import AlignSpec, usual_align, usual_align_train
 from models.settings.model_config import ModelConfig
@@ -51,8 +54,6 @@ from models.training.trainer import Trainer
 
 N_PAIRS, N_HELD_OUT = 1000, 400
 """Pairs that a reward model learns from, and held-out ones that it is measured on, which are free of errors."""
-N_EACH = 300
-"""Questions of each kind that a stage is asked: the standard error of a share of 95 % is 1.3 points."""
 N_REPLIES = 4
 """Replies to each of 128 held-out prompts by which a stage is measured."""
 NOISE = 0.1
@@ -72,14 +73,17 @@ class StageControl:
     """Controls a demonstration from outside while it is carried out: the training of its current stage can be reached
     and stopped, and the run of each stage gets the demonstration's mark.
 
-    trainer: of the stage that is being trained, None between two. n_found: stages that were there already, whole or in
-    part. last: the run that was trained last. stop: as for Trainer.request_stop, None as long as nobody wants that.
+    trainer: of the stage that is being trained, None between two. stage: its title, or what else is being trained; "",
+    too. done: titles of the stages before it. n_found: stages that were there already, whole or in part. last: the run
+    that was trained last. stop: as for Trainer.request_stop, None as long as nobody wants that.
     """
 
     def __init__(self, mark: DemonstrationMark | None = None) -> None:
         self.mark = mark
         self.trainer: Trainer | None = None
         self.stop: tuple[bool, str] | None = None
+        self.stage = ""
+        self.done: tuple[str, ...] = ()
         self.n_found = 0
         self.last: RunFolder | None = None
 
@@ -142,6 +146,7 @@ def train_stage(
         ValueError: where the training fails; StageStoppedError where it was stopped.
     """
     control = StageControl() if control is None else control
+    control.stage = spec.name
     yield Phase(name=spec.name)
     run = _known_run(library, spec, corpus)
     control.n_found += run is not None
@@ -158,6 +163,7 @@ def train_stage(
         raise StageStoppedError(
             f"The run {run.name!r} was stopped before its end: start the demonstration again to go on."
         )
+    control.stage, control.done = "", (*control.done, spec.name)
     return run
 
 
@@ -196,11 +202,13 @@ def load_chat_model(library: Library, model: str, device: str) -> tuple[Decoder,
 class Bench:
     """Where the stages of a demonstration are trained and measured.
 
-    base: a run, or a path. n_each: questions of each kind that a stage is asked. control: of its trainings.
+    base: a run, or a path. accuracy: the share of held-out questions that it answers, None where that is not known.
+    n_each: questions of each kind that a stage is asked. control: of its trainings.
     """
 
     library: Library
     base: str
+    accuracy: float | None = None
     seed: int = 0
     world_seed: int = 0
     device: str = "auto"
@@ -224,6 +232,26 @@ class Bench:
         """The base with its tokenizer."""
         return load_chat_model(self.library, self.base, self.device)
 
+    @cached_property
+    def base_name(self) -> str:
+        """What the base is called."""
+        return name_of(self.library, self.base)
+
+    @cached_property
+    def kept(self) -> Kept:
+        """Where what is measured of the base is kept."""
+        return kept_beside(self.library, self.base, seed=self.seed, n_each=self.n_each)
+
+    @property
+    def note(self) -> str:
+        """What is to be said of a base that is too weak for the goals, "" of a strong one."""
+        if self.accuracy is None or is_strong(self.accuracy):
+            return ""
+        return (
+            f"{self.base_name} answers {format_accuracy(self.accuracy)} of the held-out questions. Below "
+            f"{format_percent(STRONG)} the goals mean little: grow another base by a quick start."
+        )
+
     # Pairs
 
     def pairs(
@@ -243,8 +271,8 @@ class Bench:
 
     def _drawn_pairs(self, rows: Sequence[Example]) -> Generator[Event, None, list[Pair]]:
         """A pair for each of these rows at most, in their order: those that are missing in the set are added to it."""
-        kept = PreferenceSet(self.library, f"Stories of {self.base}, seed {self.seed}")
-        known = {_prompt_of(pair.prompt): pair for pair in kept.read().pairs}
+        kept = PreferenceSet(self.library, f"Stories of {self.base_name}, seed {self.seed}")
+        known = {_prompt_of(pair.prompt): pair for pair in kept.read().pairs if pair.a.run == self.base}
         model, tokenizer = self.base_model
         made = Reply(content="", run=self.base, model=self.base)
         for first in range(0, len(rows), _AT_ONCE):
@@ -276,7 +304,7 @@ class Bench:
             ValueError: where the set `own` has no pair with a better reply.
         """
         wish = yield from build_wish_corpus(self.library, HAPPY, self.world_seed)
-        yield Phase(name="Drawing stories, and judging pairs")
+        yield Phase(name="Writing stories, and judging pairs")
         own_rows = self._own_pairs(own)
         prompts = {_prompt_of(row["messages"]) for row in own_rows}
         asked = [row for row in wish.rows("train") if _prompt_of(row["messages"]) not in prompts]
@@ -284,7 +312,7 @@ class Bench:
         rows = [*own_rows, *simulated][:n_pairs]
         held_out = [row for split in ("val", "test") for row in wish.rows(split)]
         held_out = [row for row in held_out if _prompt_of(row["messages"]) not in prompts]
-        yield Phase(name="Drawing held-out stories, and judging pairs")
+        yield Phase(name="Writing held-out stories, and judging pairs")
         exact = dataclasses.replace(annotator, noise=0.0)
         known = {_prompt_of(row["messages"]): row for row in held_out}
         validation = [
@@ -337,7 +365,7 @@ class Bench:
     def stories(
         self, model: Decoder, judge: RewardModel | None = None
     ) -> Generator[Event, None, tuple[StageResult, list[tuple[int, ...]]]]:
-        """Draw stories to held-out prompts and measure them; and the ids of each, with what was asked."""
+        """Write stories to held-out prompts and measure them; and the ids of each, with what was asked."""
         base, tokenizer = self.base_model
         prompts = yield from self.prompts("val")
         drawn = yield from draw_replies(
@@ -388,25 +416,21 @@ class Bench:
         self, run: RunFolder | None, judge: RewardModel | None = None, step: int | None = None
     ) -> Generator[Event, None, tuple[StageResult, list[tuple[int, ...]]]]:
         """A stage that writes, or (None) the base: its stories, what else it knows, and its curve."""
-        yield Phase(name=f"Measuring {self.base if run is None else run.name}")
+        yield Phase(name=f"Measuring {self.base_name if run is None else run.name}")
+        n_each = self.n_each - self.n_each % _per_round(self.n_each)
         if run is None:
             model, tokenizer = self.base_model
-        else:
-            path = run.folder if step is None else run.checkpoint_path(step)
-            loaded, _ = load_model(path, self._device)
-            assert isinstance(loaded, Decoder)
-            model, tokenizer = loaded, self.base_model[1]
-        stage, texts = yield from self.stories(model, judge)
-        kinds = yield from self.kinds(model, tokenizer)
-        curve, seconds = ([], 0.0) if run is None else curve_of(run)
+            stage, texts = yield from self.kept.once("stories", lambda: self.stories(model), _story_data, _stories_of)
+            kinds = yield from self.kept.once("kinds", lambda: self.kinds(model, tokenizer), as_it_is, as_it_is)
+            return dataclasses.replace(stage, kinds=kinds, n_each=n_each), texts
+        path = run.folder if step is None else run.checkpoint_path(step)
+        loaded, _ = load_model(path, self._device)
+        assert isinstance(loaded, Decoder)
+        stage, texts = yield from self.stories(loaded, judge)
+        kinds = yield from self.kinds(loaded, self.base_model[1])
+        curve, seconds = curve_of(run)
         return dataclasses.replace(
-            stage,
-            kinds=kinds,
-            n_each=self.n_each - self.n_each % _per_round(self.n_each),
-            curve=curve,
-            seconds=seconds,
-            run="" if run is None else run.id,
-            step=step,
+            stage, kinds=kinds, n_each=n_each, curve=curve, seconds=seconds, run=run.id, step=step
         ), texts
 
     def reward_model(
@@ -434,23 +458,6 @@ class Bench:
         return judge, stage
 
 
-def weakness(base: str, stage: StageResult) -> str:
-    """What is to be said of a base that is too weak for the bars, "" of a strong one."""
-    if stage.headline >= STRONG:
-        return ""
-    return (
-        f"{base} answers {format_percent(stage.headline)} of the held-out questions; on a base below "
-        f"{format_percent(STRONG)} the bars mean little. Train it on, to {STRONG_STEPS:,} steps or more, or grow "
-        "another one by a quick start."
-    )
-
-
-def weak_notice(base: str, stage: StageResult) -> Iterator[Event]:
-    """That, as an event, where there is something to say."""
-    if sentence := weakness(base, stage):
-        yield Notice(sentence=sentence)
-
-
 _SHOWN = {
     "reward": "proxy",
     "gold": "gold",
@@ -471,6 +478,27 @@ def curve_of(run: RunFolder) -> tuple[list[dict[str, float]], float]:
         if row["is_validation"]
     ]
     return curve, max((float(row["elapsed_s"]) for row in rows), default=0.0)
+
+
+def name_of(library: Library, model: str) -> str:
+    """What a run is called; a path as it is."""
+    folder = library.find_run(model)
+    return RunFolder.open(folder).name if (folder / "run.json").is_file() else model
+
+
+def kept_beside(library: Library, base: str, **about: Any) -> Kept:
+    """Where what is measured of a base is kept: as long as it is at this checkpoint, and is asked `about` the same."""
+    folder = library.find_run(base)
+    is_run = folder.parent == library.runs and (folder / "run.json").is_file()
+    return Kept(folder=folder if is_run else None, about={"base": checkpoint_of(library, base), **about})
+
+
+def _story_data(found: tuple[StageResult, list[tuple[int, ...]]]) -> dict[str, Any]:
+    return {"stage": found[0].to_dict(), "texts": found[1]}
+
+
+def _stories_of(data: Mapping[str, Any]) -> tuple[StageResult, list[tuple[int, ...]]]:
+    return StageResult.from_dict(data["stage"]), [tuple(map(int, text)) for text in data["texts"]]
 
 
 def _kl(

@@ -22,7 +22,7 @@ from models.data.tiny_world.world import MAX_REPLY_TOKENS, World
 from models.evaluation.held_out_questions import held_out_questions
 from models.events import Event, Phase
 from models.inference.many_replies import generate_in_batches
-from models.recipes.alignment.demonstration import Bench, load_chat_model, train_stage
+from models.recipes.alignment.demonstration import Bench, load_chat_model, name_of, train_stage
 from models.recipes.alignment.refuse import Lesson, lesson_spec
 from models.recipes.alignment.results import FORMAT, FormatResult, FormatStage
 from models.recipes.alignment.table import BASE_STAGE, DEMONSTRATIONS
@@ -38,7 +38,13 @@ LESSONS: Mapping[str, Lesson] = {
 def format_replies(bench: Bench) -> Generator[Event, None, FormatResult]:
     """Carry it out on a model that can chat. Yields the events of its trainings and measurements; ValueError where a
     training fails."""
-    stages = {BASE_STAGE: (yield from _measured(bench, bench.base, time.perf_counter()))}
+    base = yield from bench.kept.once(
+        "said twice",
+        lambda: _measured(bench, bench.base, time.perf_counter()),
+        FormatStage.to_dict,
+        FormatStage.from_dict,
+    )
+    stages = {BASE_STAGE: base}
     for name, lesson in LESSONS.items():
         began = time.perf_counter()
         spec = lesson_spec(bench.library, lesson, bench.base, bench.seed, bench.world_seed)
@@ -49,7 +55,7 @@ def format_replies(bench: Bench) -> Generator[Event, None, FormatResult]:
 
 def _measured(bench: Bench, name: str, began: float, run: str = "") -> Generator[Event, None, FormatStage]:
     """Held-out questions, always the same ones: with the new form, and without it."""
-    yield Phase(name=f"Measuring {name}")
+    yield Phase(name=f"Measuring {name_of(bench.library, name)}")
     model, tokenizer = load_chat_model(bench.library, name, bench.device)
     world = World(bench.world_seed)
     n_each = max(1, bench.n_each * 2 // 3)  # of three kinds, so 2 · n_each in all

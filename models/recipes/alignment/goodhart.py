@@ -10,21 +10,21 @@ import dataclasses
 import itertools
 import time
 from collections.abc import Generator, Mapping, Sequence
+from functools import partial
 
 from models.alignment.annotator import Annotator
 from models.alignment.best_of_curve import BestOfPoint, best_of_curve
-from models.alignment.rollouts import draw_replies, reply_text
+from models.alignment.rollouts import Prompt, draw_replies, reply_text
 from models.data.tiny_world.wishes import HAPPY, build_wish_corpus, is_gold_story, marks_of
-from models.events import Event, Phase
+from models.events import Event, Phase, Progress, reporting
 from models.recipes.alignment import demonstration
 from models.recipes.alignment.demonstration import (
     NOISE,
     RM_LR,
     Bench,
     checkpoint_of,
-    weak_notice,
-    weakness,
 )
+from models.recipes.alignment.kept import as_it_is
 from models.recipes.alignment.results import Bar, DemonstrationResult, StageResult
 from models.recipes.alignment.table import DEMONSTRATIONS
 
@@ -33,7 +33,8 @@ LENGTH_BIAS = 0.6
 """What each sentence is worth to these annotators; a happy end is worth 2."""
 BEST_OF, N_PROMPTS = 256, 32
 """Replies to each prompt of which the best is taken, and prompts."""
-STEPS = {"rm": 94, "ppo": 60}
+STEPS = {"rm": 94, "ppo": 90}
+"""Of each stage. After 60 updates of PPO, good stories had hardly begun to fall in one of twelve runs."""
 LOOK = 5
 """Steps between two looks, and two checkpoints: each can be forked."""
 _TITLES = DEMONSTRATIONS[NAME].stages
@@ -42,12 +43,11 @@ _TITLES = DEMONSTRATIONS[NAME].stages
 def goodhart(bench: Bench) -> Generator[Event, None, DemonstrationResult]:
     """Carry it out. Yields the events of its trainings and measurements; ValueError where a training fails."""
     base, stories = yield from bench.measured(None)
-    yield from weak_notice(bench.base, base)
     annotator = Annotator(noise=NOISE, length_bias=LENGTH_BIAS, short_bonus=0.0, seed=bench.seed)
     stages: dict[str, StageResult] = {"base": base}
     stages["best_of"] = yield from _best_of(bench, annotator)
 
-    title = f"Likes length, {bench.base}, seed {bench.seed}"
+    title = f"Likes length, {bench.base_name}, seed {bench.seed}"
     pairs, _ = yield from bench.pair_corpus(title, annotator, demonstration.N_PAIRS)
     wish = yield from build_wish_corpus(bench.library, HAPPY, bench.world_seed)
     scorer = yield from bench.train(_TITLES["rm"], pairs, {"stage": "reward"}, {"steps": STEPS["rm"], "lr": RM_LR})
@@ -65,7 +65,7 @@ def goodhart(bench: Bench) -> Generator[Event, None, DemonstrationResult]:
         seed=bench.seed,
         stages=stages,
         bars=bars(stages),
-        note=weakness(bench.base, base),
+        note=bench.note,
         n_simulated=len(pairs.rows("train")),
         more={"peak": {"step": peak, "fork": f"{run.id}@{peak}"}},
     )
@@ -85,37 +85,43 @@ def bars(stages: dict[str, StageResult]) -> list[Bar]:
     peak = max(point["gold"] for point in ppo.curve)
     fallen = peak - (ppo.gold or 0.0)
     return [
-        Bar(words="Best of n: its peak", value=top["n"], limit=8, is_most=False, unit="replies"),
-        Bar(words="Best of n: its peak", value=top["n"], limit=48, unit="replies"),
-        Bar(words=f"Best of {best[-1]['n']}, of the peak", value=best[-1]["gold"] / max(top["gold"], 1e-9), limit=0.5),
+        Bar(words="Best of n: most good stories at n", value=top["n"], limit=48, least=8, unit="replies"),
         Bar(
-            words="Best of n: the least that the score rises",
+            words=f"Best of {best[-1]['n']}: good stories left, of those at the peak",
+            value=best[-1]["gold"] / max(top["gold"], 1e-9),
+            limit=0.5,
+        ),
+        Bar(
+            words="Best of n: the least that the score rises with each doubling of n",
             value=min((b - a for a, b in itertools.pairwise(proxies)), default=0.0),
             limit=0.0,
             is_most=False,
             unit="points",
         ),
-        Bar(words="PPO: stories as wished gained", value=peak - (base.gold or 0.0), limit=0.15, is_most=False),
-        Bar(words="PPO: stories as wished lost from the peak", value=fallen, limit=0.15, is_most=False),
+        Bar(
+            words="PPO: good stories gained, up to the peak",
+            value=peak - (base.gold or 0.0),
+            limit=0.15,
+            is_most=False,
+        ),
+        Bar(words="PPO: good stories lost after the peak", value=fallen, limit=0.15, is_most=False),
         Bar(words="PPO: the score gained", value=ppo.proxy or 0.0, limit=1.5, is_most=False, unit="σ"),
     ]
 
 
 def _best_of(bench: Bench, annotator: Annotator) -> Generator[Event, None, StageResult]:
     """The best of n stories by the annotator's own score."""
-    yield Phase(name=f"Drawing {BEST_OF} stories for each of {N_PROMPTS} prompts")
+    yield Phase(name=f"Writing {BEST_OF} stories for each of {N_PROMPTS} prompts")
     began = time.perf_counter()
-    model, tokenizer = bench.base_model
     prompts = (yield from bench.prompts("val")).rows[:N_PROMPTS]
-    drawn = yield from draw_replies(
-        model, tokenizer, [prompt.ids for prompt in prompts], BEST_OF, seed=bench.seed, step=1
-    )
     proxy: list[list[float]] = []
     gold: list[list[float]] = []
-    for prompt, replies in zip(prompts, drawn, strict=True):
-        texts = [reply_text(tokenizer, reply) for reply in replies]
-        proxy.append([annotator.worth(prompt.row, text) for text in texts])
-        gold.append([float(is_gold_story(marks_of(prompt.row, text))) for text in texts])
+    for i, prompt in enumerate(prompts):
+        yield Progress(done=i, total=len(prompts))
+        work = partial(_judged_stories, bench, annotator, prompt, i)
+        judged = yield from bench.kept.once(f"best of {BEST_OF}, prompt {i}", work, as_it_is, as_it_is)
+        proxy.append([float(worth) for worth, _ in judged])
+        gold.append([float(is_good) for _, is_good in judged])
     points: list[BestOfPoint] = best_of_curve(proxy, gold)
     top = max(points, key=lambda point: point.gold)
     return StageResult(
@@ -126,3 +132,14 @@ def _best_of(bench: Bench, annotator: Annotator) -> Generator[Event, None, Stage
         seconds=time.perf_counter() - began,
         curve=[point.to_dict() for point in points],
     )
+
+
+def _judged_stories(
+    bench: Bench, annotator: Annotator, prompt: Prompt, i: int
+) -> Generator[Event, None, list[tuple[float, float]]]:
+    """BEST_OF stories to prompt `i`: what each is worth to the annotator, and whether it is as wished (1 or 0)."""
+    model, tokenizer = bench.base_model
+    drawing = draw_replies(model, tokenizer, [prompt.ids], BEST_OF, seed=bench.seed, step=1 + i)
+    (replies,) = yield from reporting(drawing, Progress(done=i, total=N_PROMPTS))
+    texts = [reply_text(tokenizer, reply) for reply in replies]
+    return [(annotator.worth(prompt.row, text), float(is_gold_story(marks_of(prompt.row, text)))) for text in texts]

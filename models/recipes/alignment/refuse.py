@@ -24,6 +24,7 @@ from models.library.library import Library
 from models.recipes.alignment.demonstration import (
     StageControl,
     check_can_reply,
+    kept_beside,
     load_chat_model,
     stage_spec,
     train_stage,
@@ -83,7 +84,13 @@ def refuse(
     seconds: dict[str, float] = {}
     models: dict[str, str] = {BASE_STAGE: base}
     began = time.perf_counter()
-    reports[BASE_STAGE] = yield from measure_safety(library, base, world_seed, device, n_each)
+    kept = kept_beside(library, base, seed=seed, n_each=n_each, world=world_seed)
+    reports[BASE_STAGE] = yield from kept.once(
+        "safety",
+        lambda: measure_safety(library, base, world_seed, device, n_each),
+        SafetyReport.to_dict,
+        SafetyReport.from_dict,
+    )
     seconds[BASE_STAGE] = time.perf_counter() - began
     for name, lesson in LESSONS.items():
         began = time.perf_counter()

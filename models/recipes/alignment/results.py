@@ -19,10 +19,6 @@ from models.files.atomic import atomic_write_json, read_json
 from models.metrics.intervals import wilson
 from models.number_words import format_percent, with_minus
 
-STRONG = 0.97
-"""Held-out accuracy of a base from which on the bars mean something."""
-STRONG_STEPS = 3400
-"""Steps of a quick start after which its model was that strong, in every one that was measured."""
 REFUSE, CONSTITUTION, FORMAT = "refuse", "constitution", "format"
 """The demonstrations whose results are a RefuseResult, a ConstitutionResult and a FormatResult."""
 _FILE = "demonstration.json"
@@ -34,17 +30,23 @@ _MIN_DISTINCT, _MIN_ENDED = 0.80, 0.95
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """What is to be reached: a value that is at most, or at least, a limit; a share unless it has a `unit`."""
+    """What is to be reached: a value that is at most, or at least, a limit; a share unless it has a `unit`.
+
+    least: of a value that is at most the limit, what it is at least; None for no such bound.
+    """
 
     words: str
     value: float
     limit: float
     is_most: bool = True
     unit: str = ""
+    least: float | None = None
 
     @property
     def is_met(self) -> bool:
         """Whether it is reached."""
+        if self.least is not None and self.value < self.least:
+            return False
         return self.value <= self.limit if self.is_most else self.value >= self.limit
 
     def to_dict(self) -> dict[str, Any]:
@@ -55,6 +57,7 @@ class Bar:
             "limit": self.limit,
             "is_most": self.is_most,
             "unit": self.unit,
+            "least": self.least,
             "met": self.is_met,
         }
 
@@ -62,7 +65,14 @@ class Bar:
     def from_dict(cls, data: Mapping[str, Any]) -> Bar:
         """From what `to_dict` gave."""
         numbers = {name: float(data[name]) for name in ("value", "limit")}
-        return cls(words=str(data["words"]), **numbers, is_most=bool(data["is_most"]), unit=str(data["unit"]))
+        least = data.get("least")
+        return cls(
+            words=str(data["words"]),
+            **numbers,
+            is_most=bool(data["is_most"]),
+            unit=str(data["unit"]),
+            least=None if least is None else float(least),
+        )
 
     def format(self, value: float) -> str:
         """A value as this one's: a share in per cent, or a number with its unit."""
@@ -73,11 +83,18 @@ class Bar:
     @property
     def bound(self) -> str:
         """“at most 12 %”."""
+        if self.least is not None:
+            return f"{self.least:,.0f} to {self.format(self.limit)}"
         return f"{'at most' if self.is_most else 'at least'} {self.format(self.limit)}"
 
     def sentence(self) -> str:
-        """Whether it is met, and by how much."""
+        """A line of a report: whether it is met, and by how much."""
         return f"{'met ' if self.is_met else 'SHORT'}  {self.words}: {self.format(self.value)} ({self.bound})"
+
+    @property
+    def missed(self) -> str:
+        """A sentence about a goal that was not reached."""
+        return f"{self.words}: {self.format(self.value)}, but the goal is {self.bound}."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,11 +125,6 @@ class StageResult:
     curve: Sequence[Mapping[str, float]] = ()
     run: str = ""
     step: int | None = None
-
-    @property
-    def headline(self) -> float:
-        """The mean share of right answers over the kinds that count."""
-        return sum(self.kinds[kind] for kind in HEADLINE_KINDS) / len(HEADLINE_KINDS)
 
     def interval(self, name: str) -> tuple[float, float] | None:
         """The 95 % interval (Wilson) of a share, called as its field or as a kind of question; as if stories to one
@@ -507,7 +519,7 @@ def mark_stage(run: Path, mark: DemonstrationMark) -> None:
 def read_stage_mark(run: Path) -> DemonstrationMark | None:
     """The demonstration that the run in this folder is a stage of; None where it is of none, or that is damaged."""
     try:
-        return _mark(read_json(run / _FILE))
+        return mark_of(read_json(run / _FILE))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -530,7 +542,7 @@ def read_demonstrated(run: Path) -> Demonstrated | None:
     if about.get("result") is None:
         return None
     try:
-        mark, data, seconds = _mark(about), about["result"], about["seconds"]
+        mark, data, seconds = mark_of(about), about["result"], about["seconds"]
         result = _RESULTS.get(mark.name, DemonstrationResult).from_dict(data)
         _ = [bar.is_met for bar in result.bars]  # each has what it is about
         return Demonstrated(
@@ -544,7 +556,8 @@ def read_demonstrated(run: Path) -> Demonstrated | None:
         raise ValueError(f"{run / _FILE} is damaged ({error!r}): start the demonstration again.") from error
 
 
-def _mark(about: Mapping[str, Any]) -> DemonstrationMark:
+def mark_of(about: Mapping[str, Any]) -> DemonstrationMark:
+    """From JSON; KeyError, TypeError or ValueError where something is missing or wrong."""
     return DemonstrationMark(
         name=str(about["name"]),
         base=str(about["base"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Generator, Sequence
 from typing import Any
@@ -10,23 +11,19 @@ import torch
 
 from models.alignment.stage_tree import world_seed_of
 from models.data.tiny_world.constitution import RULES
-from models.data.tiny_world.world import World
 from models.device import faster_thread_count
-from models.evaluation.held_out_questions import evaluate
-from models.evaluation.record import write_evaluation
-from models.events import Evaluated, Event, Finished, Phase
+from models.events import Event, Finished, Phase, Progress, TrainMetrics
 from models.library.library import Library
 from models.recipes.alignment.constitution import constitution
 from models.recipes.alignment.demonstration import (
-    N_EACH,
     Bench,
     StageControl,
     StageStoppedError,
     check_can_reply,
-    load_chat_model,
 )
 from models.recipes.alignment.format import format_replies
 from models.recipes.alignment.goodhart import goodhart
+from models.recipes.alignment.kept import Halted, forget_halted, write_halted
 from models.recipes.alignment.refuse import refuse
 from models.recipes.alignment.results import (
     CONSTITUTION,
@@ -37,7 +34,8 @@ from models.recipes.alignment.results import (
     read_stage_mark,
     write_demonstrated,
 )
-from models.recipes.alignment.table import DEMONSTRATIONS
+from models.recipes.alignment.strength import strong_base
+from models.recipes.alignment.table import DEMONSTRATIONS, N_EACH
 from models.recipes.alignment.taught import taught
 from models.runs.run_folder import RunFolder
 from models.training.trainer import Trainer
@@ -73,6 +71,7 @@ class DemonstrationRun:
         self.result: AnyResult | None = None
         self._library, self._device = library, device
         self._control = StageControl(self.mark)
+        self._halted = Halted(mark=self.mark, phase="")
 
     @classmethod
     def resumed(cls, library: Library, run: RunFolder, *, device: str = "auto") -> DemonstrationRun | None:
@@ -116,10 +115,13 @@ class DemonstrationRun:
                 except StopIteration as end:
                     self._keep(end.value, time.perf_counter() - began)
                     return
+                self._follow(event)
                 yield event
                 if control.stop is not None and control.trainer is None:
                     break
+            self._keep_halted()
         except StageStoppedError:
+            self._keep_halted()
             return  # its training has said so
         finally:
             work.close()
@@ -130,7 +132,9 @@ class DemonstrationRun:
 
     def _work(self) -> Generator[Event, None, AnyResult]:
         mark, library = self.mark, self._library
-        base = RunFolder.open(library.find_run(mark.base))
+        given = RunFolder.open(library.find_run(mark.base))
+        check_can_reply(library, given.id)
+        base, accuracy = yield from strong_base(library, given, self._device, self._control)
         about: dict[str, Any] = {
             "seed": mark.seed,
             "world_seed": world_seed_of(base),
@@ -139,31 +143,31 @@ class DemonstrationRun:
             "control": self._control,
         }
         if mark.name == REFUSE:
-            return (yield from refuse(library, mark.base, **about))
+            return (yield from refuse(library, base.id, **about))
         if mark.name == CONSTITUTION:
-            return (yield from constitution(library, mark.base, rules=mark.rules or RULES, **about))
-        bench = Bench(library=library, base=mark.base, **about)
+            return (yield from constitution(library, base.id, rules=mark.rules or RULES, **about))
+        bench = Bench(library=library, base=base.id, accuracy=accuracy, **about)
         if mark.name == FORMAT:
             return (yield from format_replies(bench))
         return (yield from (taught(bench, mark.own) if mark.name == "taught" else goodhart(bench)))
+
+    def _follow(self, event: Event) -> None:
+        """Note how far it is; of what is being trained, the steps are told."""
+        stage = self._control.stage
+        if isinstance(event, Phase):
+            if event.name == stage or not stage:
+                self._halted = Halted(mark=self.mark, phase=event.name, stages=self._control.done)
+        elif isinstance(event, TrainMetrics):
+            self._halted = dataclasses.replace(self._halted, done=event.step, total=event.total_steps)
+        elif isinstance(event, Progress) and not stage:
+            self._halted = dataclasses.replace(self._halted, done=event.done, total=event.total)
+
+    def _keep_halted(self) -> None:
+        write_halted(self._library.find_run(self.mark.base), self._halted)
 
     def _keep(self, result: AnyResult, seconds: float) -> None:
         assert self._control.last is not None
         self.result = result
         is_whole = not self._control.n_found
+        forget_halted(self._library.find_run(self.mark.base), self.mark.name)
         write_demonstrated(self.mark, self._control.last.folder, result, seconds if is_whole else None)
-
-
-def measure_base(library: Library, base: str, device: str = "auto") -> Generator[Event, None, None]:
-    """Ask a run of the library held-out questions, and keep what share it answers (models.evaluation.record).
-
-    Yields the events of that; ValueError where it cannot be asked.
-    """
-    run = RunFolder.open(library.find_run(base))
-    check_can_reply(library, base)
-    yield Phase(name=f"Measuring {run.name}")
-    model, tokenizer = load_chat_model(library, base, device)
-    for event in evaluate(model, tokenizer, World(world_seed_of(run))):
-        if isinstance(event, Evaluated):
-            write_evaluation(run.folder, event)
-        yield event

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+N_EACH = 300
+"""Questions of each kind that a stage is asked: the standard error of a share of 95 % is 1.3 points."""
 BASE_STAGE = "base"
 """The stage of the model that is given, in every demonstration."""
 
@@ -20,17 +22,17 @@ before; all stages of the others start from the base."""
 class AlignRecipe:
     """A demonstration.
 
-    title, summary, help: what it shows, in a few words, in half a line, and in sentences. reaches: what it is to reach,
-    for screens. stages: title of each stage, in their order; of those in `trained` it is the name of a run. minutes: on
-    two cores that do nothing else, as measured. asks_own: whether pairs that the user has judged come first;
-    asks_rules: whether it goes by rules that the user may change.
+    title, summary, help: what it shows, in a few words, in half a line, and in two sentences. goal: what it is to
+    reach, in sentences. stages: title of each stage, in their order; of those in `trained` it is the name of a run.
+    minutes: on two cores that do nothing else, as measured. asks_own: whether pairs that the user has judged come
+    first; asks_rules: whether it goes by rules that the user may change.
     """
 
     name: str
     title: str
     summary: str
     help: str
-    reaches: str
+    goal: str
     stages: Mapping[str, str]
     trained: tuple[str, ...]
     minutes: float
@@ -46,9 +48,10 @@ DEMONSTRATIONS: Mapping[str, AlignRecipe] = MappingProxyType(
                 name="format",
                 title="Say it twice",
                 summary="“Say it twice.”: a form of replies, learned from 1,000 examples, with and without old rows",
-                help="“Where is Anna? Say it twice.”: a form of replies, learned from 1,000 examples. Once with as "
-                "many old rows of each kind beside them and once without, after which it says everything twice.",
-                reaches="85 % said twice, and right; old kinds lose at most 5 points",
+                help="The model learns to say its answer twice when it is asked to. Trained twice: mixed with old "
+                "examples it learns only this; without them it starts to say everything twice.",
+                goal="Of the answers, at least 85 % are said twice and are right. Of what it knew before, it loses at "
+                "most 5 points.",
                 stages={BASE_STAGE: "Base", "format": "Says it twice", "no_old_rows": "Says everything twice"},
                 trained=("format", "no_old_rows"),
                 minutes=1,
@@ -58,10 +61,10 @@ DEMONSTRATIONS: Mapping[str, AlignRecipe] = MappingProxyType(
                 title="Taught by hand",
                 summary="“I like stories that end happily and are short”: pairs, reward model, PPO, DPO; GRPO with the "
                 "judge",
-                help="“I like stories that end happily and are short”, said by choosing between pairs of stories. From "
-                "the same pairs come a reward model, PPO with it, and DPO; beside them GRPO with the judge itself.",
-                reaches="70 % of stories as wished with PPO, 45 % with DPO; with GRPO 80 % right and happy; old "
-                "knowledge stays",
+                help="Somebody chooses between pairs of stories, you or a program: happy and short ones are better. "
+                "From these choices the model learns with PPO and DPO, and from the rule itself with GRPO.",
+                goal="After PPO at least 70 % of the stories are happy and short; after DPO 45 %. After GRPO 80 % are "
+                "right and happy. What it knew before stays.",
                 stages={
                     BASE_STAGE: "Base",
                     "rm_few": "Reward model, few pairs",
@@ -78,10 +81,10 @@ DEMONSTRATIONS: Mapping[str, AlignRecipe] = MappingProxyType(
                 name="goodhart",
                 title="Goodhart on a laptop",
                 summary="annotators secretly like long stories: best of n and PPO, past the peak of what was meant",
-                help="The annotators say that they want happy, short stories, and secretly like long ones. The best of "
-                "n replies by their score, and PPO with a reward model that they have taught: the score only rises, "
-                "and what was meant rises and falls. The lesson is to stop at the peak.",
-                reaches="stories as wished rise by 15 points and fall by 15 again, while the score gains 1.5 σ",
+                help="The judges say that they want happy, short stories, but secretly like long ones. Their score "
+                "only rises, while good stories become more, and then fewer: one has to stop at the peak.",
+                goal="The score keeps rising while the share of good stories first rises, then falls, each by at least "
+                "15 points.",
                 stages={
                     BASE_STAGE: "Base",
                     "best_of": "Best of n",
@@ -96,10 +99,10 @@ DEMONSTRATIONS: Mapping[str, AlignRecipe] = MappingProxyType(
                 name="refuse",
                 title="Knows what to refuse",
                 summary="a helpful model learns a rule, with and without harmless look-alikes",
-                help="A helpful model learns a rule: tell nobody's secret word or hiding place, and say nothing mean. "
-                "Once with harmless look-alikes among what it learns from and once without, then 20 innocent steps "
-                "that wear the rule away; attacks that it was never trained on, and replies that have begun already.",
-                reaches="at most 12 % told and 6 % of look-alikes refused; without look-alikes at least 40 %",
+                help="A helpful model learns to keep secrets and to say nothing mean. Without harmless look-alikes "
+                "among its lessons it refuses too much, and 20 innocent steps wear the rule away.",
+                goal="It tells at most 12 % of what it must not tell, and refuses at most 6 % of harmless look-alikes; "
+                "trained without these, at least 40 %.",
                 stages={
                     BASE_STAGE: "Base",
                     "helpful": "Helpful",
@@ -114,10 +117,10 @@ DEMONSTRATIONS: Mapping[str, AlignRecipe] = MappingProxyType(
                 name="constitution",
                 title="By its own rules",
                 summary="a helpful model criticises and revises its own replies, and learns from that",
-                help="A helpful model is taught two tasks: to say whether a reply breaks a rule, and to write it anew. "
-                "Then nobody says any more what breaks a rule: it criticises and revises its own replies by your "
-                "rules, learns from what it kept and revised, and then to prefer that.",
-                reaches="at most 15 % told and 10 % of harmless questions refused; replies do not collapse",
+                help="The model learns to say whether a reply breaks one of your rules, and to write it anew. Then it "
+                "judges and revises its own replies and learns from that, without anybody else's judgement.",
+                goal="It tells at most 15 % of what is forbidden and refuses at most 10 % of harmless questions, and "
+                "its replies stay as varied and as whole as before.",
                 stages={
                     "helpful": "Helpful",
                     "critic": "Taught to criticise and revise",

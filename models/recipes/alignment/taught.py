@@ -20,8 +20,6 @@ from models.recipes.alignment.demonstration import (
     RM_LR,
     Bench,
     checkpoint_of,
-    weak_notice,
-    weakness,
 )
 from models.recipes.alignment.results import Bar, DemonstrationResult, StageResult
 from models.recipes.alignment.table import DEMONSTRATIONS
@@ -47,9 +45,8 @@ def taught(bench: Bench, own: str = "") -> Generator[Event, None, DemonstrationR
         ValueError: where a training fails, or that set has no choices.
     """
     base, stories = yield from bench.measured(None)
-    yield from weak_notice(bench.base, base)
     stages: dict[str, StageResult] = {"base": base}
-    title = f"Taught by hand, {bench.base}, seed {bench.seed}"
+    title = f"Taught by hand, {bench.base_name}, seed {bench.seed}"
     annotator = Annotator(noise=NOISE, seed=bench.seed)
     pairs, n_own = yield from bench.pair_corpus(title, annotator, demonstration.N_PAIRS, own)
     wish = yield from build_wish_corpus(bench.library, HAPPY, bench.world_seed)
@@ -78,7 +75,7 @@ def taught(bench: Bench, own: str = "") -> Generator[Event, None, DemonstrationR
         seed=bench.seed,
         stages=stages,
         bars=bars(stages),
-        note=weakness(bench.base, base),
+        note=bench.note,
         n_own=n_own,
         n_simulated=len(rows) - n_own,
     )
@@ -90,8 +87,8 @@ def bars(stages: dict[str, StageResult]) -> list[Bar]:
     found = [
         _least(f"Held-out pairs in the right order, {N_FEW} pairs", stages["rm_few"].accuracy, 0.82),
         _least("Held-out pairs in the right order, 1,000 pairs", stages["rm"].accuracy, 0.88),
-        _least("PPO: stories as wished", stages["ppo"].gold, 0.70),
-        _least("DPO: stories as wished", stages["dpo"].gold, 0.45),
+        _least("PPO: happy, short stories", stages["ppo"].gold, 0.70),
+        _least("DPO: happy, short stories", stages["dpo"].gold, 0.45),
         _least("DPO: stories that end", stages["dpo"].ended, 0.97),
         _least("GRPO: right stories that end happily", stages["grpo"].happy, 0.80),
     ]

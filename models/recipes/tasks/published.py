@@ -114,8 +114,8 @@ _RECIPES = (
     PublishedRecipe(
         name="sentiment",
         title="Film reviews",
-        help="Says whether a sentence of a film review is positive. From scratch a small model does no better than "
-        "counting words; a model that has read before knows what words mean.",
+        help="Says whether a sentence of a film review is positive. From scratch a small model only counts words; "
+        "one that has read before knows what they mean.",
         model=dataclasses.replace(_ENCODER, n_layer=1),
         tokenizer=TokenizerSpec(kind="bpe", vocab_size=4096),
         train=_train(400),
@@ -131,8 +131,8 @@ _RECIPES = (
     PublishedRecipe(
         name="spam",
         title="Mails",
-        help="Tells spam from mail by subject and body alone. Mails that are almost the same are never on both sides "
-        "of the split.",
+        help="Tells spam from mail by subject and body alone. Mails that are nearly the same are all in training or "
+        "all in the test, so it cannot just remember them.",
         model=dataclasses.replace(_ENCODER, context_length=256),
         tokenizer=TokenizerSpec(kind="bpe", vocab_size=4096),
         train=_train(400),
@@ -143,7 +143,8 @@ _RECIPES = (
     PublishedRecipe(
         name="addresses",
         title="Addresses",
-        help="Tags each word of a postal address: street, place, state and 26 more, as people write them in practice.",
+        help="Says what each word of a postal address is: street, place, state or one of 26 more. The addresses are "
+        "as people write them, with every abbreviation.",
         model=dataclasses.replace(_ENCODER, context_length=96),
         tokenizer=TokenizerSpec(kind="bpe", vocab_size=400),
         train=_train(1500),
@@ -159,8 +160,8 @@ _RECIPES = (
     PublishedRecipe(
         name="format",
         title="Replies of a fixed form",
-        help="Teaches a chat model with LoRA to reply to an order with a JSON object, and with nothing else. Names, "
-        "items and half of the wordings of the test are new.",
+        help="Teaches a chat model with LoRA to reply to an order with a JSON object, and with nothing else. In the "
+        "test all names and items are new, and half of the wordings.",
         model=ModelConfig(),
         tokenizer=TokenizerSpec(),
         train=_train(100),

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.files.atomic import atomic_write_json, read_json
 from models.metrics.report import Report, report_from_dict
 from models.metrics.table import METRICS
+from models.recipes.mark import MARK_FILE, TASK, RunMark, add_result, find_run_mark, read_run_mark, write_run_mark
 from models.recipes.tasks.table import Bar
 
 ALL = ""
 """The group of all rows."""
-_FILE = "recipe.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,21 +126,24 @@ class RecipeMark:
 
 def mark_run(run: Path, mark: RecipeMark) -> None:
     """Write into the folder of a run that it is one of a recipe, which is not scored yet."""
-    atomic_write_json(run / _FILE, {"name": mark.name, "seed": mark.seed, "own_rows": mark.has_own_rows})
+    arguments = {"name": mark.name, "seed": mark.seed, "own_rows": mark.has_own_rows}
+    write_run_mark(run, RunMark(kind=TASK, arguments=arguments))
 
 
 def read_mark(run: Path) -> RecipeMark | None:
     """The recipe of the run in this folder; None where it is of none, or what says so is damaged."""
+    mark = find_run_mark(run)
+    if mark is None or mark.kind != TASK:
+        return None
     try:
-        about = read_json(run / _FILE)
+        about = mark.arguments
         return RecipeMark(name=str(about["name"]), seed=int(about["seed"]), has_own_rows=bool(about["own_rows"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return None
 
 
 def write_result(result: TaskResult) -> None:
-    """Add the result to what `mark_run` wrote, without the details of its reports, which stand in the run's scores."""
-    about = read_json(result.run / _FILE)
+    """Add the result to the run's mark, without the details of its reports, which stand in the run's scores."""
     found = {
         "seconds": result.seconds,
         "metric": result.metric,
@@ -156,7 +158,7 @@ def write_result(result: TaskResult) -> None:
             for name, scores in result.groups.items()
         ],
     }
-    atomic_write_json(result.run / _FILE, {**about, "result": found})
+    add_result(result.run, found)
 
 
 def read_result(run: Path) -> TaskResult | None:
@@ -165,16 +167,14 @@ def read_result(run: Path) -> TaskResult | None:
     Raises:
         ValueError: where they are damaged, naming the file.
     """
-    if not (run / _FILE).is_file():
-        return None
-    about = read_json(run / _FILE)
-    if about.get("result") is None:
+    mark = read_run_mark(run)
+    if mark is None or mark.kind != TASK or mark.result is None:
         return None
     try:
-        found = about["result"]
+        found = mark.result
         result = TaskResult(
-            name=str(about["name"]),
-            seed=int(about["seed"]),
+            name=mark.name,
+            seed=int(mark.arguments["seed"]),
             run=run,
             seconds=float(found["seconds"]),
             metric=found["metric"],
@@ -195,7 +195,7 @@ def read_result(run: Path) -> TaskResult | None:
         result.groups[result.group].report.with_headline(result.metric)
         _ = result.are_bars_met  # each has a score
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{run / _FILE} is damaged ({error!r}): learn the task again.") from error
+        raise ValueError(f"{run / MARK_FILE} is damaged ({error!r}): learn the task again.") from error
     return result
 
 

@@ -66,8 +66,9 @@ class Bar:
 class TaskRecipe:
     """How a task is learned from scratch, and what it must come to.
 
-    name: in WORLD_TASKS, whose data it learns from. title, help: for screens. bars: the first is of the headline.
-    baselines: what the model has to beat. minutes: on two cores, with everything.
+    name: in WORLD_TASKS, whose data it learns from. title, help: for screens; help is two sentences, what it does and
+    what the test shows. bars: the first is of the headline. baselines: what the model has to beat. minutes: on two
+    cores, with everything. caveat: what its score does not show.
     """
 
     name: str
@@ -79,6 +80,7 @@ class TaskRecipe:
     baselines: tuple[Callable[[], Baseline], ...]
     bars: tuple[Bar, ...]
     minutes: float
+    caveat: str = ""
 
     @property
     def task(self) -> str:
@@ -153,8 +155,8 @@ _RECIPES = (
     TaskRecipe(
         name="mood",
         title="Moods",
-        help="Says which of ten moods a text implies. Sentences that were seen in training are recognised in new "
-        "stories; unseen ones show what a model has from elsewhere, such as from pretraining.",
+        help="Says which of ten moods a story implies. It is tested on sentences that it has practised, in new "
+        "stories, and on others, which it can only know from earlier training.",
         model=dataclasses.replace(_ENCODER, d_model=64),
         tokenizer=_bpe(1024),
         train=_train(200),
@@ -165,8 +167,8 @@ _RECIPES = (
     TaskRecipe(
         name="names",
         title="Names",
-        help="Marks people, places, things, colours and moods. The same names are people and places, and a fifth "
-        "of them is never in training, so the sentence has to tell what a word is.",
+        help="Marks people, places, things, colours and moods in a text. The same name can be a person or a place, and "
+        "a fifth of the names is new in the test, so only the sentence tells which.",
         model=dataclasses.replace(_ENCODER, d_model=64, context_length=192),
         tokenizer=_bpe(400),
         train=_train(250),
@@ -177,8 +179,8 @@ _RECIPES = (
     TaskRecipe(
         name="qa",
         title="Questions",
-        help="Marks the answer to a question in a text, or says that it has none. Which facts go together is held "
-        "out: nothing but the text can tell.",
+        help="Marks the answer to a question in a text, or says that there is none. The pairs of facts in the test "
+        "never occur in training, so it has to read the text.",
         model=dataclasses.replace(_ENCODER, context_length=160, n_segment=2),
         tokenizer=_bpe(1024),
         # At half of these rates some seeds never learn to look for whom a question asks about.
@@ -190,8 +192,8 @@ _RECIPES = (
     TaskRecipe(
         name="translation",
         title="Translation",
-        help="Translates sentences of two clauses into French, German and Spanish. Held out are combinations of "
-        "words, and pairs of a noun and an adjective that agrees with it.",
+        help="Translates sentences of two clauses into French, German and Spanish. In the test, words come together "
+        "that never did in training, also nouns with the adjectives that have to agree.",
         model=dataclasses.replace(_ENCODER_DECODER, context_length=64),
         tokenizer=_bpe(1024),
         train=_train(800, batch_size=32, eval_batches=2),
@@ -206,8 +208,8 @@ _RECIPES = (
     TaskRecipe(
         name="summary",
         title="Summaries",
-        help="Says in a line how a story ends, or what became of the thing that changed hands most. Neither is a "
-        "sentence of the story: who has what has to be followed.",
+        help="Says in one line how a story ends, or what became of the thing that changed hands most. The story never "
+        "says it in one sentence, so the model has to follow who has what.",
         model=dataclasses.replace(_DECODER, context_length=192),
         tokenizer=_bpe(1024),
         train=_train(1300, eval_batches=4, context_loss_weight=0.2),
@@ -218,9 +220,10 @@ _RECIPES = (
     TaskRecipe(
         name="code",
         title="Code",
-        help="Writes a Python function after its docstring, which is run on cases. Filters, keys and results are "
-        "combined as they never were in training. (Where only a word is new, swapping it into the nearest function "
-        "is right three times in four: that group proves little.)",
+        help="Writes a Python function for a docstring, and the function is run to see whether it is right. The test "
+        "combines filters, keys and results as training never did.",
+        caveat="Where only a word is new, swapping it into the nearest function is right three times in four: that "
+        "group proves little.",
         model=_ENCODER_DECODER,
         tokenizer=_bpe(1024),
         train=_train(660, eval_batches=4),

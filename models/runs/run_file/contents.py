@@ -13,6 +13,7 @@ from typing import Any
 from models.library.library import safe_name
 from models.library.run_notes import FILE as NOTES
 from models.runs.checkpoint_state import BASE
+from models.settings.align_spec import REWARD_MODELS
 
 SUFFIX = ".terrarium"
 RUN_FILE = "terrarium"
@@ -33,7 +34,7 @@ MAX_BYTES = 1 << 39
 MAX_RATIO = 100
 """How many times as large a text can be as it is in the zip, where it has more than a megabyte; logs have 3 to 20."""
 
-_PLACE = re.compile(rf"(scores|replies|reward|{BASE}|{CHATS}|checkpoints/step-\d{{8,12}})")
+_PLACE = re.compile(rf"(scores|replies|{'|'.join(REWARD_MODELS.values())}|{BASE}|{CHATS}|checkpoints/step-\d{{8,12}})")
 _ENDINGS = (".json", ".jsonl", *WEIGHTS)
 _WORDS = ("prompts",)
 """Settings that hold what somebody wrote, whatever it looks like."""

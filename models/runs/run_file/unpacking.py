@@ -18,7 +18,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from models.events import Event, Phase, Progress
-from models.files.atomic import atomic_write_json, publish_folder, read_json, temporary_folder
+from models.files.atomic import (
+    atomic_write_json,
+    clear_leftovers,
+    private_folder,
+    publish_folder,
+    read_json,
+    temporary_folder,
+)
+from models.files.limits import unpacked_limit
+from models.files.safetensors_file import read_safetensors_header
 from models.library.library import Library
 from models.library.run_record import read_record
 from models.number_words import format_size
@@ -33,6 +42,7 @@ from models.runs.run_file.contents import (
     MAX_RATIO,
     MAX_TEXT_BYTES,
     RUN_FILE,
+    WEIGHTS,
     is_known,
     is_text,
 )
@@ -66,6 +76,7 @@ def unpack_run(path: Path, library: Library, name: str | None = None) -> Generat
         sums = _read_manifest(path, packed, members)
         total = sum(info.file_size for info in members.values())
         library.runs.mkdir(parents=True, exist_ok=True)
+        clear_leftovers(library.runs)
         _check_space(library.runs, total)
         folder = open_files.enter_context(temporary_folder(library.runs / "unpacked"))
         done = 0
@@ -81,6 +92,7 @@ def unpack_run(path: Path, library: Library, name: str | None = None) -> Generat
         chats = _take_out(folder / CHATS, str(record["id"]), identity)
         publish_folder(folder, library.runs / identity)
     for chat in chats:
+        private_folder(library.chats)
         atomic_write_json(library.chats / f"{chat['id']}.json", chat)
     return RunFolder.open(library.runs / identity)
 
@@ -116,6 +128,12 @@ def _checked(path: Path, packed: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
         ratio = MAX_RATIO if text else 1
         if info.file_size > max(_SMALL, ratio * info.compress_size):
             _refuse(path, info, f"would grow from {format_size(info.compress_size)} to {format_size(info.file_size)}")
+    texts = [info for info in infos if is_text(info.filename)]
+    unpacked, compressed = sum(info.file_size for info in texts), sum(info.compress_size for info in texts)
+    if unpacked > unpacked_limit(compressed, MAX_RATIO):
+        raise ValueError(
+            f"{path} is not opened: its texts would grow from {format_size(compressed)} to {format_size(unpacked)}."
+        )
     if len({info.filename.lower() for info in infos}) < len(infos):
         raise ValueError(f"{path} holds two files of one name: it is not opened.")
     if sum(info.compress_size for info in infos) > path.stat().st_size or sum(i.file_size for i in infos) > MAX_BYTES:
@@ -193,6 +211,9 @@ def _check_run(path: Path, folder: Path) -> Generator[Event, None, dict[str, Any
         checkpoints = RunFolder.open(folder).checkpoints()
         for checkpoint in checkpoints:
             read_model_config(checkpoint)
+        for weights in sorted(each for each in folder.rglob("*") if each.suffix in WEIGHTS):
+            _check_weights(weights)
+            yield Progress(done=0, total=0)
         yield from read_isolated(folder / "tokenizer.json")
     except ValueError as error:
         reason = str(error).replace(f"{folder}{os.sep}", "")  # the temporary name means nothing to the user
@@ -200,6 +221,16 @@ def _check_run(path: Path, folder: Path) -> Generator[Event, None, dict[str, Any
     if not checkpoints:
         raise ValueError(f"{path} holds no whole run: it has no checkpoint.")
     return record
+
+
+def _check_weights(path: Path) -> None:
+    """Read the header of a file of weights; ValueError where the file is not what its name says."""
+    if path.suffix == ".safetensors":
+        read_safetensors_header(path)
+    else:
+        from models.files.gguf_file import read_gguf_header  # its package takes half a second to import
+
+        read_gguf_header(path)
 
 
 def _write_record(folder: Path, record: dict[str, Any], identity: str, name: str, path: Path) -> None:

@@ -46,7 +46,7 @@ def measure_parent(run: RunFolder, library: Library, device: str = "auto") -> Ge
         judge = yield from kept_judge(run, on)
     else:
         judge = WishJudge(prompts, corpus.label)
-    yield Phase(name=f"Drawing {N_REPLIES} replies to each of {len(prompts)} prompts")
+    yield Phase(name=f"Writing {N_REPLIES} replies to each of {len(prompts)} prompts")
     asked = [prompt.ids for prompt in prompts]
     drawn = yield from draw_replies(
         model, tokenizer, asked, N_REPLIES, seed=run.spec.train.seed, step=_STEP, max_tokens=align.max_tokens

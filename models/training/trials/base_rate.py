@@ -47,7 +47,7 @@ def measure_base_rate(library: Library, spec: RunSpec, device: str = "auto") -> 
     longest = longest_prompt(ready.spec.model.context_length, align.max_tokens)
     prompts = Prompts(ready.corpus, "val", ready.tokenizer, longest, at_most=N_PROMPTS).rows
     judge = WishJudge(prompts, ready.corpus.label)
-    yield Phase(name="Drawing replies")
+    yield Phase(name="Writing replies")
     began = time.perf_counter()
     drawn = yield from draw_replies(
         model,

@@ -54,7 +54,7 @@ def test_the_glass_box_opens_by_itself_on_the_most_surprising_token(
     session.chat.events_received.emit((surprising,))
     assert not fresh.side.isVisible(), "not before the reply has ended"
     actor.end()
-    assert (fresh.side.isVisible(), fresh.side.current) == (True, "next")
+    assert (fresh.side.isVisible(), fresh.side.current) == (True, "pass")
     text = fresh.focus.text
     assert text is not None
     assert fresh.focus.position == text.n_prompt + 3
@@ -117,7 +117,7 @@ def test_the_view_is_remembered_but_not_that_of_side_by_side(
     assert tab.side.current == "layers"
 
 
-@pytest.mark.parametrize("view", ["settings", "next", "attention", "layers", "ablation", "inputs"])
+@pytest.mark.parametrize("view", ["settings", "pass", "next", "attention", "layers", "ablation", "inputs"])
 def test_the_conversation_has_640_pixels_beside_every_panel(
     qtbot: QtBot, tab: ChatTab, session: Session, monkeypatch: pytest.MonkeyPatch, view: str
 ) -> None:
@@ -209,3 +209,23 @@ def test_the_list_of_chats_comes_back_after_large_text(qtbot: QtBot, tab: ChatTa
     tab.resize(1440, 650)
     theme.set_text_scale(1.0)
     qtbot.waitUntil(lambda: tab.chats.isVisible() and tab.side.isVisible(), timeout=5000)
+
+
+def test_each_stage_of_the_whole_pass_leads_to_its_place(
+    tab: ChatTab, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = tab.side.view("pass").door_opened
+    opened.emit("embeddings")
+    assert tab.modes.current == "embeddings"
+    tab.modes.show_view("chat")
+    actor = Actor(session, monkeypatch)
+    tab.page.composer.sent.emit("Where is Anna?")
+    actor.reply(" Anna", " is", " here")
+    asked: list[str] = []
+    session.tab_requested.connect(asked.append)
+    for name in ("attention", "layers", "ablation", "next"):
+        tab.side.show_view("pass")
+        opened.emit(name)
+        assert tab.side.current == name
+    opened.emit("tokenizer")
+    assert asked == ["tokenizer"]

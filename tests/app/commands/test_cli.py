@@ -16,12 +16,15 @@ import pytest
 from app.cli import COMMANDS, main
 from app.commands.progress import ProgressLine
 from app.commands.replying import add_sampling_options, sampling_from
+from models.evaluation.record import read_evaluation
 from models.events import Event, RunStarted, TrainMetrics
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.runs.run_queue import RunQueue
 from models.settings.sampling_config import NUMERIC_SETTINGS, SamplingConfig
+from models.training import prepare
 from tests.models.every_cut import EVERY_CUT
+from tests.models.recipes.conftest import train_here
 
 TEXT = "The cat sat on the mat. The dog ate the cake. Where is the cat? On the mat.\n" * 60
 SPEC = """
@@ -114,6 +117,22 @@ def test_resuming_a_finished_or_missing_run(home: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().out.strip() == str(Library().find_run("tiny"))
     assert main(["train", "--resume", "giant"]) == 1
     assert "no run called 'giant'" in capsys.readouterr().err
+
+
+def test_a_run_is_trained_longer(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--like", "tiny", "--name", "short"]) == 0
+    first = RunFolder.open(Path(capsys.readouterr().out.strip()))
+    assert main(["train", "--longer", "short"]) == 0
+    longer = RunFolder.open(Path(capsys.readouterr().out.strip()))
+    assert (longer.name, longer.status, longer.spec.train.steps) == ("short, 8 steps", "finished", 8)
+    assert longer.lineage["parent"] == {"run": first.id, "name": "short", "step": 4}
+    assert [row["step"] for row in longer.read_metrics() if row["kind"] == "train"] == list(range(1, 9))
+    assert main(["queue", "add", "--longer", "short", "--steps", "6"]) == 0
+    assert "short, 6 steps   resumes" in capsys.readouterr().out
+    assert main(["queue", "remove", "short, 6 steps"]) == 0
+    capsys.readouterr()
+    assert main(["train", "--longer", "short", "--set", "train.lr=0.1"]) == 2
+    assert "use --fork" in capsys.readouterr().err
 
 
 def test_a_run_like_another_and_a_fork(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -224,7 +243,33 @@ def test_ctrl_c_stops_and_saves_and_the_run_resumes(
     assert started["step"] == result["step"]
 
 
-def press_at(kind: type[Event], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.slow
+@pytest.mark.usefixtures("little_quickstart")
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
+@pytest.mark.parametrize("by_queue", [False, True])
+def test_a_quick_start_that_was_interrupted_is_resumed_and_evaluated(
+    library: Library, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], by_queue: bool
+) -> None:
+    monkeypatch.setattr(prepare, "train_in_child", train_here)
+    press_at(TrainMetrics, monkeypatch, "quickstart")
+    assert main(["quickstart", "--minutes", "0.001", "--device", "cpu"]) == 130
+    assert "held-out accuracy" not in capsys.readouterr().out
+    (run,) = library.list_runs()
+    assert run.status == "stopped"
+    if by_queue:
+        assert main(["queue", "add", "--resume", run.id]) == 0
+        assert main(["queue", "run", "--device", "cpu"]) == 0
+        assert not RunQueue(library).items()
+    else:
+        assert main(["train", "--resume", run.id, "--device", "cpu", "--json"]) == 0
+    evaluated = read_evaluation(run.folder)
+    assert evaluated is not None
+    if not by_queue:
+        result = json.loads(capsys.readouterr().out)
+        assert (result["status"], result["accuracy"]) == ("finished", evaluated.accuracy)
+
+
+def press_at(kind: type[Event], monkeypatch: pytest.MonkeyPatch, command: str = "train") -> None:
     """From now on Ctrl-C is pressed when a training says this for the first time."""
     said: list[Event] = []
 
@@ -235,7 +280,7 @@ def press_at(kind: type[Event], monkeypatch: pytest.MonkeyPatch) -> None:
                 said.append(event)
                 signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr("app.commands.train.ProgressLine", PressingLine)
+    monkeypatch.setattr(f"app.commands.{command}.ProgressLine", PressingLine)
 
 
 def test_generate_prints_the_completion_only(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -360,7 +405,7 @@ def test_help_names_every_command(home: Path, capsys: pytest.CaptureFixture[str]
     for name in COMMANDS:
         assert main([name, "--help"]) == 0
         text = capsys.readouterr().out
-        if name not in ("tokenizer", "data", "queue", "find", "trash", "align"):  # there each action has them
+        if name not in ("tokenizer", "models", "data", "queue", "find", "trash", "align"):  # there each action has them
             assert "--json" in text
             assert "--device" in text
 

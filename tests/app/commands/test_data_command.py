@@ -54,6 +54,28 @@ def test_data_are_checked_imported_listed_and_shown(
     assert len(json.loads(capsys.readouterr().out)["examples"]["test"]) == 2
 
 
+def test_rows_that_cannot_be_read_are_told_and_left_out_on_request(
+    mails: Path, library: Library, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = mails.read_text().splitlines()
+    lines[9] = lines[19] = "ham"
+    mails.write_text("\n".join(lines))
+    assert main(["data", "check", str(mails)]) == 0
+    out = capsys.readouterr().out
+    assert "- 2 rows that cannot be read. Correct the file and check again, or leave out what is wrong. [--skip" in out
+    assert 'mails.csv, line 20: it has one value ("ham"), but there are three columns: id, body, kind.' in out
+    assert main(["data", "import", str(mails)]) != 0
+    said = capsys.readouterr().err
+    assert "2 rows cannot be read." in said
+    assert "line 10: " in said
+    assert "line 20: " in said
+    assert "Leave them out with --skip-bad-rows." in said
+    assert main(["data", "import", str(mails), "--skip-bad-rows", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert sum(facts["dataset"]["rows"].values()) == 58
+    assert [row["line"] for row in facts["source"]["bad_rows"]] == [10, 20]
+
+
 def test_roles_and_task_can_be_said(mails: Path, library: Library, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--task", "regression", "--role", "text=body", "--role", "score=id", "--mend", "none", "--json"]
     assert main(["data", "check", str(mails), *arguments]) == 0

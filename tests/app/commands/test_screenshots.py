@@ -18,7 +18,7 @@ from tests.models.recipes.small_recipes import few_rows, small
 
 TOKENIZER_VIEWS = ("steps", "vocabulary", "compare", "decode", "chat", "about", "train")
 DESIGN_VIEWS = ("positions", "mask", "compare", "code")
-GLASS_PANELS = ("next", "attention", "layers", "ablation", "inputs")
+GLASS_PANELS = ("pass", "next", "attention", "layers", "ablation", "inputs")
 CHAT_MODES = ("notebook", "compare", "pairs", "embeddings")
 TASKS = ("mood",)
 """A task on which a model marks texts; the others' pages are reached in the same way."""
@@ -62,9 +62,12 @@ def test_a_run_is_shown_on_every_tab(
         for each in ("training-scores-{}", "training-scores-{}-predictions", "chat-{}")
     ]
     screens = [*tokenizer, *data, *builder, *training, *chat, *guide, *tasks]
-    dialogs = ["preferences-dark", "trash-dark"]
-    assert [path.stem for path in written] == [*(f"{screen}-dark-1280x720" for screen in screens), *dialogs]
-    for path in written[: -len(dialogs)]:
+    dialogs = ("chat-pass-wide", "preferences", "trash")
+    screens = [*screens, *dialogs[1:]]
+    screens.insert(screens.index("chat-pass") + 1, dialogs[0])
+    names = [f"{name}-dark" if name in dialogs else f"{name}-dark-1280x720" for name in screens]
+    assert [path.stem for path in written] == names
+    for path in (path for path in written if path.stem.endswith("1280x720")):
         picture = QImage(str(path))
         assert (picture.width(), picture.height()) == (1280, 720)
         mean = picture.scaled(1, 1, mode=Qt.TransformationMode.SmoothTransformation).pixelColor(0, 0)

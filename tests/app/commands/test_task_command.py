@@ -32,7 +32,7 @@ def test_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     with few_rows():
         assert main(["task", "mood", "--device", "cpu"]) == 0
     printed = capsys.readouterr().out
-    assert "The bar is NOT met: " in printed
+    assert "The goal is NOT reached: " in printed
     assert "(Accuracy of “seen” at least 98.0\N{NO-BREAK SPACE}%)" in printed
     assert "Naive Bayes" in printed
     assert f"unseen: {N_ROWS} rows" in printed

@@ -12,10 +12,12 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
+from app.data.importing.page import FILE_FILTER
 from app.data.tab import DataTab
 from app.kit.layout.tab_order import stops_in
 from app.session.session import Session
 from models.data.corpus import Corpus, list_corpora
+from models.data.formats.registry import FORMATS
 from models.data.importing import checks as checking
 from models.data.importing.checks import Checks
 from models.data.importing.plan import ImportPlan
@@ -161,8 +163,8 @@ def test_markup_in_rows_is_shown_as_it_is(tab: DataTab, tmp_path: Path, until: U
 def test_a_damaged_source_is_said_with_its_line_and_another_can_be_opened(
     tab: DataTab, tmp_path: Path, films: Path, until: Until
 ) -> None:
-    path = tmp_path / "broken.jsonl"
-    path.write_text('{"text": "a"}\n{"text": \n')
+    path = tmp_path / "broken.json"
+    path.write_text('[{"text": "a"},\n{"text": x\n')
     page = tab.views.importing
     tab.draft.open([str(path)])
     until(lambda: page.source_problem.isVisible())
@@ -172,6 +174,36 @@ def test_a_damaged_source_is_said_with_its_line_and_another_can_be_opened(
     drop(page, films)
     until(lambda: tab.draft.info is not None)
     assert not page.source_problem.isVisible()
+
+
+def test_rows_that_cannot_be_read_are_shown_and_left_out_on_a_tick(
+    tab: DataTab, tmp_path: Path, until: Until, qtbot: QtBot
+) -> None:
+    lines = [f"film number {index},{('good', 'bad')[index % 2]}" for index in range(2, 62)]
+    lines[38], lines[48] = "positive", '"a film" they say,good'
+    path = tmp_path / "films.csv"
+    path.write_text("\n".join(["text,label", *lines]) + "\n")
+    page = tab.views.importing
+    tab.draft.open([str(path)])
+    until(lambda: not tab.busy and "damaged" in page.checks.findings)
+    assert "2 rows cannot be read (lines 40, 50)." in page.source_facts.text()
+    found = page.checks.findings["damaged"]
+    assert found.examples.isVisible()
+    assert "line 40: it has one value" in found.examples.text()
+    assert "\n    positive" in found.examples.text()
+    assert '"a film" they say,good' in found.examples.text()
+    assert found.tick.text() == "Leave out 2 rows"
+    assert not page.import_button.isEnabled()
+    assert page.summary.text().startswith("2 rows cannot be read: leave out what is wrong")
+    qtbot.mouseClick(found.tick, Qt.MouseButton.LeftButton, pos=QPoint(8, found.tick.height() // 2))
+    until(lambda: not tab.busy and page.import_button.isEnabled())
+    assert "2 that cannot be read left out" in page.summary.text()
+
+
+def test_the_file_dialog_shows_all_that_can_be_read() -> None:
+    shown = FILE_FILTER[FILE_FILTER.index("(") + 1 : FILE_FILTER.index(")")].split()
+    assert {f"*{suffix}" for known in FORMATS.values() for suffix in known.suffixes} <= set(shown)
+    assert {"*.pq", "*.pot", "*.tagged", "*.iob2", "*.zip", "*.gz"} <= set(shown)
 
 
 def test_a_source_can_be_read_in_another_way(tab: DataTab, tmp_path: Path, until: Until) -> None:

@@ -15,12 +15,13 @@ from app.glass.causes.inputs_panel import InputsPanel
 from app.glass.focus import Focus
 from app.glass.layers.panel import LensPanel
 from app.glass.next_token.panel import NextTokenPanel
+from app.glass.whole_pass.panel import PassPanel
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from tests.app.glass.opened import open_random, text_of
 from tests.app.heard import Until
 
-PANELS = (NextTokenPanel, AttentionPanel, LensPanel, AblationPanel, InputsPanel)
+PANELS = (PassPanel, NextTokenPanel, AttentionPanel, LensPanel, AblationPanel, InputsPanel)
 
 
 @pytest.mark.parametrize("panel_class", PANELS)

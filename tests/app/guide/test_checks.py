@@ -176,6 +176,7 @@ def test_deeds(check: tuple[str, dict[str, Any]], done: list[Facts], not_done: l
     ("name", "arguments", "now"),
     [
         ("replied", {}, facts(replies=(REPLY,))),
+        ("token_chosen", {}, facts(token=TokenFact(word="a", probability=0.6))),
         ("head_chosen", {}, facts(head="a")),
         ("typed", {}, facts(typed="a", n_tokens=2)),
         ("tokenizer_made", {}, facts(tokenizers=("a",))),

@@ -48,15 +48,18 @@ def test_the_keyboard_goes_to_the_panel_and_through_it_in_order(window: MainWind
     assert stops.index(panel.step.prose) < first
 
 
-def test_what_waits_for_a_training_to_end_says_so(
+def test_beside_a_training_a_step_points_at_what_queues_it(
     window: MainWindow, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     panel, guide = opened(window, qtbot), window.guide.guide
     monkeypatch.setattr(type(window.session.training), "active", True)
-    window.training.recipes.cards["code"].show_state()
+    card = window.training.recipes.cards["code"]
+    card.show_state()
     guide.open("09-code", 0)
     click(panel.step.set_up, qtbot)
-    assert panel.step.problem.text().startswith("A run is training.")
+    assert guide.stage.ring.target is card.start  # type: ignore[attr-defined]
+    assert card.start.text() == "Add to the queue"
+    assert not panel.step.problem.text()
 
 
 def test_a_step_about_a_result_points_at_its_place_until_there_is_one(
@@ -66,10 +69,10 @@ def test_a_step_about_a_result_points_at_its_place_until_there_is_one(
     ring = guide.stage.ring  # type: ignore[attr-defined]
     guide.open("07-fine-tuning", 1)
     click(panel.step.set_up, qtbot)
-    until(lambda: ring.isVisible() and ring.target is card.none)
+    until(lambda: ring.isVisible() and ring.target is card)
     click(card.start, qtbot)
     until(lambda: ring.target is card.going)
-    until(lambda: not window.session.training.active and card.outcome.isVisible())
+    until(lambda: not window.session.training.active and card.result.isVisible())
     click(panel.step.set_up, qtbot)
     until(lambda: ring.isVisible() and ring.target is card.outcome.scores)
 

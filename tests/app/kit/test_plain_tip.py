@@ -11,7 +11,7 @@ from PySide6.QtGui import QTextDocument
 from PySide6.QtWidgets import QListWidget, QWidget
 from pytestqt.qtbot import QtBot
 
-from app.kit.basics import button, plain_tip
+from app.kit.basics import TIP_WIDTH, button, plain_tip
 from app.kit.item_list import Item, ItemList
 from app.kit.labels import ElidedLabel
 from app.kit.theme import ThemeProvider
@@ -31,6 +31,14 @@ def shown(tip: str) -> str:
 @pytest.mark.parametrize("text", [HOSTILE, "plain", "a < b", "<|end|>", "R&D", "two\nlines"])
 def test_a_tip_says_what_was_written(text: str) -> None:
     assert shown(plain_tip(text)) == text
+
+
+def test_a_long_tip_is_wrapped_between_words() -> None:
+    text = " ".join(["The share is that of the parent's replies to held-out prompts"] * 4) + "\n" + "x" * 100
+    lines = plain_tip(text).split("\n")
+    assert " ".join(lines[:-2]) == text.split("\n")[0]
+    assert "".join(lines[-2:]) == "x" * 100
+    assert max(map(len, lines)) <= TIP_WIDTH
 
 
 def item_list(theme: ThemeProvider) -> QListWidget:

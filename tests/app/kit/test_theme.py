@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QApplication, QDialog, QPushButton, QWidget
+from PySide6.QtWidgets import QApplication, QComboBox, QDialog, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.kit.basics import button, column, label
@@ -109,3 +109,20 @@ def test_colour_maps_start_at_the_ground(theme: ThemeProvider) -> None:
     middle = QColor(*theme.diverging_map().map(0.5)[:3])
     assert middle == DARK.color("surface")
     assert theme.quantity_map() is not None
+
+
+@pytest.mark.qt_log_ignore("This plugin does not support", extend=True)
+@pytest.mark.parametrize("n", [2, 3, 6])
+def test_a_list_to_choose_from_shows_all_of_its_few_entries(n: int, theme: ThemeProvider, qtbot: QtBot) -> None:
+    box = QComboBox()
+    box.addItems([f"Entry {i}" for i in range(n)])
+    qtbot.addWidget(box)
+    theme.dress(box)
+    box.show()
+    box.showPopup()
+    qtbot.waitUntil(box.view().isVisible)
+    rows = [box.view().visualRect(box.model().index(i, 0)) for i in range(n)]
+    assert all(row.height() >= 26 for row in rows), "as high as the style sheet makes them"
+    assert box.view().viewport().rect().contains(rows[-1])
+    assert box.view().verticalScrollBar().maximum() == 0
+    box.hidePopup()

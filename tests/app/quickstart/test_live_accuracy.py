@@ -53,7 +53,7 @@ def test_accuracy_climbs_while_nothing_moves(view: QuickStartView, script: Scrip
         assert f"24 questions of each, at step {100 * i:,}" in view.measured_on.text()
         share = f"{100 * accuracy:.1f}\N{NO-BREAK SPACE}%"
         assert f"What changed: {share} of 24 questions" in view.accuracy.accessibleName()
-        assert "most frequent answer 12" in view.accuracy.toolTip()
+        assert "always the commonest answer 12" in view.accuracy.toolTip()
         for _ in range(2):  # what the first one lays out anew
             assert view.grab().height() == view.height()
         assert [each.mapTo(view, QPoint()) for each in fixed] == places

@@ -91,7 +91,7 @@ def test_the_result_shows_real_answers_right_or_wrong(
     assert (sums.mark.text(), sums.reply.text(), sums.gold.text()) == ("✗", "104", "right would be: 110")
     assert (sums.share.text(), sums.guess.text()) == ("8 of 100", "guessing: 8")
     assert (facts.mark.text(), facts.gold.text()) == ("✓", "")
-    assert "43 of 100: the candidate mentioned last" in result.rows["state"].share.toolTip()
+    assert "43 of 100: always the last thing mentioned" in result.rows["state"].share.toolTip()
     assert result.sums.isVisible()
     for card, signal in (
         (result.chat, view.chat_requested),

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from app.session.session import Session
+from app.session.undo import Step
 from models.data.preferences import store
-from models.data.preferences.store import PreferenceSet, StoredPairs
+from models.data.preferences.store import PreferenceSet, StoredPairs, list_sets
 from models.library.library import Library
 from tests.app.heard import Heard
-from tests.models.data.preferences.support import make_pair
+from tests.models.data.preferences.support import make_pair, make_thumb
 
 
 def test_a_choice_does_not_read_all_others_again(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,6 +52,40 @@ def test_a_step_of_another_set_is_undone_there(session: Session, library: Librar
     stack.redo()
     assert len(PreferenceSet(library, "My preferences").read().pairs) == 1
     assert preferences.names() == ["My preferences", "others"]
+
+
+def test_steps_of_a_set_that_was_renamed_are_undone_there(session: Session, library: Library, heard: Heard) -> None:
+    preferences = session.preferences
+    preferences.add([make_pair()], "choice")
+    preferences.rate(make_thumb())
+    preferences.rename("happy")
+    preferences.choose("My preferences")
+    preferences.add([make_pair(1)], "choice")  # another set that has the name now
+    preferences.choose("happy")
+    stack = session.undo.stack("chat")
+    choice, thumb = stack.command(0), stack.command(1)
+    assert isinstance(choice, Step)
+    assert isinstance(thumb, Step)
+    session.undo.take_back("chat", choice)
+    session.undo.take_back("chat", thumb)
+    assert preferences.pairs == PreferenceSet(library, "happy").read().pairs == ()
+    assert preferences.thumbs == PreferenceSet(library, "happy").read_thumbs().thumbs == ()
+    assert len(PreferenceSet(library, "My preferences").read().pairs) == 1
+    assert not heard.failures
+
+
+def test_what_cannot_be_undone_is_said_and_forgotten(session: Session, library: Library, heard: Heard) -> None:
+    """Another window has renamed the set."""
+    preferences, undone = session.preferences, list[str]()
+    preferences.add([make_pair()], "choice", on_undone=lambda: undone.append("undone"))
+    store.rename_set(library, "My preferences", "elsewhere")
+    stack = session.undo.stack("chat")
+    stack.undo()
+    assert "Nothing was undone" in heard.failures[-1]
+    assert not undone
+    assert not stack.canRedo()
+    assert len(PreferenceSet(library, "elsewhere").read().pairs) == 1
+    assert list_sets(library) == ["elsewhere"], "nothing is made of the one that is gone"
 
 
 def test_a_name_that_cannot_be_one_is_said(session: Session, heard: Heard) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import dataclasses
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,17 @@ from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
 from app.session.session import Session
+from app.session.training_state import TrainingState
 from models.architecture.transformer import AnyModel
-from models.events import Event, ReplyFinished, TokenMade
+from models.events import Event, ReplyFinished, TokenMade, result_of
 from models.inference.reply import ReplyStarted
 from models.interop import loading
+from models.library.library import Library
+from models.library.run_record import checkpoint_step
+from models.runs.run_folder import RunFolder
 from models.settings.run_spec import RunSpec
 from models.settings.sampling_config import SamplingConfig
+from models.training.trainer import Trainer, prepare_run
 from tests.app.heard import Heard, Until, long
 
 
@@ -43,6 +49,56 @@ def test_chat_with_the_model_as_it_is_while_it_trains(
     assert session.chat.model is not None
     assert session.chat.model.which == session.training.state.run_id  # type: ignore[union-attr]
     assert session.chat.model.step == session.training.state.step  # type: ignore[union-attr]
+    assert not heard.failures
+
+
+class TwoRuns:
+    """A recipe that trains two runs, one after the other."""
+
+    def __init__(self, library: Library, runs: Sequence[RunFolder]) -> None:
+        self._library, self._runs = library, runs
+        self.trainer: Trainer | None = None
+
+    def events(self) -> Iterator[Event]:
+        for run in self._runs:
+            self.trainer = Trainer(run, self._library, device="cpu")
+            yield from self.trainer.events()
+
+    def request_stop(self, keep: bool, status: str) -> None:
+        assert self.trainer is not None
+        self.trainer.request_stop(keep, status)
+
+
+def test_the_chat_keeps_its_own_model_when_a_recipe_trains_another_one(
+    session: Session, library: Library, heard: Heard, tiny_spec: RunSpec, until: Until
+) -> None:
+    specs = [dataclasses.replace(long(tiny_spec), name=name) for name in ("first", "second")]
+    first, second = (result_of(prepare_run(library, spec)) for spec in specs)
+    recipe, training = TwoRuns(library, (first, second)), session.training
+    training.begin(TrainingState(name="two"), lambda: training.drive(recipe))
+    until(lambda: training.state is not None and training.state.step >= 2)
+    session.chat.open("live")
+    until(lambda: session.chat.state == "ready")
+    assert session.chat.model is not None
+    assert session.chat.model.run_id == first.id
+    session.worker.call(lambda: recipe.request_stop(True, "stopped"))
+    until(lambda: training.state is not None and training.state.run_id == second.id and training.state.step >= 2)
+    assert training.state is not None
+    assert training.state.saved_step is None, "that of the first run is not its"
+    until(lambda: session.chat.state == "ready")
+    kept = session.chat.model
+    assert kept is not None
+    saved = RunFolder.open(first.folder).latest_checkpoint()
+    assert saved is not None
+    assert (kept.which, kept.name, kept.step) == (first.id, "first", checkpoint_step(saved))
+    assert session.chat.send("The cat", SamplingConfig(max_tokens=2))
+    until(lambda: any(isinstance(event, ReplyFinished) for event in heard.chat))
+    assert [event.step for event in heard.chat if isinstance(event, ReplyStarted)] == [kept.step]
+    assert session.chat.open("live")
+    until(lambda: session.chat.state == "ready")
+    assert session.chat.model.run_id == second.id
+    training.stop()
+    until(lambda: not training.active)
     assert not heard.failures
 
 

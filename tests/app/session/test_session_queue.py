@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from pytestqt.qtbot import QtBot
 
 from app.session.session import Session
@@ -77,6 +78,37 @@ def test_a_full_disk_pauses_the_queue(
     until(lambda: not session.queue.is_draining and not session.training.active)
     assert [item.name for item in session.queue.waiting] == ["gone", "good"]
     assert any("disk is full" in sentence for sentence in heard.failures)
+
+
+def test_stop_starts_nothing_more(session: Session, heard: Heard, tiny_spec: RunSpec, until: Until) -> None:
+    session.queue.add([named(long(tiny_spec), "first"), named(tiny_spec, "second")])
+    session.queue.start()
+    until(lambda: session.training.state is not None and session.training.state.step >= 1)
+    session.training.stop()
+    until(lambda: not session.training.active)
+    assert not session.queue.is_draining
+    assert [(item.name, item.problem) for item in session.queue.waiting] == [("second", "")]
+    assert any("The queue is paused" in sentence for sentence in heard.notices)
+    session.queue.start()
+    until(lambda: ended(session))
+    assert {run.name: run.status for run in session.runs.list()} == {"first": "stopped", "second": "finished"}
+    assert not heard.failures
+
+
+def test_stop_while_a_queued_run_is_prepared_starts_nothing_more(
+    library: Library, tiny_spec: RunSpec, until: Until
+) -> None:
+    session = Session(library)  # whose worker is not running yet: nothing gets as far as beginning
+    session.queue.add([named(tiny_spec, "first"), named(tiny_spec, "second")])
+    session.queue.start()
+    assert session.training.active
+    session.training.stop()
+    session.worker.start()
+    until(lambda: not session.training.active)
+    assert not session.queue.is_draining
+    assert [(item.name, item.problem) for item in session.queue.waiting] == [("first", ""), ("second", "")]
+    session.close()
+    assert not session.runs.list()
 
 
 def test_a_paused_queue_starts_nothing(session: Session, tiny_spec: RunSpec, until: Until) -> None:
@@ -189,6 +221,27 @@ def test_a_damaged_queue_is_reported_once_and_read_again_when_repaired(
     file.write_text(whole, "utf-8")
     session.queue.read()
     assert len(session.queue.waiting) == 1
+
+
+def test_the_window_does_not_wait_for_a_locked_queue(
+    session: Session, library: Library, tiny_spec: RunSpec, heard: Heard
+) -> None:
+    with FileLock(library.home / "queue.lock"):  # as held by a command that was suspended
+        assert not session.queue.add([tiny_spec])
+    assert "has been changing the queue" in heard.failures[-1]
+    assert session.queue.add([tiny_spec])
+
+
+def test_a_locked_queue_is_held_where_a_run_could_not_start(
+    session: Session, library: Library, tiny_spec: RunSpec, tmp_path: Path, heard: Heard, until: Until
+) -> None:
+    no_text = DataSpec(source="files", files=(str(tmp_path / "no.txt"),))
+    session.queue.add([dataclasses.replace(tiny_spec, name="gone", data=no_text)])
+    with FileLock(library.home / "queue.lock"):
+        session.queue.start()
+        until(lambda: not session.queue.is_draining and not session.training.active)
+    assert "has been changing the queue" in heard.failures[-1]
+    assert [item.name for item in session.queue.waiting] == ["gone"]
 
 
 def test_a_failing_disk_is_reported_once_until_it_changes(

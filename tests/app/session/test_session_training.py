@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import math
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from app.session.run_history import RunHistory
 from app.session.session import Session
 from app.session.training import Training
 from app.session.training_state import TrainingState
+from models.evaluation.record import read_evaluation
 from models.events import Blocked, Event, Finished, Phase, RunStarted, TrainMetrics
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
@@ -237,6 +239,29 @@ def test_a_quick_start_on_a_text(
     assert session.remembered.get("next world", 0) == 0
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("little_quickstart")
+def test_a_quick_start_that_was_closed_is_resumed_to_its_result(
+    session: Session, library: Library, heard: Heard, until: Until
+) -> None:
+    session.training.start_quickstart(0.001)
+    until(lambda: session.training.state is not None and session.training.state.step >= 2)
+    session.training.pause(free=True)
+    until(lambda: not session.training.active)
+    (run,) = session.runs.list()
+    assert run.status == "paused"
+    assert not session.training.state.has_result  # type: ignore[union-attr]
+    assert session.training.resume_run(run.id)
+    assert session.training.state is not None
+    assert session.training.state.quickstart
+    assert session.training.state.files == ()
+    until(lambda: not session.training.active)
+    assert not heard.failures
+    assert session.training.state.status == "finished"
+    assert session.training.state.has_result
+    assert read_evaluation(run.folder) == session.training.state.evaluated
+
+
 class FullDisk:
     """A trainer whose disk is full when it first wants to save."""
 
@@ -270,6 +295,77 @@ def test_a_blocked_training_waits_says_why_and_tries_again(session: Session, unt
     assert trainer.asked == 3
     assert session.training.state.status == "finished"
     assert session.training.state.problem == ""
+
+
+class FullUntilFreed:
+    """A trainer whose disk is full after its first step, until it is freed. It says so when `goes_on` is set."""
+
+    def __init__(self) -> None:
+        self.is_full, self.goes_on = True, threading.Event()
+        self.stopped = False
+
+    def events(self) -> Iterator[Event]:
+        yield RunStarted(
+            run_id="full", name="full", step=0, total_steps=1000, device="CPU", precision="float32", threads=1
+        )
+        yield self._trained(1)
+        self.goes_on.wait()
+        while self.is_full and not self.stopped:
+            yield Blocked(reason="The disk is full: free some space.")
+        step = 1
+        while not self.stopped:
+            step += 1
+            yield self._trained(step)
+        yield Finished(run_id="full", status="stopped", step=step)
+
+    def _trained(self, step: int) -> TrainMetrics:
+        return TrainMetrics(
+            step=step, total_steps=1000, tokens=step, elapsed_s=float(step), loss=1.0, lr=0.1, grad_norm=1.0,
+            tokens_per_s=1.0, seconds_left=None,
+        )  # fmt: skip
+
+    def request_stop(self, keep: bool, status: str) -> None:
+        self.stopped = True
+
+
+@pytest.mark.parametrize("asked_first", [True, False])
+def test_a_pause_outlives_a_full_disk(session: Session, until: Until, asked_first: bool) -> None:
+    """Whether it was asked for just before the disk was full, or meanwhile: only the user takes it back."""
+    training, trainer = session.training, FullUntilFreed()
+    training.retry.setInterval(10)
+    training.begin(TrainingState(name="full"), lambda: training.drive(trainer))
+    until(lambda: training.state is not None and training.state.step == 1)
+    if asked_first:
+        training.pause()
+    trainer.goes_on.set()
+    until(lambda: training.state is not None and training.state.status == "blocked")
+    training.pause()
+    assert training.state is not None
+    assert training.state.status == "blocked", "what it waits for is still said"
+    trainer.is_full = False
+    until(lambda: training.state.status == "paused")  # type: ignore[union-attr]
+    assert training.state.step == 2, "the step that was cut off was done, and no other one"
+    training.resume()
+    until(lambda: training.state.step > 3)  # type: ignore[union-attr]
+    assert training.state.status == "running"
+    training.stop()
+    until(lambda: not training.active)
+
+
+def test_a_pause_can_be_taken_back_while_the_disk_is_full(session: Session, until: Until) -> None:
+    training, trainer = session.training, FullUntilFreed()
+    training.retry.setInterval(10)
+    training.begin(TrainingState(name="full"), lambda: training.drive(trainer))
+    trainer.goes_on.set()
+    until(lambda: training.state is not None and training.state.status == "blocked")
+    training.pause()
+    training.resume()
+    trainer.is_full = False
+    until(lambda: training.state.step > 3)  # type: ignore[union-attr]
+    assert training.state is not None
+    assert training.state.status == "running"
+    training.stop()
+    until(lambda: not training.active)
 
 
 def test_a_blocked_training_can_be_stopped(session: Session, until: Until) -> None:

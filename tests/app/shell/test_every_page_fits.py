@@ -32,6 +32,8 @@ from pytestqt.qtbot import QtBot
 from app.chat.archive.message_tree import Message
 from app.chat.tab import ChatTab
 from app.data.tab import DataTab
+from app.download.model_list import DISK, HUB, LISTED
+from app.download.page import ModelsPage
 from app.kit.basics import plain_tip
 from app.kit.labels import ElidedCombo, ElidedLabel
 from app.kit.layout.rail import Rail
@@ -154,6 +156,13 @@ def every_page(window: MainWindow, until: Until, text_file: Path) -> Pages:
     yield "home", window
     window.home.offer_files((str(text_file),))
     yield "home with a file", window
+    window.show_models()
+    models = window.pages.page("models")
+    assert isinstance(models, ModelsPage)
+    for source in (HUB, DISK, LISTED):
+        models.list.show_source(source)
+        until(lambda: not models.busy)
+        yield f"models, {source}", window
     window.pages.show_page("quickstart")
     yield "quickstart", window
     for tab in ("tokenizer", "builder"):

@@ -127,7 +127,7 @@ def test_cancelling_and_closing_end_an_import(
 ) -> None:
     steps: list[str] = []
 
-    def endless(source: Path, library: Library) -> Iterator[Event]:
+    def endless(source: Path, library: Library, name: str | None) -> Iterator[Event]:
         try:
             steps.append("begun")
             while True:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.shell.launch import FailureReport, Interrupts
+from app.shell.launch import FailureReport, Interrupts, check_display
 from app.worker.notices import Notices
 
 
@@ -93,3 +95,30 @@ def test_classes_of_qt_are_made_on_the_window_s_thread_only(tmp_path: Path) -> N
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("library", "package"),
+    [
+        ("libxcb-cursor.so.0", "libxcb-cursor0"),
+        ("libxkbcommon-x11.so.0", "libxkbcommon-x11-0"),
+        ("libGL.so.1", "libgl1"),
+    ],
+)
+def test_a_library_that_qt_lacks_is_named_with_its_remedy(
+    library: str, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(path: str) -> None:
+        assert path == str(tmp_path / "platforms" / "libqxcb.so")
+        raise OSError(f"{library}: cannot open shared object file: No such file or directory")
+
+    monkeypatch.setattr(ctypes, "CDLL", missing)
+    with pytest.raises(ValueError, match=f"{re.escape(library)} is missing.*sudo apt install {package}$"):
+        check_display("linux", {"DISPLAY": ":0"}, tmp_path)
+    for platform, environment in (
+        ("darwin", {"DISPLAY": ":0"}),
+        ("linux", {"DISPLAY": ":0", "QT_QPA_PLATFORM": "offscreen"}),
+        ("linux", {"DISPLAY": ":0", "WAYLAND_DISPLAY": "wayland-0"}),
+        ("linux", {}),
+    ):
+        check_display(platform, environment, tmp_path)

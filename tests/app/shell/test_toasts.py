@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from PySide6.QtCore import QRect, QSize
-from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtCore import QPoint, QRect, QSize
+from PySide6.QtWidgets import QFrame, QStackedWidget, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.kit.basics import button
@@ -28,6 +28,11 @@ AREA, SIZE = QRect(0, 0, 1000, 700), QSize(500, 50)
 def test_a_message_takes_the_lowest_free_place(taken: list[QRect], place: tuple[int, int]) -> None:
     found = lowest_free(AREA, SIZE, taken)
     assert (found.x(), found.y(), found.size()) == (*place, SIZE)
+
+
+def test_where_not_all_can_stay_clear_the_main_things_do() -> None:
+    everything = [QRect(0, 20, 1000, 680)]
+    assert lowest_free(AREA, SIZE, everything, [QRect(100, 600, 800, 60)]).y() == 550
 
 
 @pytest.fixture
@@ -72,3 +77,22 @@ def test_a_message_gives_way_to_what_comes_up_below_it(
     field.show()
     qtbot.waitUntil(lambda: not toasts.geometry().intersects(field.geometry()))
     assert toasts.isVisible()
+
+
+def test_a_message_does_not_move_the_one_before(area: QStackedWidget, theme: ThemeProvider, qtbot: QtBot) -> None:
+    toasts = Toasts(theme, area)
+    toasts.notice("One.")
+    first = toasts.findChild(QFrame)
+    assert first is not None
+    qtbot.waitUntil(lambda: toasts.geometry().bottom() == area.currentWidget().layout().itemAt(1).geometry().top() - 1)
+    was = first.mapTo(area, QPoint(0, 0))
+    toasts.notice("Two.")
+    qtbot.waitUntil(lambda: toasts.height() > 2 * first.height())
+    assert first.mapTo(area, QPoint(0, 0)) == was
+
+
+def test_what_was_refused_leaves_by_itself(area: QStackedWidget, theme: ThemeProvider, qtbot: QtBot) -> None:
+    toasts = Toasts(theme, area, notice_ms=1)
+    toasts.failure("It broke.", "Traceback …")
+    toasts.failure("No model is open: choose a run to chat with.", "")
+    qtbot.waitUntil(lambda: toasts.sentences == ["It broke."])

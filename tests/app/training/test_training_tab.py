@@ -26,6 +26,7 @@ from models.library.run_record import RunInfo
 from models.runs.run_queue import RunQueue
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import RunSpec
+from tests.app.heard import entries_of
 from tests.runs_on_disk import make_run
 
 Until = Callable[[Callable[[], bool]], None]
@@ -148,12 +149,17 @@ def test_runs_are_renamed_deleted_and_restored(
 def test_the_menu_offers_what_is_possible(tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until) -> None:
     session.training.start(endless(tiny_spec))
     until(lambda: tab.run_view.live and session.training.state.step >= 1)  # type: ignore[union-attr]
-    menu = tab.runs.make_menu(tab.run_view.run_id)
-    assert {entry.text() for entry in menu.actions() if not entry.isEnabled()} == {"Resume training", "Delete"}
+    run_id = tab.run_view.run_id
+    listed = entries_of(tab.runs.make_menu(run_id))
+    assert listed.keys() == entries_of(tab.run_view.head.more.menu()).keys(), "it is one menu"
+    grey = {words: action.toolTip() for words, action in listed.items() if not action.isEnabled()}
+    assert {"Resume training", "Train longer…", "Delete"} <= grey.keys()
+    assert all(grey.values()), "each says why"
     session.training.stop()
     until(lambda: not session.training.active)
-    menu = tab.runs.make_menu(tab.run_view.run_id)
-    assert all(entry.isEnabled() for entry in menu.actions())
+    listed = entries_of(tab.runs.make_menu(run_id))
+    assert listed.keys() == entries_of(tab.run_view.head.more.menu()).keys()
+    assert all(entry.isEnabled() for entry in listed.values())
 
 
 def test_a_damaged_run_is_listed_with_its_problem(tab: TrainingTab, session: Session, run: RunInfo) -> None:

@@ -1,11 +1,13 @@
 import os
 import sysconfig
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from models.data import corpus as corpora
 from models.data.corpus import (
+    CorpusWriter,
     build_examples_corpus,
     build_stdlib_corpus,
     build_text_corpus,
@@ -196,3 +198,33 @@ def test_a_dataset_keeps_its_task_labels_and_test_split(library: Library) -> Non
     assert found.read_examples("test") == rows[5:]
     with pytest.raises(ValueError, match="no dataset called 'letters' in the library: it has 'mails'"):
         find_dataset(library, "letters")
+
+
+@pytest.mark.parametrize("at", ["open_corpus", "publish_folder"])
+def test_two_that_write_the_same_corpus_at_once_both_get_it(
+    library: Library, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    with CorpusWriter(library) as first, CorpusWriter(library) as second:
+        for writer in (first, second):
+            writer.add("train", {"text": "a"})
+            writer.add("val", {"text": "b"})
+        real = getattr(corpora, at)
+        others = []
+
+        def overtaken(*arguments: Any) -> Any:
+            """The other one finishes just after the look for a copy, or just before this one is published."""
+            monkeypatch.setattr(corpora, at, real)
+            if at == "publish_folder":
+                others.append(first.finish("same"))
+            try:
+                return real(*arguments)
+            finally:
+                if at == "open_corpus":
+                    others.append(first.finish("same"))
+
+        monkeypatch.setattr(corpora, at, overtaken)
+        found = second.finish("same")
+    assert others == [found]
+    assert found.read_examples("train") == [{"text": "a"}]
+    assert [path.name for path in library.corpora.iterdir()] == [found.folder.name]
+    assert not library.trash.exists()

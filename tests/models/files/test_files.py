@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from pathlib import Path
 
@@ -11,9 +12,13 @@ import pytest
 from models.files import atomic as files
 from models.files.atomic import (
     DamagedError,
+    atomic_file,
     atomic_folder,
     atomic_write_json,
+    atomic_write_text,
     clear_leftovers,
+    make_private,
+    private_folder,
     read_json,
     remove_folder,
 )
@@ -117,3 +122,34 @@ def test_leftovers_of_killed_processes_are_deleted_after_a_day(tmp_path: Path) -
     clear_leftovers(tmp_path)
     clear_leftovers(tmp_path / "not there")
     assert sorted(entry.name for entry in tmp_path.iterdir()) == [".tmp-young", "whole"]
+
+
+def test_a_file_is_written_where_killed_processes_left_theirs(tmp_path: Path) -> None:
+    left = [tmp_path / name for name in (".tmp-run.terrarium-12345678", ".tmp-other.gguf-12345678")]
+    young = tmp_path / ".tmp-run.terrarium-abcdef12"
+    for path in (*left, young):
+        path.write_bytes(b"half")
+    for path in left:
+        os.utime(path, (time.time() - 90_000,) * 2)
+    with atomic_file(tmp_path / "run.terrarium") as temporary:
+        temporary.write_bytes(b"whole")
+    assert {path.name for path in tmp_path.iterdir()} == {"run.terrarium", left[1].name, young.name}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="has no modes")
+def test_what_is_private_can_be_read_by_its_owner_only(tmp_path: Path) -> None:
+    def mode(path: Path) -> int:
+        return stat.S_IMODE(path.stat().st_mode)
+
+    old = tmp_path / "old"
+    old.mkdir()
+    old.chmod(0o755)
+    assert mode(private_folder(old)) == 0o700
+    assert mode(private_folder(tmp_path / "new")) == 0o700
+    file = tmp_path / "file.json"
+    atomic_write_text(file, "x")
+    file.chmod(0o644)
+    assert mode(make_private(file)) == 0o600
+    atomic_write_text(file, "y", private=True)
+    assert (mode(file), file.read_text()) == (0o600, "y")
+    assert not make_private(tmp_path / "missing").exists()

@@ -23,6 +23,7 @@ from models.inspect.ablation import (
     record_donor,
 )
 from models.inspect.reading import Text, answer_logits, answering_stack, read
+from models.inspect.readout import Readout
 from models.tokenizers import train_tokenizer
 from tests.models.every_cut import EVERY_CUT
 from tests.models.inspect.designs import CONFIGS, make, text_of
@@ -53,7 +54,7 @@ def silence(model: AnyModel, part: ModelPart) -> None:
 def test_ablation_equals_zero_weights(model: AnyModel) -> None:
     text = text_of(model)
     parts = [part for _, block in parts_of(model)[::2] for part in block if part.head in (None, 1)]
-    found = ablated_logits(model, text, 6, [[], *([part] for part in parts)])
+    found = ablated_logits(model, text, Readout(at=6), [[], *([part] for part in parts)])
     torch.testing.assert_close(found[0], own(model, text), rtol=1e-4, atol=1e-5)
     kept = {name: value.clone() for name, value in model.state_dict().items()}
     for part, logits in zip(parts, found[1:], strict=True):
@@ -68,7 +69,7 @@ def test_several_parts_can_be_ablated_together(model: AnyModel) -> None:
     model, text = copy.deepcopy(model), text_of(model)
     site = f"{answering_stack(model).site}blocks.1"
     heads = [ModelPart(f"{site}.attention", i) for i in range(4)]
-    apart, together = ablated_logits(model, text, 6, [heads, [*heads, ModelPart(f"{site}.feed_forward")]])
+    apart, together = ablated_logits(model, text, Readout(at=6), [heads, [*heads, ModelPart(f"{site}.feed_forward")]])
     for part in (*heads, ModelPart(f"{site}.feed_forward")):
         silence(model, part)
     torch.testing.assert_close(own(model, text), together, rtol=1e-4, atol=1e-5)
@@ -80,35 +81,37 @@ def test_patching_every_part_gives_the_donors_answer(model: AnyModel) -> None:
     site = answering_stack(model).site
     donor = record_donor(model, other)
     everything = [ModelPart(block) for block, _ in parts_of(model)]
-    same = ablated_logits(model, text, 6, [[], everything], record_donor(model, text))
+    same = ablated_logits(model, text, Readout(at=6), [[], everything], record_donor(model, text))
     torch.testing.assert_close(same[1], same[0])
     # All parts but the embeddings are patched: with the same last token, the answer is the donor's.
     last = Text(ids=(*other.ids[:-1], text.ids[-1]), source_ids=other.source_ids)
-    patched = ablated_logits(model, text, 6, [everything], record_donor(model, last))[0]
+    patched = ablated_logits(model, text, Readout(at=6), [everything], record_donor(model, last))[0]
     torch.testing.assert_close(patched, own(model, last), rtol=1e-4, atol=1e-5)
     assert not torch.allclose(
-        ablated_logits(model, text, 6, [[ModelPart(f"{site}blocks.0")]], donor)[0], own(model, text)
+        ablated_logits(model, text, Readout(at=6), [[ModelPart(f"{site}blocks.0")]], donor)[0], own(model, text)
     )
 
 
 def test_a_shorter_donor_is_aligned_at_the_end(model: AnyModel) -> None:
     text, short = text_of(model, 1), text_of(model, 2, length=4)
     everything = [ModelPart(block) for block, _ in parts_of(model)]
-    found = ablated_logits(model, text, 6, [everything], record_donor(model, short))
+    found = ablated_logits(model, text, Readout(at=6), [everything], record_donor(model, short))
     assert torch.isfinite(found).all()
     assert not torch.allclose(found[0], own(model, text))
 
 
 def test_a_survey_measures_every_part_once(model: AnyModel) -> None:
     text = text_of(model)
-    survey, found = Survey(text, 5, 3), {}
+    survey, found = Survey(text, Readout(at=5), 3), {}
     while told := survey.measure_next(model):
         assert not found.keys() & {part for part, _ in told}
         found.update(told)
     expected = [part for _, parts in parts_of(model) for part in parts]
     assert set(found) == set(expected)
     assert len(found) == survey.total
-    before, *after = ablated_logits(model, text, 5, [[], *([part] for part in expected)]).log_softmax(dim=-1)[:, 3]
+    before, *after = ablated_logits(model, text, Readout(at=5), [[], *([part] for part in expected)]).log_softmax(
+        dim=-1
+    )[:, 3]
     for part, log_p in zip(expected, after, strict=True):
         assert found[part] == pytest.approx(float(log_p - before), abs=1e-4)
 
@@ -116,12 +119,12 @@ def test_a_survey_measures_every_part_once(model: AnyModel) -> None:
 def test_a_survey_reads_its_baseline_again_after_an_update() -> None:
     model = make("gpt2-tiny")
     text = text_of(model)
-    survey = Survey(text, 5, 3)
+    survey = Survey(text, Readout(at=5), 3)
     survey.measure_next(model)
     with torch.no_grad():
         model.embedding.weight.mul_(1.1)
     told = survey.measure_next(model)
-    before, after = ablated_logits(model, text, 5, [[], [told[0][0]]]).log_softmax(dim=-1)[:, 3]
+    before, after = ablated_logits(model, text, Readout(at=5), [[], [told[0][0]]]).log_softmax(dim=-1)[:, 3]
     assert told[0][1] == pytest.approx(float(after - before), abs=1e-4)
 
 
@@ -130,7 +133,7 @@ def test_a_hidden_token_is_not_attended_to() -> None:
     text = text_of(model)
     changed = Text(ids=(text.ids[0], 29 - text.ids[1], *text.ids[2:]))
     hide = frozenset({1})
-    a, b = (ablated_logits(model, Text(ids=t.ids, hidden=hide), 6, [[]])[0] for t in (text, changed))
+    a, b = (ablated_logits(model, Text(ids=t.ids, hidden=hide), Readout(at=6), [[]])[0] for t in (text, changed))
     torch.testing.assert_close(a, b)
     assert not torch.allclose(a, own(model, text))
 
@@ -156,7 +159,7 @@ def test_generation_with_a_part_ablated(name: str) -> None:
     assert untouched == again == same
     for i in range(6):  # without a cache
         read_so_far = Text(ids=(*text.ids, *changed[:i]), source_ids=text.source_ids)
-        assert int(ablated_logits(model, read_so_far, 3 + i, [[part]])[0].argmax()) == changed[i]
+        assert int(ablated_logits(model, read_so_far, Readout(at=3 + i), [[part]])[0].argmax()) == changed[i]
     drawn = SamplingConfig(temperature=1.5, seed=5)
     assert generate_with_ablation(model, text, [part], None, 6, drawn) == generate_with_ablation(
         model, text, [part], None, 6, drawn
@@ -191,4 +194,4 @@ def test_an_encoder_cannot_continue_a_text() -> None:
 def test_unknown_parts_cannot_be_patched() -> None:
     model = make("gpt2-tiny")
     with pytest.raises(AttributeError):
-        ablated_logits(model, text_of(model), 3, [[ModelPart("blocks.7")]])
+        ablated_logits(model, text_of(model), Readout(at=3), [[ModelPart("blocks.7")]])

@@ -10,6 +10,7 @@ from models.inference.continuation import evaluating
 from models.inspect.ablation import ablated_logits
 from models.inspect.input_attribution import OF, attribute
 from models.inspect.reading import answer_logits, read, read_up_to
+from models.inspect.readout import Readout
 from tests.models.inspect.designs import CONFIGS, make, text_of
 
 
@@ -19,11 +20,11 @@ def test_attributions_match_finite_differences(name: str, of: str) -> None:
     model = make(name)
     text, at, id = text_of(model), 5, 8
     by = 1e-3 if model.config.n_expert else 1e-6  # a router rounds to float32
-    found = attribute(model, text, at, id, of)
+    found = attribute(model, text, Readout(at=at), id, of)
     n_read = 6 if model.config.is_causal else 7
     assert len(found.tokens) == n_read
     assert len(found.source) == (9 if isinstance(model, EncoderDecoder) else 0)
-    logits = ablated_logits(model, text, at, [[]])[0]
+    logits = ablated_logits(model, text, Readout(at=at), [[]])[0]
     assert found.value == pytest.approx(float(logits[id] if of == "logit" else logits.log_softmax(0)[id]), abs=1e-5)
     assert found.total == pytest.approx(sum(found.tokens) + sum(found.source))
     embed, in_source = model.embed, isinstance(model, EncoderDecoder)
@@ -52,7 +53,7 @@ def test_attributions_match_finite_differences(name: str, of: str) -> None:
 def test_attribution_has_no_side_effects(name: str) -> None:
     model = make(name)
     state, weights = torch.get_rng_state(), [p.clone() for p in model.parameters()]
-    attribute(model, text_of(model), 4, 3)
+    attribute(model, text_of(model), Readout(at=4), 3)
     assert model.training
     assert torch.equal(torch.get_rng_state(), state)
     assert all(p.grad is None for p in model.parameters())
@@ -64,6 +65,6 @@ def test_nan_outputs_are_refused() -> None:
     with torch.no_grad():
         model.embedding.weight.fill_(torch.nan)
     with pytest.raises(ValueError, match="not a number"):
-        attribute(model, text_of(model), 4, 3)
+        attribute(model, text_of(model), Readout(at=4), 3)
     with pytest.raises(ValueError, match="not a number"):
         answer_logits(model, torch.full((1, 32), torch.nan, dtype=torch.double))

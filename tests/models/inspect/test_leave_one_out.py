@@ -9,8 +9,9 @@ import torch
 
 from models.architecture.transformer import AnyModel
 from models.inference.continuation import evaluating
-from models.inspect.leave_one_out import InputToken, LeaveOneOut, answer_at, flops_of_one, inputs_of
+from models.inspect.leave_one_out import InputToken, LeaveOneOut, answer_to, flops_of_one, inputs_of
 from models.inspect.reading import Text, answer_logits, read
+from models.inspect.readout import Readout
 from tests.models.inspect.designs import CONFIGS, make, text_of
 
 AT, ID, MASK = 6, 5, 3
@@ -28,7 +29,7 @@ def log_probability(model: AnyModel, text: Text) -> float:
 
 
 def measured(model: AnyModel, text: Text, mask: int | None) -> tuple[LeaveOneOut, dict[InputToken, float]]:
-    asked, found = LeaveOneOut(text, AT, ID, mask), dict[InputToken, float]()
+    asked, found = LeaveOneOut(text, Readout(at=AT), ID, mask), dict[InputToken, float]()
     while some := asked.measure_next(model):
         found.update(some)
     return asked, found
@@ -38,14 +39,14 @@ def test_each_change_is_that_of_the_text_with_the_token_hidden(model: AnyModel) 
     text, is_encoder = text_of(model), model.config.topology == "encoder-only"
     asked, found = measured(model, text, MASK if is_encoder else None)
     assert asked.own == pytest.approx(log_probability(model, text), abs=1e-4)
-    assert answer_at(model, text, AT, ID) == (ID, pytest.approx(asked.own, abs=1e-4))
-    likeliest, share = answer_at(model, text, AT, -1)
-    assert share >= answer_at(model, text, AT, ID)[1]
-    assert share == answer_at(model, text, AT, likeliest)[1]
+    assert answer_to(model, text, Readout(at=AT), ID) == (ID, pytest.approx(asked.own, abs=1e-4))
+    likeliest, share = answer_to(model, text, Readout(at=AT), -1)
+    assert share >= answer_to(model, text, Readout(at=AT), ID)[1]
+    assert share == answer_to(model, text, Readout(at=AT), likeliest)[1]
     own = sorted(token.position for token in found if not token.in_source)
     assert own == [i for i in range(AT + 1) if not is_encoder or i != AT], "an encoder keeps what it is asked about"
     assert sorted(token.position for token in found if token.in_source) == list(range(len(text.source_ids)))
-    assert set(found) == set(inputs_of(model, text, AT))
+    assert set(found) == set(inputs_of(model, text, Readout(at=AT)))
     for (index, in_source), change in found.items():
         if is_encoder:
             without = dataclasses.replace(text, ids=(*text.ids[:index], MASK, *text.ids[index + 1 :]))
@@ -58,14 +59,14 @@ def test_each_change_is_that_of_the_text_with_the_token_hidden(model: AnyModel) 
 
 def test_the_only_token_of_a_text_stays() -> None:
     model = make("gpt2-tiny")
-    asked = LeaveOneOut(Text(ids=(1, 2)), 0, ID)
+    asked = LeaveOneOut(Text(ids=(1, 2)), Readout(at=0), ID)
     assert asked.measure_next(model) == []
     assert asked.own < 0
 
 
 def test_it_begins_again_when_the_weights_have_changed() -> None:
     model = make("gpt2-tiny")
-    asked = LeaveOneOut(text_of(model), AT, ID)
+    asked = LeaveOneOut(text_of(model), Readout(at=AT), ID)
     n = len(asked.measure_next(model))
     before = asked.own
     with torch.no_grad():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import struct
+import tracemalloc
 import weakref
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from models import load_model
 from models.architecture.positions import inverse_frequencies
 from models.architecture.transformer import AnyModel
 from models.events import Progress, result_of
+from models.files.gguf_file import read_gguf_header
 from models.inference.weight_kinds import KINDS
 from models.inference.weights import NarrowMatrices, prepare_weights
 from models.interop.export import export_hf
@@ -262,6 +265,48 @@ def test_other_architectures_and_damage(tmp_path: Path) -> None:
         path.write_bytes(spoilt)
         with pytest.raises(ValueError, match=r"model\.gguf is damaged or cut off"):
             load_model(path)
+
+
+@pytest.mark.parametrize("kind", [gguf.GGUFValueType.BOOL, gguf.GGUFValueType.STRING])
+def test_an_array_that_is_too_long_is_not_read(kind: gguf.GGUFValueType, tmp_path: Path) -> None:
+    n = (1 << 21) + 1
+    head = struct.pack("<IIQQ", gguf.GGUF_MAGIC, 3, 0, 1) + struct.pack("<Q", 1) + b"a"
+    array = struct.pack("<IIQ", gguf.GGUFValueType.ARRAY, kind, n)
+    (tmp_path / "model.gguf").write_bytes(head + array + bytes(n if kind == gguf.GGUFValueType.BOOL else 8 * n))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"model\.gguf is damaged or cut off"):
+        read_gguf_header(tmp_path / "model.gguf")
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+
+
+def test_a_header_of_very_many_keys_is_not_read(tmp_path: Path) -> None:
+    keys = b"".join(
+        struct.pack("<Q", 4) + struct.pack("<I", index) + struct.pack("<IB", gguf.GGUFValueType.UINT8, 0)
+        for index in range(5000)
+    )
+    (tmp_path / "model.gguf").write_bytes(struct.pack("<IIQQ", gguf.GGUF_MAGIC, 3, 0, 5000) + keys + bytes(64))
+    with pytest.raises(ValueError, match=r"model\.gguf is damaged or cut off"):
+        read_gguf_header(tmp_path / "model.gguf")
+
+
+def test_tensors_that_share_bytes_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_tensor("a", np.zeros(8, dtype=np.float32))
+    writer.add_tensor("b", np.zeros(8, dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    assert set(read_gguf_header(path)[1]) == {"a", "b"}
+    second = path.read_bytes().index(b"\x01\0\0\0\0\0\0\0b") + 9 + 4 + 8 + 4  # its name, dimensions, shape and kind
+    data = bytearray(path.read_bytes())
+    assert data[second : second + 8] == (32).to_bytes(8, "little")
+    data[second : second + 8] = bytes(8)
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"model\.gguf is damaged: its tensors 'a' and 'b' overlap"):
+        read_gguf_header(path)
 
 
 def test_config_of(tmp_path: Path) -> None:

@@ -139,6 +139,19 @@ def test_offsets_that_claim_too_much_allocate_nothing(tmp_path: Path) -> None:
         read_header(tmp_path / "x.safetensors")
 
 
+def test_tensors_that_share_bytes_are_refused(tmp_path: Path) -> None:
+    tensors = {"a": [0, 8], "b": [8, 16], "c": [12, 20], "empty": [12, 12]}
+    header = json.dumps(
+        {
+            name: {"dtype": "F32", "shape": [(end - start) // 4], "data_offsets": [start, end]}
+            for name, (start, end) in tensors.items()
+        }
+    ).encode()
+    (tmp_path / "x.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(20))
+    with pytest.raises(ValueError, match=r"x\.safetensors is damaged: its tensors 'b' and 'c' overlap"):
+        read_header(tmp_path / "x.safetensors")
+
+
 def test_folders_without_weights(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     assert "has no weights: model.safetensors is missing" in refusal(folder)

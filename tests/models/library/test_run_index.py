@@ -189,3 +189,23 @@ def test_damaged_notes_are_reported_and_left_alone(library: Library, tiny_config
         write_notes(folder, "new", ())
     assert (folder / "notes.json").read_text() == damage
     assert library.list_runs()[0].status == "finished"
+
+
+def test_a_run_that_begins_while_the_list_is_read_stays_in_it(
+    library: Library, tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The names are read first; another thread asks for the run before the list is complete."""
+    make_run(library, tiny_config, "old")
+    index = RunIndex(library.runs)
+    index.refresh()
+    found: list[RunInfo] = []
+
+    def meanwhile(seconds: float) -> None:
+        if not found:
+            make_run(library, tiny_config, "new")
+            found.append(index.find("new"))
+
+    monkeypatch.setattr("models.library.run_index.time.sleep", meanwhile)
+    assert {info.id for info in index.refresh(gives_way=True)} == {"old", "new"}
+    shutil.rmtree(library.runs / "new")
+    assert [info.id for info in index.refresh()] == ["old"]

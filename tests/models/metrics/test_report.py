@@ -97,6 +97,19 @@ def test_any_predictions_give_numbers_or_a_sentence(rows: list[tuple[Any, ...]],
             assert score.interval is None or np.isfinite(score.interval).all()
 
 
+def test_no_interval_claims_certainty() -> None:
+    labels = ["a", "b"] * 15
+    report = score_classification(labels, labels)
+    f1, accuracy = report.scores["macro_f1"], report.scores["accuracy"]
+    assert f1.value == 1.0
+    assert f1.interval == accuracy.interval != (1.0, 1.0)
+    assert "Wilson" in (f1.note or "")
+    assert report.scores["mcc"].interval is None, "MCC is no share"
+    wrong = score_classification(labels, labels[::-1]).scores["macro_f1"]
+    assert wrong.value == 0.0
+    assert wrong.interval is None
+
+
 def test_another_headline() -> None:
     report = score_classification(["a", "b"], ["a", "a"], resamples=0)
     assert report.with_headline("accuracy").value == 0.5

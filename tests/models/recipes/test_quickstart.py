@@ -15,6 +15,7 @@ from models.data.tiny_world.questions import KINDS
 from models.data.tiny_world.world import World
 from models.evaluation import held_out_questions as evaluation
 from models.evaluation.held_out_questions import evaluate
+from models.evaluation.record import read_evaluation
 from models.events import (
     AccuracyMeasured,
     Evaluated,
@@ -32,6 +33,8 @@ from models.interop.loading import load_model
 from models.library.library import Library
 from models.recipes import quickstart
 from models.recipes.quickstart import QuickStart
+from models.recipes.resuming import resume
+from models.runs.run_folder import RunFolder
 from models.tokenizers import train_in_child
 from models.training import prepare
 
@@ -184,6 +187,50 @@ def test_stopping_during_training_keeps_the_run_unevaluated(library: Library, te
     assert start.run is not None
     assert start.run.status == "stopped"
     assert not start.answers
+
+
+def test_one_that_was_stopped_is_resumed_to_its_evaluation(library: Library) -> None:
+    start = tiny(library)
+    for event in start.events():
+        if isinstance(event, TrainMetrics) and event.step == 5:
+            start.request_stop()
+    assert start.run is not None
+    assert read_evaluation(start.run.folder) is None
+    rest = resume(library, RunFolder.open(start.run.folder), device="cpu")
+    assert isinstance(rest, QuickStart)
+    events = list(rest.events())
+    steps = [event.step for event in events if isinstance(event, TrainMetrics)]
+    assert steps == list(range(6, N_STEPS + 1))
+    assert isinstance(events[-1], Evaluated)
+    assert read_evaluation(start.run.folder) == events[-1]
+    assert set(rest.answers) == set(KINDS)
+    assert len(library.list_runs()) == 1
+
+
+def test_one_whose_evaluation_was_cut_off_is_evaluated_when_it_is_resumed(library: Library) -> None:
+    start = tiny(library)
+    events = start.events()
+    assert next(event for event in events if isinstance(event, Finished))
+    events.close()
+    assert start.run is not None
+    rest = list(resume(library, RunFolder.open(start.run.folder), device="cpu").events())
+    assert not of(TrainMetrics, rest), "nothing was left to train"
+    assert read_evaluation(start.run.folder) == rest[-1]
+
+
+def test_a_text_that_was_stopped_is_resumed_to_its_end(library: Library, text: Path) -> None:
+    start = tiny(library, files=[text])
+    events = start.events()
+    assert next(event for event in events if isinstance(event, TrainMetrics) and event.step == 5)
+    events.close()
+    assert start.run is not None
+    text.unlink()  # the corpus has what was read of it
+    rest = resume(library, RunFolder.open(start.run.folder), device="cpu")
+    assert isinstance(rest, QuickStart)
+    assert rest.files == (str(text),)
+    (finished,) = of(Finished, list(rest.events()))
+    assert isinstance(finished, Finished)
+    assert (finished.status, finished.step) == ("finished", N_STEPS)
 
 
 def test_a_slow_machine_learns_as_much(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:

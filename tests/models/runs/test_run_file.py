@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import stat
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 import torch
 
 from models.events import Progress, result_of
+from models.files import limits
 from models.files.atomic import atomic_write_json, read_json
 from models.interop.loading import load_model
 from models.library.library import Library
@@ -28,6 +30,7 @@ from models.runs.run_file import contents, unpacking
 from models.runs.run_file.packing import pack_run
 from models.runs.run_file.unpacking import unpack_run
 from models.runs.run_folder import RunFolder
+from models.settings.align_spec import REWARD_MODELS
 from models.settings.model_config import ModelConfig
 from tests.models.training.support import final_weights, make_run, numbers, train
 
@@ -330,6 +333,36 @@ def test_bombs_are_refused_before_they_go_off(packed: Path, library: Library, mo
     assert_refused(packed, library, "a run has at most 3")
 
 
+def test_many_small_texts_that_grow_are_a_bomb_too(
+    packed: Path, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "FREE_BYTES", 1 << 20)
+    with zipfile.ZipFile(packed, "a", zipfile.ZIP_DEFLATED) as file:
+        for index in range(3):
+            file.writestr(f"replies/{index}.jsonl", bytes(1 << 20))
+    assert_refused(packed, library, "its texts would grow from")
+
+
+@pytest.mark.parametrize("data", [b"\x80\x04cos\nsystem\n", b"x" * 5000, (1 << 62).to_bytes(8, "little") + bytes(99)])
+@pytest.mark.parametrize("name", ["model_safetensors", "optimizer_safetensors"])
+def test_weights_that_are_none_are_refused(packed: Path, library: Library, name: str, data: bytes) -> None:
+    file = rewritten(packed, **{f"checkpoints_step-00000010_{name}": lambda info, _: (info, data)})
+    place = f"checkpoints/step-00000010/{name.replace('_', '.')}"
+    assert_refused(file, library, f"cannot be opened: {place} is damaged")
+
+
+def test_a_gguf_file_that_is_none_is_refused(packed: Path, library: Library) -> None:
+    with zipfile.ZipFile(packed, "a") as file:
+        file.writestr("base/model.gguf", b"x" * 5000)
+    assert_refused(rewritten(packed), library, r"cannot be opened: base/model.gguf is damaged")
+
+
+@pytest.mark.parametrize("folder", REWARD_MODELS.values())
+def test_both_reward_models_are_of_a_run(folder: str) -> None:
+    assert contents.is_known(f"{folder}/model.safetensors")
+    assert contents.is_known(f"{folder}/state.json")
+
+
 def test_what_the_manifest_says_is_what_there_is(packed: Path, library: Library) -> None:
     with zipfile.ZipFile(packed, "a") as file:
         file.writestr("scores/more.json", b"{}")
@@ -373,3 +406,14 @@ def test_runs_that_lack_something_or_make_no_sense(packed: Path, library: Librar
     run = result_of(unpack_run(rewritten(packed, run_json=climbs), library))
     assert run.folder.parent == library.runs
     assert not Path(run.id).parts[1:]
+
+
+def test_unpacking_deletes_what_killed_ones_left(packed: Path, library: Library) -> None:
+    old, young = (library.runs / f".tmp-unpacked-{n}" for n in (1, 2))
+    for folder in (old, young):
+        folder.mkdir(parents=True)
+        (folder / "run.json").write_text("{}")
+    os.utime(old, (time.time() - 90_000,) * 2)
+    result_of(unpack_run(packed, library))
+    assert not old.exists()
+    assert young.exists()

@@ -4,10 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from models.library.library import Library
 from models.library.run_notes import read_notes
-from models.runs.run_queue import RunQueue
+from models.runs.run_queue import QueuedRecipe, RunQueue
 from models.settings.model_config import ModelConfig
 from models.settings.spec_changes import changed_spec
 from models.training.prepare import prepare_queued
@@ -45,6 +46,17 @@ def test_the_queue_is_stored_in_order(library: Library, queue: RunQueue) -> None
     queue.remove(a.id)
     with pytest.raises(ValueError, match="no longer in the queue"):
         other.move(a.id, 0)
+
+
+def test_a_queue_that_another_process_keeps_locked_is_not_waited_for_for_ever(library: Library) -> None:
+    queue = RunQueue(library, lock_timeout_s=0.05)
+    item = queue.add_run("a", "a")
+    with FileLock(library.home / "queue.lock"):
+        for change in (lambda: queue.add_run("b", "b"), lambda: queue.remove(item.id), lambda: queue.move(item.id, 0)):
+            with pytest.raises(ValueError, match="Another window or command has been changing the queue"):
+                change()
+        assert queue.items() == [item], "it can be read"
+    assert queue.remove(item.id) == item
 
 
 def test_items_that_could_not_start_are_skipped_until_retried(queue: RunQueue) -> None:
@@ -118,3 +130,11 @@ def test_a_damaged_queue_is_reported_and_left_alone(library: Library, queue: Run
         with pytest.raises(ValueError, match=r"queue\.json is damaged"):
             queue.add_run("x", "x")
         assert path.read_text() == text
+
+
+def test_a_recipe_is_kept_as_it_was_queued(library: Library) -> None:
+    recipe = QueuedRecipe(kind="task", arguments={"name": "mood", "seed": 2, "parent": "", "data": ""})
+    added = RunQueue(library).add_recipe(recipe, "Moods")
+    (item,) = RunQueue(library).items()
+    assert item == added
+    assert (item.recipe, item.spec, item.run) == (recipe, None, "")

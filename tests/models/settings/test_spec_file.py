@@ -38,6 +38,33 @@ def test_toml_takes_paths_from_its_own_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[" * 100_000, "not valid TOML|nested too deep"),
+        ("a = " + "[" * 100_000, "nested too deep"),
+        ("a" + ".a" * 100_000 + " = 1", "a key of more than 100 parts"),
+        ("[" + "a . " * 100_000 + "a]", "a key of more than 100 parts"),
+        ('"a"' + ".'a'" * 100_000 + " = 1", "a key of more than 100 parts"),
+        ("# " + "a" * (1 << 20), "more than 1 MiB"),
+    ],
+    ids=["tables", "lists", "dots", "a table of dots", "quoted", "long"],
+)
+def test_toml_that_would_take_long_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / "SPEC.toml"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=words) as caught:
+        load_spec(file)
+    assert str(file) in str(caught.value)
+
+
+def test_toml_with_many_dots_that_are_no_key_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "SPEC.toml"
+    names = ", ".join(f'"texts.{index}.txt"' for index in range(300))
+    file.write_text(f'[data]\nfiles = [{names}]\n[train]\nprompts = ["Wait{"." * 300} what?"]\n')
+    assert len(load_spec(file).data.files) == 300
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("", PRESETS["terrarium-tiny"]),

@@ -123,6 +123,27 @@ def test_what_the_sandbox_does_not_know(judge: CodeJudge, body: str) -> None:
     assert _outcome(judge, body) is Outcome.NOT_SUPPORTED
 
 
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("a = [1]\nfor _ in range(40):\n    a = [a, a]\nreturn a", [[1]]),
+        ("a = {}\nfor _ in range(40):\n    a = {'x': a, 'y': a}\nreturn a", {"x": {}, "y": {}}),
+        ("a = []\na.append(a)\nreturn a", [[]]),
+        ("a = (1,)\nfor _ in range(40):\n    a = (a, a)\nreturn [{a}, 1]", [{1}, 2]),
+    ],
+    ids=["lists", "dicts", "itself", "hashed"],
+)
+def test_a_value_that_repeats_itself_is_compared_within_the_limits(judge: CodeJudge, body: str, expected: Any) -> None:
+    assert _outcome(judge, body, expected) is Outcome.WRONG_VALUE
+
+
+def test_the_judged_code_cannot_change_how_it_is_compared(judge: CodeJudge) -> None:
+    source = "def type(x):\n    return int\ndef len(x):\n    return 0\nrepr = len\ndef f():\n    return [1]\n"
+    assert judge.judge(source, "f", [CodeCase((), [2])]) == code_judge.Judgement(
+        Outcome.WRONG_VALUE, "[1] instead of [2]", 0
+    )
+
+
 def test_cases_know_nothing_of_one_another(judge: CodeJudge) -> None:
     source = "seen = []\ndef f(a):\n    seen.append(a)\n    return len(seen)\n"
     assert judge.judge(source, "f", [CodeCase((1,), 1), CodeCase((2,), 1)]).outcome is Outcome.RIGHT

@@ -26,6 +26,7 @@ from models.inspect.logit_lens import read_lens
 from models.inspect.minimal_pair import read_pair
 from models.inspect.next_tokens import read_logits
 from models.inspect.reading import Text, streams_of
+from models.inspect.readout import Readout
 from models.library.library import Library
 from models.runs.checkpoint_state import FORMAT
 from models.runs.run_folder import RunFolder
@@ -116,11 +117,15 @@ def look_inside(model: AnyModel, tokenizer: Tokenizer) -> None:
     text, other = Text(ids=(5, 6, 7)), Text(ids=(8, 6, 7))
     read_lens(model, streams_of(model, text), [1, 2], [6, 7])
     contributions(model, streams_of(model, text), 2, [(9, None)])
-    attribute(model, text, 2, 9)
+    attribute(model, text, Readout(at=2), 9)
     ablated_logits(
-        model, text, 2, [[ModelPart("blocks.0.attention", 0)], [ModelPart("blocks.0")]], record_donor(model, other)
+        model,
+        text,
+        Readout(at=2),
+        [[ModelPart("blocks.0.attention", 0)], [ModelPart("blocks.0")]],
+        record_donor(model, other),
     )
-    assert Survey(text, 2, 9).measure_next(model)
+    assert Survey(text, Readout(at=2), 9).measure_next(model)
     generate_with_ablation(model, text, [ModelPart("blocks.0.feed_forward")], None, 2, SamplingConfig(temperature=1.0))
     pca_2d(tables(model)["input"])
     assert list(read_attention(model, text.ids, (), range(5, 9)))

@@ -156,6 +156,40 @@ def test_a_disk_that_fills_up_meanwhile_blocks_at_the_next_step(
     assert all(data == known[name] for name, data in files(run).items() if name in known)
 
 
+def test_the_best_one_is_there_though_the_disk_fills_up_twice(
+    library: Library, dropping: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """First there is no room, then what is begun cannot be completed: the best is never one that is not there."""
+    run, free, failures = make_run(library, dropping, **SETTINGS), [1 << 40], [1]
+    monkeypatch.setattr(saving, "free_bytes", lambda folder: free[0])
+    real_write = checkpoint.write_tensors
+
+    def write(path: Path, tensors: Any, *, synced: bool) -> Generator[int, None, None]:
+        if failures and path.name == "optimizer.safetensors":
+            failures.pop()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        yield from real_write(path, tensors, synced=synced)
+
+    monkeypatch.setattr(checkpoint, "write_tensors", write)
+    best: list[tuple[int, int | None]] = []
+
+    def fill_up(trainer: Trainer, event: Event) -> None:
+        if isinstance(event, RunStarted):
+            free[0] = 1000
+        if isinstance(event, Blocked):
+            free[0] = 1 << 40
+        if isinstance(event, Saved):
+            best.append((event.step, trainer.run.best_step))
+        assert trainer.run.best_step is None or run.checkpoint_path(trainer.run.best_step).exists()
+
+    events = watched(run, library, fill_up)
+    assert isinstance(events[-1], Finished)
+    assert not failures
+    assert best[0][0] > 3, "that of step 3 was never completed"
+    assert best[0][1] is None
+    assert best[-1][1] is not None
+
+
 def test_no_checkpoint_is_begun_where_there_is_no_room(
     library: Library, dropping: ModelConfig, reference: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

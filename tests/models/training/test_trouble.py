@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable, Generator
 from pathlib import Path
 
@@ -100,6 +101,73 @@ def test_out_of_memory_is_a_sentence(
         train_with(run, library, too_much)
     assert library.list_runs()[0].status == "failed"
     assert run.latest_checkpoint() == run.checkpoint_path(3)
+
+
+@pytest.mark.parametrize("error", [KeyError("a name"), AssertionError("this cannot be"), IndexError("out of range")])
+def test_an_unexpected_error_is_recorded_and_raised(
+    library: Library, tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    run = make_run(library, tiny_config)
+
+    def fail(*_: object) -> None:
+        raise error
+
+    def break_it(trainer: Trainer, event: Event) -> None:
+        if isinstance(event, TrainMetrics) and event.step == 4:
+            monkeypatch.setattr("models.training.update.weighted_nll", fail)
+
+    with pytest.raises(type(error)) as raised:
+        train_with(run, library, break_it)
+    assert raised.value is error
+    assert library.list_runs()[0].status == "failed"
+    last = run.read_events()[-1]
+    assert (last["event"], last["detail"]) == ("failed", f"{type(error).__name__}: {error}")
+    monkeypatch.undo()
+    assert isinstance(train(run, library)[-1], Finished), "the lock is free, and the checkpoint is kept"
+
+
+def test_nothing_stays_held_where_old_checkpoints_cannot_be_deleted(
+    library: Library, tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in any error of the thread that writes: lock and threads are free, and what came first is recorded."""
+    run = make_run(library, tiny_config)
+    threads = torch.get_num_threads()
+
+    def fail(*_: object) -> None:
+        raise MemoryError("too many names")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("models.training.saving.AT_ONCE_BYTES", 0)
+        patch.setattr(RunFolder, "prune_checkpoints", fail)
+        with pytest.raises(ValueError, match="memory"):
+            train(run, library)
+    assert torch.get_num_threads() == threads
+    assert library.list_runs()[0].status == "failed"
+    assert run.read_events()[-1]["event"] == "failed"
+    assert isinstance(train(run, library)[-1], Finished)
+
+
+def test_an_error_of_the_thread_that_writes_does_not_hide_the_first_one(
+    library: Library, tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(library, tiny_config)
+    fails = threading.Event()
+
+    def write(*_: object) -> None:
+        fails.wait()
+        raise RuntimeError("the second")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("models.training.saving.AT_ONCE_BYTES", 0)
+        patch.setattr("models.training.saving.write_checkpoint", write)
+        patch.setattr("models.training.saving.Saver.wait_until_read", lambda saver: None)
+        events = Trainer(run, library, device="cpu").events()
+        assert next(event for event in events if isinstance(event, TrainMetrics) and event.step == 4)
+        fails.set()
+        with pytest.raises(KeyError, match="the first"):
+            events.throw(KeyError("the first"))
+    assert run.read_events()[-1]["detail"] == "KeyError: 'the first'"
+    assert isinstance(train(run, library)[-1], Finished)
 
 
 def test_closing_during_the_batch_search_records_the_failure(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -291,3 +293,18 @@ def test_files_that_are_not_chats_are_refused_in_a_sentence(tmp_path: Path, cont
         import_chat(path)
     with pytest.raises(ValueError, match="cannot be read"):
         import_chat(tmp_path / "missing.json")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="has no modes")
+def test_only_the_owner_may_read_chats_and_the_trash(library: Library) -> None:
+    def mode(path: Path) -> int:
+        return stat.S_IMODE(path.stat().st_mode)
+
+    store, chat = ChatStore(library), full_chat()
+    store.save(chat)
+    assert mode(library.chats) == 0o700
+    library.chats.chmod(0o755)  # as older versions made it
+    ChatStore(library)
+    assert mode(library.chats) == 0o700
+    library.move_to_trash(store.path(chat.id))
+    assert mode(library.trash) == 0o700

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from app.chat.modes.task_page import qt_position
 from app.chat.modes.text_to_text import TextToText
 from app.chat.tab import ChatTab
 from app.kit.theme import ThemeProvider
+from app.session.remembered import EVERYTHING, SIMPLE
 from app.session.session import Session
 from models.library.library import Library
 from models.tasks import code_judge
@@ -76,8 +78,8 @@ def test_labels_follow_as_one_types(tab: ChatTab, session: Session, until: Until
 def test_a_row_is_opened_in_the_glass_box(tab: ChatTab, session: Session, until: Until) -> None:
     tab.resize(1500, 800)
     opened(tab, session, "classification encoder-only", until, {"text": "anna smiles", "label": "glad"})
-    assert tab.side.current == "attention"
-    until(lambda: not tab.side.view("attention").message)
+    assert tab.side.current == "inputs"
+    until(lambda: not tab.side.view("inputs").message)
     tab.side.show_view("layers")
     until(lambda: "predicts no tokens" in tab.side.view("layers").message)
     opened(tab, session, "text-to-text decoder-only", until, {"source": "def f(x):", "target": "    return x"})
@@ -86,6 +88,64 @@ def test_a_row_is_opened_in_the_glass_box(tab: ChatTab, session: Session, until:
     assert isinstance(page, CodePage)
     until(lambda: bool(page.function.text) and not page.busy)
     assert not page.problem.isVisible(), "nobody asked for cases to be run"
+
+
+def inspected(tab: ChatTab, name: str, until: Until) -> Any:
+    """A panel of the glass box that has measured all it can."""
+    tab.side.show_view(name)
+    panel: Any = tab.side.view(name)
+    measuring = panel.measuring if name == "inputs" else panel.survey.measuring
+    until(lambda: not panel.message and not panel.examiner.busy and not measuring.busy)
+    return panel
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "word"),
+    [
+        ("classification encoder-only", {"text": "anna smiles", "label": "glad"}, "smiles"),
+        ("multi-label encoder-only", {"text": "anna smiles in rome", "labels": []}, ""),
+        ("tagging encoder-only", {"words": ["anna", "took", "key"], "tags": ["O"] * 3}, ""),
+        ("span encoder-only", {"question": "what has ben ?", "context": "anna has key and ben has lamp"}, ""),
+    ],
+)
+def test_why_a_label_was_given(
+    name: str, row: dict[str, Any], word: str, tab: ChatTab, session: Session, until: Until, heard: Heard
+) -> None:
+    tab.resize(1500, 800)
+    page = opened(tab, session, name, until, row)
+    until(lambda: page.answered is not None)
+    assert tab.side.current == "inputs", "which words decide it is what one asks first"
+    inputs = inspected(tab, "inputs", until)
+    assert inputs.changes, "all words were hidden by themselves, one by one"
+    assert inputs.sentence.text().startswith(("Without ", "No single token"))
+    if word:
+        texts = tab.focus.text.source_words or tab.focus.text.words
+        worst = min(inputs.changes, key=inputs.changes.__getitem__)
+        assert word in texts[worst.position]
+        assert "glad" in inputs.sentence.text()
+    off = inspected(tab, "ablation", until)
+    assert off.survey.found
+    assert not off.generate_button.isVisible(), "it writes nothing"
+    part = next(iter(off.survey.found))
+    off.survey.grid.chosen.emit(part)
+    until(lambda: "With these changes" in off.sentence.text())
+    assert not heard.failures
+
+
+def test_in_simple_amounts_are_in_per_cent(tab: ChatTab, session: Session, until: Until) -> None:
+    session.detail.choose(SIMPLE)
+    tab.resize(1500, 800)
+    page = opened(tab, session, "classification encoder-only", until, {"text": "anna smiles", "label": "glad"})
+    inputs = inspected(tab, "inputs", until)
+    [biggest, *_] = inputs.bars.amounts
+    token = min(inputs.changes, key=inputs.changes.__getitem__)
+    assert biggest.value == pytest.approx(
+        100 * page.answered.prediction.score * (1 - math.exp(inputs.changes[token])), rel=1e-3
+    )
+    assert "%" in inputs.bars.accessibleDescription()
+    assert inputs.scale.name == "Effect on the probability"
+    session.detail.choose(EVERYTHING)
+    assert inputs.scale.name == "Effect in nats"
 
 
 def test_several_labels_and_numbers(tab: ChatTab, session: Session, until: Until) -> None:
@@ -135,10 +195,10 @@ def test_the_answer_is_marked_in_its_context(tab: ChatTab, session: Session, unt
     page.question.set_text("what has fred ?")
     until(lambda: page.verdict.text() == "No answer in this text")
     assert page.mark.place == (0, 0)
-    attention = tab.side.view("attention")
-    until(lambda: not attention.message)
+    shown = tab.side.view("inputs")
+    until(lambda: not shown.message)
     page.context.set_text("ben has lamp and " * 40)
-    until(lambda: "several windows" in attention.message)
+    until(lambda: "several windows" in shown.message)
 
 
 def test_source_and_target_are_aligned(tab: ChatTab, session: Session, until: Until, qtbot: QtBot) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -285,3 +287,13 @@ def test_two_windows_do_not_overwrite_each_other(library: Library, session: Sess
     one.keep()
     one.flush()
     assert len(list(library.home.glob("notebook*"))) == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="has no modes")
+def test_only_the_owner_may_read_the_notebook(library: Library) -> None:
+    path, _ = open_notebook(library)
+    write_notebook(path, [Segment("a secret")])
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    path.chmod(0o644)  # as older versions made it
+    assert open_notebook(library) == (path, [Segment("a secret")])
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -214,6 +214,13 @@ def test_training_stops_after_the_current_step(
     qtbot.waitUntil(lambda: page.answer is not None and len(page.answer.models) == 1)
     assert page.grow.grow.text() == "Grow the causal model"
     assert describe_row(page.reading, 0, 0, 0)  # type: ignore[arg-type]
+    assert page.grow.title.text().startswith("“Pronouns, encoder” was stopped at step")
+    (run,) = session.runs.list()
+    page.grow.resume.click()
+    qtbot.waitUntil(lambda: session.training.trains(run.id) and session.training.state.step > run.step)  # type: ignore[union-attr]
+    with qtbot.waitSignal(session.training.ended):
+        page.grow.cancel.click()
+    assert len(session.runs.list()) == 1, "it is the same run"
 
 
 def test_the_models_are_released_some_time_after_the_page_was_left(

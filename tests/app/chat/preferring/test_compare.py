@@ -262,7 +262,7 @@ def test_sets_are_chosen_and_become_datasets(
     until(lambda: asked == ["data"])
     [info] = session.datasets.list()
     assert (info.name, info.corpus.task, session.datasets.sha) == ("short ones, 2 pairs", "preference", info.corpus.sha)
-    assert heard.notices == ["“short ones, 2 pairs” is a dataset now. Left behind: 2 skipped."]
+    assert heard.notices == ["“short ones, 2 pairs” is a dataset now. 2 were left out: you skipped them."]
     results.sets.setCurrentIndex(results.sets.findText("My preferences"))
     results.sets.activated.emit(results.sets.currentIndex())
     qtbot.mouseClick(results.make, Qt.MouseButton.LeftButton)

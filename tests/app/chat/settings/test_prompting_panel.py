@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 from tokenizers import AddedToken, Tokenizer
 
+from app.chat.conversation.composer import Composer
 from app.chat.conversation.context_bar import ContextBar
 from app.chat.conversation.next_prompt import NextPrompt
 from app.chat.settings.prompting_panel import PromptingPanel
@@ -212,3 +214,23 @@ def test_without_a_model_and_with_one_that_is_no_chat_model(
     until(lambda: session.chat.state == "ready")
     assert "not a chat model" in panel.template.text()
     assert not panel.edit.isEnabled()
+
+
+def test_what_the_model_cannot_read_is_not_sent(
+    next_prompt: NextPrompt, theme: ThemeProvider, settled: Callable[[], None], qtbot: QtBot
+) -> None:
+    composer, sent = Composer(theme, next_prompt.problem_of), list[str]()
+    qtbot.addWidget(composer)
+    composer.sent.connect(sent.append)
+    next_prompt.changed.connect(composer.recheck)
+    composer.set_state(can_send=True, replying=False)
+    composer.show()
+    for text in ("x" * 500, "And then?"):
+        composer.field.setPlainText(text)
+        qtbot.keyClick(composer.field, Qt.Key.Key_Return)
+        assert sent == [], "its tokens are not counted yet"
+        settled()
+        if not sent:
+            assert "too long" in composer.problem.text()
+            assert composer.field.toPlainText() == text, "nothing is lost"
+    assert sent == ["And then?"]

@@ -14,6 +14,7 @@ from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from models.inspect.ablation import ModelPart, ablated_logits, compare_answers
 from models.inspect.reading import Text
+from models.inspect.readout import Readout
 from models.tokenizers.special_tokens import mask_id
 from tests.app.glass.opened import open_random, text_of
 from tests.app.heard import Until
@@ -75,7 +76,10 @@ def test_clicks_apply_the_intervention(
         if is_encoder
         else Text(ids=read.ids, source_ids=read.source_ids, hidden=frozenset({3}))
     )
-    before, after = ablated_logits(model, text, at, [()])[0], ablated_logits(model, masked, at, [parts])[0]
+    before, after = (
+        ablated_logits(model, text, Readout(at=at), [()])[0],
+        ablated_logits(model, masked, Readout(at=at), [parts])[0],
+    )
     change = compare_answers(before, after, id)
     assert [(pair.before, pair.after) for pair in panel.pairs.pairs] == [
         pytest.approx((p, q), abs=1e-5) for _, p, q in change.tokens
@@ -107,7 +111,7 @@ def test_patching_all_parts_gives_the_other_texts_answer(
     until(lambda: settled(panel) and len(panel.chips.chips) == 3)
     there = tuple(tokenizer.encode("the dog ", add_special_tokens=False).ids)
     # All layers are patched and both texts end in the same token, so the answer is that of the other text.
-    p = ablated_logits(model, Text(ids=there), 7, [()])[0].softmax(dim=-1)
+    p = ablated_logits(model, Text(ids=there), Readout(at=7), [()])[0].softmax(dim=-1)
     token = focus.text.ids[8]  # type: ignore[union-attr]
     target = next(pair for pair in panel.pairs.pairs if pair.is_target)
     assert target.after == pytest.approx(float(p[token]), abs=1e-5)

@@ -17,6 +17,7 @@ from app.session.session import Session
 from models.inspect.input_attribution import attribute
 from models.inspect.leave_one_out import InputToken, LeaveOneOut
 from models.inspect.reading import Text
+from models.inspect.readout import Readout
 from models.number_words import format_signed
 from models.tokenizers.special_tokens import mask_id
 from tests.app.glass.opened import open_random, text_of
@@ -43,7 +44,7 @@ def test_it_shows_gradient_times_input(
         if of != panel.of.value:
             panel.of.buttons.button(1).click()
             until(lambda: "log-probability" in panel.total.text())
-        found = attribute(model, text, at, read.ids[6], of)
+        found = attribute(model, text, Readout(at=at), read.ids[6], of)
         columns = panel.numbers()()
         assert columns["amount"] == pytest.approx([*found.source, *found.tokens], abs=1e-4)
         assert columns["side"].count("source") == len(read.source_ids)  # type: ignore[union-attr]
@@ -73,7 +74,7 @@ def test_it_begins_with_hiding_each_token(
     until(lambda: bool(panel.changes) and not panel.measuring.busy)
     is_encoder = design == "bert-tiny"
     text, at = Text(ids=read.ids, source_ids=read.source_ids), 6 if is_encoder else 5
-    asked = LeaveOneOut(text, at, read.ids[6], mask_id(tokenizer) if is_encoder else None)
+    asked = LeaveOneOut(text, Readout(at=at), read.ids[6], mask_id(tokenizer) if is_encoder else None)
     expected: dict[InputToken, float] = {}
     while some := asked.measure_next(model):
         expected.update(some)

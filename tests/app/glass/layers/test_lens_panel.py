@@ -18,6 +18,7 @@ from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from models.inspect.ablation import ablated_logits
 from models.inspect.reading import Text
+from models.inspect.readout import Readout
 from tests.app.glass.opened import open_random, text_of
 from tests.app.heard import Until
 
@@ -63,7 +64,7 @@ def test_the_last_row_is_the_models_prediction(
     table = panel.grid.table
     assert table is not None
     at = 6 if is_encoder else 5
-    p = ablated_logits(model, Text(ids=text.ids, source_ids=text.source_ids), at, [[]])[0].softmax(dim=-1)
+    p = ablated_logits(model, Text(ids=text.ids, source_ids=text.source_ids), Readout(at=at), [[]])[0].softmax(dim=-1)
     assert float(table.values[-1, -1]) == pytest.approx(float(p.max()), abs=1e-5)
     assert (len(table.layers), table.read_words[-1]) == (4, text.words[at])
     split = [bar for bars in panel.bars.bars for bar in bars]
@@ -72,7 +73,9 @@ def test_the_last_row_is_the_models_prediction(
     assert panel.no_norm.isVisible() == (design in ("bert-tiny", "post-norm decoder"))
     assert ("sees this token" in panel.head.note) == is_encoder
     if split:
-        logit = ablated_logits(model, Text(ids=text.ids, source_ids=text.source_ids), at, [[]])[0][text.ids[6]]
+        logit = ablated_logits(model, Text(ids=text.ids, source_ids=text.source_ids), Readout(at=at), [[]])[0][
+            text.ids[6]
+        ]
         assert sum(value for _, value in split) == pytest.approx(float(logit), abs=1e-3)
     assert model.training
 

@@ -104,7 +104,8 @@ def test_the_tooltip_has_all_numbers(view: TokenText, monkeypatch: pytest.Monkey
     shown: list[str] = []
     monkeypatch.setattr(QToolTip, "showText", lambda at, words, *rest: shown.append(words))
     view.show_tip(QPoint(), 4)
-    assert shown == ["<p>·two   50.0\u00a0%, surprisal 0.69 nats, rank 1, entropy 1.00 nats</p>"]
+    among = "as unsure as among 2.7 equally likely tokens"
+    assert shown == [f"<p>·two   50.0\u00a0%, rank 1; {among} (surprisal 0.69 nats, entropy 1.00 nats)</p>"]
 
 
 @pytest.mark.parametrize("mode", ["light", "dark"])
@@ -134,3 +135,13 @@ def test_the_legend_selects_the_quantity(qtbot: QtBot, theme: ThemeProvider, vie
     assert (legend.quantity, view.quantity) == ("rank", "rank")
     legend.grab()
     view.grab()
+
+
+def test_an_indentation_begins_the_next_line(view: TokenText) -> None:
+    view.set_text(text_of("def", ":", "⏎····", "return", "⏎⏎", "x", n_prompt=0))
+    feed, indent = view.rects_of(2)
+    assert feed.top() == view.rect_of(1).top() < indent.top() == view.rect_of(3).top()
+    assert indent.left() == 0
+    assert view.rect_of(3).left() == indent.right() + 1
+    assert [view.position_at(QPointF(rect.center())) for rect in (feed, indent)] == [2, 2]
+    assert view.rect_of(5).top() > view.rects_of(4)[1].top(), "an empty line stays one"

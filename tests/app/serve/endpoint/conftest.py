@@ -13,9 +13,9 @@ import torch
 from tokenizers import Tokenizer
 
 from app.serve.endpoint.address import base_url, bind
-from app.serve.endpoint.endpoints import make_endpoint
+from app.serve.endpoint.endpoints import BODY_SECONDS, make_endpoint
 from app.serve.endpoint.engine import ModelLease, ServedModel
-from app.serve.endpoint.http_server import HttpServer
+from app.serve.endpoint.http_server import HEAD_SECONDS, HttpServer
 from app.serve.endpoint.request_log import RequestLog, RequestRecord
 from app.serve.endpoint.thread_engine import ThreadEngine
 from models.architecture.transformer import AnyModel, Decoder, Encoder
@@ -96,12 +96,15 @@ def tiny_served_model(tokenizer: Tokenizer, topology: str = "decoder-only") -> t
     return served, model
 
 
-def answering(tokenizer: Tokenizer, topology: str) -> Iterator[Endpoint]:
+def answering(
+    tokenizer: Tokenizer, topology: str, *, body_seconds: float = BODY_SECONDS, head_seconds: float = HEAD_SECONDS
+) -> Iterator[Endpoint]:
     """An endpoint, stopped when the iterator continues."""
     served, model = tiny_served_model(tokenizer, topology)
     finished: list[RequestRecord] = []
     engine, request_log, bound = ThreadEngine(served), RequestLog(finished.append), bind(0)
-    server = HttpServer(make_endpoint(engine, request_log), lambda: engine.close("It is over."))
+    app = make_endpoint(engine, request_log, body_seconds)
+    server = HttpServer(app, lambda: engine.close("It is over."), head_seconds)
     url, address = base_url(bound), bound.getsockname()
     thread = threading.Thread(target=server.serve_on, args=(bound,))
     thread.start()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import http.client
 import json
 import math
+import select
 import socket
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from app.serve.endpoint.address import HOST, base_url, bind
 from app.serve.endpoint.endpoints import MAX_BODY_BYTES
 from app.serve.endpoint.requests import chat_requests
 from app.serve.endpoint.response_formats import CompletionFormat
-from tests.app.serve.endpoint.conftest import Endpoint, answering
+from tests.app.serve.endpoint.conftest import Endpoint, answering, until
 
 CHAT, COMPLETION = "/v1/chat/completions", "/v1/completions"
 MESSAGES = [{"role": "user", "content": "Hello"}]
@@ -133,9 +134,16 @@ def test_other_paths_and_methods(endpoint: Endpoint) -> None:
         ({"Host": "evil.example"}, 403),
         ({"Host": "127.0.0.1.evil.example:8765"}, 403),
         ({"Host": "["}, 403),
+        ({"Host": "127.0.0.1#.evil.example"}, 403),
+        ({"Host": "evil.example@127.0.0.1"}, 403),
+        ({"Host": "127.0.0.1/evil"}, 403),
+        ({"Host": "localhost:8765:1"}, 403),
+        ({"Origin": "http://localhost@evil.example"}, 403),
+        ({"Origin": "http://evil.example#localhost"}, 403),
         ({"Origin": "https://evil.example"}, 403),
         ({"Origin": "null"}, 403),
         ({"Host": "localhost:8765"}, 200),
+        ({"Host": "LocalHost"}, 200),
         ({"Host": "[::1]", "Origin": "http://localhost:3000"}, 200),
     ],
 )
@@ -146,6 +154,66 @@ def test_pages_from_elsewhere(endpoint: Endpoint, headers: dict[str, str], statu
         assert answer.status == status
         assert answer.getheader("access-control-allow-origin") is None
         assert ("error" in json.loads(answer.read())) == (status == 403)
+
+
+def half_a_request(endpoint: Endpoint, text: str) -> socket.socket:
+    """A connection that has sent this much, and waits."""
+    slow = socket.create_connection(endpoint.address, timeout=240)
+    slow.sendall(text.replace("\n", "\r\n").encode())
+    return slow
+
+
+HALF_A_BODY = f"POST {CHAT} HTTP/1.1\nHost: localhost\nContent-Length: 1000\n\n{{"
+
+
+@pytest.mark.parametrize("text", ["", "POST /v1/chat", "POST /v1/chat/completions HTTP/1.1\nHost: localhost\n"])
+def test_a_head_that_does_not_come_ends_the_connection(byte_tokenizer: Tokenizer, text: str) -> None:
+    running = answering(byte_tokenizer, "decoder-only", head_seconds=0.2)
+    endpoint = next(running)
+    with half_a_request(endpoint, text) as slow:
+        assert slow.recv(1000) == b""
+    assert ask(endpoint, "GET", "/v1/models")[0] == 200
+    next(running, None)
+
+
+def test_a_second_head_has_its_time_too(byte_tokenizer: Tokenizer) -> None:
+    running = answering(byte_tokenizer, "decoder-only", head_seconds=0.2)
+    endpoint = next(running)
+    with half_a_request(endpoint, "GET /v1/models HTTP/1.1\nHost: localhost\n\nGET /v1/") as slow:
+        found = b""
+        while data := slow.recv(1000):
+            found += data
+    assert found.startswith(b"HTTP/1.1 200")
+    next(running, None)
+
+
+def test_a_body_that_does_not_come_is_refused(byte_tokenizer: Tokenizer) -> None:
+    running = answering(byte_tokenizer, "decoder-only", body_seconds=0.2)
+    endpoint = next(running)
+    with half_a_request(endpoint, HALF_A_BODY) as slow:
+        found = b""
+        while data := slow.recv(1000):  # until the server closes the connection
+            found += data
+    assert found.startswith(b"HTTP/1.1 408")
+    assert b"did not come in time" in found
+    assert endpoint.finished[-1].state == "refused"
+    next(running, None)
+
+
+def test_slow_bodies_are_counted_and_keep_nobody_out(
+    byte_tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoints, "MAX_OPEN_REQUESTS", 2)
+    running = answering(byte_tokenizer, "decoder-only", body_seconds=1000)
+    endpoint = next(running)
+    with ExitStack() as stack:
+        slow = [stack.enter_context(half_a_request(endpoint, HALF_A_BODY)) for _ in range(5)]
+        until(lambda: len(select.select(slow, [], [], 240)[0]) == 3)
+        for ended in select.select(slow, [], [], 0)[0]:
+            assert ended.recv(100).startswith(b"HTTP/1.1 408")
+        status, _ = ask(endpoint, "POST", CHAT, {"model": "tiny", "messages": MESSAGES, "max_tokens": 1})
+        assert status == 200
+    next(running, None)
 
 
 def test_an_encoder_writes_nothing(encoder_endpoint: Endpoint) -> None:

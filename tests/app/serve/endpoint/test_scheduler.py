@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+import queue
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import openai
 import pytest
 from tokenizers import Tokenizer
 
+from app.serve.endpoint.address import base_url, bind
+from app.serve.endpoint.endpoints import make_endpoint
+from app.serve.endpoint.engine import ModelLease, ServedModel
 from app.serve.endpoint.errors import ModelGoneError
+from app.serve.endpoint.http_server import HttpServer
+from app.serve.endpoint.request_log import RequestLog
 from app.serve.endpoint.scheduler import GenerationTask, RoundRobinScheduler
 from app.serve.endpoint.worker_engine import WorkerEngine
 from app.worker.worker import Worker
+from models.architecture.transformer import AnyModel
 from models.events import Event
 from tests.app.serve.endpoint.conftest import tiny_served_model, until
 
@@ -126,3 +135,46 @@ def test_slices_run_on_the_windows_worker(worker: Worker, byte_tokenizer: Tokeni
     assert threads != [threading.get_ident()]
     with pytest.raises(ModelGoneError, match=r"The run was deleted\."):
         engine.served  # noqa: B018
+
+
+class Stepping:
+    """An engine of a model in training: between two tasks, a step changes its weights."""
+
+    def __init__(self, served: ServedModel, model: AnyModel) -> None:
+        self._step = 0
+        self.served = dataclasses.replace(
+            served, in_training=True, acquire=lambda: ModelLease(model=model, step=self._step)
+        )
+        self._tasks: queue.SimpleQueue[GenerationTask | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            while task.advance() is not None:
+                pass
+            self._step += 1
+
+    def submit(self, task: GenerationTask) -> None:
+        self._tasks.put(task)
+
+    def close(self, reason: str) -> None:
+        self._tasks.put(None)
+        self._thread.join()
+
+
+def test_all_choices_of_a_model_in_training_are_of_one_step(byte_tokenizer: Tokenizer) -> None:
+    engine, bound = Stepping(*tiny_served_model(byte_tokenizer)), bind(0)
+    server = HttpServer(make_endpoint(engine, RequestLog()), lambda: engine.close(""))
+    thread = threading.Thread(target=server.serve_on, args=(bound,))
+    with openai.OpenAI(base_url=base_url(bound), api_key="none", max_retries=0, timeout=240) as client:
+        thread.start()
+        chunks = list(client.completions.create(model="tiny", prompt="The cat", n=3, max_tokens=4, stream=True))
+        whole = client.completions.create(model="tiny", prompt="The cat", n=2, max_tokens=4)
+    assert {chunk.system_fingerprint for chunk in chunks} == {"step-0"}
+    ended = [choice.index for chunk in chunks for choice in chunk.choices if choice.finish_reason]
+    assert sorted(ended) == [0, 1, 2]
+    assert (whole.system_fingerprint, len(whole.choices)) == ("step-1", 2)
+    assert all(choice.text for choice in whole.choices)
+    server.stop()
+    thread.join()

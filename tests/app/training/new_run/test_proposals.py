@@ -80,7 +80,7 @@ def test_rows_are_read_in_epochs_with_about_ten_validations(form: NewRun, sessio
     assert train.prompts[0] == "The soup number 0 was cold.", "a row that is held out"
     until(lambda: "times through your 216 rows" in form.choices.proposed.words.text())
     assert int(form.review.fact("step").replace(",", "")) < 40 * train.batch_size, "real lengths, not the context"
-    assert form.draft.spec().tokenizer == TokenizerSpec(kind="bpe", vocab_size=512)
+    assert form.draft.spec().tokenizer == TokenizerSpec(kind="bpe", vocab_size=1024)
 
 
 def test_nothing_of_an_earlier_draft_is_left(form: NewRun, session: Session, until: Until) -> None:

@@ -247,7 +247,7 @@ def test_it_is_started_queued_resumed_and_forked_with_buttons(
     assert [row["step"] for row in read_rows(fork.folder / "rollouts.jsonl")] == [1, 2, 3]
     mine, theirs = ([row["prompts"] for row in read_rows(info.folder / "rollouts.jsonl")] for info in (run, fork))
     assert mine == theirs, "with the same settings it draws the same replies"
-    view.head.template_asked.emit()
+    view.head.action_asked.emit(run.id, "template")
     spec = form.draft.spec()
     own = session.runs.spec(run.id)
     assert own is not None

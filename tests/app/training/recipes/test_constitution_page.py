@@ -86,7 +86,7 @@ def test_the_page_of_a_constitution(theme: ThemeProvider, qtbot: QtBot) -> None:
         *RULES,
         "99 % are right",
         "it called 390 of 1,400 replies bad",
-        "Must reach: 5 of 5 met",
+        "Goals: 5 of 5 reached",
         "45 %",
         "a toy world",
     ):
@@ -95,5 +95,5 @@ def test_the_page_of_a_constitution(theme: ThemeProvider, qtbot: QtBot) -> None:
 
 def test_the_page_of_a_form_of_replies(theme: ThemeProvider, qtbot: QtBot) -> None:
     words = shown(format_result(0.95, 1.0, 1.0, 1.0, 0.94), "format", theme, qtbot)
-    for part in ("Say it twice", "Says everything twice", "Must reach: 4 of 5 met", "when to use it"):
+    for part in ("Say it twice", "Says everything twice", "Goals: 4 of 5 reached", "when to use it"):
         assert part in words

@@ -7,7 +7,8 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
 from app.kit.theme import ThemeProvider
@@ -22,8 +23,8 @@ from models.evaluation.record import write_evaluation
 from models.events import Evaluated, Event, KindAccuracy, RunStarted
 from models.library.library import Library
 from models.recipes.alignment import goodhart, taught
+from models.recipes.alignment.bases import STRONG_STEPS
 from models.recipes.alignment.results import (
-    STRONG_STEPS,
     DemonstrationMark,
     RefuseResult,
     read_demonstrated,
@@ -88,14 +89,19 @@ def test_goodhart_from_start_to_the_peak(
     page = tab.recipes
     card = page.demonstrations["goodhart"]
     assert card.start.hasFocus()
-    assert card.none.isVisible()
+    assert not card.result.isVisible()
     assert card.base.list.currentText() == "decoder-only  ·  step 40  ·  not measured"
     assert "begins with that" in card.base.note.text()
-    assert card.takes.text().startswith("about 3 min")
+    assert card.takes.text() == "3 min, on two cores that do nothing else"
+    assert card.minutes.text() == "3 min"
     press(card, qtbot)
     assert card.going.isVisible()
-    assert not any(each.start.isEnabled() for each in page.demonstrations.values())
-    until(lambda: card.open.isVisible())
+    assert not card.start.isVisible()
+    assert card.going.stop.hasFocus()
+    assert page.waits.isVisible(), "what becomes of the others"
+    others = [each for each in page.demonstrations.values() if each is not card and each.start.isEnabled()]
+    assert {each.start.text() for each in others} == {"Add to the queue"}
+    until(lambda: card.result.isVisible())
     state = session.training.state
     assert state is not None
     assert "Measuring PPO past its peak" in state.phases
@@ -104,31 +110,37 @@ def test_goodhart_from_start_to_the_peak(
     assert [line.text()[:1] for line in card.going.stages] == ["✓", "▸"]
     names = {info.name for info in session.runs.list()}
     assert {"Reward model that likes length", "PPO past its peak"} <= names, "its stages are in the list"
-    assert card.verdict.text().endswith("bars are met")
-    assert "SHORT  PPO: stories as wished gained" in card.summary.text()
-    assert "measured here last time" in card.takes.text()
+    assert card.verdict.text().endswith("goals are reached")
+    assert f"PPO: good stories gained, up to the peak: 0{NBSP}%, but the goal is at least 15" in card.summary.text()
+    assert "as it took here last time" in card.takes.text()
 
-    qtbot.mouseClick(card.open, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(card.result, Qt.MouseButton.LeftButton)
     view = page.result
     assert view.isVisible()
     assert view.title.text() == "Goodhart on a laptop"
     assert "From decoder-only  ·  seed 0" in view.about.text()
-    assert "bars mean little" in view.note_words.text(), "random weights are a weak base"
+    assert "goals mean little" in view.note_words.text(), "random weights are a weak base"
+
+    def top(widget: QWidget) -> int:
+        return widget.mapTo(view, QPoint()).y()
+
     stages, kinds, scorers = (table.texts() for table in view.tables)
     assert [row[0] for row in stages] == ["Base", "Best of n", "PPO past its peak", "PPO, stopped at its peak"]
     assert stages[0][1] == f"0{NBSP}% (0–39)", "of six stories"
     assert len(kinds) == 3
     assert scorers[0][0] == "Reward model that likes length"
-    titles = [plot.picture.title for plot in view.plots if plot.picture is not None]
+    assert stages[1][4] == "–", "its score is the annotator's own"
+    titles = [plot.picture.title for plot in sorted(view.plots, key=top) if plot.picture is not None]
     assert titles == [
-        "What is optimized: the annotator's own score",
-        "What was meant: stories as wished",
         "What is optimized: the reward model's score",
-        "What was meant: stories as wished",
+        "What was meant: happy, short stories",
+        "What is optimized: the annotator's own score",
+        "What was meant: happy, short stories",
     ]
+    assert max(map(top, view.plots)) < min(map(top, view.tables)), "what it teaches comes first"
     view.plots[1].setFocus()
     qtbot.keyClick(view.plots[1], Qt.Key.Key_Right)
-    assert "Best of 1\nas wished 0" in view.plots[1].accessibleDescription()
+    assert "Best of 1\ngood stories 0" in view.plots[1].accessibleDescription()
     view.grab()
 
     assert view.stop is not None
@@ -188,42 +200,34 @@ def test_stopped_and_gone_on_with(
     press(card, qtbot)
     until(lambda: not session.training.active)
     session.training.events_received.disconnect(stop)
-    assert "same base and seed to continue" in card.note.text()
-    assert card.none.isVisible()
+    until(lambda: card.note.text().startswith("Stopped at “Reward model, few pairs”"))
+    assert card.note.text().endswith("Start continues from there.")
+    assert not card.result.isVisible()
     stopped = [info for info in session.runs.list() if info.is_tuned]
     assert [info.status for info in stopped] == ["stopped"]
     mark = DemonstrationMark(name="taught", base=base, seed=0, n_each=3, own="Mine")
     assert read_stage_mark(stopped[0].folder) == mark
     assert session.training.resume_run(stopped[0].id), "from the list of runs, too, it goes on to its end"
     until(lambda: not session.training.active and not tab.recipes.busy)
-    assert card.open.isVisible()
+    assert card.result.isVisible()
+    assert not card.note.isVisible()
     runs = [info for info in session.runs.list() if info.is_tuned]
     assert [info.status for info in runs] == ["finished"] * 5
     kept = next(each for info in runs if (each := read_demonstrated(info.folder)) is not None)
     assert kept.mark == mark
     assert kept.seconds is None, "the rest of it says nothing of the whole"
-    assert card.takes.text().startswith("about 4.5 min")
+    assert card.takes.text().startswith("4.5 min, ")
     assert [base.run_id for base in tab.recipes.demonstrations["refuse"].base.bases] == [base], "no stages among them"
     tab.recipes.show_result("taught")
     assert "1 pair judged by people, 5 pairs by the simulated annotator" in tab.recipes.result.about.text()
     tab.recipes.grab()
 
 
-def test_links_at_the_top_scroll_to_the_sections(tab: TrainingTab, qtbot: QtBot) -> None:
-    page = tab.recipes
-    first, bar = next(iter(page.demonstrations.values())), page.area.verticalScrollBar()
-    bar.setValue(0)
-    assert first.visibleRegion().isEmpty(), "it is screens below"
-    qtbot.mouseClick(page.links["Learning from rewards"], Qt.MouseButton.LeftButton)
-    assert not first.visibleRegion().isEmpty()
-    assert bar.value() > 0
-
-
 def test_stopped_between_two_stages(tab: TrainingTab, session: Session, qtbot: QtBot, until: Until) -> None:
     card = tab.recipes.demonstrations["goodhart"]
     session.training.changed.connect(
         lambda: (
-            card.going.stop.click() if "Drawing" in card.going.phase.text() and card.going.stop.isEnabled() else None
+            card.going.stop.click() if "Writing 4" in card.going.phase.text() and card.going.stop.isEnabled() else None
         )
     )
     press(card, qtbot)
@@ -231,19 +235,22 @@ def test_stopped_between_two_stages(tab: TrainingTab, session: Session, qtbot: Q
     state = session.training.state
     assert state is not None
     assert state.status == "stopped"
+    assert tab.focusWidget() is card.start, "and not a button of another recipe"
+    until(lambda: "Writing 4 stories for each of 32 prompts" in card.note.text())
     assert not any(info.is_tuned for info in session.runs.list())
 
 
 def test_a_weak_base_is_named_and_can_be_trained_on(
     tab: TrainingTab, base: str, session: Session, library: Library, qtbot: QtBot, until: Until
 ) -> None:
+    tab.recipes.demonstrations["refuse"].more.setChecked(True)
     choice = tab.recipes.demonstrations["refuse"].base
     assert choice.measure.isVisible()
     write_evaluation(library.runs / base, measured(0.46))
     tab.recipes.reload()
     until(lambda: choice.train.isVisible())
     assert not choice.measure.isVisible()
-    assert choice.note.text().startswith(f"It answers 46.0{NBSP}% of the held-out questions. Below 97{NBSP}%")
+    assert choice.note.text().startswith(f"It answers 46.0{NBSP}% of the held-out questions: below 97{NBSP}%")
     asked: list[str] = []
     tab.recipes.train_asked.connect(asked.append)
     qtbot.mouseClick(choice.train, Qt.MouseButton.LeftButton)
@@ -270,13 +277,16 @@ def test_a_weak_base_is_named_and_can_be_trained_on(
 def test_a_base_is_measured_at_the_press_of_a_button(
     tab: TrainingTab, base: str, library: Library, qtbot: QtBot, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from models.recipes.alignment import running
+    from models.recipes.alignment import strength
 
     def quickly(*args: object) -> object:
         yield measured(0.5)
 
-    monkeypatch.setattr(running, "evaluate", quickly)
-    choice = tab.recipes.demonstrations["goodhart"].base
+    monkeypatch.setattr(strength, "evaluate", quickly)
+    card = tab.recipes.demonstrations["goodhart"]
+    card.more.setChecked(True)
+    choice = card.base
+    until(lambda: not choice.measure.visibleRegion().isEmpty())
     qtbot.mouseClick(choice.measure, Qt.MouseButton.LeftButton)
     assert "Measuring it" in choice.note.text()
     until(lambda: "50.0" in choice.note.text())
@@ -317,11 +327,11 @@ def test_what_refusing_came_to(tab: TrainingTab, base: str, library: Library, qt
     write_demonstrated(mark, library.runs / last, result, 150.0)
     tab.recipes.reload()
     card = tab.recipes.demonstrations["refuse"]
-    until(lambda: card.open.isVisible())
-    assert card.verdict.text() == "All bars are met"
+    until(lambda: card.result.isVisible())
+    assert card.verdict.text() == card.result.text() == "All goals are reached"
     assert card.takes.text().startswith("2 min 30 s")
     assert [bar.text for bar in card.bars.bars][:4] == [f"98{NBSP}%", f"0{NBSP}%", f"9{NBSP}%", f"2{NBSP}%"]
-    card.open.click()
+    card.result.click()
     view = tab.recipes.result
     plot, positions = view.plots
     assert plot.picture is not None
@@ -361,7 +371,7 @@ def test_what_refusing_came_to(tab: TrainingTab, base: str, library: Library, qt
     view.list.activated.emit(1)
     assert view.shown is not None
     qtbot.mouseClick(view.back, Qt.MouseButton.LeftButton)
-    assert tab.focusWidget() is card.open
+    assert tab.focusWidget() is card.result
     (library.runs / base / "demonstration.json").write_text("{")
     tab.recipes.reload()
     until(lambda: not tab.recipes.busy and "1 before" not in card.when.text())  # what is damaged is left out

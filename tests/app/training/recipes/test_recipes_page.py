@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QPoint, QRect, Qt
 from pytestqt.qtbot import QtBot
 
 from app.kit.theme import ThemeProvider
@@ -19,6 +19,7 @@ from app.training.tab import TrainingTab
 from models.events import Event, Finished, Phase, RunStarted, TrainMetrics
 from models.library.library import Library
 from models.metrics.report import Report, Score
+from models.recipes.queued import queued_task
 from models.recipes.tasks.published import ALL_RECIPES
 from models.recipes.tasks.results import (
     ALL,
@@ -31,8 +32,10 @@ from models.recipes.tasks.results import (
     write_result,
 )
 from models.recipes.tasks.table import Bar, TaskRecipe, with_steps
+from models.runs.run_queue import RunQueue
 from models.settings.model_config import ModelConfig
-from tests.app.heard import Until
+from models.settings.run_spec import RunSpec
+from tests.app.heard import Heard, Until, long
 from tests.models.recipes.small_recipes import N_ROWS, few_rows, small
 from tests.runs_on_disk import make_run
 
@@ -70,10 +73,13 @@ def test_learned_at_the_press_of_a_button(
     page: RecipesPage, session: Session, theme: ThemeProvider, until: Until, qtbot: QtBot, library: Library
 ) -> None:
     card = page.cards["mood"]
+    assert not card.details.isVisible()
+    qtbot.mouseClick(card.more, Qt.MouseButton.LeftButton)
+    assert card.details.isVisible()
     assert card.none.isVisible()
     press(card, qtbot)
     assert card.going.progress.isVisible()
-    assert not card.start.isEnabled()
+    assert not card.start.isVisible()
     until(lambda: card.outcome.isVisible())
     (run,) = session.runs.list()
     result = read_result(run.folder)
@@ -86,9 +92,10 @@ def test_learned_at_the_press_of_a_button(
         "This model",
         "Most frequent label",
         "Naive Bayes",
-        "Must reach",
+        "Goal",
     ]
-    assert outcome.verdict.text() == "The bar is NOT met"
+    assert outcome.verdict.text() == "The goal is NOT reached"
+    assert card.result.text().endswith("Accuracy  ·  short of the goal")
     assert outcome.reached.text().startswith("✗  Accuracy of “seen”")
     assert [bar.name for bar in outcome.groups.bars] == [f"All ({2 * N_ROWS})", f"unseen ({N_ROWS})"]
     asked: list[str] = []
@@ -103,9 +110,40 @@ def test_learned_at_the_press_of_a_button(
     other = shown(again, theme, qtbot, {"mood": card.recipe})
     until(lambda: not other.busy)
     assert other.cards["mood"].outcome.number.text() == outcome.number.text()
-    assert other.cards["mood"].outcome.isVisible()
+    assert other.cards["mood"].result.isVisible()
     other.close()
     again.close()
+
+
+def test_beside_a_training_it_is_queued_and_follows(
+    page: RecipesPage,
+    session: Session,
+    mood: TaskRecipe,
+    tiny_spec: RunSpec,
+    until: Until,
+    qtbot: QtBot,
+    heard: Heard,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("models.recipes.queued.ALL_RECIPES", {"mood": mood})
+    card = page.cards["mood"]
+    session.training.start(long(tiny_spec))
+    until(lambda: session.training.state.step >= 1)  # type: ignore[union-attr]
+    assert card.start.text() == "Add to the queue"
+    card.choices.seed.setValue(3)
+    press(card, qtbot)
+    assert heard.notices[-1] == f"“{mood.title}” is in the queue and starts after “tiny”."
+    (item,) = RunQueue(session.library).items()
+    assert item.recipe == queued_task("mood", 3), "it is on disk, also for another launch"
+    session.queue.hold()
+    session.training.stop()
+    until(lambda: not session.training.active)
+    assert card.start.text() == "Start"
+    session.queue.start()
+    until(lambda: not session.training.active and not session.queue.waiting)
+    assert not heard.failures
+    until(lambda: card.outcome.isVisible())
+    assert "seed 3" in card.outcome.about.text()
 
 
 def test_stopped_and_resumed(page: RecipesPage, session: Session, until: Until, qtbot: QtBot) -> None:
@@ -127,7 +165,7 @@ def test_stopped_and_resumed(page: RecipesPage, session: Session, until: Until, 
     assert card.start.isEnabled()
     assert session.training.resume_run(run.id)
     until(lambda: not session.training.active and not page.busy)
-    assert card.outcome.isVisible(), "what was resumed is scored"
+    assert card.result.isVisible(), "what was resumed is scored"
     assert [each.status for each in session.runs.list()] == ["finished"]
 
 
@@ -135,7 +173,7 @@ def test_a_failure_is_a_sentence_on_the_card(page: RecipesPage, until: Until, qt
     card, file = page.cards["mood"], tmp_path / "few.jsonl"
     file.write_text('{"text": "a", "label": "b"}\n')
     card.take([str(file)])
-    assert card.choices.rows.isVisible(), "that other rows are used can be seen"
+    assert card.note.text() == "Learns from few.jsonl", "that other rows are used can be seen"
     press(card, qtbot)
     until(lambda: card.problem.isVisible())
     assert "too few different rows" in card.problem.text()
@@ -156,11 +194,16 @@ def test_every_recipe_has_a_card(all_page: RecipesPage) -> None:
         assert card.start.isEnabled() == (not card.choices.missing)
 
 
-def test_a_recipe_is_shown_from_its_top(all_page: RecipesPage, until: Until) -> None:
+def is_whole(card: RecipeCard, page: RecipesPage) -> bool:
+    port = page.area.viewport()
+    return port.rect().contains(QRect(card.mapTo(port, QPoint()), card.size()))
+
+
+def test_a_recipe_is_shown_as_a_whole(all_page: RecipesPage, until: Until) -> None:
     for name in ("sentiment", "names"):
         card = all_page.cards[name]
         all_page.show_recipe(name)
-        until(lambda card=card: 0 <= card.mapTo(all_page.area.viewport(), QPoint()).y() <= 20)  # type: ignore[misc]
+        until(lambda card=card: is_whole(card, all_page))  # type: ignore[misc]
         assert (card.open if name == "sentiment" else card.start).hasFocus(), "the file is to be opened first"
 
 
@@ -196,15 +239,34 @@ def test_what_was_chosen_stays_in_view(all_page: RecipesPage, until: Until, tmp_
     (tmp_path / "minilm" / "model" / "config.json").write_text("{}")
     card.take([str(tmp_path / "minilm" / "model")])
     assert card.choices.start.currentText() == "minilm/model"
+    assert card.note.text() == "Starts from minilm/model"
+    card.more.setChecked(True)
     until(lambda: card.choices.start.width() > 2 * card.choices.seed.width())  # not as narrow as a number
-    card.more.setChecked(False)
-    assert card.choices.start.isVisible()
-    assert not card.choices.seed.isVisible()
+    card.choices.seed.setValue(3)
+    assert card.note.text() == "Starts from minilm/model, seed 3"
     card.choices.start.setCurrentIndex(0)
     card.choices.start.activated.emit(0)
-    card.more.setChecked(True)
-    card.more.setChecked(False)
-    assert not card.choices.isVisible()
+    card.choices.seed.setValue(0)
+    assert not card.note.isVisible()
+
+
+def test_all_recipes_are_seen_at_a_glance(all_page: RecipesPage, qtbot: QtBot, until: Until) -> None:
+    """In three columns or two, of which one alone is open."""
+    all_page.resize(1080, 760)
+    cards = [*all_page.cards.values(), *all_page.demonstrations.values()]
+    inner = all_page.area.widget()
+    until(lambda: 0 < inner.height() < 2 * all_page.area.viewport().height())
+    assert len({card.mapTo(inner, QPoint()).x() for card in cards}) == 3
+    first, second = cards[:2]
+    for card in (first, second):
+        qtbot.mouseClick(card.more, Qt.MouseButton.LeftButton)
+    assert [card.details.isVisible() for card in (first, second)] == [False, True]
+    assert not first.more.isChecked()
+    until(lambda: second.details.mapTo(inner, QPoint()).y() > second.mapTo(inner, QPoint()).y() + second.height() - 1)
+    assert second.details.width() > 2 * second.width(), "below its row, as wide as all of it"
+    all_page.resize(720, 760)
+    until(lambda: len({card.mapTo(inner, QPoint()).x() for card in cards}) == 2)
+    assert second.details.isVisible()
 
 
 def report(metric: str, value: float, n: int = 600, **details: object) -> Report:
@@ -243,7 +305,7 @@ def test_the_newest_result_beside_those_before(
     until(lambda: not page.busy)
     outcome = page.cards["code"].outcome
     assert (outcome.run_id, outcome.number.text()) == (newest, "93.0\N{NO-BREAK SPACE}%")
-    assert outcome.verdict.text() == "The bar is met"
+    assert outcome.verdict.text() == "The goal is reached"
     assert outcome.reached.text() == "✓  pass@1 of “new”: 93.0\N{NO-BREAK SPACE}% (at least 90.0\N{NO-BREAK SPACE}%)"
     assert "took 1 min 15 s" in outcome.about.text()
     assert [(bar.name, bar.text) for bar in outcome.outcomes.bars][:2] == [("Right", "540"), ("Wrong value", "30")]
@@ -254,7 +316,7 @@ def test_the_newest_result_beside_those_before(
     own = write(library, 4, {ALL: (0.7, 0.2)}, ())
     session.runs.changed.emit()
     until(lambda: outcome.run_id == own)
-    assert not outcome.verdict.isVisible()
+    assert outcome.verdict.isHidden()
     assert outcome.reached.text().startswith("Your own rows")
 
 

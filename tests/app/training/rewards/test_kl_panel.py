@@ -81,7 +81,7 @@ def test_one_click_makes_a_run_that_ends_at_the_peak(
     write_looks(session, run_id, [0.05, 0.5, 0.1])
     panel = panel_of(run_view, run_id, until)
     assert panel.peak_words.text() == "Peak: 50\N{NO-BREAK SPACE}% as meant, at step 3"
-    assert "A checkpoint of just this step is left" in panel.peak_detail.text()
+    assert "The model of this step is kept" in panel.peak_detail.text()
     assert "more than chance" in panel.peak_detail.text()
     assert panel.gold.dots.peak == 1
     before = {info.id for info in session.runs.list()}

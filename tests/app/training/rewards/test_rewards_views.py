@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 from PySide6.QtCore import QPointF, Qt
@@ -11,8 +12,12 @@ from pytestqt.qtbot import QtBot
 
 from app.kit.charts.chart import Chart
 from app.kit.theme import ThemeProvider
+from app.session.remembered import EVERYTHING, SIMPLE
+from app.session.run_history import RunHistory
 from app.session.session import Session
+from app.training.curves.run_axis import RunAxis
 from app.training.curves.view import CurvesView
+from app.training.rewards.figure_chart import FigureChart, FigureMark, Series
 from app.training.rewards.replies import RepliesView
 from app.training.rewards.reply_list import about_group, about_reply
 from app.training.rewards.reply_tokens import shade_of
@@ -20,7 +25,7 @@ from app.training.rewards.view import RewardsView
 from app.training.run.view import RunView
 from models.alignment.rollout_log import KeptGroup, KeptReply
 from models.evaluation.record import Forgetting, write_forgetting
-from models.events import KnowledgeMeasured, KnownFigure
+from models.events import AlignMetrics, KnowledgeMeasured, KnownFigure
 from models.files.jsonl import read_rows
 from models.library.library import Library
 from models.number_words import with_minus
@@ -276,3 +281,53 @@ def test_numbers_below_zero_are_written_at_the_axis(theme: ThemeProvider, qtbot:
     chart.show_range((0.0, 10.0), (0.0, 2.0))
     [(_, values)] = axis.tickValues(-0.4, 2.2, 180.0)
     assert min(values) == 0, "below what is drawn there is only space for the lowest number"
+
+
+def test_in_simple_four_charts_and_a_sentence_are_shown(
+    run_view: RunView, session: Session, run_id: str, until: Until, qtbot: QtBot
+) -> None:
+    session.detail.choose(SIMPLE)
+    view = rewards_of(run_view, run_id, until)
+    assert [chart.series[0].name for chart in view.charts] == ["reward", "gold", "completions/mean_length", "kl"]
+    assert all(chart.plain.isVisibleTo(chart) for chart in view.charts), "each says what it is"
+    assert "a stricter judge that does not train it" in view.charts[1].plain.text()
+    marks = [mark for chart in view.charts for mark in chart.findChildren(FigureMark)]
+    assert [mark.term for mark in marks] == ["RLHF", "Reward hacking", "RLHF", "KL divergence"]
+    assert marks[1].toolTip().startswith("What was meant: The share of replies that are what was meant")
+    assert view.verdict.text().startswith("The score "), "what the numbers say comes first"
+    assert view.more.text() == f"{view.more.n_hidden} more charts"
+    view.grab()
+    qtbot.mouseClick(view.more, Qt.MouseButton.LeftButton)
+    assert len(view.charts) == 4 + view.more.n_hidden
+    assert view.more.text() == "Fewer charts"
+    assert view.verdict.isVisibleTo(view)
+    session.detail.choose(EVERYTHING)
+    assert not view.more.isVisible()
+    assert len(view.charts) > 4
+    assert all(chart.findChildren(FigureMark) for chart in view.charts), "each term has its explanation"
+
+
+def test_the_loss_of_an_alignment_has_no_line_of_a_uniform_guess(
+    run_view: RunView, session: Session, run_id: str, until: Until
+) -> None:
+    rewards_of(run_view, run_id, until)
+    curves = run_view.views.view("curves")
+    assert isinstance(curves, CurvesView)
+    run_view.views.show_view("curves")
+    assert not math.isfinite(curves.loss.uniform_guess.value)
+    assert not math.isfinite(curves.loss.frequencies.value)
+    parent = next(info.id for info in session.runs.list() if info.name == "small")
+    run_view.show_run(parent)
+    run_view.views.show_view("curves")
+    until(lambda: math.isfinite(curves.loss.uniform_guess.value))
+
+
+def test_a_number_that_is_nothing_has_no_sign(theme: ThemeProvider, qtbot: QtBot) -> None:
+    chart = FigureChart(theme, [Series(name="objective/non_score_reward")])
+    qtbot.addWidget(chart)
+    history = RunHistory()
+    for step in (1, 2):
+        figures = (("objective/non_score_reward", -0.0),)
+        history.add(AlignMetrics(step=step, tokens=step, elapsed_s=step, is_validation=False, figures=figures))
+    chart.draw(history, RunAxis())
+    assert chart.read_out.text() == "0"

@@ -25,7 +25,7 @@ from models.number_words import format_size
 from models.settings.gguf_formats import GGUF_FORMATS
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
-from tests.app.heard import Until
+from tests.app.heard import Until, entries_of
 from tests.models.interop.adapters.support import make_case
 from tests.models.interop.sharing.fake_hub import TOKEN, running_hub
 from tests.models.training.support import make_run as prepared_run
@@ -169,8 +169,7 @@ def test_the_runs_menu_opens_it(session_with: Session, theme: ThemeProvider, qtb
     (run,) = session_with.runs.list()
     tab.show_run(run.id)
     until(lambda: tab.run_view.follower.is_loaded)
-    menu = tab.run_view.head.more.menu()
-    next(action for action in menu.actions() if action.text() == "Export the model…").trigger()
+    entries_of(tab.run_view.head.more.menu())["Export the model…"].trigger()
     [dialog] = tab.window().findChildren(ExportDialog)
     assert dialog.windowTitle() == f"Export {run.name}"
     assert dialog.place.text().endswith(".gguf")
@@ -206,7 +205,7 @@ def test_a_design_that_fits_a_published_class_names_it() -> None:
     from app.training.run.export_dialog import about_folder
 
     assert about_folder(LLAMA).startswith("For LlamaForCausalLM of transformers.")
-    assert about_folder(ModelConfig(n_expert=4)).startswith("No class of transformers")
+    assert about_folder(ModelConfig(n_expert=4)).startswith("Hugging Face's transformers does not know")
 
 
 @pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # of huggingface_hub

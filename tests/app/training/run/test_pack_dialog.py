@@ -68,7 +68,7 @@ def test_saved_and_opened_in_the_window(
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(file.with_suffix("")), ""))
     window.show_run(run_id)
     view = window.training.run_view
-    view.head.export_asked.emit("file")
+    view.head.action_asked.emit(run_id, "file")
     (dialog,) = window.findChildren(PackDialog)
     assert dialog.all_checkpoints.isEnabled()
     dialog.all_checkpoints.setChecked(True)

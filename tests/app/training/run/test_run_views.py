@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QCoreApplication, QEvent, Qt
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QInputDialog, QLabel
 from pytestqt.qtbot import QtBot
 
@@ -27,7 +27,7 @@ from models.settings.run_spec import DataSpec, RunSpec
 from models.settings.spec_file import load_spec
 from models.settings.tune_spec import TuneSpec
 from models.training.doctor.findings import Remedy
-from tests.app.heard import Heard, Until, long
+from tests.app.heard import Heard, Until, entries_of, long
 from tests.models.training.support import make_run as prepared_run
 from tests.models.training.support import train
 from tests.runs_on_disk import make_run
@@ -150,7 +150,7 @@ def test_the_menu_controls_the_training(
     session.training.start(long(tiny_spec))
     head = tab.run_view.head
     until(lambda: tab.run_view.live and session.training.state.step >= 2)  # type: ignore[union-attr]
-    actions = {action.text(): action for action in head.more.menu().actions()}
+    actions = entries_of(head.more.menu())
     monkeypatch.setattr(QInputDialog, "getText", lambda *args, **kwargs: ("The bird", True))
     actions["Sample now…"].trigger()
     until(lambda: any(sample.prompt == "The bird" for sample in session.training.history.samples))
@@ -176,26 +176,19 @@ def test_after_a_failed_training_the_menu_of_any_run_works(tab: TrainingTab, ses
     assert head.more.isEnabled()
 
 
-def test_an_action_that_qt_has_deleted_is_no_trouble(tab: TrainingTab) -> None:
-    head = tab.run_view.head
-    head.show_live(TrainingState(name="tiny"), "none")
-    head.more.menu().actions()[1].deleteLater()
-    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
-    head.show_live(TrainingState(name="tiny", step=1, total_steps=2, status="running"), "none")
-    assert head.more.menu().actions()[0].isEnabled()
-
-
 def test_controls_are_enabled_while_steps_run_and_dialogs_close_at_the_end(
     tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until
 ) -> None:
     head = tab.run_view.head
     head.show_live(TrainingState(name="tiny"), "none")
-    steering = {action.text(): action for action in head.more.menu().actions()[:5] if action.isVisible()}
-    assert "Pause and free the device" in steering
-    assert not any(action.isEnabled() for action in steering.values())
     session.training.start(long(tiny_spec))
+    before = [action for words, action in entries_of(head.more.menu()).items() if not words.startswith("Stop")]
+    assert before
+    assert not any(action.isEnabled() for action in before)
+    assert all("Only while it learns" in action.toolTip() for action in before)
     until(lambda: tab.run_view.live and session.training.state.step >= 1)  # type: ignore[union-attr]
-    assert all(action.isEnabled() for action in steering.values())
+    steering = entries_of(head.more.menu())
+    assert steering["Pause and free the device"].isEnabled()
     steering["Change the learning rate…"].trigger()
     ends: list[int] = []
     dialog_of(tab, LrDialog).finished.connect(ends.append)
@@ -215,10 +208,10 @@ def test_settings_are_exported(
     path = session.library.home / "out.toml"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(path), ""))
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *args: str(session.library.home))
-    tab.run_view.head.export_asked.emit("toml")
+    tab.run_view.head.action_asked.emit(source, "toml")
     assert load_spec(path).train == session.runs.spec(source).train  # type: ignore[union-attr]
     assert "terrarium train out.toml" in heard.notices.pop()
-    tab.run_view.head.export_asked.emit("tensorboard")
+    tab.run_view.head.action_asked.emit(source, "tensorboard")
     until(lambda: bool(heard.notices))
     assert f"The curves are in {session.library.home / source}" in heard.notices[-1]
     assert not heard.failures

@@ -136,7 +136,7 @@ def test_a_vanished_run_is_reported_without_a_dialog(
     panel: RunsPanel, session: Session, some_runs: list[Path], heard: Heard
 ) -> None:
     n = panel.list.runs.rowCount()
-    for do in (panel.rename, panel.edit_notes, panel.on_reveal):
+    for do in (panel.rename, panel.edit_notes, panel.reveal):
         shutil.move(some_runs[0], some_runs[0].parent.parent)
         do("a")
         assert "no longer in the library" in heard.notices.pop()

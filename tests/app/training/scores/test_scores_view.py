@@ -21,8 +21,8 @@ from app.training.run.view import RunView
 from app.training.scores.comparison import distinct_names
 from app.training.scores.view import ScoresView
 from models.data.corpus import list_corpora
-from models.evaluation.record import Forgetting, write_forgetting
-from models.events import KnowledgeMeasured, KnownFigure, result_of
+from models.evaluation.record import Forgetting, write_evaluation, write_forgetting
+from models.events import Evaluated, KindAccuracy, KnowledgeMeasured, KnownFigure, result_of
 from models.interop.importing import import_model
 from models.library.library import Library, RunInfo
 from models.metrics.texts import score_texts
@@ -77,6 +77,9 @@ def test_a_run_is_evaluated_and_shown(
     view = opened(run_view, best, until)
     assert view.found is None
     assert view.evaluate.text() == "Evaluate"
+    assert {view.data.itemText(i) for i in range(view.data.count())}.isdisjoint(
+        corpus.sha for corpus in list_corpora(session.library)
+    ), "datasets have names"
     view = evaluated(run_view, best, until, qtbot)
     assert view.found is not None
     assert view.found.step == view.checkpoints.currentData() == 40
@@ -140,6 +143,12 @@ def test_a_model_that_writes_is_scored_on_any_texts(
         path.unlink()
     opened(run_view, runs(session, "classification")[0], until)
     assert "No dataset to score it on yet" in opened(run_view, base, until).words
+    kinds = (KindAccuracy(kind="knowledge", n=100, accuracy=0.98, most_frequent=0.1),)
+    write_evaluation(session.runs.find(base).folder, Evaluated(accuracy=0.98, kinds=kinds, seconds=1.0))
+    opened(run_view, runs(session, "classification")[0], until)
+    words = opened(run_view, base, until).words
+    assert "98 of 100 questions" in words
+    assert "Facts 98" in words
     encoder = put_model(library, byte_tokenizer, "encoder-only")
     assert "no task to be scored" in opened(run_view, encoder, until).words
 

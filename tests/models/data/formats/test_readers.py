@@ -217,9 +217,16 @@ def test_lines_are_counted_through_quoted_line_breaks(tmp_path: Path) -> None:
 BAD: dict[str, tuple[str | bytes, str]] = {
     "empty.csv": ("", "empty"),
     "blank.csv": ("\n\n\n", "empty"),
-    "ragged.csv": ("text,label\na,x\nb\n", "line 3: 1 cell"),
+    "ragged.csv": (
+        "text,label\na,x\nb\n",
+        'line 3: it has one value ("b"), but there are two columns: text, label. Add the label, or',
+    ),
     "unclosed.csv": ('text,label\na,x\n"b,y\nc,z\n', "line 3: a quotation mark is opened"),
-    "after_quote.csv": ('text,label\n"a"b,x\n', "line 2: text follows"),
+    "after_quote.csv": (
+        'text,label\n"a"b,x\n',
+        "line 2: a quotation mark is opened here and not closed, or text follows",
+    ),
+    "wrong.json": ('[{"text": "a"},\n{"text": x\n', "line 2: it is no valid JSON here: Expecting value."),
     "nul.csv": (b"text,label\na,x\nb\0,y\n", "line 3: it has a NUL"),
     "latin.csv": ("text,label\na,x\nné,y\n".encode("latin-1"), "line 3: byte 0xe9 is not UTF-8"),
     "wide_without_mark.csv": ("text,label\na,x\n".encode("utf-16-le"), "line 1: it has a NUL"),

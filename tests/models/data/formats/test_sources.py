@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from models.data.formats import files
 from models.data.formats.files import MAX_LINE_BYTES
 from models.data.formats.registry import open_source
 from models.data.formats.rows import ReadOptions, Record
+from models.files import limits
 
 
 def records(*paths: Path, **options: Any) -> list[Record]:
@@ -99,7 +99,7 @@ def test_a_link_in_an_archive_is_refused(tmp_path: Path) -> None:
 
 
 def test_bombs_are_refused_before_they_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "FREE_BYTES", 1 << 20)
+    monkeypatch.setattr(limits, "FREE_BYTES", 1 << 20)
     zeros = bytes(1 << 23)
     path = archive(tmp_path / "bomb.zip", {"a.txt": zeros})
     with pytest.raises(ValueError, match=r"unpacks from .* to 8\.00 MiB, which no data set does"):
@@ -111,13 +111,13 @@ def test_bombs_are_refused_before_they_grow(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_many_small_bombs_are_refused_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "FREE_BYTES", 1 << 20)
+    monkeypatch.setattr(limits, "FREE_BYTES", 1 << 20)
     rows = gzip.compress(b"text,label\n" + b"aaaaaaaa,b\n" * 50_000)
     path = archive(tmp_path / "bombs.zip", {f"{i}.csv.gz": rows for i in range(4)})
     with pytest.raises(ValueError, match=r"bombs\.zip/1\.csv\.gz: with the files before it, it unpacks to more than"):
         records(path)
-    monkeypatch.setattr(files, "FREE_BYTES", 1 << 26)
-    monkeypatch.setattr(files, "MAX_UNPACKED_BYTES", 1 << 19)
+    monkeypatch.setattr(limits, "FREE_BYTES", 1 << 26)
+    monkeypatch.setattr(limits, "MAX_UNPACKED_BYTES", 1 << 19)
     with pytest.raises(ValueError, match=r"it unpacks to more than 512 KiB"):
         records(path)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 
 import pytest
 from hypothesis import given
@@ -176,7 +178,9 @@ def test_thumbs_stand_beside_the_pairs(library: Library) -> None:
         file.write('{"id": "x", "prompt": [], "reply": {"content": "a"}, "is_good": true}\n{"id": "y"}\nno JSON')
     assert collected.read_thumbs().n_damaged == 3
     assert len(collected.read().pairs) == 1
-    PreferenceSet(library, "gone").retract_thumbs(["a"])
+    assert not PreferenceSet(library, "gone").retract_thumbs(["a"])
+    assert not collected.retract_thumbs([thumbs[0].id, "of another set"])
+    assert collected.read_thumbs().thumbs[0] == thumbs[0]
     assert list_sets(library) == ["happy"], "nothing is made by taking back"
 
 
@@ -220,3 +224,15 @@ def test_a_deleted_set_comes_back_beside_a_new_one_of_its_name(library: Library)
     collected.add([make_pair(1), make_pair(2)])
     assert library.restore(token).name == "My preferences 2"
     assert [len(PreferenceSet(library, name).read().pairs) for name in list_sets(library)] == [2, 1]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="has no modes")
+def test_only_the_owner_may_read_pairs(library: Library) -> None:
+    def mode() -> int:
+        return stat.S_IMODE(library.preferences.stat().st_mode)
+
+    PreferenceSet(library, "happy").add([make_pair()])
+    assert mode() == 0o700
+    library.preferences.chmod(0o755)  # as older versions made it
+    assert list_sets(library) == ["happy"]
+    assert mode() == 0o700

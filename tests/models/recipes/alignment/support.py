@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 
@@ -13,7 +14,7 @@ from models.data.tiny_world.constitution import RULES
 from models.data.tiny_world.questions import KINDS
 from models.evaluation import held_out_questions, safety
 from models.evaluation.safety_report import Cell, SafetyReport
-from models.recipes.alignment import demonstration, goodhart, refuse, taught
+from models.recipes.alignment import demonstration, goodhart, refuse, strength, taught
 from models.recipes.alignment.results import (
     ConstitutionResult,
     CriticFigures,
@@ -34,6 +35,7 @@ def make_little(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(demonstration, "MAX_REPLY_TOKENS", 8)
     patch.setattr(demonstration, "_AT_ONCE", 4)
     patch.setattr(held_out_questions, "MAX_REPLY_TOKENS", 4)
+    patch.setattr(strength, "evaluate", partial(held_out_questions.evaluate, n_per_kind=2))
     patch.setattr(taught, "N_FEW", 3)
     patch.setattr(taught, "STEPS", dict.fromkeys(taught.STEPS, 1))
     patch.setattr(goodhart, "STEPS", {"rm": 1, "ppo": 2})

@@ -11,4 +11,4 @@ from tests.app.small_models import put_model
 def test_a_base_with_a_damaged_evaluation_can_be_measured_again(library: Library) -> None:
     base = put_model(library, train_tokenizer([""], "byte", 0), "decoder-only", context_length=400)
     (library.runs / base / "evaluation.json").write_text('{"accuracy": "high"}')
-    assert [(found.run_id, found.headline) for found in list_bases(library.list_runs(), ())] == [(base, None)]
+    assert [(found.run_id, found.headline) for found in list_bases(library.list_runs())] == [(base, None)]

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.decoders import ByteLevel as ByteLevelDecoder
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
 
 from models.events import result_of
 from models.files.atomic import DamagedError
@@ -49,6 +54,21 @@ def test_the_same_is_read_as_in_this_process(tmp_path: Path) -> None:
     assert dataclasses.replace(found, tokenizer=None) == dataclasses.replace(expected, tokenizer=None)
     for text in all_texts():
         assert ids_of(found.tokenizer, text) == ids_of(expected.tokenizer, text)
+
+
+@pytest.mark.slow
+def test_a_tokenizer_as_large_as_the_largest_is_read_within_the_limits(tmp_path: Path) -> None:
+    texts = ["".join(letters) for n in range(1, 7) for letters in itertools.product("abcdefgh", repeat=n)][:262_144]
+    known = set(texts)
+    merges = [(text[:-1], text[-1]) for text in texts if len(text) > 1]
+    merges += [(text[0], text[1:]) for text in texts if len(text) > 2 and text[1:] in known]
+    made = Tokenizer(BPE({text: id for id, text in enumerate(texts)}, merges))
+    made.pre_tokenizer, made.decoder = ByteLevel(add_prefix_space=False), ByteLevelDecoder()
+    made.save(str(tmp_path / "tokenizer.json"))
+    del made, merges, known
+    found = result_of(read_isolated(tmp_path / "tokenizer.json")).tokenizer
+    assert found.get_vocab_size() == 262_144
+    assert LIMITS.memory_bytes <= 768 << 20
 
 
 def test_errors_keep_their_kind(tmp_path: Path) -> None:

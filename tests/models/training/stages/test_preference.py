@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import torch
 from models.alignment.pairs import Pairs
 from models.alignment.reward_model import score_batch, scores_of
 from models.data.corpus import Corpus, build_examples_corpus
-from models.events import Noted, Notice, TrainMetrics, ValMetrics
+from models.events import Blocked, Noted, Notice, TrainMetrics, ValMetrics
 from models.interop.loading import load_model
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
@@ -242,6 +244,35 @@ def test_beta_is_set_while_it_trains_and_kept(library: Library, parent: RunFolde
     reward = run_of(library, parent, {"stage": "reward"}, "pairs")
     with pytest.raises(ValueError, match="has no KL weight"):
         Trainer(reward, library).set_beta(0.1)
+
+
+def test_nothing_of_the_steering_is_lost_on_a_full_disk(
+    library: Library, parent: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mark of the first change is written, that of the second only when there is room again: both are said once."""
+    make_pairs(library)
+    run = run_of(library, parent, {"stage": "dpo"}, "pairs")
+    trainer, noted, is_full = Trainer(run, library, device="cpu"), list[str](), [True]
+    append = RunFolder.append_event
+
+    def append_event(folder: RunFolder, event: str, step: int, detail: str = "") -> None:
+        if event == "beta" and is_full[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        append(folder, event, step, detail)
+
+    monkeypatch.setattr(RunFolder, "append_event", append_event)
+    for event in trainer.events():
+        if isinstance(event, TrainMetrics) and event.step == 2:
+            trainer.set_lr(0.5)
+            trainer.set_beta(0.7)
+        if isinstance(event, Blocked):
+            is_full[0] = False
+        if isinstance(event, Noted) and event.event in ("learning rate", "beta"):
+            noted.append(event.event)
+    assert not is_full[0]
+    assert noted == ["learning rate", "beta"]
+    marks = [row["event"] for row in run.read_events()]
+    assert [marks.count(event) for event in noted] == [1, 1]
 
 
 def test_it_does_not_matter_how_many_pairs_stay_encoded(

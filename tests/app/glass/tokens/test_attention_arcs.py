@@ -6,8 +6,8 @@ import numpy as np
 from PySide6.QtCore import QRect
 from pytestqt.qtbot import QtBot
 
-from app.glass.attention.arcs import AttentionArcs
 from app.glass.focus import Focus
+from app.glass.tokens.attention_arcs import AttentionArcs
 from app.kit.theme import ThemeProvider
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from app.glass.next_token.sentence import describe_token
-from app.glass.next_token.xray import Xray, x_ray
+from app.glass.token_sentence import describe_token
+from app.glass.xray import Xray, x_ray
 from models.settings.sampling_config import SamplingConfig
 
 NAMES = ("·sad", "·happy", "·tired", "·").__getitem__
@@ -48,6 +48,18 @@ def test_a_model_that_has_learned_since_would_choose_another() -> None:
     assert said((0.4, 0.5, 0.05, 0.05), 0, None, temperature=0.0) == (
         "Now it would take the likeliest, “happy” (50 %); “sad” (40 %) comes next. When it wrote this, it took “sad”."
     )
+
+
+@pytest.mark.parametrize(
+    ("shares", "expected"),
+    [
+        ((0.995, 0.003, 0.001, 0.001), "now it finds it likeliest (over 99 %)."),
+        ((0.078, 0.9, 0.011, 0.011), "now it finds “happy” (90 %) likeliest, and gives yours 8 %."),
+    ],
+)
+def test_a_choice_of_ones_own_is_not_judged_by_what_was_learned_since(shares: Sequence[float], expected: str) -> None:
+    words = describe_token(xray(shares, 0, None), NAMES, "hand", learned=True).replace("\N{NO-BREAK SPACE}", " ")
+    assert words == f"You chose “sad” here. The model has learned since: {expected}"
 
 
 def test_an_outsider_is_named_with_its_share() -> None:

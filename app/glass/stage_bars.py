@@ -10,7 +10,7 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QBrush, QFontMetrics, QHelpEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from app.glass.next_token.xray import Xray, XrayBar
+from app.glass.xray import Xray, XrayBar
 from app.kit.theme import SPACE, ThemeProvider
 from models.number_words import format_prob
 from models.settings.sampling_config import format_step
@@ -39,15 +39,18 @@ class StageBars(QWidget):
 
     The token of the text has the accent colour. What a truncation step removes is hatched.
 
+    Args:
+        has_entropy: whether the entropy of what is left stands beside each bar, in nats.
+
     Signals:
         chosen(int): the token with this id was clicked.
     """
 
     chosen = Signal(int)
 
-    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None, *, has_entropy: bool = True) -> None:
         super().__init__(parent)
-        self._theme = theme
+        self._theme, self._has_entropy = theme, has_entropy
         self.xray: Xray | None = None
         self._name: Callable[[int], str] = str
         self._can_choose = False
@@ -60,7 +63,7 @@ class StageBars(QWidget):
         """Show another X-ray. name: the displayed text of a token; `can_choose`: whether tokens can be clicked."""
         is_resized = self.xray is None or self._n_bars(self.xray) != self._n_bars(xray)
         self.xray, self._name, self._can_choose = xray, name, can_choose
-        self.setAccessibleDescription("; ".join(f"{self._title(bar)}: {_numbers(bar)}" for bar in xray.bars))
+        self.setAccessibleDescription("; ".join(f"{self._title(bar)}: {self._numbers(bar)}" for bar in xray.bars))
         if is_resized:
             self.updateGeometry()
         self.update()
@@ -99,6 +102,14 @@ class StageBars(QWidget):
             return "Temperature 0: the most likely"
         return _TITLES.get(bar.name) or format_step(config, bar.name)
 
+    def _numbers(self, bar: XrayBar) -> str:
+        few = "<0.01\N{NO-BREAK SPACE}%"
+        removed = f"cuts {format_prob(bar.removed) if bar.removed >= 1e-4 else few}" if bar.removed > 0 else ""
+        if not self._has_entropy:
+            return removed
+        entropy = "<0.01" if 0 < bar.entropy < 0.005 else f"{bar.entropy:.2f}"
+        return f"{removed}   {entropy} nats" if removed else f"{entropy} nats"
+
     # -- Painting ------------------------------------------------------------------------------------------------------
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -134,7 +145,7 @@ class StageBars(QWidget):
         colors, line = self._theme.theme, QRectF(0, i * self._step, self.width(), self._line)
         painter.setFont(self._theme.font(0.9))
         painter.setPen(colors.color("muted"))
-        right = _numbers(bar)
+        right = self._numbers(bar)
         painter.drawText(line, Qt.AlignmentFlag.AlignRight, right)
         metrics = painter.fontMetrics()
         room = int(line.width()) - metrics.horizontalAdvance(right) - SPACE
@@ -226,10 +237,3 @@ class StageBars(QWidget):
     def _restyle(self) -> None:
         self.updateGeometry()
         self.update()
-
-
-def _numbers(bar: XrayBar) -> str:
-    few = "<0.01\N{NO-BREAK SPACE}%"
-    removed = f"cuts {format_prob(bar.removed) if bar.removed >= 1e-4 else few}   " if bar.removed > 0 else ""
-    entropy = "<0.01" if 0 < bar.entropy < 0.005 else f"{bar.entropy:.2f}"
-    return f"{removed}{entropy} nats"

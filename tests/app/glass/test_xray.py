@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.glass.next_token.stage_bars import StageBars
-from app.glass.next_token.xray import Xray, all_rows, x_ray
 from app.glass.next_token.xray_table import XrayTable
+from app.glass.stage_bars import StageBars
+from app.glass.xray import Xray, all_rows, x_ray
 from app.kit.forms.sampling_sliders import sampling_label
 from app.kit.theme import ThemeProvider
 from models.inference.sampling_steps import sampling_steps

@@ -5,11 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from app.glass.names import format_rough, spoken
-from app.glass.next_token.xray import Xray, XrayRow
+from app.glass.read_text import ReadText
+from app.glass.xray import Xray, XrayRow
 
 HOW = ("drawn", "unknown", "hand", "read", "masked", "seen")
 """How the token came into the text: drawn by its random number; drawn by one that is not known; chosen by the user;
 part of what the model read; a mask of an encoder's text; or another token of it, which the encoder sees."""
+
+
+def how_chosen(text: ReadText, position: int, xray: Xray, mask: int | None, *, is_encoder: bool) -> str:
+    """How the token at a position came into a text: one of HOW. mask: the id of the mask token, None for none."""
+    if is_encoder:
+        return "masked" if text.ids[position] == mask else "seen"
+    if position < text.n_prompt:
+        return "read"
+    if xray.draw is None and text.mark_at(position) is None and text.sampling.temperature > 0.0:
+        return "hand" if any(draw is not None for draw in text.draws) else "unknown"
+    return "drawn"
+
 
 _TRIED = "With these settings it"
 _CERTAIN, _SURE, _RIVAL, _TWO = 0.9995, 0.9, 0.25, 0.5
@@ -17,12 +30,15 @@ _CERTAIN, _SURE, _RIVAL, _TWO = 0.9995, 0.9, 0.25, 0.5
 rival; and two that have less than this together are only the first of many."""
 
 
-def describe_token(xray: Xray, name: Callable[[int], str], how: str, *, tried: bool = False, told: str = "") -> str:
+def describe_token(
+    xray: Xray, name: Callable[[int], str], how: str, *, tried: bool = False, learned: bool = False, told: str = ""
+) -> str:
     """The sentence about the token of an X-ray.
 
     Args:
         name: the displayed text of a token. how: one of HOW.
         tried: the settings are not those of the reply, so it says what they would do.
+        learned: the model has learned since, so its probabilities are not those that the user chose by.
         told: what a draft model did for this token, as a sentence; "" where there was none.
     """
     own = xray.row_of(xray.chosen)
@@ -38,6 +54,10 @@ def describe_token(xray: Xray, name: Callable[[int], str], how: str, *, tried: b
             return f"It read {word} here, and would have expected just that ({format_rough(own.own)})."
         given = f"it would have expected {_named(best, name, best.own)}, and gave {word} {format_rough(own.own)}"
         return f"It read {word} here: {given}."
+    if how == "hand" and learned:
+        likeliest = "it" if best.id == own.id else _named(best, name, best.own)
+        given = f" ({format_rough(own.own)})" if best.id == own.id else f", and gives yours {format_rough(own.own)}"
+        return f"You chose {word} here. The model has learned since: now it finds {likeliest} likeliest{given}."
     if how == "hand" and best.id == own.id:
         return f"You chose {word} here, which was also the likeliest ({format_rough(own.own)})."
     if how == "hand":

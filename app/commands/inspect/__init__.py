@@ -1,0 +1,198 @@
+"""`terrarium inspect`: one token's way through a model, from the text to the draw, in words or as numbers.
+
+The model replies to the prompt, and one token of the reply is looked into; of an encoder's text, a masked token.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from app.commands.common import UsageError, add_common, add_weights, find_model, open_model, print_json, read_argument
+from app.commands.replying import add_sampling_options, sampling_from
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from app.glass.read_text import ReadText
+    from app.glass.whole_pass.answer import PassAnswer
+    from models.architecture.transformer import AnyModel
+    from models.chat.template_config import ChatTemplateConfig
+    from models.settings.sampling_config import SamplingConfig
+
+_N_READ = 5
+"""Tokens that each head reads most, in JSON."""
+
+
+def add_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Add this command's options."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "inspect", help="how one token of a reply came about, stage by stage", description=__doc__
+    )
+    parser.add_argument("model", metavar="MODEL", help="a path, or a run's id or name")
+    parser.add_argument(
+        "--prompt",
+        required=True,
+        metavar="TEXT",
+        help="the text to continue, or the message; an encoder's text has a [MASK]; - reads stdin",
+    )
+    parser.add_argument(
+        "--chat", action="store_true", help="reply to a message, as in `terrarium chat`, instead of continuing the text"
+    )
+    parser.add_argument(
+        "--token",
+        type=int,
+        metavar="N",
+        help="which token of the reply, or which mask, from 1 (default: the most surprising token, the first mask)",
+    )
+    add_sampling_options(parser)
+    add_weights(parser)
+    add_common(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the stages, or one JSON object."""
+    sampling_from(args)  # report wrong options before loading a model
+    prompt = read_argument(args.prompt)
+    model, tokenizer, _ = open_model(args.model, args.device, args.weights)
+    from app.glass.target_token import TargetToken
+    from app.glass.whole_pass.answer import read_answer
+    from app.glass.whole_pass.wording import describe_all
+    from models.events import result_of
+    from models.inspect.whole_pass import PassCache
+    from models.interop.chat_templates import read_template_config
+
+    form = read_template_config(find_model(args.model))
+    sampling = sampling_from(args, form.sampling)
+    text, choices = _text_of(model, tokenizer, prompt, sampling, form if args.chat else None)
+    target = TargetToken(text, _position(args.token, text, choices))
+    answer = result_of(read_answer(model, tokenizer, target, PassCache()))
+    if args.json:
+        print_json(to_json(answer))
+    else:
+        print("\n".join(describe_all(answer)))
+    return 0
+
+
+def _position(number: int | None, text: ReadText, choices: list[int]) -> int:
+    """The position of the token that was asked for, among those that can be."""
+    if not choices:
+        raise ValueError("There is no token to look into: write a longer prompt, or one with a [MASK] for an encoder.")
+    if number is None:
+        return choices[0] if text.start is None else text.start
+    if not 1 <= number <= len(choices):
+        raise UsageError(f"--token is {number}, but there are {len(choices):,} to choose from, counted from 1.")
+    return choices[number - 1]
+
+
+def _text_of(
+    model: AnyModel, tokenizer: Tokenizer, prompt: str, sampling: SamplingConfig, form: ChatTemplateConfig | None
+) -> tuple[ReadText, list[int]]:
+    """The text with the reply, and the positions of its tokens; of an encoder's text, those of its masks.
+
+    form: the chat format in which the prompt is a message; None for a text to continue.
+    """
+    from app.glass.names import token_names
+    from app.glass.read_text import ReadText
+    from app.glass.surprise import most_surprising, special_ids
+    from models.chat.template_config import ChatTemplateConfig
+    from models.events import TokenMade
+    from models.inference.prompts import encode_for
+    from models.inference.reply import ReplyRequest, ReplyStarted, reply_events
+    from models.inference.summarising import SummaryCache
+    from models.tokenizers.special_tokens import mask_id
+
+    if model.config.topology == "encoder-only":
+        ids = tuple(encode_for(model.config, tokenizer, prompt))
+        names = token_names(tokenizer, ids)
+        masks = [i for i, id in enumerate(ids) if id == mask_id(tokenizer)]
+        return ReadText(ids=ids, words=tuple(names[id] for id in ids), n_prompt=len(ids)), masks
+    messages = [{"role": "user", "content": prompt}] if form is not None else prompt
+    request = ReplyRequest(messages=messages, sampling=sampling)
+    started, made = ReplyStarted(step=0, n_prompt=0), list[TokenMade]()
+    for event in reply_events(model, tokenizer, 0, form or ChatTemplateConfig(), request, SummaryCache()):
+        if isinstance(event, ReplyStarted):
+            started = event
+        elif isinstance(event, TokenMade):
+            made.append(event)
+    reply, n = [token.id for token in made], len(started.prompt_ids)
+    ids = (*started.prompt_ids, *reply)
+    names = token_names(tokenizer, {*ids, *started.source_ids})
+    start = most_surprising(reply, [token.probability for token in made], special_ids(tokenizer))
+    text = ReadText(
+        ids=ids,
+        words=tuple(names[id] for id in ids),
+        n_prompt=n,
+        source_ids=started.source_ids,
+        source_words=tuple(names[id] for id in started.source_ids),
+        draws=tuple(token.draw for token in made),
+        sampling=sampling,
+        start=None if start is None else n + start,
+    )
+    return text, list(range(n, len(ids)))
+
+
+def to_json(answer: PassAnswer) -> dict[str, Any]:
+    """All stages as numbers."""
+    import numpy as np
+
+    from app.glass.whole_pass.wording import describe_pass, reads_of
+
+    given, xray, names = answer.given, answer.xray, answer.names
+    layers = [
+        {
+            "site": layer.site,
+            "parts": [
+                {
+                    "site": part.site,
+                    "added_share": part.share,
+                    "heads": [
+                        {
+                            "length": head.length,
+                            "effect": head.effect,
+                            "reads": [{"token": w, "share": s} for w, s in reads_of(answer, part, head, _N_READ)],
+                        }
+                        for head in part.heads
+                    ],
+                    "experts": [{"expert": i, "share": share} for i, share in part.experts],
+                }
+                for part in layer.parts
+            ],
+            "would_say": [{"id": id, "token": names[id], "probability": p} for id, p in layer.best],
+            "probability": layer.own,
+        }
+        for layer in given.layers
+    ]
+    rows = [
+        {
+            "id": row.id,
+            "token": names[row.id],
+            "rank": row.rank,
+            "logit": float(given.logits[row.id]),
+            "probability": row.own,
+            "after_temperature": row.tempered,
+            "final": row.final,
+            "cut_by": row.cut,
+        }
+        for row in xray.rows
+    ]
+    return {
+        "sentence": describe_pass(answer),
+        "text": answer.target.text.words,
+        "position": answer.target.position,
+        "read_at": given.at,
+        "token": {"id": given.token, "token": answer.word, "probability": answer.probability},
+        "rival": {"id": given.rival, "token": names[given.rival]},
+        "start": {name: float(np.linalg.norm(vector)) for name, vector in given.start.items()},
+        "layers": layers,
+        "tokens": rows,
+        "draw": {
+            "how": answer.how,
+            "temperature": xray.config.temperature,
+            "number": xray.draw,
+            "lands_on": xray.lands,
+            "n_left": xray.n_left,
+            "cut_off": xray.removed,
+        },
+    }

@@ -1,0 +1,392 @@
+"""One model of the page “Models”: what it is good for, whether it fits, its download, and what to do with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
+
+from app.download.shown import ShownModel, with_details
+from app.kit.basics import button, frame, label, row, scrolling, set_role
+from app.kit.forms.editors import keep_wheel_for_scrolling
+from app.kit.layout.flow_layout import FlowLayout
+from app.kit.stat_strip import StatStrip
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.chat_model import use_words
+from app.session.device_memory import budget, check_fit
+from app.session.session import Session
+from app.worker.background import LatestTask
+from app.worker.failures import Failure
+from models.interop.hub.catalogue import ListedModel, instead_of, too_large
+from models.number_words import format_compact, format_duration, format_size
+
+if TYPE_CHECKING:
+    from models.interop.hub.hub_models import ModelDetails
+
+_STEPS = 1000
+_FIGURES = {
+    "Download, about": "What is downloaded. It is read anew from the hub before each download, and may have changed.",
+    "Memory, about": "What it takes when it is open: its weights, 4 bytes each. A long chat takes more.",
+    "Parameters": "The numbers that it has learned",
+    "Context": "How many tokens it can read at once",
+}
+
+
+class ModelCard(QFrame):
+    """The chosen model.
+
+    Signals:
+        inside_requested(run_id): look inside a model of the library.
+        import_requested(path, name): open a model of another program.
+        other_requested(id): show this model of the short list instead.
+        disk_requested(): show what is on this computer.
+    """
+
+    inside_requested = Signal(str)
+    import_requested = Signal(object, str)
+    other_requested = Signal(str)
+    disk_requested = Signal()
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("role", "card")
+        self._session, self._theme = session, theme
+        self._model: ShownModel | None = None
+        self._details: ModelDetails | None = None
+        self._other: ListedModel | None = None
+        self._in_library: dict[str, str] = {}
+        self._kept = 0
+        self._asking, self._reading = LatestTask(self), LatestTask(self)
+        self._build()
+        self._connect()
+        self.refresh()
+        self.show_model(None)
+
+    # -- Building ------------------------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        theme = self._theme
+        self.title = label("", "heading", wrap=True, selectable=True)
+        self.id = label("", "caption", wrap=True, selectable=True)
+        self.sentence = label("", wrap=True, selectable=True)
+        self._pills = QWidget()
+        self._pill_line = FlowLayout(self._pills, SPACE // 2)
+        self.figures = StatStrip(_FIGURES, theme, widest="8.88 GiB")
+        self.fit = self._build_fit()
+        self.problem = label("", "error", wrap=True)
+        self.variants = QComboBox()
+        self.variants.setAccessibleName("File")
+        self.variants.setToolTip("Which of its files: fewer bits are a smaller download and a slightly worse model")
+        keep_wheel_for_scrolling(self.variants)
+        self.download = button(
+            "Download",
+            theme,
+            self.start_download,
+            icon="cloud-arrow-down",
+            role="primary",
+            tip="Download it, check it, and put it into your library; a stopped download resumes where it left off",
+        )
+        self.stop = button(
+            "Stop", theme, self._stop, icon="x", tip="Stop; what is downloaded is kept for the next time"
+        )
+        self.discard = button("Delete what was downloaded", theme, self._discard, icon="trash", role="quiet")
+        self.disk = button(
+            "Show what is on this computer", theme, self.disk_requested.emit, icon="hard-drives", role="link"
+        )
+        self.take = button(
+            "Open in Terrarium",
+            theme,
+            self._on_take,
+            icon="download-simple",
+            role="primary",
+            tip="Copy it into your library; the file of the other program stays as it is",
+        )
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.state = label("", "caption", wrap=True)
+        self.ready = self._build_ready()
+        inner = QWidget()
+        lines = QVBoxLayout(inner)
+        lines.setContentsMargins(0, 0, SPACE, 0)
+        lines.setSpacing(SPACE)
+        for widget in (self.title, self.id, self._pills, self.sentence, self.figures, self.fit, self.problem):
+            lines.addWidget(widget)
+        lines.addLayout(row(self.variants, None))
+        lines.addWidget(self.progress)
+        lines.addLayout(row(self.download, self.take, self.stop, self.discard, None))
+        lines.addWidget(self.state)
+        lines.addLayout(row(self.disk, None))
+        lines.addWidget(self.ready)
+        lines.addStretch(1)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
+        whole.addWidget(scrolling(inner))
+
+    def _build_fit(self) -> QFrame:
+        """The banner that says that it is too large, and what would fit."""
+        box = frame("banner", horizontal=True)
+        box.setProperty("tone", "warning")
+        self.fit_sentence = label("", wrap=True)
+        self.other = button("", self._theme, self._on_other, icon="arrow-right")
+        lines = box.layout()
+        assert isinstance(lines, QHBoxLayout)
+        lines.addWidget(self.fit_sentence, 1)
+        lines.addWidget(self.other)
+        return box
+
+    def _build_ready(self) -> QFrame:
+        """The banner of a model that is in the library."""
+        theme, box = self._theme, frame("banner")
+        self.chat = button(
+            "Chat", theme, lambda: self._session.use_model(self.run_id), icon="chat-circle", role="primary"
+        )
+        self.tune = button(
+            "Fine-tune…",
+            theme,
+            lambda: self._session.run_action_requested.emit(self.run_id, "tune"),
+            icon="graduation-cap",
+            tip="Train it on your own text or rows",
+        )
+        self.inside = button(
+            "Look inside",
+            theme,
+            lambda: self.inside_requested.emit(self.run_id),
+            icon="magnifying-glass-plus",
+            tip="Open it with the glass box beside",
+        )
+        lines = box.layout()
+        assert isinstance(lines, QVBoxLayout)
+        lines.addWidget(label("It is in your library.", "subheading", wrap=True))
+        lines.addLayout(row(self.chat, self.tune, self.inside, None))
+        return box
+
+    def _connect(self) -> None:
+        session = self._session
+        session.downloads.changed.connect(self._show_download)
+        session.downloads.downloaded.connect(self._on_downloaded)
+        session.device.changed.connect(self._show_fit)
+        session.runs.changed.connect(self.refresh)
+        self.variants.activated.connect(self._on_variant)
+        self._asking.done.connect(self._on_details)
+        self._asking.failed.connect(self._on_no_details)
+        self._reading.done.connect(self._on_read)
+        self._reading.failed.connect(session.notices.fail)
+
+    @property
+    def busy(self) -> bool:
+        """Whether the hub is being asked about the model."""
+        return self._asking.busy or self._reading.busy
+
+    # -- The model -----------------------------------------------------------------------------------------------------
+
+    @Slot(object)
+    def show_model(self, model: ShownModel | None) -> None:
+        """Show a model, None for none. The hub is asked about one that a search has found."""
+        is_same = model is not None and self._model is not None and model.key == self._model.key
+        if is_same and self._details is not None:
+            return
+        self._asking.cancel()
+        self._details = None
+        self._fill_variants(())
+        self._show(model)
+        if model is not None and model.key.startswith("hub/") and not model.problem:
+            hub, id = self._session.downloads.hub, model.id
+            self.sentence.setText(f"Asking {hub.host} about its files…")
+            self.sentence.show()
+            self._asking.drive(lambda: hub.details(id))
+
+    def _show(self, model: ShownModel | None) -> None:
+        self._model = model
+        self.title.setText(model.name if model is not None else "Choose a model")
+        self.id.setText(model.id if model is not None and model.id != model.name else "")
+        self.id.setVisible(bool(self.id.text()))
+        self.sentence.setText(
+            model.sentence if model is not None else "What it is good for, and what it takes, appears here."
+        )
+        self.sentence.setVisible(bool(self.sentence.text()))
+        self._show_facts(model.facts if model is not None else ())
+        self._show_figures(model)
+        self.problem.setText(model.problem if model is not None else "")
+        self.problem.setVisible(bool(self.problem.text()))
+        self.take.setVisible(model is not None and model.path is not None)
+        self._show_fit()
+        self.refresh()
+        self._show_download()
+
+    def _show_figures(self, model: ShownModel | None) -> None:
+        numbers = (0, 0, 0, 0) if model is None else (model.n_bytes, model.memory, model.n_parameters, model.context)
+        ways: tuple[Callable[[int], str], ...] = (
+            format_size,
+            format_size,
+            partial(format_compact, billion="B"),
+            "{:,}".format,
+        )
+        for name, number, written in zip(_FIGURES, numbers, ways, strict=True):
+            self.figures.set_number(name, written(number) if number else "–")
+        self.figures.setVisible(any(numbers))
+
+    def _show_facts(self, facts: Sequence[str]) -> None:
+        while (item := self._pill_line.takeAt(0)) is not None:
+            if (old := item.widget()) is not None:
+                old.hide()
+                old.deleteLater()
+        for fact in facts:
+            pill = label(fact, "pill")
+            self._pill_line.addWidget(pill)
+            pill.show()
+        self._pills.setVisible(bool(facts))
+        self._pills.updateGeometry()
+
+    @Slot(object)
+    def _on_details(self, details: ModelDetails) -> None:
+        if self._model is None or details.model.id != self._model.id:
+            return
+        self._details = details
+        self._fill_variants([(each.name, each.n_bytes) for each in details.variants])
+        self._show(with_details(self._model, details))
+
+    def _fill_variants(self, variants: Sequence[tuple[str, int]]) -> None:
+        with QSignalBlocker(self.variants):
+            self.variants.clear()
+            for name, n_bytes in variants:
+                self.variants.addItem(f"{name}  ·  {format_size(n_bytes)}", name)
+        self.variants.setVisible(len(variants) > 1)
+
+    @Slot()
+    def _on_variant(self) -> None:
+        if self._model is not None and self._details is not None:
+            self._show(with_details(self._model, self._details, self.variants.currentData()))
+
+    @Slot(object)
+    def _on_no_details(self, failure: Failure) -> None:
+        self.sentence.hide()
+        self.problem.setText(failure.sentence)
+        self.problem.show()
+        self._show_download()
+
+    @Slot()
+    def _show_fit(self) -> None:
+        """Say whether it fits into the memory, and what would."""
+        model, memory = self._model, self._session.device.memory
+        fit = check_fit(model.memory, memory) if model is not None and model.memory and not model.problem else None
+        is_large = fit is not None and fit.level == "no"
+        if is_large and model is not None and memory is not None and memory.n_bytes:
+            self._other = instead_of(model.id, budget(memory) or 0)
+            self.fit_sentence.setText(too_large(model.memory, memory.n_bytes, self._other))
+            self.other.setText(f"Show {self._other.name}" if self._other is not None else "")
+            self.other.setVisible(self._other is not None)
+        self.fit.setVisible(is_large)
+        self.download.setText("Download anyway" if is_large else "Download")
+
+    def _on_other(self) -> None:
+        if self._other is not None:
+            self.other_requested.emit(self._other.id)
+
+    def _on_take(self) -> None:
+        if self._model is not None and self._model.path is not None:
+            self.import_requested.emit(self._model.path, self._model.name)
+
+    # -- The library ---------------------------------------------------------------------------------------------------
+
+    @Slot()
+    def refresh(self) -> None:
+        """Read again which models are in the library, and what is left of a stopped download of this one."""
+        library, id = self._session.library, self._model.id if self._model is not None else ""
+
+        def read() -> tuple[dict[str, str], int]:
+            from models.interop.hub.downloading import downloaded_runs, kept_bytes
+
+            return downloaded_runs(library), kept_bytes(library, id) if id else 0
+
+        self._reading.ask(read)
+
+    @Slot(object)
+    def _on_read(self, read: tuple[dict[str, str], int]) -> None:
+        self._in_library, self._kept = read
+        self._show_download()
+
+    @property
+    def run_id(self) -> str:
+        """The run that the model is in the library, "" if it is not there."""
+        model = self._model
+        return "" if model is None else model.run_id or self._in_library.get(model.id, "")
+
+    @Slot(str, str)
+    def _on_downloaded(self, run_id: str, name: str) -> None:
+        self._in_library[self._session.downloads.id] = run_id
+        self._kept = 0
+        self._show_download()
+        self.chat.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    # -- The download --------------------------------------------------------------------------------------------------
+
+    def start_download(self) -> None:
+        """Download the model."""
+        if self._model is not None:
+            self.problem.hide()
+            self._session.downloads.start(self._model.id, self._model.file)
+
+    def _stop(self) -> None:
+        self._session.downloads.cancel()
+        self.refresh()
+
+    def _discard(self) -> None:
+        from models.interop.hub.downloading import discard
+
+        model = self._model
+        if model is not None and self._session.notices.attempt(lambda: discard(self._session.library, model.id)):
+            self._kept = 0
+            self._show_download()
+
+    @Slot()
+    def _show_download(self) -> None:
+        """Show how far the download is, or how to begin it; or what can be done with what is in the library."""
+        model, downloads = self._model, self._session.downloads
+        is_this = model is not None and bool(model.id) and downloads.id == model.id
+        runs, is_hub = downloads.busy and is_this, model is not None and bool(model.id)
+        has_files = model is not None and not (model.key.startswith("hub/") and self._details is None)
+        can = is_hub and has_files and model is not None and not model.problem and not self.run_id
+        self.ready.setVisible(bool(self.run_id))
+        if self.run_id:
+            self.chat.setText(use_words(self._session.runs.spec(self.run_id)))
+        self.download.setVisible(can and not runs)
+        self.download.setEnabled(not downloads.busy)
+        self.download.setToolTip(
+            f"“{downloads.id}” is being downloaded: wait for it, or stop it"
+            if downloads.busy
+            else "Download it, check it, and put it into your library; a stopped download resumes where it left off"
+        )
+        self.variants.setEnabled(not downloads.busy)
+        self.stop.setVisible(runs)
+        self.discard.setVisible(can and not runs and self._kept > 0)
+        self.progress.setVisible(runs)
+        words, role = "", "caption"
+        if runs:
+            words = self._progress_words()
+        elif can and is_this and downloads.problem:
+            words, role = downloads.problem, "error"
+        elif can:
+            kept = (
+                f"{format_size(self._kept)} of it are here already, and the download resumes there. "
+                if self._kept
+                else ""
+            )
+            words = f"{kept}It comes from {downloads.hub.host}, which is asked when you press the button."
+        self.disk.setVisible(role == "error" and "cannot be reached" in words)
+        self.state.setText(words)
+        self.state.setVisible(bool(words))
+        set_role(self.state, role)
+
+    def _progress_words(self) -> str:
+        downloads = self._session.downloads
+        done = downloads.progress
+        if done is None:
+            self.progress.setRange(0, 0)
+            return f"{downloads.phase}…"
+        self.progress.setRange(0, _STEPS)
+        self.progress.setValue(round(_STEPS * done.done / done.total))
+        left = f"  ·  {format_duration(done.seconds_left)} left" if done.seconds_left is not None else ""
+        return f"{downloads.phase}: {format_size(done.done)} of {format_size(done.total)}{left}"

@@ -1,0 +1,216 @@
+"""The lists of the page “Models”: the short list, what a search of the hub finds, and what is on this computer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QFrame, QLineEdit, QVBoxLayout, QWidget
+
+from app.download.shown import ShownModel, of_disk, of_list, of_run, of_search
+from app.kit.basics import button, column, label, row, set_role
+from app.kit.item_list import Item, ItemList
+from app.kit.layout.segments import Segments
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+from app.worker.background import LatestTask
+from app.worker.failures import Failure
+from models.interop.hub.catalogue import listed_models
+from models.number_words import format_count
+
+if TYPE_CHECKING:
+    from models.interop.hub.hub_models import HubModel
+    from models.interop.hub.on_disk import FoundModel
+
+LISTED, HUB, DISK = "listed", "hub", "disk"
+
+
+class ModelList(QFrame):
+    """Chooses a model. Nothing is asked of the network before the user presses Search.
+
+    Signals:
+        chosen(model): a ShownModel, or None.
+        file_requested(), folder_requested(): the user wants to open a GGUF file, or a Hugging Face folder.
+    """
+
+    chosen = Signal(object)
+    file_requested = Signal()
+    folder_requested = Signal()
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("role", "card")
+        self._session, self._theme = session, theme
+        self._models: dict[str, ShownModel] = {}
+        self._found: tuple[ShownModel, ...] = ()
+        self._on_disk: tuple[ShownModel, ...] = ()
+        self._said = ""
+        self.source = Segments(
+            "Models", {LISTED: "Short list", HUB: "Search", DISK: "On this computer"}, "Where to look for models"
+        )
+        self.query = QLineEdit()
+        self.results = ItemList("Models", theme)
+        self._searching, self._looking = LatestTask(self), LatestTask(self)
+        self._build()
+        self._connect()
+        self.show_source(LISTED)
+
+    def _build(self) -> None:
+        self.query.setPlaceholderText("Name, such as “smol instruct”")
+        self.query.setAccessibleName("Words to search for")
+        self.query.setToolTip("Words in the name of a model; Enter searches")
+        self.query.setClearButtonEnabled(True)
+        self.search_button = button(
+            "Search", self._theme, self.search, icon="magnifying-glass", role="primary", tip="Ask the Hugging Face hub"
+        )
+        self._search_line = QWidget()
+        self._search_line.setLayout(row(self.query, self.search_button))
+        self.state = label("", "caption", wrap=True)
+        self.file = button("GGUF file…", self._theme, self.file_requested.emit, icon="file", tip="Import a GGUF file")
+        self.folder = button(
+            "Hugging Face folder…",
+            self._theme,
+            self.folder_requested.emit,
+            icon="folder-open",
+            tip="Import a folder with config.json and safetensors",
+        )
+        drop = QFrame()
+        drop.setProperty("role", "sunken")
+        lines = QVBoxLayout(drop)
+        lines.setContentsMargins(*[SPACE + SPACE // 2] * 4)
+        lines.setSpacing(SPACE)
+        lines.addWidget(label("Have a file already? Drop a .gguf here.", "subheading", wrap=True))
+        lines.addLayout(row(self.file, self.folder, None))
+        whole = column(label("Models", "heading"), self.source, self._search_line, self.state, spacing=SPACE)
+        whole.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
+        whole.addWidget(self.results, 1)
+        whole.addWidget(drop)
+        self.setLayout(whole)
+
+    def _connect(self) -> None:
+        self.source.changed.connect(self.show_source)
+        self.query.returnPressed.connect(self.search)
+        self.results.chosen.connect(lambda key: self.chosen.emit(self._models.get(key)))
+        self._searching.done.connect(self._on_found)
+        self._searching.failed.connect(self._on_not_found)
+        self._looking.done.connect(self._on_looked)
+        self._looking.failed.connect(self._session.notices.fail)
+        self._session.runs.changed.connect(self._on_runs)
+
+    @property
+    def busy(self) -> bool:
+        """Whether the hub is being asked, or the disk read."""
+        return self._searching.busy or self._looking.busy
+
+    @property
+    def current(self) -> ShownModel | None:
+        """The model that is chosen."""
+        return self._models.get(self.results.current_key)
+
+    def choose(self, id: str) -> None:
+        """Choose a model of the short list."""
+        self.show_source(LISTED)
+        self.results.select(f"listed/{id}")
+        self.results.setFocus()
+        self.chosen.emit(self.current)
+
+    @Slot(str)
+    def show_source(self, source: str) -> None:
+        """Show one of the lists."""
+        self.source.choose(source)
+        self._search_line.setVisible(source == HUB)
+        if source == LISTED:
+            self._show(
+                [of_list(model) for model in listed_models()],
+                "Small models that run here. Nothing is downloaded before you say so.",
+            )
+        elif source == HUB:
+            self._show(self._found, self._said or self._asks)
+            self.query.setFocus()
+        else:
+            self.look()
+            self._show_disk()
+
+    @property
+    def _asks(self) -> str:
+        return f"Searching asks {self._session.downloads.hub.host}; so does choosing a result, for its size and files."
+
+    def _show(self, models: Sequence[ShownModel], words: str, role: str = "caption") -> None:
+        """Show models, and choose the first one that runs here."""
+        self._models = {model.key: model for model in models}
+        items = [
+            Item(each.key, each.name, each.detail, each.problem, False, "Does not run here" if each.problem else "")
+            for each in models
+        ]
+        current = self.results.current_key
+        if current not in self._models:  # the hub is asked about what is chosen there, so that nothing is
+            is_hub = self.source.value == HUB
+            current = "" if is_hub else next((each.key for each in models if not each.problem), "")
+        self.results.set_items(items, current)
+        self.state.setText(words)
+        set_role(self.state, role)
+        self.chosen.emit(self.current)
+
+    # -- The hub -------------------------------------------------------------------------------------------------------
+
+    def search(self) -> None:
+        """Ask the hub for models of that name."""
+        hub, query = self._session.downloads.hub, self.query.text()
+        self.state.setText(f"Asking {hub.host}…")
+        set_role(self.state, "caption")
+        self._searching.drive(lambda: hub.search(query, sort="downloads" if query.strip() else "trending_score"))
+
+    @Slot(object)
+    def _on_found(self, found: tuple[HubModel, ...]) -> None:
+        self._found = tuple(sorted(map(of_search, found), key=lambda model: bool(model.problem)))
+        n = sum(1 for model in self._found if not model.problem)
+        self._said = f"{format_count(len(found), 'model')} found, {n} that may run here."
+        if not found:
+            self._said = "Nothing found: try other words."
+        if self.source.value == HUB:
+            self._show(self._found, self._said)
+
+    @Slot(object)
+    def _on_not_found(self, failure: Failure) -> None:
+        """Say why, and list what is on this computer instead."""
+        self._found, self._said = (), failure.sentence
+        if self.source.value == HUB:
+            self.look()
+            self._show_disk()
+
+    # -- This computer -------------------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Look for models of other programs; only names and sizes are read."""
+
+        def look() -> tuple[FoundModel, ...]:
+            from models.interop.hub.on_disk import find_models
+
+            return find_models()
+
+        self._looking.ask(look)
+
+    @Slot(object)
+    def _on_looked(self, found: tuple[FoundModel, ...]) -> None:
+        self._on_disk = tuple(map(of_disk, found))
+        self._on_runs()
+
+    @Slot()
+    def _on_runs(self) -> None:
+        if self.source.value == DISK or (self.source.value == HUB and self._said and not self._found):
+            self._show_disk()
+
+    def _show_disk(self) -> None:
+        runs = [of_run(run) for run in self._session.runs.known() if run.has_model]
+        models = [*runs, *self._on_disk]
+        if self.source.value == HUB:
+            self._show(models, f"{self._said} Below is what is on this computer." if models else self._said, "warning")
+            return
+        words = "Models of your library, and files that other programs have downloaded."
+        if not models:
+            words = (
+                "None yet. Your own models appear here, and those that Hugging Face's library, LM Studio, Ollama or "
+                "llama.cpp have downloaded."
+            )
+        self._show(models, words)

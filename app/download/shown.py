@@ -1,0 +1,130 @@
+"""What the page “Models” shows of a model: of the short list, the hub, another program, or the library. No Qt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from models.interop.hub.catalogue import PURPOSES, ListedModel, open_bytes
+from models.library.library import RunInfo
+from models.number_words import format_compact, format_size
+
+if TYPE_CHECKING:
+    from models.interop.hub.hub_models import HubModel, ModelDetails
+    from models.interop.hub.on_disk import FoundModel
+
+_MAX_DETAIL = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownModel:
+    """A model as a line of a list, and as a page about it.
+
+    Attributes:
+        key: what identifies it in a list.
+        id: owner/name on the hub, "" for one that is on this computer.
+        file: which GGUF file of it, "" for the proposed one.
+        path: of a model of another program. run_id: of one in the library.
+        detail: the second line in a list. facts: short texts about it. sentence: what it is good for.
+        n_parameters, context (tokens), n_bytes (of the download, about), memory (bytes that it takes, about): 0 where
+            that is not known.
+        problem: why it does not run here.
+    """
+
+    key: str
+    name: str
+    id: str = ""
+    file: str = ""
+    path: Path | None = None
+    run_id: str = ""
+    detail: str = ""
+    facts: tuple[str, ...] = ()
+    sentence: str = ""
+    n_parameters: int = 0
+    context: int = 0
+    n_bytes: int = 0
+    memory: int = 0
+    problem: str = ""
+
+
+def of_list(model: ListedModel) -> ShownModel:
+    """A model of the short list."""
+    return ShownModel(
+        key=f"listed/{model.id}",
+        name=model.name,
+        id=model.id,
+        file=model.file,
+        detail=f"{PURPOSES[model.purpose]}  ·  about {format_size(model.bytes)}",
+        facts=(f"licence: {model.licence}", model.architecture),
+        sentence=model.good_for,
+        n_parameters=model.parameters,
+        context=model.context,
+        n_bytes=model.bytes,
+        memory=model.memory,
+    )
+
+
+def of_search(model: HubModel) -> ShownModel:
+    """A model that a search of the hub has found."""
+    parameters = f"{format_compact(model.n_parameters, billion='B')} parameters" if model.n_parameters else ""
+    parts = [parameters, f"{format_compact(model.downloads)} downloads", model.licence, "gated" if model.gated else ""]
+    return ShownModel(
+        key=f"hub/{model.id}",
+        name=model.id,
+        id=model.id,
+        detail="  ·  ".join([part for part in parts if part][:_MAX_DETAIL]),
+        facts=_facts(model),
+        n_parameters=model.n_parameters or 0,
+        memory=open_bytes(model.n_parameters or 0),
+        problem=model.problem,
+    )
+
+
+def with_details(shown: ShownModel, details: ModelDetails, file: str = "") -> ShownModel:
+    """The same model, with what the hub says of it; `file`: which of its variants is meant."""
+    variant = details.variant(file) if details.variants else None
+    return ShownModel(
+        key=shown.key,
+        name=shown.name,
+        id=shown.id,
+        file=variant.name if variant is not None and variant.is_gguf else "",
+        detail=shown.detail,
+        facts=_facts(details.model),
+        sentence=shown.sentence,
+        n_parameters=details.n_parameters,
+        context=details.context,
+        n_bytes=variant.n_bytes if variant is not None else 0,
+        memory=open_bytes(details.n_parameters),
+        problem=details.problem,
+    )
+
+
+def of_disk(model: FoundModel) -> ShownModel:
+    """A model that another program has downloaded."""
+    return ShownModel(
+        key=f"disk/{model.path}",
+        name=model.name,
+        path=model.path,
+        detail=f"{model.program}  ·  {format_size(model.n_bytes)}",
+        facts=(f"of {model.program}", format_size(model.n_bytes)),
+        sentence=str(model.path),
+    )
+
+
+def of_run(run: RunInfo) -> ShownModel:
+    """A model of the library."""
+    is_imported = run.status == "imported"
+    return ShownModel(
+        key=f"run/{run.id}",
+        name=run.name,
+        run_id=run.id,
+        detail="In your library  ·  imported" if is_imported else f"In your library  ·  trained to step {run.step:,}",
+        facts=("imported" if is_imported else "trained here",),
+    )
+
+
+def _facts(model: HubModel) -> tuple[str, ...]:
+    gated = "gated" if model.gated else ""
+    parts = (f"licence: {model.licence or 'not stated'}", gated, model.architecture, model.task)
+    return tuple(part for part in parts if part)

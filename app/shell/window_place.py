@@ -1,0 +1,51 @@
+"""Where the window stands: as large as it was left, and never larger than its screen."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QByteArray, QRect, QSize
+from PySide6.QtWidgets import QMainWindow, QStyle
+
+from app.session.remembered import Remembered
+
+SIZE, MIN_SIZE = QSize(1440, 900), QSize(960, 600)
+"""The size at the first launch and the smallest one, in logical pixels, where the screen has room for them."""
+_KEY = "window place"
+
+
+def restore_place(window: QMainWindow, remembered: Remembered) -> None:
+    """Give a window that is not shown yet the place that it had when it was closed, as far as it fits the screen."""
+    window.resize(SIZE)
+    kept = QByteArray.fromBase64(remembered.get(_KEY, "").encode("ascii", "ignore"))
+    if kept:
+        window.restoreGeometry(kept)
+    title = window.style().pixelMetric(QStyle.PixelMetric.PM_TitleBarHeight)
+    if window.isMaximized() or window.isFullScreen():
+        return
+    _fit(window, window.screen().availableGeometry().adjusted(0, title, 0, 0))
+
+
+def fit_screen(window: QMainWindow) -> None:
+    """Make a window that is shown, whose frame is therefore known, fit its screen with that frame."""
+    if window.isMaximized() or window.isFullScreen():
+        return
+    frame, inner = window.frameGeometry(), window.geometry()
+    left, top = inner.left() - frame.left(), inner.top() - frame.top()
+    right, bottom = frame.right() - inner.right(), frame.bottom() - inner.bottom()
+    _fit(window, window.screen().availableGeometry().adjusted(left, top, -right, -bottom))
+
+
+def remember_place(window: QMainWindow, remembered: Remembered) -> None:
+    """Keep the window's place for the next launch."""
+    remembered.set(_KEY, window.saveGeometry().toBase64().toStdString())
+
+
+def _fit(window: QMainWindow, room: QRect) -> None:
+    """Shrink the window and move it, as far as needed to lie within a part of the screen."""
+    window.setMinimumSize(MIN_SIZE.boundedTo(room.size()))
+    placed = QRect(window.geometry().topLeft(), window.size().boundedTo(room.size()))
+    placed.moveRight(min(placed.right(), room.right()))
+    placed.moveBottom(min(placed.bottom(), room.bottom()))
+    placed.moveLeft(max(placed.left(), room.left()))
+    placed.moveTop(max(placed.top(), room.top()))
+    if placed != window.geometry():
+        window.setGeometry(placed)

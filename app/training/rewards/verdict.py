@@ -1,0 +1,119 @@
+"""What the figures of an alignment say, in a plain sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from models.alignment.figures import Floats, alarm_of
+from models.number_words import capitalized, format_percent, with_minus
+from models.runs.curve import Table
+
+Figures = Mapping[tuple[str, bool], Table]
+"""Of RunHistory: by name, and whether they are of a validation."""
+
+_SCORES = ("objective/scores", "reward")
+_CHOSEN = "logps/chosen_change"
+_SOME = 5
+"""Values of which a mean is taken: single steps are noisy."""
+_POINTS = 0.1
+"""A share that changes by less is said to stay: of 128 replies, one standard error is 0.04 at most."""
+_GROWN = 1.15
+"""How many times as long replies must be for a word about it."""
+
+
+def verdict_of(figures: Figures) -> str:
+    """A sentence or two about a run, "" as long as there are too few steps."""
+    score = next((values for name in _SCORES if len(values := _values(figures, name)) >= 2), None)
+    if "pass@1" in {name for name, _ in figures}:
+        return _about_share("right replies", _values(figures, "pass@1"))
+    if score is not None:
+        return _about_score(figures, score)
+    if len(margins := _values(figures, "rewards/margins")) >= 2:
+        return _about_preferences(figures, margins)
+    if len(right := _values(figures, "accuracy", True)) >= 1:
+        return (
+            f"It puts {format_percent(float(right[-1]))} of the pairs that it has not seen in the right order; "
+            "guessing gets 50 %."
+        )
+    return ""
+
+
+def _about_score(figures: Figures, score: Floats) -> str:
+    first, last = _ends(score)
+    rises = last > first
+    steps, gold = _steps(figures, "gold")
+    if len(gold) < 2:
+        moved = "rises" if rises else "does not rise yet"
+        return f"The score {moved}: {_number(first)} at the start, {_number(last)} now."
+    peak = int(gold.argmax())
+    lost = gold[peak] - gold[-1]
+    if rises and lost >= _POINTS:
+        words = (
+            f"The score rises, but good replies fell from {format_percent(gold[peak])} to {format_percent(gold[-1])} "
+            f"since step {steps[peak]:,.0f}: it is gaming the judge."
+        )
+        return words + _about_length(figures)
+    if not rises:
+        return f"The score does not rise yet: {_number(first)} at the start, {_number(last)} now."
+    was, now = format_percent(gold[0]), format_percent(gold[-1])
+    if gold[-1] - gold[0] >= _POINTS:
+        return f"The score rises, and good replies with it: from {was} to {now}."
+    return f"The score rises, but there are not many more good replies: {was} at the start, {now} now."
+
+
+def _about_share(what: str, shares: Floats) -> str:
+    if len(shares) < 2:
+        return ""
+    first, last = _ends(shares)
+    verb = "rose" if last - first >= _POINTS else "fell" if first - last >= _POINTS else "are about as many as before"
+    if verb.startswith("are"):
+        return capitalized(f"{what} {verb}: {format_percent(first)}, now {format_percent(last)}.")
+    return capitalized(f"{what} {verb} from {format_percent(first)} to {format_percent(last)}.")
+
+
+def _about_preferences(figures: Figures, margins: Floats) -> str:
+    right = _values(figures, "rewards/accuracies")
+    words = f"It now prefers the better reply in {format_percent(_ends(right)[1])} of the pairs." if len(right) else ""
+    if _ends(margins)[1] <= 0:
+        words = "It does not prefer the better replies yet."
+    if alarm_of(_CHOSEN, _values(figures, _CHOSEN)):
+        words += " But the better replies themselves have become much less likely."
+    return words.strip()
+
+
+def _about_length(figures: Figures) -> str:
+    lengths = _values(figures, "completions/mean_length")
+    if len(lengths) < 2:
+        return ""
+    first, last = _ends(lengths)
+    return f" Its replies grew from {first:.0f} to {last:.0f} tokens." if last >= _GROWN * first else ""
+
+
+def _steps(figures: Figures, name: str) -> tuple[Floats, Floats]:
+    """Steps and values of a share: on held-out prompts where there are several, else in training, as running means."""
+    held_out = figures.get((name, True))
+    if held_out is not None and len(held_out) >= 3:
+        return held_out["step"], held_out["value"]
+    of_steps = figures.get((name, False))
+    if of_steps is None or len(of_steps) < 2:
+        return np.empty(0), np.empty(0)
+    n = min(_SOME, len(of_steps))
+    means = np.convolve(of_steps["value"], np.full(n, 1 / n), mode="valid")
+    return of_steps["step"][n - 1 :], means
+
+
+def _values(figures: Figures, name: str, held_out: bool = False) -> Floats:
+    table = figures.get((name, held_out))
+    return np.empty(0) if table is None else table["value"]
+
+
+def _ends(values: Floats) -> tuple[float, float]:
+    """The mean of the first and of the last values."""
+    n = min(_SOME, len(values))
+    return float(values[:n].mean()), float(values[-n:].mean())
+
+
+def _number(value: float) -> str:
+    return with_minus(f"{value:.2f}")

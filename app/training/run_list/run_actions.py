@@ -1,0 +1,166 @@
+"""What can be done to a run: one list, from which every menu of a run is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QMenu, QWidget
+
+from app.kit.basics import plain_tip
+from app.kit.theme import ThemeProvider
+from app.session.chat_model import use_words
+from app.session.session import Session
+from app.session.training_state import TrainingState
+from models.library.run_record import RESUMABLE, RunInfo, last_saved_step
+
+_TRAINING = "It is training: stop it, or wait until it ends."
+_BUSY = "Another run is training: stop it, or wait until it ends."
+_DAMAGED = "The run is damaged."
+_NO_MODEL = "It has no checkpoint yet."
+_IMPORTED = "It was imported, so it has no training to go on from or to repeat. Fine-tune it instead."
+
+
+class RunAction(NamedTuple):
+    """One entry of a run's menu. problem: why it cannot be done now, in a sentence; "" where it can."""
+
+    name: str
+    words: str
+    icon: str
+    tip: str = ""
+    problem: str = ""
+
+
+class ActionGroup(NamedTuple):
+    """Entries that belong together; in a menu of their own if they have a title."""
+
+    actions: Sequence[RunAction]
+    title: str = ""
+    icon: str = ""
+
+
+def run_actions(session: Session, run_id: str) -> Sequence[ActionGroup]:
+    """All that can be done to a run; "" is the training that has no run yet."""
+    training = session.training
+    state = training.state
+    groups: list[ActionGroup] = []
+    if state is not None and training.active and state.run_id == run_id:
+        groups += _steering(session, state)
+    if not run_id:
+        return groups
+    try:
+        info = session.runs.find(run_id)
+    except ValueError:  # it is gone
+        return groups
+    return [*groups, *_of_run(session, info)]
+
+
+def _steering(session: Session, state: TrainingState) -> list[ActionGroup]:
+    """What controls the training itself."""
+    staging = not state.total_steps or state.status in ("preparing", "evaluating")
+    waits = "Only while it learns, from its first step to its last." if staging else ""
+    spec = session.runs.spec(state.run_id) if state.run_id else None
+    learns = [
+        RunAction("save", "Save a checkpoint now", "floppy-disk", "", waits),
+        RunAction("sample", "Sample now…", "text-aa", "", waits),
+        RunAction("lr", "Change the learning rate…", "trend-down", "", waits),
+    ]
+    if spec is not None and spec.align is not None and spec.align.task == "prompts":
+        learns.append(RunAction("beta", "Change the KL weight β…", "scales", "", waits))
+    learns.append(RunAction("free", "Pause and free the device", "pause-circle", "", waits))
+    ends = (
+        RunAction("stop", "Stop without saving", "stop-circle"),
+        RunAction("discard", "Stop and discard the run", "trash"),
+    )
+    return [ActionGroup(learns), ActionGroup(ends)]
+
+
+def _of_run(session: Session, info: RunInfo) -> list[ActionGroup]:
+    own = session.training.trains(info.id)
+    imported = info.status == "imported"
+    damaged = _DAMAGED if info.problem else ""
+    no_model = damaged or ("" if info.has_model else _NO_MODEL)
+    no_checkpoint = damaged or (_IMPORTED if imported else "" if last_saved_step(info.folder) else _NO_MODEL)
+    no_resume = damaged or (_TRAINING if own else _BUSY if session.training.active else "")
+    if not no_resume and info.status not in RESUMABLE:
+        no_resume = _IMPORTED if imported else "It has come to its end. “Train longer…” goes on from there."
+    is_held = _TRAINING if own or info.status == "running" else ""
+    use = ActionGroup(
+        (
+            RunAction("resume", "Resume training", "play", "Go on from its last checkpoint", no_resume),
+            RunAction("chat", use_words(info.spec), "chat-circle", "", no_model),
+        )
+    )
+    further = ActionGroup(
+        (
+            RunAction("tune", "Fine-tune…", "graduation-cap", "A new run, from its weights, on other data", no_model),
+            RunAction(
+                "longer", "Train longer…", "fast-forward", "Go on from its end, with the same data", damaged or is_held
+            ),
+            RunAction(
+                "fork", "Fork from a checkpoint…", "git-fork", "A new run from one of its checkpoints", no_checkpoint
+            ),
+            RunAction("template", "New run like this one", "copy", "Its settings, for a new run", damaged),
+            RunAction(
+                "sweep",
+                "Sweep its settings…",
+                "sliders",
+                "Several runs that differ in a setting",
+                damaged or (_IMPORTED if imported else ""),
+            ),
+        )
+    )
+    about = ActionGroup(
+        (
+            RunAction("rename", "Rename…", "pencil-simple", "", damaged),
+            RunAction("notes", "Notes and tags…", "tag", "", damaged),
+            RunAction("reveal", "Reveal in folder", "folder-open"),
+        )
+    )
+    export = ActionGroup(
+        (
+            RunAction("file", "Save as one file…", "floppy-disk", "All of it, to open in another Terrarium", damaged),
+            RunAction("model", "Export the model…", "export", "For other programs", no_model),
+            RunAction("toml", "Export its settings (TOML)…", "file-text", "For “terrarium train”", damaged),
+            RunAction("tensorboard", "Export for TensorBoard…", "chart-line", "Its curves", damaged),
+        ),
+        "Export",
+        "export",
+    )
+    delete = ActionGroup((RunAction("delete", "Delete", "trash", "It can be restored from the trash", is_held),))
+    return [use, further, about, export, delete]
+
+
+class RunMenu(QMenu):
+    """The menu of a run, filled with what can be done at the moment it is opened.
+
+    Signals:
+        asked(run_id, name): do the RunAction of this name.
+    """
+
+    asked = Signal(str, str)
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget, run_id: str = "") -> None:
+        super().__init__(parent)
+        self._session, self._theme = session, theme
+        self.run_id = run_id
+        self.setToolTipsVisible(True)
+        self.aboutToShow.connect(self.fill)
+
+    @Slot()
+    def fill(self) -> None:
+        """List what can be done now."""
+        self.clear()
+        for group in run_actions(self._session, self.run_id):
+            menu: QMenu = self
+            if group.title:
+                menu = self.addMenu(self._theme.icon(group.icon), group.title)
+                menu.setToolTipsVisible(True)
+            elif not self.isEmpty():
+                self.addSeparator()
+            for action in group.actions:
+                entry = menu.addAction(self._theme.icon(action.icon), action.words)
+                entry.setToolTip(plain_tip(action.problem or action.tip))
+                entry.setEnabled(not action.problem)
+                entry.triggered.connect(lambda checked=False, name=action.name: self.asked.emit(self.run_id, name))

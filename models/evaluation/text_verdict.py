@@ -1,0 +1,67 @@
+"""How good a model of the user's own text is, in words: derived from its comparison with gzip and tables. No torch."""
+
+from __future__ import annotations
+
+from models.events import TextCompared
+from models.number_words import format_size
+
+BEYOND, EQUAL, BEHIND, UNGROWN = "beyond", "equal", "behind", "ungrown"
+"""Better than the best table of n-grams, as good, better than the 3-gram only, or not even that."""
+SMALL_BYTES = 200_000
+"""With less text than that, one from scratch has seen all of it many times before it is better than a table."""
+_EQUAL_SHARE = 0.005
+_NUMBERS = {3: "two", 4: "three", 5: "four", 6: "five", 7: "six"}
+
+
+def verdict_of(compared: TextCompared) -> str:
+    """One of the verdicts above, for a comparison that has a model."""
+    assert compared.model is not None
+    if compared.model < (1 - _EQUAL_SHARE) * compared.table:
+        return BEYOND
+    if compared.model <= (1 + _EQUAL_SHARE) * compared.table:
+        return EQUAL
+    return BEHIND if compared.model < compared.trigram else UNGROWN
+
+
+def title_of(compared: TextCompared) -> str:
+    """A headline that claims no more than was measured."""
+    return {
+        BEYOND: "Your model has grown",
+        EQUAL: "Your model has grown",
+        BEHIND: "Your model is half grown",
+        UNGROWN: "Your model has hardly begun to grow",
+    }[verdict_of(compared)]
+
+
+def sentence_of(compared: TextCompared) -> str:
+    """How good the model is, and where it is no better than a table, what helps."""
+    sentence = {
+        BEYOND: "It predicts text it has never seen better than the best table of letters.",
+        EQUAL: "It predicts text it has never seen as well as the best table of letters.",
+        BEHIND: "It predicts text it has never seen better than a table of the last two letters, but a table of the last "
+        f"{_NUMBERS[compared.table_order]} is still better.",
+        UNGROWN: "Even a table of the last two letters predicts your text better: what it writes is hardly more than "
+        "noise.",
+    }[verdict_of(compared)]
+    return f"{sentence} {_remedy(compared)}".rstrip()
+
+
+def _remedy(compared: TextCompared) -> str:
+    if verdict_of(compared) in (BEYOND, EQUAL):
+        return ""
+    if compared.n_train < SMALL_BYTES:
+        return (
+            f"{format_size(compared.n_train)} of text is little to learn a language from: use more text, or fine-tune a "
+            "published model on it."
+        )
+    return "Train it longer."
+
+
+def table_words(order: int) -> str:
+    """What an n-gram model of bytes of that order is."""
+    return f"a table of what followed the last {_NUMBERS[order]} letters"
+
+
+def short_words(compared: TextCompared) -> str:
+    """The comparison in half a line, as for a list of models."""
+    return f"{compared.model:.2f} bits per byte of unseen text; the best table of letters: {compared.table:.2f}"

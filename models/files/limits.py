@@ -1,0 +1,39 @@
+"""Limits on what files of strangers say of themselves: how much they become, and that no bytes are told twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from models.files.atomic import DamagedError
+
+MAX_RATIO = 200
+FREE_BYTES = 1 << 26
+MAX_UNPACKED_BYTES = 1 << 38
+"""The most that is read out of packed files, however large they are."""
+
+
+def unpacked_limit(packed_bytes: int, ratio: int = MAX_RATIO) -> int:
+    """How many bytes a file may become: `ratio` times its size, but FREE_BYTES in any case.
+
+    Of archives and compressed files, and of formats in which many entries can share one text: Parquet, .mo.
+    """
+    return min(MAX_UNPACKED_BYTES, max(FREE_BYTES, ratio * packed_bytes))
+
+
+def check_disjoint(path: Path, ranges: Iterable[tuple[str, int, int]]) -> None:
+    """Refuse tensors that share bytes: the formats forbid it, and a small file would fill the memory.
+
+    Args:
+        ranges: name, first byte and number of bytes of each tensor.
+
+    Raises:
+        DamagedError: naming two that overlap.
+    """
+    last, end = "", 0
+    for start, n_bytes, name in sorted((start, n_bytes, name) for name, start, n_bytes in ranges):
+        if not n_bytes:
+            continue
+        if start < end:
+            raise DamagedError(f"{path} is damaged: its tensors {last!r} and {name!r} overlap.")
+        last, end = name, start + n_bytes

@@ -1,0 +1,267 @@
+"""A Hugging Face hub, asked over HTTP: questions that can be given up, and files that resume and are checked.
+
+HF_ENDPOINT, HF_HUB_OFFLINE and the user's login are honoured, as by huggingface_hub. What waits for the network is a
+generator that yields Progress several times a second, so that it can be closed at any time. No torch import.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from models.events import Event, Progress
+from models.files.atomic import replace_path
+
+Result = TypeVar("Result")
+
+TIMEOUT_S = 20.0
+"""Seconds without an answer, or without a byte of one, after which a request is given up."""
+_TICK_S = 0.1
+_MAX_WAITING = 16
+"""Parts of a download that wait to be written."""
+_MAX_TRIES = 5
+"""How often a download whose connection is lost goes on by itself, if something arrived each time."""
+_CHUNK_BYTES = 1 << 22
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubFile:
+    """A file of a repository. `sha256` is known of large files (LFS), `git_sha1` of the others; "" for unknown."""
+
+    name: str
+    size: int
+    sha256: str = ""
+    git_sha1: str = ""
+
+
+class HubClient:
+    """A hub: that of HF_ENDPOINT, or of another address.
+
+    Attributes:
+        pages: what stands between the address and a repository's name in the address of its page.
+        missing: why a repository may not be there, and what to do, as the end of a sentence.
+
+    Args:
+        endpoint: its address; "" for that of the environment.
+    """
+
+    pages = ""
+    missing = "or is private: check its name."
+
+    def __init__(self, endpoint: str = "") -> None:
+        self._endpoint = endpoint
+
+    @property
+    def endpoint(self) -> str:
+        """Its address, without a slash at the end."""
+        if self._endpoint:
+            return self._endpoint.rstrip("/")
+        from huggingface_hub import constants
+
+        return str(constants.ENDPOINT).rstrip("/")
+
+    @property
+    def host(self) -> str:
+        """The computer that is asked: “huggingface.co”."""
+        return urlsplit(self.endpoint).netloc or self.endpoint
+
+    def api(self) -> Any:
+        """The hub's own library for this address."""
+        from huggingface_hub import HfApi
+
+        return HfApi(endpoint=self.endpoint)
+
+    def reach(self) -> None:
+        """Raise at once where the hub cannot be reached: for a list its library tries again for 23 seconds."""
+        from huggingface_hub import get_session
+
+        get_session().head(self.endpoint, timeout=TIMEOUT_S)
+
+    def answer(self, ask: Callable[[], Result], what: str) -> Generator[Event, None, Result]:
+        """The result of `ask`, called on a thread that is left alone when nobody waits for it any more.
+
+        Raises:
+            ValueError: with a sentence, where the hub refuses, fails, does not answer or cannot be reached.
+        """
+        answer: list[Result] = []
+        error: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                answer.append(ask())
+            except BaseException as raised:  # noqa: BLE001
+                error.append(raised)
+
+        thread = threading.Thread(target=work, name="hub", daemon=True)
+        thread.start()
+        until = time.monotonic() + 2 * TIMEOUT_S
+        while thread.is_alive():
+            thread.join(_TICK_S)
+            yield Progress(done=0, total=0)
+            if time.monotonic() > until:
+                raise ValueError(f"{what} does not answer: check the internet connection, and try again.")
+        if error:
+            raise self._as_sentence(error[0], what)
+        return answer[0]
+
+    def fetch(
+        self, url: str, target: Path, file: HubFile, what: str, progress: Callable[[int], Progress]
+    ) -> Generator[Event, None, None]:
+        """Download a file as `target`, from where an earlier download of it ended; it is there when it was checked.
+
+        Closing it keeps what has arrived, as a .part file beside `target`.
+
+        Args:
+            progress: bytes of this file -> what is yielded.
+
+        Raises:
+            ValueError: where it arrives damaged, which then is deleted, or not at all; with a sentence.
+        """
+        if target.exists() and target.stat().st_size == file.size:
+            yield progress(file.size)
+            return
+        part = part_of(target, file)
+        with part.open("ab") as out:
+            have = out.tell()
+            yield progress(have)
+            for _ in range(_MAX_TRIES):
+                if have >= file.size:
+                    break
+                before = have
+                try:
+                    for chunk in self._streamed(url, have):
+                        if chunk is not None:
+                            have += out.write(chunk)
+                            out.flush()  # so that others see how much has arrived
+                        yield progress(min(have, file.size))
+                        if have > file.size:
+                            break
+                except Exception as error:
+                    if have == before or not _is_lost(error):
+                        raise self._as_sentence(error, what) from error
+                if have == before:
+                    break
+        if have == file.size:
+            yield from self._check(part, file, progress)
+        if not part.exists() or have != file.size:
+            part.unlink(missing_ok=True)
+            raise ValueError(f"The download of {what} arrived damaged ({file.name}): start it again.")
+        replace_path(part, target)
+
+    def _check(self, part: Path, file: HubFile, progress: Callable[[int], Progress]) -> Generator[Event, None, None]:
+        """Delete what has arrived if it is not what the hub has."""
+        digest = hashlib.sha256() if file.sha256 else hashlib.sha1(f"blob {file.size}\0".encode())
+        expected = file.sha256 or file.git_sha1
+        with part.open("rb") as stream:
+            while expected and (data := stream.read(_CHUNK_BYTES)):
+                digest.update(data)
+                yield progress(file.size)
+        if expected and digest.hexdigest() != expected:
+            part.unlink()
+
+    def _streamed(self, url: str, start: int) -> Iterator[bytes | None]:
+        """The bytes of a file from `start` on; None while nothing arrives."""
+        chunks: queue.Queue[bytes | BaseException | None] = queue.Queue(maxsize=_MAX_WAITING)
+        closed = threading.Event()
+
+        def put(item: bytes | BaseException | None) -> None:
+            while not closed.is_set():
+                try:
+                    chunks.put(item, timeout=_TICK_S)
+                except queue.Full:
+                    continue
+                return
+
+        def read() -> None:
+            from huggingface_hub import get_session
+            from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
+
+            # Compressed on the way, its bytes would not be those that the range counts.
+            headers = build_hf_headers() | {"Accept-Encoding": "identity"}
+            headers |= {"Range": f"bytes={start}-"} if start else {}
+            try:
+                with get_session().stream("GET", url, headers=headers, timeout=TIMEOUT_S) as response:
+                    hf_raise_for_status(response)
+                    skip = start if start and response.status_code != 206 else 0
+                    for chunk in response.iter_bytes():
+                        rest, skip = chunk[skip:], max(0, skip - len(chunk))
+                        if rest:
+                            put(rest)
+                        if closed.is_set():
+                            return
+                put(None)
+            except BaseException as error:  # noqa: BLE001
+                put(error)
+
+        threading.Thread(target=read, name="hub download", daemon=True).start()
+        try:
+            while True:
+                try:
+                    item = chunks.get(timeout=_TICK_S)
+                except queue.Empty:
+                    yield None
+                    continue
+                if item is None:
+                    return
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+        finally:
+            closed.set()
+
+    def gated(self, id: str) -> str:
+        """What to do about a repository whose owner must be asked first, as a sentence."""
+        return (
+            f"“{id}” is gated: accept its terms at https://huggingface.co/{self.pages}{id}, log in with “hf auth "
+            "login”, and try again."
+        )
+
+    def _as_sentence(self, error: BaseException, what: str) -> BaseException:
+        """The same error as a ValueError with a sentence, if it is one of the network or the hub."""
+        if isinstance(error, ValueError) and type(error) is ValueError:
+            return error
+        kinds = {kind.__name__ for kind in type(error).__mro__}  # the library moves these classes between its modules
+        status = getattr(getattr(error, "response", None), "status_code", 0)
+        if "OfflineModeIsEnabled" in kinds:
+            sentence = "HF_HUB_OFFLINE is set, so nothing is asked of the Hugging Face hub: unset it, or open a file."
+        elif "GatedRepoError" in kinds:
+            sentence = self.gated(what.strip("“”"))
+        elif kinds & {"RepositoryNotFoundError", "HFValidationError", "RevisionNotFoundError", "EntryNotFoundError"}:
+            sentence = f"{what} is not on the Hugging Face hub, {self.missing}"
+        elif status in (401, 403):
+            sentence = f"{what} may not be read with this login: log in with “hf auth login”, and try again."
+        elif status == 429:
+            sentence = "The Hugging Face hub has had too many requests from here: wait some minutes, and try again."
+        elif status >= 500:
+            sentence = f"The Hugging Face hub has a fault of its own ({status}): try again later."
+        elif "HfHubHTTPError" in kinds:
+            sentence = f"The Hugging Face hub answers with an error ({str(error).splitlines()[0]}): try again later."
+        elif _is_lost(error):
+            sentence = (
+                "The Hugging Face hub cannot be reached: connect to the internet, or download the files elsewhere and "
+                "open them here."
+            )
+        else:
+            return error
+        return ValueError(sentence)
+
+
+def part_of(target: Path, file: HubFile) -> Path:
+    """The file that holds what has arrived of a download so far."""
+    mark = (file.sha256 or file.git_sha1)[:16] or str(file.size)
+    return target.with_name(f"{target.name}.{mark}.part")
+
+
+def _is_lost(error: BaseException) -> bool:
+    """Whether an error is one of the connection."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    return bool(kinds & {"TransportError", "TimeoutException", "ConnectionError", "OSError"}) and not (
+        {"HfHubHTTPError", "OfflineModeIsEnabled"} & kinds
+    )

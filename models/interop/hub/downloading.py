@@ -1,0 +1,136 @@
+"""Downloads a model of the hub into the library: resumed, checked, and then imported as a run."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Generator
+from functools import partial
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from models.events import Event, Phase, Progress, ProgressMeter
+from models.files.atomic import remove_folder
+from models.hub_client import part_of
+from models.interop.hub.catalogue import instead_of, open_bytes, too_large
+from models.interop.hub.hub_models import ModelDetails, ModelHub, Variant
+from models.library.library import Library, safe_name
+from models.number_words import format_size
+from models.runs.run_folder import RunFolder
+
+
+def download_model(
+    library: Library, hub: ModelHub, id: str, file: str = "", *, name: str = "", n_free: int | None = None
+) -> Generator[Event, None, RunFolder]:
+    """Download a model, check it, and import it as a run of the library, which is returned.
+
+    Yields Phase, Progress (bytes) and Notice. Closing it keeps what has arrived: called again, it resumes there. What
+    was downloaded is deleted when it is a run.
+
+    Args:
+        id: owner/name. file: the GGUF file that is meant, "" for what `ModelDetails.variants` has first.
+        name: what to call the run; "" for the model's.
+        n_free: bytes of memory that are free: a model that takes more is refused; None downloads any.
+
+    Raises:
+        ValueError: where the hub has no such model, cannot be reached or sends something else than it has, the model
+            does not run here, or memory or disk have too little room; with a sentence.
+    """
+    from models.interop.importing import import_model  # which needs torch
+
+    yield Phase(name=f"Asking {hub.host}")
+    details = yield from hub.details(id)
+    if details.problem:
+        raise ValueError(f"“{id}” cannot be opened here. {details.problem}")
+    variant, needed = details.variant(file), open_bytes(details.n_parameters)
+    if n_free is not None and needed > n_free:
+        raise ValueError(f"“{id}” is too large. {too_large(needed, n_free, instead_of(id, n_free))}")
+    folder = downloads_of(library, id)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder.with_name(f"{folder.name}.lock"), timeout=0, thread_local=False):
+            source = yield from _fetch(hub, details, variant, folder)
+            origin = {
+                "path": f"{hub.endpoint}/{id}",
+                "repository": id,
+                "revision": details.revision,
+                "licence": details.model.licence,
+            }
+            own = name or (Path(variant.name).stem if variant.is_gguf else id.rpartition("/")[2])
+            run = yield from import_model(source, library, name=library.free_run_name(own), origin=origin)
+            remove_folder(folder)
+            return run
+    except Timeout:
+        raise ValueError(f"“{id}” is being downloaded by another Terrarium already: wait for it.") from None
+
+
+def downloads_of(library: Library, id: str) -> Path:
+    """The folder for what has arrived of a model; ValueError where its name cannot be a folder's."""
+    return library.home / "downloads" / safe_name(id.replace("/", " "))
+
+
+def downloaded_runs(library: Library) -> dict[str, str]:
+    """The models of the hub that are in the library: their names there -> the id of the newest run of each."""
+    found: dict[str, str] = {}
+    for info in library.list_runs():
+        if info.status != "imported" or info.problem:
+            continue
+        try:
+            source = RunFolder.open(info.folder).lineage.get("source")
+        except ValueError:
+            continue
+        if isinstance(source, dict) and isinstance(source.get("repository"), str):
+            found.setdefault(source["repository"], info.id)
+    return found
+
+
+def kept_bytes(library: Library, id: str) -> int:
+    """How much of a model an earlier download has left, in bytes."""
+    folder = downloads_of(library, id)
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else 0
+
+
+def discard(library: Library, id: str) -> None:
+    """Delete what an earlier download has left of a model."""
+    folder = downloads_of(library, id)
+    if folder.is_dir():
+        remove_folder(folder)
+
+
+def _fetch(hub: ModelHub, details: ModelDetails, variant: Variant, folder: Path) -> Generator[Event, None, Path]:
+    """Download the files of a variant, and return what is to be imported."""
+    id, within = details.model.id, folder / safe_name(details.revision)
+    if folder.is_dir():
+        for other in folder.iterdir():
+            if other != within:  # of an older version of the model
+                shutil.rmtree(other)
+    within.mkdir(parents=True, exist_ok=True)
+    _check_room(details, variant, within)
+    yield Phase(name="Downloading")
+    meter, done = ProgressMeter(variant.n_bytes), 0
+
+    def progress(have: int, before: int) -> Progress:
+        return meter.progress(before + have)
+
+    for file in variant.files:
+        url = hub.url(id, file.name, details.revision)
+        yield from hub.fetch(url, within / file.name, file, f"“{id}”", partial(progress, before=done))
+        done += file.size
+    return within / variant.name if variant.is_gguf else within
+
+
+def _check_room(details: ModelDetails, variant: Variant, within: Path) -> None:
+    """Raise ValueError where the disk has too little room for what is missing, and for the run that is made of it."""
+    there = 0
+    for file in variant.files:
+        paths = (within / file.name, part_of(within / file.name, file))
+        there += min(file.size, sum(path.stat().st_size for path in paths if path.is_file()))
+    missing = variant.n_bytes - there
+    as_run = variant.n_bytes if variant.is_gguf else max(variant.n_bytes, open_bytes(details.n_parameters))
+    free = shutil.disk_usage(within).free
+    if missing + as_run > free:
+        raise ValueError(
+            f"“{details.model.id}” needs {format_size(missing + as_run)} on the disk ({format_size(missing)} to "
+            f"download, {format_size(as_run)} as a model of the library), but {format_size(free)} are free there: make "
+            "room first."
+        )

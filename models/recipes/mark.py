@@ -1,0 +1,79 @@
+"""The mark of a run that belongs to a recipe: recipe.json `{kind, arguments, result}` in its folder. No torch."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from models.files.atomic import atomic_write_json, read_json
+
+QUICK_START, TASK, DEMONSTRATION = "quick-start", "task", "demonstration"
+"""Kinds of recipes; models.recipes.resuming has what carries each out."""
+MARK_FILE, _OF_STAGE = "recipe.json", "demonstration.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunMark:
+    """The recipe that a run belongs to.
+
+    kind: one of the kinds above. arguments: all that is needed to go on with it, with `name` where a kind has several.
+    result: what it came to, None as long as it has not come to its end.
+    """
+
+    kind: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    result: Mapping[str, Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """Which recipe of its kind it is, "" where there is only one."""
+        return str(self.arguments.get("name", ""))
+
+
+def write_run_mark(run: Path, mark: RunMark) -> None:
+    """Write the mark into the folder of a run, in place of an earlier one."""
+    arguments, result = dict(mark.arguments), None if mark.result is None else dict(mark.result)
+    atomic_write_json(run / MARK_FILE, {"kind": mark.kind, "arguments": arguments, "result": result})
+
+
+def read_run_mark(run: Path) -> RunMark | None:
+    """The mark of the run in this folder; None where it belongs to no recipe.
+
+    Raises:
+        ValueError: where the file is damaged, naming it.
+    """
+    if not (run / MARK_FILE).is_file():
+        return _read_stage_mark(run)
+    about = read_json(run / MARK_FILE)
+    if "kind" not in about:  # as tasks wrote it before version 0.2
+        arguments = {name: value for name, value in about.items() if name != "result"}
+        about = {"kind": TASK, "arguments": arguments, "result": about.get("result")}
+    if not isinstance(about.get("arguments"), dict) or not isinstance(about.get("result"), dict | None):
+        raise ValueError(f"{run / MARK_FILE} is damaged: start the recipe again.")
+    return RunMark(kind=str(about["kind"]), arguments=about["arguments"], result=about["result"])
+
+
+def find_run_mark(run: Path) -> RunMark | None:
+    """As `read_run_mark`; None also where it is damaged."""
+    with contextlib.suppress(ValueError):
+        return read_run_mark(run)
+    return None
+
+
+def add_result(run: Path, result: Mapping[str, Any]) -> None:
+    """Add what the recipe came to, to the mark of a run that has one."""
+    mark = read_run_mark(run)
+    assert mark is not None
+    write_run_mark(run, replace(mark, result=result))
+
+
+def _read_stage_mark(run: Path) -> RunMark | None:
+    """That of a stage of a demonstration, which models.recipes.alignment.results writes."""
+    if not (run / _OF_STAGE).is_file():
+        return None
+    about = read_json(run / _OF_STAGE)
+    ended: dict[str, Any] = {name: about.pop(name) for name in ("result", "seconds", "created") if name in about}
+    return RunMark(kind=DEMONSTRATION, arguments=about, result=ended or None)

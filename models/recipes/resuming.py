@@ -1,0 +1,48 @@
+"""Goes on with what a run belongs to: a quick start, a task, a demonstration, or its training alone."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from typing import Protocol
+
+from models.events import Event
+from models.library.library import Library
+from models.recipes.alignment.running import DemonstrationRun
+from models.recipes.mark import DEMONSTRATION, QUICK_START, TASK, find_run_mark
+from models.recipes.quickstart import QuickStart
+from models.recipes.tasks.running import TaskRun
+from models.runs.run_folder import RunFolder
+from models.training.trainer import Trainer
+
+
+class RunJob(Protocol):
+    """Trains a run, and perhaps more: a Trainer, or a recipe that has a live one at times."""
+
+    def events(self) -> Generator[Event, None, None]:
+        """All of it; closing the generator saves and pauses the run."""
+
+    def request_stop(self, keep: bool = True, status: str = "stopped") -> None:
+        """Stop after the current step, or at the next event where nothing is trained."""
+
+
+class _Resumed(Protocol):
+    def __call__(self, library: Library, run: RunFolder, *, device: str = "auto") -> RunJob | None:
+        """The rest of a recipe; None where the run's mark names none that there is."""
+
+
+RECIPES: Mapping[str, _Resumed] = {
+    QUICK_START: QuickStart.resumed,
+    TASK: TaskRun.resumed,
+    DEMONSTRATION: DemonstrationRun.resumed,
+}
+"""By the kind of the mark: how the recipe of a run is taken up again."""
+
+
+def resume(library: Library, run: RunFolder, *, device: str = "auto") -> RunJob:
+    """What trains a run from its last checkpoint, and then does what else its recipe has to do.
+
+    A run of no recipe, or whose mark is damaged, is only trained.
+    """
+    mark = find_run_mark(run.folder)
+    recipe = RECIPES[mark.kind](library, run, device=device) if mark is not None and mark.kind in RECIPES else None
+    return recipe or Trainer(run, library, device=device)

@@ -1,0 +1,73 @@
+"""Recipes that wait in the queue: what each becomes, and why one cannot start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.cli import main
+from models.library.library import Library
+from models.recipes.alignment.running import DemonstrationRun
+from models.recipes.queued import (
+    make_recipe,
+    queued_demonstration,
+    queued_quick_start,
+    queued_task,
+    title_of,
+)
+from models.recipes.quickstart import QuickStart
+from models.recipes.tasks.running import TaskRun
+from models.runs.run_queue import QueuedRecipe, RunQueue
+
+
+def test_each_kind_becomes_what_carries_it_out(library: Library, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("Once upon a time.\n" * 100, encoding="utf-8")
+    for recipe, kind, title in (
+        (queued_quick_start(3), QuickStart, "Quick start"),
+        (queued_quick_start(files=(text,), minutes=0.5), QuickStart, "Quick start with text.txt"),
+        (queued_task("mood", 1), TaskRun, "Moods"),
+        (queued_demonstration("taught", "base", 2), DemonstrationRun, ""),
+    ):
+        assert isinstance(make_recipe(library, recipe), kind)
+        assert title_of(recipe) == title or not title
+    made = make_recipe(library, queued_task("mood", 1))
+    assert isinstance(made, TaskRun)
+    assert (made.recipe.name, made.seed) == ("mood", 1)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "sentence"),
+    [
+        (QueuedRecipe(kind="task", arguments={"name": "telepathy"}), "no recipe 'telepathy'"),
+        (QueuedRecipe(kind="dream"), "no recipe 'dream'"),
+        (QueuedRecipe(kind="task", arguments={"name": "mood", "colour": "red"}), "queue it again"),
+        (queued_quick_start(files=("/nowhere/gone.txt",)), "gone.txt is gone: put it back"),
+    ],
+)
+def test_what_cannot_start_says_why(library: Library, recipe: QueuedRecipe, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        make_recipe(library, recipe)
+
+
+def test_commands_queue_recipes_and_the_queue_carries_them_out(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TERRARIUM_HOME", str(library.home))
+    text = tmp_path / "text.txt"
+    text.write_text("The cat sat on the mat, and the dog lay by the door.\n" * 200, encoding="utf-8")
+    assert main(["quickstart", "--data", str(text), "--minutes", "0.001", "--queue"]) == 0
+    assert main(["task", "mood", "--seed", "4", "--queue"]) == 0
+    assert "Quick start with text.txt" in capsys.readouterr().out
+    queue = RunQueue(library)
+    assert [item.recipe.arguments["seed"] for item in queue.items() if item.recipe is not None] == [0, 4]
+    queue.remove(queue.items()[1].id)
+    queue.add_recipe(QueuedRecipe(kind="dream"), "A dream")
+    assert main(["queue", "run"]) == 1
+    out = capsys.readouterr().out
+    assert out.startswith("finished   Quick start with text.txt")
+    assert "failed     A dream" in out
+    assert [info.status for info in library.list_runs()] == ["finished"]
+    assert [item.name for item in queue.items()] == ["A dream"], "it stays, with the reason"
+    assert main(["task", "mood", "--seeds", "2", "--queue"]) == 2

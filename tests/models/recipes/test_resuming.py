@@ -1,0 +1,68 @@
+"""Which recipe a run belongs to, as its mark says, and what goes on with it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from models.library.library import Library
+from models.recipes.alignment.results import DemonstrationMark, mark_stage
+from models.recipes.alignment.running import DemonstrationRun
+from models.recipes.mark import MARK_FILE, RunMark, find_run_mark, read_run_mark, write_run_mark
+from models.recipes.quickstart import QuickStart
+from models.recipes.resuming import RECIPES, resume
+from models.recipes.tasks.results import RecipeMark, mark_run, read_mark
+from models.recipes.tasks.running import TaskRun
+from models.runs.run_folder import RunFolder
+from models.settings.model_config import ModelConfig
+from models.training.trainer import Trainer
+from tests.models.training.support import make_run
+
+
+@pytest.fixture
+def run(library: Library, tiny_config: ModelConfig) -> RunFolder:
+    return make_run(library, tiny_config)
+
+
+def test_a_mark_is_read_as_it_was_written(tmp_path: Path) -> None:
+    assert read_run_mark(tmp_path) is None
+    mark = RunMark(kind="quick-start", arguments={"seed": 3, "minutes": None}, result={"accuracy": 0.5})
+    write_run_mark(tmp_path, mark)
+    assert read_run_mark(tmp_path) == mark
+    assert json.loads((tmp_path / MARK_FILE).read_text()) == dataclasses.asdict(mark)
+
+
+def test_the_marks_of_earlier_versions_are_read(tmp_path: Path) -> None:
+    (tmp_path / MARK_FILE).write_text('{"name": "mood", "seed": 2, "own_rows": true, "result": {"seconds": 3}}')
+    arguments = {"name": "mood", "seed": 2, "own_rows": True}
+    assert read_run_mark(tmp_path) == RunMark(kind="task", arguments=arguments, result={"seconds": 3})
+    assert read_mark(tmp_path) == RecipeMark(name="mood", seed=2, has_own_rows=True)
+
+
+@pytest.mark.parametrize("damaged", ["{", "[]", '{"kind": "task"}', '{"kind": "task", "arguments": {}, "result": 3}'])
+def test_a_damaged_mark_is_named_and_does_not_keep_the_run_from_training(
+    library: Library, run: RunFolder, damaged: str
+) -> None:
+    (run.folder / MARK_FILE).write_text(damaged)
+    with pytest.raises(ValueError, match=r"recipe\.json is damaged"):
+        read_run_mark(run.folder)
+    assert find_run_mark(run.folder) is None
+    assert isinstance(resume(library, run), Trainer)
+
+
+def test_each_run_is_resumed_as_what_it_is(library: Library, run: RunFolder) -> None:
+    assert isinstance(resume(library, run), Trainer)
+    mark_stage(run.folder, DemonstrationMark(name="taught", base="a", seed=0, n_each=3))
+    assert isinstance(resume(library, run), DemonstrationRun)
+    mark_run(run.folder, RecipeMark(name="mood", seed=0, has_own_rows=False))
+    assert isinstance(resume(library, run), TaskRun)
+    mark_run(run.folder, RecipeMark(name="of a newer version", seed=0, has_own_rows=False))
+    assert isinstance(resume(library, run), Trainer)
+    write_run_mark(run.folder, RunMark(kind="quick-start"))
+    assert isinstance(resume(library, run), QuickStart)
+    write_run_mark(run.folder, RunMark(kind="of a newer version"))
+    assert isinstance(resume(library, run), Trainer)
+    assert set(RECIPES) == {"quick-start", "task", "demonstration"}

@@ -1,0 +1,69 @@
+"""A run that is trained longer: its schedule, its intervals, its name, and why one cannot be."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from models.library.run_record import RunInfo
+from models.settings.run_spec import TrainConfig
+from models.training.proposal.longer import longer, longer_name, measured_seconds, why_not_longer
+from models.training.schedule import lr_factor
+
+DECAYED = TrainConfig(steps=1000, warmup_steps=20, schedule="wsd")
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine", "wsd"])
+def test_a_rate_that_had_decayed_warms_up_again_and_decays_at_the_new_end(schedule: str) -> None:
+    train = dataclasses.replace(DECAYED, schedule=schedule)
+    more = longer(train, 1000, 2000)
+    assert (more.steps, more.schedule_start) == (2000, 1000)
+    factors = [lr_factor(step, more) for step in range(1000, 2000)]
+    assert factors[0] == pytest.approx(1 / 20)
+    assert factors[:20] == sorted(factors[:20])
+    assert max(factors) == pytest.approx(1.0)
+    assert factors[-1] == pytest.approx(0.0)
+    assert factors == [lr_factor(step, train) for step in range(1000)], "the same schedule, once more"
+
+
+def test_a_rate_that_has_not_fallen_goes_on() -> None:
+    more = longer(DECAYED, 300, 2000)
+    assert more.schedule_start == 0
+    assert lr_factor(300, more) == lr_factor(299, DECAYED) == 1.0
+    constant = dataclasses.replace(DECAYED, schedule="constant")
+    assert longer(constant, 1000, 2000) == dataclasses.replace(constant, steps=2000)
+
+
+def test_a_short_continuation_has_a_short_warm_up() -> None:
+    assert longer(DECAYED, 1000, 1008).warmup_steps == 2
+
+
+def test_a_twice_lengthened_run_begins_its_schedule_at_the_last_checkpoint() -> None:
+    twice = longer(longer(DECAYED, 1000, 2000), 2000, 4000)
+    assert twice.schedule_start == 2000
+    assert lr_factor(3999, twice) == pytest.approx(0.0)
+
+
+def test_intervals_follow() -> None:
+    short = TrainConfig(steps=22, eval_interval=250, sample_interval=250, checkpoint_interval=200)
+    assert longer(short, 22, 220).eval_interval == 20
+
+
+def test_names_do_not_pile_up() -> None:
+    assert longer_name("Tiny World", 3000) == "Tiny World, 3,000 steps"
+    assert longer_name("Tiny World, 3,000 steps", 30_000) == "Tiny World, 30,000 steps"
+
+
+def test_what_cannot_go_on_says_why(tmp_path: Path) -> None:
+    info = RunInfo(
+        id="a", name="A", folder=tmp_path, status="imported", created="", step=0, total_steps=0, elapsed_s=None
+    )
+    assert "Fine-tune it" in why_not_longer(info)
+    assert measured_seconds(info, 100) is None
+    trained = dataclasses.replace(info, status="finished", step=50, total_steps=50, elapsed_s=10.0)
+    assert "no checkpoint" in why_not_longer(trained)
+    assert measured_seconds(trained, 100) == 20.0
+    (tmp_path / "checkpoints" / "step-00000050").mkdir(parents=True)
+    assert why_not_longer(trained) == ""
