@@ -254,7 +254,19 @@ def step_memory(
     precision: str = "float32",
 ) -> int:
     """The estimated memory of the largest step in bytes."""
-    parts = cost.memory(
+    return sum(step_memory_parts(model, shape, train, tune, device, precision).values())
+
+
+def step_memory_parts(
+    model: ModelConfig,
+    shape: StepShape,
+    train: TrainConfig,
+    tune: TuneSpec | None,
+    device: str = "cpu",
+    precision: str = "float32",
+) -> dict[str, int]:
+    """The same by what it is for (models.cost.memory)."""
+    return cost.memory(
         model,
         shape.most_rows,
         shape.longest,
@@ -266,4 +278,3 @@ def step_memory(
         accumulates=shape.accumulation > 1,
         state_dtype=train.state_dtype,
     )
-    return sum(parts.values())
