@@ -241,8 +241,8 @@ def _eval_batches(facts: DataFacts, shape: StepShape, steps: int, interval: int)
 
 
 def _rounded_down(n: int) -> int:
-    rounded = round_number(n)
-    return rounded if rounded <= n else max(1, round_number(0.9 * n)) if round_number(0.9 * n) <= n else n
+    """A round number near `n` that is not larger."""
+    return next((near for share in (1.0, 0.9, 0.8) if (near := round_number(share * n)) <= n), n)
 
 
 def step_memory(
