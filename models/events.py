@@ -376,9 +376,9 @@ class AccuracyMeasured(Event):
 class TextCompared(Event):
     """How well the end of a text, held out, can be predicted, in bits per byte of it, by what has read the rest.
 
-    n_held_out, n_train: bytes that were predicted, and read before. gzip: what they add to the compressed rest. trigram,
-    table: Kneser–Ney tables of n-grams of bytes of order 3 and `table_order`, the best. model: that of `step`, None
-    before there is one.
+    n_held_out, n_train: bytes that were predicted, and read before. gzip: what they add to the compressed rest.
+    trigram, table: Kneser–Ney tables of n-grams of bytes of order 3 and `table_order`, the best. model: that of `step`,
+    None before there is one.
     """
 
     n_held_out: int

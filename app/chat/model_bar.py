@@ -63,10 +63,10 @@ class ModelBar(QWidget):
             role="quiet",
             tip="A new run that starts from this model's weights and learns other data",
         )
-        line = row(self.picker, self.note, self.cancel, self.longer, self.tune)
-        line.setStretch(1, 1)
-        lines.addLayout(line)
-        lines.addWidget(self.world)
+        for widgets in ((self.picker, self.note, self.cancel), (self.world, None, self.longer, self.tune)):
+            line = row(*widgets)
+            line.setStretch(1, 1)
+            lines.addLayout(line)
         session.chat.changed.connect(self._show_state)
         session.chat.model_changed.connect(self.show_choices)
         session.runs.changed.connect(self.show_choices)

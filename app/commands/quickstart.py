@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import math
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from app.commands.common import UsageError, add_common, print_json
 from app.commands.progress import ProgressLine, drive, stop_on_interrupt
 from app.commands.queue import add_queue_option, queue_recipe
-from models.events import Evaluated, Event, SampleMade, ValMetrics
+from models.evaluation.text_verdict import TRIGRAM, sentence_of, table_words
+from models.events import Evaluated, Event, SampleMade, TextCompared, ValMetrics
 from models.library.library import Library
 from models.recipes.queued import queued_quick_start
 
@@ -34,7 +36,8 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "--minutes",
         type=float,
         metavar="M",
-        help="train only as long as fits into M minutes, and know less (default: all steps, or 3 minutes for a text)",
+        help="train only as long as fits into M minutes, and know less (default: all steps). A text: as many steps as "
+        "two quiet cores take in M minutes (default: 3)",
     )
     parser.add_argument("--data", nargs="+", metavar="FILE", help="train on these UTF-8 texts instead of Tiny World")
     parser.add_argument("--seed", type=int, default=0, help="random seed, also of the world (default: 0)")
@@ -83,6 +86,7 @@ class _LastEvents:
         self.evaluated: Evaluated | None = None
         self.validation: ValMetrics | None = None
         self.sample: SampleMade | None = None
+        self.compared: TextCompared | None = None
 
     def record(self, events: Generator[Event, None, None]) -> Generator[Event, None, None]:
         """Pass the events on, and record them."""
@@ -94,6 +98,8 @@ class _LastEvents:
                     self.validation = event
                 case SampleMade():
                     self.sample = event
+                case TextCompared():
+                    self.compared = event
             yield event
 
 
@@ -115,6 +121,7 @@ def _as_json(quickstart: QuickStart, last: _LastEvents) -> dict[str, Any]:
         "val_loss": last.validation.loss if last.validation else None,
         "perplexity": math.exp(last.validation.loss) if last.validation else None,
         "bits_per_byte": last.validation.bits_per_byte if last.validation else None,
+        "compared": dataclasses.asdict(last.compared) if last.compared else None,
         "sample": last.sample.prompt + last.sample.text if last.sample else None,
         "seconds": quickstart.seconds,
     }
@@ -131,11 +138,24 @@ def _print_result(quickstart: QuickStart, last: _LastEvents) -> None:
         bits = last.validation.bits_per_byte
         also = "" if bits is None else f", {bits:.3f} bits/byte"
         print(f"validation: {loss:.3f} nats/token, perplexity {math.exp(loss):.2f}{also}")
+    if last.compared is not None and last.compared.model is not None:
+        _print_comparison(last.compared)
     print(f"took {quickstart.seconds:.0f} s")
     if quickstart.run:
         print(quickstart.run.folder)
     if last.evaluated:
         print(f"held-out accuracy: {100 * last.evaluated.accuracy:.1f} %")
+
+
+def _print_comparison(compared: TextCompared) -> None:
+    print(f"{sentence_of(compared)} Bits per byte of {compared.n_held_out:,} held-out bytes:")
+    for name, bits in (
+        ("this model", compared.model),
+        (table_words(compared.table_order), compared.table),
+        ("gzip", compared.gzip),
+        (TRIGRAM, compared.trigram),
+    ):
+        print(f"  {name}: {bits:.3f}")
 
 
 def _print_table(kinds: Sequence[KindAccuracy]) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
 from app.download.shown import ShownModel, with_details
@@ -111,7 +112,7 @@ class ModelCard(QFrame):
         inner = QWidget()
         lines = QVBoxLayout(inner)
         lines.setContentsMargins(0, 0, SPACE, 0)
-        lines.setSpacing(SPACE)
+        lines.setSpacing(SPACE + SPACE // 2)
         for widget in (self.title, self.id, self._pills, self.sentence, self.figures, self.fit, self.problem):
             lines.addWidget(widget)
         lines.addLayout(row(self.variants, None))
@@ -168,7 +169,7 @@ class ModelCard(QFrame):
         session.downloads.changed.connect(self._show_download)
         session.downloads.downloaded.connect(self._on_downloaded)
         session.device.changed.connect(self._show_fit)
-        session.runs.changed.connect(self.refresh)
+        session.runs.changed.connect(self._on_runs)
         self.variants.activated.connect(self._on_variant)
         self._asking.done.connect(self._on_details)
         self._asking.failed.connect(self._on_no_details)
@@ -291,6 +292,15 @@ class ModelCard(QFrame):
 
     # -- The library ---------------------------------------------------------------------------------------------------
 
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self.refresh()
+
+    @Slot()
+    def _on_runs(self) -> None:
+        if self.isVisible():  # else it is read when it is shown
+            self.refresh()
+
     @Slot()
     def refresh(self) -> None:
         """Read again which models are in the library, and what is left of a stopped download of this one."""
@@ -319,7 +329,8 @@ class ModelCard(QFrame):
         self._in_library[self._session.downloads.id] = run_id
         self._kept = 0
         self._show_download()
-        self.chat.setFocus(Qt.FocusReason.OtherFocusReason)
+        if self.chat.isVisible():
+            self.chat.setFocus(Qt.FocusReason.OtherFocusReason)
 
     # -- The download --------------------------------------------------------------------------------------------------
 

@@ -172,6 +172,18 @@ class RunFinished:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TextLearned:
+    """A quick start on the user's own text came to its end, and its model writes more than noise."""
+
+    def is_done(self, now: Facts, before: Facts) -> bool:
+        was = before.training
+        done_before = was is not None and was.is_text_learned
+        if now.training is None or not (now.training.is_over and now.training.is_text_learned):
+            return False
+        return not done_before or was is None or was.run_id != now.training.run_id
+
+
+@dataclass(frozen=True, kw_only=True)
 class SwitchedOff:
     """A part of the model is switched off, and what becomes of the answer was measured. head: nothing but heads is."""
 

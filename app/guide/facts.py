@@ -62,7 +62,11 @@ class SafetyFact:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingFact:
-    """The current or last training of this launch. recipe: of a task or a demonstration, "" for none."""
+    """The current or last training of this launch. recipe: of a task or a demonstration, "" for none.
+
+    text_bits, text_table: bits per byte of the user's own text by its model and by the best table of letters; None
+    until measured. is_text_learned: its model is better than a table of two letters at least.
+    """
 
     name: str
     run_id: str
@@ -73,6 +77,9 @@ class TrainingFact:
     recipe: str = ""
     is_quickstart: bool = False
     accuracy: float | None = None
+    text_bits: float | None = None
+    text_table: float | None = None
+    is_text_learned: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -159,6 +159,16 @@ FIGURES: Mapping[str, Figure] = {
         lambda facts: getattr(_newest_run(facts), "best_loss", None),
         "{:.2f}".format,
     ),
+    "text_bits": Figure(
+        "bits per byte of the user's own text, by the model that it grew",
+        lambda facts: getattr(facts.training, "text_bits", None),
+        "{:.2f}".format,
+    ),
+    "text_table": Figure(
+        "the same by the best table of letters",
+        lambda facts: getattr(facts.training, "text_table", None),
+        "{:.2f}".format,
+    ),
     "run_steps": Figure("its steps", lambda facts: getattr(_newest_run(facts), "step", None)),
     "run_unseen": Figure(
         "its score on what it could not know by heart", lambda facts: getattr(facts.scored, "unseen", None), _percent

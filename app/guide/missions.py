@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.guide.actions import Action, Open, OpenModel, ShowRun
-from app.guide.checks import At, Check, PairRead, Replied, RunFinished, SwitchedOff, TokenChosen, WentBack
+from app.guide.checks import At, Check, PairRead, Replied, SwitchedOff, TextLearned, TokenChosen, WentBack
 from app.guide.facts import Facts
 
 UNSURE, CREATIVE, EARLY = 0.5, 1.1, 250
@@ -78,8 +78,9 @@ MISSIONS = (
         name="own",
         title="Grow one on your own text",
         how="drag a text file into the window, or open one from Home; then press “Quick start with it”.",
-        done="“{{run}}” learned from your text: {{run_loss}} nats per token.",
-        check=RunFinished(kind="files"),
+        done="It needs {{text_bits}} bits for each byte of text it has never seen; the best table of letters: "
+        "{{text_table}}.",
+        check=TextLearned(),
         goes=(Open(place="home"),),
     ),
 )

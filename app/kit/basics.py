@@ -95,13 +95,28 @@ def set_enabled(widget: QWidget, reason: str, tip: str | None = None) -> None:
 
     tip: its tooltip while it is enabled; None for the one that it had.
     """
+    explain(widget, reason, tip)
+    widget.setEnabled(not reason)
+
+
+def explain(widget: QWidget, reason: str, tip: str | None = None) -> None:
+    """As `set_enabled`, for a widget that is disabled, or enabled, elsewhere."""
     if tip is not None:
         widget.setProperty(_USUAL_TIP, plain_tip(tip))
     elif not widget.property(_WHY_NOT):
         widget.setProperty(_USUAL_TIP, widget.toolTip())
     widget.setProperty(_WHY_NOT, reason)
-    widget.setEnabled(not reason)
     widget.setToolTip(plain_tip(reason) or str(widget.property(_USUAL_TIP) or ""))
+
+
+def why_disabled(widget: QWidget) -> str:
+    """Why a widget is disabled, as `set_enabled` was told for it, or for what it is in; "" where nobody said."""
+    within: QWidget | None = widget
+    while within is not None:
+        if reason := within.property(_WHY_NOT):
+            return str(reason)
+        within = within.parentWidget()
+    return ""
 
 
 class _Button(QPushButton):

@@ -8,6 +8,7 @@ from pathlib import Path
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QMenu, QPushButton, QWidget
 
+from app.kit.basics import explain
 from app.kit.chart_export import Columns, write_csv, write_json, write_png, write_svg
 from app.kit.file_dialogs import ask_save_path
 from app.kit.theme import ThemeProvider
@@ -50,6 +51,11 @@ class ExportButton(QPushButton):
         self._writing = TaskQueue(self)
         self._writing.done.connect(self._on_written)
         self._writing.failed.connect(notices.fail)
+
+    def setEnabled(self, is_enabled: bool) -> None:
+        """Enable it where there is something to save."""
+        explain(self, "" if is_enabled else "There is nothing here to save yet.")
+        super().setEnabled(is_enabled)
 
     def choose_file(self, kind: str) -> None:
         """Ask for a file and write it; kind: png, svg, csv or json."""

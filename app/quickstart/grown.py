@@ -10,8 +10,9 @@ from pathlib import Path
 
 from app.quickstart.next_step import NamedRun
 from app.session.chat_model import PRONOUNS, writes_text
-from models.evaluation.record import read_evaluation
-from models.events import Evaluated
+from models.evaluation.record import read_comparison, read_evaluation
+from models.evaluation.text_verdict import BEYOND, EQUAL, short_words, title_of, verdict_of
+from models.events import Evaluated, TextCompared
 from models.library.library import Library
 from models.library.lowest_loss import find_lowest_loss
 from models.library.run_index import RunIndex
@@ -68,7 +69,7 @@ def read_overview(library: Library, index: RunIndex) -> LibraryOverview:
     return LibraryOverview(
         models=tuple(_read_model(info) for info in _shown(models)),
         n_models=len(models),
-        newest=NamedRun(writing.id, writing.name) if writing is not None else None,
+        newest=_name(writing) if writing is not None else None,
         interrupted=NamedRun(unfinished.id, unfinished.name) if unfinished is not None else None,
         has_chatted=next(library.chats.glob("*.json"), None) is not None,
         has_own_text="files" in sources,
@@ -76,9 +77,23 @@ def read_overview(library: Library, index: RunIndex) -> LibraryOverview:
     )
 
 
-def describe_quality(info: RunInfo, questions: float | None = None, pronouns: float | None = None) -> str:
-    """How good a model is, in words: by the shares of held-out questions or pronouns that it has right, else by its
-    task's metric, else by its validation loss. What is being trained has numbers of its own on the screen."""
+def _name(info: RunInfo) -> NamedRun:
+    compared = _comparison_of(info)
+    if compared is None or compared.model is None:
+        return NamedRun(info.id, info.name)
+    is_grown = verdict_of(compared) in (BEYOND, EQUAL)
+    return NamedRun(info.id, info.name, title_of(compared), is_grown)
+
+
+def describe_quality(
+    info: RunInfo,
+    questions: float | None = None,
+    pronouns: float | None = None,
+    compared: TextCompared | None = None,
+) -> str:
+    """How good a model is, in words: by the shares of held-out questions or pronouns that it has right, else beside a
+    table of its text, else by its task's metric, else by its validation loss. What is being trained has numbers of its
+    own on the screen."""
     if info.status == "running":
         return "Still learning"
     unfinished = f"{info.status} at step {info.step:,} of {info.total_steps:,}" if info.step < info.total_steps else ""
@@ -86,6 +101,8 @@ def describe_quality(info: RunInfo, questions: float | None = None, pronouns: fl
         measured = f"right in {format_of_100(questions)} questions it had never seen"
     elif pronouns is not None:
         measured = f"knows what “it” is in {format_of_100(pronouns)} sentences it had never seen"
+    elif compared is not None and compared.model is not None:
+        measured, unfinished = short_words(compared), ""
     elif info.best_metric is not None:
         name, value = info.best_metric
         aligned = info.spec is not None and info.spec.align is not None
@@ -119,7 +136,7 @@ def _read_model(info: RunInfo) -> GrownModel:
     return GrownModel(
         id=info.id,
         name=info.name,
-        quality=describe_quality(info, questions, pronouns),
+        quality=describe_quality(info, questions, pronouns, _comparison_of(info)),
         when=format_date(info.created),
         is_pronouns=info.spec is not None and info.spec.data.source == PRONOUNS,
         writes=_writes(info),
@@ -134,6 +151,14 @@ def _share_of(read: Callable[[Path], Evaluated | PronounEvaluation | None], info
     except ValueError:
         return None
     return None if found is None else found.accuracy
+
+
+def _comparison_of(info: RunInfo) -> TextCompared | None:
+    """How well a model predicts its text; None where that was not measured, or the file is damaged."""
+    try:
+        return read_comparison(info.folder)
+    except ValueError:
+        return None
 
 
 def _predicts_text(spec: RunSpec) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 QUICK_START, SHOW, CHAT, TIME_MACHINE, RESUME = "quick start", "show", "chat", "time machine", "resume"
-OPEN_QUEUE, OPEN_TEXT, LEARN_TASK, NEW_RUN = "queue", "text", "task", "new run"
-ACTIONS = (QUICK_START, SHOW, CHAT, TIME_MACHINE, RESUME, OPEN_QUEUE, OPEN_TEXT, LEARN_TASK, NEW_RUN)
+OPEN_QUEUE, OPEN_TEXT, LEARN_TASK, NEW_RUN, LONGER = "queue", "text", "task", "new run", "longer"
+ACTIONS = (QUICK_START, SHOW, CHAT, TIME_MACHINE, RESUME, OPEN_QUEUE, OPEN_TEXT, LEARN_TASK, NEW_RUN, LONGER)
 
 PREPARING, LEARNING = "preparing", "learning"
 LIVE = "live"
@@ -15,10 +15,15 @@ LIVE = "live"
 
 @dataclass(frozen=True)
 class NamedRun:
-    """A run as far as the next step names it."""
+    """A run as far as the next step names it.
+
+    title: what was measured of it, where that is on a text of the user's own: “has grown”, “is half grown”, …
+    """
 
     id: str
     name: str
+    title: str = ""
+    is_grown: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +79,16 @@ def next_step(facts: LibraryFacts) -> NextStep:
         return NextStep(f"{waiting} in the queue, which is on hold.", "Open the queue", OPEN_QUEUE)
     if newest is None:
         return NextStep("Grow your first model: it takes a minute or two.", "Quick start", QUICK_START)
+    if not facts.has_chatted and not newest.is_grown:
+        return NextStep(
+            f"“{newest.name}” {newest.title}: a table of letters still predicts its text better.",
+            "Train longer…",
+            LONGER,
+            newest.id,
+        )
+    if not facts.has_chatted and newest.title:
+        sentence = f"“{newest.name}” {newest.title}: it continues what you begin."
+        return NextStep(sentence, "Write with it", CHAT, newest.id)
     if not facts.has_chatted:
         return NextStep(f"“{newest.name}” has grown: ask it something.", "Chat with it", CHAT, newest.id)
     if not facts.has_watched:

@@ -15,12 +15,15 @@ from app.quickstart.text_result import TextResult
 from app.session.run_history import RunHistory
 from models.data.tiny_world.question_words import KIND_MEANINGS, kind_title
 from models.data.tiny_world.questions import KINDS
-from models.events import Evaluated, HeldOutAnswer, KindAccuracy
+from models.events import Evaluated, HeldOutAnswer, KindAccuracy, TextCompared
 from models.number_words import format_of_100
 
 _NOTHING = "(no text)"
 _ASK = "Ask it something of your own, and see which other words it might have said."
 _BEGIN = "Begin a text of your own: it continues whatever you write."
+_LONGER = "Go on from here, with the same text: as long again, or ten times."
+_TUNE = "A model that was grown on far more text learns yours much faster than one from scratch."
+_TOKENIZER = "The pieces that it reads were made of your text: see them, and cut other texts with them."
 _ABOUT = "That is the mean of the first four kinds. Below: the first question of each kind, right or wrong."
 
 
@@ -28,12 +31,16 @@ class ResultPage(QWidget):
     """The answers at the left, or of a text what the model writes; cards for what to do next at the right.
 
     Signals:
-        chat_requested(), machine_requested(), inside_requested(): one of the cards.
+        chat_requested(), machine_requested(), inside_requested(), longer_requested(), tune_requested(),
+        tokenizer_requested(): one of the cards.
     """
 
     chat_requested = Signal()
     machine_requested = Signal()
     inside_requested = Signal()
+    longer_requested = Signal()
+    tune_requested = Signal()
+    tokenizer_requested = Signal()
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -88,10 +95,17 @@ class ResultPage(QWidget):
             "Open the time machine", theme, self.machine_requested.emit, icon="clock-counter-clockwise"
         )
         self.inside = button("Open the glass box", theme, self.inside_requested.emit, icon="magnifying-glass")
+        self.longer = button("Train longer…", theme, self.longer_requested.emit, icon="fast-forward")
+        self.tune = button("Fine-tune a published model…", theme, self.tune_requested.emit, icon="graduation-cap")
+        self.tokenizer = button("See its tokenizer", theme, self.tokenizer_requested.emit, icon="puzzle-piece")
         self.chat_words = label(_ASK, "muted", wrap=True)
         cards = column(spacing=2 * SPACE)
+        self._for_text: list[QFrame] = []
         for title, words, does in (
             ("Chat", self.chat_words, self.chat),
+            ("Train longer", label(_LONGER, "muted", wrap=True), self.longer),
+            ("Start from a published model", label(_TUNE, "muted", wrap=True), self.tune),
+            ("Its tokenizer", label(_TOKENIZER, "muted", wrap=True), self.tokenizer),
             (
                 "Time machine",
                 label("Watch it learn again: what it wrote and what it looked at, at every step.", "muted", wrap=True),
@@ -103,14 +117,17 @@ class ResultPage(QWidget):
                 self.inside,
             ),
         ):
-            cards.addWidget(_card(title, words, does))
+            card = _card(title, words, does)
+            cards.addWidget(card)
+            if does in (self.longer, self.tune, self.tokenizer):
+                self._for_text.append(card)
         cards.addStretch(1)
         return cards
 
     def show_evaluated(self, evaluated: Evaluated) -> None:
         """Show the result of a quick start on Tiny World."""
         self._results.setCurrentIndex(0)
-        self.chat_words.setText(_ASK)
+        self._show_cards(is_text=False)
         if evaluated is self._evaluated:
             return
         self._evaluated = evaluated
@@ -122,11 +139,17 @@ class ResultPage(QWidget):
         for kind, each in self.rows.items():
             each.show_result(kind, kinds.get(kind), answers.get(kind))
 
-    def show_text(self, history: RunHistory) -> None:
+    def show_text(self, compared: TextCompared, history: RunHistory) -> None:
         """Show the result of a quick start on a text."""
         self._results.setCurrentWidget(self.text_result)
-        self.chat_words.setText(_BEGIN)
-        self.text_result.show_result(history)
+        self._show_cards(is_text=True)
+        self.text_result.show_result(compared, history)
+
+    def _show_cards(self, *, is_text: bool) -> None:
+        self.chat_words.setText(_BEGIN if is_text else _ASK)
+        self.chat.setText("Write with it" if is_text else "Chat with it")
+        for card in self._for_text:
+            card.setVisible(is_text)
 
     def _restyle(self) -> None:
         for each in self.rows.values():

@@ -36,7 +36,7 @@ class StartCards(QWidget):
             self.file_quickstart_requested.emit,
             icon="mdi6.sprout",
             role="primary",
-            tip="Train a tokenizer and a model on this text, in about 3 minutes",
+            tip="Train a tokenizer and a model on this text: about 3 minutes on a computer that does nothing else",
         )
         self.run = button(
             "Set up a run",

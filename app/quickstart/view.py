@@ -15,12 +15,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.kit.basics import button, column, frame, headed, label, row, set_role
+from app.kit.basics import button, column, frame, headed, label, row, set_enabled, set_role
 from app.kit.labels import ElidedLabel
 from app.kit.layout.segments import Segments
 from app.kit.theme import HEADLINE_SIZE, SPACE, ThemeProvider
 from app.quickstart.accuracy_chart import AccuracyChart
 from app.quickstart.answer_feed import AnswerFeed
+from app.quickstart.bits_chart import BitsChart
 from app.quickstart.preparing import Preparing
 from app.quickstart.result import ResultPage
 from app.quickstart.stepper import Stepper
@@ -31,6 +32,7 @@ from app.training.curves.loss_chart import LossChart
 from app.training.curves.sample_feed import SampleFeed
 from models.data.tiny_world.question_words import kind_title
 from models.data.tiny_world.questions import HEADLINE_KINDS
+from models.evaluation.text_verdict import title_of
 from models.events import KindAccuracy
 from models.number_words import format_duration, format_percent
 
@@ -56,11 +58,11 @@ def stage_of(state: TrainingState) -> int:
 
 def _reached(state: TrainingState) -> int:
     """The stage that it has come to; where it was stopped, or failed, that of the time."""
-    if state.evaluated is not None or (state.over and state.status == "finished"):
+    if state.evaluated is not None or state.is_compared or (state.over and state.status == "finished"):
         return CHAT
     if state.outcome and not _was_cut_short(state):
         return EVALUATION
-    if state.total_steps:
+    if state.total_steps or state.run_id:  # one that is resumed has its data and tokenizer
         return TRAINING
     if not any("tokenizer" in phase.lower() for phase in state.phases):
         return DATA
@@ -68,7 +70,7 @@ def _reached(state: TrainingState) -> int:
 
 
 def _was_cut_short(state: TrainingState) -> bool:
-    return state.over and state.status in ("stopped", "paused") and state.evaluated is None
+    return state.over and state.status in ("stopped", "paused") and not state.has_result
 
 
 def _title(state: TrainingState, stage: int) -> str:
@@ -76,6 +78,8 @@ def _title(state: TrainingState, stage: int) -> str:
         return "That didn't work"
     if stage != CHAT:
         return "Growing a small model"
+    if state.compared is not None and state.is_compared:
+        return f"Your model {title_of(state.compared)}"
     return "Stopped before it was fully grown" if state.status in ("stopped", "paused") else "Your model has grown"
 
 
@@ -87,12 +91,16 @@ class QuickStartView(QWidget):
     Signals:
         chat_requested(run_id): open the chat with this run, or "live".
         machine_requested(run_id), inside_requested(run_id): show how it learned; take a reply of it apart.
+        tokenizer_requested(run_id): show its tokenizer.
+        tune_requested(files): fine-tune a published model on these text files instead.
         closed(): back to Home.
     """
 
     chat_requested = Signal(str)
     machine_requested = Signal(str)
     inside_requested = Signal(str)
+    tokenizer_requested = Signal(str)
+    tune_requested = Signal(object)
     closed = Signal()
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
@@ -110,6 +118,7 @@ class QuickStartView(QWidget):
         self._left = label("", "mono")
         self.preparing = Preparing(theme)
         self.loss = LossChart(theme, controls=False)
+        self.bits = BitsChart(theme)
         self.log_axis = QPushButton("Log axis")
         self.log_axis.setCheckable(True)
         self.log_axis.setProperty("role", "segment")
@@ -143,6 +152,7 @@ class QuickStartView(QWidget):
         session.training.changed.connect(self._on_training)
         session.training.events_received.connect(self._on_events)
         self._shown: tuple[RunHistory, str] | None = None
+        self._chart = self.loss
         self._accuracy_shown: tuple[object, int] | None = None
         self.accuracy.choose(self.answers.kind)
         self.accuracy.kind_chosen.connect(self.answers.choose)
@@ -151,6 +161,9 @@ class QuickStartView(QWidget):
         self.result.chat_requested.connect(self._on_chat)
         self.result.machine_requested.connect(lambda: self._ask(self.machine_requested))
         self.result.inside_requested.connect(lambda: self._ask(self.inside_requested))
+        self.result.tokenizer_requested.connect(lambda: self._ask(self.tokenizer_requested))
+        self.result.longer_requested.connect(self._on_longer)
+        self.result.tune_requested.connect(self._on_tune)
         self.log_axis.toggled.connect(self._on_log_axis)
         self.log_axis.setChecked(session.remembered.get(_LOG_AXIS, True))
         self._on_training()
@@ -165,8 +178,10 @@ class QuickStartView(QWidget):
         self._side = QStackedWidget()
         for page in (self.answers, self.samples):
             self._side.addWidget(page)
-        self._curve, self._side_card = frame("card"), frame("card")
-        for card, widget in ((self._curve, self.loss), (self._side_card, self._side)):
+        self._curve, self._side_card, self._curves = frame("card"), frame("card"), QStackedWidget()
+        for chart in (self.loss, self.bits):
+            self._curves.addWidget(chart)
+        for card, widget in ((self._curve, self._curves), (self._side_card, self._side)):
             layout = card.layout()
             assert layout is not None
             layout.addWidget(widget)
@@ -229,7 +244,11 @@ class QuickStartView(QWidget):
         if shown != self._shown:
             self._shown, self._accuracy_shown = shown, None
             spec = self._session.runs.spec(state.run_id) if state.run_id else None
-            self.loss.show_history(self._history, spec.model.vocab_size if spec is not None else 0)
+            vocab_size = spec.model.vocab_size if spec is not None else 0
+            self._chart = self.bits if state.files else self.loss
+            self._chart.show_history(self._history, vocab_size)
+            self._curves.setCurrentWidget(self._chart)
+            self._chart.head.addWidget(self.log_axis)
             self.samples.show_history(self._history, spec)
         reached = _reached(state)
         self.stepper.show_stage(reached, failed=failed)
@@ -241,13 +260,12 @@ class QuickStartView(QWidget):
         self._left.setText("" if left is None else f"{format_duration(left)} left")
         self._title.setText(_title(state, stage))
         self.stop.setVisible(self._is_current)
-        self.stop.setEnabled(state.status != "stopping")
+        set_enabled(self.stop, "It stops after the current step." if state.status == "stopping" else "")
         self.again.setVisible(state.over and (failed or not state.run_id))
-        is_open = bool(state.run_id) and stage >= TRAINING and not failed
+        is_open = bool(state.run_id and (state.total_steps or state.over)) and stage >= TRAINING and not failed
         self.chat.setVisible(not (state.over and not is_open))
-        self.chat.setEnabled(is_open)
         self.chat.setText(_LEARNED if stage == CHAT else _LEARNING)
-        self.chat.setToolTip("Talk to your model" if is_open else "As soon as it has its first weights")
+        set_enabled(self.chat, "" if is_open else "As soon as it has its first weights", "Talk to your model")
         self.preparing.show_state(state)
         self._show_part(state)
         self._make_room()
@@ -257,11 +275,12 @@ class QuickStartView(QWidget):
     def _show_part(self, state: TrainingState) -> None:
         """Show what there is: its data while it prepares, how it learns, or in the end what came of it."""
         history = self._history
-        has_result = state.evaluated is not None or (bool(state.files) and state.over and len(history.val) > 0)
+        has_result = state.has_result
         if state.evaluated is not None:
             self.result.show_evaluated(state.evaluated)
-        elif has_result:
-            self.result.show_text(history)
+        elif has_result and state.compared is not None:
+            self.result.show_text(state.compared, history)
+        self.bits.show_tables(state.compared)
         has_begun = bool(state.run_id) or state.over
         shows_result = has_result and self.shows.value == _RESULT
         self.shows.setVisible(has_result)
@@ -298,22 +317,28 @@ class QuickStartView(QWidget):
         if _was_cut_short(state) and state.step:
             kept = "What it has learned by then is kept, and it can be resumed in the training tab."
             return f"Stopped at step {state.step:,} of {state.total_steps:,}. {kept}"
-        if state.status in ("paused", "blocked", "stopping", "stopped"):
+        if state.status in ("paused", "blocked", "stopping", "stopped") and not state.has_result:
             return f"{state.status.capitalize()}. {state.problem}"
         if stage == TRAINING and state.total_steps:
             is_drawn = self._curve.isVisibleTo(self)  # then the chart tells it, smoothed in its own way
             losses = self._history.train["loss"][-_LOSS_STEPS:]
             loss = f"  ·  loss {losses.mean():.3f}" if len(losses) and not is_drawn else ""
+            if state.files and not is_drawn:
+                bits = self._history.val["bits_per_byte"]
+                loss = f"  ·  {bits[-1]:.2f} bits per byte" if len(bits) else ""
             return f"Training: step {state.step:,} of {state.total_steps:,}{loss}"
         if stage == CHAT:
             what = "continues whatever you write" if state.files else "is ready to chat"
+            if state.is_compared and state.outcome == "stopped":
+                what = f"{what}. Its held-out loss no longer fell, so it stopped before step {state.total_steps:,}"
             return f"{state.name} is in your library, and {what}."
         return state.phase or "Preparing…"
 
     @Slot(bool)
     def _on_log_axis(self, on: bool) -> None:
         self._session.remembered.set(_LOG_AXIS, on)
-        self.loss.set_log_steps(on)
+        for chart in (self.loss, self.bits):
+            chart.set_log_steps(on)
         self._accuracy_shown = None
         if self.state is not None:
             self._show_accuracy(self.state)
@@ -326,7 +351,7 @@ class QuickStartView(QWidget):
     def _on_redraw(self) -> None:
         if self._dirty and self.isVisible() and self._is_current:
             self._dirty = False
-            self.loss.refresh()
+            self._chart.refresh()
             self.samples.refresh()
 
     def _on_stop(self) -> None:
@@ -340,6 +365,14 @@ class QuickStartView(QWidget):
         if state is not None:
             learns = self._is_current and stage_of(state) == TRAINING
             self.chat_requested.emit("live" if learns else state.run_id)
+
+    def _on_longer(self) -> None:
+        if self.state is not None:
+            self._session.run_action_requested.emit(self.state.run_id, "longer")
+
+    def _on_tune(self) -> None:
+        if self.state is not None:
+            self.tune_requested.emit(self.state.files)
 
     def _ask(self, signal: SignalInstance) -> None:
         if self.state is not None:

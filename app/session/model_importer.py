@@ -145,7 +145,7 @@ class ModelDownloads(QObject):
             return None
         done = self.progress
         return StatusLine(
-            words=f"{self.phase} {self.id}",
+            words=f"{self.id}: {self.phase}",
             is_computing=False,
             done=done.done if done is not None else 0,
             total=done.total if done is not None else 0,
@@ -163,7 +163,7 @@ class ModelDownloads(QObject):
 
             return (yield from download_model(library, hub, id, file))
 
-        self.id, self.phase, self.progress, self.problem = id, f"Asking {hub.host} for", None, ""
+        self.id, self.phase, self.progress, self.problem = id, f"Asking {hub.host}", None, ""
         self._task.drive(work)
         return True
 

@@ -142,8 +142,10 @@ class Runs(QObject):
         def rename() -> None:
             if not name.strip():
                 raise ValueError("The run's name is empty: give it one.")
-            if self._training.trains(run_id):
-                self._training.rename(name.strip())
+            # One that is only being prepared is held by the worker, too, and not known as the one that trains yet:
+            is_held = self._training.active and self.find(run_id).status in ("running", "preparing")
+            if is_held or self._training.trains(run_id):
+                self._training.rename(run_id, name.strip())
                 return
             run_folder.rename_run(self.find(run_id).folder, name.strip())
 

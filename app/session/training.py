@@ -359,22 +359,23 @@ class Training(QObject):
 
         self._worker.call(run)
 
-    def rename(self, name: str) -> None:
-        """Rename the run in training, even while it is being opened or has just ended."""
+    def rename(self, run_id: str, name: str) -> None:
+        """Rename the run in training, even while it is being prepared or opened, or has just ended."""
         from models.runs import run_folder
 
         assert self.state is not None
-        folder = self._library.runs / self.state.run_id
+        folder = self._library.runs / run_id
 
         def rename() -> None:
             trainer = self.live_trainer()
-            if trainer is not None:
+            if trainer is not None and trainer.run.id == run_id:
                 trainer.run.update(name=name)
             else:
                 run_folder.rename_run(folder, name)
             self._renamed.emit()  # from the worker's thread: queued
 
-        self._set(name=name)
+        if self.state.run_id in ("", run_id):
+            self._set(name=name)
         self._worker.call(rename)
 
     # -- Following --------------------------------------------------------------------------------------

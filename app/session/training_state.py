@@ -16,6 +16,7 @@ from models.events import (
     RunStarted,
     Saved,
     ShownText,
+    TextCompared,
     TextsShown,
     TrainMetrics,
     WordMerges,
@@ -38,6 +39,7 @@ class TrainingState:
     outcome: the run's own status when training ended; a quick start still evaluates after that.
     elapsed_s: seconds of training without pauses; None before the first step of this launch.
     files: the text files of a quick start; () for Tiny World.
+    compared: what gzip, tables of n-grams and at last the model make of the user's text.
     texts, words: pieces of the data, and words becoming tokens, which a quick start shows while it prepares.
     recipe: the name of the recipe or demonstration (models.recipes) that is carried out, "" for none; it may train
     several runs.
@@ -66,6 +68,7 @@ class TrainingState:
     saved_step: int | None = None
     problem: str = ""
     evaluated: Evaluated | None = None
+    compared: TextCompared | None = None
     texts: tuple[ShownText, ...] = ()
     words: tuple[WordMerges, ...] = ()
 
@@ -86,8 +89,13 @@ class TrainingState:
 
     @property
     def has_result(self) -> bool:
-        """Whether this is a finished quick start: evaluated, or trained on the user's text files."""
-        return self.quickstart and (self.evaluated is not None or (bool(self.files) and self.status == "finished"))
+        """Whether this is a finished quick start: evaluated, or compared with tables of the user's text."""
+        return self.quickstart and (self.evaluated is not None or self.is_compared)
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether it was measured how well the model predicts the user's text."""
+        return self.compared is not None and self.compared.model is not None
 
     def moved(self, move: Move) -> TrainingState:
         """The state after a move; the same one where that changes nothing."""
@@ -151,6 +159,8 @@ class TrainingState:
                 return change(state, status="blocked", problem=event.reason)
             case Evaluated():
                 return change(state, evaluated=event)
+            case TextCompared():
+                return change(state, compared=event)
             case Finished():
                 return change(state, outcome=event.status, status=event.status, step=event.step, seconds_left=None)
         return state

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from app.quickstart.home import SEEN, TIME_MACHINE_SEEN, Home
 from app.quickstart.next_step import (
     CHAT,
     LEARN_TASK,
+    LONGER,
     NEW_RUN,
     OPEN_QUEUE,
     OPEN_TEXT,
@@ -187,6 +188,8 @@ class MainWindow(QMainWindow):
             page.closed.connect(self.show_home)  # type: ignore[attr-defined]
             page.machine_requested.connect(self.show_time_machine)  # type: ignore[attr-defined]
             page.inside_requested.connect(self.show_glass_box)  # type: ignore[attr-defined]
+            page.tokenizer_requested.connect(self.show_tokenizer_of)  # type: ignore[attr-defined]
+            page.tune_requested.connect(self.tune_published_on)  # type: ignore[attr-defined]
         elif name == "models":
             self.imports.connect_page(page)
             page.card.inside_requested.connect(self.show_glass_box)  # type: ignore[attr-defined]
@@ -347,7 +350,7 @@ class MainWindow(QMainWindow):
 
     @Slot(object)
     def _on_step_requested(self, step: NextStep) -> None:
-        {
+        actions: dict[str, Callable[[], object]] = {
             QUICK_START: self.start_quickstart,
             SHOW: self.show_running,
             CHAT: lambda: self.session.use_model(step.run_id),
@@ -357,7 +360,9 @@ class MainWindow(QMainWindow):
             OPEN_TEXT: self.open_text,
             LEARN_TASK: self.show_recipes,
             NEW_RUN: self.show_new_run,
-        }[step.action]()
+            LONGER: lambda: self.do_to_run(step.run_id, "longer"),
+        }
+        actions[step.action]()
 
     @Slot(str)
     def _on_run_view(self, name: str) -> None:
@@ -423,6 +428,25 @@ class MainWindow(QMainWindow):
         self.show_new_run()
         self.training.new_run.begin()
         self.training.new_run.data.set_files(self.home.cards.files)
+
+    @Slot(object)
+    def tune_published_on(self, files: tuple[str, ...]) -> None:
+        """Show the form for a fine-tuning of the newest published model of the library on text files; where it has
+        none, those that can be downloaded."""
+        for info in self.session.runs.list():
+            spec = info.spec
+            if info.status == "imported" and info.has_model and spec is not None and spec.model.is_causal:
+                self.do_to_run(info.id, "tune")
+                self.training.new_run.data.set_files(files)
+                return
+        self.show_models()
+        self.session.notices.say("Download a model here first, then fine-tune it on your text.")
+
+    @Slot(str)
+    def show_tokenizer_of(self, run_id: str) -> None:
+        """Show the tokenizer of a run in the tokenizer tab."""
+        self.session.tokenizers.choose(self.session.runs.tokenizer_name(run_id))
+        self.show_tab("tokenizer")
 
     @Slot(str)
     def show_new_run_on_dataset(self, sha: str) -> None:

@@ -326,9 +326,11 @@ def build_text_corpus(library: Library, files: Sequence[Path | str], val_fractio
 
 
 def build_text_corpus_events(
-    library: Library, files: Sequence[Path | str], val_fraction: float
+    library: Library, files: Sequence[Path | str], val_fraction: float, max_bytes: int = 0
 ) -> Generator[Event, None, Corpus]:
     """A corpus of one or more UTF-8 text files; the end of the joined text is for validation (`split_index`).
+
+    max_bytes: at most so many are read, from the beginning of the first file on; 0 = all.
 
     Yields Progress (bytes read). Of more than one block, the text is never in memory as a whole, and validation begins
     at the first line of the last `val_fraction` of the bytes.
@@ -341,11 +343,14 @@ def build_text_corpus_events(
     if not paths:
         raise ValueError("No file chosen: choose at least one text file.")
     total = sum(_text_file_size(path) for path in paths)
+    total = min(total, max_bytes) if max_bytes else total
     label = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
     if total > blocks.BLOCK_BYTES:
-        return (yield from _large_text_corpus(library, paths, total, val_fraction, label))
+        return (yield from _large_text_corpus(library, paths, total, val_fraction, label, is_cut=bool(max_bytes)))
     texts, done = list[str](), 0
     for path in paths:
+        if texts and max_bytes and done == total:
+            break
         text, done = yield from _read_text_file(path, done, total)
         texts.append(text)
     text = "\n".join(texts)
@@ -488,27 +493,34 @@ def _text_file_size(path: Path) -> int:
 
 
 def _read_text_file(path: Path, done: int, total: int) -> Generator[Event, None, tuple[str, int]]:
-    """The text of a user's file, with plain newlines and without a byte order mark, and how much is `done` now."""
+    """The text of a user's file, with plain newlines and without a byte order mark, and how much is `done` now.
+
+    It ends where `total` bytes are done.
+    """
     parts = list[str]()
-    for text, n_bytes in _text_file_parts(path):
+    for text, n_bytes in _text_file_parts(path, total - done):
         parts.append(text)
         done += n_bytes
         yield Progress(done=done, total=total)
     return "".join(parts), done
 
 
-def _text_file_parts(path: Path) -> Iterator[tuple[str, int]]:
-    """As `_read_text_file`, a part at a time, each with the number of bytes that were read for it."""
+def _text_file_parts(path: Path, max_bytes: int) -> Iterator[tuple[str, int]]:
+    """As `_read_text_file`, a part at a time, each with the number of bytes that were read for it.
+
+    max_bytes: after so many it ends, without a character that is cut there.
+    """
     decoder = getincrementaldecoder("utf-8-sig")()
     newlines = IncrementalNewlineDecoder(None, translate=True)
     position = 0
     try:
         with path.open("rb") as file:
-            while part := file.read(_CHUNK_BYTES):
+            while part := file.read(min(_CHUNK_BYTES, max_bytes - position)):
                 _check_is_text(path, part, is_first=position == 0)
                 yield newlines.decode(decoder.decode(part)), len(part)
                 position += len(part)
-        yield newlines.decode(decoder.decode(b"", final=True), final=True), 0
+            is_cut = bool(file.read(1))
+        yield newlines.decode("" if is_cut else decoder.decode(b"", final=True), final=True), 0
     except UnicodeDecodeError as error:
         # The decoder was given the end of the part before, where that ends within a character.
         offset = position - (len(error.object) - len(part)) + error.start
@@ -530,15 +542,18 @@ def _check_is_text(path: Path, part: bytes, *, is_first: bool) -> None:
 
 
 def _large_text_corpus(
-    library: Library, paths: Sequence[Path], total: int, val_fraction: float, label: str
+    library: Library, paths: Sequence[Path], total: int, val_fraction: float, label: str, *, is_cut: bool
 ) -> Generator[Event, None, Corpus]:
-    """The corpus of files of `total` bytes, written a part at a time. Closing the generator leaves nothing behind."""
+    """The corpus of the first `total` bytes of files, written a part at a time. Closing the generator leaves nothing
+    behind. is_cut: they may have more."""
     n_train, done, split = round(total * (1 - val_fraction)), 0, "train"
     with CorpusWriter(library, "text", source="files", n_bytes=total) as writer:
         for i, path in enumerate(paths):
+            if is_cut and done == total:
+                break
             if i:
                 writer.add_text(split, "\n")
-            for text, n_bytes in _text_file_parts(path):
+            for text, n_bytes in _text_file_parts(path, total - done):
                 if split == "train" and done + n_bytes > n_train:
                     index = _line_start(text, round(len(text) * max(0, n_train - done) / n_bytes))
                     writer.add_text("train", text[:index])

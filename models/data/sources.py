@@ -35,4 +35,4 @@ def prepare_corpus(library: Library, data: DataSpec) -> Generator[Event, None, C
         return (yield from build_format_corpus(library, *form))
     if data.source == "dataset":
         return find_dataset(library, data.dataset)
-    return (yield from build_text_corpus_events(library, data.files, data.val_fraction))
+    return (yield from build_text_corpus_events(library, data.files, data.val_fraction, data.max_bytes))

@@ -33,14 +33,16 @@ def bits_by_order(
     """Bits per byte of `held_out` by n-grams of each of the `orders` that were counted in `train`.
 
     An n-gram model of order n predicts a byte from the n - 1 before it; those before the first byte of `held_out` are
-    the last of `train`; with fewer than that, a lower order predicts. Below the highest order, counts are of the distinct bytes before an n-gram; order 1 is
-    interpolated with a uniform distribution over all bytes. Yields Progress.
+    the last of `train`; with fewer than that, a lower order predicts. Below the highest order, counts are of the
+    distinct bytes before an n-gram; order 1 is interpolated with a uniform distribution over all bytes. Yields
+    Progress.
 
     Args:
         discounts: what is taken off each count, by order from 1; None for n1 / (n1 + 2 n2), from the numbers of n-grams
             that are counted once and twice.
     """
-    assert held_out and orders and 1 <= min(orders) and max(orders) <= MAX_ORDER
+    assert held_out
+    assert 1 <= min(orders) <= max(orders) <= MAX_ORDER
     lowest = np.full(len(held_out), 1 / _N_BYTES)
     bits: dict[int, float] = {}
     codes, counts = _count(_codes(train, 1))

@@ -196,8 +196,13 @@ def read_comparison(folder: Path) -> TextCompared | None:
     data = read_json(path)
     try:
         return TextCompared(
-            **{name: int(data[name]) for name in ("n_held_out", "n_train", "table_order", "step")},
-            **{name: float(data[name]) for name in ("gzip", "trigram", "table")},
+            n_held_out=int(data["n_held_out"]),
+            n_train=int(data["n_train"]),
+            gzip=float(data["gzip"]),
+            trigram=float(data["trigram"]),
+            table=float(data["table"]),
+            table_order=int(data["table_order"]),
+            step=int(data["step"]),
             model=None if data["model"] is None else float(data["model"]),
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -1,5 +1,5 @@
-"""How good a model of the user's own text is: its bits per byte beside those of gzip and of tables of n-grams, all on the
-same held-out bytes."""
+"""How good a model of the user's own text is: its bits per byte beside those of gzip and of tables of n-grams, all on
+the same held-out bytes."""
 
 from __future__ import annotations
 

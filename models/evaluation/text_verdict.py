@@ -11,6 +11,7 @@ SMALL_BYTES = 200_000
 """With less text than that, one from scratch has seen all of it many times before it is better than a table."""
 _EQUAL_SHARE = 0.005
 _NUMBERS = {3: "two", 4: "three", 5: "four", 6: "five", 7: "six"}
+GZIP, TRIGRAM = "gzip", "a table of the last two letters"
 
 
 def verdict_of(compared: TextCompared) -> str:
@@ -24,12 +25,12 @@ def verdict_of(compared: TextCompared) -> str:
 
 
 def title_of(compared: TextCompared) -> str:
-    """A headline that claims no more than was measured."""
+    """What follows “Your model” in a headline that claims no more than was measured."""
     return {
-        BEYOND: "Your model has grown",
-        EQUAL: "Your model has grown",
-        BEHIND: "Your model is half grown",
-        UNGROWN: "Your model has hardly begun to grow",
+        BEYOND: "has grown",
+        EQUAL: "has grown",
+        BEHIND: "is half grown",
+        UNGROWN: "has hardly begun to grow",
     }[verdict_of(compared)]
 
 
@@ -38,8 +39,8 @@ def sentence_of(compared: TextCompared) -> str:
     sentence = {
         BEYOND: "It predicts text it has never seen better than the best table of letters.",
         EQUAL: "It predicts text it has never seen as well as the best table of letters.",
-        BEHIND: "It predicts text it has never seen better than a table of the last two letters, but a table of the last "
-        f"{_NUMBERS[compared.table_order]} is still better.",
+        BEHIND: "It predicts text it has never seen better than a table of the last two letters, but a table of the "
+        f"last {_NUMBERS[compared.table_order]} is still better.",
         UNGROWN: "Even a table of the last two letters predicts your text better: what it writes is hardly more than "
         "noise.",
     }[verdict_of(compared)]
@@ -51,8 +52,8 @@ def _remedy(compared: TextCompared) -> str:
         return ""
     if compared.n_train < SMALL_BYTES:
         return (
-            f"{format_size(compared.n_train)} of text is little to learn a language from: use more text, or fine-tune a "
-            "published model on it."
+            f"{format_size(compared.n_train)} of text is little to learn a language from: use more text, or fine-tune "
+            "a published model on it."
         )
     return "Train it longer."
 
@@ -60,6 +61,11 @@ def _remedy(compared: TextCompared) -> str:
 def table_words(order: int) -> str:
     """What an n-gram model of bytes of that order is."""
     return f"a table of what followed the last {_NUMBERS[order]} letters"
+
+
+def short_table_words(order: int) -> str:
+    """The same in fewer words, for a line of a chart."""
+    return f"a table of the last {_NUMBERS[order]} letters"
 
 
 def short_words(compared: TextCompared) -> str:

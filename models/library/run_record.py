@@ -23,6 +23,8 @@ RESUMABLE = ("paused", "stopped", "interrupted", "failed", "queued")
 """Shown statuses in which a run can be resumed from its last checkpoint."""
 CHAT_FORM = "chat_form.json"
 """The file with the chat template that a run's model came with (models.chat.template_config)."""
+MARK_FILE, QUICK_START = "recipe.json", "quick-start"
+"""What says which recipe a run belongs to (models.recipes.mark), and the kind whose forks belong to it, too."""
 
 _REMEDY = "Put an intact copy of it back, or delete the run."
 

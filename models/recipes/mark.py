@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from models.files.atomic import atomic_write_json, read_json
+from models.library.run_record import MARK_FILE as MARK_FILE
+from models.library.run_record import QUICK_START as QUICK_START
 
-QUICK_START, TASK, DEMONSTRATION = "quick-start", "task", "demonstration"
-"""Kinds of recipes; models.recipes.resuming has what carries each out."""
-MARK_FILE, _OF_STAGE = "recipe.json", "demonstration.json"
+TASK, DEMONSTRATION = "task", "demonstration"
+"""Kinds of recipes, beside QUICK_START; models.recipes.resuming has what carries each out."""
+_OF_STAGE = "demonstration.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunMark:
     """The recipe that a run belongs to.
 
-    kind: one of the kinds above. arguments: all that is needed to go on with it, with `name` where a kind has several.
-    result: what it came to, None as long as it has not come to its end.
+    kind: QUICK_START, TASK or DEMONSTRATION. arguments: all that is needed to go on with it, with `name` where a kind
+    has several. result: what it came to, None as long as it has not come to its end.
     """
 
     kind: str

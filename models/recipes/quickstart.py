@@ -18,10 +18,11 @@ from models.data.sources import prepare_corpus
 from models.data.tiny_world.world import World
 from models.device import choose_device, pick_precision
 from models.evaluation.held_out_questions import AnsweredQuestion, evaluate
-from models.evaluation.record import write_evaluation
-from models.events import Evaluated, Event, Finished, Phase, Progress, TextsShown, WordsMerged
+from models.evaluation.record import write_comparison, write_evaluation
+from models.events import Evaluated, Event, Finished, Noted, Phase, Progress, TextsShown, WordsMerged
 from models.interop.graphs.graphs import LOOKBACK_STEPS, looking_back
 from models.library.library import Library
+from models.recipes import own_text
 from models.recipes.first_look import merge_words
 from models.recipes.mark import QUICK_START, RunMark, write_run_mark
 from models.runs.run_folder import RunFolder
@@ -32,14 +33,12 @@ from models.training.batches import make_batches_events
 from models.training.objective import weighted_nll
 from models.training.optim import make_optimizers
 from models.training.prepare import prepare_tokenizer
-from models.training.trainer import Trainer
+from models.training.trainer import EARLY_STOP, Trainer
 
-STEPS, MIN_STEPS = 1500, 20
-"""Training steps: those of Tiny World, however long they take on a slow or busy machine, after which 95 % and more of
-the held-out questions were answered in each of five worlds; and a minimum where they have to fit into a time."""
+STEPS = 1500
+"""Training steps of Tiny World, however long they take on a slow or busy machine, after which 95 % and more of the
+held-out questions were answered in each of five worlds."""
 PORTABLE_STEPS = round(STEPS * LOOKBACK_STEPS)
-TEXT_MINUTES = 3.0
-"""A text has no end to what can be learned from it."""
 EVALUATION_SHARE, MARGIN_SHARE = 0.05, 0.10
 """Shares of the time reserved for the evaluation, and for other load on the machine."""
 ACCURACY_INTERVAL = 400
@@ -83,14 +82,11 @@ TINY_WORLD_TRAINING = TrainConfig(
 )
 """Six texts' worth of tokens a step: with four, as many held-out questions are answered after a sixth more time, with
 two after far more; with eight, none sooner. Loss on replies only."""
-TEXT_MODEL = dataclasses.replace(TINY_WORLD_MODEL, n_layer=4, conv_width=4, d_ff=0)
-TEXT_TRAINING = dataclasses.replace(
-    TINY_WORLD_TRAINING, batch_size=12, muon_lr=0.02, lr=3e-3, weight_decay=0.1, context_loss_weight=1.0
-)
+TEXT_MODEL = dataclasses.replace(TINY_WORLD_MODEL, conv_width=4, d_ff=0)
 
 
 class QuickStart:
-    """Trains a model from scratch, on Tiny World or on text `files`, and evaluates it if possible.
+    """Trains a model from scratch, on Tiny World or on text `files`, and measures how good it has become.
 
     After the events, `answers` holds every held-out question with its reply (Tiny World only), and `seconds` the total
     time. While it trains, `trainer` is the live Trainer and `run` its folder.
@@ -108,8 +104,8 @@ class QuickStart:
     ) -> None:
         """
         Args:
-            minutes: as many steps as fit into them, and STEPS (PORTABLE_STEPS) at most; None for as many as that, or
-                of a text TEXT_MINUTES.
+            minutes: of Tiny World, as many steps as fit into them, and STEPS (PORTABLE_STEPS) at most; None for as
+                many as that. Of a text, as many steps as two quiet cores take in them; None for own_text.MINUTES.
             portable: grow a model of a design that llama.cpp computes, so that it can leave for Ollama.
 
         Raises:
@@ -120,7 +116,7 @@ class QuickStart:
         self._library, self._device, self._seed = library, device, seed
         self.files = tuple(str(file) for file in files)
         self._portable = portable
-        self._minutes = TEXT_MINUTES if minutes is None and self.files else minutes
+        self._minutes = own_text.MINUTES if minutes is None and self.files else minutes
         self.trainer: Trainer | None = None
         self.run: RunFolder | None = None
         self.answers: dict[str, list[AnsweredQuestion]] = {}
@@ -138,13 +134,13 @@ class QuickStart:
         return start
 
     def request_stop(self, keep: bool = True, status: str = "stopped") -> None:
-        """Stop after the current step, or at the next event before or after training; nothing is evaluated."""
+        """Stop after the current step, or at the next event before or after training; nothing is measured."""
         self._stop = (keep, status)
         if self.trainer is not None:
             self.trainer.request_stop(keep, status)
 
     def events(self) -> Generator[Event, None, None]:
-        """Everything from data to evaluation; the last event is Evaluated (Tiny World) or Finished."""
+        """Everything from data to evaluation; the last event is Evaluated (Tiny World) or TextCompared."""
         threads = torch.get_num_threads()
         started_at = time.perf_counter()
         try:
@@ -162,6 +158,8 @@ class QuickStart:
             self.run, batches = yield from self._prepare(started_at)
         else:
             batches = None
+            if self.files:
+                yield (yield from own_text.known_tables(self._library, self.run))
         yield from self._train(self.run, batches)
 
     def _prepare(self, started_at: float) -> Generator[Event, None, tuple[RunFolder, Batches]]:
@@ -170,6 +168,9 @@ class QuickStart:
         corpus = yield from prepare_corpus(self._library, spec.data)
         texts = read_shown_texts(corpus)
         yield TextsShown(texts=texts)
+        compared = (yield from own_text.check_text(corpus, self.files)) if self.files else None
+        if compared is not None:
+            yield compared
         yield Phase(name="Training the tokenizer")
         name = yield from prepare_tokenizer(self._library, spec.tokenizer, corpus, spec.name)
         yield Phase(name="Reading the text")
@@ -181,23 +182,30 @@ class QuickStart:
         run = RunFolder.create(self._library, spec, name, corpus.sha)
         arguments = {"seed": self._seed, "minutes": self._minutes, "portable": self._portable}
         write_run_mark(run.folder, RunMark(kind=QUICK_START, arguments=arguments))
+        if compared is not None:
+            write_comparison(run.folder, compared)
         return run, batches
 
     def _train(self, run: RunFolder, batches: Batches | None) -> Generator[Event, None, None]:
-        """Train the run, and evaluate it where that came to its end."""
+        """Train the run, and measure how good it has become where that came to its end."""
         self.trainer = Trainer(
             run, self._library, device=self._device, allow_threads=self._threads, made_batches=batches
         )
         if self._stop is not None:  # Ctrl-C may come between any two lines
             self.trainer.request_stop(*self._stop)
-        finished = False
+        finished = stopped_early = False
         self._is_training = True
         with contextlib.closing(self.trainer.events()) as events:
             for event in events:
-                finished = isinstance(event, Finished) and event.status == "finished"
+                stopped_early = stopped_early or (isinstance(event, Noted) and event.event == EARLY_STOP)
+                finished = isinstance(event, Finished) and (event.status == "finished" or stopped_early)
                 yield event
         self._is_training = False
-        if finished and not self.files:
+        if finished and self.files:
+            if stopped_early:
+                own_text.keep_best(run)
+            yield from own_text.compare_with_tables(self._library, run)
+        elif finished:
             world = World(self._seed)
             model = self.trainer.model
             assert isinstance(model, Decoder)
@@ -220,14 +228,7 @@ class QuickStart:
     def first_spec(self) -> RunSpec:
         """The spec, without the number of steps."""
         if self.files:
-            name = Path(self.files[0]).stem
-            return RunSpec(
-                name=self._library.free_name(self._library.runs, name),
-                model=self._design(TEXT_MODEL),
-                tokenizer=TokenizerSpec(kind="bpe", vocab_size=1024),
-                data=DataSpec(source="files", files=self.files),
-                train=dataclasses.replace(TEXT_TRAINING, seed=self._seed, prompts=("The",)),
-            )
+            return own_text.text_spec(self._library, self.files, self._design(TEXT_MODEL), self._seed)
         world = World(self._seed)
         facts = world.facts
         prompts = (
@@ -248,8 +249,8 @@ class QuickStart:
         return looking_back(model) if self._portable else model
 
     def _fit_steps(self, spec: RunSpec, batches: Batches, started_at: float) -> Generator[Event, None, RunSpec]:
-        """The spec with its number of steps: those that fit into the time left, if it is limited. Chooses the faster
-        number of threads."""
+        """The spec with its number of steps: of Tiny World those that fit into the time left, if it is limited. Chooses
+        the faster number of threads."""
         yield Phase(name="Measuring this device")
         cores = torch.get_num_threads()
         seconds: dict[int, float] = {}
@@ -260,11 +261,16 @@ class QuickStart:
             seconds[threads] = yield from self._step_seconds(spec.model, spec.train, batches, done, total)
         self._threads = min(seconds, key=lambda threads: seconds[threads])
         torch.set_num_threads(self._threads)
+        if self.files:
+            assert self._minutes is not None
+            factor = LOOKBACK_STEPS if self._portable else 1.0
+            train = own_text.fit_steps(spec.train, self._minutes, batches.n_batches, factor)
+            return dataclasses.replace(spec, train=train)
         most = steps = PORTABLE_STEPS if self._portable else STEPS
         if self._minutes is not None:
             usable = 60 * self._minutes * (1 - MARGIN_SHARE - EVALUATION_SHARE)
             left = usable - (time.perf_counter() - started_at)
-            steps = max(MIN_STEPS, min(most, int(left / seconds[self._threads])))
+            steps = max(own_text.MIN_STEPS, min(most, int(left / seconds[self._threads])))
         warmup = min(spec.train.warmup_steps, steps // 4)
         train = dataclasses.replace(spec.train, steps=steps, warmup_steps=warmup)
         return dataclasses.replace(spec, train=train)

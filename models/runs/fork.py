@@ -21,7 +21,7 @@ from models.files.atomic import (
     read_json,
 )
 from models.library.library import Library
-from models.library.run_record import CHAT_FORM, checkpoint_step, read_record
+from models.library.run_record import CHAT_FORM, MARK_FILE, QUICK_START, checkpoint_step, read_record
 from models.runs.checkpoint_state import BASE
 from models.runs.run_folder import LOG_NAMES, RunFolder
 from models.settings.align_spec import REWARD_MODELS
@@ -128,9 +128,7 @@ def spec_like(library: Library, source: RunFolder, name: str | None = None) -> R
     if align is not None:
         gone = [setting for setting, model in align.reward_models.items() if not _is_there(library, model)]
         align = align.with_reward_models({setting: str(source.folder / REWARD_MODELS[setting]) for setting in gone})
-    train = dataclasses.replace(source.spec.train, schedule_start=0)  # it begins at its first step
-    tokenizer = TokenizerSpec(path=path)
-    return dataclasses.replace(source.spec, name=name, tokenizer=tokenizer, train=train, tune=tune, align=align)
+    return dataclasses.replace(source.spec, name=name, tokenizer=TokenizerSpec(path=path), tune=tune, align=align)
 
 
 def _is_there(library: Library, parent: str) -> bool:
@@ -206,6 +204,10 @@ def _copy(source: RunFolder, checkpoint: Path, target: Path) -> None:
     shutil.copyfile(source.tokenizer_file, target / "tokenizer.json")
     if source.spec.tune is not None:
         _copy_start(source, target)
+    with suppress(OSError, ValueError):  # of no recipe, or damaged
+        mark = read_json(source.folder / MARK_FILE)
+        if mark.get("kind") == QUICK_START:  # so that the fork, too, ends in what its model can do
+            atomic_write_json(target / MARK_FILE, {**mark, "result": None})
     for log in LOG_NAMES:
         path = source.folder / f"{log}.jsonl"
         if log != "events" and path.exists():

@@ -88,15 +88,6 @@ class TrainConfig:
         group="Learning rate",
         range=(0.0, 1.0),
     )
-    schedule_start: int = slot(
-        0,
-        "Schedule from step",
-        "The step at which the schedule begins anew, with its warm-up: a run that is trained longer goes on at a "
-        "learning rate that had fallen before. 0 = the first step.",
-        group="Learning rate",
-        range=(0, 1_000_000_000),
-        omit_default=True,
-    )
     weight_decay: float = slot(
         0.1,
         "Weight decay",
@@ -304,6 +295,15 @@ class DataSpec:
         group="Data",
         range=(0.0001, 0.5),
         only_if=("source", "files"),
+    )
+    max_bytes: int = slot(
+        0,
+        "Read at most",
+        "How many bytes of the files are read, from the beginning. 0 = all.",
+        group="Data",
+        range=(0, 1_000_000_000_000),
+        only_if=("source", "files"),
+        omit_default=True,
     )
     seed: int = slot(
         0,

@@ -13,15 +13,13 @@ DECAY_SHARE = 0.4
 def lr_factor(step: int, train: TrainConfig) -> float:
     """The multiplier, in [0, 1], of the base learning rate in the update after `step` updates.
 
-    From `schedule_start` on it rises linearly for `warmup_steps`, then falls to `min_lr_ratio` at the last update.
+    It rises linearly for `warmup_steps`, then falls to `min_lr_ratio` at the last update.
     """
-    since = max(0, step - train.schedule_start)
-    if since < train.warmup_steps:
-        return (since + 1) / train.warmup_steps
+    if step < train.warmup_steps:
+        return (step + 1) / train.warmup_steps
     if train.schedule == "constant":
         return 1.0
-    last = train.steps - 1 - train.schedule_start
-    progress = min(1.0, (since - train.warmup_steps) / max(1, last - train.warmup_steps))
+    progress = min(1.0, (step - train.warmup_steps) / max(1, train.steps - 1 - train.warmup_steps))
     match train.schedule:
         case "cosine":
             left = (1 + math.cos(math.pi * progress)) / 2

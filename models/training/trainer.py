@@ -37,6 +37,8 @@ from models.training.update import Gradients, apply_gradients, zero_gradients
 
 __all__ = ["Trainer", "prepare_run"]
 
+EARLY_STOP = "early stop"
+"""The event that says why a run ended before its last step."""
 _LEARNING_RATE, _BETA = "learning rate", "beta"
 """The events that mark what `set_lr` and `set_beta` have changed."""
 _MEMORY_INTERVAL = 10
@@ -80,9 +82,8 @@ class Trainer:
         self._stop: tuple[bool, str] | None = None
         self._save_wanted = False
         self._prompts_wanted: list[str] = []
-        self._steering: dict[
-            str, float
-        ] = {}  # what was set and is not marked yet: the event of its mark, and the value
+        # What was set and is not marked yet: the event that is to mark it, and the value.
+        self._steering: dict[str, float] = {}
 
     @property
     def step(self) -> int:
@@ -293,7 +294,7 @@ class Trainer:
             better = "a new lowest loss" if self.run.spec.align is None else "a better result"
             if scorer is not None:
                 better = f"a better {METRICS[scorer.metric].title}"
-            yield from self._record.event("early stop", self.step, f"{n} validations without {better}")
+            yield from self._record.event(EARLY_STOP, self.step, f"{n} validations without {better}")
             self._stop = (True, "stopped")
         keep, status = self._stop or (True, "finished" if self.step == config.steps else None)
         due = status is not None or (self.step > 0 and self.step % config.checkpoint_interval == 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import random
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,7 +24,7 @@ from models.data.tiny_world import corpus
 from models.evaluation import held_out_questions
 from models.events import result_of
 from models.library.library import Library
-from models.recipes import quickstart
+from models.recipes import own_text, quickstart
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from models.training.prepare import prepare_run
@@ -111,12 +112,23 @@ def text_file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def story_file(tmp_path: Path) -> Path:
+    """Some 30 kB of text that does not repeat itself."""
+    words = random.Random(0).choices(
+        ("The cat", "a dog", "sat", "ran", "to the park.", "on", "mats", "slowly."), k=6000
+    )
+    path = tmp_path / "story.txt"
+    path.write_text("\n".join(" ".join(words[i : i + 8]) for i in range(0, len(words), 8)), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
 def little_quickstart(monkeypatch: pytest.MonkeyPatch) -> None:
     """Quick starts grow a tiny model; those on Tiny World read little of it, and give short answers."""
     for model in ("TEXT_MODEL", "TINY_WORLD_MODEL"):
         little = dataclasses.replace(getattr(quickstart, model), n_layer=1, d_model=32)
         monkeypatch.setattr(quickstart, model, little)
-    monkeypatch.setattr(quickstart, "MIN_STEPS", 8)
+    monkeypatch.setattr(own_text, "MIN_STEPS", 8)
     monkeypatch.setattr(quickstart, "PROBE_STEPS", 4)
     monkeypatch.setattr(corpus, "N_TRAIN", 600)
     monkeypatch.setattr(corpus, "N_VAL", 30)

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QFileDialog, QFrame, QInputDialog, QLineEdit, QMen
 from app.chat.archive.index import ChatEntry
 from app.chat.archive.message_tree import Chat
 from app.chat.conversation.conversation import Conversation
-from app.kit.basics import EmptyState, button, row
+from app.kit.basics import EmptyState, button, row, set_enabled
 from app.kit.file_dialogs import ask_save_path, reveal
 from app.kit.item_list import Item, ItemList
 from app.kit.theme import SPACE, ThemeProvider
@@ -109,7 +109,7 @@ class ChatList(QFrame):
     @Slot()
     def _show_current(self) -> None:
         self.list.select(self._conversation.chat.id)
-        self.more.setEnabled(bool(self.list.current_key))
+        set_enabled(self.more, "" if self.list.current_key else "This chat is still empty: it is kept once you write.")
 
     @Slot()
     def _focus_search(self) -> None:

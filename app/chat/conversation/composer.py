@@ -8,7 +8,7 @@ from PySide6.QtCore import QEvent, QObject, Qt, Signal, Slot
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, row
+from app.kit.basics import button, label, row, set_enabled
 from app.kit.text.growing_field import GrowingField
 from app.kit.theme import SPACE, ThemeProvider
 
@@ -74,9 +74,8 @@ class Composer(QWidget):
 
     def _show_state(self) -> None:
         is_empty = self.field.document().isEmpty() or not self.field.toPlainText().strip()
-        self.send.setEnabled(self._can_send and not is_empty)
-        why = self._why_not if not self._can_send else "Write something first" if is_empty else "Send (Enter)"
-        self.send.setToolTip(why)
+        why_not = "" if self._can_send else self._why_not or "No model can reply now"
+        set_enabled(self.send, why_not or ("Write something first" if is_empty else ""), "Send (Enter)")
 
     @Slot()
     def _on_text_changed(self) -> None:

@@ -16,7 +16,7 @@ from app.chat.conversation.other_model import OtherModel
 from app.chat.conversation.starters import new_starter, starter_kinds
 from app.chat.conversation.view import ChatView, in_chat_column
 from app.glass.tokens.legend import TokenLegend
-from app.kit.basics import EmptyState, button, label, row
+from app.kit.basics import EmptyState, button, label, row, set_enabled
 from app.kit.layout.flow_layout import FlowLayout
 from app.kit.layout.tab_order import put_after, stops_in
 from app.kit.text.markdown_writer import prepare_colours
@@ -150,7 +150,7 @@ class ChatPage(QWidget):
         self.composer.set_state(can_send=ready, replying=session.chat.state in ("waiting", "replying"), why_not=why_not)
         model = session.chat.model
         self.composer.set_hint(_HINTS.get(model.mode, "") if model is not None else why_not)
-        self.starters.setEnabled(ready)
+        set_enabled(self.starters, "" if ready else why_not)
         self.view.set_can_reply(ready)
         if session.chat.state == "waiting":
             waits = "Waiting for the current training step…" if session.training.active else "Reading…"

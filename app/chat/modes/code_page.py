@@ -15,7 +15,7 @@ from app.chat.modes.mode_page import ErrorLabel, ModePage
 from app.chat.modes.one_reply import OneReply, Prompt
 from app.chat.modes.task_page import text_box
 from app.glass.focus import Focus
-from app.kit.basics import button, column, label, plain_tip, row, set_role
+from app.kit.basics import button, column, label, plain_tip, row, set_enabled, set_role
 from app.kit.layout.refit import Refit
 from app.kit.layout.turning_splitter import TurningSplitter
 from app.kit.text.code_editor import CodeColours
@@ -145,8 +145,12 @@ class CodePage(ModePage):
     @Slot()
     def _show_state(self) -> None:
         is_free = not self.busy and not self.words
-        self.write.setEnabled(is_free and bool(self.head.text.strip()) and self._session.chat.state == "ready")
-        self.run.setEnabled(is_free and bool(self.function.text.strip()))
+        busy = "" if is_free else "Something is being done: wait, or stop it."
+        no_model = "" if self._session.chat.state == "ready" else "No model can write now."
+        set_enabled(
+            self.write, busy or no_model or ("" if self.head.text.strip() else "Write the head of a function first.")
+        )
+        set_enabled(self.run, busy or ("" if self.function.text.strip() else "There is no function yet."))
         self.stop.setVisible(self.busy)
 
     # -- Writing -------------------------------------------------------------------------------------------------------

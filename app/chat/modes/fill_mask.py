@@ -19,7 +19,7 @@ from app.glass.examiner import Examiner
 from app.glass.focus import Focus
 from app.glass.read_text import ReadText
 from app.glass.tokens.token_box import TokenBox
-from app.kit.basics import button, column, label, row, scrolling
+from app.kit.basics import button, column, label, row, scrolling, set_enabled
 from app.kit.help_mark import HelpMark
 from app.kit.layout.turning_splitter import TurningSplitter
 from app.kit.text.text_box import TextBox
@@ -174,9 +174,10 @@ class FillMask(ModePage):
 
     @Slot()
     def _show_state(self) -> None:
-        self.insert.setEnabled(bool(self._mask))
-        self.fill_all.setEnabled(self.filled is not None)
-        self.measure.setEnabled(bool(self.text.strip()) and not self._n_masks and not self._measurer.busy)
+        set_enabled(self.insert, "" if self._mask else "No model with masks is open.")
+        set_enabled(self.fill_all, "" if self.filled is not None else "There is no mask that the model has filled.")
+        fits_not = "The text is being measured." if self._measurer.busy else "" if self.text.strip() else "No text yet."
+        set_enabled(self.measure, fits_not or ("Fill the masks first." if self._n_masks else ""))
         self.fits.set_hint(
             "Fill the masks first: only a complete text can be measured." if self._n_masks else "",
             busy=self._measurer.busy,

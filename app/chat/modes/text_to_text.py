@@ -20,7 +20,7 @@ from app.glass.focus import Focus
 from app.glass.read_text import ReadText
 from app.glass.surprise import most_surprising, special_ids
 from app.glass.tokens.token_box import TokenBox
-from app.kit.basics import button, column, frame, label, row, scrolling
+from app.kit.basics import button, column, frame, label, row, scrolling, set_enabled
 from app.kit.forms.editors import FloatBox, IntBox
 from app.kit.layout.segments import Segments
 from app.kit.layout.turning_splitter import TurningSplitter
@@ -184,7 +184,8 @@ class TextToText(ModePage):
     def _show_state(self) -> None:
         busy = self.reply.busy or self._examiner.busy
         free = self._session.chat.state == "ready"
-        self.write.setEnabled(bool(self.source.text.strip()) and not busy and free)
+        no_source = "" if self.source.text.strip() else "Write a source text first."
+        set_enabled(self.write, "It is writing." if busy else no_source if free else "No model can write now.")
         self.stop.setVisible(busy)
         self.insert.setVisible(bool(self._gap()))
         self.beams.setVisible(self.way.value == "beam")

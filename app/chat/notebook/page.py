@@ -17,7 +17,7 @@ from app.chat.notebook.file import Segment, WrittenToken
 from app.chat.notebook.keeper import NotebookKeeper
 from app.glass.focus import Focus
 from app.glass.tokens.legend import TokenLegend
-from app.kit.basics import button, frame, label
+from app.kit.basics import button, frame, label, set_enabled
 from app.kit.labels import ElidedLabel
 from app.kit.layout.flow_layout import FlowLayout
 from app.kit.theme import SPACE, ThemeProvider
@@ -203,10 +203,13 @@ class Notebook(ModePage):
         free = self._session.chat.state == "ready"
         self.continue_button.setVisible(not busy)
         self.stop.setVisible(busy)
-        self.continue_button.setEnabled(free and not document.isEmpty())
-        self.again.setEnabled(free and not busy and self._is_unchanged)
-        self.undo.setEnabled(document.isUndoAvailable() and not busy)
-        self.redo.setEnabled(document.isRedoAvailable() and not busy)
+        no_model = "" if free else "No model can write now."
+        set_enabled(self.continue_button, no_model or ("Write a beginning first." if document.isEmpty() else ""))
+        writes = "The model is writing." if busy else ""
+        is_changed = "" if self._is_unchanged else "The model has written nothing yet, or the text was changed since."
+        set_enabled(self.again, writes or no_model or is_changed)
+        set_enabled(self.undo, writes or ("" if document.isUndoAvailable() else "There is nothing to undo."))
+        set_enabled(self.redo, writes or ("" if document.isRedoAvailable() else "There is nothing to redo."))
         self.editor.setReadOnly(busy)
         self.at_end.setVisible(not busy and self._has_ended)
         self.past_end.setEnabled(free)

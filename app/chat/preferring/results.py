@@ -9,7 +9,7 @@ from PySide6.QtCore import QSignalBlocker, Signal, Slot
 from PySide6.QtWidgets import QFrame, QInputDialog, QVBoxLayout, QWidget
 
 from app.chat.preferring.pair_maker import REPEAT_EVERY
-from app.kit.basics import add_menu, button, label, row, separator
+from app.kit.basics import add_menu, button, label, row, separator, set_enabled
 from app.kit.figures.interval_bars import Bar, IntervalBars
 from app.kit.labels import ElidedCombo
 from app.kit.stat_strip import StatStrip
@@ -138,13 +138,13 @@ class Results(QFrame):
         met = [_result(match) for match in matches(pairs)[:_MAX_MATCHES]]
         self.matches.setText("\n".join(met))
         self.matches.setVisible(bool(met))
-        self.make.setEnabled(bool(by))
+        set_enabled(self.make, "" if by else "Nobody has judged a pair of this set yet.")
         thumbs = preferences.thumbs
         n_good = sum(thumb.is_good for thumb in thumbs)
         self.thumbs.setText(f"Thumbs on replies in your chats: {n_good:,} up, {len(thumbs) - n_good:,} down.")
         for widget in (self._line, self.thumbs, self.make_rated):
             widget.setVisible(bool(thumbs))
-        self.more.setEnabled(preferences.is_stored())
+        set_enabled(self.more, "" if preferences.is_stored() else "This set is empty, so it is not kept yet.")
 
     @Slot(int)
     def _on_set(self, index: int) -> None:

@@ -139,7 +139,8 @@ class ImportDraft(QObject):
     def damage(self) -> str:
         """What is to be decided about rows that cannot be read, in a sentence; '' where nothing is."""
         n = len(self.checks.scan.damaged) if self.checks is not None and "damaged" not in self.mends else 0
-        return f"{format_count(n, 'row')} cannot be read: leave out what is wrong, or correct the file." if n else ""
+        rows = format_count(n, "row")
+        return f"{rows} cannot be read: tick “Leave out {rows}” under Checks, or correct the file." if n else ""
 
     @property
     def can_import(self) -> bool:

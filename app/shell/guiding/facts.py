@@ -25,6 +25,7 @@ from app.kit.words.site_words import format_site
 from models import cost
 from models.data.preferences.store import PERSON
 from models.evaluation.record import read_evaluation
+from models.evaluation.text_verdict import UNGROWN, verdict_of
 from models.library.run_record import RunInfo
 from models.recipes.alignment.results import RefuseResult
 from models.recipes.tasks.results import read_result
@@ -135,6 +136,7 @@ class FactReader:
         state = self._session.training.state
         if state is None:
             return None
+        compared = state.compared if state.is_compared else None
         return TrainingFact(
             name=state.name,
             run_id=state.run_id,
@@ -145,6 +147,9 @@ class FactReader:
             recipe=state.recipe,
             is_quickstart=state.quickstart,
             accuracy=state.evaluated.accuracy if state.evaluated is not None else None,
+            text_bits=compared.model if compared is not None else None,
+            text_table=compared.table if compared is not None else None,
+            is_text_learned=compared is not None and verdict_of(compared) != UNGROWN,
         )
 
     def _steps_of(self, run_id: str) -> int:

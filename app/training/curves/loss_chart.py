@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,11 +85,11 @@ class LossChart(RunChart):
     """Training loss (thin), smoothed (thick), validation (dots), and the baselines of guessing.
 
     Args:
-        controls: whether perplexity and bits per byte can be chosen instead of the loss.
+        controls: whether another quantity can be chosen, as perplexity instead of the loss.
     """
 
-    def __init__(self, theme: ThemeProvider, *, controls: bool = True) -> None:
-        self.quantity = LOSS
+    def __init__(self, theme: ThemeProvider, *, controls: bool = True, quantity: Quantity = LOSS) -> None:
+        self.quantity = quantity
         self.quantities = QComboBox()
         for quantity in QUANTITIES:
             self.quantities.addItem(quantity.label)
@@ -98,8 +98,9 @@ class LossChart(RunChart):
             "Perplexity is e to the loss: how many tokens the model hesitates between. Bits per byte do not depend "
             "on the tokenizer; they are undefined where only some tokens are predicted."
         )
-        title = self.quantities if controls else label(LOSS.name, "subheading")
-        super().__init__(theme, Chart(theme), title, "" if controls else LOSS.unit)
+        self.quantities.setCurrentIndex(QUANTITIES.index(quantity))
+        title = self.quantities if controls else label(quantity.name, "subheading")
+        super().__init__(theme, Chart(theme), title, "" if controls else quantity.unit)
         if controls:  # a title in words has its mark already
             set_term(self, "Loss")
             self.head.insertWidget(1, HelpMark("Loss"))
@@ -107,8 +108,10 @@ class LossChart(RunChart):
         self._noun = "token"
         self._measured: Mapping[str, float] = {}
         self._smoothing, self.is_log, self._has_log_steps = SMOOTHING, False, False
-        self.chart.setAccessibleName("Loss")
-        self.setAccessibleName("Loss. Left and right read values, plus and minus zoom, Escape shows everything.")
+        self.chart.setAccessibleName(quantity.name)
+        self.setAccessibleName(
+            f"{quantity.name}. Left and right read values, plus and minus zoom, Escape shows everything."
+        )
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.read_out.setProperty("role", "small")
         self.raw = self.chart.curve()
@@ -263,7 +266,7 @@ class LossChart(RunChart):
         everything = np.concatenate((raw, smoothed, dots))
         whole = self.chart.window is None
         if whole:
-            references = np.array([self.uniform_guess.value, self.frequencies.value])
+            references = np.array([line.value for line in self.references])
             everything = np.concatenate((everything, references[np.isfinite(references)]))
         if self.is_log:
             top = float(everything.max(initial=0.0)) or 1.0
@@ -272,6 +275,11 @@ class LossChart(RunChart):
             lowest = lowest if math.isfinite(lowest) else top / 10
             return math.log10(lowest) - 0.1, math.log10(max(top, 2 * lowest))
         return span_of(everything, whole=whole)
+
+    @property
+    def references(self) -> Sequence[ReferenceLine]:
+        """The lines that are always in view where the whole run is."""
+        return self.uniform_guess, self.frequencies
 
     # -- Text ------------------------------------------------------------------------------------------
 
@@ -380,6 +388,7 @@ class ReferenceLine:
         self.name.textItem.document().setDocumentMargin(1)
         self.value = math.nan
         self.name.setZValue(5)  # above the marks
+        self._line.setZValue(-1)  # below the names of the curves
         self._view, self._words = chart.getPlotItem().getViewBox(), ""
         for item in (self._line, self.name):
             chart.addItem(item)
@@ -402,9 +411,9 @@ class ReferenceLine:
             self._line.setValue(math.log10(value) if log else value)
             self.name.setText(words)
 
-    def place_name(self, right: float, *, below: bool = False, fits: bool = True) -> None:
-        """Place the label so that it ends at this x, or begins at the left edge where it is longer, above or below the
-        line; hide it where it does not fit."""
+    def place_name(self, right: float, *, below: bool = False, fits: bool = True, at_left: bool = False) -> None:
+        """Place the label so that it ends at this x, or begins at the left edge where it is longer or is to be
+        `at_left`, above or below the line; hide it where it does not fit."""
         self.name.setVisible(self._line.isVisible() and fits)
         view = self._view
         left, per_pixel = view.viewRange()[0][0], view.viewPixelSize()[0]
@@ -412,7 +421,7 @@ class ReferenceLine:
         shown = metrics.elidedText(self._words, Qt.TextElideMode.ElideRight, int(view.width()) - _GAP)
         self.name.setText(shown)
         self.name.setToolTip(self._tip if shown == self._words else f"{self._words}\n{self._tip}")
-        starts = self.name.boundingRect().width() * per_pixel > right - left
+        starts = at_left or self.name.boundingRect().width() * per_pixel > right - left
         self.name.setAnchor((0 if starts else 1, 0 if below else 1))
         self.name.setPos(left if starts else right, self._line.value())
 

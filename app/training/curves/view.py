@@ -14,7 +14,7 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QGridLayout, QScrollArea, QSplitter, QVBoxLayout, QWidget
 
-from app.kit.basics import button, frame, row
+from app.kit.basics import button, frame, row, set_enabled
 from app.kit.charts.chart import Chart
 from app.kit.export_button import Columns, ExportButton
 from app.kit.labels import ElidedLabel
@@ -71,6 +71,9 @@ _LINES = {
 _SAVED = "saved"
 
 
+_IS_WHOLE = "The whole run is shown."
+
+
 class CurvesView(QWidget):
     """The curves of one run, and its samples."""
 
@@ -120,7 +123,7 @@ class CurvesView(QWidget):
         self.position.setProperty("role", "caption")
         self.choices = CurveChoices(session)
         self.whole = button("Whole run", theme, self._linked.show_whole, icon="corners-out", tip=_WHOLE_TIP)
-        self.whole.setEnabled(False)
+        set_enabled(self.whole, _IS_WHOLE)
         self.export = ExportButton(session.notices, theme, self._picture, self._numbers)
         self.pause = RedrawPause(self)
         self.pause.over.connect(self.refresh)
@@ -129,7 +132,7 @@ class CurvesView(QWidget):
         self.choices.smoother.valueChanged.connect(self._on_smoothing)
         self.choices.log.toggled.connect(self.loss.set_log)
         self.choices.axes.currentIndexChanged.connect(self._on_axis)
-        self._linked.zoomed.connect(self.whole.setEnabled)
+        self._linked.zoomed.connect(lambda is_zoomed: set_enabled(self.whole, "" if is_zoomed else _IS_WHOLE))
         self._linked.zoomed.connect(self._look_closer)
         self._close_up.taken.connect(self._draw)
         for chart in self.charts:

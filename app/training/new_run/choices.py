@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QBoxLayout, QFrame, QScrollArea, QVBoxLayout, QWid
 from app.kit.basics import button, column, headed, label, row, separator, step_card
 from app.kit.forms.config_form import ConfigForm
 from app.kit.layout.refit import Refit
+from app.kit.layout.reveal import reveal
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.training.new_run.align_picker import AlignPicker
@@ -43,8 +44,6 @@ _STORY = DEFAULT_PROMPTS["tiny-world"]
 """The default prompt where replies are drawn to prompts."""
 _SIMPLE = ("steps",)
 """The settings that are shown while the detail is simple."""
-_OF_LONGER_RUNS = ("schedule_start",)
-"""What means nothing for a run that begins at its first step."""
 _COLUMN_CHARACTERS = 44
 
 
@@ -76,7 +75,7 @@ class RunChoices(QScrollArea):
         self._parents_tokenizer = label("That of the model that it starts from.", "caption", wrap=True)
         config = TrainConfig(prompts=DEFAULT_PROMPTS["tiny-world"])
         folded = ("Learning rate", "Optimizer", "Evaluation and checkpoints")
-        self.form = ConfigForm(config, theme, hidden=_OF_LONGER_RUNS, folded=folded)
+        self.form = ConfigForm(config, theme, folded=folded)
         self.proposed = ProposedSettings(self.form, theme)
         self.proposed.begin({"prompts": DEFAULT_PROMPTS["tiny-world"]})
         self.form.keep_simple(session.detail, _SIMPLE, lambda: self.proposed.config)
@@ -212,8 +211,7 @@ class RunChoices(QScrollArea):
     def ask_for_data(self) -> None:
         """Choose no data yet, and bring that into view, with the keyboard on its source."""
         self.data.set_files(())
-        self.data.source.setFocus(Qt.FocusReason.OtherFocusReason)
-        self.ensureWidgetVisible(self.data, 0, 2 * SPACE)
+        reveal(self.data.source)
 
     def learn_from(self, sha: str) -> None:
         """Choose a dataset of the library; for preferences also what can learn from them, by DPO from pairs, and by KTO

@@ -202,7 +202,6 @@ class NewRun(QWidget):
         if spec is None:
             self.session.notices.say("This run's settings cannot be read.")
             return
-        spec = dataclasses.replace(spec, train=dataclasses.replace(spec.train, schedule_start=0))
         differs = ""
         if design is not None:
             differs, steps = what_differs(spec.model, design), spec.train.steps

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.kit.basics import button, column, label, row, scrolling, set_role
+from app.kit.basics import button, column, label, row, scrolling, set_enabled, set_role
 from app.kit.figures.fit_gauge import FitGauge
 from app.kit.labels import ElidedLabel
 from app.kit.layout.refit import SideBySide
@@ -226,13 +226,13 @@ class RunReview(QFrame):
                 missing.
         """
         self._align = align
-        self.queue.setEnabled(can_wait)
+        set_enabled(self.queue, "" if can_wait else problem)
         if self.problem.text() != problem:
             self.problem.setText(problem)
             # A run that can be queued has no error.
             set_role(self.problem, "muted" if can_wait else "error")
         self.problem.setVisible(bool(problem))
-        self.start.setEnabled(not problem)
+        set_enabled(self.start, problem)
         read, what = 0 if shape is None else shape.n_tokens, "Tokens"
         if align is not None:
             what = "Replies" if align.task == "prompts" else "Rows" if len(align.tasks) > 1 else "Pairs"
@@ -266,9 +266,8 @@ class RunReview(QFrame):
     ) -> None:
         """Show the cost of this run, measured or estimated, and the progress of a trial; estimated: bytes of a step."""
         self._show_trial(trial)
-        self.measure.setEnabled(can_try)
-        self.measure.setToolTip(_MEASURE if can_try else "Not while a run is training or a choice is missing")
-        self.fit.setEnabled(can_try)
+        for each in (self.measure, self.fit):
+            set_enabled(each, "" if can_try else "Not while a run is training or a choice is missing")
         if measured is not None and measured.peak_bytes is not None:
             needed = measured.peak_bytes
         elif measured is not None:

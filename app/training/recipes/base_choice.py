@@ -18,7 +18,7 @@ from app.worker.latest_job import LatestJob
 from app.worker.worker import Worker
 from models.events import Event
 from models.library.library import Library
-from models.number_words import format_duration, format_percent
+from models.number_words import format_percent
 from models.recipes.alignment.bases import STRONG, Base, format_accuracy, usual_base
 
 _NONE = "You have no model that can chat yet. Grow one with the quick start, on Home."
@@ -168,12 +168,17 @@ class BaseChoice(QWidget):
             self.train_asked.emit(self.base.run_id)
 
 
+def about_minutes(seconds: float) -> str:
+    """“about 3 min”: of an estimate."""
+    return f"about {max(1, round(seconds / 60))} min"
+
+
 def _verdict(base: Base) -> str:
     if base.is_strong:
         return "strong enough"
     if not base.n_more:
         return f"below {format_percent(STRONG)} the goals mean little; grow another with the quick start"
-    took = "" if base.seconds_more is None else f", which takes about {format_duration(base.seconds_more)}"
+    took = "" if base.seconds_more is None else f", which takes {about_minutes(base.seconds_more)}"
     return (
         f"below {format_percent(STRONG)} the goals mean little, so the demonstration first trains it on, "
         f"{base.n_more:,} more steps{took}"

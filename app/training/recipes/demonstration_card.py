@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QSizePolicy, QWidget
 
-from app.kit.basics import button, label, row
+from app.kit.basics import button, label, row, set_enabled
 from app.kit.figures.interval_bars import IntervalBars
 from app.kit.forms.editors import IntBox, keep_wheel_for_scrolling
 from app.kit.labels import ElidedCombo
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.training.recipes.align_figures import outcome_bars
-from app.training.recipes.base_choice import BaseChoice, BaseMeasurer
+from app.training.recipes.base_choice import BaseChoice, BaseMeasurer, about_minutes
 from app.training.recipes.card import facts_grid
 from app.training.recipes.rules_editor import RulesEditor
 from app.training.recipes.tile import Tile
@@ -194,7 +194,7 @@ class DemonstrationCard(Tile):
         state, is_going = self.state, self.is_going
         for widget in (self.base, self.own, self.rules, self.seed):
             widget.setEnabled(not is_going)
-        self.judge.setEnabled(self.base.base is not None)
+        set_enabled(self.judge, "" if self.base.base is not None else "There is no model that can chat yet.")
         self._show_time()
         is_failed = state is not None and state.over and state.status == "failed"
         note = self._missing or self._halted_words() or self._first_words()
@@ -208,8 +208,9 @@ class DemonstrationCard(Tile):
             seconds, took = measured, f"{format_duration(measured)}, as it took here last time"
         base = self.base.base
         more = 0.0 if base is None or base.seconds_more is None or measured is not None else base.seconds_more
-        self.minutes.setText(f"{(seconds + more) / 60:.2g} min")
-        of_base = f", and {format_duration(more)} to train the base on first" if more else ""
+        total = (seconds + more) / 60
+        self.minutes.setText(f"{total:.0f} min" if total >= 10 else f"{total:.2g} min")
+        of_base = f", and {about_minutes(more)} to train the base on first" if more else ""
         self.takes.setText(f"{took}{of_base}")
 
     def _first_words(self) -> str:
@@ -217,8 +218,8 @@ class DemonstrationCard(Tile):
         base = self.base.base
         if base is None or not base.n_more:
             return ""
-        took = "" if base.seconds_more is None else f", about {format_duration(base.seconds_more)}"
-        return f"Its base is too weak, so it is trained on first: {base.n_more:,} more steps{took}."
+        took = "" if base.seconds_more is None else f", {about_minutes(base.seconds_more)}"
+        return f"Trains its base on first: {base.n_more:,} steps{took}."
 
     def _halted_words(self) -> str:
         """How far it came with these choices, where it was stopped."""
@@ -226,7 +227,7 @@ class DemonstrationCard(Tile):
         if base is None:
             return ""
         for each in self._halted:
-            if (each.mark.base, each.mark.seed) == (base.run_id, self.seed.value()):
+            if base.run_id in (each.base, each.mark.base) and each.mark.seed == self.seed.value():
                 n = len(each.stages)
                 trained = f"after {n} of {len(self.recipe.trained)} stages, " if n else ""
                 how_far = f" ({each.done:,} of {each.total:,})" if each.total else ""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
-from app.kit.basics import button, column, label, row
+from app.kit.basics import button, column, label, row, set_enabled
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.training import Training
@@ -79,8 +79,8 @@ class RecipeProgress(QWidget):
         parts = [f"stage {at + 1} of {len(self._stages)}"] if begun else []
         parts += [] if left is None else [f"{format_duration(left)} left{of_part}"]
         self.left.setText(capitalized(", ".join(parts)))
-        self.stop.setEnabled(state.status != "stopping")
-        self.watch.setEnabled(bool(state.run_id))
+        set_enabled(self.stop, "It stops after the current step." if state.status == "stopping" else "")
+        set_enabled(self.watch, "" if state.run_id else "There is no run to watch yet: it is being prepared.")
         for i, (line, stage) in enumerate(zip(self.stages, self._stages, strict=True)):
             line.setText(f"{'✓' if i < at else '▸' if i == at else '·'}  {stage}")
 

@@ -17,6 +17,7 @@ from app.kit.basics import label, plain_tip, row, set_role
 from app.kit.charts.chart import Chart
 from app.kit.charts.curve_points import SMOOTHING, moving_average
 from app.kit.help_mark import HelpMark
+from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.run_history import FIGURE_COLUMNS
 from app.training.curves.loss_chart import ReferenceLine
@@ -106,7 +107,9 @@ class FigureChart(RunChart):
         titles = QWidget()
         titles.setLayout(row(*self.captions, FigureMark(series), spacing=SPACE))
         super().__init__(theme, Chart(theme), titles)
-        self.plain = label(self._figure.plain if explained else "", "caption", wrap=True)
+        self.plain = ElidedLabel()  # one that wraps would give charts the height that they like best
+        self.plain.setProperty("role", "caption")
+        self.plain.setText(self._figure.plain if explained else "")
         self.plain.setVisible(bool(self.plain.text()))
         below = self.layout()
         assert isinstance(below, QVBoxLayout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from PySide6.QtCore import Qt, Signal, SignalInstance, Slot
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QGridLayout, QScrollArea, QSplitter, QVBoxLayout, QWidget
 
-from app.kit.basics import EmptyState, button, frame, label, row, titled_card
+from app.kit.basics import EmptyState, button, frame, label, row, set_enabled, titled_card
 from app.kit.export_button import Columns, ExportButton
 from app.kit.figures.interval_bars import Bar, IntervalBars
 from app.kit.labels import ElidedLabel
@@ -88,6 +89,9 @@ _LOST = 0.03
 """A share of right answers that a healthy alignment does not lose."""
 _AGAINST = {"steps": "Step by step", "kl": "Against KL"}
 _NOTHING = "It shows the reward beside what is meant, from the first step on."
+
+
+_IS_WHOLE = "The whole run is shown."
 
 
 @dataclass(frozen=True)
@@ -220,8 +224,8 @@ class RewardsView(QWidget):
         small += [_Plan(seconds, stacked=True)] if seconds else []
         self._set_up(tall, small)
         self._linked = LinkedCharts([chart.chart for chart in self.charts], self)
-        self._linked.zoomed.connect(self.whole.setEnabled)
-        self.whole.setEnabled(False)
+        self._linked.zoomed.connect(lambda is_zoomed: set_enabled(self.whole, "" if is_zoomed else _IS_WHOLE))
+        set_enabled(self.whole, _IS_WHOLE)
         for chart in self.charts:
             chart.row_pointed.connect(self._on_pointed)
             chart.step_asked.connect(self.step_asked)
@@ -229,12 +233,15 @@ class RewardsView(QWidget):
     def _set_up(self, tall: list[_Plan], small: list[_Plan]) -> None:
         """Make the charts: all of them, or where little is to be seen the four that matter most."""
         by_length = sorted(small, key=lambda plan: plan.series[0].name != _LENGTH)  # which is first, if there is one
-        few = [*tall, *by_length][:_N_FEW]
+        apart = [part for plan in tall for part in _apart(plan)]
+        few = [*apart, *by_length][:_N_FEW]
         if few and few[-1].series[0].name == _LENGTH:  # left and right: what is earned; below: how it is
             few = [*few[:-2], few[-1], few[-2]]
-        self.more.set_hidden(len(tall) + len(small) - len(few))
+        self.more.set_hidden(len(apart) + len(small) - len(few))
         self._unlearned_card.setParent(self._picture)
         if self._charts is not None:
+            self._place.removeWidget(self._charts)
+            self._charts.hide()
             self._charts.deleteLater()
         if self.more.is_folded:
             self.charts = tuple(self._chart(plan, tall=True, explained=True) for plan in few)
@@ -467,6 +474,13 @@ class RewardsView(QWidget):
         at = len(train) - 1 if self._row is None or self._row >= len(train) else self._row
         words = f"Step {train['step'][at]:,.0f}, {format_duration(float(train['elapsed_s'][at]))}"
         return words if self._row is None else f"{words}. Click for its replies."
+
+
+def _apart(plan: _Plan) -> list[_Plan]:
+    """What is optimized and what was meant, each in a chart of its own."""
+    if plan.series[-1].name != "gold":
+        return [plan]
+    return [dataclasses.replace(plan, series=(series,)) for series in plan.series]
 
 
 def _bar_of(was: KnownFigure, now: KnownFigure) -> Bar:

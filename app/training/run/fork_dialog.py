@@ -9,7 +9,7 @@ from typing import Any
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QComboBox, QLineEdit, QScrollArea, QVBoxLayout, QWidget
 
-from app.kit.basics import button, column, label, row, separator
+from app.kit.basics import button, column, label, row, separator, set_enabled
 from app.kit.dialog import Dialog
 from app.kit.forms.config_form import ConfigForm
 from app.kit.help_mark import set_term
@@ -138,9 +138,8 @@ class ForkDialog(Dialog):
         if not problem:
             step, steps = self.checkpoint.currentData(), self.form.config.steps
             self.about.setText(f"The fork trains {format_count(steps - step, 'step')} more, to step {steps:,}.")
-        self.start.setEnabled(not problem and not busy)
-        self.start.setToolTip("Another run is training: add this one to the queue" if busy else "Train it now")
-        self.wait.setEnabled(not problem)
+        set_enabled(self.start, problem or ("Another run is training: add this one to the queue" if busy else ""))
+        set_enabled(self.wait, problem)
 
     def _on_start(self) -> None:
         self._fork(start=True)

@@ -152,7 +152,7 @@ class RunHead(QFrame):
         resting = state.status in ("paused", "blocked", "pausing")
         self.pause.setEnabled(can_pause)
         self.resume.setEnabled(state.status in ("paused", "blocked"))
-        self.step.setEnabled(state.status == "paused")
+        set_enabled(self.step, "" if state.status == "paused" else "Pause it first: then it goes on step by step.")
         keeps = bool(state.total_steps)  # before the first step there is nothing to save
         self.stop.setText("Stop and keep" if keeps else "Stop")
         self.stop.setToolTip("Stop here and save a checkpoint" if keeps else "Do not start training")

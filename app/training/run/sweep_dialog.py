@@ -10,7 +10,7 @@ from typing import Any
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QSpinBox, QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, row
+from app.kit.basics import button, label, row, set_enabled
 from app.kit.dialog import Dialog
 from app.kit.labels import ElidedLabel
 from app.kit.layout.segments import Segments
@@ -152,12 +152,10 @@ class SweepDialog(Dialog):
     @Slot()
     def _show_offers(self) -> None:
         """Update the buttons, which depend on whether a run is training."""
-        self.wait.setEnabled(bool(self._n_runs))
-        busy = self._session.training.active
-        self.start.setEnabled(bool(self._n_runs) and not busy)
-        self.start.setToolTip(
-            "Another run is training: add them to the queue" if busy else "Train them one after the other"
-        )
+        no_runs = "" if self._n_runs else "There is no run to train: enter values to try."
+        set_enabled(self.wait, no_runs)
+        busy = "Another run is training: add them to the queue" if self._session.training.active else ""
+        set_enabled(self.start, no_runs or busy, "Train them one after the other")
 
     def _with_labels(self, sentence: str) -> str:
         """The sentence with labels of settings instead of their names."""

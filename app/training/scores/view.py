@@ -11,7 +11,7 @@ from PySide6.QtCore import QSignalBlocker, Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QComboBox, QProgressBar, QStackedWidget, QVBoxLayout, QWidget
 
-from app.kit.basics import EmptyState, button, label, row, scrolling, set_role
+from app.kit.basics import EmptyState, button, label, row, scrolling, set_enabled, set_role
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedCombo, ElidedLabel
 from app.kit.layout.flow_layout import FlowLayout
@@ -296,14 +296,15 @@ class ScoresView(QWidget):
         for on in (self._on_words, self.data):
             on.setVisible(self.data.count() > 1 or (can and not self._has_own_data))
         trains = self._session.training.active
-        self.evaluate.setEnabled(can and not evaluator.busy and not trains)
+        waits = "" if can else "There is nothing to score it on."
+        if trains or evaluator.busy:
+            waits = "A run is training: evaluate when it has ended." if trains else "It is being evaluated."
+        set_enabled(self.evaluate, waits, "Score this checkpoint on the data")
         self.evaluate.setText("Evaluate again" if self.found is not None else "Evaluate")
         role = "" if self.found is not None else "primary"
         if self.evaluate.property("role") != role:
             set_role(self.evaluate, role)
             self._theme.set_icon(self.evaluate, "gauge", "on_accent" if role else "text")
-        waits = "A run is training: evaluate when it has ended." if trains else "Score this checkpoint on the data"
-        self.evaluate.setToolTip(waits)
         self._working.setVisible(evaluator.busy)
         share = evaluator.done / evaluator.total if evaluator.total else 0.0
         self.progress.setValue(round(1000 * share))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QComboBox, QPushButton, QWidget
 
-from app.kit.basics import button, label, row
+from app.kit.basics import button, label, row, set_enabled
 from app.kit.theme import ThemeProvider
 
 _SPEEDS = (0.5, 1.0, 2.0, 4.0)
@@ -70,10 +70,10 @@ class Transport(QWidget):
         """Show that snapshot number `index` of `n` is shown, as text."""
         self.where.setText(where)
         self.loss.setText(loss)
-        self.back.setEnabled(index > 0)
-        self.forward.setEnabled(index < n - 1)
-        self.latest.setEnabled(index < n - 1)
-        self.play.setEnabled(n > 1)
+        set_enabled(self.back, "" if index > 0 else "This is the first step that was recorded.")
+        for later in (self.forward, self.latest):
+            set_enabled(later, "" if index < n - 1 else "This is the last step that was recorded.")
+        set_enabled(self.play, "" if n > 1 else "A single step was recorded: there is nothing to play.")
 
 
 def _quiet(theme: ThemeProvider, icon: str, tip: str) -> QPushButton:

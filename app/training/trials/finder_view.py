@@ -7,7 +7,7 @@ from collections.abc import Callable
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QStackedLayout, QVBoxLayout, QWidget
 
-from app.kit.basics import EmptyState, button, frame, label, row
+from app.kit.basics import EmptyState, button, frame, label, row, set_enabled
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.training import Training
@@ -84,8 +84,7 @@ class FinderView(QWidget):
         self._switch.setCurrentIndex(int(begun))
         free = not self._training.active
         for widget, tip in ((self.start, self._about), (self.again, "Run the trial again")):
-            widget.setEnabled(free)
-            widget.setToolTip(tip if free else "A run is training: stop it, or wait until it ends")
+            set_enabled(widget, "" if free else "A run is training: stop it, or wait until it ends", tip)
         self.again.setVisible(not running)
         self.stop.setVisible(running)
         self.progress.setVisible(running)

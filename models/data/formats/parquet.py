@@ -48,7 +48,7 @@ def read_parquet(file: SourceFile, options: ReadOptions, meter: Meter | None = N
                 number, done, growth = 0, 0, GrowthMeter(file, file.size)
                 while (cells := cursor.fetchone()) is not None:
                     number += 1
-                    growth.add(sum(map(_n_characters, cells)), number)
+                    growth.add(sum([len(cell) if type(cell) is str else _n_characters(cell) for cell in cells]), number)
                     row = {
                         name: name_labels(_plain(cell), labels)
                         for (name, labels), cell in zip(columns, cells, strict=True)

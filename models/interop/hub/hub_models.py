@@ -149,10 +149,15 @@ class ModelHub(HubClient):
         from huggingface_hub import get_session
         from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 
-        answer = get_session().get(self.url(id, "config.json", revision), headers=build_hf_headers(), timeout=TIMEOUT_S)
-        hf_raise_for_status(answer)
+        url, data = self.url(id, "config.json", revision), b""
+        with get_session().stream("GET", url, headers=build_hf_headers(), timeout=TIMEOUT_S) as response:
+            hf_raise_for_status(response)
+            for chunk in response.iter_bytes():
+                data += chunk
+                if len(data) > _MAX_CONFIG:  # cut off, it is no JSON
+                    break
         try:
-            found = json.loads(answer.content) if len(answer.content) <= _MAX_CONFIG else None
+            found = json.loads(data)
         except ValueError:
             found = None
         if not isinstance(found, dict):

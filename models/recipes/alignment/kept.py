@@ -22,10 +22,12 @@ _FOLDER = "demonstrations"
 
 @dataclass(frozen=True, kw_only=True)
 class Halted:
-    """How far a demonstration came that was stopped. phase: what it was doing, done of total of that; stages: titles of
-    those that are trained."""
+    """How far a demonstration came that was stopped. base: the run that its stages start from, which was trained on
+    where the given one is weak. phase: what it was doing, done of total of that; stages: titles of those that are
+    trained."""
 
     mark: DemonstrationMark
+    base: str
     phase: str
     done: int = 0
     total: int = 0
@@ -73,14 +75,14 @@ def as_it_is(data: T) -> T:
 
 
 def write_halted(base: Path, halted: Halted) -> None:
-    """Keep how far a demonstration on the run in the folder `base` came."""
+    """Keep how far a demonstration came, in the folder of its base."""
     path = _halted_path(base, halted.mark.name)
     path.parent.mkdir(exist_ok=True)
     atomic_write_json(path, dataclasses.asdict(halted))
 
 
 def forget_halted(base: Path, name: str) -> None:
-    """A demonstration has come to its end, or begins anew."""
+    """A demonstration on the run in this folder has come to its end, or goes on."""
     _halted_path(base, name).unlink(missing_ok=True)
 
 
@@ -92,6 +94,7 @@ def list_halted(base: Path) -> Iterator[Halted]:
             data = read_json(path)
             yield Halted(
                 mark=mark_of(data["mark"]),
+                base=str(data["base"]),
                 phase=str(data["phase"]),
                 done=int(data["done"]),
                 total=int(data["total"]),

@@ -23,7 +23,7 @@ from models.recipes.alignment.demonstration import (
 )
 from models.recipes.alignment.format import format_replies
 from models.recipes.alignment.goodhart import goodhart
-from models.recipes.alignment.kept import Halted, forget_halted, write_halted
+from models.recipes.alignment.kept import Halted, forget_halted, list_halted, write_halted
 from models.recipes.alignment.refuse import refuse
 from models.recipes.alignment.results import (
     CONSTITUTION,
@@ -71,7 +71,9 @@ class DemonstrationRun:
         self.result: AnyResult | None = None
         self._library, self._device = library, device
         self._control = StageControl(self.mark)
-        self._halted = Halted(mark=self.mark, phase="")
+        self._base = base
+        self._began = 0.0
+        self._halted = Halted(mark=self.mark, base=base, phase="")
 
     @classmethod
     def resumed(cls, library: Library, run: RunFolder, *, device: str = "auto") -> DemonstrationRun | None:
@@ -105,7 +107,7 @@ class DemonstrationRun:
         Raises:
             ValueError: with a sentence, where the base does not suit, or a training fails.
         """
-        control, began, threads = self._control, time.perf_counter(), torch.get_num_threads()
+        control, threads = self._control, torch.get_num_threads()
         work = self._work()
         torch.set_num_threads(faster_thread_count())
         try:
@@ -113,7 +115,7 @@ class DemonstrationRun:
                 try:
                     event = next(work)
                 except StopIteration as end:
-                    self._keep(end.value, time.perf_counter() - began)
+                    self._keep(end.value, time.perf_counter() - self._began)
                     return
                 self._follow(event)
                 yield event
@@ -135,6 +137,10 @@ class DemonstrationRun:
         given = RunFolder.open(library.find_run(mark.base))
         check_can_reply(library, given.id)
         base, accuracy = yield from strong_base(library, given, self._device, self._control)
+        self._base, self._began = base.id, time.perf_counter()
+        went_before = any(each.mark.name == mark.name for each in list_halted(base.folder))
+        self._control.n_found += went_before
+        self._forget_halted()
         about: dict[str, Any] = {
             "seed": mark.seed,
             "world_seed": world_seed_of(base),
@@ -156,18 +162,22 @@ class DemonstrationRun:
         stage = self._control.stage
         if isinstance(event, Phase):
             if event.name == stage or not stage:
-                self._halted = Halted(mark=self.mark, phase=event.name, stages=self._control.done)
+                done = self._control.done
+                self._halted = Halted(mark=self.mark, base=self._base, phase=event.name, stages=done)
         elif isinstance(event, TrainMetrics):
             self._halted = dataclasses.replace(self._halted, done=event.step, total=event.total_steps)
         elif isinstance(event, Progress) and not stage:
             self._halted = dataclasses.replace(self._halted, done=event.done, total=event.total)
 
     def _keep_halted(self) -> None:
-        write_halted(self._library.find_run(self.mark.base), self._halted)
+        write_halted(self._library.find_run(self._base), self._halted)
+
+    def _forget_halted(self) -> None:
+        for base in (self.mark.base, self._base):
+            forget_halted(self._library.find_run(base), self.mark.name)
 
     def _keep(self, result: AnyResult, seconds: float) -> None:
         assert self._control.last is not None
         self.result = result
         is_whole = not self._control.n_found
-        forget_halted(self._library.find_run(self.mark.base), self.mark.name)
         write_demonstrated(self.mark, self._control.last.folder, result, seconds if is_whole else None)

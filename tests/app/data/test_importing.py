@@ -194,7 +194,7 @@ def test_rows_that_cannot_be_read_are_shown_and_left_out_on_a_tick(
     assert '"a film" they say,good' in found.examples.text()
     assert found.tick.text() == "Leave out 2 rows"
     assert not page.import_button.isEnabled()
-    assert page.summary.text().startswith("2 rows cannot be read: leave out what is wrong")
+    assert page.summary.text().startswith("2 rows cannot be read: tick “Leave out 2 rows” under Checks")
     qtbot.mouseClick(found.tick, Qt.MouseButton.LeftButton, pos=QPoint(8, found.tick.height() // 2))
     until(lambda: not tab.busy and page.import_button.isEnabled())
     assert "2 that cannot be read left out" in page.summary.text()

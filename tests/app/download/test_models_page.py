@@ -155,7 +155,7 @@ def test_a_stopped_download_resumes_or_is_deleted(
     served.holds_after = 1000
     page.card.download.click()
     until(lambda: arrived(session) == 1000 and " of " in page.card.state.text())
-    assert session.status.line.words in ("Downloading tiny/llama", "Loading torch…")
+    assert session.status.line.words in ("tiny/llama: Downloading", "Loading torch…")
     qtbot.mouseClick(page.card.stop, Qt.MouseButton.LeftButton)
     until(lambda: page.card.discard.isVisible())
     assert "are here already, and the download resumes there" in page.card.state.text()

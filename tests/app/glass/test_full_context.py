@@ -13,13 +13,16 @@ from app.glass.causes.inputs_panel import InputsPanel
 from app.glass.focus import Focus
 from app.glass.layers.panel import LensPanel
 from app.glass.next_token.panel import NextTokenPanel
+from app.glass.whole_pass.panel import PassPanel
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from tests.app.glass.opened import open_random, text_of
 from tests.app.heard import Until
 
 
-@pytest.mark.parametrize("panel_class", [AttentionPanel, AblationPanel, InputsPanel, LensPanel, NextTokenPanel])
+@pytest.mark.parametrize(
+    "panel_class", [AttentionPanel, AblationPanel, InputsPanel, LensPanel, NextTokenPanel, PassPanel]
+)
 @pytest.mark.parametrize("design", ["gpt2-tiny", "t5-tiny"])
 def test_a_reply_that_fills_the_context_can_be_inspected(
     panel_class: type[AnswerPanel],

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from app.quickstart.grown import MAX_SHOWN, describe_quality, read_overview
+from models.evaluation.record import write_comparison
+from models.events import TextCompared
 from models.library.library import Library
 from models.library.run_index import RunIndex
 from models.library.run_record import RunInfo
@@ -52,6 +54,20 @@ def info(source: str = "stdlib", **values: Any) -> RunInfo:
 )
 def test_quality_is_said_in_words(run: RunInfo, questions: float | None, pronouns: float | None, words: str) -> None:
     assert describe_quality(run, questions, pronouns) == words
+
+
+@pytest.mark.parametrize(("bits", "title", "is_grown"), [(1.9, "has grown", True), (2.4, "is half grown", False)])
+def test_a_model_of_a_text_is_told_beside_a_table(tmp_path: Path, bits: float, title: str, is_grown: bool) -> None:
+    library = Library(tmp_path)
+    folder = put_run(library, "writer", ModelConfig(n_layer=1, d_model=16, n_head=2, vocab_size=300))
+    compared = TextCompared(
+        n_held_out=9, n_train=90_000, gzip=2.6, trigram=2.9, table=2.0, table_order=7, model=bits, step=5
+    )
+    write_comparison(folder, compared)
+    overview = read_overview(library, RunIndex(library.runs))
+    assert overview.models[0].quality == f"{bits:.2f} bits per byte of unseen text; the best table of letters: 2.00"
+    assert overview.newest is not None
+    assert (overview.newest.title, overview.newest.is_grown) == (title, is_grown)
 
 
 def test_an_overview_tells_what_was_grown_and_tried(tmp_path: Path) -> None:

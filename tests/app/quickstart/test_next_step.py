@@ -12,6 +12,7 @@ from app.quickstart.next_step import (
     LEARN_TASK,
     LEARNING,
     LIVE,
+    LONGER,
     NEW_RUN,
     OPEN_QUEUE,
     OPEN_TEXT,
@@ -26,6 +27,7 @@ from app.quickstart.next_step import (
 )
 
 MINE, BROKEN = NamedRun("mine-id", "Mine"), NamedRun("broken-id", "Broken off")
+HALF = NamedRun("half-id", "Half", "is half grown", is_grown=False)
 ALL_TRIED = {"has_chatted": True, "has_watched": True, "has_own_text": True, "has_task": True}
 
 
@@ -33,7 +35,7 @@ def every_library() -> list[LibraryFacts]:
     values = {
         "training": ("", PREPARING, LEARNING),
         "can_chat": (True, False),
-        "newest": (None, MINE),
+        "newest": (None, MINE, HALF),
         "interrupted": (None, BROKEN),
         "n_waiting": (0, 1, 1200),
         **dict.fromkeys(ALL_TRIED, (False, True)),
@@ -43,14 +45,16 @@ def every_library() -> list[LibraryFacts]:
 
 def expected(facts: LibraryFacts) -> tuple[str, str]:
     """The action and its run, by the first of the rules that holds."""
+    newest_id = facts.newest.id if facts.newest is not None else ""
     rules = (
         (facts.training == LEARNING and facts.can_chat, CHAT, LIVE),
         (facts.training != "", SHOW, ""),
         (facts.interrupted is not None, RESUME, BROKEN.id),
         (facts.n_waiting > 0, OPEN_QUEUE, ""),
         (facts.newest is None, QUICK_START, ""),
+        (not facts.has_chatted and facts.newest is HALF, LONGER, HALF.id),
         (not facts.has_chatted, CHAT, MINE.id),
-        (not facts.has_watched, TIME_MACHINE, MINE.id),
+        (not facts.has_watched, TIME_MACHINE, newest_id),
         (not facts.has_own_text, OPEN_TEXT, ""),
         (not facts.has_task, LEARN_TASK, ""),
         (True, NEW_RUN, ""),
@@ -74,6 +78,8 @@ def test_every_library_has_one_next_step() -> None:
     ("facts", "words"),
     [
         (LibraryFacts(newest=MINE), "“Mine” has grown"),
+        (LibraryFacts(newest=NamedRun("text", "Text", "has grown")), "“Text” has grown: it continues what you begin"),
+        (LibraryFacts(newest=HALF), "“Half” is half grown: a table of letters still predicts its text better"),
         (LibraryFacts(newest=MINE, has_chatted=True), "how “Mine” learned"),
         (LibraryFacts(newest=MINE, interrupted=BROKEN), "“Broken off” is not finished"),
         (LibraryFacts(newest=MINE, n_waiting=1), "A run waits"),

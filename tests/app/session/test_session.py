@@ -74,7 +74,7 @@ def test_rename_while_it_is_opened_and_when_it_has_just_ended(
     until(lambda: session.training.state is not None and session.training.state.status == "running")
     session.training.stop()
     until(lambda: session.training.live_trainer() is None)
-    session.training.rename("just ended")
+    session.training.rename(run_id, "just ended")
     until(lambda: session.runs.find(run_id).name == "just ended")
     until(lambda: not session.training.active)
     assert not heard.failures

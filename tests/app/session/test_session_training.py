@@ -6,8 +6,9 @@ import dataclasses
 import errno
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from models.events import Blocked, Event, Finished, Phase, RunStarted, TrainMetr
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.settings.run_spec import RunSpec
+from models.training import setup
 from tests.app.heard import Heard, Until, long
 
 
@@ -149,6 +151,29 @@ def test_closing_saves_and_the_next_launch_resumes(
     assert second.training.resume_run(run.id)
     until(lambda: second.training.state is not None and second.training.state.step > run.step)
     second.close()
+
+
+def test_a_run_is_renamed_while_it_is_being_prepared(
+    session: Session, heard: Heard, tiny_spec: RunSpec, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is there, and held by the worker, seconds before it begins to train."""
+    goes_on, really = threading.Event(), setup.set_up
+
+    def wait_first(*args: Any) -> Generator[Event, None, setup.TrainingContext]:
+        goes_on.wait()
+        return (yield from really(*args))
+
+    monkeypatch.setattr("models.training.trainer.set_up", wait_first)
+    session.training.start(tiny_spec)
+    until(lambda: [run.status for run in session.runs.list()] == ["preparing"])
+    (run,) = session.runs.list()
+    assert session.training.state is not None
+    assert session.training.state.run_id == ""
+    assert session.runs.rename(run.id, "renamed")
+    goes_on.set()
+    until(lambda: not session.training.active)
+    assert not heard.failures
+    assert session.training.state.name == session.runs.find(run.id).name == "renamed"
 
 
 def test_the_events_of_a_training_end_with_its_status(

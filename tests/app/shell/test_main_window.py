@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import subprocess
 import sys
 import threading
@@ -24,7 +23,6 @@ from app.kit.colours import DARK, LIGHT
 from app.kit.labels import ElidedLabel
 from app.kit.theme import ThemeProvider
 from app.quickstart.home import Home
-from app.quickstart.text_result import BITS, LOSS, PERPLEXITY
 from app.quickstart.view import QuickStartView
 from app.session.session import Session
 from app.shell.main_window import MainWindow
@@ -32,6 +30,7 @@ from app.shell.status_bar import StatusBar
 from app.shell.top_bar import TABS
 from models.architecture.transformer import build_model
 from models.data.corpus import build_examples_corpus
+from models.evaluation.text_verdict import sentence_of
 from models.interop.sharing.gguf_export import write_gguf
 from models.interop.sharing.gguf_plan import plan_gguf
 from models.library.library import Library
@@ -88,15 +87,15 @@ def test_the_home_page_leads_everywhere(window: MainWindow, qtbot: QtBot) -> Non
 
 @pytest.mark.usefixtures("little_quickstart")
 def test_an_opened_text_file_is_offered_for_a_quick_start_and_a_run(
-    window: MainWindow, text_file: Path, qtbot: QtBot, until: Until, monkeypatch: pytest.MonkeyPatch
+    window: MainWindow, story_file: Path, qtbot: QtBot, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     window.show_tab("tokenizer")
-    monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *args: ([str(text_file)], ""))
+    monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *args: ([str(story_file)], ""))
     action(window, "Open text file…").trigger()
     assert window.pages.current == "home"
     qtbot.mouseClick(window.home.cards.run, Qt.MouseButton.LeftButton)
     assert window.pages.current == "training"
-    assert window.training.new_run.data.spec.files == (str(text_file),)
+    assert window.training.new_run.data.spec.files == (str(story_file),)
     window.show_home()
     window.session.training.quickstart_minutes = 0.001
     qtbot.mouseClick(window.home.cards.quickstart, Qt.MouseButton.LeftButton)
@@ -105,10 +104,10 @@ def test_an_opened_text_file_is_offered_for_a_quick_start_and_a_run(
     view = window.pages.page("quickstart")
     assert isinstance(view, QuickStartView)
     assert view.result.text_result.isVisible()
-    loss = float(view.result.text_result.stats.number(LOSS))
-    assert f"between about {math.exp(loss):,.0f} that" in view.result.text_result.sentence.text()
-    assert float(view.result.text_result.stats.number(PERPLEXITY)) == pytest.approx(math.exp(loss), rel=0.01)
-    assert float(view.result.text_result.stats.number(BITS)) > 0
+    compared = window.session.training.state.compared  # type: ignore[union-attr]
+    assert compared is not None
+    assert view.result.text_result.sentence.text() == sentence_of(compared)
+    assert {bar.name: bar.text for bar in view.result.text_result.bars.bars}["Your model"] == f"{compared.model:.2f}"
     assert view.result.text_result.sample.text().startswith("The")
     window.show_tab("builder")
     window.show_quickstart()  # what it ended in can be seen again
@@ -140,10 +139,10 @@ def test_a_failed_quick_start_can_be_retried_on_the_same_text(
 
 @pytest.mark.usefixtures("little_quickstart")
 def test_a_quick_start_that_runs_is_announced_and_shown(
-    window: MainWindow, text_file: Path, qtbot: QtBot, until: Until
+    window: MainWindow, story_file: Path, qtbot: QtBot, until: Until
 ) -> None:
     window.session.training.quickstart_minutes = 10
-    window.home.offer_files((str(text_file),))
+    window.home.offer_files((str(story_file),))
     window.start_quickstart_on_files()
     window.show_home()
     assert window.top_bar.quickstart_button.text() == "Growing…"

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from models.data import blocks
 from models.data import corpus as corpora
 from models.data.corpus import (
     CorpusWriter,
@@ -16,7 +17,7 @@ from models.data.corpus import (
     open_corpus,
     split_index,
 )
-from models.events import Progress
+from models.events import Progress, result_of
 from models.files.atomic import atomic_write_json, read_json
 from models.library.library import Library
 
@@ -228,3 +229,22 @@ def test_two_that_write_the_same_corpus_at_once_both_get_it(
     assert found.read_examples("train") == [{"text": "a"}]
     assert [path.name for path in library.corpora.iterdir()] == [found.folder.name]
     assert not library.trash.exists()
+
+
+@pytest.mark.parametrize("block_bytes", [1 << 26, 64])
+def test_of_files_at_most_so_many_bytes_are_read(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_bytes: int
+) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", block_bytes)
+    files = [tmp_path / name for name in ("a.txt", "b.txt", "c.txt")]
+    for file in files:
+        file.write_text("Zoë naïve\n" * 30, encoding="utf-8")
+    whole = "".join(result_of(build_text_corpus_events(library, files, 0.1)).text_blocks("train"))
+    for max_bytes in (330, 361, 362, 720):
+        corpus = result_of(build_text_corpus_events(library, files, 0.1, max_bytes))
+        text = "".join("".join(corpus.text_blocks(split)) for split in corpus.splits)
+        assert whole.startswith(text[: len(whole)])
+        assert max_bytes - 2 <= len(text.encode()) <= max_bytes + 2, "a newline between files is not of them"
+    files[1].write_text("")
+    with pytest.raises(ValueError, match="is empty"):
+        result_of(build_text_corpus_events(library, files, 0.1))

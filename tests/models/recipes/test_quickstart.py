@@ -5,38 +5,44 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import random
+import string
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from models.data.corpus import open_run_corpus
 from models.data.tiny_world import corpus
 from models.data.tiny_world.questions import KINDS
 from models.data.tiny_world.world import World
 from models.evaluation import held_out_questions as evaluation
 from models.evaluation.held_out_questions import evaluate
-from models.evaluation.record import read_evaluation
+from models.evaluation.record import read_comparison, read_evaluation
 from models.events import (
     AccuracyMeasured,
     Evaluated,
     Event,
     Finished,
+    Notice,
     Phase,
     RunStarted,
     SampleMade,
     Saved,
+    TextCompared,
     TrainMetrics,
     ValMetrics,
 )
 from models.interop.graphs.graphs import graph_of
 from models.interop.loading import load_model
 from models.library.library import Library
-from models.recipes import quickstart
+from models.library.run_record import checkpoint_step
+from models.recipes import own_text, quickstart
 from models.recipes.quickstart import QuickStart
 from models.recipes.resuming import resume
 from models.runs.run_folder import RunFolder
 from models.tokenizers import train_in_child
 from models.training import prepare
+from models.training.proposal.longer import fork_longer
 
 N_STEPS = 20
 """What the smallest budget allows."""
@@ -123,8 +129,9 @@ def test_a_text_ends_with_its_validation_loss(library: Library, text: Path, monk
     monkeypatch.setattr(prepare, "train_in_child", train_in_child)  # as it really is
     start = tiny(library, files=[text])
     events = list(start.events())
-    assert isinstance(events[-1], Finished)
-    assert events[-1].status == "finished"
+    (finished,) = of(Finished, events)
+    assert isinstance(finished, Finished)
+    assert finished.status == "finished"
     validated = of(ValMetrics, events)[-1]
     assert isinstance(validated, ValMetrics)
     assert validated.step == N_STEPS
@@ -135,6 +142,17 @@ def test_a_text_ends_with_its_validation_loss(library: Library, text: Path, monk
     assert start.answers == {}
     assert start.run is not None
     assert start.run.spec.name == "My-words"
+
+    tables, compared = of(TextCompared, events)
+    assert isinstance(tables, TextCompared)
+    assert isinstance(compared, TextCompared)
+    assert tables.model is None
+    assert events.index(tables) < events.index(of(RunStarted, events)[0]), "known before the first step"
+    assert dataclasses.replace(compared, model=None, step=0) == tables
+    assert compared.step == N_STEPS
+    assert events[-1] == compared == read_comparison(start.run.folder)
+    assert compared.model is not None
+    assert compared.table < compared.model < 8, "words in random order after 20 steps"
 
 
 def test_stopping_before_training_leaves_no_run(library: Library, text: Path) -> None:
@@ -231,6 +249,75 @@ def test_a_text_that_was_stopped_is_resumed_to_its_end(library: Library, text: P
     (finished,) = of(Finished, list(rest.events()))
     assert isinstance(finished, Finished)
     assert (finished.status, finished.step) == ("finished", N_STEPS)
+    compared = read_comparison(start.run.folder)
+    assert compared is not None
+    assert compared.model is not None
+
+
+def test_a_text_is_learned_until_its_held_out_loss_stops_falling(
+    library: Library, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of letters in random order there is soon nothing more to learn: the best model is kept, and measured."""
+    monkeypatch.setattr(own_text, "MIN_STEPS", 120)
+    unsteady = dataclasses.replace(own_text.TRAINING, muon_lr=0.1, lr=0.03, schedule="constant", patience=1)
+    monkeypatch.setattr(own_text, "TRAINING", unsteady)
+    text.write_text("\n".join(random.Random(1).choices(string.ascii_letters + " ", k=21_000)))
+    start = tiny(library, files=[text])
+    events = list(start.events())
+    (finished,) = of(Finished, events)
+    assert isinstance(finished, Finished)
+    assert finished.status == "stopped"
+    assert finished.step < 120
+    validations = {event.step: event.loss for event in events if isinstance(event, ValMetrics)}
+    best = min(validations, key=lambda step: validations[step])
+    assert best < finished.step
+    compared = events[-1]
+    assert isinstance(compared, TextCompared)
+    assert compared.step == best
+    assert start.run is not None
+    last = RunFolder.open(start.run.folder).latest_checkpoint()
+    assert last is not None
+    assert checkpoint_step(last) == best
+
+
+def test_one_that_is_trained_longer_ends_in_its_comparison_too(library: Library, text: Path) -> None:
+    start = tiny(library, files=[text])
+    first = list(start.events())[-1]
+    assert start.run is not None
+    fork = fork_longer(library, start.run, N_STEPS + 10)
+    events = list(resume(library, fork, device="cpu").events())
+    tables, compared = of(TextCompared, events)
+    assert isinstance(first, TextCompared)
+    assert isinstance(compared, TextCompared)
+    assert tables == dataclasses.replace(first, model=None, step=0), "known from its first event on"
+    assert compared.step == N_STEPS + 10
+    assert compared == read_comparison(fork.folder)
+    assert read_comparison(start.run.folder) == first
+
+
+def test_the_budget_of_a_text_is_steps_that_no_clock_changes(
+    library: Library, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_text, "STEPS_PER_MINUTE", 10)
+    monkeypatch.setattr(own_text, "MIN_STEPS", 3)
+    hours = itertools.count(0, 3600.0)
+    monkeypatch.setattr(quickstart.time, "perf_counter", lambda: next(hours))
+    planned = []
+    for minutes in (None, 0.5):
+        start = QuickStart(library, minutes=minutes, device="cpu", files=[text])
+        events = start.events()
+        assert next(event for event in events if isinstance(event, RunStarted))
+        events.close()
+        assert start.run is not None
+        planned.append(start.run.spec.train.steps)
+    assert planned == [30, 5]
+
+
+def test_a_short_text_is_not_read_for_ever() -> None:
+    few, many = (own_text.fit_steps(own_text.TRAINING, 1000.0, n_batches) for n_batches in (5, 500))
+    assert few.steps == own_text.MAX_EPOCHS * 5
+    assert many.steps > few.steps
+    assert few.eval_interval * 12 <= few.steps
 
 
 def test_a_slow_machine_learns_as_much(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,11 +351,35 @@ def test_closing_at_any_time_keeps_the_library_intact(library: Library, text: Pa
 def test_bad_input_is_refused_in_a_sentence(library: Library, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="cannot last 0 minutes"):
         QuickStart(library, minutes=0)
-    (tmp_path / "short.txt").write_text("Anna sat.\n" * 5)
-    for file, words in ((tmp_path / "none.txt", "does not exist"), (tmp_path / "short.txt", "too few to learn from")):
+    (tmp_path / "three.txt").write_text("Anna sat down")
+    (tmp_path / "short.txt").write_text("Anna sat.\n" * 100)
+    (tmp_path / "again.txt").write_text("Anna sat down on the old mat by the door.\n" * 1000)
+    (tmp_path / "utf16.txt").write_text("Anna sat down.\n" * 2000, encoding="utf-16")
+    for name, words in (
+        ("none.txt", "does not exist"),
+        ("three.txt", "has only 3 words, too few to learn from.*some 3,500 words"),
+        ("short.txt", "has only 200 words, too few to learn from"),
+        ("again.txt", "repeats the same text again and again.*choose a text that goes on"),
+        ("utf16.txt", "is UTF-16 text: save it as UTF-8 first"),
+    ):
         with pytest.raises(ValueError, match=words):
-            list(tiny(library, files=[file]).events())
-    assert library.list_runs() == []
+            list(tiny(library, files=[tmp_path / name]).events())
+    assert library.list_runs() == library.list_tokenizers() == []
+
+
+def test_of_a_large_text_the_beginning_is_read_and_that_is_said(
+    library: Library, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_text, "MAX_BYTES", 25_000)
+    start = tiny(library, files=[text])
+    events = start.events()
+    said = [event.sentence for event in itertools.takewhile(lambda e: not isinstance(e, RunStarted), events)
+            if isinstance(event, Notice)]  # fmt: skip
+    events.close()
+    assert len(said) == 1
+    assert "the first 24.4 KiB are read" in said[0]
+    assert start.run is not None
+    assert open_run_corpus(library, start.run).n_bytes == 25_000
 
 
 @pytest.mark.parametrize("with_text", [False, True])

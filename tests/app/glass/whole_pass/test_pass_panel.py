@@ -23,6 +23,7 @@ from models.inference.sampling import as_floats
 from models.inference.sampling_steps import drawn_token, sampling_steps
 from models.inspect.ablation import ablated_logits
 from models.inspect.reading import Text
+from models.inspect.readout import Readout
 from models.settings.sampling_config import SamplingConfig
 from tests.app.glass.opened import open_random, text_of
 from tests.app.heard import Until
@@ -60,7 +61,7 @@ def test_the_numbers_are_the_models(
     focus.show(text)
     wait_for(panel, until, 6)
     at = 6 if design == "bert-tiny" else 5
-    logits = ablated_logits(model, Text(ids=text.ids, source_ids=text.source_ids), at, [[]])[0]
+    logits = ablated_logits(model, Text(ids=text.ids, source_ids=text.source_ids), Readout(at=at), [[]])[0]
     p = logits.softmax(dim=-1)
     assert format_rough(float(p[text.ids[6]])) in panel.sentence.text()
     assert [bar.share for bar in panel.view.top.bars[:5]] == pytest.approx(p.topk(5).values.tolist(), abs=1e-4)
@@ -95,7 +96,7 @@ def test_the_draw_is_that_of_the_reply(
         assert panel.answer is not None
         assert panel.answer.xray.draw == draws[1]
         if settings is not config:  # without a state, each token is drawn by itself
-            logits = as_floats(ablated_logits(model, Text(ids=text.ids), 4, [[]]))[0]
+            logits = as_floats(ablated_logits(model, Text(ids=text.ids), Readout(at=4), [[]]))[0]
             final = sampling_steps(logits, settings, text.ids[:5], 4).final
             assert panel.answer.xray.lands == drawn_token(final, draws[1])
             assert panel.answer.xray.n_left == np.count_nonzero(final) <= 20

@@ -313,3 +313,12 @@ def test_names_of_a_hub_are_no_paths(served: ServedHub, library: Library, tmp_pa
     drive(download_model(library, served.hub, LLAMA))
     assert not list(tmp_path.rglob("out.safetensors"))
     assert result_of(served.hub.details(LLAMA)).variant().name == SAFETENSORS
+
+
+def test_a_config_that_is_none_is_said(served: ServedHub, library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    announced = served.info(LLAMA, with_files=True)
+    monkeypatch.setattr(served, "info", lambda id, with_files: announced)
+    for wrong in (b"[]", b"{", b'{"a": "' + b"x" * 3_000_000 + b'"}'):
+        monkeypatch.setitem(served.files[LLAMA], "config.json", wrong)
+        with pytest.raises(ValueError, match=r"config.json of “tiny/llama” cannot be read: choose another model"):
+            drive(download_model(library, served.hub, LLAMA))

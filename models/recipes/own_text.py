@@ -1,0 +1,150 @@
+"""A quick start on the user's own text: what is read and trained, for how long, and how good that has become."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Generator, Sequence
+from pathlib import Path
+
+from models.architecture.transformer import Decoder
+from models.data.corpus import Corpus, open_run_corpus
+from models.evaluation.record import read_comparison, write_comparison
+from models.evaluation.text_comparison import compare_model, compare_tables
+from models.events import Event, Notice, TextCompared
+from models.files.atomic import remove_folder
+from models.interop.loading import load_model
+from models.library.library import Library
+from models.library.run_record import checkpoint_step
+from models.number_words import format_count, format_size
+from models.runs.run_folder import RunFolder
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+
+MINUTES, STEPS_PER_MINUTE = 3.0, 200
+"""The budget is steps, as many as two quiet cores take in that time: on a busy computer they take longer, and teach as
+much."""
+MIN_STEPS, MAX_EPOCHS = 20, 8
+"""After as many passes over 50 kB and over 1 MB, so small a model knew them by heart (measured): more of them make it
+worse on other text."""
+MAX_BYTES = 1 << 25
+"""What is read of a text at most: several times what a quick start has time to learn from."""
+MIN_BYTES = 21_000
+"""Below that, the held-out tenth says nothing, and the rest teaches next to nothing."""
+_SAME_AGAIN = 0.1
+"""Bits per byte of gzip, below which a text only repeats itself."""
+_VOCAB_SIZES = ((200_000, 320), (4_000_000, 1024), (MAX_BYTES, 2048))
+"""Up to so many bytes, the vocabulary: where text is scarce, small tokens teach more of it than large ones."""
+_SMALL_BATCH = 6
+_N_VALIDATIONS, _PATIENCE = 12, 3
+
+TRAINING = TrainConfig(
+    batch_size=12,
+    optimizer="muon",
+    muon_lr=0.02,
+    lr=3e-3,
+    weight_decay=0.1,
+    warmup_steps=30,
+    schedule="wsd",
+    min_lr_ratio=0.0,
+    precision="float32",
+    eval_batches=16,
+    sample_tokens=96,
+    patience=_PATIENCE,
+    keep_checkpoints=2,
+)
+
+
+def text_spec(library: Library, files: Sequence[str], model: ModelConfig, seed: int) -> RunSpec:
+    """The run on these files, without its number of steps."""
+    size = min(_size(files), MAX_BYTES)
+    vocab_size = next(each for most, each in _VOCAB_SIZES if size <= most)
+    is_small = size <= _VOCAB_SIZES[0][0]
+    batch_size = _SMALL_BATCH if is_small else TRAINING.batch_size
+    return RunSpec(
+        name=library.free_name(library.runs, Path(files[0]).stem),
+        model=model,
+        tokenizer=TokenizerSpec(kind="bpe", vocab_size=vocab_size),
+        data=DataSpec(source="files", files=tuple(files), max_bytes=MAX_BYTES),
+        train=dataclasses.replace(TRAINING, batch_size=batch_size, seed=seed, prompts=("The",)),
+    )
+
+
+def check_text(corpus: Corpus, files: Sequence[str]) -> Generator[Event, None, TextCompared]:
+    """What gzip and tables of n-grams predict of the held-out part; says where a text is not read to its end.
+
+    Raises:
+        ValueError: where there is too little text, or it only repeats itself, with the remedy.
+    """
+    if corpus.n_bytes < MIN_BYTES:
+        n_words = len("".join(map(corpus.read_text, corpus.splits)).split())
+        raise ValueError(
+            f"{corpus.label} has only {format_count(n_words, 'word')}, too few to learn from and to be tested on a "
+            f"tenth of: use a text of some {MIN_BYTES // 6:,} words at least."
+        )
+    size = _size(files)
+    if size > MAX_BYTES:
+        yield Notice(
+            sentence=f"{corpus.label} has {format_size(size)}: the first {format_size(MAX_BYTES)} are read, more than "
+            "a quick start has time to learn from."
+        )
+    compared = yield from compare_tables(corpus)
+    if min(compared.gzip, compared.table) < _SAME_AGAIN:
+        raise ValueError(
+            f"{corpus.label} repeats the same text again and again (gzip needs {compared.gzip:.2f} bits for each byte "
+            "of its end), so there is nothing to learn from it: choose a text that goes on."
+        )
+    return compared
+
+
+def _size(files: Sequence[str]) -> int:
+    """Bytes of these files; whoever reads a missing one says so."""
+    return sum(Path(file).stat().st_size for file in files if Path(file).is_file())
+
+
+def fit_steps(train: TrainConfig, minutes: float, n_batches: int, factor: float = 1.0) -> TrainConfig:
+    """The training with its number of steps and its intervals.
+
+    Args:
+        n_batches: in one pass over the text, of which so small a model profits from MAX_EPOCHS at most.
+        factor: how many times as many steps the design needs.
+    """
+    budget = round(minutes * STEPS_PER_MINUTE * factor)
+    steps = max(MIN_STEPS, min(budget, MAX_EPOCHS * n_batches))
+    interval = max(1, steps // _N_VALIDATIONS)
+    return dataclasses.replace(
+        train,
+        steps=steps,
+        warmup_steps=min(train.warmup_steps, steps // 4),
+        eval_interval=interval,
+        sample_interval=interval,
+        checkpoint_interval=interval,
+    )
+
+
+def keep_best(run: RunFolder) -> None:
+    """Delete the checkpoints after the best: where the held-out loss rises again, its model is the one to use."""
+    if run.best_step is not None:
+        for path in run.checkpoints():
+            if checkpoint_step(path) > run.best_step:
+                remove_folder(path)
+
+
+def known_tables(library: Library, run: RunFolder) -> Generator[Event, None, TextCompared]:
+    """What tables make of the run's text, without a model: as it was measured before, or now."""
+    known = read_comparison(run.folder) or (yield from compare_tables(open_run_corpus(library, run)))
+    return dataclasses.replace(known, model=None, step=0)
+
+
+def compare_with_tables(library: Library, run: RunFolder) -> Generator[Event, None, None]:
+    """Measure how good the model of the run's last checkpoint is; the last event is TextCompared, which is kept."""
+    compared = yield from known_tables(library, run)
+    last = run.latest_checkpoint()
+    assert last is not None
+    model, tokenizer = load_model(last)
+    assert isinstance(model, Decoder)
+    assert tokenizer is not None
+    compared = yield from compare_model(
+        compared, model, tokenizer, open_run_corpus(library, run), checkpoint_step(last)
+    )
+    write_comparison(run.folder, compared)
+    yield compared

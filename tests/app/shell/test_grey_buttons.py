@@ -1,0 +1,100 @@
+"""A button that cannot be pressed says why: all of those on the pages where models are made and used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import pytest
+from PySide6.QtWidgets import QAbstractButton, QTabBar, QWidget
+from pytestqt.qtbot import QtBot
+from tokenizers import Tokenizer
+
+from app.kit.basics import why_disabled
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from app.shell.main_window import MainWindow
+from models.library.library import Library
+from models.settings.run_spec import RunSpec
+from tests.app.heard import long
+from tests.app.small_models import put_model
+
+Until = Callable[[Callable[[], bool]], None]
+
+
+@pytest.fixture
+def window(session: Session, theme: ThemeProvider, qtbot: QtBot) -> Iterator[MainWindow]:
+    window = MainWindow(session, theme)
+    qtbot.addWidget(window)
+    window.resize(1440, 900)
+    window.show()
+    qtbot.waitExposed(window)
+    yield window
+    window.close()
+
+
+def unexplained(page: QWidget) -> list[str]:
+    """The buttons in view that are grey without saying why: their names."""
+    return [
+        f"{button.accessibleName() or button.text()} ({button.toolTip()})"
+        for button in page.findChildren(QAbstractButton)
+        if button.isVisible()
+        and not button.isEnabled()
+        and not isinstance(button.parentWidget(), QTabBar)
+        and not why_disabled(button)
+    ]
+
+
+def pages_of(window: MainWindow) -> Iterator[tuple[str, QWidget]]:
+    """Each page after the other, shown."""
+    window.show_home()
+    yield "Home", window.home
+    window.show_new_run()
+    yield "new run", window.training.new_run
+    window.show_recipes()
+    yield "recipes", window.training.recipes
+    for info in window.session.runs.list():
+        window.show_run(info.id)
+        yield f"run {info.name}", window.training
+    window.show_tab("chat")
+    chat = window.pages.page("chat")
+    for name in chat.modes.names:  # type: ignore[attr-defined]
+        if chat.modes.is_offered(name):  # type: ignore[attr-defined]
+            chat.modes.show_view(name)  # type: ignore[attr-defined]
+            yield f"chat {name}", chat
+
+
+def check(window: MainWindow) -> None:
+    found = [f"{name}: {grey}" for name, page in pages_of(window) for grey in unexplained(page)]
+    assert not found, "\n".join(found)
+
+
+def test_in_an_empty_library(window: MainWindow) -> None:
+    check(window)
+
+
+def test_beside_a_training(
+    window: MainWindow, byte_tokenizer: Tokenizer, library: Library, tiny_spec: RunSpec, until: Until
+) -> None:
+    put_model(library, byte_tokenizer, "decoder-only")
+    training = window.session.training
+    training.start(long(tiny_spec))
+    until(lambda: training.state is not None and training.state.step >= 1)
+    check(window)
+    training.stop()
+    until(lambda: not training.active)
+
+
+def test_with_a_model_open(window: MainWindow, byte_tokenizer: Tokenizer, library: Library, until: Until) -> None:
+    run_id = put_model(library, byte_tokenizer, "decoder-only")
+    labels = put_model(library, byte_tokenizer, "encoder-only", name="labels", head="sequence", n_label=3)
+    window.session.runs.changed.emit()
+    chat = window.session.chat
+
+    def is_open(wanted: str) -> bool:
+        return chat.state == "ready" and chat.model is not None and chat.model.run_id == wanted
+
+    for each in (run_id, labels):
+        assert window.session.use_model(each)
+        until(partial(is_open, each))
+        check(window)
