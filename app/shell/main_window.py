@@ -426,6 +426,7 @@ class MainWindow(QMainWindow):
     def show_new_run_on_files(self) -> None:
         """Show the form for a run on the text files that were opened."""
         self.show_new_run()
+        self.training.new_run.begin()
         self.training.new_run.data.set_files(self.home.cards.files)
 
     @Slot(object)
@@ -451,6 +452,7 @@ class MainWindow(QMainWindow):
     def show_new_run_on_dataset(self, sha: str) -> None:
         """Show the form for a run on a dataset of the library."""
         self.show_new_run()
+        self.training.new_run.begin()
         self.training.new_run.choices.learn_from(sha)
 
     def show_last_tab(self) -> None:

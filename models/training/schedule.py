@@ -1,4 +1,4 @@
-"""The learning-rate schedule, a pure function of the step. No torch import."""
+"""What is due when in a training, pure functions of the step: the learning rate, evaluations. No torch import."""
 
 from __future__ import annotations
 
@@ -28,3 +28,10 @@ def lr_factor(step: int, train: TrainConfig) -> float:
         case _:
             left = 1 - progress
     return train.min_lr_ratio + (1 - train.min_lr_ratio) * left
+
+
+def times_due(steps: int, *intervals: int) -> int:
+    """How often an action is due that happens at step 0, at every multiple of one or two intervals, and at the end."""
+    both = steps // math.lcm(*intervals) if len(intervals) == 2 else 0
+    at_end = all(steps % interval for interval in intervals)
+    return 1 + sum(steps // interval for interval in intervals) - both + at_end
