@@ -26,6 +26,7 @@ from models.settings.tune_spec import TUNE_MODES, TuneSpec, usual_train
 from models.tokenizers import KINDS, find_tokenizer
 from models.training.parallel.join import join
 from models.training.parallel.process_group import ProcessGroup
+from models.training.proposal.intervals import lengthened
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -331,13 +332,31 @@ def _tokenizer_spec(wanted: str, vocab_size: int | None) -> TokenizerSpec:
 
 def _prepare(args: argparse.Namespace, library: Library, line: ProgressLine) -> RunFolder:
     spec = spec_from_arguments(args)
+    if args.spec is None and args.like is None and spec.align is None:
+        spec = _proposed(args, library, line, spec)
     from models.training.trainer import prepare_run
 
     return drive(prepare_run(library, spec), line)
 
 
+def _proposed(args: argparse.Namespace, library: Library, line: ProgressLine, spec: RunSpec) -> RunSpec:
+    """The run with what the form proposes for its data, model and computer; what the command line says stays."""
+    from models.training.proposal.calibrate import propose_run
+
+    given = _changes(args)
+    if args.tokenizer is not None or args.vocab_size is not None:
+        given["tokenizer.kind"] = spec.tokenizer.kind
+    try:
+        proposed, words = drive(propose_run(library, spec, tuple(given), args.device), line)
+    except ValueError:  # it cannot be trained either, and then it is said why
+        return spec
+    if words and not args.json:
+        line.say(words)
+    return proposed
+
+
 def _fork(args: argparse.Namespace, library: Library) -> RunFolder:
-    from models.runs.fork import fork_run
+    from models.runs.fork import fork_run, list_checkpoints
 
     given = [name for name in ("spec", "like", *_BY_OPTIONS) if getattr(args, name) is not None]
     if given:
@@ -349,7 +368,10 @@ def _fork(args: argparse.Namespace, library: Library) -> RunFolder:
         fixed = [name for name in changes if not name.startswith("train.")]
         if fixed:
             raise UsageError(f"A fork keeps the model and data of its source: omit {fixed[0]}, or use --like.")
-        train = changed_spec(source.spec, changes).train
+        steps = changed_spec(source.spec, changes).train.steps
+        since = step if step is not None else max((one.step for one in list_checkpoints(source)), default=0)
+        longer = dataclasses.replace(source.spec, train=lengthened(source.spec.train, steps, since))
+        train = changed_spec(longer, changes).train
     except ValueError as error:
         raise UsageError(str(error)) from error
     return fork_run(library, source, step, name=args.name, train=train)

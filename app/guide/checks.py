@@ -261,6 +261,7 @@ CHECKS: Mapping[str, Callable[..., Check]] = {
     "design_is": DesignIs,
     "run_started": RunStarted,
     "run_finished": RunFinished,
+    "text_learned": TextLearned,
     "switched_off": SwitchedOff,
     "pair_read": PairRead,
     "went_back": WentBack,

@@ -167,10 +167,13 @@ class TrainingQueue(QObject):
 
     @Slot(object)
     def _on_events(self, events: tuple[object, ...]) -> None:
-        if self._starting is None or not any(isinstance(event, RunStarted) for event in events):
-            return
+        if self._starting is not None and any(isinstance(event, RunStarted) for event in events):
+            self._leave_queue()
+
+    def _leave_queue(self) -> None:
+        """What was to start has started: a new run has left the queue by itself."""
         item, self._starting = self._starting, None
-        if item.run or item.recipe is not None:
+        if item is not None and item.spec is None:
             with contextlib.suppress(ValueError, OSError):  # on a full disk it stays, and is removed later
                 self._queue.remove(item.id)
         self.read()
@@ -184,6 +187,9 @@ class TrainingQueue(QObject):
         if state.ends:
             self._starting = None  # if it is queued still, it stays, without a problem
             self._hold_after_stop()
+        elif self._starting is not None and self._starting.spec is None and not state.problem:
+            self._leave_queue()  # nothing was left to train
+            QTimer.singleShot(0, self._begin_next)
         elif self._starting is not None:
             self._could_not_begin(state.problem or "It was stopped before it started.")
         else:

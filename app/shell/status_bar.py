@@ -8,11 +8,11 @@ from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QProgressBar, QWid
 from app.kit.basics import label
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE
-from app.session.computer_load import ComputerLoad, describe_load
 from app.session.device import memory_bytes
 from app.session.session import Session
 from app.shell.preferences import PreferenceBox, Preferences
 from app.worker.background import LatestTask
+from models.computer_load import ComputerLoad, describe_load
 from models.number_words import format_count, format_done, format_duration, format_size
 
 _MEASURED_EVERY_MS = 2000

@@ -54,6 +54,7 @@ class TextFiles(QObject):
     def show_new_run(self) -> None:
         """Show the form for a run on the files that are offered."""
         self._window.show_new_run()
+        self._window.training.new_run.begin()
         self._window.training.new_run.data.set_files(self._window.home.cards.files)
 
     @Slot(object)

@@ -98,7 +98,11 @@ class TrainingTab(QWidget):
         self._show_queue()
 
     def show_new_run(self) -> None:
-        """Show the form for a new run."""
+        """Show the form for a new run: the draft that was begun, or a new one after it was started."""
+        self.new_run.begin_if_over()
+        self._show_form()
+
+    def _show_form(self) -> None:
         self.runs.choose("")
         self.pages.setCurrentWidget(self.new_run)
 
@@ -211,7 +215,7 @@ class TrainingTab(QWidget):
                 self.pages.setCurrentWidget(self.run_view)
                 self.runs.choose("")  # it is not in the list yet
         elif ended and self._is_showing(""):
-            self.show_new_run()  # it ended before there was a run to show: a message says why
+            self._show_form()  # it ended before there was a run to show: a message says why
         if active and state.run_id and state.run_id != self._followed:
             self._followed = state.run_id
             if self._follows and (began or self._is_showing("") or self._is_showing(state.run_id)):

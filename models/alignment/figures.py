@@ -270,6 +270,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
         "accuracy": Figure(
             title="Right order",
             help="The share of held-out pairs in which the better reply has the higher reward.",
+            plain="Pairs that it has not seen, and whose better reply gets the higher score.",
             healthy="75 to 95 % here. People agree with each other on 60 to 75 %.",
             low=0.75,
             high=0.95,
@@ -304,6 +305,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
         "rewards/margins": Figure(
             title="Margin",
             help="By how much more the better reply has become likelier than the worse one, times β.",
+            plain="By how much it prefers the better reply of a pair.",
             healthy="0 at the first step, then rises.",
             unit="nats × β",
             alarm=Alarm(

@@ -8,6 +8,7 @@ Letters in shape comments: H heads, S tokens seen (keys), D head_dim, C d_model,
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderD
 from models.events import Progress, result_of
 from models.inference.continuation import evaluating
 from models.inference.prefill import chunk_size
+from models.inference.threads import ThreadTuner
 from models.inference.top_tokens import Floats
 from models.inspect.logit_attribution import contributions, head_outputs
 from models.inspect.logit_lens import layer_logits
@@ -231,6 +233,8 @@ class PassCache:
     """
 
     def __init__(self) -> None:
+        self.tuner = ThreadTuner(is_small=False)
+        """Chooses the number of threads for reading."""
         self._model: weakref.ref[Decoder] | None = None
         self._version = -1
         self._ids: tuple[int, ...] = ()
@@ -262,19 +266,20 @@ def _read_before(
     model: Decoder | EncoderDecoder, text: Text, at: int, cache: PassCache | None
 ) -> Generator[Progress, None, KVCache]:
     """A KV cache of what comes before position `at`."""
-    read_so_far = KVCache(model.config.n_layer)
     if isinstance(model, EncoderDecoder):
+        read_so_far = KVCache(model.config.n_layer)
         if at:
             with evaluating(model):
                 read(model, Text(ids=text.ids[:at], source_ids=text.source_ids), cache=read_so_far)
         return read_so_far
-    if cache is not None:
-        read_so_far = cache.before(model, text.ids, at)
+    cache = PassCache() if cache is None else cache
+    read_so_far = cache.before(model, text.ids, at)
     ids = torch.tensor([text.ids], device=model.embedding.weight.device)
     size = chunk_size(model)
     while read_so_far.length < at:
+        some = ids[:, read_so_far.length : min(read_so_far.length + size, at)]
         with evaluating(model):
-            model.hidden(ids[:, read_so_far.length : min(read_so_far.length + size, at)], cache=read_so_far)
+            cache.tuner.run(functools.partial(model.hidden, some, cache=read_so_far))
         yield Progress(done=read_so_far.length, total=at + 1)
     return read_so_far
 

@@ -33,10 +33,10 @@ _REMEDY = "Put an intact copy of it back, or delete the run."
 class RunInfo:
     """One row of the list of runs. `status` is as shown; `problem` is a sentence where the folder is damaged.
 
-    `elapsed_s` is its training time; `parent` the run and step whose weights it started from, as a fork or (`is_tuned`)
-    in a training of its own; `best_loss` its lowest validation loss, `best_metric` the name and best value of its
-    task's metric, and `size_bytes` its size on disk, all None until measured (see run_index). `spec`: None where it
-    cannot be read.
+    `elapsed_s` is its training time, and `tokens` what it has read; `parent` the run and step whose weights it started
+    from, as a fork or (`is_tuned`) in a training of its own; `best_loss` its lowest validation loss, `best_metric` the
+    name and best value of its task's metric, and `size_bytes` its size on disk, all None until measured (see
+    run_index). `spec`: None where it cannot be read.
     """
 
     id: str
@@ -48,6 +48,7 @@ class RunInfo:
     total_steps: int
     problem: str | None = None
     elapsed_s: float | None = None
+    tokens: int | None = None
     best_loss: float | None = None
     best_metric: tuple[str, float] | None = None
     size_bytes: int | None = None
@@ -99,6 +100,7 @@ def inspect_run(folder: Path) -> RunInfo:
         total_steps=0 if status == "imported" else spec.train.steps,
         problem=None if file.is_file() else f"{file} is missing.",
         elapsed_s=row["elapsed_s"] if isinstance(row.get("elapsed_s"), int | float) else None,
+        tokens=row["tokens"] if isinstance(row.get("tokens"), int) else None,
         tags=written.tags,
         notes=written.notes or written.problem or "",
         parent=parent_of(record),

@@ -24,8 +24,7 @@ MINUTES, STEPS_PER_MINUTE = 3.0, 200
 """The budget is steps, as many as two quiet cores take in that time: on a busy computer they take longer, and teach as
 much."""
 MIN_STEPS, MAX_EPOCHS = 20, 8
-"""After as many passes over 50 kB and over 1 MB, so small a model knew them by heart (measured): more of them make it
-worse on other text."""
+"""Passes over the text: of 50 kB, the held-out loss rose again after seven (measured)."""
 MAX_BYTES = 1 << 25
 """What is read of a text at most: several times what a quick start has time to learn from."""
 MIN_BYTES = 21_000
@@ -33,7 +32,8 @@ MIN_BYTES = 21_000
 _SAME_AGAIN = 0.1
 """Bits per byte of gzip, below which a text only repeats itself."""
 _VOCAB_SIZES = ((200_000, 320), (4_000_000, 1024), (MAX_BYTES, 2048))
-"""Up to so many bytes, the vocabulary: where text is scarce, small tokens teach more of it than large ones."""
+"""Up to so many bytes, the vocabulary. Where text is scarce, small tokens teach more of it than large ones: of 50 kB,
+320, 512 and 1,024 tokens made 2.20, 2.30 and 2.41 bits per byte (measured)."""
 _SMALL_BATCH = 6
 _N_VALIDATIONS, _PATIENCE = 12, 3
 

@@ -128,9 +128,7 @@ def spec_like(library: Library, source: RunFolder, name: str | None = None) -> R
     if align is not None:
         gone = [setting for setting, model in align.reward_models.items() if not _is_there(library, model)]
         align = align.with_reward_models({setting: str(source.folder / REWARD_MODELS[setting]) for setting in gone})
-    train = dataclasses.replace(source.spec.train, schedule_start=0)  # it begins at its first step
-    tokenizer = TokenizerSpec(path=path)
-    return dataclasses.replace(source.spec, name=name, tokenizer=tokenizer, train=train, tune=tune, align=align)
+    return dataclasses.replace(source.spec, name=name, tokenizer=TokenizerSpec(path=path), tune=tune, align=align)
 
 
 def _is_there(library: Library, parent: str) -> bool:

@@ -88,15 +88,6 @@ class TrainConfig:
         group="Learning rate",
         range=(0.0, 1.0),
     )
-    schedule_start: int = slot(
-        0,
-        "Schedule from step",
-        "The step at which the schedule begins anew, with its warm-up: a run that is trained longer goes on at a "
-        "learning rate that had fallen before. 0 = the first step.",
-        group="Learning rate",
-        range=(0, 1_000_000_000),
-        omit_default=True,
-    )
     weight_decay: float = slot(
         0.1,
         "Weight decay",

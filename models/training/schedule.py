@@ -1,4 +1,4 @@
-"""The learning-rate schedule, a pure function of the step. No torch import."""
+"""What is due when in a training, pure functions of the step: the learning rate, evaluations. No torch import."""
 
 from __future__ import annotations
 
@@ -13,15 +13,13 @@ DECAY_SHARE = 0.4
 def lr_factor(step: int, train: TrainConfig) -> float:
     """The multiplier, in [0, 1], of the base learning rate in the update after `step` updates.
 
-    From `schedule_start` on it rises linearly for `warmup_steps`, then falls to `min_lr_ratio` at the last update.
+    It rises linearly for `warmup_steps`, then falls to `min_lr_ratio` at the last update.
     """
-    since = max(0, step - train.schedule_start)
-    if since < train.warmup_steps:
-        return (since + 1) / train.warmup_steps
+    if step < train.warmup_steps:
+        return (step + 1) / train.warmup_steps
     if train.schedule == "constant":
         return 1.0
-    last = train.steps - 1 - train.schedule_start
-    progress = min(1.0, (since - train.warmup_steps) / max(1, last - train.warmup_steps))
+    progress = min(1.0, (step - train.warmup_steps) / max(1, train.steps - 1 - train.warmup_steps))
     match train.schedule:
         case "cosine":
             left = (1 + math.cos(math.pi * progress)) / 2
@@ -30,3 +28,10 @@ def lr_factor(step: int, train: TrainConfig) -> float:
         case _:
             left = 1 - progress
     return train.min_lr_ratio + (1 - train.min_lr_ratio) * left
+
+
+def times_due(steps: int, *intervals: int) -> int:
+    """How often an action is due that happens at step 0, at every multiple of one or two intervals, and at the end."""
+    both = steps // math.lcm(*intervals) if len(intervals) == 2 else 0
+    at_end = all(steps % interval for interval in intervals)
+    return 1 + sum(steps // interval for interval in intervals) - both + at_end

@@ -117,10 +117,14 @@ class NextPrompt(QObject):
         )
 
     def problem_of(self, draft: str) -> str | None:
-        """Why the model cannot read the draft, in a sentence; "" if it can; None until its tokens are counted."""
+        """Why the model cannot read the draft, in a sentence; "" if it can; None until its tokens are counted.
+
+        They are not waited for where they are few enough in any case, as no token is shorter than a byte.
+        """
         self.set_draft(draft)
+        model = self._session.chat.model
         if self.busy:
-            return None
+            return "" if model is None or len(draft.encode()) < model.context_length else None
         try:
             if self.preview is not None:
                 check_fits(self.preview.fitted)

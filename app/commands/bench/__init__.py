@@ -17,7 +17,7 @@ from app.commands.bench.table import check_machine, markdown, read_results, writ
 from app.commands.common import UsageError, add_common, find_model, open_model, print_json
 from app.commands.progress import ProgressLine, drive
 from app.commands.replying import add_draft, check_draft_options, draft_from
-from app.session.computer_load import ComputerLoad
+from models.computer_load import ComputerLoad
 from models.library.library import Library
 
 if TYPE_CHECKING:

@@ -41,9 +41,7 @@ class WideWindow(Dialog):
         self.sentence = label("", "sentence", wrap=True, selectable=True)
         self.view = PassView(theme, focus, is_wide=True)
         before = button("Token before", theme, lambda: focus.walk(-1), icon="caret-left", role="quiet")
-        after = button("Next token", theme, lambda: focus.walk(1), icon="caret-right", role="quiet")
-        after.setAccessibleName("The token after this one")
-        after.setText("Token after")
+        after = button("Token after", theme, lambda: focus.walk(1), icon="caret-right", role="quiet")
         export = ExportButton(session.notices, theme, Sheet(theme, heading, self.view, parent=self), numbers)
         export.name = "Whole pass"
         close = button("Close", theme, self.close)

@@ -171,6 +171,12 @@ class ConfigForm(QWidget):
             self.rows[name].editor.write(value)
         self._follow_edits()
 
+    def show_proposed(self, values: Mapping[str, Any]) -> None:
+        """Mark the fields that differ from what is proposed, each with a link that takes the proposed value."""
+        for name, row in self.rows.items():
+            differs = name in values and getattr(self._config, name) != values[name]
+            row.set_proposed(values[name] if differs else None)
+
     def commit(self) -> None:
         """Apply input that was not entered yet; call it before using `config`."""
         for row in self.rows.values():

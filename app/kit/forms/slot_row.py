@@ -8,7 +8,7 @@ from typing import Any
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent
-from PySide6.QtWidgets import QCheckBox, QGridLayout, QLabel, QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QGridLayout, QLabel, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
 
 from app.kit.basics import button, label, row
 from app.kit.forms.editors import Editor
@@ -36,6 +36,8 @@ class SlotRow(QWidget):
         self._glow = 0.0
         self._problem: QWidget | None = None
         self._sentence = ""
+        self._proposed: Any = None
+        self._back: QPushButton | None = None
         text = f.metadata.get("label", f.name)
         self.title = QLabel(text)
         self.title.setBuddy(editor.widget)
@@ -101,6 +103,34 @@ class SlotRow(QWidget):
             widget.setProperty("invalid", bool(sentence))
             widget.style().polish(widget)
 
+    @property
+    def proposed(self) -> Any:
+        """The value that is proposed in place of the user's, None for none."""
+        return self._proposed
+
+    def set_proposed(self, value: Any) -> None:
+        """Say below the editor that another value is proposed, with a link that takes it; None for none."""
+        if value == self._proposed:
+            return
+        self._proposed = value
+        if self._back is not None:
+            self._grid.removeWidget(self._back)
+            self._back.hide()
+            self._back.deleteLater()
+            self._back = None
+        if value is None:
+            return
+        self._back = button(
+            f"Proposed: {_shown(value)}",
+            self._theme,
+            lambda: self.advised.emit(self.field.name, value),
+            icon="arrow-counter-clockwise",
+            role="link",
+            tip=f"You have changed this. Set {self.title.text()} to what is proposed",
+        )
+        self._grid.addWidget(self._back, 4, 0, 1, 3, Qt.AlignmentFlag.AlignRight)
+        self._back.show()
+
     def advice(self, sentence: str) -> list[Any]:
         """The values of this setting that the sentence advises: [4, 6] of “… : use 4 or 6.”."""
         found = _ADVICE.search(sentence)
@@ -148,3 +178,18 @@ class SlotRow(QWidget):
         painter.drawRoundedRect(self.rect(), 6, 6)
         painter.setBrush(self._theme.theme.color("accent"))
         painter.drawRoundedRect(0, 4, _BAR, self.height() - 8, 1.5, 1.5)
+
+
+_SHOWN_CHARACTERS = 30
+
+
+def _shown(value: Any) -> str:
+    """A proposed value in a few words."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, tuple):
+        value = ", ".join(map(str, value)) or "none"
+    text = words(value) if isinstance(value, str) else f"{value:g}"
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"

@@ -91,8 +91,8 @@ class LossChart(RunChart):
     def __init__(self, theme: ThemeProvider, *, controls: bool = True, quantity: Quantity = LOSS) -> None:
         self.quantity = quantity
         self.quantities = QComboBox()
-        for quantity in QUANTITIES:
-            self.quantities.addItem(quantity.label)
+        for each in QUANTITIES:
+            self.quantities.addItem(each.label)
         self.quantities.setAccessibleName("Unit of the loss")
         self.quantities.setToolTip(
             "Perplexity is e to the loss: how many tokens the model hesitates between. Bits per byte do not depend "

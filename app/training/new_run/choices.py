@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal, Slot
@@ -12,11 +13,13 @@ from PySide6.QtWidgets import QBoxLayout, QFrame, QScrollArea, QVBoxLayout, QWid
 from app.kit.basics import button, column, headed, label, row, separator, step_card
 from app.kit.forms.config_form import ConfigForm
 from app.kit.layout.refit import Refit
+from app.kit.layout.reveal import reveal
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.training.new_run.align_picker import AlignPicker
 from app.training.new_run.data_picker import DataPicker
 from app.training.new_run.design_picker import DesignPicker
+from app.training.new_run.proposed_settings import ProposedSettings
 from app.training.new_run.start_picker import StartPicker
 from app.training.new_run.tokenizer_picker import TokenizerPicker
 from app.training.new_run.wish_picker import WishPicker
@@ -28,6 +31,7 @@ from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, RunSpec, TrainConfig, inactive_fields
 from models.settings.tasks import ALIGNED_TASKS, TASKS
 from models.settings.tune_spec import usual_train
+from models.training.proposal.propose import Proposal, proposed_tokenizer
 
 DEFAULT_PROMPTS = {
     "tiny-world": ("Tell me a story about Anna and the kite in the park.",),
@@ -40,8 +44,6 @@ _STORY = DEFAULT_PROMPTS["tiny-world"]
 """The default prompt where replies are drawn to prompts."""
 _SIMPLE = ("steps",)
 """The settings that are shown while the detail is simple."""
-_OF_LONGER_RUNS = ("schedule_start",)
-"""What means nothing for a run that begins at its first step."""
 _COLUMN_CHARACTERS = 44
 
 
@@ -73,9 +75,10 @@ class RunChoices(QScrollArea):
         self._parents_tokenizer = label("That of the model that it starts from.", "caption", wrap=True)
         config = TrainConfig(prompts=DEFAULT_PROMPTS["tiny-world"])
         folded = ("Learning rate", "Optimizer", "Evaluation and checkpoints")
-        self.form = ConfigForm(config, theme, hidden=_OF_LONGER_RUNS, folded=folded)
-        self._proposed: dict[str, Any] = {}
-        self.form.keep_simple(session.detail, _SIMPLE, lambda: dataclasses.replace(config, **self._proposed))
+        self.form = ConfigForm(config, theme, folded=folded)
+        self.proposed = ProposedSettings(self.form, theme)
+        self.proposed.begin({"prompts": DEFAULT_PROMPTS["tiny-world"]})
+        self.form.keep_simple(session.detail, _SIMPLE, lambda: self.proposed.config)
         self.form.more.folded_changed.connect(self._show_finders)
         self._sides = QBoxLayout(QBoxLayout.Direction.LeftToRight)
         self._source = self.data.spec.source
@@ -208,8 +211,7 @@ class RunChoices(QScrollArea):
     def ask_for_data(self) -> None:
         """Choose no data yet, and bring that into view, with the keyboard on its source."""
         self.data.set_files(())
-        self.data.source.setFocus(Qt.FocusReason.OtherFocusReason)
-        self.ensureWidgetVisible(self.data, 0, 2 * SPACE)
+        reveal(self.data.source)
 
     def learn_from(self, sha: str) -> None:
         """Choose a dataset of the library; for preferences also what can learn from them, by DPO from pairs, and by KTO
@@ -252,8 +254,38 @@ class RunChoices(QScrollArea):
             self.data.set_spec(data)
         self.tokenizer.set_source(data.source)
         self.tokenizer.set_spec(tokenizer, tokenizer_name)
-        self.form.set_config(train)
+        self.proposed.hold(train)
         self.changed.emit()
+
+    def begin(self) -> None:
+        """Start a draft of its own, in which nothing of an earlier one is left but the design, which the builder shows:
+        random weights, Tiny World, and what is proposed for them."""
+        self.proposed.begin({"prompts": DEFAULT_PROMPTS["tiny-world"]})
+        self.start.set_spec(None)
+        self.align.set_spec(None)
+        self.data.set_spec(DataSpec())
+        self.tokenizer.forget()
+        self._propose_tokenizer()
+        self.changed.emit()
+
+    def propose(self, proposal: Proposal) -> None:
+        """Fill in what is proposed, except where the user has chosen something else."""
+        self.start.propose(proposal.tune)
+        self.proposed.propose(proposal.train)
+
+    def _propose_tokenizer(self) -> None:
+        """A tokenizer for this data and design, unless the user has chosen one."""
+        if not self.proposed.is_held:
+            self.tokenizer.propose(proposed_tokenizer(self._session.designs.current, self._n_bytes()))
+
+    def _n_bytes(self) -> int | None:
+        """How much text there is; None where that is not known."""
+        info = self.dataset
+        if info is not None:
+            return info.corpus.n_bytes
+        files = self.data.files if self.data.source.currentData() == "files" else ()
+        sizes = [Path(file).stat().st_size for file in files if Path(file).is_file()]
+        return sum(sizes) or None
 
     def _model_card(self) -> QWidget:
         caption = label("Start from")
@@ -278,7 +310,7 @@ class RunChoices(QScrollArea):
         )
 
     def _settings_card(self) -> QWidget:
-        card = step_card("3  Settings", "How it learns. All of them have good defaults.")
+        card = step_card("3  Settings", "How it learns. All of this is proposed for your data and model.")
         lines = card.layout()
         assert isinstance(lines, QVBoxLayout)
         rate = button(
@@ -299,7 +331,7 @@ class RunChoices(QScrollArea):
         )
         self._finders = QWidget()
         self._finders.setLayout(row(rate, size, None))
-        for widget in (self._finders, self.align.form, self.form):
+        for widget in (self.proposed, self._finders, self.align.form, self.form):
             lines.addWidget(widget)
         return card
 
@@ -345,11 +377,11 @@ class RunChoices(QScrollArea):
             proposed["prompts"] = _STORY
         elif not self.draws and prompts == _STORY:
             proposed["prompts"] = DEFAULT_PROMPTS[self._source]
-        self._proposed |= proposed
-        self.form.apply(proposed)
+        self.proposed.use(proposed)
 
     @Slot()
     def _on_design(self) -> None:
+        self._propose_tokenizer()
         self.form.set_inactive(inactive_fields(self.design_config, self.align_spec))
         self.start.form.set_inactive(("max_length", "old_share") if self.draws else ())
         self._show_task()
@@ -363,10 +395,11 @@ class RunChoices(QScrollArea):
         source = self.data.source.currentData()
         if source != self._source:
             # Change to the default prompt of the new source, unless the user wrote their own.
-            if self.form.config.prompts == DEFAULT_PROMPTS[self._source]:
-                self._proposed["prompts"] = DEFAULT_PROMPTS[source]
+            if self.proposed.is_held and self.form.config.prompts == DEFAULT_PROMPTS[self._source]:
                 self.form.set_config(dataclasses.replace(self.form.config, prompts=DEFAULT_PROMPTS[source]))
+            self.proposed.propose({"prompts": DEFAULT_PROMPTS[source]})
             self._source = source
             self.tokenizer.set_source(source)
+        self._propose_tokenizer()
         self._show_task()
         self.changed.emit()

@@ -102,6 +102,11 @@ class DataPicker(QWidget):
         return ""
 
     @property
+    def files(self) -> tuple[str, ...]:
+        """The text files that were chosen last."""
+        return self._files
+
+    @property
     def info(self) -> DatasetInfo | None:
         """The chosen dataset, None if another source is chosen."""
         return self._datasets.info(self.dataset.currentData()) if self.source.currentData() == "dataset" else None

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from app.session.device_memory import DeviceMemory
 from app.session.session import Session
 from app.training.new_run.choices import RunChoices
+from app.training.new_run.proposer import Proposer
 from app.training.trials.trials import Trials
 from models import cost
 from models.cost.memory import FLOAT32_BYTES
@@ -20,12 +21,16 @@ from models.settings.align_spec import AlignSpec
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import RunSpec, TrainConfig
 from models.settings.tune_spec import TUNE_MODES, TuneSpec
+from models.training.proposal.propose import seconds_of, step_memory
+from models.training.proposal.step_shape import StepShape, text_length, update_flops
 from models.training.trials.findings import BaseRate, RunCost
 
 _ROWS_AT_ONCE = 16
 """Replies that an alignment reads in one pass (models.training.stages)."""
 _MIN_STEPS = 20
 """The first steps of a run are slower, so a shorter one says little about the speed."""
+_ALIKE = 1.5
+"""A run of the same model tells the speed if its updates have to do so many times more or less at most."""
 _N_COMPARED = 20
 """Of that many runs, the newest, the one that is most alike tells the speed."""
 
@@ -40,8 +45,8 @@ class TimeEstimate(NamedTuple):
 class RunDraft:
     """The choices as a RunSpec, and their trials. `like`: name of the run whose settings they are, '' for none."""
 
-    def __init__(self, session: Session, choices: RunChoices, trials: Trials) -> None:
-        self.session, self.choices, self.trials = session, choices, trials
+    def __init__(self, session: Session, choices: RunChoices, trials: Trials, proposer: Proposer) -> None:
+        self.session, self.choices, self.trials, self.proposer = session, choices, trials, proposer
         self.name = self.like = ""
 
     def set_name(self, name: str) -> None:
@@ -62,6 +67,28 @@ class RunDraft:
         if self.choices.start.run_id:
             return design
         return dataclasses.replace(design, vocab_size=self.choices.tokenizer.vocab_size)
+
+    @property
+    def trainable(self) -> RunSpec | None:
+        """The spec of the current choices as they are, with the design that it will have; None where a choice is
+        missing."""
+        if self.choices.problem:
+            return None
+        return self._chosen(self.default_name)
+
+    @property
+    def learned(self) -> RunSpec | None:
+        """The same where the run learns from texts or rows, which can be looked at."""
+        spec = self.trainable
+        if spec is None or spec.align is not None or spec.data.source == "pronouns":
+            return None
+        return spec
+
+    @property
+    def shape(self) -> StepShape | None:
+        """What an update reads; None where the run does not learn from texts or rows."""
+        spec = self.learned
+        return None if spec is None else self.proposer.shape(spec)
 
     def spec(self) -> RunSpec:
         """The spec of the current choices; ValueError says what is missing."""
@@ -102,16 +129,23 @@ class RunDraft:
 
         Empty where the run starts from nothing. on: the memory of the device, None if that is not known.
         """
-        tune = self.choices.start.spec if not self.choices.problem else None
-        if tune is None:
+        spec = self.trainable
+        if spec is None or spec.tune is None:
             return {}
-        model, train = self.model, self.choices.form.config
-        modes = {mode: dataclasses.replace(tune, mode=mode) for mode in TUNE_MODES}
-        align = self.choices.align_spec
-        return {
-            mode: (trained(model, each).total, step_bytes(model, train, each, align, on))
-            for mode, each in modes.items()
-        }
+        modes = {mode: dataclasses.replace(spec, tune=dataclasses.replace(spec.tune, mode=mode)) for mode in TUNE_MODES}
+        return {mode: (trained(each.model, each.tune).total, self._bytes(each, on)) for mode, each in modes.items()}
+
+    def step_bytes(self, on: DeviceMemory | None) -> int:
+        """The estimated memory of a step in bytes, as `mode_costs`."""
+        spec = self.trainable
+        if spec is None:
+            of = self.choices
+            return step_bytes(self.model, of.form.config, of.start.spec, of.align_spec, on)
+        return self._bytes(spec, on)
+
+    def _bytes(self, spec: RunSpec, on: DeviceMemory | None) -> int:
+        shape = self.proposer.shape(spec) if self.learned is not None else None
+        return step_bytes(spec.model, spec.train, spec.tune, spec.align, on, shape)
 
     def try_out(self, kind: str, *, below: int | None = None) -> bool:
         """Start a trial of the current choices; whether it started."""
@@ -138,8 +172,9 @@ class RunDraft:
         return trial.base if same and now.align and now.align.max_tokens == known.align.max_tokens else None
 
     def estimated_time(self) -> TimeEstimate | None:
-        """From the operations per second of that of the newest runs whose steps are most alike in size, the longest
-        of them; or where replies are drawn, from how long that took for the base rate; None where there is none."""
+        """From a run of the same model whose steps are about as large; else from what was measured here; else from the
+        operations per second of that of the newest runs whose steps are most alike in size, the longest of them. Where
+        replies are drawn, from how long that took for the base rate. None where there is none."""
         align = self.choices.align_spec
         if align is not None:
             base = self.base_rate()
@@ -147,19 +182,30 @@ class RunDraft:
                 return None
             seconds = base.seconds(self.choices.form.config.steps, align)
             return TimeEstimate(seconds, "the replies drawn for the base rate")
-        train = self.choices.form.config
-        flops = _flops_per_step(self.model, train, self.choices.start.spec)
+        spec = self.learned
+        if spec is None:
+            return None
+        train, flops = spec.train, self._flops(spec)
         known = [
             (per_step, info)
             for info in islice(filter(_tells_speed, self.session.runs.known()), _N_COMPARED)
-            if (spec := info.spec) is not None and (per_step := _flops_per_step(spec.model, spec.train, spec.tune))
+            if (per_step := _flops_per_step(info)) is not None
         ]
-        if not known:
-            return None
         # A small model uses the processor worse: its speed says little about that of a large one. And of a short run,
         # much of the time is that of its first tests.
-        per_step, info = min(known, key=lambda each: (abs(math.log(each[0] / flops)), -each[1].step))
+        per_step, info = min(
+            known, key=lambda each: (abs(math.log(each[0] / flops)), -each[1].step), default=(0.0, None)
+        )
+        is_like_it = info is not None and _is_alike(info, spec) and per_step / _ALIKE < flops < per_step * _ALIKE
+        speed = self.proposer.speed
+        if speed is not None and not is_like_it:
+            return TimeEstimate(seconds_of(spec, self.proposer.facts, speed), "a few steps on random words")
+        if info is None or info.elapsed_s is None:
+            return None
         return TimeEstimate(train.steps * flops / per_step * info.elapsed_s / info.step, f"the speed of “{info.name}”")
+
+    def _flops(self, spec: RunSpec) -> float:
+        return update_flops(self.proposer.shape(spec), spec.model, spec.train, spec.tune)
 
     def matches(self, spec: RunSpec) -> bool:
         """Whether `spec` equals the current choices, apart from its name."""
@@ -183,15 +229,15 @@ def _learned(spec: RunSpec) -> tuple[object, ...]:
     return spec.model, spec.tokenizer, spec.data, spec.tune, spec.align
 
 
-def text_length(model: ModelConfig, tune: TuneSpec | None) -> int:
-    """The largest number of tokens of a text in training, as RunSpec.text_length."""
-    return model.context_length if tune is None else min(model.context_length, tune.max_length)
-
-
 def step_bytes(
-    model: ModelConfig, train: TrainConfig, tune: TuneSpec | None, align: AlignSpec | None, on: DeviceMemory | None
+    model: ModelConfig,
+    train: TrainConfig,
+    tune: TuneSpec | None,
+    align: AlignSpec | None,
+    on: DeviceMemory | None,
+    shape: StepShape | None = None,
 ) -> int:
-    """The estimated memory of a step in bytes.
+    """The estimated memory of a step in bytes; shape: what it reads, None for as much as it may.
 
     An alignment reads a few replies at once, and has other models of about this size: the parent, with which all but a
     reward model are compared; a reward model; and PPO's critic, which is trained as well.
@@ -199,6 +245,8 @@ def step_bytes(
     kind, precision = ("cpu", "float32") if on is None else (on.kind, on.precision(model.d_model))
     if train.precision != "auto":
         precision = train.precision
+    if align is None and shape is not None:
+        return step_memory(model, shape, train, tune, kind, precision)
     length, n_rows = text_length(model, tune), train.batch_size
     if align is not None:
         n_rows = min(_ROWS_AT_ONCE, align.n_prompts * align.n_replies if align.task == "prompts" else 2 * n_rows)
@@ -215,7 +263,24 @@ def step_bytes(
     return needed
 
 
-def _flops_per_step(model: ModelConfig, train: TrainConfig, tune: TuneSpec | None) -> float:
-    length = text_length(model, tune)
-    per_token = cost.training_flops_per_token(model, length, recomputes=train.activation_checkpointing)
-    return train.batch_size * train.grad_accum_steps * length * per_token
+def _flops_per_step(info: RunInfo) -> float | None:
+    """FLOPs of an update of a run, from the tokens that it has read; None where they are not known."""
+    spec = info.spec
+    if spec is None or not info.tokens:
+        return None
+    length = min(text_length(spec.model, spec.tune), math.ceil(info.tokens / info.step / spec.train.batch_size))
+    recomputes = spec.train.activation_checkpointing
+    per_token = cost.flops_per_token(spec.model, length) * cost.training_factor(
+        spec.model, spec.tune, recomputes=recomputes
+    )
+    return info.tokens / info.step * per_token
+
+
+def _is_alike(info: RunInfo, spec: RunSpec) -> bool:
+    """Whether a run trained such a model in such a way."""
+    other = info.spec
+    if other is None:
+        return False
+    same = dataclasses.replace(other.model, vocab_size=spec.model.vocab_size) == spec.model
+    modes = [None if each.tune is None else each.tune.mode for each in (other, spec)]
+    return same and modes[0] == modes[1] and other.train.optimizer == spec.train.optimizer

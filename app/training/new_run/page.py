@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from PySide6.QtCore import QSize, QTimer, Slot
+from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QWidget
 
 from app.kit.basics import add_menu, button
@@ -16,6 +17,7 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.training.new_run.choices import RunChoices
 from app.training.new_run.draft import RunDraft, TimeEstimate
+from app.training.new_run.proposer import Proposer
 from app.training.new_run.review import RunReview
 from app.training.new_run.views import NewRunViews
 from app.training.spec_exchange import open_spec, save_spec
@@ -23,11 +25,13 @@ from app.training.trials.trials import Trials
 from models.alignment.stage_tree import world_seed_of
 from models.data.tiny_world.wishes import HAPPY
 from models.interop.graphs.graphs import LOOKBACK_STEPS, what_differs
+from models.number_words import format_duration
 from models.runs.run_folder import RunFolder
 from models.settings.align_spec import AlignSpec, usual_align
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.settings.run_spec import DataSpec, RunSpec, TrainConfig
+from models.training.proposal.propose import LONGER, describe_length, epochs_of
 
 
 class NewRun(QWidget):
@@ -54,7 +58,8 @@ class NewRun(QWidget):
         self.data, self.tokenizer, self.design = self.choices.data, self.choices.tokenizer, self.choices.design
         self.form = self.choices.form
         self.review = RunReview(theme)
-        self.draft = RunDraft(session, self.choices, self.trials)
+        self.proposer = Proposer(session, self)
+        self.draft = RunDraft(session, self.choices, self.trials, self.proposer)
         self.name.textChanged.connect(self.draft.set_name)
         self.views = NewRunViews(self.draft, session, theme)
         self.views.settings_chosen.connect(self.set_train)
@@ -67,8 +72,10 @@ class NewRun(QWidget):
         layout.addWidget(self._side)
         Refit(self, self._arrange)
         self._submitted_name = ""
+        self._is_over = False
         self._fitting = False
         self._expected: TimeEstimate | None = None
+        self._needed = 0
         # The review depends on several parts: update it once after all of them have changed.
         self._later = QTimer(self, singleShot=True, interval=0)
         self._later.timeout.connect(self._show_review)
@@ -83,6 +90,7 @@ class NewRun(QWidget):
         self.choices.wish.base_asked.connect(lambda: self.draft.try_out("base"))
         self.choices.wish.cancel_asked.connect(self.trials.cancel)
         self.trials.changed.connect(self._on_trial)
+        self.proposer.changed.connect(self._later.start)
         session.device.changed.connect(self._later.start)
         self._was_active = session.training.active
         session.training.changed.connect(self._on_training)
@@ -116,6 +124,16 @@ class NewRun(QWidget):
     def _arrange(self) -> None:
         self._side.fit(max(self.choices.least_width, self.views.minimumSizeHint().width()) + SPACE, self.width())
 
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self.proposer.may_measure = True
+        self._later.start()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        super().hideEvent(event)
+        self.proposer.may_measure = False
+        self.proposer.stop()
+
     # -- What will run ----------------------------------------------------------------------------------
 
     @property
@@ -128,6 +146,29 @@ class NewRun(QWidget):
         """The button that starts it."""
         return self.review.start
 
+    def begin(self) -> None:
+        """Start a draft of its own: nothing that was chosen for an earlier one is left but the design."""
+        self._is_over = False
+        self.choices.begin()
+        self._forget_name()
+        self.views.show_view("choices")
+        self._later.start()
+
+    def begin_if_over(self) -> None:
+        """Start a draft of its own if the last one was started or queued."""
+        if self._is_over:
+            self.begin()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether what is shown is of the choices as they are, and nothing of them is being looked at."""
+        return not self._later.isActive() and not self.proposer.busy
+
+    def _forget_name(self) -> None:
+        self.name.clear()
+        self.draft.like = ""
+        self.review.show_template_name("")
+
     def set_spec(self, spec: RunSpec, tokenizer_name: str = "", like: str = "", differs: str = "") -> None:
         """Set all choices to those of `spec`.
 
@@ -136,6 +177,7 @@ class NewRun(QWidget):
             like: name of the run whose settings they are.
             differs: what they differ in from that run's, in sentences.
         """
+        self._is_over = False
         size = spec.model.vocab_size  # set by the tokenizer, not by the preset
         presets = (name for name, p in PRESETS.items() if dataclasses.replace(p, vocab_size=size) == spec.model)
         self.session.designs.set(spec.model, next(presets, ""))
@@ -160,7 +202,6 @@ class NewRun(QWidget):
         if spec is None:
             self.session.notices.say("This run's settings cannot be read.")
             return
-        spec = dataclasses.replace(spec, train=dataclasses.replace(spec.train, schedule_start=0))
         differs = ""
         if design is not None:
             differs, steps = what_differs(spec.model, design), spec.train.steps
@@ -179,6 +220,7 @@ class NewRun(QWidget):
                 fine-tuning. reward_model: a run's id, "" for the judge of a wish. dataset: the name of the pairs to
                 learn from, "" for any.
         """
+        self.begin()
         choices, (run_id, _, step) = self.choices, parent.partition("@")
         choices.start.start_from(run_id, step)
         if choices.start.run_id != run_id:
@@ -192,9 +234,6 @@ class NewRun(QWidget):
         elif stage:
             known = [info.name for info in self.session.datasets.list() if info.corpus.task == "preference"]
             choices.data.set_dataset(dataset if dataset in known or not known else known[0])
-        self.name.clear()
-        self.draft.like = ""
-        self.review.show_template_name("")
         self.views.show_view("choices")
 
     def show_tuning(self, run_id: str) -> None:
@@ -234,6 +273,7 @@ class NewRun(QWidget):
             return
         self._submitted_name = self.name.text()
         if take(spec):
+            self._is_over = True
             self.name.clear()
 
     def make_fit(self) -> None:
@@ -262,7 +302,8 @@ class NewRun(QWidget):
             self._later.start()
             state = self.session.training.state
             if state is not None and state.status == "failed" and not state.run_id and not self.name.text():
-                self.name.setText(self._submitted_name)  # no run was created: keep the name
+                self.name.setText(self._submitted_name)  # no run was created: keep the draft
+                self._is_over = False
 
     @Slot()
     def _on_trial(self) -> None:
@@ -280,6 +321,7 @@ class NewRun(QWidget):
 
     @Slot()
     def _show_review(self) -> None:
+        self._follow_proposal()
         train: TrainConfig = self.form.config
         self.name.setPlaceholderText(self.draft.default_name)
         self.review.show_run(
@@ -290,21 +332,46 @@ class NewRun(QWidget):
             self.draft.problem,
             n_classes=self.draft.n_classes,
             can_wait=not self.choices.problem,
+            shape=self.draft.shape,
         )
         self.views.offer_trials(is_offered=self.choices.align_spec is None)
         self.choices.start.show_costs(self.draft.mode_costs(self.session.device.memory))
         self._expected = self.draft.estimated_time()
+        self._needed = self.draft.step_bytes(self.session.device.memory)
+        self._show_length()
         self._show_cost()
+
+    def _follow_proposal(self) -> None:
+        """Fill in what is proposed for the choices as they are; where that changes one, this is called again."""
+        self.proposer.look(self.draft.learned, self.choices.proposed.edited)
+        proposal = self.proposer.proposal
+        if proposal is not None and not self.choices.proposed.is_held:
+            self.choices.propose(proposal)
+
+    def _show_length(self) -> None:
+        """Say how long the run takes and what it reads, and what a longer one costs."""
+        spec, facts, proposal = self.draft.learned, self.proposer.facts, self.proposer.proposal
+        if spec is None:
+            self.choices.proposed.show_length("", "", is_cut=False)
+            return
+        measured = self.draft.measured()
+        seconds = measured.seconds if measured is not None and measured.ms_per_step is not None else None
+        if seconds is None and self._expected is not None:
+            seconds = self._expected.seconds
+        words = describe_length(seconds, facts, epochs_of(spec, facts))
+        price = f"{LONGER} × longer" + ("" if seconds is None else f": about {format_duration(LONGER * seconds)}")
+        is_cut = proposal is not None and proposal.is_cut
+        self.choices.proposed.show_length(words[:1].upper() + words[1:], price, is_cut=is_cut)
 
     def _show_cost(self) -> None:
         """Update what changes during a trial, many times a second."""
         can_try = not self.session.training.active and not self.choices.problem
+        memory = self.session.device.memory
         self.review.show_cost(
-            self.draft.model,
-            self.form.config,
             self.draft.measured(),
             self._expected,
-            self.session.device.memory,
+            self._needed,
+            memory,
             self.trials.state,
             can_try=can_try,
         )

@@ -25,7 +25,7 @@ from app.kit.layout.refit import SideBySide
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.preset_words import format_parameter_count
 from app.session.device_memory import DeviceMemory, check_fit, format_memory_use
-from app.training.new_run.draft import TimeEstimate, step_bytes, text_length
+from app.training.new_run.draft import TimeEstimate
 from app.training.trials.trials import TrialState
 from models.cost.tuning import trained
 from models.number_words import format_compact, format_duration
@@ -33,6 +33,7 @@ from models.settings.align_spec import AlignSpec
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
 from models.settings.tune_spec import TuneSpec
+from models.training.proposal.step_shape import StepShape
 from models.training.trials.findings import RunCost
 
 _CHARACTERS = 33
@@ -47,7 +48,11 @@ _MEASURE = (
 _FACTS = (
     ("parameters", "Parameters", "All parameters of the model, its weights"),
     ("trained", "Trained", "Parameters that training changes, or adds (LoRA)"),
-    ("step", "Tokens per step", "Batch size × accumulation × context length"),
+    (
+        "step",
+        "Tokens per step",
+        "What an update of the weights reads, about: short rows fill less than the context",
+    ),
     ("tokens", "Tokens in all", "All tokens read by the end, including repetitions"),
     ("guess", "Uniform guess", "The loss of uniform guessing: ln(tokens or labels to choose from), in nats"),
 )
@@ -125,8 +130,6 @@ class RunReview(QFrame):
         self.problem = label("", "error", wrap=True)
         self.facts: dict[str, QLabel] = {}
         self._titles: dict[str, QLabel] = {}
-        self._estimated: tuple[object, int] | None = None
-        self._tune: TuneSpec | None = None
         self._align: AlignSpec | None = None
         self._build()
         theme.theme_changed.connect(self._fit)
@@ -214,11 +217,13 @@ class RunReview(QFrame):
         *,
         n_classes: int,
         can_wait: bool,
+        shape: StepShape | None,
     ) -> None:
         """Show the run, why it cannot start ('' where it can), and whether it can be queued.
 
         Args:
-            n_classes: as RunSpec.n_classes.
+            n_classes: as RunSpec.n_classes. shape: what an update reads; None of an alignment, or where a choice is
+                missing.
         """
         self._align = align
         set_enabled(self.queue, "" if can_wait else problem)
@@ -228,8 +233,7 @@ class RunReview(QFrame):
             set_role(self.problem, "muted" if can_wait else "error")
         self.problem.setVisible(bool(problem))
         set_enabled(self.start, problem)
-        self._tune = tune
-        read, what = train.batch_size * train.grad_accum_steps * text_length(model, tune), "Tokens"
+        read, what = 0 if shape is None else shape.n_tokens, "Tokens"
         if align is not None:
             what = "Replies" if align.task == "prompts" else "Rows" if len(align.tasks) > 1 else "Pairs"
             read = align.n_prompts * align.n_replies if what == "Replies" else train.batch_size * train.grad_accum_steps
@@ -238,8 +242,8 @@ class RunReview(QFrame):
             self.facts[name].setAccessibleName(f"{what} {words}")
         self.facts["parameters"].setText(format_parameter_count(model))
         self.facts["trained"].setText(format_compact(trained(model, tune).total, billion="B"))
-        self.facts["step"].setText(f"{read:,}")
-        self.facts["tokens"].setText(format_compact(read * train.steps))
+        self.facts["step"].setText(f"{read:,}" if read else _NONE)
+        self.facts["tokens"].setText(format_compact(read * train.steps) if read else _NONE)
         has_guess = n_classes > 1 and (align is None or align.task != "prompts")
         self.facts["guess"].setText(f"{math.log(n_classes):.3f}" if has_guess else _NONE)
 
@@ -252,16 +256,15 @@ class RunReview(QFrame):
 
     def show_cost(
         self,
-        model: ModelConfig,
-        train: TrainConfig,
         measured: RunCost | None,
         expected: TimeEstimate | None,
+        estimated: int,
         on: DeviceMemory | None,
         trial: TrialState,
         *,
         can_try: bool,
     ) -> None:
-        """Show the cost of this run, measured or estimated, and the progress of a trial."""
+        """Show the cost of this run, measured or estimated, and the progress of a trial; estimated: bytes of a step."""
         self._show_trial(trial)
         for each in (self.measure, self.fit):
             set_enabled(each, "" if can_try else "Not while a run is training or a choice is missing")
@@ -270,7 +273,7 @@ class RunReview(QFrame):
         elif measured is not None:
             needed = measured.estimated_bytes
         else:
-            needed = self._estimate(model, train, on)
+            needed = estimated
         fit = check_fit(needed, on)
         have = (on.n_bytes if on is not None else None) or 0
         level = "no" if measured is not None and not measured.fits else fit.level
@@ -314,13 +317,6 @@ class RunReview(QFrame):
         if self._align.task == "prompts":
             return "Measure the base rate, under Data: that also tells roughly how long the run takes."
         return "The time is not known before it starts."
-
-    def _estimate(self, model: ModelConfig, train: TrainConfig, on: DeviceMemory | None) -> int:
-        """The estimated memory of a step in bytes; cached for the current choices."""
-        chosen = (model, train, self._tune, self._align, on)
-        if self._estimated is None or self._estimated[0] != chosen:
-            self._estimated = (chosen, step_bytes(model, train, self._tune, self._align, on))
-        return self._estimated[1]
 
     def _show_trial(self, trial: TrialState) -> None:
         running = trial.running and trial.kind in ("forecast", "batch")

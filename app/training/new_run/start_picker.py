@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QFileDialog, QGridLayout, QProgressBar, QPushButton, QWidget
@@ -51,6 +52,7 @@ class StartPicker(QWidget):
         self._config: ModelConfig | None = None
         self._mode_is_chosen = False
         self._writes = True
+        self._proposed: dict[str, Any] = {"max_length": _HELD.max_length}
         self.choice: QComboBox = ElidedCombo()
         self.choice.setAccessibleName("Start from")
         self.choice.setToolTip(
@@ -224,6 +226,18 @@ class StartPicker(QWidget):
             self._show_why()
         self.changed.emit()
 
+    def propose(self, changes: Mapping[str, Any]) -> None:
+        """Fill in what is proposed for a fine-tuning, except where the user has chosen something else."""
+        new = {
+            name: value for name, value in changes.items() if getattr(self.form.config, name) == self._proposed[name]
+        }
+        self._proposed |= changes
+        config = dataclasses.replace(self.form.config, **new)
+        if config != self.form.config:
+            with QSignalBlocker(self.form):
+                self.form.set_config(config)
+            self.changed.emit()
+
     def start_from(self, run_id: str, step: str = "") -> None:
         """Choose a run, with the checkpoint of a step or its last one."""
         with QSignalBlocker(self):
@@ -272,6 +286,7 @@ class StartPicker(QWidget):
             self._about.setText(f"{format_parameter_count(self._config)} parameters. {_UNCHANGED}")
             if not self._mode_is_chosen:
                 small = cost.total_parameters(self._config) <= _SMALL
+                self._proposed["max_length"] = _HELD.max_length
                 with QSignalBlocker(self.form):
                     self.form.set_config(dataclasses.replace(_HELD, mode="all" if small else "lora"))
         self._show_why()

@@ -30,7 +30,7 @@ class TokenizerPicker(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self._followed = ""  # the tokenizer of the tokenizer tab that was selected last
+        self._proposed = TokenizerSpec()
         self._source = "tiny-world"
         self._path = ""  # of a tokenizer that is not in the library
         self._size_of_file = _BYTE_TOKENS  # of that one: until it has been read, and where it cannot be read
@@ -66,9 +66,7 @@ class TokenizerPicker(QWidget):
         self._size.valueChanged.connect(self.changed)
         self._reader.done.connect(self._on_file_read)
         session.tokenizers.list_changed.connect(self.reload)
-        session.tokenizers.changed.connect(self._follow)
         self.reload()
-        self._follow()
 
     @property
     def spec(self) -> TokenizerSpec:
@@ -120,20 +118,27 @@ class TokenizerPicker(QWidget):
         self.changed.emit()
 
     def set_source(self, source: str) -> None:
-        """The data comes from this source. For text that is not Tiny World's, a new tokenizer is proposed: the one of
-        the tokenizer tab was hardly made for it."""
+        """The data comes from this source. For other text, a new tokenizer is proposed: the one that was chosen was
+        hardly made for it."""
         if source != self._source:
             self._source = source
-            if self._is_other_text:
-                self.choice.setCurrentIndex(0)
-            else:
-                self._followed = ""
-                self._follow()
+            self.choice.setCurrentIndex(0)
             self._on_choice()
+
+    def propose(self, spec: TokenizerSpec) -> None:
+        """Choose a new tokenizer of the kind and size of `spec`, unless the user has chosen another one."""
+        if spec != self._proposed and self.spec == self._proposed:
+            self._proposed = spec
+            self.set_spec(spec)
+        self._proposed = spec
+
+    def forget(self) -> None:
+        """Forget what was chosen: what is proposed holds again."""
+        self.set_spec(self._proposed)
 
     @property
     def _is_other_text(self) -> bool:
-        return self._source in ("files", "stdlib")
+        return self._source != "tiny-world"
 
     @Slot()
     def reload(self) -> None:
@@ -153,17 +158,6 @@ class TokenizerPicker(QWidget):
             if self._path:
                 self.choice.addItem(f"{Path(self._path).name}  (file)", self._path)
             self.choice.setCurrentIndex(max(0, self.choice.findData(chosen)))
-
-    @Slot()
-    def _follow(self) -> None:
-        """Select the tokenizer that is chosen in the tokenizer tab, unless a new one is made for the text."""
-        if self._is_other_text:
-            return
-        name = self._session.tokenizers.name
-        row = self.choice.findData(name)
-        if name and name != self._followed and row >= 0:
-            self.choice.setCurrentIndex(row)
-        self._followed = name
 
     @Slot()
     def _on_choice(self) -> None:

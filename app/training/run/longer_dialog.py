@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QButtonGroup, QGridLayout, QLineEdit, QRadioButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QButtonGroup, QGridLayout, QLineEdit, QRadioButton, QSizePolicy, QVBoxLayout, QWidget
 
 from app.kit.basics import button, column, label, row, set_enabled
 from app.kit.dialog import Dialog
@@ -14,17 +14,17 @@ from app.session.session import Session
 from app.training.run.forks import Forks
 from models.library.run_record import RESUMABLE, RunInfo, last_saved_step
 from models.number_words import format_count, format_duration
-from models.training.proposal.longer import longer, longer_name, measured_seconds, why_not_longer
+from models.training.proposal.longer import longer, longer_name, measured_seconds, rate_rises, why_not_longer
 
 _TIMES = {1: "As long again", 2: "Twice as long again", 10: "Ten times as long again"}
 """How many times as many steps as the run has come, in words."""
 _REST, _OWN = 0, -1
 """The other choices: what is left of the plan, and a number of one's own."""
 _MAX_STEPS = 1_000_000_000
+_WIDTH = 560
+"""Pixels at the usual text size."""
 _NO_SPEED = "The time is not known: this run has not measured its speed."
-_REWARMED = (
-    "Its learning rate has fallen, so it warms up again and falls once more; for a short while the loss may rise."
-)
+_RATE_RISES = "The learning rate, which has fallen, rises again: for a short while the loss may, too."
 
 
 class LongerDialog(Dialog):
@@ -43,11 +43,14 @@ class LongerDialog(Dialog):
         set_term(self, "Checkpoint")
         self._session, self._forks, self._info = session, forks, info
         self.setWindowTitle(f"Train {info.name} longer")
-        self.setMinimumWidth(round(460 * theme.text_scale))
+        self.setMinimumWidth(round(_WIDTH * theme.text_scale))
         self.problem = why_not_longer(info)
         self._step = last_saved_step(info.folder)
         self.choices = QButtonGroup(self)
-        self.steps = IntBox(1, _MAX_STEPS, self._step or 1)
+        self.steps = IntBox(1, _MAX_STEPS, max(1, self._step // 10))
+        self.steps.setValue(max(1, self._step))
+        self.steps.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.steps.setMinimumWidth(round(130 * theme.text_scale))
         self.steps.setAccessibleName("Steps more")
         self.name = QLineEdit()
         self.name.setMaxLength(60)
@@ -150,8 +153,8 @@ class LongerDialog(Dialog):
         sentences = ["The run goes on from its last checkpoint." if resumes else ""]
         if not resumes:
             sentences = ["A new run goes on from there, with the curves so far; the one that you have stays as it is."]
-            if spec is not None and longer(spec.train, self._step, to).schedule_start == self._step:
-                sentences.append(_REWARMED)
+            if spec is not None and rate_rises(spec.train, self._step, to):
+                sentences.append(_RATE_RISES)
         if not self._info.elapsed_s:
             sentences.append(_NO_SPEED)
         return " ".join(sentences)

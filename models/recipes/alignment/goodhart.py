@@ -25,7 +25,7 @@ from models.recipes.alignment.demonstration import (
     checkpoint_of,
 )
 from models.recipes.alignment.kept import as_it_is
-from models.recipes.alignment.results import Bar, DemonstrationResult, StageResult
+from models.recipes.alignment.results import POINTS, Bar, DemonstrationResult, StageResult
 from models.recipes.alignment.table import DEMONSTRATIONS
 
 NAME = "goodhart"
@@ -96,15 +96,16 @@ def bars(stages: dict[str, StageResult]) -> list[Bar]:
             value=min((b - a for a, b in itertools.pairwise(proxies)), default=0.0),
             limit=0.0,
             is_most=False,
-            unit="points",
+            unit="in score",
         ),
         Bar(
             words="PPO: good stories gained, up to the peak",
             value=peak - (base.gold or 0.0),
             limit=0.15,
             is_most=False,
+            unit=POINTS,
         ),
-        Bar(words="PPO: good stories lost after the peak", value=fallen, limit=0.15, is_most=False),
+        Bar(words="PPO: good stories lost after the peak", value=fallen, limit=0.15, is_most=False, unit=POINTS),
         Bar(words="PPO: the score gained", value=ppo.proxy or 0.0, limit=1.5, is_most=False, unit="σ"),
     ]
 

@@ -21,7 +21,7 @@ from models.recipes.alignment.demonstration import (
     Bench,
     checkpoint_of,
 )
-from models.recipes.alignment.results import Bar, DemonstrationResult, StageResult
+from models.recipes.alignment.results import POINTS, Bar, DemonstrationResult, StageResult
 from models.recipes.alignment.table import DEMONSTRATIONS
 
 NAME = "taught"
@@ -94,10 +94,12 @@ def bars(stages: dict[str, StageResult]) -> list[Bar]:
     ]
     for name in _ALIGNED:
         lost = max(base.kinds[kind] - stages[name].kinds[kind] for kind in _KEPT)
-        found.append(Bar(words=f"{name.upper()}: knowledge, reading or state lost", value=lost, limit=0.03))
+        found.append(
+            Bar(words=f"{name.upper()}: knowledge, reading or state lost", value=lost, limit=0.03, unit=POINTS)
+        )
     for name in ("ppo", "grpo"):
         lost = (base.right or 0.0) - (stages[name].right or 0.0)
-        found.append(Bar(words=f"{name.upper()}: right stories lost", value=lost, limit=0.05))
+        found.append(Bar(words=f"{name.upper()}: right stories lost", value=lost, limit=0.05, unit=POINTS))
     return found
 
 

@@ -21,7 +21,7 @@ from models.tasks.batches import make_task_batches
 from models.tasks.rows import LABEL_TASKS
 from models.training.prepare import PreparedData, prepare_trial
 from models.training.trials.findings import BatchFound, BatchPoint
-from models.training.trials.trial import Trial, free_bytes, heaviest_batch, prepared_run
+from models.training.trials.trial import free_bytes, heaviest_batch, make_trial, prepared_run
 
 MAX_BATCH_SIZE = 65_536
 """The largest batch_size of a TrainConfig."""
@@ -149,7 +149,7 @@ class _Search:
         batches = self._make_batches(train)
         trial = None
         try:
-            trial = Trial(dataclasses.replace(self._prepared, spec=spec), batches, self._choice)
+            trial = make_trial(dataclasses.replace(self._prepared, spec=spec), batches, self._choice)
             steps = []
             for i in range(TIMED_STEPS):
                 steps.append(trial.step(i))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import statistics
 import time
 from collections.abc import Generator
@@ -22,9 +21,10 @@ from models.training.metric import Scorer, make_scorer
 from models.training.objective import validation_slice
 from models.training.prepare import PreparedData, prepare_trial
 from models.training.samples import learns_to_rewrite, prompts_are_chat, write_sample
+from models.training.schedule import times_due
 from models.training.trials.findings import RunCost
 from models.training.trials.preview import encode_splits, preview_encoded, preview_task
-from models.training.trials.trial import Step, Trial, free_bytes, heaviest_batch
+from models.training.trials.trial import Step, Trial, free_bytes, heaviest_batch, make_trial
 
 TIMED_STEPS = 4
 """Steps after the first, which is slower since the device is cold."""
@@ -125,7 +125,7 @@ def _measure(
     yield Progress(done=0, total=_N_WORK)
     trial = None
     try:
-        trial = Trial(prepared, batches, choice)
+        trial = make_trial(prepared, batches, choice)
         steps: list[Step] = []
         while len(steps) < 1 + TIMED_STEPS and sum(step.seconds for step in steps) < MAX_TIMED_S:
             steps.append(trial.step(len(steps)))
@@ -204,10 +204,3 @@ def _sample_seconds(trial: Trial, prepared: PreparedData, scorer: Scorer | None)
     )
     n = times_due(train.steps, train.sample_interval, train.checkpoint_interval)
     return (time.perf_counter() - began) * len(train.prompts) * n
-
-
-def times_due(steps: int, *intervals: int) -> int:
-    """How often an action is due that happens at step 0, at every multiple of one or two intervals, and at the end."""
-    both = steps // math.lcm(*intervals) if len(intervals) == 2 else 0
-    at_end = all(steps % interval for interval in intervals)
-    return 1 + sum(steps // interval for interval in intervals) - both + at_end

@@ -18,7 +18,7 @@ from models.settings.run_spec import RunSpec, TrainConfig
 from models.training.batches import make_batches_events
 from models.training.prepare import prepare_trial
 from models.training.trials.findings import LrFound, LrPoint
-from models.training.trials.trial import Trial, out_of_memory_as_sentence
+from models.training.trials.trial import make_trial, out_of_memory_as_sentence
 
 N_STEPS = 120
 EXPLODES = 4.0
@@ -60,7 +60,7 @@ def find_lr(
     lowest, highest = train.optimizer_info.lr_range  # other rates keep their ratio to this one
     yield Progress(done=0, total=n_steps)
     with out_of_memory_as_sentence(choice.device):
-        trial = Trial(prepared, batches, choice)
+        trial = make_trial(prepared, batches, choice)
     try:
         exploded, average = False, 0.0
         while len(points) < n_steps and not exploded:

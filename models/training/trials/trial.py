@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 import psutil
 import torch
@@ -25,6 +26,7 @@ from models.device import (
 )
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
+from models.settings.run_spec import RunSpec
 from models.tokenizers import read_tokenizer
 from models.training.batches import open_parent_corpus
 from models.training.objective import weighted_nll
@@ -54,6 +56,19 @@ class Step:
     seconds: float
 
 
+def make_trial(prepared: PreparedData, batches: Batches, device: DeviceChoice) -> Trial:
+    """A trial of a run on its own data."""
+    padded = prepared.corpus.kind == "examples"
+    return Trial(prepared.spec, prepared.build_model, batches, device, padded=padded)
+
+
+class StepBatches(Protocol):
+    """The batches of a training, of which each step takes the next."""
+
+    def batch(self, step: int, micro_step: int = 0) -> Batch:
+        """The batch of a micro-step of a step."""
+
+
 class Trial:
     """The model of a run before its first step, and its optimizers, until `free`.
 
@@ -61,15 +76,23 @@ class Trial:
     `out_of_memory_as_sentence`.
     """
 
-    def __init__(self, prepared: PreparedData, batches: Batches, device: DeviceChoice) -> None:
-        spec = prepared.spec
-        self._train, self._batches, self._padded = spec.train, batches, prepared.corpus.kind == "examples"
+    def __init__(
+        self,
+        spec: RunSpec,
+        build: Callable[[], AnyModel],
+        batches: StepBatches,
+        device: DeviceChoice,
+        *,
+        padded: bool = False,
+    ) -> None:
+        """build: makes the model. padded: whether batches have places without a token."""
+        self._train, self._batches, self._padded = spec.train, batches, padded
         self._device = device.device
         self._dtype = pick_precision(spec.train, spec.model, device.device)
         self._held_before = torch.cuda.memory_allocated(self._device) if self._device.type == "cuda" else 0
         with self._rng_preserved():
             seed_global(spec.train.seed, self._device)
-            self._model = prepared.build_model().to(self._device).train()
+            self._model = build().to(self._device).train()
         self._optimizers = make_optimizers(self._model, spec.train)
 
     @property

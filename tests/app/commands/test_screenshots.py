@@ -62,7 +62,7 @@ def test_a_run_is_shown_on_every_tab(
         for task in TASKS
         for each in ("training-scores-{}", "training-scores-{}-predictions", "chat-{}")
     ]
-    screens = [*tokenizer, *data, *builder, *training, *chat, *guide, *tasks]
+    screens = ["models", *tokenizer, *data, *builder, *training, *chat, *guide, *tasks]
     dialogs = ("chat-pass-wide", "preferences", "trash")
     screens = [*screens, *dialogs[1:]]
     screens.insert(screens.index("chat-pass") + 1, dialogs[0])

@@ -127,3 +127,31 @@ def test_what_cannot_be_done(
     (tmp_path / "adapter" / "adapter_config.json").write_text("{}")
     assert main(words) in (1, 2)
     assert complaint in capsys.readouterr().err
+
+
+def test_what_is_not_said_is_proposed_from_the_data(library: Library, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"text": f"anna {'smiles' if n % 2 else 'cries'} {n} times", "label": "ab"[n % 2]} for n in range(40)]
+    build_examples_corpus(library, rows[4:], rows[:4], "moods", None, task="classification", labels=("a", "b"))
+    words = ["train", "--preset", "bert-tiny", "--dataset", "moods", "--set", "model.n_layer=1", "--device", "cpu"]
+    words += ["--set", "model.d_model=16", "--set", "train.lr=0.001"]
+    assert main(words) == 0
+    shown = capsys.readouterr()
+    assert "times through your 36 rows." in shown.err
+    train = RunFolder.open(library.find_run(shown.out.strip().splitlines()[-1])).spec.train
+    assert train.steps < 200
+    assert train.lr == 0.001
+    assert 8 <= train.steps / train.eval_interval <= 14
+    assert len(train.prompts) == 2
+    assert main([*words, "--steps", "5"]) == 0
+    again = RunFolder.open(library.find_run(capsys.readouterr().out.strip().splitlines()[-1])).spec.train
+    assert (again.steps, again.eval_interval, again.batch_size) == (5, 1, train.batch_size)
+
+
+def test_a_fork_that_lengthens_a_run_is_validated_in_all_of_it(
+    library: Library, parent: RunFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "--fork", "small", "--steps", "12", "--name", "longer", "--device", "cpu"]) == 0
+    train = RunFolder.open(library.find_run("longer")).spec.train
+    assert (train.steps, train.checkpoint_interval) == (12, 1)
+    assert main(["train", "--fork", "small", "--steps", "12", "--set", "checkpoint_interval=7", "--name", "own"]) == 0
+    assert RunFolder.open(library.find_run("own")).spec.train.checkpoint_interval == 7

@@ -28,6 +28,7 @@ REPLY = ReplyFact(
 )
 RUN = RunFact(id="r", name="run", status="finished", kind="mood", step=9, topology="encoder-only", position="none")
 TRAINING = TrainingFact(name="t", run_id="r", is_over=False, status="running", step=1, total_steps=9, recipe="mood")
+GROWN = dataclasses.replace(TRAINING, is_over=True, text_bits=1.9, text_table=2.0, is_text_learned=True)
 PAIR = PairFact(texts=("a", "b"), encoder=("dog", "street"), decoder=("dog", "dog"), decoder_difference=0.0)
 OFF = SwitchedOffFact(parts=("Layer 1, head 1",), are_heads=True, before=0.5, after=0.1)
 LAYER_OFF = SwitchedOffFact(parts=("Layer 1",), are_heads=False, before=0.5, after=0.1)
@@ -65,6 +66,7 @@ FULL = Facts(
     machine_step=40,
     n_judged=10,
     exported=("mine.gguf",),
+    training=GROWN,
 )
 
 
@@ -120,6 +122,15 @@ def facts(**changes: Any) -> Facts:
             ("run_started", {"kind": "quickstart"}),
             [facts(training=dataclasses.replace(TRAINING, is_quickstart=True))],
             [facts(training=TRAINING)],
+        ),
+        (
+            ("text_learned", {}),
+            [facts(training=GROWN)],
+            [
+                facts(training=dataclasses.replace(GROWN, is_text_learned=False)),
+                facts(training=dataclasses.replace(GROWN, is_over=False)),
+                facts(),
+            ],
         ),
         (("run_finished", {}), [facts(runs=(RUN,))], [facts(runs=(dataclasses.replace(RUN, status="stopped"),))]),
         (("run_finished", {"kind": "mood"}), [facts(runs=(RUN,))], [facts(runs=(RUN,), training=TRAINING)]),
@@ -185,6 +196,7 @@ def test_deeds(check: tuple[str, dict[str, Any]], done: list[Facts], not_done: l
         ("pair_read", {"new": True}, facts(pair=PAIR)),
         ("dataset_made", {}, facts(datasets=("a",))),
         ("judged", {"n": 1}, facts(n_judged=9)),
+        ("text_learned", {}, facts(training=GROWN)),
     ],
 )
 def test_what_was_there_before_is_nobodys_deed(name: str, arguments: dict[str, Any], now: Facts) -> None:

@@ -125,14 +125,14 @@ def test_in_a_low_window_the_loss_is_told_in_words(view: QuickStartView, script:
     assert "loss 2.500" in view.phase.text()
 
 
-def test_a_text_keeps_its_loss_and_samples(session: Session, until: Until, view: QuickStartView) -> None:
+def test_a_text_keeps_its_bits_per_byte_and_samples(session: Session, until: Until, view: QuickStartView) -> None:
     script = Script(session, until, files=("words.txt",))
     script.give(STARTED, trained(1))
-    assert view.loss.isVisible()
+    assert view.bits.isVisible()
     assert view.samples.isVisible()
     assert not view.accuracy.isVisible()
     view.resize(1100, 500)
-    assert view.loss.isVisible()
+    assert view.bits.isVisible()
     script.end()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,10 @@ from pytestqt.qtbot import QtBot
 
 from app.session.session import Session
 from app.training.run.forks import Forks
+from models.events import Event, Phase
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
-from models.runs.run_queue import RunQueue
+from models.runs.run_queue import QueuedRecipe, RunQueue
 from models.settings.run_spec import DataSpec, RunSpec
 from tests.app.heard import Heard, Until, long
 
@@ -260,3 +262,29 @@ def test_a_failing_disk_is_reported_once_until_it_changes(
     assert len(heard.failures) == 2
     session.queue.read()
     assert len(session.queue.waiting) == 1
+
+
+def test_a_recipe_of_which_nothing_is_left_to_train_leaves_the_queue(
+    session: Session, heard: Heard, tiny_spec: RunSpec, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Nothing:
+        """A recipe whose stages are all there already."""
+
+        def events(self) -> Iterator[Event]:
+            yield Phase(name="Measuring")
+
+    monkeypatch.setattr("models.recipes.queued.make_recipe", lambda *args: Nothing())
+    assert session.queue.add_recipe(QueuedRecipe(kind="demonstration", arguments={"name": "taught"}), "Taught")
+    session.queue.add([named(tiny_spec, "second")])
+    session.queue.start()
+    until(lambda: ended(session))
+    assert [run.name for run in session.runs.list()] == ["second"]
+    assert not heard.failures
+
+
+def test_a_recipe_that_cannot_start_stays_with_the_reason(session: Session, until: Until) -> None:
+    assert session.queue.add_recipe(QueuedRecipe(kind="task", arguments={"name": "telepathy"}), "Telepathy")
+    session.queue.start()
+    until(lambda: not session.queue.is_draining and not session.training.active)
+    (item,) = session.queue.waiting
+    assert "no recipe 'telepathy'" in item.problem

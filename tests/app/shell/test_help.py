@@ -152,7 +152,10 @@ def test_every_dialog_of_the_program_answers_f1() -> None:
     ("page", "terms"),
     [
         ("home", {"Language model"}),
-        ("quickstart", {"Corpus", "Merge", "Held-out", "Next-token prediction", "Loss", "Prompt", "Checkpoint"}),
+        (
+            "quickstart",
+            {"Corpus", "Merge", "Held-out", "Next-token prediction", "Bits per byte", "Prompt", "Checkpoint"},
+        ),
         ("data", {"Dataset", "Deduplication", "Held-out", "Tiny World", "Token"}),
         ("training", {"Language model", "Corpus", "Tokenizer"}),
     ],

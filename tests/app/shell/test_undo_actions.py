@@ -113,6 +113,9 @@ def test_the_notebook_has_its_own_undo_in_the_menu(window: MainWindow) -> None:
     assert text is not None
     text.insertPlainText("Once")
     undo, _ = opened(window)
+    assert undo.text() == "&Undo typing", "whoever comes to the notebook can write at once"
+    tab.modes.bar.setFocus()
+    undo, _ = opened(window)
     assert undo.text() == "&Undo change of the text"
     undo.trigger()
     assert text.toPlainText() == ""

@@ -321,8 +321,10 @@ def test_other_text_gets_a_tokenizer_of_its_own(form: NewRun, session: Session, 
 
     save_tokenizer(train_tokenizer((), "byte", 0), session.library, "tiny world", {})
     session.tokenizers.add("tiny world")
+    form.begin()
     form.data.source.setCurrentIndex(form.data.source.findData("tiny-world"))
-    assert form.tokenizer.spec.path == "tiny world"
+    assert form.tokenizer.spec.path == "", "not the one that was made last, for whatever text"
+    form.tokenizer.choice.setCurrentIndex(form.tokenizer.choice.findData("tiny world"))
     form.data.set_files((str(text_file),))
     assert form.tokenizer.spec.path == "", "a new one, trained on this text"
     form.tokenizer.choice.setCurrentIndex(form.tokenizer.choice.findData("tiny world"))
@@ -354,10 +356,12 @@ def test_before_it_is_measured_the_time_is_said_to_be_unknown_or_a_guess(
     monkeypatch.setattr(session.runs, "known", lambda: [newer, run])
     assert form.draft.estimated_time() == estimate, "an alignment draws replies most of the time"
     tiny = dataclasses.replace(run.spec, train=dataclasses.replace(run.spec.train, batch_size=1), model=tiny_spec.model)
-    newest = dataclasses.replace(run, name="smaller", spec=tiny, elapsed_s=1000 * run.elapsed_s)
+    assert run.tokens is not None
+    fewer = run.tokens // run.spec.train.batch_size
+    newest = dataclasses.replace(run, name="smaller", spec=tiny, elapsed_s=1000 * run.elapsed_s, tokens=fewer)
     monkeypatch.setattr(session.runs, "known", lambda: [newest, run])
     assert form.draft.estimated_time() == estimate, "the run whose steps are as large tells more than the newest"
     short = dataclasses.replace(run, name="short", step=20, elapsed_s=9 * run.elapsed_s)
-    long = dataclasses.replace(run, step=200, elapsed_s=10 * run.elapsed_s)
+    long = dataclasses.replace(run, step=200, elapsed_s=10 * run.elapsed_s, tokens=10 * run.tokens)
     monkeypatch.setattr(session.runs, "known", lambda: [short, long])
     assert form.draft.estimated_time() == estimate, "of equal ones the longest, whose first tests count less"

@@ -198,6 +198,7 @@ def test_it_is_measured_and_trained(
     form.choices.start.start_from(parent)
     form.choices.start.form.apply({"mode": "lora", "lora_r": 2, "train_embeddings": True})
     form.form.apply({"steps": 2, "batch_size": 2, "eval_interval": 2, "eval_batches": 1, "sample_interval": 0})
+    until(lambda: form.is_settled)
     form.review.measure.click()
     until(lambda: form.trials.state.cost is not None and not form.trials.state.running)
     measured = form.draft.measured()

@@ -111,7 +111,9 @@ def test_goodhart_from_start_to_the_peak(
     names = {info.name for info in session.runs.list()}
     assert {"Reward model that likes length", "PPO past its peak"} <= names, "its stages are in the list"
     assert card.verdict.text().endswith("goals are reached")
-    assert f"PPO: good stories gained, up to the peak: 0{NBSP}%, but the goal is at least 15" in card.summary.text()
+    assert (
+        "PPO: good stories gained, up to the peak: 0 points, but the goal is at least 15 points." in card.summary.text()
+    )
     assert "as it took here last time" in card.takes.text()
 
     qtbot.mouseClick(card.result, Qt.MouseButton.LeftButton)

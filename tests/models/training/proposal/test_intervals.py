@@ -6,7 +6,7 @@ import pytest
 
 from models.settings.run_spec import TrainConfig
 from models.training.proposal.intervals import lengthened, proposed_intervals, round_number
-from models.training.trials.forecast import times_due
+from models.training.schedule import times_due
 
 
 @pytest.mark.parametrize("steps", [1, 7, 22, 30, 108, 150, 220, 999, 1000, 12_345, 1_000_000])

@@ -9,41 +9,27 @@ import pytest
 
 from models.library.run_record import RunInfo
 from models.settings.run_spec import TrainConfig
-from models.training.proposal.longer import longer, longer_name, measured_seconds, why_not_longer
+from models.training.proposal.longer import longer, longer_name, measured_seconds, rate_rises, why_not_longer
 from models.training.schedule import lr_factor
 
 DECAYED = TrainConfig(steps=1000, warmup_steps=20, schedule="wsd")
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine", "wsd"])
-def test_a_rate_that_had_decayed_warms_up_again_and_decays_at_the_new_end(schedule: str) -> None:
+def test_a_rate_that_had_decayed_rises_again_and_decays_at_the_new_end(schedule: str) -> None:
     train = dataclasses.replace(DECAYED, schedule=schedule)
     more = longer(train, 1000, 2000)
-    assert (more.steps, more.schedule_start) == (2000, 1000)
-    factors = [lr_factor(step, more) for step in range(1000, 2000)]
-    assert factors[0] == pytest.approx(1 / 20)
-    assert factors[:20] == sorted(factors[:20])
-    assert max(factors) == pytest.approx(1.0)
-    assert factors[-1] == pytest.approx(0.0)
-    assert factors == [lr_factor(step, train) for step in range(1000)], "the same schedule, once more"
+    assert lr_factor(999, train) == pytest.approx(0.0)
+    assert lr_factor(1000, more) > 0.4
+    assert lr_factor(1999, more) == pytest.approx(0.0)
+    assert rate_rises(train, 1000, 2000)
 
 
 def test_a_rate_that_has_not_fallen_goes_on() -> None:
-    more = longer(DECAYED, 300, 2000)
-    assert more.schedule_start == 0
-    assert lr_factor(300, more) == lr_factor(299, DECAYED) == 1.0
+    assert lr_factor(300, longer(DECAYED, 300, 2000)) == lr_factor(299, DECAYED) == 1.0
+    assert not rate_rises(DECAYED, 300, 2000)
     constant = dataclasses.replace(DECAYED, schedule="constant")
     assert longer(constant, 1000, 2000) == dataclasses.replace(constant, steps=2000)
-
-
-def test_a_short_continuation_has_a_short_warm_up() -> None:
-    assert longer(DECAYED, 1000, 1008).warmup_steps == 2
-
-
-def test_a_twice_lengthened_run_begins_its_schedule_at_the_last_checkpoint() -> None:
-    twice = longer(longer(DECAYED, 1000, 2000), 2000, 4000)
-    assert twice.schedule_start == 2000
-    assert lr_factor(3999, twice) == pytest.approx(0.0)
 
 
 def test_intervals_follow() -> None:

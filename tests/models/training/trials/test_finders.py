@@ -15,6 +15,7 @@ from models.events import Event, Phase
 from models.library.library import Library
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import RunSpec, TrainConfig
+from models.training.schedule import times_due
 from models.training.trials import batch_finder, forecast, lr_finder, trial
 from models.training.trials.batch_finder import find_batch, remedy_sentence
 from models.training.trials.findings import BatchFound, BatchPoint, DataPreview, LrPoint, RunCost
@@ -241,7 +242,7 @@ def test_of_a_slow_run_a_single_step_is_timed(library: Library, spec: RunSpec, m
 @pytest.mark.parametrize(("steps", "intervals"), [(12, (4,)), (13, (4,)), (3, (4,)), (24, (4, 6)), (25, (4, 6))])
 def test_how_often_something_is_due(steps: int, intervals: tuple[int, ...]) -> None:
     due = [step for step in range(steps + 1) if step == steps or any(step % interval == 0 for interval in intervals)]
-    assert forecast.times_due(steps, *intervals) == len(due)
+    assert times_due(steps, *intervals) == len(due)
 
 
 def test_a_forecast_may_only_show_the_data(library: Library, spec: RunSpec) -> None:

@@ -1,0 +1,117 @@
+"""What is proposed for the settings of a new run, what of it the user has changed, and how long the run takes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from PySide6.QtCore import QSignalBlocker, Slot
+from PySide6.QtWidgets import QWidget
+
+from app.kit.basics import button, column, label, row
+from app.kit.forms.config_form import ConfigForm
+from app.kit.theme import ThemeProvider
+from models.settings.run_spec import TrainConfig
+from models.training.proposal.propose import prolonged
+
+_WHY_CUT = "As much as fits into about ten minutes on this computer. More of it would be learned in a longer run."
+
+
+class ProposedSettings(QWidget):
+    """Fills a form of TrainConfig with what is proposed, and leaves alone what the user has changed.
+
+    The settings of a run that is repeated are no proposal: while they are held, nothing is proposed.
+    """
+
+    def __init__(self, form: ConfigForm, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.form = form
+        self._proposed: dict[str, Any] = {}
+        self._is_held = False
+        self.words = label("", wrap=True)
+        self.why = label("", "caption", wrap=True)
+        self.longer = button("", theme, self._on_longer, icon="timer", role="link")
+        whole = column(self.words, self.why)
+        whole.addLayout(row(self.longer, None))
+        self.setLayout(whole)
+        form.changed.connect(self._on_edit)
+        self.show_length("", "", is_cut=False)
+
+    @property
+    def config(self) -> TrainConfig:
+        """All settings as they are proposed."""
+        return dataclasses.replace(TrainConfig(), **self._proposed)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the settings are those of a run that is repeated."""
+        return self._is_held
+
+    @property
+    def edited(self) -> tuple[str, ...]:
+        """The settings that the user has changed; none of a run that is repeated."""
+        if self._is_held:
+            return ()
+        now, proposed = self.form.config, self.config
+        return tuple(f.name for f in dataclasses.fields(now) if getattr(now, f.name) != getattr(proposed, f.name))
+
+    def begin(self, changes: Mapping[str, Any]) -> None:
+        """Forget the user's changes and what was proposed before; propose `changes`."""
+        self._is_held, self._proposed = False, dict(changes)
+        self.form.set_config(self.config)
+        self._mark()
+
+    def hold(self, train: TrainConfig) -> None:
+        """Show the settings of a run that is repeated, or that somebody else has set up."""
+        self._is_held = True
+        self.form.set_config(train)
+        self._mark()
+
+    def propose(self, changes: Mapping[str, Any]) -> None:
+        """Propose other values of these settings. Those that the user has changed stay."""
+        kept, before = self.edited, self.form.config
+        self._proposed |= changes
+        if not self._is_held:
+            new = {name: value for name, value in changes.items() if name not in kept}
+            if any(getattr(before, name) != value for name, value in new.items()):
+                with QSignalBlocker(self.form):
+                    self.form.apply(new)
+            self._mark()
+            if self.form.config != before:
+                self.form.changed.emit(self.form.config)
+
+    def use(self, changes: Mapping[str, Any]) -> None:
+        """Set these settings, whether or not the user has changed them: for another model they mean something else."""
+        self._proposed |= changes
+        self.form.apply(changes)
+
+    def show_length(self, words: str, price: str, *, is_cut: bool) -> None:
+        """Say how long the run takes, and what a longer one costs; "" for what is not known.
+
+        Args:
+            is_cut: whether it ends before everything is learned.
+        """
+        is_proposed = not self._is_held and "steps" not in self.edited
+        self.words.setText(words)
+        self.words.setVisible(bool(words))
+        self.why.setText(_WHY_CUT if is_cut and is_proposed else "")
+        self.why.setVisible(bool(self.why.text()))
+        self.longer.setText(price)
+        self.longer.setAccessibleName(price)
+        self.longer.setToolTip("Learn longer: sets the steps, and how often the run is validated and sampled")
+        self.longer.setVisible(bool(price) and is_proposed)
+
+    @Slot()
+    def _on_longer(self) -> None:
+        self.form.apply(prolonged(self.form.config))
+
+    @Slot()
+    def _on_edit(self) -> None:
+        self._mark()
+
+    def _mark(self) -> None:
+        proposed = (
+            {} if self._is_held else {f.name: getattr(self.config, f.name) for f in dataclasses.fields(TrainConfig)}
+        )
+        self.form.show_proposed(proposed)

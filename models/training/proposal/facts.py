@@ -1,0 +1,225 @@
+"""What a run would learn from, in the tokens that its model reads: how much it is, and how long its rows are.
+
+Read from a sample before anything is prepared: nothing is stored, no model is opened. No torch import.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from models.chat.template_config import ChatTemplateConfig, read_kept_template_config, template_to_teach
+from models.data.corpus import Corpus, Example, json_line, list_corpora
+from models.data.examples import ExampleForm, encode_examples
+from models.data.tiny_world.corpus import world_of
+from models.events import Event, Phase
+from models.library.library import Library
+from models.settings.run_spec import RunSpec
+from models.settings.tasks import ALIGNED_TASKS
+from models.tasks.row_reader import RowReader
+from models.tasks.rows import LABEL_TASKS
+from models.tokenizers import load_tokenizer, read_tokenizer, train_tokenizer
+from models.tokenizers.codec import encode_text
+from models.tokenizers.foreign.reading import read_foreign
+from models.tokenizers.making.texts import example_texts
+from models.tokenizers.many_texts import ManyTextsEncoder
+from models.tokenizers.special_tokens import add_missing_special_tokens
+
+_SAMPLE_BYTES = 300_000
+"""Text that is encoded, and that a tokenizer is trained on, to know how long rows are in tokens."""
+_SAMPLE_ROWS = 1000
+_SAMPLE_PARTS = 3
+_N_PROMPTS = 2
+_PROMPT_CHARACTERS = 200
+
+TEXT, PACKED, ITEMS = "text", "packed", "items"
+"""How batches are made of the data: windows of one long text; as many rows as give so many tokens
+(models.data.batches.ExampleBatches); or so many rows (models.tasks.batches)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataFacts:
+    """The data of a run.
+
+    unit: TEXT, PACKED or ITEMS. n_rows: rows for training, 0 of one long text; n_val_rows: for validation. n_tokens: of
+    all training data, about. lengths: of rows in tokens, in ascending order, of a sample where there are many; () of
+    one long text. prompts: what a sample can begin with, from the validation rows; () where the data suggests none.
+    task, labels: of a dataset with one.
+    """
+
+    unit: str
+    n_rows: int
+    n_val_rows: int
+    n_tokens: int
+    lengths: tuple[int, ...] = ()
+    prompts: tuple[str, ...] = ()
+    task: str = ""
+    labels: tuple[str, ...] = ()
+
+
+def read_facts(library: Library, spec: RunSpec) -> Generator[Event, None, DataFacts | None]:
+    """What a run of `spec` would learn from; None where it is generated when the run starts. Yields Phase.
+
+    Raises:
+        ValueError: where the data or the tokenizer cannot be read, or no row suits the model.
+    """
+    yield Phase(name="Looking at the data")
+    if spec.data.source == "files":
+        texts, n_bytes = _sample_files([Path(file) for file in spec.data.files])
+        tokenizer = _tokenizer(library, spec, texts)
+        return _facts_of_text(tokenizer, texts, n_bytes * (1 - spec.data.val_fraction))
+    corpus = _find(library, spec)
+    if corpus is None or corpus.task in ALIGNED_TASKS:
+        return None
+    if corpus.kind == "text":
+        texts = [corpus.sample_text("train", _SAMPLE_BYTES)[:_SAMPLE_BYTES]]
+        tokenizer = _tokenizer(library, spec, texts)
+        return _facts_of_text(tokenizer, texts, corpus.path("train").stat().st_size)
+    rows = _sample_rows(corpus, "train", _SAMPLE_ROWS)
+    yield Phase(name="Counting tokens")
+    tokenizer = _tokenizer(library, spec, [*example_texts(map(json_line, rows), corpus.path("train"))])
+    return _facts_of_rows(library, spec, corpus, tokenizer, rows)
+
+
+def text_bytes(library: Library, spec: RunSpec) -> int | None:
+    """How much text a run would learn from, in bytes; None where it is generated when the run starts."""
+    if spec.data.source == "files":
+        return sum(Path(file).stat().st_size for file in spec.data.files if Path(file).is_file()) or None
+    corpus = _find(library, spec)
+    return None if corpus is None else corpus.n_bytes
+
+
+def _find(library: Library, spec: RunSpec) -> Corpus | None:
+    """The corpus of a run, None where it is not made yet."""
+    data = spec.data
+    if data.source == "dataset":
+        known = (corpus for corpus in list_corpora(library) if corpus.task)
+        return next((corpus for corpus in known if data.dataset in (corpus.label, corpus.sha)), None)
+    for corpus in list_corpora(library):
+        if data.source == "stdlib" and corpus.source == "stdlib":
+            return corpus
+        if data.source == "tiny-world" and corpus.seed == data.seed and world_of(corpus) is not None:
+            return corpus
+    return None
+
+
+def _facts_of_text(tokenizer: Tokenizer, texts: Sequence[str], n_bytes: float) -> DataFacts:
+    known = sum(len(text.encode(errors="replace")) for text in texts)
+    n_tokens = sum(len(encode_text(tokenizer, text)) for text in texts)
+    return DataFacts(unit=TEXT, n_rows=0, n_val_rows=0, n_tokens=round(n_tokens * n_bytes / max(1, known)))
+
+
+def _facts_of_rows(
+    library: Library, spec: RunSpec, corpus: Corpus, tokenizer: Tokenizer, rows: Sequence[Example]
+) -> DataFacts:
+    n_rows, n_val_rows = len(corpus.rows("train")), len(corpus.rows("val"))
+    model = dataclasses.replace(spec.batch_model, vocab_size=max(spec.model.vocab_size, tokenizer.get_vocab_size()))
+    if corpus.task in LABEL_TASKS:
+        reader = RowReader(model.for_task(corpus.task, corpus.labels), tokenizer, corpus.task, corpus.labels)
+        items = reader.items(rows, has_targets=False)
+        lengths = sorted(len(item.ids) for item in items)
+        n_rows, unit = round(n_rows * len(items) / len(rows)), ITEMS
+    else:
+        form = ExampleForm(template=_template(library, spec, corpus, tokenizer), model=model)
+        examples, _ = encode_examples(rows, ManyTextsEncoder(tokenizer), form)
+        lengths, unit = sorted(len(ids) for ids, _ in examples), PACKED
+    return DataFacts(
+        unit=unit,
+        n_rows=n_rows,
+        n_val_rows=n_val_rows,
+        n_tokens=round(n_rows * sum(lengths) / max(1, len(lengths))),
+        lengths=tuple(lengths),
+        prompts=tuple(filter(None, (_prompt_of(row) for row in _sample_rows(corpus, "val", _N_PROMPTS)))),
+        task=corpus.task,
+        labels=corpus.labels,
+    )
+
+
+def _sample_rows(corpus: Corpus, split: str, at_most: int) -> list[Example]:
+    """Evenly spread rows of a split; ValueError where it has none."""
+    rows, found, n_bytes = corpus.rows(split), list[Example](), 0
+    n = min(len(rows), at_most)
+    if not n:
+        raise ValueError(f"{corpus.label!r} has no rows for {split}: import it again with another split.")
+    step = -(-len(rows) // n)
+    # With few bytes left, rows of all parts are still taken: every other one first.
+    for index in (*range(0, len(rows), 2 * step), *range(step, len(rows), 2 * step)):
+        found.append(rows[index])
+        n_bytes += rows.offset(index + 1) - rows.offset(index)
+        if n_bytes > _SAMPLE_BYTES:
+            break
+    return found
+
+
+def _sample_files(paths: Sequence[Path]) -> tuple[list[str], int]:
+    """Parts of text files, and the bytes of all of them; ValueError where one cannot be read."""
+    texts, total = list[str](), 0
+    try:
+        for path in paths:
+            size = path.stat().st_size
+            total += size
+            part = _SAMPLE_BYTES // (_SAMPLE_PARTS * len(paths))
+            with path.open("rb") as file:
+                for i in range(_SAMPLE_PARTS if size > _SAMPLE_PARTS * part else 1):
+                    file.seek(i * (size - part) // (_SAMPLE_PARTS - 1) if size > _SAMPLE_PARTS * part else 0)
+                    texts.append(file.read(part if size > _SAMPLE_PARTS * part else size).decode(errors="ignore"))
+    except OSError as error:
+        raise ValueError(f"{error.filename} cannot be read ({error.strerror}): choose the file again.") from error
+    if not any(text.strip() for text in texts):
+        raise ValueError("The chosen files have no text in them: choose others.")
+    return texts, total
+
+
+def _tokenizer(library: Library, spec: RunSpec, texts: Sequence[str]) -> Tokenizer:
+    """The run's tokenizer; one that it would train is trained on the sample, which gives about the same lengths."""
+    if spec.tune is not None:
+        tokenizer = _tokenizer_of_parent(library, spec.tune.parent)
+    elif spec.tokenizer.path:
+        tokenizer = load_tokenizer(spec.tokenizer.path, library)
+    else:
+        tokenizer = train_tokenizer(texts, spec.tokenizer.kind, spec.tokenizer.vocab_size)
+    add_missing_special_tokens(tokenizer, spec.model.topology)
+    return tokenizer
+
+
+def _tokenizer_of_parent(library: Library, parent: str) -> Tokenizer:
+    folder = _folder_of_parent(library, parent)
+    if folder is not None:
+        return read_tokenizer(folder / "tokenizer.json")
+    return read_foreign(Path(parent).expanduser()).tokenizer
+
+
+def _folder_of_parent(library: Library, parent: str) -> Path | None:
+    """The run that a model is of, None where it is a file or folder of another kind."""
+    path = Path(parent).expanduser()
+    if path.exists():
+        return path if (path / "run.json").is_file() else None
+    name, _, step = parent.rpartition("@")
+    return library.find_run(name if name and (step == "best" or step.isdecimal()) else parent)
+
+
+def _template(library: Library, spec: RunSpec, corpus: Corpus, tokenizer: Tokenizer) -> ChatTemplateConfig:
+    """The chat template in which a model reads conversations."""
+    folder = None if spec.tune is None else _folder_of_parent(library, spec.tune.parent)
+    known = None if folder is None else read_kept_template_config(folder)
+    if spec.tune is None or not (corpus.has_chats or corpus.task == "text-to-text"):
+        return known or ChatTemplateConfig()
+    if spec.model.topology != "decoder-only":
+        return known or ChatTemplateConfig()
+    return template_to_teach(known or ChatTemplateConfig(), spec.model, tokenizer)
+
+
+def _prompt_of(row: Mapping[str, Any]) -> str:
+    """What a sample can begin with: the beginning of a text, or what a user says first; "" where a row has neither."""
+    text = row.get("text") or row.get("source") or ""
+    messages = row.get("messages")
+    if messages:
+        text = next((message["content"] for message in messages if message.get("role") == "user"), "")
+    if "label" not in row and "labels" not in row and "score" not in row and "text" in row:
+        text = " ".join(text.split()[:3])  # the model goes on
+    return str(text).strip()[:_PROMPT_CHARACTERS]

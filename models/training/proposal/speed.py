@@ -1,0 +1,57 @@
+"""How fast a model is trained here, and how long a run takes at that speed. No torch import."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from models import cost
+from models.events import Event
+from models.settings.run_spec import RunSpec
+from models.training.proposal.facts import ITEMS, DataFacts
+from models.training.proposal.step_shape import StepShape, update_flops
+from models.training.schedule import times_due
+
+_MOST_OTHERS = 0.95
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed(Event):
+    """The speed of a model's training, measured by a few steps on random tokens.
+
+    base_s: seconds that an update takes however little it reads; flops_per_s: of what it reads. token_s: seconds in
+    which one more token of a sample is written. others: the share of the computer that other programs took meanwhile.
+    """
+
+    base_s: float
+    flops_per_s: float
+    token_s: float
+    others: float = 0.0
+
+    def step_seconds(self, flops: float) -> float:
+        """Seconds of an update of so many operations."""
+        return self.base_s + flops / self.flops_per_s
+
+    def quiet_seconds(self, flops: float) -> float:
+        """The same without other programs: how busy a computer is now does not say how much a run should learn."""
+        return self.step_seconds(flops) * (1 - min(self.others, _MOST_OTHERS))
+
+
+def run_seconds(spec: RunSpec, shape: StepShape, facts: DataFacts | None, speed: Speed) -> float:
+    """About how long a run takes: its steps, validations and samples, without loading and saving.
+
+    A validation reads as the forward part of a step does; of rows with labels once more, for the metric.
+    """
+    train = spec.train
+    flops = update_flops(shape, spec.model, train, spec.tune)
+    seconds = train.steps * speed.step_seconds(flops)
+    if train.eval_interval:
+        forward = flops / shape.accumulation / cost.training_factor(spec.model, spec.tune) / speed.flops_per_s
+        n_rows = facts.n_val_rows if facts is not None and facts.n_val_rows else train.eval_batches * shape.rows
+        n_batches = min(train.eval_batches, n_rows / shape.rows)
+        n_passes = 2 if facts is not None and facts.unit == ITEMS else 1
+        seconds += times_due(train.steps, train.eval_interval) * n_batches * n_passes * forward
+    if train.sample_interval and train.prompts:
+        n_tokens = train.sample_tokens if spec.model.head == "language" else 1
+        n_times = times_due(train.steps, train.sample_interval, train.checkpoint_interval)
+        seconds += n_times * len(train.prompts) * n_tokens * speed.token_s
+    return seconds

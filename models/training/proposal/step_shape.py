@@ -1,0 +1,97 @@
+"""What one update of a run really reads and costs, from the lengths of its rows. No torch import."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from models import cost
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import TrainConfig
+from models.settings.tune_spec import TuneSpec
+from models.training.proposal.facts import ITEMS, PACKED, DataFacts
+
+_POOL_BATCHES = 16
+"""Batches whose rows are sorted by length together (models.data.epoch_permutations)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepShape:
+    """An update of the weights: `accumulation` batches of `rows` texts, each of them as long as its longest one.
+
+    length: of the rows of a batch, with their padding, on average; longest: of the batch that is largest, with
+    `most_rows`. n_tokens: tokens in an update, without padding. per_epoch: updates in which all training data is read
+    once; None where that is not known.
+    """
+
+    rows: int
+    length: int
+    most_rows: int
+    longest: int
+    n_tokens: int
+    accumulation: int = 1
+    per_epoch: float | None = None
+
+    @property
+    def n_places(self) -> int:
+        """Places for tokens in an update, padding included: what it costs."""
+        return self.accumulation * self.rows * self.length
+
+
+def text_length(model: ModelConfig, tune: TuneSpec | None) -> int:
+    """The largest number of tokens of a text in training, as RunSpec.text_length."""
+    return model.context_length if tune is None else min(model.context_length, tune.max_length)
+
+
+def step_shape(facts: DataFacts | None, model: ModelConfig, train: TrainConfig, tune: TuneSpec | None) -> StepShape:
+    """The updates of a run; without facts, as for one long text."""
+    width, accumulation = text_length(model, tune), train.grad_accum_steps
+    if facts is None or not facts.lengths:
+        read = train.batch_size * width
+        return StepShape(
+            rows=train.batch_size,
+            length=width,
+            most_rows=train.batch_size,
+            longest=width,
+            n_tokens=accumulation * read,
+            accumulation=accumulation,
+            per_epoch=None if facts is None else max(1, facts.n_tokens - width) / (accumulation * read),
+        )
+    lengths = [min(length, width) for length in facts.lengths]
+    mean = sum(lengths) / len(lengths)
+    size = train.batch_size if facts.unit == ITEMS else max(1, int(train.batch_size * width / mean))
+    size = min(size, facts.n_rows)
+    padded = _padded_lengths(lengths, size, facts.n_rows)
+    return StepShape(
+        rows=size,
+        length=max(1, math.ceil(sum(padded) / len(padded))),
+        most_rows=size,
+        longest=max(padded),
+        n_tokens=round(accumulation * size * mean),
+        accumulation=accumulation,
+        per_epoch=max(1, facts.n_rows // size) / accumulation,
+    )
+
+
+def batch_size_for(rows: int, facts: DataFacts, model: ModelConfig, tune: TuneSpec | None) -> int:
+    """The setting `batch_size` with which a batch has about so many rows."""
+    if facts.unit != PACKED:
+        return rows
+    width = text_length(model, tune)
+    lengths = [min(length, width) for length in facts.lengths]
+    return max(1, round(rows * sum(lengths) / len(lengths) / width))
+
+
+def update_flops(shape: StepShape, model: ModelConfig, train: TrainConfig, tune: TuneSpec | None) -> float:
+    """FLOPs of the matrix products of an update, forward and backward."""
+    factor = cost.training_factor(model, tune, recomputes=train.activation_checkpointing)
+    return shape.n_places * cost.flops_per_token(model, shape.length) * factor
+
+
+def _padded_lengths(lengths: Sequence[int], size: int, n_rows: int) -> list[int]:
+    """The lengths of the batches of a pool that has all lengths as often as the data: each that of its longest row."""
+    n = max(size, min(n_rows, _POOL_BATCHES * size))
+    pool = [lengths[int((i + 0.5) * len(lengths) / n)] for i in range(n)]
+    pool[-1] = lengths[-1]
+    return [pool[min(start + size, n) - 1] for start in range(0, n - size + 1, size)]

@@ -1,0 +1,128 @@
+"""What is proposed for rows and texts of several sizes, for models of several sizes, on quick and slow computers."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from models.settings.presets import PRESETS
+from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from models.settings.tune_spec import TuneSpec
+from models.training.proposal.facts import ITEMS, PACKED, TEXT, DataFacts
+from models.training.proposal.propose import (
+    BUDGET_S,
+    describe_length,
+    epochs_of,
+    prolonged,
+    propose,
+    seconds_of,
+    step_memory,
+)
+from models.training.proposal.speed import Speed
+from models.training.proposal.step_shape import step_shape
+
+GIB = 1 << 30
+
+
+def rows(n: int, length: int = 25, unit: str = ITEMS) -> DataFacts:
+    """So many rows of about that length, of which the longest is three times as long."""
+    lengths = tuple(sorted([length] * 90 + [3 * length] * 10))
+    mean = sum(lengths) / len(lengths)
+    return DataFacts(unit=unit, n_rows=n, n_val_rows=n // 10, n_tokens=round(n * mean), lengths=lengths)
+
+
+def text(n_tokens: int) -> DataFacts:
+    return DataFacts(unit=TEXT, n_rows=0, n_val_rows=0, n_tokens=n_tokens)
+
+
+def spec_of(preset: str = "terrarium-tiny", tune: TuneSpec | None = None, **train: int) -> RunSpec:
+    return RunSpec(
+        name="x",
+        model=PRESETS[preset],
+        tokenizer=TokenizerSpec(),
+        data=DataSpec(),
+        train=TrainConfig(**train),  # type: ignore[arg-type]
+        tune=tune,
+    )
+
+
+def filled(spec: RunSpec, facts: DataFacts, speed: Speed | None = None, free: int = 16 * GIB) -> RunSpec:
+    found = propose(spec, facts, speed, free)
+    tune = None if spec.tune is None else dataclasses.replace(spec.tune, **found.tune)
+    return dataclasses.replace(spec, train=dataclasses.replace(spec.train, **found.train), tune=tune)
+
+
+@pytest.mark.parametrize("n", [40, 216, 1000, 18_000])
+@pytest.mark.parametrize("unit", [ITEMS, PACKED])
+def test_rows_are_read_several_times_and_small_data_more_often(n: int, unit: str) -> None:
+    facts = rows(n, unit=unit)
+    spec = filled(spec_of(), facts)
+    epochs = epochs_of(spec, facts)
+    assert epochs is not None
+    assert 2 <= epochs <= 22
+    assert step_shape(facts, spec.model, spec.train, None).rows <= max(32, n // 8)
+
+
+def test_a_step_reads_what_its_rows_have_and_not_the_context() -> None:
+    facts = rows(216)
+    spec = spec_of(batch_size=16)
+    shape = step_shape(facts, spec.model, spec.train, None)
+    assert shape.n_tokens == 16 * 30
+    assert 25 <= shape.length <= 40
+    assert shape.longest == 75
+    assert step_memory(spec.model, shape, spec.train, None) < step_memory(
+        spec.model, step_shape(None, spec.model, spec.train, None), spec.train, None
+    )
+
+
+def test_a_slow_computer_gets_fewer_steps_that_fit_and_a_busy_one_does_not() -> None:
+    facts, slow = rows(18_000), Speed(base_s=1.0, flops_per_s=1e10, token_s=0.01)
+    found = propose(spec_of(), facts, slow, 16 * GIB)
+    spec = filled(spec_of(), facts, slow)
+    assert found.is_cut
+    assert BUDGET_S / 2 < seconds_of(spec, facts, slow) <= 1.2 * BUDGET_S
+    busy = dataclasses.replace(slow, others=0.9)
+    assert propose(spec_of(), facts, busy, 16 * GIB).train["steps"] > 3 * found.train["steps"]
+
+
+def test_a_large_model_gets_small_batches_and_short_texts() -> None:
+    facts = rows(180, length=60, unit=PACKED)
+    speed = Speed(base_s=0.2, flops_per_s=5e10, token_s=0.06)
+    spec = filled(spec_of("gpt2-124m", TuneSpec(parent="p", mode="lora")), facts, speed)
+    assert spec.tune is not None
+    assert spec.tune.max_length == 184
+    assert spec.train.optimizer == "adamw"
+    shape = step_shape(facts, spec.model, spec.train, spec.tune)
+    assert step_memory(spec.model, shape, spec.train, spec.tune) < 4 * GIB
+    assert seconds_of(spec, facts, speed) <= 1.2 * BUDGET_S
+    little = filled(spec_of("gpt2-124m", TuneSpec(parent="p", mode="all")), rows(180, 150), speed, 5 * GIB)
+    assert little.train.grad_accum_steps > 1, "the same update in less memory"
+
+
+def test_a_text_is_read_to_a_number_of_tokens_and_a_short_one_not_too_often() -> None:
+    for n_tokens, most in ((18_000, 24.0), (380_000, 16.0), (8_000_000, 1.0)):
+        epochs = epochs_of(filled(spec_of(), text(n_tokens)), text(n_tokens))
+        assert epochs is not None
+        assert 0.3 < epochs <= most
+
+
+def test_what_the_user_has_chosen_is_followed() -> None:
+    facts = rows(216)
+    chosen = propose(spec_of(steps=2000), facts, None, None, ("steps",))
+    assert chosen.train["eval_interval"] == 200
+    assert chosen.train["steps"] == propose(spec_of(), facts, None, None).train["steps"]
+    assert propose(spec_of(batch_size=2), facts, None, None, ("batch_size",)).train["steps"] > chosen.train["steps"]
+
+
+def test_a_longer_run_is_validated_as_often() -> None:
+    train = TrainConfig(steps=120, eval_interval=12, sample_interval=0)
+    assert prolonged(train) == {"steps": 1200, "eval_interval": 120, "checkpoint_interval": 120}
+
+
+def test_it_is_said_in_words_that_anybody_understands() -> None:
+    assert describe_length(40.2, rows(216), 10.0) == "about 40 s: 10 times through your 216 rows"
+    assert describe_length(None, rows(1), 1.0) == "Once through your 1 row"
+    assert describe_length(60.0, rows(1000), 0.5) == "about 1 min 0 s: 500 of your 1,000 rows"
+    assert describe_length(60.0, text(1000), 0.255) == "about 1 min 0 s: 26 of 100 parts of your text"
+    assert describe_length(5.0, None, None) == "about 5 s"
