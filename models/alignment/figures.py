@@ -6,116 +6,34 @@ Ranges are those of models of some 500,000 parameters on Tiny World; those of la
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Alarm:
-    """says: what has happened, and what it means. has_gone_off: whether it has, by the values so far (n,), n > 0."""
-
-    says: str
-    has_gone_off: Callable[[Floats], bool]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """A figure of alignment.jsonl.
-
-    help: its definition. plain: that in a few words for newcomers, of the figures that they see first. healthy: what it
-    usually does, in words. low, high: the ends of its healthy range, None for none. unit: "share" (drawn
-    in percent), or what is written behind its name. floor: values below need not be seen. max_gap: by how much it may
-    be higher on what is learned from than on what is held out.
-    """
-
-    title: str
-    help: str
-    plain: str = ""
-    healthy: str = ""
-    low: float | None = None
-    high: float | None = None
-    unit: str = ""
-    alarm: Alarm | None = None
-    floor: float = -math.inf
-    max_gap: float = math.inf
-
-
-def stays_above(limit: float, n_steps: int = 1) -> Callable[[Floats], bool]:
-    """Whether the last values are all above."""
-    return lambda values: len(values) >= n_steps and bool((values[-n_steps:] > limit).all())
-
-
-def stays_below(limit: float, n_steps: int = 1) -> Callable[[Floats], bool]:
-    """Whether the last values are all below."""
-    return lambda values: len(values) >= n_steps and bool((values[-n_steps:] < limit).all())
-
-
-def leaves_start(low: float, high: float) -> Callable[[Floats], bool]:
-    """Whether the mean of the last steps is less than `low` times that of the first ones, or more than `high` times."""
-
-    def leaves(values: Floats) -> bool:
-        first, last = float(values[:_SOME].mean()), float(values[-_SOME:].mean())
-        return len(values) >= 2 * _SOME and first > 0 and not low <= last / first <= high
-
-    return leaves
-
-
-def ends_outside(low: float, high: float, n_steps: int) -> Callable[[Floats], bool]:
-    """Whether the mean of the last steps is outside, after this many."""
-    return lambda values: len(values) >= n_steps and not low <= float(values[-_SOME:].mean()) <= high
-
-
-def falls_from_peak(by: float) -> Callable[[Floats], bool]:
-    """Whether the mean of the last steps is lower than the highest such mean by more than that."""
-
-    def falls(values: Floats) -> bool:
-        if len(values) < 2 * _SOME:
-            return False
-        means = np.convolve(values, np.full(_SOME, 1 / _SOME), mode="valid")
-        return bool(means.max() - means[-1] > by)
-
-    return falls
-
-
-_NO_END = math.inf
-_SOME = 5
-"""Steps of which a mean is taken, since single ones are noisy."""
-
-_CLIPPED = Alarm(says="Many replies are cut before they end: raise the longest reply.", has_gone_off=stays_above(0.3))
-_NO_SIGNAL = Alarm(
-    says="For 20 steps hardly any prompt had a better and a worse reply, so nothing is learned: the task is too hard "
-    "(teach it first, from texts) or already learned.",
-    has_gone_off=stays_above(0.9, 20),
+from models.alignment.alarms import (
+    CHOSEN_FALLS,
+    CLIPPED,
+    COLLAPSE,
+    FAR,
+    N_AVERAGED,
+    NO_END,
+    NO_SIGNAL,
+    SAME_REWARDS,
+    TOO_LARGE,
+    Alarm,
+    Figure,
+    Floats,
+    ends_outside,
+    falls_from_peak,
+    leaves_start,
+    stays_above,
+    stays_below,
 )
-_SAME_REWARDS = Alarm(
-    says="For 20 steps all replies to a prompt have earned the same, so nothing is learned.",
-    has_gone_off=stays_below(1e-6, 20),
-)
-_FAR = Alarm(
-    says="Far more than such a wish costs: the replies may have left the language that the parent knew. Raise β, or "
-    "lower the learning rate.",
-    has_gone_off=stays_above(12.0, 3),
-)
-_CHOSEN_FALLS = Alarm(
-    says="The better replies themselves have become much less likely: what takes their place may be neither. Hold the "
-    "chosen (align.nll_weight 0.2), or take fewer steps.",
-    has_gone_off=stays_below(-0.3, 3),
-)
-_TOO_LARGE = "Steps are too large: lower the learning rate."
+
 _OVERFITS = (
     "The pairs that it learns from are in the right order much more often than those held out: more pairs, or fewer "
     "passes."
-)
-_COLLAPSE = Alarm(
-    says="The model is far surer than at the start: soon all replies to a prompt are alike, and nothing is left to "
-    "compare.",
-    has_gone_off=leaves_start(0.2, 5.0),
 )
 
 FIGURES: Mapping[str, Figure] = MappingProxyType(
@@ -153,7 +71,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             title="Spread of rewards",
             help="The standard deviation of the rewards of a prompt's replies, averaged over prompts.",
             healthy="Above 0: without differences, nothing is learned. It falls as all replies become good.",
-            alarm=_SAME_REWARDS,
+            alarm=SAME_REWARDS,
         ),
         "reward_disagreement": Figure(
             title="Disagreement",
@@ -174,7 +92,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             low=0.1,
             high=0.6,
             unit="share",
-            alarm=_NO_SIGNAL,
+            alarm=NO_SIGNAL,
         ),
         "kl": Figure(
             title="KL to the parent",
@@ -184,14 +102,14 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             healthy="Rises to about the dashed line and flattens. A goal that a share p of the parent's replies meet "
             "costs at least ln 1/p nats: 2.7 for 7 %.",
             unit="nats/reply",
-            alarm=_FAR,
+            alarm=FAR,
         ),
         "entropy": Figure(
             title="Entropy",
             help="How undecided the model is about each token of its replies, averaged.",
             healthy="Falls slowly, to some 60 % of what it was.",
             unit="nats/token",
-            alarm=_COLLAPSE,
+            alarm=COLLAPSE,
         ),
         "completions/mean_length": Figure(
             title="Length of replies",
@@ -216,7 +134,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             low=0.0,
             high=0.05,
             unit="share",
-            alarm=_CLIPPED,
+            alarm=CLIPPED,
         ),
         "completions/distinct": Figure(
             title="Distinct",
@@ -310,7 +228,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             unit="nats × β",
             alarm=Alarm(
                 says="The worse replies have become likelier than the better ones.",
-                has_gone_off=ends_outside(0.0, _NO_END, 20),
+                has_gone_off=ends_outside(0.0, NO_END, 20),
             ),
         ),
         "rewards/chosen": Figure(
@@ -343,7 +261,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             "the sums (logps/chosen).",
             healthy="Above −0.3. That it falls a little is usual: the loss knows margins only.",
             unit="nats/token",
-            alarm=_CHOSEN_FALLS,
+            alarm=CHOSEN_FALLS,
         ),
         "logps/rejected_change": Figure(
             title="worse",
@@ -369,7 +287,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             help="By how much the better reply of a pair scores higher.",
             healthy="Rises from 0.",
             unit="points",
-            alarm=Alarm(says="It scores the worse replies higher.", has_gone_off=ends_outside(0.0, _NO_END, 20)),
+            alarm=Alarm(says="It scores the worse replies higher.", has_gone_off=ends_outside(0.0, NO_END, 20)),
         ),
         "confidence": Figure(
             title="Confidence",
@@ -404,14 +322,14 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             help="The log-probability of replies beyond that by the parent, summed over a reply and averaged.",
             healthy="Rises to about the dashed line and flattens, as the exact one does.",
             unit="nats/reply",
-            alarm=_FAR,
+            alarm=FAR,
         ),
         "objective/entropy": Figure(
             title="Entropy of a reply",
             help="How undecided the model is, summed over a reply and averaged. TRL counts padding too.",
             healthy="Falls slowly, to some 60 % of what it was.",
             unit="nats/reply",
-            alarm=_COLLAPSE,
+            alarm=COLLAPSE,
         ),
         "objective/scores": Figure(
             title="Score",
@@ -470,7 +388,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             title="Replies that end",
             help="How many replies of a step ended by themselves.",
             healthy="All of them, or nearly.",
-            alarm=Alarm(says="Fewer than half of them end now.", has_gone_off=leaves_start(0.5, _NO_END)),
+            alarm=Alarm(says="Fewer than half of them end now.", has_gone_off=leaves_start(0.5, NO_END)),
         ),
         "policy/approxkl_avg": Figure(
             title="KL of an update",
@@ -479,7 +397,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             low=0.0,
             high=0.03,
             unit="nats/token",
-            alarm=Alarm(says=_TOO_LARGE, has_gone_off=stays_above(0.1)),
+            alarm=Alarm(says=TOO_LARGE, has_gone_off=stays_above(0.1)),
         ),
         "policy/clipfrac_avg": Figure(
             title="Clipped tokens",
@@ -488,7 +406,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             low=0.0,
             high=0.2,
             unit="share",
-            alarm=Alarm(says=_TOO_LARGE, has_gone_off=stays_above(0.4)),
+            alarm=Alarm(says=TOO_LARGE, has_gone_off=stays_above(0.4)),
         ),
         "val/ratio": Figure(
             title="Ratio",
@@ -496,7 +414,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             healthy="0.95 to 1.05.",
             low=0.95,
             high=1.05,
-            alarm=Alarm(says=_TOO_LARGE, has_gone_off=ends_outside(0.9, 1.1, 1)),
+            alarm=Alarm(says=TOO_LARGE, has_gone_off=ends_outside(0.9, 1.1, 1)),
         ),
         "val/explained_variance": Figure(
             title="Explained variance",
@@ -533,39 +451,6 @@ def figure_of(name: str) -> Figure:
     return Figure(title=name, help=f"As TRL calls it: {name}.")
 
 
-_TERMS: Mapping[str, str] = MappingProxyType(
-    {
-        "gold": "Reward hacking",
-        "pass@": "Pass@k",
-        "accuracy": "Reward model",
-        "confidence": "Reward model",
-        "margin": "Reward model",
-        "spearman_length": "Reward model",
-        "min_reward": "Reward model",
-        "mean_reward": "Reward model",
-        "max_reward": "Reward model",
-        "rewards/": "DPO",
-        "logps/": "DPO",
-        "kl": "KL divergence",
-        "objective/kl": "KL divergence",
-        "objective/entropy": "Entropy",
-        "entropy": "Entropy",
-        "policy/": "PPO",
-        "val/": "PPO",
-        "loss/": "PPO",
-        "objective/": "PPO",
-        "frac_reward_zero_std": "GRPO",
-        "reward_std": "GRPO",
-    }
-)
-"""How figures begin, and the term of the glossary that they belong to: the first that fits."""
-
-
-def term_of_figure(name: str) -> str:
-    """The term of the glossary that a figure belongs to."""
-    return next((term for start, term in _TERMS.items() if name.startswith(start)), "RLHF")
-
-
 def about(name: str) -> str:
     """Definition, healthy range and alarm of a figure, in lines."""
     figure = figure_of(name)
@@ -594,7 +479,7 @@ def overfitting_of(name: str, values: Floats, held_out: Floats) -> str:
     nothing."""
     if len(values) < 20 or not len(held_out):
         return ""
-    gap = float(values[-2 * _SOME :].mean()) - float(held_out[-1])
+    gap = float(values[-2 * N_AVERAGED :].mean()) - float(held_out[-1])
     return _OVERFITS if gap > figure_of(name).max_gap else ""
 
 

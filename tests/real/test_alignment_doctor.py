@@ -29,7 +29,8 @@ from models.evaluation.record import read_over_refusal
 from models.evaluation.safety import evaluate_safety
 from models.events import Event, result_of
 from models.library.library import Library
-from models.recipes.alignment.demonstration import Bench, checkpoint_of, load_chat_model, stage_spec, train_stage
+from models.recipes.alignment.demonstration import Bench, load_chat_model
+from models.recipes.alignment.stages import checkpoint_of, stage_spec, train_stage
 from models.recipes.quickstart import QuickStart
 from models.runs.run_folder import RunFolder
 from models.settings.run_spec import DataSpec

@@ -22,8 +22,8 @@ from app.training.recipes.rules_editor import RulesEditor
 from app.training.recipes.tile import Tile
 from models.number_words import format_count, format_date, format_duration, format_percent
 from models.recipes.alignment.bases import STRONG, Base
+from models.recipes.alignment.demonstrated import Demonstrated
 from models.recipes.alignment.kept import Halted
-from models.recipes.alignment.results import Demonstrated
 from models.recipes.alignment.table import AlignRecipe
 from models.recipes.queued import queued_demonstration
 from models.runs.run_queue import QueuedRecipe

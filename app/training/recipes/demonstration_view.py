@@ -22,6 +22,7 @@ from app.training.recipes.critique_cards import CritiqueCards
 from app.training.scores.score_table import ScoreTable
 from models.data.tiny_world.refusals import CAVEAT
 from models.number_words import format_count, format_date, format_duration, format_percent
+from models.recipes.alignment.demonstrated import Demonstrated
 from models.recipes.alignment.results import (
     CONSTITUTION,
     FORMAT,
@@ -29,7 +30,6 @@ from models.recipes.alignment.results import (
     AnyResult,
     Bar,
     ConstitutionResult,
-    Demonstrated,
     DemonstrationResult,
     FormatResult,
     RefuseResult,

@@ -25,8 +25,8 @@ from app.training.recipes.tile import Tile, TileGrid
 from app.worker.background import LatestTask
 from models.data.preferences.store import PERSON, PreferenceSet, list_sets
 from models.recipes.alignment.bases import Base, list_bases
+from models.recipes.alignment.demonstrated import Demonstrated, read_demonstrated
 from models.recipes.alignment.kept import Halted, list_halted
-from models.recipes.alignment.results import Demonstrated, read_demonstrated
 from models.recipes.alignment.table import DEMONSTRATIONS
 from models.recipes.tasks.published import ALL_RECIPES, PublishedRecipe
 from models.recipes.tasks.results import read_result

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from app.session.run_history import FIGURE_COLUMNS
 from app.training.curves.loss_chart import ReferenceLine
 from app.training.curves.run_chart import Floats, RunChart, finite_between, span_of
 from app.training.curves.small_chart import format_number
-from models.alignment.figures import about, figure_of, overfitting_of, term_of_figure
+from models.alignment.figures import about, figure_of, overfitting_of
 from models.number_words import with_minus
 from models.runs.curve import Table
 
@@ -34,6 +35,32 @@ _NOT_YET = "The curve starts with the first steps."
 _HIGHEST_BAND = 4.0
 """A healthy range is drawn whole where it reaches at most that many times as high as the values."""
 _NOTHING = Table(FIGURE_COLUMNS)
+_TERMS: Mapping[str, str] = MappingProxyType(
+    {
+        "gold": "Reward hacking",
+        "pass@": "Pass@k",
+        "accuracy": "Reward model",
+        "confidence": "Reward model",
+        "margin": "Reward model",
+        "spearman_length": "Reward model",
+        "min_reward": "Reward model",
+        "mean_reward": "Reward model",
+        "max_reward": "Reward model",
+        "rewards/": "DPO",
+        "logps/": "DPO",
+        "kl": "KL divergence",
+        "objective/kl": "KL divergence",
+        "objective/entropy": "Entropy",
+        "entropy": "Entropy",
+        "policy/": "PPO",
+        "val/": "PPO",
+        "loss/": "PPO",
+        "objective/": "PPO",
+        "frac_reward_zero_std": "GRPO",
+        "reward_std": "GRPO",
+    }
+)
+"""How figures begin, and the term of the glossary that they belong to: the first that fits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +82,7 @@ class FigureMark(HelpMark):
 
     def __init__(self, series: Sequence[Series]) -> None:
         self._words = "\n\n".join(f"{each.words}: {about(each.name)}" for each in series)
-        super().__init__(term_of_figure(series[0].name))
+        super().__init__(_term_of(series[0].name))
 
     def explain(self, term: str) -> None:
         super().explain(term)
@@ -299,3 +326,8 @@ class FigureChart(RunChart):
             line.setPen(pg.mkPen(None))
         self.reference.restyle(theme)
         self.show_row(self._row)
+
+
+def _term_of(name: str) -> str:
+    """The term of the glossary that a figure belongs to."""
+    return next((term for start, term in _TERMS.items() if name.startswith(start)), "RLHF")

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from models.alignment.figures import Floats, alarm_of
+from models.alignment.alarms import Floats
+from models.alignment.figures import alarm_of
 from models.number_words import capitalized, format_percent, with_minus
 from models.runs.curve import Table
 

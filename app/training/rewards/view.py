@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from PySide6.QtCore import Qt, Signal, SignalInstance, Slot
 from PySide6.QtGui import QFontMetrics
@@ -26,7 +24,8 @@ from app.training.curves.curve_choices import CurveChoices
 from app.training.curves.run_axis import RunAxis
 from app.training.curves.view import LinkedCharts, RedrawPause, RunMarks, chart_card
 from app.training.examining import RunExaminer
-from app.training.rewards.figure_chart import FigureChart, Series
+from app.training.rewards.chart_plan import KL, ChartPlan, first_charts, plan_charts
+from app.training.rewards.figure_chart import FigureChart
 from app.training.rewards.kl_panel import KlPanel
 from app.training.rewards.verdict import verdict_of
 from app.training.shown_run import ShownRun
@@ -38,53 +37,10 @@ from models.number_words import format_duration, format_percent
 from models.runs.curve import Table
 from models.training.doctor import SHOWN_BY, Diagnosis, Examination
 
-_HEADLINES = ("reward", "objective/scores", "rewards/margins", "accuracy")
-"""What is optimized, by stage: the first one that a run has."""
-_BESIDE = {"accuracy": "confidence"}
-"""What is drawn in the same chart: where a reward model is as sure as it is right, it is calibrated."""
-_KL = ("kl", "objective/kl")
-_SECONDS = (
-    Series(name="seconds/rollout", role="info"),
-    Series(name="seconds/score", role="accent"),
-    Series(name="seconds/update", role="validation"),
-)
-_SMALL = (
-    ("frac_reward_zero_std",),
-    ("entropy",),
-    ("completions/mean_length",),
-    ("completions/clipped_ratio",),
-    ("pass@1", "pass@8"),
-    ("completions/distinct",),
-    ("rollouts_per_s",),
-    ("reward_std",),
-    ("reward_disagreement",),
-    ("rewards/chosen", "rewards/rejected"),
-    ("rewards/accuracies",),
-    ("logps/chosen_change", "logps/rejected_change"),
-    ("logps/chosen", "logps/rejected"),
-    ("margin",),
-    ("spearman_length",),
-    ("max_reward", "mean_reward", "min_reward"),
-    ("objective/scores", "objective/rlhf_reward"),
-    ("objective/non_score_reward",),
-    ("policy/approxkl_avg",),
-    ("policy/clipfrac_avg",),
-    ("val/ratio",),
-    ("val/explained_variance",),
-    ("loss/value_avg",),
-    ("loss/policy_avg",),
-)
-"""The charts beside, in this order; those of other figures follow."""
-_UNDRAWN = frozenset({"sampling/logp_difference", "held_out/pairs", "held_out/replies"})
-"""Always the same, or nearly zero."""
-_ROLES = ("info", "accent", "validation")
-"""Colours of figures in one small chart."""
 _LEAST_LINES, _TALL_LINES, _SMALL_LINES = 10, 10, 6
 """Minimum heights of all, a tall and a small chart, in lines of text; where they do not fit, the view scrolls."""
 _TALLEST_LINES = 14
 """Maximum height of a tall chart where others are beside it: those of a run belong on one screen."""
-_LENGTH, _N_FEW = "completions/mean_length", 4
-"""What is shown beside what is optimized, what was meant and the KL, where the window shows little; and charts then."""
 _LOST = 0.03
 """A share of right answers that a healthy alignment does not lose."""
 _AGAINST = {"steps": "Step by step", "kl": "Against KL"}
@@ -92,15 +48,6 @@ _NOTHING = "It shows the reward beside what is meant, from the first step on."
 
 
 _IS_WHOLE = "The whole run is shown."
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """A chart that is to be made: see FigureChart."""
-
-    series: tuple[Series, ...]
-    is_share: bool = False
-    stacked: bool = False
 
 
 class RewardsView(QWidget):
@@ -199,29 +146,7 @@ class RewardsView(QWidget):
 
     def _rebuild(self) -> None:
         """Make the charts of the figures that this run has."""
-        names = set(self._names)
-        head = next((name for name in _HEADLINES if name in names), "")
-        tall: list[_Plan] = []
-        if head:
-            is_share = "pass@1" in names or head == "accuracy"
-            beside = [Series(name=name, role="validation") for name in ("gold", _BESIDE.get(head, "")) if name in names]
-            first = Series(name=head, role="accent")
-            if beside and not is_share:
-                tall = [_Plan((first,)), _Plan(tuple(beside))]
-            else:
-                tall = [_Plan((first, *beside), is_share=is_share)]
-        tall += [_Plan((Series(name=name),)) for name in [n for n in _KL if n in names][:1]]
-        seconds = tuple(series for series in _SECONDS if series.name in names)
-        names -= {each.name for plan in tall for each in plan.series} | {each.name for each in seconds} | _UNDRAWN
-        small: list[_Plan] = []
-        for group in (*_SMALL, *((name,) for name in sorted(names - {n for g in _SMALL for n in g}))):
-            known = [name for name in group if name in names]
-            series = [
-                Series(name=name, role=role, title=name if name.startswith("pass@") else "")
-                for name, role in zip(known, _ROLES, strict=False)
-            ]
-            small += [_Plan(tuple(series))] if series else []
-        small += [_Plan(seconds, stacked=True)] if seconds else []
+        tall, small = plan_charts(self._names)
         self._set_up(tall, small)
         self._linked = LinkedCharts([chart.chart for chart in self.charts], self)
         self._linked.zoomed.connect(lambda is_zoomed: set_enabled(self.whole, "" if is_zoomed else _IS_WHOLE))
@@ -230,14 +155,10 @@ class RewardsView(QWidget):
             chart.row_pointed.connect(self._on_pointed)
             chart.step_asked.connect(self.step_asked)
 
-    def _set_up(self, tall: list[_Plan], small: list[_Plan]) -> None:
+    def _set_up(self, tall: list[ChartPlan], small: list[ChartPlan]) -> None:
         """Make the charts: all of them, or where little is to be seen the four that matter most."""
-        by_length = sorted(small, key=lambda plan: plan.series[0].name != _LENGTH)  # which is first, if there is one
-        apart = [part for plan in tall for part in _apart(plan)]
-        few = [*apart, *by_length][:_N_FEW]
-        if few and few[-1].series[0].name == _LENGTH:  # left and right: what is earned; below: how it is
-            few = [*few[:-2], few[-1], few[-2]]
-        self.more.set_hidden(len(apart) + len(small) - len(few))
+        few, n_hidden = first_charts(tall, small)
+        self.more.set_hidden(n_hidden)
         self._unlearned_card.setParent(self._picture)
         if self._charts is not None:
             self._place.removeWidget(self._charts)
@@ -251,7 +172,7 @@ class RewardsView(QWidget):
             self.charts = (*first, *others)
             self._arrange(first, others)
 
-    def _chart(self, plan: _Plan, *, tall: bool, explained: bool = False) -> FigureChart:
+    def _chart(self, plan: ChartPlan, *, tall: bool, explained: bool = False) -> FigureChart:
         chart = FigureChart(
             self._theme, plan.series, is_share=plan.is_share, stacked=plan.stacked, tall=tall, explained=explained
         )
@@ -371,7 +292,7 @@ class RewardsView(QWidget):
 
     def _set_price(self) -> None:
         """In the chart of the KL: what the wish costs at least, by how often the parent meets it."""
-        chart = next((chart for chart in self.charts if chart.series[0].name in _KL), None)
+        chart = next((chart for chart in self.charts if chart.series[0].name in KL), None)
         if chart is None:
             return
         figures = self.history.figures
@@ -474,13 +395,6 @@ class RewardsView(QWidget):
         at = len(train) - 1 if self._row is None or self._row >= len(train) else self._row
         words = f"Step {train['step'][at]:,.0f}, {format_duration(float(train['elapsed_s'][at]))}"
         return words if self._row is None else f"{words}. Click for its replies."
-
-
-def _apart(plan: _Plan) -> list[_Plan]:
-    """What is optimized and what was meant, each in a chart of its own."""
-    if plan.series[-1].name != "gold":
-        return [plan]
-    return [dataclasses.replace(plan, series=(series,)) for series in plan.series]
 
 
 def _bar_of(was: KnownFigure, now: KnownFigure) -> Bar:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from models.evaluation.record import read_evaluation
 from models.library.run_record import RunInfo
 from models.number_words import format_percent
-from models.recipes.alignment.results import read_stage_mark
+from models.recipes.alignment.demonstrated import read_stage_mark
 from models.runs.run_folder import RunFolder
 from models.settings.run_spec import RunSpec
 

@@ -42,15 +42,10 @@ from models.events import Event, Notice, Phase
 from models.inference.many_replies import generate_in_batches
 from models.library.library import Library
 from models.number_words import format_count
-from models.recipes.alignment.demonstration import (
-    StageControl,
-    check_can_reply,
-    load_chat_model,
-    stage_spec,
-    train_stage,
-)
+from models.recipes.alignment.demonstration import check_can_reply, load_chat_model
 from models.recipes.alignment.refuse import LESSONS, fine_tuning, lesson_spec, measure_safety
 from models.recipes.alignment.results import CONSTITUTION, ConstitutionResult, CriticFigures, Health, RoundResult
+from models.recipes.alignment.stages import StageControl, stage_spec, train_stage
 from models.recipes.alignment.table import DEMONSTRATIONS
 from models.runs.run_folder import RunFolder
 from models.settings.align_spec import AlignSpec, usual_align, usual_align_train

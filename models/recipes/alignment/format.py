@@ -22,9 +22,10 @@ from models.data.tiny_world.world import MAX_REPLY_TOKENS, World
 from models.evaluation.held_out_questions import held_out_questions
 from models.events import Event, Phase
 from models.inference.many_replies import generate_in_batches
-from models.recipes.alignment.demonstration import Bench, load_chat_model, name_of, train_stage
+from models.recipes.alignment.demonstration import Bench, load_chat_model, name_of
 from models.recipes.alignment.refuse import Lesson, lesson_spec
 from models.recipes.alignment.results import FORMAT, FormatResult, FormatStage
+from models.recipes.alignment.stages import train_stage
 from models.recipes.alignment.table import BASE_STAGE, DEMONSTRATIONS
 
 _TITLES = DEMONSTRATIONS[FORMAT].stages

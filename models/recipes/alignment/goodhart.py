@@ -18,14 +18,10 @@ from models.alignment.rollouts import Prompt, draw_replies, reply_text
 from models.data.tiny_world.wishes import HAPPY, build_wish_corpus, is_gold_story, marks_of
 from models.events import Event, Phase, Progress, reporting
 from models.recipes.alignment import demonstration
-from models.recipes.alignment.demonstration import (
-    NOISE,
-    RM_LR,
-    Bench,
-    checkpoint_of,
-)
+from models.recipes.alignment.demonstration import NOISE, RM_LR, Bench
 from models.recipes.alignment.kept import as_it_is
 from models.recipes.alignment.results import POINTS, Bar, DemonstrationResult, StageResult
+from models.recipes.alignment.stages import checkpoint_of
 from models.recipes.alignment.table import DEMONSTRATIONS
 
 NAME = "goodhart"

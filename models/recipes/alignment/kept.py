@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from models.events import Event
 from models.files.atomic import atomic_write_json, read_json
-from models.recipes.alignment.results import DemonstrationMark, mark_of
+from models.recipes.alignment.demonstrated import DemonstrationMark, mark_of
 
 T = TypeVar("T")
 

@@ -21,15 +21,9 @@ from models.evaluation.safety import N_EACH, evaluate_safety, safety_rows
 from models.evaluation.safety_report import SafetyReport
 from models.events import Event, Phase, Progress
 from models.library.library import Library
-from models.recipes.alignment.demonstration import (
-    StageControl,
-    check_can_reply,
-    kept_beside,
-    load_chat_model,
-    stage_spec,
-    train_stage,
-)
+from models.recipes.alignment.demonstration import check_can_reply, kept_beside, load_chat_model
 from models.recipes.alignment.results import REFUSE, RefuseResult
+from models.recipes.alignment.stages import StageControl, stage_spec, train_stage
 from models.recipes.alignment.table import BASE_STAGE, DEMONSTRATIONS, STARTS
 from models.settings.run_spec import DataSpec, RunSpec
 

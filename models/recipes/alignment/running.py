@@ -15,25 +15,14 @@ from models.device import faster_thread_count
 from models.events import Event, Finished, Phase, Progress, TrainMetrics
 from models.library.library import Library
 from models.recipes.alignment.constitution import constitution
-from models.recipes.alignment.demonstration import (
-    Bench,
-    StageControl,
-    StageStoppedError,
-    check_can_reply,
-)
+from models.recipes.alignment.demonstrated import DemonstrationMark, read_stage_mark, write_demonstrated
+from models.recipes.alignment.demonstration import Bench, check_can_reply
 from models.recipes.alignment.format import format_replies
 from models.recipes.alignment.goodhart import goodhart
 from models.recipes.alignment.kept import Halted, forget_halted, list_halted, write_halted
 from models.recipes.alignment.refuse import refuse
-from models.recipes.alignment.results import (
-    CONSTITUTION,
-    FORMAT,
-    REFUSE,
-    AnyResult,
-    DemonstrationMark,
-    read_stage_mark,
-    write_demonstrated,
-)
+from models.recipes.alignment.results import CONSTITUTION, FORMAT, REFUSE, AnyResult
+from models.recipes.alignment.stages import StageControl, StageStoppedError
 from models.recipes.alignment.strength import strong_base
 from models.recipes.alignment.table import DEMONSTRATIONS, N_EACH
 from models.recipes.alignment.taught import taught

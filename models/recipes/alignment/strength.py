@@ -14,8 +14,9 @@ from models.events import Evaluated, Event, Phase
 from models.library.library import Library
 from models.library.run_record import checkpoint_step
 from models.recipes.alignment.bases import can_be_trained_on, is_strong, steps_of_strong
-from models.recipes.alignment.demonstration import StageControl, StageStoppedError, check_can_reply, load_chat_model
-from models.recipes.alignment.results import mark_stage
+from models.recipes.alignment.demonstrated import mark_stage
+from models.recipes.alignment.demonstration import check_can_reply, load_chat_model
+from models.recipes.alignment.stages import StageControl, StageStoppedError
 from models.runs.fork import fork_run
 from models.runs.run_folder import RunFolder
 from models.training.trainer import Trainer

@@ -15,13 +15,9 @@ from models.data.preferences.dataset import preference_corpus
 from models.data.tiny_world.wishes import HAPPY, build_wish_corpus
 from models.events import Event
 from models.recipes.alignment import demonstration
-from models.recipes.alignment.demonstration import (
-    NOISE,
-    RM_LR,
-    Bench,
-    checkpoint_of,
-)
+from models.recipes.alignment.demonstration import NOISE, RM_LR, Bench
 from models.recipes.alignment.results import POINTS, Bar, DemonstrationResult, StageResult
+from models.recipes.alignment.stages import checkpoint_of
 from models.recipes.alignment.table import DEMONSTRATIONS
 
 NAME = "taught"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from models.library.library import Library
-from models.recipes.alignment.results import DemonstrationMark, mark_stage
+from models.recipes.alignment.demonstrated import DemonstrationMark, mark_stage
 from models.recipes.alignment.running import DemonstrationRun
 from models.recipes.mark import MARK_FILE, RunMark, find_run_mark, read_run_mark, write_run_mark
 from models.recipes.quickstart import QuickStart

@@ -13,7 +13,8 @@ from app.training.recipes.critique_cards import CritiqueCards
 from app.training.recipes.demonstration_view import DemonstrationView
 from app.training.recipes.rules_editor import RulesEditor
 from models.data.tiny_world.constitution import RULES
-from models.recipes.alignment.results import AnyResult, Demonstrated, DemonstrationMark, Health
+from models.recipes.alignment.demonstrated import Demonstrated, DemonstrationMark
+from models.recipes.alignment.results import AnyResult, Health
 from tests.models.recipes.alignment.support import constitution_result, format_result
 
 

@@ -24,13 +24,13 @@ from models.events import Evaluated, Event, KindAccuracy, RunStarted
 from models.library.library import Library
 from models.recipes.alignment import goodhart, taught
 from models.recipes.alignment.bases import STRONG_STEPS
-from models.recipes.alignment.results import (
+from models.recipes.alignment.demonstrated import (
     DemonstrationMark,
-    RefuseResult,
     read_demonstrated,
     read_stage_mark,
     write_demonstrated,
 )
+from models.recipes.alignment.results import RefuseResult
 from models.recipes.alignment.running import DemonstrationRun
 from models.tokenizers import train_tokenizer
 from tests.app.heard import Until

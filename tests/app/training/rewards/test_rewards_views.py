@@ -117,7 +117,7 @@ def test_alarms_are_what_the_doctor_says(run_view: RunView, session: Session, ru
     assert "Replies without an end" in {each.title for each in found}, "twelve bytes are too few for a story"
     chart = next(chart for chart in view.charts if chart.series[0].name == "completions/clipped_ratio")
     assert chart.alarm.isVisibleTo(chart)
-    assert "are cut at 12 tokens before they end" in chart.alarm.toolTip()
+    assert "are cut at 12 tokens before they end" in " ".join(chart.alarm.toolTip().split())
     assert view.alarms.isVisibleTo(view)
 
 

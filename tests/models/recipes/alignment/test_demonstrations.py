@@ -19,9 +19,10 @@ from models.library.library import Library
 from models.recipes import quickstart
 from models.recipes.alignment import bases, goodhart, running, taught
 from models.recipes.alignment.bases import list_bases
+from models.recipes.alignment.demonstrated import mark_stage, read_demonstrated
 from models.recipes.alignment.demonstration import Bench
 from models.recipes.alignment.kept import list_halted
-from models.recipes.alignment.results import StageResult, mark_stage, read_demonstrated
+from models.recipes.alignment.results import StageResult
 from models.recipes.alignment.running import DemonstrationRun
 from models.recipes.quickstart import QuickStart
 from models.runs.run_folder import RunFolder

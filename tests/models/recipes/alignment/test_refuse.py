@@ -10,8 +10,9 @@ import pytest
 from app.cli import main
 from app.commands.align.report import describe_refusals
 from models.library.library import Library
+from models.recipes.alignment.demonstrated import DemonstrationMark, read_demonstrated
 from models.recipes.alignment.refuse import LESSONS
-from models.recipes.alignment.results import DemonstrationMark, RefuseResult, read_demonstrated
+from models.recipes.alignment.results import RefuseResult
 from models.recipes.alignment.table import STARTS
 from models.runs.run_folder import RunFolder
 from models.tokenizers import train_tokenizer

@@ -1,0 +1,110 @@
+"""What describes a figure of an alignment, and when one should look at it: alarms that several figures share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alarm:
+    """says: what has happened, and what it means. has_gone_off: whether it has, by the values so far (n,), n > 0."""
+
+    says: str
+    has_gone_off: Callable[[Floats], bool]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A figure of alignment.jsonl.
+
+    help: its definition. plain: that in a few words for newcomers, of the figures that they see first. healthy: what it
+    usually does, in words. low, high: the ends of its healthy range, None for none. unit: "share" (drawn
+    in percent), or what is written behind its name. floor: values below need not be seen. max_gap: by how much it may
+    be higher on what is learned from than on what is held out.
+    """
+
+    title: str
+    help: str
+    plain: str = ""
+    healthy: str = ""
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+    alarm: Alarm | None = None
+    floor: float = -math.inf
+    max_gap: float = math.inf
+
+
+def stays_above(limit: float, n_steps: int = 1) -> Callable[[Floats], bool]:
+    """Whether the last values are all above."""
+    return lambda values: len(values) >= n_steps and bool((values[-n_steps:] > limit).all())
+
+
+def stays_below(limit: float, n_steps: int = 1) -> Callable[[Floats], bool]:
+    """Whether the last values are all below."""
+    return lambda values: len(values) >= n_steps and bool((values[-n_steps:] < limit).all())
+
+
+def leaves_start(low: float, high: float) -> Callable[[Floats], bool]:
+    """Whether the mean of the last steps is less than `low` times that of the first ones, or more than `high` times."""
+
+    def leaves(values: Floats) -> bool:
+        first, last = float(values[:N_AVERAGED].mean()), float(values[-N_AVERAGED:].mean())
+        return len(values) >= 2 * N_AVERAGED and first > 0 and not low <= last / first <= high
+
+    return leaves
+
+
+def ends_outside(low: float, high: float, n_steps: int) -> Callable[[Floats], bool]:
+    """Whether the mean of the last steps is outside, after this many."""
+    return lambda values: len(values) >= n_steps and not low <= float(values[-N_AVERAGED:].mean()) <= high
+
+
+def falls_from_peak(by: float) -> Callable[[Floats], bool]:
+    """Whether the mean of the last steps is lower than the highest such mean by more than that."""
+
+    def falls(values: Floats) -> bool:
+        if len(values) < 2 * N_AVERAGED:
+            return False
+        means = np.convolve(values, np.full(N_AVERAGED, 1 / N_AVERAGED), mode="valid")
+        return bool(means.max() - means[-1] > by)
+
+    return falls
+
+
+NO_END = math.inf
+N_AVERAGED = 5
+"""Steps of which a mean is taken, since single ones are noisy."""
+CLIPPED = Alarm(says="Many replies are cut before they end: raise the longest reply.", has_gone_off=stays_above(0.3))
+NO_SIGNAL = Alarm(
+    says="For 20 steps hardly any prompt had a better and a worse reply, so nothing is learned: the task is too hard "
+    "(teach it first, from texts) or already learned.",
+    has_gone_off=stays_above(0.9, 20),
+)
+SAME_REWARDS = Alarm(
+    says="For 20 steps all replies to a prompt have earned the same, so nothing is learned.",
+    has_gone_off=stays_below(1e-6, 20),
+)
+FAR = Alarm(
+    says="Far more than such a wish costs: the replies may have left the language that the parent knew. Raise β, or "
+    "lower the learning rate.",
+    has_gone_off=stays_above(12.0, 3),
+)
+CHOSEN_FALLS = Alarm(
+    says="The better replies themselves have become much less likely: what takes their place may be neither. Hold the "
+    "chosen (align.nll_weight 0.2), or take fewer steps.",
+    has_gone_off=stays_below(-0.3, 3),
+)
+TOO_LARGE = "Steps are too large: lower the learning rate."
+COLLAPSE = Alarm(
+    says="The model is far surer than at the start: soon all replies to a prompt are alike, and nothing is left to "
+    "compare.",
+    has_gone_off=leaves_start(0.2, 5.0),
+)
