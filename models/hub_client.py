@@ -27,7 +27,7 @@ _TICK_S = 0.1
 _MAX_WAITING = 16
 """Parts of a download that wait to be written."""
 _MAX_TRIES = 5
-"""How often a download whose connection is lost goes on by itself, if something arrived each time."""
+"""How often a download whose connection is lost resumes by itself, if something arrived each time."""
 _CHUNK_BYTES = 1 << 22
 
 

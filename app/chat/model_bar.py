@@ -53,7 +53,7 @@ class ModelBar(QWidget):
             lambda: self._ask("longer"),
             icon="fast-forward",
             role="quiet",
-            tip="Go on from where this model's training ended, with the same data",
+            tip="Continue this model's training from where it ended, with the same data",
         )
         self.tune = button(
             "Fine-tune…",

@@ -111,7 +111,7 @@ def _add_source_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--skip-bad-rows",
         action="store_true",
-        help="leave out rows that cannot be read, as one with a cell too few (as --mend damaged, beside the others)",
+        help="leave out rows that cannot be read, such as one with too few cells (adds “damaged” to --mend)",
     )
     parser.add_argument("--tokenizer", default="", help="a tokenizer, to count tokens and find unknown ones")
     parser.add_argument("--context", type=int, default=0, metavar="N", help="find rows of more than N tokens")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _STEPS = 1000
 _FIGURES = {
-    "Download, about": "What is downloaded. It is read anew from the hub before each download, and may have changed.",
+    "Download, about": "What is downloaded. The hub is asked again before each download; it may have changed.",
     "Memory, about": "What it takes when it is open: its weights, 4 bytes each. A long chat takes more.",
     "Parameters": "The numbers that it has learned",
     "Context": "How many tokens it can read at once",

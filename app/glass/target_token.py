@@ -67,7 +67,7 @@ class TargetToken:
         return Readout(at=at, head=asked.head, label=asked.label, span=asked.span, candidates=asked.candidates)
 
     def outcome(self, model: AnyModel, tokenizer: Tokenizer) -> int:
-        """The outcome of the readout that is inspected, as of `token`; −1 for the likeliest one."""
+        """The outcome of the readout that is inspected, as for `token`; −1 for the likeliest one."""
         asked = self.text.question
         return self.token(model, tokenizer) if asked is None else asked.outcome
 

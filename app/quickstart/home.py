@@ -146,7 +146,7 @@ class Home(QWidget):
         """The cards, and links below them, or beside them where they are not in the middle of the page."""
         self._links = QWidget()
         self._link_lines = column(None, spacing=0)
-        for each in (
+        self._all_links = (
             self.another,
             self.another_portable,
             self.guide,
@@ -154,7 +154,8 @@ class Home(QWidget):
             self.published,
             self.pronouns,
             self.earlier,
-        ):
+        )
+        for each in self._all_links:
             self._link_lines.addWidget(each)
         self._link_lines.addStretch(1)
         self._links.setLayout(self._link_lines)
@@ -320,15 +321,7 @@ class Home(QWidget):
         self._ways.setDirection(across)
         for part in (self.cards, self._links):
             self._ways.setAlignment(part, Qt.AlignmentFlag.AlignVCenter if is_row else middle)
-        for link in (
-            self.another,
-            self.another_portable,
-            self.guide,
-            self.learn,
-            self.published,
-            self.pronouns,
-            self.earlier,
-        ):
+        for link in self._all_links:
             self._link_lines.setAlignment(link, middle)
 
     @Slot()

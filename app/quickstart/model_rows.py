@@ -13,7 +13,7 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.quickstart.grown import MAX_SHOWN, GrownModel
 from models.number_words import format_count
 
-_TIP_OF_LONGER = "Go on from where its training ended, with the same data"
+_TIP_OF_LONGER = "Continue from where its training ended, with the same data"
 _TIP_OF_TUNE = "A new run that starts from its weights and learns other data"
 
 

@@ -21,7 +21,7 @@ from models.number_words import format_of_100
 _NOTHING = "(no text)"
 _ASK = "Ask it something of your own, and see which other words it might have said."
 _BEGIN = "Begin a text of your own: it continues whatever you write."
-_LONGER = "Go on from here, with the same text: as long again, or ten times."
+_LONGER = "Continue from here, with the same text: as long again, or ten times."
 _TUNE = "A model that was grown on far more text learns yours much faster than one from scratch."
 _TOKENIZER = "The pieces that it reads were made of your text: see them, and cut other texts with them."
 _ABOUT = "That is the mean of the first four kinds. Below: the first question of each kind, right or wrong."

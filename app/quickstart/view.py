@@ -228,7 +228,7 @@ class QuickStartView(QWidget):
 
     @property
     def _is_current(self) -> bool:
-        """Whether the quick start is the training that is going on."""
+        """Whether the quick start is the training that is running."""
         return self._session.training.active and self._session.training.state is self.state
 
     @Slot()

@@ -90,7 +90,7 @@ class ModelImporter(QObject):
 
 
 class ModelDownloads(QObject):
-    """Downloads a model of the hub, and imports it as a run. It goes on while other pages are shown.
+    """Downloads a model of the hub, and imports it as a run. It continues while other pages are shown.
 
     Attributes:
         id: what is, or was last, downloaded: owner/name; "" for nothing yet.

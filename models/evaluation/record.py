@@ -5,10 +5,10 @@ tables of n-grams (text_comparison.json). No torch import."""
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from models.events import (
     AccuracyMeasured,
@@ -25,6 +25,7 @@ _FILE = "evaluation.json"
 _FORGETTING = "forgetting.json"
 _OVER_REFUSAL = "over_refusal.json"
 _COMPARISON = "text_comparison.json"
+Record = TypeVar("Record")
 
 
 def write_evaluation(folder: Path, evaluated: Evaluated) -> None:
@@ -38,18 +39,15 @@ def read_evaluation(folder: Path) -> Evaluated | None:
     Raises:
         ValueError: where the file is damaged, naming it.
     """
-    path = folder / _FILE
-    if not path.exists():
-        return None
-    data = read_json(path)
-    try:
-        kinds = tuple(KindAccuracy(**kind) for kind in data["kinds"])
-        if not all(isinstance(kind.accuracy, float | int) for kind in kinds):
-            raise TypeError("accuracy")
-        answers = tuple(HeldOutAnswer(**answer) for answer in data.get("answers", ()))
-        return Evaluated(accuracy=float(data["accuracy"]), kinds=kinds, seconds=float(data["seconds"]), answers=answers)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is damaged: {error} is missing or wrong.") from error
+    return _read(folder / _FILE, _evaluated)
+
+
+def _evaluated(data: dict[str, Any]) -> Evaluated:
+    kinds = tuple(KindAccuracy(**kind) for kind in data["kinds"])
+    if not all(isinstance(kind.accuracy, float | int) for kind in kinds):
+        raise TypeError("accuracy")
+    answers = tuple(HeldOutAnswer(**answer) for answer in data.get("answers", ()))
+    return Evaluated(accuracy=float(data["accuracy"]), kinds=kinds, seconds=float(data["seconds"]), answers=answers)
 
 
 def accuracy_of_row(row: Mapping[str, Any]) -> AccuracyMeasured:
@@ -100,16 +98,12 @@ def read_forgetting(folder: Path) -> Forgetting | None:
     Raises:
         ValueError: where the file is damaged, naming it.
     """
-    path = folder / _FORGETTING
-    if not path.exists():
-        return None
-    data = read_json(path)
-    try:
-        return Forgetting(
-            before=_knowledge(data["before"]), after=None if data["after"] is None else _knowledge(data["after"])
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is damaged: {error} is missing or wrong.") from error
+    return _read(folder / _FORGETTING, _forgetting)
+
+
+def _forgetting(data: dict[str, Any]) -> Forgetting:
+    after = data["after"]
+    return Forgetting(before=_knowledge(data["before"]), after=None if after is None else _knowledge(after))
 
 
 def _knowledge(data: dict[str, Any]) -> KnowledgeMeasured:
@@ -163,20 +157,17 @@ def read_over_refusal(folder: Path) -> OverRefusal | None:
     Raises:
         ValueError: where the file is damaged, naming it.
     """
-    path = folder / _OVER_REFUSAL
-    if not path.exists():
-        return None
-    data = read_json(path)
-    try:
-        numbers = {name: int(data[name]) for name in ("step", "n", "n_refused")}
-        triggers = tuple(
-            Trigger(word=str(each["word"]), n=int(each["n"]), n_freed=int(each["n_freed"])) for each in data["triggers"]
-        )
-        if numbers["n"] < 1:
-            raise ValueError("n")
-        return OverRefusal(**numbers, triggers=triggers)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is damaged: {error} is missing or wrong.") from error
+    return _read(folder / _OVER_REFUSAL, _over_refusal)
+
+
+def _over_refusal(data: dict[str, Any]) -> OverRefusal:
+    numbers = {name: int(data[name]) for name in ("step", "n", "n_refused")}
+    triggers = tuple(
+        Trigger(word=str(each["word"]), n=int(each["n"]), n_freed=int(each["n_freed"])) for each in data["triggers"]
+    )
+    if numbers["n"] < 1:
+        raise ValueError("n")
+    return OverRefusal(**numbers, triggers=triggers)
 
 
 def write_comparison(folder: Path, compared: TextCompared) -> None:
@@ -190,20 +181,28 @@ def read_comparison(folder: Path) -> TextCompared | None:
     Raises:
         ValueError: where the file is damaged, naming it.
     """
-    path = folder / _COMPARISON
+    return _read(folder / _COMPARISON, _comparison)
+
+
+def _comparison(data: dict[str, Any]) -> TextCompared:
+    return TextCompared(
+        n_held_out=int(data["n_held_out"]),
+        n_train=int(data["n_train"]),
+        gzip=float(data["gzip"]),
+        trigram=float(data["trigram"]),
+        table=float(data["table"]),
+        table_order=int(data["table_order"]),
+        step=int(data["step"]),
+        model=None if data["model"] is None else float(data["model"]),
+    )
+
+
+def _read(path: Path, build: Callable[[dict[str, Any]], Record]) -> Record | None:
+    """What `build` makes of a JSON file; None where there is none, ValueError where it is damaged, naming it."""
     if not path.exists():
         return None
     data = read_json(path)
     try:
-        return TextCompared(
-            n_held_out=int(data["n_held_out"]),
-            n_train=int(data["n_train"]),
-            gzip=float(data["gzip"]),
-            trigram=float(data["trigram"]),
-            table=float(data["table"]),
-            table_order=int(data["table_order"]),
-            step=int(data["step"]),
-            model=None if data["model"] is None else float(data["model"]),
-        )
+        return build(data)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged: {error} is missing or wrong.") from error

@@ -229,7 +229,7 @@ class PassCache:
     """Keys and values of the text that was read last: for another token of it, only what is missing is read.
 
     It is valid as long as the model's weights do not change. Of a design with short convolutions or n-grams, whose
-    caches cannot be cut, only what follows can go on from it.
+    caches cannot be cut, only what follows can continue from it.
     """
 
     def __init__(self) -> None:

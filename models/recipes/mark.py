@@ -21,7 +21,7 @@ _OF_STAGE = "demonstration.json"
 class RunMark:
     """The recipe that a run belongs to.
 
-    kind: QUICK_START, TASK or DEMONSTRATION. arguments: all that is needed to go on with it, with `name` where a kind
+    kind: QUICK_START, TASK or DEMONSTRATION. arguments: all that is needed to resume it, with `name` where a kind
     has several. result: what it came to, None as long as it has not come to its end.
     """
 

@@ -91,7 +91,7 @@ def check_text(corpus: Corpus, files: Sequence[str]) -> Generator[Event, None, T
     if min(compared.gzip, compared.table) < _SAME_AGAIN:
         raise ValueError(
             f"{corpus.label} repeats the same text again and again (gzip needs {compared.gzip:.2f} bits for each byte "
-            "of its end), so there is nothing to learn from it: choose a text that goes on."
+            "of its end), so there is nothing to learn from it: choose one that does not repeat itself."
         )
     return compared
 

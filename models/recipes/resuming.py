@@ -1,4 +1,4 @@
-"""Goes on with what a run belongs to: a quick start, a task, a demonstration, or its training alone."""
+"""Resumes what a run belongs to: a quick start, a task, a demonstration, or its training alone."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from models.number_words import format_compact, format_duration
 from models.recipes.pronoun_specs import KINDS, NAMES, TRAINING, pronoun_spec
 
 _GROW_TIP = "Train them now, one after the other"
-_RESUME_TIP = "Go on from its last checkpoint, to the end of its training"
+_RESUME_TIP = "Continue from its last checkpoint, to the end of its training"
 _QUEUE_TIP = "A run is training: they start by themselves when that has ended"
 
 

@@ -34,7 +34,7 @@ class PronounGrowth(QObject):
         return self._next()
 
     def resume(self, run_id: str) -> bool:
-        """Go on with one that was stopped; whether it started (problems are reported)."""
+        """Resume one that was stopped; whether it started (problems are reported)."""
         self._left, self._total = [], 1
         self.active = True  # before the training reports anything
         self.active = self._training.resume_run(run_id)

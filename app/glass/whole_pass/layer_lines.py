@@ -107,7 +107,7 @@ class LayerLines(Figure):
         self.line_changed.emit()
 
     def _restyle(self) -> None:
-        """Lay the lines out anew, one below the other."""
+        """Lay the lines out again, one below the other."""
         self._line_height = QFontMetrics(self._theme.mono_font(0.88)).height() + 7
         self._tops, y = list[int](), 0
         for i, line in enumerate(self.lines):

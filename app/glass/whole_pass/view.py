@@ -21,8 +21,7 @@ from app.glass.tokens.attention_arcs import AttentionArcs
 from app.glass.whole_pass.answer import PassAnswer
 from app.glass.whole_pass.layer_lines import CATEGORIES, LayerLines
 from app.glass.whole_pass.lines import Line
-from app.glass.whole_pass.strips import VectorStrips
-from app.glass.whole_pass.top_tokens import TokenBar, TopTokens
+from app.glass.whole_pass.strips import TokenBar, TopTokens, VectorStrips
 from app.glass.whole_pass.wording import (
     STARTS,
     describe_all,

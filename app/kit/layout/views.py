@@ -152,7 +152,7 @@ class Views(QWidget):
         had_focus = focused is not None and self.pages.isAncestorOf(focused)
         self.view(name)
         self.pages.show_page(name)
-        if had_focus:  # else the focus would go on to whatever is next
+        if had_focus:  # else the focus would move to whatever is next
             self._focus_page()
         set_term(self.bar, self._terms[name])
         self.view_changed.emit(name)

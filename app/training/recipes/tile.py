@@ -159,7 +159,7 @@ class Tile(QFrame):
         self._theme.set_icon(self.start, "queue" if waits else "play-fill", "on_accent")
         set_enabled(self.start, self._missing, _QUEUE_TIP if waits else self._start_tip)
         self.start.setVisible(not is_going and self._can_start_here)
-        if not is_going and had_focus:  # else the focus would go on to another recipe
+        if not is_going and had_focus:  # else the focus would move to another recipe
             self.start.setFocus()
         self.going.setVisible(is_going)
         if is_going and state is not None:

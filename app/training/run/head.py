@@ -78,7 +78,7 @@ class RunHead(QFrame):
             theme,
             self._ask("longer"),
             icon="fast-forward",
-            tip="Go on from where it ended, with the same data",
+            tip="Continue from where it ended, with the same data",
         )
         self.fork = button(
             "Fork…",
@@ -152,7 +152,7 @@ class RunHead(QFrame):
         resting = state.status in ("paused", "blocked", "pausing")
         self.pause.setEnabled(can_pause)
         self.resume.setEnabled(state.status in ("paused", "blocked"))
-        set_enabled(self.step, "" if state.status == "paused" else "Pause it first: then it goes on step by step.")
+        set_enabled(self.step, "" if state.status == "paused" else "Pause it first: then it continues step by step.")
         keeps = bool(state.total_steps)  # before the first step there is nothing to save
         self.stop.setText("Stop and keep" if keeps else "Stop")
         self.stop.setToolTip("Stop here and save a checkpoint" if keeps else "Do not start training")

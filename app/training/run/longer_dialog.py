@@ -33,7 +33,7 @@ class LongerDialog(Dialog):
     What is left of a run's plan resumes the run itself; more than that is a new run, which continues its curves.
 
     Signals:
-        tune_asked(): the run cannot go on, and is to be fine-tuned instead.
+        tune_asked(): the run cannot be continued, and is to be fine-tuned instead.
     """
 
     tune_asked = Signal()
@@ -55,7 +55,7 @@ class LongerDialog(Dialog):
         self.name = QLineEdit()
         self.name.setMaxLength(60)
         self.name.setAccessibleName("Name of the new run")
-        self.name.setToolTip("What the run that goes on is called in the list")
+        self.name.setToolTip("The name of the continued run in the list")
         self._was_proposed = ""
         self.about = label("", "caption", wrap=True)
         self.start = button("Train", theme, self._on_start, icon="play-fill", role="primary", tip="Train it now")
@@ -150,9 +150,11 @@ class LongerDialog(Dialog):
 
     def _what_happens(self, to: int, *, resumes: bool) -> str:
         spec = self._info.spec
-        sentences = ["The run goes on from its last checkpoint." if resumes else ""]
+        sentences = ["The run continues from its last checkpoint." if resumes else ""]
         if not resumes:
-            sentences = ["A new run goes on from there, with the curves so far; the one that you have stays as it is."]
+            sentences = [
+                "A new run continues from there, with the curves so far; the one that you have stays as it is."
+            ]
             if spec is not None and rate_rises(spec.train, self._step, to):
                 sentences.append(_RATE_RISES)
         if not self._info.elapsed_s:

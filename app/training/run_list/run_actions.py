@@ -19,7 +19,7 @@ _TRAINING = "It is training: stop it, or wait until it ends."
 _BUSY = "Another run is training: stop it, or wait until it ends."
 _DAMAGED = "The run is damaged."
 _NO_MODEL = "It has no checkpoint yet."
-_IMPORTED = "It was imported, so it has no training to go on from or to repeat. Fine-tune it instead."
+_IMPORTED = "It was imported, so it has no training to continue or to repeat. Fine-tune it instead."
 
 
 class RunAction(NamedTuple):
@@ -84,11 +84,11 @@ def _of_run(session: Session, info: RunInfo) -> list[ActionGroup]:
     no_checkpoint = damaged or (_IMPORTED if imported else "" if last_saved_step(info.folder) else _NO_MODEL)
     no_resume = damaged or (_TRAINING if own else _BUSY if session.training.active else "")
     if not no_resume and info.status not in RESUMABLE:
-        no_resume = _IMPORTED if imported else "It has come to its end. “Train longer…” goes on from there."
+        no_resume = _IMPORTED if imported else "It has come to its end. “Train longer…” continues from there."
     is_held = _TRAINING if own or info.status == "running" else ""
     use = ActionGroup(
         (
-            RunAction("resume", "Resume training", "play", "Go on from its last checkpoint", no_resume),
+            RunAction("resume", "Resume training", "play", "Continue from its last checkpoint", no_resume),
             RunAction("chat", use_words(info.spec), "chat-circle", "", no_model),
         )
     )
@@ -96,7 +96,11 @@ def _of_run(session: Session, info: RunInfo) -> list[ActionGroup]:
         (
             RunAction("tune", "Fine-tune…", "graduation-cap", "A new run, from its weights, on other data", no_model),
             RunAction(
-                "longer", "Train longer…", "fast-forward", "Go on from its end, with the same data", damaged or is_held
+                "longer",
+                "Train longer…",
+                "fast-forward",
+                "Continue from its end, with the same data",
+                damaged or is_held,
             ),
             RunAction(
                 "fork", "Fork from a checkpoint…", "git-fork", "A new run from one of its checkpoints", no_checkpoint

@@ -1,5 +1,5 @@
 """What a demonstration keeps before its first run, in the folder demonstrations/ of its base: what was measured and
-drawn, so that the next start goes on there, and how far one came that was stopped. No torch import.
+drawn, so that the next start continues there, and how far one came that was stopped. No torch import.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Kept:
         """
         path = None if self.folder is None else self.folder / _FOLDER / f"{name}.json"
         if path is not None:
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # else it is made anew
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # else it is made again
                 kept = read_json(path)
                 if kept["about"] == self.about:
                     return from_data(kept["found"])
@@ -82,7 +82,7 @@ def write_halted(base: Path, halted: Halted) -> None:
 
 
 def forget_halted(base: Path, name: str) -> None:
-    """A demonstration on the run in this folder has come to its end, or goes on."""
+    """A demonstration on the run in this folder has come to its end, or continues."""
     _halted_path(base, name).unlink(missing_ok=True)
 
 

@@ -221,5 +221,5 @@ def _prompt_of(row: Mapping[str, Any]) -> str:
     if messages:
         text = next((message["content"] for message in messages if message.get("role") == "user"), "")
     if "label" not in row and "labels" not in row and "score" not in row and "text" in row:
-        text = " ".join(text.split()[:3])  # the model goes on
+        text = " ".join(text.split()[:3])  # the model continues it
     return str(text).strip()[:_PROMPT_CHARACTERS]

@@ -27,12 +27,12 @@ def why_not_longer(info: RunInfo) -> str:
             "ended. Fine-tune it instead: that is a new training, from its weights."
         )
     if not last_saved_step(info.folder):
-        return f"“{info.name}” has no checkpoint yet, so there is nothing to go on from."
+        return f"“{info.name}” has no checkpoint yet, so there is nothing to continue from."
     return ""
 
 
 def longer(train: TrainConfig, step: int, steps: int) -> TrainConfig:
-    """The settings of a run that goes on from its checkpoint of `step`, to `steps` in all.
+    """The settings of a run that continues from its checkpoint of `step`, to `steps` in all.
 
     Validations, samples and checkpoints follow the new length, and so does the learning rate: where it had fallen, it
     rises again. A warm-up of its own and a schedule for the steps to come alone end at the same loss (0.168 against
@@ -42,12 +42,12 @@ def longer(train: TrainConfig, step: int, steps: int) -> TrainConfig:
 
 
 def rate_rises(train: TrainConfig, step: int, steps: int) -> bool:
-    """Whether the learning rate is much higher after the checkpoint of `step` than before it, in a run that goes on."""
+    """Whether the learning rate of a continued run is much higher after the checkpoint of `step` than before it."""
     return lr_factor(max(0, step - 1), train) < _MUCH_LOWER * lr_factor(step, longer(train, step, steps))
 
 
 def fork_longer(library: Library, source: RunFolder, steps: int | None = None, name: str | None = None) -> RunFolder:
-    """A queued run that goes on from the last checkpoint of `source`, to `steps` in all; None: for as long again.
+    """A queued run that continues from the last checkpoint of `source`, to `steps` in all; None: for as long again.
 
     Raises:
         ValueError: where it cannot be trained longer, or as fork_run.
@@ -61,7 +61,7 @@ def fork_longer(library: Library, source: RunFolder, steps: int | None = None, n
 
 
 def longer_name(name: str, steps: int) -> str:
-    """What a run is called that goes on to so many steps: “Tiny World, 3,000 steps”."""
+    """The name of a run that continues to so many steps: “Tiny World, 3,000 steps”."""
     return f"{_TRAINED_LONGER.sub('', name)}, {steps:,} steps"
 
 

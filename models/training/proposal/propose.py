@@ -71,7 +71,7 @@ def propose(
     """Propose the settings of a run with the model, data and mode of `spec`; not for an alignment.
 
     Args:
-        facts: None where they are not known, as of a text that is not made yet.
+        facts: None where they are not known, as for a text that is not made yet.
         speed: what was measured here; None: as many steps as are wanted.
         free_bytes: the memory that a training can have; None where that is not known.
         kept: the settings of TrainConfig that the user has chosen. Others follow them, and of themselves is said what

@@ -359,7 +359,7 @@ def test_bad_input_is_refused_in_a_sentence(library: Library, tmp_path: Path) ->
         ("none.txt", "does not exist"),
         ("three.txt", "has only 3 words, too few to learn from.*some 3,500 words"),
         ("short.txt", "has only 200 words, too few to learn from"),
-        ("again.txt", "repeats the same text again and again.*choose a text that goes on"),
+        ("again.txt", "repeats the same text again and again.*choose one that does not repeat itself"),
         ("utf16.txt", "is UTF-16 text: save it as UTF-8 first"),
     ):
         with pytest.raises(ValueError, match=words):

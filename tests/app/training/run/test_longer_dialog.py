@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.training.run.longer_dialog import LongerDialog
 from app.training.tab import TrainingTab
@@ -20,15 +17,6 @@ from models.settings.run_spec import RunSpec
 from tests.app.heard import Heard, Until, entries_of, long
 from tests.models.training.support import make_run as prepared_run
 from tests.models.training.support import train
-
-
-@pytest.fixture
-def tab(session: Session, theme: ThemeProvider, qtbot: QtBot) -> Iterator[TrainingTab]:
-    tab = TrainingTab(session, theme)
-    qtbot.addWidget(tab)
-    tab.resize(1280, 640)
-    tab.show()
-    return tab
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QInputDialog, QLabel
 from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.session.training_state import TrainingState
 from app.training.run.fork_dialog import ForkDialog
@@ -31,15 +29,6 @@ from tests.app.heard import Heard, Until, entries_of, long
 from tests.models.training.support import make_run as prepared_run
 from tests.models.training.support import train
 from tests.runs_on_disk import make_run
-
-
-@pytest.fixture
-def tab(session: Session, theme: ThemeProvider, qtbot: QtBot) -> Iterator[TrainingTab]:
-    tab = TrainingTab(session, theme)
-    qtbot.addWidget(tab)
-    tab.resize(1280, 640)
-    tab.show()
-    return tab
 
 
 @pytest.fixture(scope="module")
