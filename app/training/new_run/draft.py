@@ -174,7 +174,8 @@ class RunDraft:
     def estimated_time(self) -> TimeEstimate | None:
         """From a run of the same model whose steps are about as large; else from what was measured here; else from the
         operations per second of that of the newest runs whose steps are most alike in size, the longest of them. Where
-        replies are drawn, from how long that took for the base rate. None where there is none."""
+        replies are drawn, from how long that took for the base rate. None where there is none, and while this computer
+        is measured."""
         align = self.choices.align_spec
         if align is not None:
             base = self.base_rate()
@@ -200,7 +201,7 @@ class RunDraft:
         speed = self.proposer.speed
         if speed is not None and not is_like_it:
             return TimeEstimate(seconds_of(spec, self.proposer.facts, speed), "a few steps on random words")
-        if info is None or info.elapsed_s is None:
+        if info is None or info.elapsed_s is None or (self.proposer.is_measuring and not is_like_it):
             return None
         return TimeEstimate(train.steps * flops / per_step * info.elapsed_s / info.step, f"the speed of “{info.name}”")
 

@@ -337,7 +337,7 @@ class NewRun(QWidget):
         self.views.offer_trials(is_offered=self.choices.align_spec is None)
         self.choices.start.show_costs(self.draft.mode_costs(self.session.device.memory))
         self._expected = self.draft.estimated_time()
-        self._needed = self.draft.step_bytes(self.session.device.memory)
+        self._needed = 0 if self.choices.problem else self.draft.step_bytes(self.session.device.memory)
         self._show_length()
         self._show_cost()
 
@@ -374,6 +374,7 @@ class NewRun(QWidget):
             memory,
             self.trials.state,
             can_try=can_try,
+            is_measuring=self.proposer.is_measuring,
         )
         self.choices.wish.show_trial(self.trials.state, self.draft.base_rate(), can_try=can_try)
         self.views.refresh()

@@ -92,6 +92,11 @@ class Proposer(QObject):
         return self._reader.busy
 
     @property
+    def is_measuring(self) -> bool:
+        """Whether the computer is measured, or will be in a moment, since the speed of the draft is not known."""
+        return self.speed is None and (self._later.isActive() or self._job.busy)
+
+    @property
     def speed(self) -> Speed | None:
         """How fast the draft's model is trained here, by updates about as large as its own; None if unknown."""
         if self._spec is None:
@@ -143,7 +148,7 @@ class Proposer(QObject):
         self.proposal = propose(spec, self.facts, speed, free, self._kept)
         if speed is None and self.may_measure:
             self._later.start()
-        if before != self.proposal:
+        if before != self.proposal or self.is_measuring:
             self.changed.emit()
 
     @Slot()
@@ -176,6 +181,7 @@ class Proposer(QObject):
             log.info("The speed of a new run was not measured: %s", failure.sentence)
         elif self.speed is None and self.may_measure and not job.cancelled:
             self._later.start()  # the draft is another one by now
+        self.changed.emit()
 
 
 def _data_of(spec: RunSpec) -> tuple[object, ...]:

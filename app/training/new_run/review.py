@@ -45,6 +45,7 @@ _MEASURE = (
     "Train this run for a few steps to measure its cost. The text and the tokenizer are prepared and kept; nothing "
     "else is."
 )
+_MEASURING = "This computer is being measured for a moment: how fast it is decides how many steps are proposed."
 _FACTS = (
     ("parameters", "Parameters", "All parameters of the model, its weights"),
     ("trained", "Trained", "Parameters that training changes, or adds (LoRA)"),
@@ -263,8 +264,13 @@ class RunReview(QFrame):
         trial: TrialState,
         *,
         can_try: bool,
+        is_measuring: bool,
     ) -> None:
-        """Show the cost of this run, measured or estimated, and the progress of a trial; estimated: bytes of a step."""
+        """Show the cost of this run, measured or estimated, and the progress of a trial.
+
+        Args:
+            estimated: bytes of a step, 0 while that is not known. is_measuring: whether the time will be known soon.
+        """
         self._show_trial(trial)
         for each in (self.measure, self.fit):
             set_enabled(each, "" if can_try else "Not while a run is training or a choice is missing")
@@ -278,14 +284,15 @@ class RunReview(QFrame):
         have = (on.n_bytes if on is not None else None) or 0
         level = "no" if measured is not None and not measured.fits else fit.level
         self.gauge.set_shares(needed / have if have else 0.0, level)
-        self.facts["memory"].setText(format_memory_use(needed, on))
+        self.facts["memory"].setText(format_memory_use(needed, on) if needed else _NONE)
         set_role(self.origin, "pill", tone="ok" if measured is not None and measured.fits else "")
         self.origin.setText("measured" if measured is not None and measured.ms_per_step is not None else "estimated")
         known = measured is not None and measured.ms_per_step is not None
         for name in ("time", "per step", "speed"):
             self.facts[name].setText(_NONE)
         if not known:
-            self.facts["time"].setText("unknown" if expected is None else f"about {format_duration(expected.seconds)}")
+            waits = "measuring…" if is_measuring else "unknown"
+            self.facts["time"].setText(waits if expected is None else f"about {format_duration(expected.seconds)}")
         if measured is not None and measured.ms_per_step is not None and measured.tokens_per_s is not None:
             self.facts["time"].setText(format_duration(measured.seconds))
             self.facts["per step"].setText(_milliseconds(measured.ms_per_step))
@@ -301,7 +308,7 @@ class RunReview(QFrame):
             )
             words = f"{tried} Use a smaller batch with accumulation."
         elif not known and not trial.running:
-            words = self._about_time(expected)
+            words = _MEASURING if is_measuring and expected is None else self._about_time(expected)
         elif known and fit.level == "tight":
             words = fit.sentence
         self.note.setText(words)

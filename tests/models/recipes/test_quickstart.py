@@ -393,5 +393,5 @@ def test_a_portable_one_has_a_graph_of_llama_cpp(library: Library, tmp_path: Pat
     assert graph_of(portable).name == "qwen3"
     assert portable.lookback == 4
     assert portable.n_layer == plain.n_layer + 1
-    with pytest.raises(ValueError, match="has no graph"):
+    with pytest.raises(ValueError, match="cannot run this design"):
         graph_of(plain)
