@@ -78,7 +78,8 @@ def answered_by(
 
     def evaluated(oracle: Oracle, blind: str = "") -> Evaluated:
         replying(oracle, blind)
-        events = list(evaluate(Decoder(tiny_config), byte_tokenizer, WORLD, N))
+        model = Decoder(dataclasses.replace(tiny_config, context_length=1024))  # every question fits
+        events = list(evaluate(model, byte_tokenizer, WORLD, N))
         assert {type(event) for event in events[:-1]} == {Phase, Progress}
         assert isinstance(events[-1], Evaluated)
         return events[-1]
