@@ -283,7 +283,7 @@ class Home(QWidget):
         QTimer.singleShot(0, self, lambda: self._area.ensureWidgetVisible(self.cards.buttons[0]))  # once it is laid out
 
     def focus_first(self) -> None:
-        """Show the page from its top, and give the keyboard to what one most likely wants."""
+        """Scroll to the top and focus the button that is most likely wanted."""
         self._area.verticalScrollBar().setValue(0)
         (self.quickstart if self.is_empty else self.next_button).setFocus()
 

@@ -1,4 +1,4 @@
-"""What came of a quick start on a text: how good the model is beside gzip and tables, and what it writes."""
+"""The result of a quick start on a text: how good the model is beside gzip and tables, and what it writes."""
 
 from __future__ import annotations
 

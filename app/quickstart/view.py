@@ -84,7 +84,7 @@ def _title(state: TrainingState, stage: int) -> str:
 
 
 class QuickStartView(QWidget):
-    """Follows the training while that is a quick start, and stays with what came of it when another one begins.
+    """Follows the training while that is a quick start, and keeps showing its result when another one begins.
 
     state: of the last quick start, None before the first.
 

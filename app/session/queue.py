@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _POLL_MS = 2000
 """How often the queue on disk is read, since commands may change it too."""
 _LOCK_TIMEOUT_S = 0.5
-"""How long the window waits while another process changes the queue."""
+"""Seconds that the window waits while another process changes the queue."""
 
 
 class TrainingQueue(QObject):

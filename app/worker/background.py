@@ -19,8 +19,7 @@ from models.events import Event, Progress
 log = logging.getLogger(__name__)
 
 _MAX_THREADS = 64
-"""As many things run at a time before one has to wait for another. Threads are made only when all others are busy; in
-practice, one."""
+"""Tasks that run at the same time at most. A thread is made only when all others are busy: in practice, one."""
 
 Work = Callable[[], Generator[Event, None, Any]]
 

@@ -33,7 +33,7 @@ def build_text_corpus_events(
 ) -> Generator[Event, None, Corpus]:
     """A corpus of one or more UTF-8 text files; the end of the joined text is for validation (`split_index`).
 
-    max_bytes: at most so many are read, from the beginning of the first file on; 0 = all.
+    max_bytes: read at most, from the beginning of the first file on; 0 = all.
 
     Yields Progress (bytes read). Of more than one block, the text is never in memory as a whole, and validation begins
     at the first line of the last `val_fraction` of the bytes.
@@ -108,7 +108,7 @@ def _read_text_file(path: Path, done: int, total: int) -> Generator[Event, None,
 def _text_file_parts(path: Path, max_bytes: int) -> Iterator[tuple[str, int]]:
     """As `_read_text_file`, a part at a time, each with the number of bytes that were read for it.
 
-    max_bytes: after so many it ends, without a character that is cut there.
+    max_bytes: where it ends, without a character that is cut there.
     """
     decoder = getincrementaldecoder("utf-8-sig")()
     newlines = IncrementalNewlineDecoder(None, translate=True)

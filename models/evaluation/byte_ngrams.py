@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     _Floats = npt.NDArray[np.float64]
 
 MAX_ORDER = 8
-"""The bytes of an n-gram are those of one 64-bit number."""
+"""Bytes of an n-gram at most, since they are held in one 64-bit number."""
 _N_BYTES = 256
 _LEAST_DISCOUNT = 0.1
 """Where no n-gram occurs just once, so that the estimate would leave nothing for those that never did."""

@@ -24,7 +24,7 @@ beginning of the held-out part: n-grams of the first take some seconds and 300 M
 some seconds."""
 TRIGRAM, TABLE_ORDERS = 3, (4, 5, 6, 7)
 _WINDOWS = 8
-"""Between two events."""
+"""Windows of the model's context between two events."""
 
 
 def compare_tables(corpus: Corpus) -> Generator[Event, None, TextCompared]:

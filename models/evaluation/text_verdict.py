@@ -8,7 +8,7 @@ from models.number_words import format_size
 BEYOND, EQUAL, BEHIND, UNGROWN = "beyond", "equal", "behind", "ungrown"
 """Better than the best table of n-grams, as good, better than the 3-gram only, or not even that."""
 SMALL_BYTES = 200_000
-"""With less text than that, one from scratch has seen all of it many times before it is better than a table."""
+"""Bytes below which a model from scratch has read its text many times before it is better than a table."""
 _EQUAL_SHARE = 0.005
 _NUMBERS = {3: "two", 4: "three", 5: "four", 6: "five", 7: "six"}
 GZIP, TRIGRAM = "gzip", "a table of the last two letters"

@@ -1,4 +1,4 @@
-"""Limits on what files of strangers say of themselves: how much they become, and that no bytes are told twice."""
+"""Limits on what untrusted files claim: how large they become unpacked, and that no bytes belong to two tensors."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from pathlib import Path
 from models.files.atomic import DamagedError
 
 MAX_RATIO = 200
+"""How many times its packed size a file may become."""
 FREE_BYTES = 1 << 26
+"""Bytes that even the smallest file may become."""
 MAX_UNPACKED_BYTES = 1 << 38
-"""The most that is read out of packed files, however large they are."""
+"""Bytes read from packed files at most, however large they are."""
 
 
 def unpacked_limit(packed_bytes: int, ratio: int = MAX_RATIO) -> int:

@@ -35,7 +35,7 @@ RECIPES: Mapping[str, _Resumed] = {
     TASK: TaskRun.resumed,
     DEMONSTRATION: DemonstrationRun.resumed,
 }
-"""By the kind of the mark: how the recipe of a run is taken up again."""
+"""By the kind of the mark: how the recipe of a run is resumed."""
 
 
 def resume(library: Library, run: RunFolder, *, device: str = "auto") -> RunJob:

@@ -60,7 +60,7 @@ class RunQueue:
     """
 
     def __init__(self, library: Library, lock_timeout_s: float = 10.0) -> None:
-        """lock_timeout_s: how long a change waits while another process makes one, which takes it milliseconds."""
+        """lock_timeout_s: seconds that a change waits for one by another process, which takes milliseconds."""
         self._lock_timeout_s = lock_timeout_s
         self._path = library.home / "queue.json"
         self._lock = library.home / "queue.lock"

@@ -158,7 +158,7 @@ class Views(QWidget):
         self.view_changed.emit(name)
 
     def _focus_page(self) -> None:
-        """Give the keyboard to the page in view, if that says to what."""
+        """Focus the widget that the page in view names, if any."""
         page = self.pages.page(self.current)
         if page.focusProxy() is not None:
             page.setFocus()

@@ -30,7 +30,7 @@ _ROWS_AT_ONCE = 16
 _MIN_STEPS = 20
 """The first steps of a run are slower, so a shorter one says little about the speed."""
 _ALIKE = 1.5
-"""A run of the same model tells the speed if its updates have to do so many times more or less at most."""
+"""Ratio of operations per update up to which a run of the same model tells the speed."""
 _N_COMPARED = 20
 """Of that many runs, the newest, the one that is most alike tells the speed."""
 

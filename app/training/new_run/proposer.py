@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _SETTLE_MS = 300
-"""The form is left alone so long before the computer is measured."""
+"""Milliseconds without a change of the form after which the speed of this computer is measured."""
 _ALIKE = 3.0
-"""A speed that was measured holds for updates of so many times more or fewer operations."""
+"""Ratio of operations per update up to which a measured speed is used for another update."""
 
 
 class Proposer(QObject):

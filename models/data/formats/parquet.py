@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import duckdb
 
 _N_ROWS = 1000
-"""After so many rows, their share of the file counts as read."""
+"""Rows after which their share of the file counts as read."""
 _MEMORY = "256MB"
 _GLOB = frozenset("*?[]{}")
 

@@ -21,7 +21,7 @@ MAX_DEPTH = 8
 MAX_COLUMNS = 500
 """The most columns of one row, and of all rows of a source together."""
 MAX_BAD_ROWS = 1000
-"""With more rows that cannot be read, a source is taken for something else."""
+"""Rows that cannot be read up to which a source is still taken to be of its format."""
 
 TICK: Row = {}
 """What readers give (this very object) in place of a row after TICK_LINES lines: time for an event, should no row

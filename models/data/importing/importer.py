@@ -34,7 +34,7 @@ from models.number_words import format_count
 from models.settings.tasks import JUDGED_BY, PREFERENCE_TASKS, TASKS
 
 _MAX_DAMAGED = 5
-"""So many of the rows that cannot be read are told in one message."""
+"""Rows that cannot be read, named in one message at most."""
 
 
 def import_events(library: Library, plan: ImportPlan, checks: Checks | None = None) -> Generator[Event, None, Corpus]:

@@ -34,9 +34,9 @@ from models.training.trials.trial import Trial, free_bytes, out_of_memory_as_sen
 from models.training.tuning import build_run_model, check_tuning
 
 _MOST_FLOPS = 6e10
-"""Operations of the larger of the two updates that are timed: a second, where a large model is slow."""
+"""FLOPs of the larger of the two updates that are timed: a second, where a large model is slow."""
 _APART = 4.0
-"""How many times as much the larger one has to do at least, so that their difference says something."""
+"""Ratio of operations of the two updates at least, so that their difference says something."""
 _N_TIMED = 3
 _SHORT = 8
 

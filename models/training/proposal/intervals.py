@@ -10,7 +10,7 @@ from models.settings.run_spec import TrainConfig
 N_TIMES = 10
 """How often a run is validated, sampled and saved: enough to see a curve, and to find its lowest point."""
 FEWEST, MOST = 5, 40
-"""An interval that a run already has is kept where what is to come has at least, and at most, so many of it."""
+"""How often an interval may fit into the steps to come for a run to keep it, at least and at most."""
 _ROUND = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
 _FOLLOWING = ("eval_interval", "sample_interval", "checkpoint_interval")
 

@@ -23,30 +23,30 @@ from models.training.proposal.speed import Speed, run_seconds
 from models.training.proposal.step_shape import StepShape, batch_size_for, step_shape, text_length, update_flops
 
 BUDGET_S = 600.0
-"""A proposed run takes about so long at most."""
+"""Seconds that a proposed run takes at most, about."""
 LONGER = 10
-"""How many times longer a run is that is offered beside the proposed one."""
+"""How many times as long as the proposed run the other one is that is offered."""
 
 _SMALL = 1_000_000
-"""Up to so many parameters, a model that has learned something is trained as one from scratch."""
+"""Parameters up to which a fine-tuning is as long as a training from scratch."""
 _TOKENS_PER_PARAMETER = 6
 """Of a text, for a model from scratch: 5 M tokens for the preset terrarium-tiny."""
 _MOST_TEXT_EPOCHS = {"scratch": 20.0, "tuned": 3.0}
-"""How often a short text is read: after more, the loss on held-out text rises."""
+"""Epochs of a short text: after more, the loss on held-out text rises."""
 _UPDATES = {"scratch": 1500.0, "tuned": 300.0}
 _EPOCHS = {"scratch": (3.0, 20.0), "tuned": (2.0, 6.0)}
 """Of rows: the square root of so many updates by the batches of an epoch, within these numbers of epochs."""
 _FEWEST_UPDATES = 30
-"""For which a batch of a large model is made smaller, so that they fit into the time."""
+"""Updates for which a batch of a large model is made smaller, so that they fit into the time."""
 _LARGE_TEXT = 10_000_000
 """Bytes from which on a text has enough frequent pieces for a larger vocabulary. A small one needs 1,024 as well: 240
 reviews were labelled right in 59 of 100 cases with 512 tokens, in 63 with 1,024, and in 64 with 2,048 (measured)."""
 _MEMORY_SHARE, _MOST_BYTES = 0.5, 4 << 30
-"""Of the free memory, and in all, what a step may take by itself: other programs and the window need the rest."""
+"""Share of the free memory, and bytes, that a step may take: other programs and the window need the rest."""
 _LENGTH_SHARE = 0.98
-"""A text longer than so many of the others is cut."""
+"""Share of the texts that are read whole; the longer ones are cut."""
 _EVALUATION_SHARE = 0.2
-"""Of the time of a run that may be spent on its validations."""
+"""Share of a run's time that its validations may take."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,7 +35,7 @@ class StepShape:
 
     @property
     def n_places(self) -> int:
-        """Places for tokens in an update, padding included: what it costs."""
+        """Tokens of an update, padding included: what it costs."""
         return self.accumulation * self.rows * self.length
 
 
