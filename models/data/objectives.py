@@ -8,8 +8,7 @@ from models.data.corpus import Corpus
 from models.data.denoising import Denoising
 from models.data.plain_objectives import MaskedTokens, NextToken, Objective, SpanCorruption
 from models.data.source_to_target import SourceToTarget
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import objective_of
+from models.settings.model_config import ModelConfig, objective_of
 from models.settings.tasks import TASKS
 
 

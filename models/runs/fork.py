@@ -25,7 +25,8 @@ from models.library.run_record import CHAT_FORM, MARK_FILE, QUICK_START, checkpo
 from models.runs.checkpoint_state import BASE
 from models.runs.run_folder import LOG_NAMES, RunFolder
 from models.settings.align_spec import REWARD_MODELS
-from models.settings.run_spec import RunSpec, TokenizerSpec, TrainConfig, objective_of
+from models.settings.model_config import objective_of
+from models.settings.run_spec import RunSpec, TokenizerSpec, TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True)

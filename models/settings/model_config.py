@@ -105,3 +105,17 @@ def differences(before: ModelConfig, after: ModelConfig) -> dict[str, tuple[Any,
 def _problems(slots: ModelSlots) -> list[Problem]:
     """Problems of single fields; if there are none, conflicts between fields."""
     return field_problems(slots) or conflicts(slots)
+
+
+def objective_of(model: ModelConfig, wanted: str = "auto") -> str:
+    """The objective of a design on plain text: next-token, masked-tokens, span-corruption or denoising.
+
+    wanted: TrainConfig.objective, used by encoder-decoders only.
+    """
+    if model.topology == "decoder-only":
+        return "next-token"
+    if model.topology == "encoder-only":
+        return "masked-tokens"
+    if wanted != "auto":
+        return wanted
+    return "denoising" if model.position == "learned" else "span-corruption"

@@ -9,7 +9,7 @@ from typing import Any
 from models.settings.align_spec import AlignSpec
 from models.settings.model_config import ModelConfig, upgraded
 from models.settings.optimizers import OPTIMIZERS, Optimizer
-from models.settings.slots import check_settings, settings_from_dict, settings_to_dict, slot
+from models.settings.slots import check_keys, check_settings, settings_from_dict, settings_to_dict, slot
 from models.settings.tasks import ALIGNED_TASKS, TASKS
 from models.settings.tokenizer_options import KINDS
 from models.settings.tune_spec import TuneSpec
@@ -488,43 +488,8 @@ class RunSpec:
             raise ValueError(f"{where}: {error}") from error
 
 
-def objective_of(model: ModelConfig, wanted: str = "auto") -> str:
-    """The objective of a design on plain text: next-token, masked-tokens, span-corruption or denoising.
-
-    wanted: TrainConfig.objective, used by encoder-decoders only.
-    """
-    if model.topology == "decoder-only":
-        return "next-token"
-    if model.topology == "encoder-only":
-        return "masked-tokens"
-    if wanted != "auto":
-        return wanted
-    return "denoising" if model.position == "learned" else "span-corruption"
-
-
-_NOT_ALIGNED = frozenset({"objective", "class_weights", "context_loss_weight"})
-_NOT_DRAWN = frozenset({"batch_size", "grad_accum_steps", "eval_batches"})
-
-
-def inactive_fields(model: ModelConfig, align: AlignSpec | None = None) -> frozenset[str]:
-    """The TrainConfig settings without effect for a design, because of its topology, or for what it learns from."""
-    if align is not None:
-        return _NOT_ALIGNED | _NOT_DRAWN if align.task == "prompts" else _NOT_ALIGNED
-    inactive = set() if model.topology == "encoder-decoder" and model.head == "language" else {"objective"}
-    return frozenset(inactive if model.head in ("sequence", "token") else {*inactive, "class_weights"})
-
-
 def _upgraded_train(data: Any, topology: str) -> Any:
     """`data` with the objective that early versions did not write, so that encoder-decoders resume exactly."""
     if isinstance(data, dict) and topology == "encoder-decoder":
         return {"objective": "span-corruption", **data}
     return data
-
-
-def check_keys(data: Any, known: set[str], where: str) -> None:
-    """Raise ValueError where `data` is not a dict or has a key that is not `known`."""
-    if not isinstance(data, dict):
-        raise ValueError(f"{where} must be an object of named settings, not {type(data).__name__}.")
-    unknown = sorted(set(data) - known)
-    if unknown:
-        raise ValueError(f"{where} has no key {unknown[0]!r}: the keys are {', '.join(sorted(known))}.")

@@ -139,3 +139,12 @@ def _field_problem(f: dataclasses.Field[Any], value: Any) -> str | None:
 
 def _describe_type(kind: Any) -> str:
     return {int: "a whole number", float: "a number", bool: "true or false", str: "a word", tuple: "texts"}[kind]
+
+
+def check_keys(data: Any, known: set[str], where: str) -> None:
+    """Raise ValueError where `data` is not a dict or has a key that is not `known`."""
+    if not isinstance(data, dict):
+        raise ValueError(f"{where} must be an object of named settings, not {type(data).__name__}.")
+    unknown = sorted(set(data) - known)
+    if unknown:
+        raise ValueError(f"{where} has no key {unknown[0]!r}: the keys are {', '.join(sorted(known))}.")

@@ -1,4 +1,4 @@
-"""Changing single settings of a spec by name, as in “train.lr = 0.003”, for options, forks and sweeps. No torch."""
+"""Changing single settings of a spec by name, as in “train.lr = 0.003”, and which have no effect. No torch."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from models.settings.align_spec import AlignSpec
+from models.settings.model_config import ModelConfig
 from models.settings.run_spec import RunSpec
 
 TABLES = ("train", "model", "data", "tokenizer", "tune", "align")
+_NOT_ALIGNED = frozenset({"objective", "class_weights", "context_loss_weight"})
+_NOT_DRAWN = frozenset({"batch_size", "grad_accum_steps", "eval_batches"})
 
 
 def parse_change(text: str) -> tuple[str, Any]:
@@ -93,3 +97,11 @@ def differing_settings(specs: Sequence[RunSpec]) -> dict[str, tuple[Any, ...]]:
             if any(value != values[0] for value in values):
                 found[f"{table}.{field.name}"] = values
     return found
+
+
+def inactive_fields(model: ModelConfig, align: AlignSpec | None = None) -> frozenset[str]:
+    """The TrainConfig settings without effect for a design, because of its topology, or for what it learns from."""
+    if align is not None:
+        return _NOT_ALIGNED | _NOT_DRAWN if align.task == "prompts" else _NOT_ALIGNED
+    inactive = set() if model.topology == "encoder-decoder" and model.head == "language" else {"objective"}
+    return frozenset(inactive if model.head in ("sequence", "token") else {*inactive, "class_weights"})

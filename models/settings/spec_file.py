@@ -14,8 +14,8 @@ from models.files.atomic import atomic_write_text
 from models.settings.align_spec import AlignSpec, usual_align, usual_align_train
 from models.settings.model_config import ModelConfig, upgraded
 from models.settings.presets import PRESETS
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig, check_keys
-from models.settings.slots import settings_from_dict
+from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from models.settings.slots import check_keys, settings_from_dict
 from models.settings.tune_spec import TuneSpec, usual_train
 
 _MAX_BYTES = 1 << 20

@@ -17,7 +17,8 @@ from models.evaluation.held_out_questions import headline
 from models.events import AccuracyMeasured, AttentionSeen, Event, MicroStep, SampleMade, ValMetrics
 from models.inference.continuation import evaluating
 from models.runs.checkpoint_state import TrainState
-from models.settings.run_spec import TrainConfig, objective_of
+from models.settings.model_config import objective_of
+from models.settings.run_spec import TrainConfig
 from models.training.clock import Clock
 from models.training.failures import divergence_sentence
 from models.training.metric import Scorer

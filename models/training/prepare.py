@@ -28,7 +28,8 @@ from models.pronouns.pointing import check_pointing
 from models.runs.run_folder import RunFolder
 from models.runs.run_queue import QueuedRun, RunQueue
 from models.settings.align_spec import REWARD_MODELS
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, objective_of
+from models.settings.model_config import objective_of
+from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec
 from models.settings.tasks import PREFERENCE_TASKS
 from models.tasks.rows import CHECKED_TASKS, LABEL_TASKS, check_prompts_apart, check_split, find_labels
 from models.tokenizers import find_tokenizer, load_tokenizer, save_tokenizer, train_in_child, train_tokenizer

@@ -11,7 +11,8 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.session.run_history import RunHistory
 from app.training.curves.sample_text import as_rich_text, highlight_changes, prompt_and_output
 from models.events import SampleMade
-from models.settings.run_spec import RunSpec, objective_of
+from models.settings.model_config import objective_of
+from models.settings.run_spec import RunSpec
 
 _EMPTY = "None yet. The outputs for the pinned prompts appear here as the model learns."
 _EMPTY_LABELS = "None yet. What the model predicts for the pinned texts appears here as it learns."

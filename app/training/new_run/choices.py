@@ -28,7 +28,8 @@ from models.data.datasets import DatasetInfo
 from models.data.preferences.dataset import writers_of
 from models.settings.align_spec import AlignSpec, usual_align_train
 from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec, RunSpec, TrainConfig, inactive_fields
+from models.settings.run_spec import DataSpec, RunSpec, TrainConfig
+from models.settings.spec_changes import inactive_fields
 from models.settings.tasks import ALIGNED_TASKS, TASKS
 from models.settings.tune_spec import usual_train
 from models.training.proposal.propose import Proposal, proposed_tokenizer

@@ -19,7 +19,7 @@ from app.training.run.forks import Forks
 from models.number_words import format_count
 from models.runs.fork import CheckpointInfo, list_checkpoints
 from models.runs.run_folder import RunFolder
-from models.settings.run_spec import inactive_fields
+from models.settings.spec_changes import inactive_fields
 
 _FIXED = ("optimizer",)
 """A fork cannot change these: its checkpoint holds the optimizer's state."""

@@ -16,8 +16,9 @@ from app.kit.words.value_words import words
 from models import cost
 from models.number_words import format_count
 from models.settings.model_config import ModelConfig
-from models.settings.run_spec import RunSpec, inactive_fields
+from models.settings.run_spec import RunSpec
 from models.settings.slots import is_used
+from models.settings.spec_changes import inactive_fields
 from models.settings.tasks import TASKS
 
 

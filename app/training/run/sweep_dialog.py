@@ -20,9 +20,9 @@ from app.session.session import Session
 from models.number_words import format_count
 from models.runs.sweep import SweepRange, SweepValues, grid, parse_range, parse_values, random_search
 from models.runs.sweep_result import sweep_tag
-from models.settings.run_spec import RunSpec, inactive_fields
+from models.settings.run_spec import RunSpec
 from models.settings.slots import is_used
-from models.settings.spec_changes import value_of
+from models.settings.spec_changes import inactive_fields, value_of
 
 _FIRST = ("train.lr", "train.batch_size", "model.n_layer", "model.d_model", "train.weight_decay", "train.seed")
 """Settings that are proposed first, in this order."""

@@ -14,7 +14,8 @@ from models.device import DeviceChoice, choose_device, is_out_of_memory, pick_pr
 from models.events import Event, Phase, Progress, result_of
 from models.library.library import Library
 from models.number_words import format_duration
-from models.settings.run_spec import RunSpec, TrainConfig, objective_of
+from models.settings.model_config import objective_of
+from models.settings.run_spec import RunSpec, TrainConfig
 from models.tasks.rows import LABEL_TASKS
 from models.training.batches import make_batches
 from models.training.metric import Scorer, make_scorer

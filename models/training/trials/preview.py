@@ -18,7 +18,7 @@ from models.data.old_rows import OldRows
 from models.data.plain_objectives import Objective
 from models.data.source_to_target import SourceToTarget
 from models.events import Event, Phase
-from models.settings.run_spec import objective_of
+from models.settings.model_config import objective_of
 from models.tasks.batches import TaskBatches, make_task_batches
 from models.tasks.encoding import TaskEncoder
 from models.tasks.row_reader import Item

@@ -13,9 +13,8 @@ from tokenizers import Tokenizer
 from models.data.batch import Rows
 from models.data.denoising import MASK_RATIO, Denoising
 from models.data.objectives import make_objective
-from models.settings.model_config import ModelConfig
+from models.settings.model_config import ModelConfig, objective_of
 from models.settings.presets import PRESETS
-from models.settings.run_spec import objective_of
 from models.tokenizers import decode, encode_text
 from models.tokenizers.special_tokens import add_missing_special_tokens, end_id, mask_id, start_id
 
