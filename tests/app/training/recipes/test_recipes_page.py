@@ -142,6 +142,7 @@ def test_beside_a_training_it_is_queued_and_follows(
     session.queue.start()
     until(lambda: not session.training.active and not session.queue.waiting)
     assert not heard.failures
+    qtbot.mouseClick(card.more, Qt.MouseButton.LeftButton)
     until(lambda: card.outcome.isVisible())
     assert "seed 3" in card.outcome.about.text()
 
