@@ -45,8 +45,8 @@ class Relaunch(QObject):
         """Whether the chat tab shows the conversation that was open last, once it is made."""
 
     def prepare(self) -> None:
-        """Load the pages, portion by portion between the user's events, read the runs on another thread, then go on
-        where the user was."""
+        """Load the pages, portion by portion between the user's events, read the runs on another thread, then
+        continue where the user was."""
         self.reopen_chat()
         self._load(load_pages())
 

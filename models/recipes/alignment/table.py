@@ -117,7 +117,7 @@ DEMONSTRATIONS: Mapping[str, AlignRecipe] = MappingProxyType(
                 name="constitution",
                 title="By its own rules",
                 summary="a helpful model criticises and revises its own replies, and learns from that",
-                help="The model learns to say whether a reply breaks one of your rules, and to write it anew. Then it "
+                help="The model learns to say whether a reply breaks one of your rules, and to rewrite it. Then it "
                 "judges and revises its own replies and learns from that, without anybody else's judgement.",
                 goal="It tells at most 15 % of what is forbidden and refuses at most 10 % of harmless questions, and "
                 "its replies stay as varied and as whole as before.",

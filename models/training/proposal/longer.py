@@ -23,7 +23,7 @@ def why_not_longer(info: RunInfo) -> str:
         return info.problem
     if info.status == "imported":
         return (
-            f"“{info.name}” was imported without the state of its optimizer, so its training cannot go on where it "
+            f"“{info.name}” was imported without the state of its optimizer, so its training cannot continue where it "
             "ended. Fine-tune it instead: that is a new training, from its weights."
         )
     if not last_saved_step(info.folder):
