@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 
 from app.builder.comparison import COSTS, ComparedDesign, ComparedRow, as_csv, as_markdown, compare
 from app.builder.design_menu import DesignMenu
-from app.kit.basics import button, row, set_role
+from app.kit.basics import button, plain_tip, row, set_role
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
@@ -190,7 +190,7 @@ class CompareView(QWidget):
         colors = self._theme.theme
         name = QTableWidgetItem(compared.label)
         name.setForeground(colors.color("muted"))
-        name.setToolTip(compared.tip)
+        name.setToolTip(plain_tip(compared.tip))
         self.table.setItem(line, 0, name)
         cells = zip(compared.cells, compared.exact, compared.differs, strict=True)
         for column, (cell, exact, differs) in enumerate(cells, start=1):

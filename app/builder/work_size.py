@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QEvent, QSignalBlocker, Signal
 from PySide6.QtWidgets import QGridLayout, QWidget
 
-from app.kit.basics import label
+from app.kit.basics import label, plain_tip
 from app.kit.forms.editors import IntBox
 from app.kit.theme import SPACE
 
@@ -40,7 +40,7 @@ class WorkSize(QWidget):
             name.setBuddy(box)
             box.setAccessibleName(words)
             for widget in (name, box):
-                widget.setToolTip(tip)
+                widget.setToolTip(plain_tip(tip))
             grid.addWidget(name, line, 0)
             grid.addWidget(box, line, 1)
         self._size_boxes()

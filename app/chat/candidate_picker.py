@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import QSignalBlocker, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QWidget
 
-from app.kit.basics import row
+from app.kit.basics import plain_tip, row
 from app.kit.labels import ElidedCombo
 from app.kit.theme import SPACE
 from app.session.candidates import Candidate
@@ -34,7 +34,7 @@ class CandidatePicker(QWidget):
         self.runs = ElidedCombo()
         self.runs.setAccessibleName("Model")
         self.runs.setPlaceholderText("Choose one")
-        self.runs.setToolTip(tip)
+        self.runs.setToolTip(plain_tip(tip))
         self.runs.setMinimumContentsLength(7)
         self.runs.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.steps = QComboBox()

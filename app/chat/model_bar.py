@@ -136,7 +136,9 @@ class ModelPicker(ElidedCombo):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setAccessibleName("Model to talk to")
-        self.setToolTip("Which model answers: a run's latest checkpoint, or the model in training as it is now")
+        self.setToolTip(
+            plain_tip("Which model answers: a run's latest checkpoint, or the model in training as it is now")
+        )
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(30)
         self.setPlaceholderText("Choose a model")

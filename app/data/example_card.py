@@ -8,7 +8,7 @@ from typing import Any
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QFrame, QVBoxLayout, QWidget
 
-from app.kit.basics import button, column, headed, label, row
+from app.kit.basics import button, column, headed, label, plain_tip, row
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedCombo
 from app.kit.theme import SPACE, ThemeProvider
@@ -44,7 +44,9 @@ class ExampleCard(QFrame):
         self._tokenizers: dict[str, Any] = {}
         self.tokenizer: QComboBox = ElidedCombo()
         self.tokenizer.setAccessibleName("Tokenizer of the example")
-        self.tokenizer.setToolTip("The tokenizer that cuts this example into tokens. It changes nothing in the data.")
+        self.tokenizer.setToolTip(
+            plain_tip("The tokenizer that cuts this example into tokens. It changes nothing in the data.")
+        )
         self.tokenizer.setMinimumContentsLength(10)
         self.tokenizer.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         keep_wheel_for_scrolling(self.tokenizer)

@@ -201,7 +201,9 @@ class PairsView(QFrame):
         self.scorer.changed.connect(self._show_scoring)
         self.models = ElidedCombo()
         self.models.setAccessibleName("Model that scores the pairs")
-        self.models.setToolTip("A reward model's rewards, or another model's log-probabilities, of both replies")
+        self.models.setToolTip(
+            plain_tip("A reward model's rewards, or another model's log-probabilities, of both replies")
+        )
         self.models.setMinimumContentsLength(18)
         self.models.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.scoring = label("", "caption")

@@ -11,7 +11,7 @@ from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
 from app.download.shown import ShownModel, with_details
-from app.kit.basics import button, frame, label, row, scrolling, set_role
+from app.kit.basics import button, frame, label, plain_tip, row, scrolling, set_role
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.layout.flow_layout import FlowLayout
 from app.kit.stat_strip import StatStrip
@@ -80,7 +80,9 @@ class ModelCard(QFrame):
         self.problem = label("", "error", wrap=True)
         self.variants = QComboBox()
         self.variants.setAccessibleName("File")
-        self.variants.setToolTip("Which of its files: fewer bits are a smaller download and a slightly worse model")
+        self.variants.setToolTip(
+            plain_tip("Which of its files: fewer bits are a smaller download and a slightly worse model")
+        )
         keep_wheel_for_scrolling(self.variants)
         self.download = button(
             "Download",
@@ -366,9 +368,11 @@ class ModelCard(QFrame):
         self.download.setVisible(can and not runs)
         self.download.setEnabled(not downloads.busy)
         self.download.setToolTip(
-            f"“{downloads.id}” is being downloaded: wait for it, or stop it"
-            if downloads.busy
-            else "Download it, check it, and put it into your library; a stopped download resumes where it left off"
+            plain_tip(
+                f"“{downloads.id}” is being downloaded: wait for it, or stop it"
+                if downloads.busy
+                else "Download it, check it, and put it into your library; a stopped download resumes where it left off"
+            )
         )
         self.variants.setEnabled(not downloads.busy)
         self.stop.setVisible(runs)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QToolButton, QVBoxLayout, QWidget
 
-from app.kit.basics import label, row
+from app.kit.basics import label, plain_tip, row
 from app.kit.export_button import ExportButton
 from app.kit.help_mark import HelpLink, set_term
 from app.kit.theme import SPACE, ThemeProvider
@@ -43,7 +43,7 @@ class PanelHead(QWidget):
         self.help_button.setCheckable(True)
         self.help_button.setAccessibleName(f"About: {about.title}")
         details = f"<p>Where the numbers come from: {about.source}</p><p>What they do not mean: {about.limits}</p>"
-        self.help_button.setToolTip(details)
+        self.help_button.setToolTip(plain_tip(details))
         self.help_button.toggled.connect(self._on_help_toggled)
         self._title_row = row(title, self.help_button, None, spacing=SPACE // 2)
         if export is not None:

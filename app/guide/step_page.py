@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 from app.guide.chapters import Chapter, Step
 from app.guide.figures import fill_known
 from app.guide.guide import Guide
-from app.kit.basics import button, column, frame, label, row, scrolling, set_role
+from app.kit.basics import button, column, frame, label, plain_tip, row, scrolling, set_role
 from app.kit.labels import ElidedLabel
 from app.kit.layout.section import Section
 from app.kit.layout.tab_order import put_after
@@ -53,7 +53,9 @@ class StepPage(QWidget):
         self.prediction = PredictionBox(guide)
         self.set_up = button("Set it up for me", theme, guide.set_up, icon="magic-wand", role="primary")
         self.put_back = button("Put it back", theme, guide.put_back, icon="arrow-counter-clockwise", role="quiet")
-        self.put_back.setToolTip("Undo what “Set it up for me” has changed in this chapter; what you made is kept")
+        self.put_back.setToolTip(
+            plain_tip("Undo what “Set it up for me” has changed in this chapter; what you made is kept")
+        )
         self.problem = label("", "error", wrap=True)
         self._deed = frame("sunken", margin=SPACE + SPACE // 2, spacing=SPACE // 2)
         self._mark, self.deed = QLabel(), label("", wrap=True)

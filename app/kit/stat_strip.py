@@ -8,7 +8,7 @@ from PySide6.QtCore import QSize
 from PySide6.QtGui import QFontMetrics, QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QLabel, QLayout, QSizePolicy, QVBoxLayout, QWidget
 
-from app.kit.basics import label, row
+from app.kit.basics import label, plain_tip, row
 from app.kit.help_mark import help_marks
 from app.kit.theme import SPACE, ThemeProvider
 
@@ -43,7 +43,7 @@ class StatStrip(QWidget):
             column.setContentsMargins(0, 0, 0, 0)
             column.setSpacing(0)
             for widget in (number, caption):
-                widget.setToolTip(tip)
+                widget.setToolTip(plain_tip(tip))
             column.addWidget(number)
             column.addLayout(row(caption, *help_marks(name, cell), None, spacing=SPACE // 2))
             self.cells.append(cell)

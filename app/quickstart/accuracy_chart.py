@@ -18,6 +18,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
+from app.kit.basics import plain_tip
 from app.kit.theme import SPACE, ThemeProvider
 from models.data.tiny_world.question_words import kind_title
 from models.data.tiny_world.questions import HEADLINE_KINDS, KINDS
@@ -102,7 +103,9 @@ class AccuracyChart(QWidget):
         chosen = f" Answers to “{kind_title(self._chosen)}” are shown; up and down choose another kind."
         shown = chosen if self._chosen else ""
         self.setAccessibleName(f"Accuracy by kind: {'. '.join(lines) or 'not measured yet'}.{shown}")
-        self.setToolTip("\n".join([*lines, "Click a kind to see its answers."] if lines else ["Not measured yet"]))
+        self.setToolTip(
+            plain_tip("\n".join([*lines, "Click a kind to see its answers."] if lines else ["Not measured yet"]))
+        )
 
     # -- Choosing a kind --------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QBoxLayout, QCheckBox, QFrame, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
-from app.kit.basics import button, column, frame, label
+from app.kit.basics import button, column, frame, label, plain_tip
 from app.kit.layout.refit import Refit
 from app.kit.logo import program_mark
 from app.kit.theme import SPACE, ThemeProvider
@@ -208,7 +208,9 @@ class Home(QWidget):
     def _portable_box(self) -> QCheckBox:
         """The choice of a design that other programs run, too; there is one for each button."""
         box = QCheckBox(f"One that also runs in Ollama: about {_MINUTES_MORE} minutes more")
-        box.setToolTip("A design that llama.cpp, Ollama and LM Studio run, too. It needs more steps to learn as much.")
+        box.setToolTip(
+            plain_tip("A design that llama.cpp, Ollama and LM Studio run, too. It needs more steps to learn as much.")
+        )
         box.setChecked(self._session.training.quickstart_portable)
         box.toggled.connect(self._on_portable)
         return box

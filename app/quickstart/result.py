@@ -195,7 +195,7 @@ class ResultRow:
         self.share.setText(format_of_100(measured.accuracy) if measured is not None else "–")
         self.guess.setText(guess_words(measured) if measured is not None else "")
         for each in (self.share, self.guess):
-            each.setToolTip(guessing_words(measured) if measured is not None else "")
+            each.setToolTip(plain_tip(guessing_words(measured) if measured is not None else ""))
         if answer is None:
             for words in (self.mark, self.question, self.reply, self.gold):
                 words.setText("")

@@ -9,6 +9,7 @@ from typing import Any
 from PySide6.QtCore import QObject, QSignalBlocker, Signal, SignalInstance, Slot
 from PySide6.QtWidgets import QWidget
 
+from app.kit.basics import plain_tip
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedCombo
 from app.kit.theme import MODES, TEXT_SCALES, ThemeProvider
@@ -155,7 +156,7 @@ class PreferenceBox(ElidedCombo):
         super().__init__(parent)
         self._preference = preference
         self.setAccessibleName(preference.title)
-        self.setToolTip(preference.help)
+        self.setToolTip(plain_tip(preference.help))
         keep_wheel_for_scrolling(self)
         self.activated.connect(self._on_activated)
         preference.changed.connect(self._show)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QTimer, Slot
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QProgressBar, QWidget
 
-from app.kit.basics import label
+from app.kit.basics import label, plain_tip
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE
 from app.session.device import memory_bytes
@@ -97,7 +97,7 @@ class StatusBar(QFrame):
             uses.append(f"Training: {session.training.state.name}")
         models = f" · {format_count(len(uses), 'model')}" if uses else ""
         self._memory.setText(f"{format_size(memory_bytes())}{models}")
-        self._memory.setToolTip("\n".join((_MEMORY_TIP, *(["Models in memory:"] if uses else []), *uses)))
+        self._memory.setToolTip(plain_tip("\n".join((_MEMORY_TIP, *(["Models in memory:"] if uses else []), *uses))))
 
     @Slot()
     def _measure_load(self) -> None:

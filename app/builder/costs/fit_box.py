@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QStackedLayout, QVBoxLayout, QWidget
 
 from app.builder.costs.dry_run import DryRunMeasured
-from app.kit.basics import button, label, row, set_role
+from app.kit.basics import button, label, plain_tip, row, set_role
 from app.kit.figures.fit_gauge import FitGauge
 from app.kit.labels import ElidedLabel, NumberLabel
 from app.kit.theme import SPACE, ThemeProvider
@@ -82,7 +82,7 @@ class FitBox(QWidget):
         for line, (key, (words, tip)) in enumerate(tips.items(), start=1):
             name = label(words, "muted")
             for column, widget in enumerate((name, self.estimated[key], self.measured[key])):
-                widget.setToolTip(tip)
+                widget.setToolTip(plain_tip(tip))
                 grid.addWidget(widget, line, column, right if column else Qt.AlignmentFlag.AlignLeft)
         grid.addWidget(self.origin, 4, 0, 1, 3)
         return grid

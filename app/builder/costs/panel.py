@@ -15,7 +15,7 @@ from app.builder.costs.proposal_list import ProposalList
 from app.builder.costs.proposer import FitRequest, Proposer
 from app.builder.costs.stacked_bar import StackedBar
 from app.builder.work_size import DEFAULT_BATCH
-from app.kit.basics import label, row, set_role
+from app.kit.basics import label, plain_tip, row, set_role
 from app.kit.help_mark import help_marks
 from app.kit.labels import ElidedLabel, NumberLabel
 from app.kit.theme import SPACE, ThemeProvider
@@ -224,7 +224,7 @@ def _heading(title: str, word: str, tip: str, total: QLabel) -> QLayout:
     name, kind = label(title, "subheading"), ElidedLabel(word)
     set_role(kind, "caption")
     for widget in (name, total):
-        widget.setToolTip(tip)
+        widget.setToolTip(plain_tip(tip))
     line = row(kind, total, spacing=SPACE // 2)
     line.insertLayout(0, row(name, *help_marks(title), spacing=SPACE // 2))
     return line
@@ -234,6 +234,6 @@ def _line(name: str, number: QLabel, tip: str) -> QWidget:
     line = QWidget()
     words = label(name, "muted")
     for widget in (words, number):
-        widget.setToolTip(tip)
+        widget.setToolTip(plain_tip(tip))
     line.setLayout(row(words, *help_marks(name, line), None, number))
     return line

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QBoxLayout, QCheckBox, QComboBox, QHBoxLayout, QSl
 from app.builder.positions.mask_grid import MaskGrid
 from app.builder.positions.masks import MAX_BLOCKS, describe_mask, grids
 from app.builder.positions.schemes import display_of
-from app.kit.basics import label, row
+from app.kit.basics import label, plain_tip, row
 from app.kit.forms.editors import IntBox, keep_wheel_for_scrolling
 from app.kit.layout.flow_layout import FlowLayout
 from app.kit.layout.refit import Refit
@@ -59,9 +59,11 @@ class MaskView(QWidget):
         may_pack = config.topology != "encoder-decoder" and not config.n_segment
         self.packed.setEnabled(may_pack)
         self.packed.setToolTip(
-            "Two texts packed into one row, masked from each other"
-            if may_pack
-            else "Only models with a single stack and no segment embeddings can have packed texts"
+            plain_tip(
+                "Two texts packed into one row, masked from each other"
+                if may_pack
+                else "Only models with a single stack and no segment embeddings can have packed texts"
+            )
         )
         self.alibi.setVisible(display_of(config).log_decay is not None)
         self.shaded.setText(f"Shade by {scheme_of(config).title}, head")

@@ -18,7 +18,7 @@ from app.chat.archive.drawn_replies import DrawnReplies
 from app.chat.archive.message_tree import Message
 from app.chat.conversation.conversation import Conversation
 from app.chat.conversation.reply_captions import format_score, judge
-from app.kit.basics import button, label, panes, row, separator, titled_card
+from app.kit.basics import button, label, panes, plain_tip, row, separator, titled_card
 from app.kit.dialog import Dialog
 from app.kit.figures.line_plot import LinePlot
 from app.kit.figures.pictures import Axis, Line, LinePicture
@@ -98,7 +98,7 @@ class DrawnWindow(Dialog):
         for i, tip in enumerate(_TIPS):
             item = table.horizontalHeaderItem(i)
             assert item is not None
-            item.setToolTip(tip)
+            item.setToolTip(plain_tip(tip))
         plain_table(table, "Replies, the best first")
         table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)

@@ -16,7 +16,7 @@ from app.chat.conversation.other_model import OtherModel
 from app.chat.conversation.starters import new_starter, starter_kinds
 from app.chat.conversation.view import ChatView, in_chat_column
 from app.glass.tokens.legend import TokenLegend
-from app.kit.basics import EmptyState, button, label, row, set_enabled
+from app.kit.basics import EmptyState, button, label, plain_tip, row, set_enabled
 from app.kit.layout.flow_layout import FlowLayout
 from app.kit.layout.tab_order import put_after, stops_in
 from app.kit.text.markdown_writer import prepare_colours
@@ -84,7 +84,9 @@ class ChatPage(QWidget):
         self.legend = TokenLegend(theme)
         self._glass = QWidget()
         colour_by = label("Colour by", "muted")
-        colour_by.setToolTip("Point at a token to look into it; a click keeps it, the arrow keys ← → move on")
+        colour_by.setToolTip(
+            plain_tip("Point at a token to look into it; a click keeps it, the arrow keys ← → move on")
+        )
         self._glass.setLayout(row(colour_by, self.legend, None))
         self._glass.hide()
         self.other = OtherModel(session, theme, conversation)
@@ -205,7 +207,9 @@ class StarterBar(QWidget):
         self._kinds: tuple[str, ...] = ()
         self._layout = FlowLayout(self, SPACE // 2)
         caption = label("Try", "muted")
-        caption.setToolTip("Each draws a new question that was held out of training; the right answer is known")
+        caption.setToolTip(
+            plain_tip("Each draws a new question that was held out of training; the right answer is known")
+        )
         self._layout.addWidget(caption)
         self.hide()
 

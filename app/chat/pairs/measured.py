@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from app.chat.pairs.pronoun_models import PronounModel
-from app.kit.basics import label
+from app.kit.basics import label, plain_tip
 from app.kit.theme import SPACE
 from models.number_words import format_count, format_percent
 from models.pronouns.evaluation import PronounEvaluation
@@ -53,11 +53,11 @@ class AccuracyTable(QWidget):
             grid.addWidget(label(HEADS[topology], "muted"), 0, j, right)
         for i, (words, tip, _) in enumerate(_ROWS, start=1):
             name = label(words)
-            name.setToolTip(tip)
+            name.setToolTip(plain_tip(tip))
             grid.addWidget(name, i, 0)
             for j, topology in enumerate(KINDS, start=1):
                 cell = label("–", "mono")
-                cell.setToolTip(tip)
+                cell.setToolTip(plain_tip(tip))
                 cell.setAccessibleName(f"{HEADS[topology]}: {words}")
                 self._cells[i - 1, topology] = cell
                 grid.addWidget(cell, i, j, right)

@@ -16,7 +16,7 @@ from app.chat.preferring.arena import SIDES, Arena
 from app.chat.preferring.pair_maker import COMPARE, REPEAT_EVERY, Contest, PairMaker, PromptSource
 from app.chat.preferring.results import Results
 from app.chat.preferring.simulated import SimulatedAnnotator
-from app.kit.basics import button, column, frame, label, row, scrolling
+from app.kit.basics import button, column, frame, label, plain_tip, row, scrolling
 from app.kit.forms.editors import FloatBox, keep_wheel_for_scrolling
 from app.kit.labels import ElidedCombo, ElidedLabel
 from app.kit.layout.flow_layout import FlowLayout
@@ -86,7 +86,9 @@ class ComparePage(QWidget):
         self.temperature = FloatBox(0.0, 5.0, 0.1)
         self.temperature.setValue(1.0)
         self.temperature.setAccessibleName("Temperature")
-        self.temperature.setToolTip("1 draws from the model's own probabilities, which is what a model is aligned on")
+        self.temperature.setToolTip(
+            plain_tip("1 draws from the model's own probabilities, which is what a model is aligned on")
+        )
         self.start_button = button(
             "Start comparing", theme, self.start, icon="play", role="primary", tip="Draw the first two replies"
         )

@@ -9,7 +9,7 @@ from PySide6.QtCore import QSignalBlocker, Signal, Slot
 from PySide6.QtWidgets import QFrame, QInputDialog, QVBoxLayout, QWidget
 
 from app.chat.preferring.pair_maker import REPEAT_EVERY
-from app.kit.basics import add_menu, button, label, row, separator, set_enabled
+from app.kit.basics import add_menu, button, label, plain_tip, row, separator, set_enabled
 from app.kit.figures.interval_bars import Bar, IntervalBars
 from app.kit.labels import ElidedCombo
 from app.kit.stat_strip import StatStrip
@@ -71,7 +71,7 @@ class Results(QFrame):
         )
         self.stats = StatStrip(_STATS, theme, widest="8,888")
         self.matches = label("", "caption", wrap=True)
-        self.matches.setToolTip(_WIN_TIP)
+        self.matches.setToolTip(plain_tip(_WIN_TIP))
         self.bars = IntervalBars("What the pairs say", theme)
         self.expect = label(_EXPECT, "caption", wrap=True)
         self.make = button(
@@ -82,7 +82,7 @@ class Results(QFrame):
             tip="A dataset that a reward model or DPO can learn from, split by prompt. The set stays as it is.",
         )
         self.thumbs = label("", "caption", wrap=True)
-        self.thumbs.setToolTip(_THUMBS_TIP)
+        self.thumbs.setToolTip(plain_tip(_THUMBS_TIP))
         self.make_rated = button(
             "Make a dataset of the thumbs",
             theme,

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from app.glass.names import token_names
 from app.glass.tokens.token_chips import Chip, TokenChips
-from app.kit.basics import label, row
+from app.kit.basics import label, plain_tip, row
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.theme import SPACE, ThemeProvider
 from app.worker.background import LatestTask
@@ -53,8 +53,8 @@ class BiasEditor(QWidget):
         self.field.setAccessibleName(title)
         self.field.setAccessibleDescription(tip)
         name.setBuddy(self.field)
-        name.setToolTip(tip)
-        self.field.setToolTip(tip)
+        name.setToolTip(plain_tip(tip))
+        self.field.setToolTip(plain_tip(tip))
         self.found = QListWidget()
         self.found.setFont(theme.mono_font())
         self.found.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

@@ -9,6 +9,7 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QComboBox
 
+from app.kit.basics import plain_tip
 from app.kit.labels import ElidedCombo
 from app.session.session import Session
 from app.worker.background import LatestTask
@@ -40,7 +41,7 @@ class LibraryChoice(ElidedCombo):
         self._task.done.connect(self.listed)
         self._task.failed.connect(session.notices.fail)
         self.setAccessibleName(name)
-        self.setToolTip(tip)
+        self.setToolTip(plain_tip(tip))
         self.setMinimumContentsLength(12)
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         session.runs.changed.connect(self.list_again)

@@ -9,6 +9,7 @@ from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QInputDialog, QMenu, QPushButton, QSizePolicy, QWidget
 
 from app.chat.settings.sampling_presets import BUILT_IN, SamplingPresets
+from app.kit.basics import plain_tip
 from app.kit.theme import SPACE, ThemeProvider
 from models.settings.sampling_config import SamplingConfig
 
@@ -86,7 +87,7 @@ class PresetBar(QWidget):
         with QSignalBlocker(self.list):
             self.list.setCurrentIndex(max(self.list.findData(name), 0))
         own = name in self._presets.own
-        self.list.setToolTip(BUILT_IN[name][0] if name in BUILT_IN else "")
+        self.list.setToolTip(plain_tip(BUILT_IN[name][0] if name in BUILT_IN else ""))
         self.delete.setEnabled(own)
         self.set_defaults.setEnabled(bool(self.run_id))
         self.clear_defaults.setEnabled(self.has_own_defaults)

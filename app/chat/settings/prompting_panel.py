@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QButtonGroup, QRadioButton, QVBoxLayout, QWidget
 from app.chat.conversation.next_prompt import NextPrompt
 from app.chat.settings.prompt_tokens import PromptTokens
 from app.chat.settings.template_window import TemplateWindow
-from app.kit.basics import button, label, row
+from app.kit.basics import button, label, plain_tip, row
 from app.kit.help_mark import HelpMark
 from app.kit.text.text_box import TextBox
 from app.kit.theme import SPACE, ThemeProvider
@@ -58,7 +58,7 @@ class PromptingPanel(QWidget):
         self._group = QButtonGroup(self)
         for value, words in WHEN_FULL.items():
             choice = QRadioButton(words)
-            choice.setToolTip(_WHEN_FULL_TIPS[value])
+            choice.setToolTip(plain_tip(_WHEN_FULL_TIPS[value]))
             self._group.addButton(choice)
             self.choices[value] = choice
             choice.clicked.connect(self._on_edited)

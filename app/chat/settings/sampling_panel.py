@@ -16,7 +16,7 @@ from app.chat.settings.bias_editor import BiasEditor
 from app.chat.settings.preset_bar import PresetBar
 from app.chat.settings.sampling_presets import SamplingPresets
 from app.glass.tokens.token_chips import Chip, TokenChips
-from app.kit.basics import column, label, row
+from app.kit.basics import column, label, plain_tip, row
 from app.kit.forms.editors import IntBox
 from app.kit.forms.sampling_sliders import SLIDERS, sampling_label, sampling_slider
 from app.kit.forms.slider_row import SliderRow
@@ -185,7 +185,7 @@ class SamplingPanel(QWidget):
         name = label(title)
         name.setBuddy(self.seed)
         for widget in (name, self.seed):
-            widget.setToolTip(tip)
+            widget.setToolTip(plain_tip(tip))
         lines = column()
         lines.addLayout(row(name, None, self.seed))
         lines.addWidget(self.new_each_time)
@@ -227,8 +227,8 @@ class StopTexts(QWidget):
         self.field.setAccessibleName(title)
         self.field.setAccessibleDescription(tip)
         name.setBuddy(self.field)
-        name.setToolTip(tip)
-        self.field.setToolTip(tip)
+        name.setToolTip(plain_tip(tip))
+        self.field.setToolTip(plain_tip(tip))
         self.chips = TokenChips(f"{title} that were entered", theme, mono=True)
         self.field.returnPressed.connect(self._on_entered)
         self.chips.removed.connect(self._on_removed)

@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from app.chat.settings.weights import WeightsMeasurement
-from app.kit.basics import button, label, row, set_role
+from app.kit.basics import button, label, plain_tip, row, set_role
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.chat_model import LIVE, ChatModel
@@ -73,7 +73,7 @@ class WeightsPanel(QWidget):
             cells = []
             for j, title in enumerate(_COLUMNS):
                 cell = label(title if words == "header" else "", "caption" if words == "header" else "")
-                cell.setToolTip(_TIPS[j])
+                cell.setToolTip(plain_tip(_TIPS[j]))
                 cell.setAlignment(Qt.AlignmentFlag.AlignLeft if j == 0 else Qt.AlignmentFlag.AlignRight)
                 grid.addWidget(cell, i, j)
                 cells.append(cell)

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from app.glass.attention.shown_row import ROWS
 from app.glass.tokens.attention_arcs import AttentionArcs
-from app.kit.basics import button, label, row
+from app.kit.basics import button, label, plain_tip, row
 from app.kit.figures.attention_pictures import Side, head_picture, short_names, side_of
 from app.kit.figures.pictures import Floats
 from app.kit.figures.token_map import TokenMap
@@ -50,7 +50,7 @@ class HeadDetail(QWidget):
         self.whole.setSizePolicy(policy)
         self.whole.hide()
         self.scores = label("", "caption", wrap=True)
-        self.scores.setToolTip("\n".join(f"{PATTERNS[name]}: {words}" for name, words in EXPLAINED.items()))
+        self.scores.setToolTip(plain_tip("\n".join(f"{PATTERNS[name]}: {words}" for name, words in EXPLAINED.items())))
         self.map = TokenMap(theme)
         self.pooled = label("", "caption", wrap=True)
         self.which_row = Segments(

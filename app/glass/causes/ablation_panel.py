@@ -21,7 +21,7 @@ from app.glass.panel_head import About
 from app.glass.target_token import TargetToken
 from app.glass.tokens.token_chips import Chip, TokenChips
 from app.glass.tokens.token_strip import TokenStrip
-from app.kit.basics import button, column, label
+from app.kit.basics import button, column, label, plain_tip
 from app.kit.chart_export import Columns
 from app.kit.layout.flow_layout import wrapping
 from app.kit.layout.segments import Segments
@@ -85,7 +85,7 @@ class AblationPanel(AnswerPanel):
         self.continuation_title = label("Continuation", "subheading")
         self.draws = Segments("How tokens are chosen", {"greedy": "Greedy", "drawn": "As drawn"})
         self.draws.setToolTip(
-            "Always the most likely token, or sampled with the settings and random numbers of the reply"
+            plain_tip("Always the most likely token, or sampled with the settings and random numbers of the reply")
         )
         self.generate_button = button("Continue", theme, self._on_generate, icon="play")
         self.before, self.after = (label("", "mono-small", wrap=True, selectable=True) for _ in range(2))

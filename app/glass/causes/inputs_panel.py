@@ -21,7 +21,7 @@ from app.glass.names import digits_for, quoted, spoken
 from app.glass.panel_head import About
 from app.glass.target_token import TargetToken
 from app.glass.tokens.token_strip import TokenStrip
-from app.kit.basics import column, label, row
+from app.kit.basics import column, label, plain_tip, row
 from app.kit.chart_export import Columns
 from app.kit.figures.attention_pictures import short_names
 from app.kit.layout.segments import Segments
@@ -65,7 +65,9 @@ class InputsPanel(AnswerPanel):
         self.changes: dict[InputToken, float] = {}
         """Of the answer's log-probability (nats) without each token, as far as they are measured."""
         self.by = Segments("Measured by", {"without": "Leave one out", "gradient": "Gradient × input"})
-        self.by.setToolTip("What happens without each token; or the slope of the answer by each token's embedding")
+        self.by.setToolTip(
+            plain_tip("What happens without each token; or the slope of the answer by each token's embedding")
+        )
         self.of = Segments("Of the", {"logit": "Logit", "log-probability": "Log-probability"})
         self.of.setToolTip("The log-probability also falls if a token favours other tokens")
         self._of_row = QWidget()

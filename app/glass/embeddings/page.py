@@ -21,7 +21,7 @@ from app.glass.names import quoted, spoken
 from app.glass.panel import GlassPanel
 from app.glass.panel_head import About, PanelHead
 from app.glass.sheet import Sheet
-from app.kit.basics import EmptyState, label, row
+from app.kit.basics import EmptyState, label, plain_tip, row
 from app.kit.chart_export import Columns
 from app.kit.export_button import ExportButton
 from app.kit.layout.segments import Segments
@@ -83,7 +83,9 @@ class EmbeddingsPage(GlassPanel):
         self.follow.setToolTip("Select the token of the text under the pointer")
         self.unused = QPushButton("")
         self.unused.setCheckable(True)
-        self.unused.setToolTip("Their embeddings have hardly changed since the random start, so they say nothing")
+        self.unused.setToolTip(
+            plain_tip("Their embeddings have hardly changed since the random start, so they say nothing")
+        )
         self.found = label("", "caption")
         self.legend = KindLegend(theme)
         self.sentence = label("", "sentence", wrap=True, selectable=True)

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QComboBox, QSizePolicy, QWidget
 from app.glass.draft_mark import OUTCOMES
 from app.glass.tokens.colours import QUANTITIES, Quantity, Shades
 from app.glass.tokens.draft_colours import DRAFT, NAME, TIP, draft_colours
-from app.kit.basics import row
+from app.kit.basics import plain_tip, row
 from app.kit.theme import SPACE, ThemeProvider
 
 _BAR = 6
@@ -59,7 +59,7 @@ class TokenLegend(QWidget):
 
     def _show(self) -> None:
         about = QUANTITIES.get(self.quantity)
-        self.choice.setToolTip(about.tip if about is not None else TIP)
+        self.choice.setToolTip(plain_tip(about.tip if about is not None else TIP))
         self._scale.setVisible(about is not None)
         self._outcomes.setVisible(about is None)
         if about is not None:
@@ -84,7 +84,7 @@ class _Scale(QWidget):
     def show_quantity(self, quantity: Quantity) -> None:
         """Show another scale."""
         self._quantity = quantity
-        self.setToolTip(quantity.tip)
+        self.setToolTip(plain_tip(quantity.tip))
         self.setAccessibleName(f"Scale: {', '.join(words for _, words in quantity.marks)}")
         self.update()
 
@@ -127,7 +127,7 @@ class _Outcomes(QWidget):
         super().__init__()
         self._theme = theme
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
-        self.setToolTip(TIP)
+        self.setToolTip(plain_tip(TIP))
         self.setAccessibleName(f"Colours: {', '.join(OUTCOMES.values())}")
         theme.theme_changed.connect(self.update)
 

@@ -6,6 +6,7 @@ from PySide6.QtCore import QEvent, QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QValidator
 from PySide6.QtWidgets import QDoubleSpinBox, QGridLayout, QLabel, QSlider, QWidget
 
+from app.kit.basics import plain_tip
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.help_mark import HelpMark, set_term
 
@@ -81,7 +82,7 @@ class SliderRow(QWidget):
             widget.setAccessibleDescription(tip)
             keep_wheel_for_scrolling(widget)
         for each in (self._name, self._box, self._slider):
-            each.setToolTip(tip)
+            each.setToolTip(plain_tip(tip))
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setVerticalSpacing(2)

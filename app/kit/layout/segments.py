@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QButtonGroup, QLayout, QPushButton, QWidget
 
-from app.kit.basics import row
+from app.kit.basics import plain_tip, row
 from app.kit.layout.flow_layout import FlowLayout
 from app.kit.theme import SPACE
 
@@ -45,7 +45,7 @@ class Segments(QWidget):
             button.setCheckable(True)
             button.setProperty("role", "segment")
             button.setAccessibleName(f"{name}: {words}")
-            button.setToolTip(tip)
+            button.setToolTip(plain_tip(tip))
             self.buttons.addButton(button, i)
             layout.addWidget(button)
         self.buttons.button(0).setChecked(True)

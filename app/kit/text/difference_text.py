@@ -10,6 +10,7 @@ from PySide6.QtCore import QEvent, QRect, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QCursor, QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QLabel, QToolTip, QWidget
 
+from app.kit.basics import plain_tip
 from app.kit.colours import readable_on
 from app.kit.text.word_difference import as_html
 from app.kit.theme import SPACE, ThemeProvider
@@ -123,8 +124,10 @@ class DifferenceLegend(QWidget):
         self._theme = theme
         self._less, self._more = f"less likely than for {other}", "likelier"
         self.setToolTip(
-            f"The strongest colours mean {FULL_COLOUR:g} nats or more: 55 times the probability. A quarter of that has "
-            "half of the colour."
+            plain_tip(
+                f"The strongest colours mean {FULL_COLOUR:g} nats or more: 55 times the probability. A quarter of that "
+                "has half of the colour."
+            )
         )
         self.setAccessibleName(f"Colours: less likely to likelier for the reply's own model than for {other}")
         theme.theme_changed.connect(self.update)

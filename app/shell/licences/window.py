@@ -7,7 +7,7 @@ from functools import partial
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QListWidget, QListWidgetItem, QPlainTextEdit, QSplitter, QVBoxLayout, QWidget
 
-from app.kit.basics import button, column, label, row
+from app.kit.basics import button, column, label, plain_tip, row
 from app.kit.dialog import Dialog
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
@@ -66,7 +66,7 @@ class LicencesWindow(Dialog):
         for package in packages:
             item = QListWidgetItem(f"{package.name} {package.version}\n{package.licence}")
             item.setData(Qt.ItemDataRole.UserRole, package)
-            item.setToolTip(package.licence)
+            item.setToolTip(plain_tip(package.licence))
             self.list.addItem(item)
         self.list.setCurrentRow(0)
 

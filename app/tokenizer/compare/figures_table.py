@@ -70,7 +70,7 @@ class FiguresTable(QTableWidget):
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom)
         for column, (title, tip) in enumerate(self._titles()):
             item = QTableWidgetItem(title)
-            item.setToolTip(tip)
+            item.setToolTip(plain_tip(tip))
             if column == 0:
                 item.setTextAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignBottom)
             self.setHorizontalHeaderItem(column, item)
@@ -181,7 +181,7 @@ class FiguresTable(QTableWidget):
         item.setForeground(self._theme.theme.color("accent" if is_best else "text" if is_shown else "muted"))
         lines = [tip] if tip and tip != text else []
         lines += ["Best of those compared"] if is_best else []
-        item.setToolTip("\n".join(lines))
+        item.setToolTip(plain_tip("\n".join(lines)))
         self.setItem(row, column, item)
 
     def _size_columns(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QFormLayout, QFrame, QStackedWidget, QVBoxLayout, QWidget
 
-from app.kit.basics import label
+from app.kit.basics import label, plain_tip
 from app.kit.theme import SPACE
 from models.tokenizers import Piece
 
@@ -30,7 +30,7 @@ class TokenCard(QFrame):
         for name, tip in _ROWS.items():
             caption = label(name, "muted")
             for widget in (caption, self._values[name]):
-                widget.setToolTip(tip)
+                widget.setToolTip(plain_tip(tip))
             rows.addRow(caption, self._values[name])
         about = QWidget()
         column = QVBoxLayout(about)

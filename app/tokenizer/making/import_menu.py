@@ -15,7 +15,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.kit.basics import button, label
+from app.kit.basics import button, label, plain_tip
 from app.kit.dialog import Dialog
 from app.kit.help_mark import set_term
 from app.kit.theme import SPACE, ThemeProvider
@@ -107,7 +107,7 @@ class TokenizerImport(QWidget):
         self.button.setMenu(None if busy else self.menu)  # type: ignore[arg-type]  # Qt takes None
         self._theme.set_icon(self.button, "x" if busy else "download-simple")
         self.button.setText("Cancel import" if busy else "Import")
-        self.button.setToolTip("Stop the import; nothing of it is kept" if busy else _TIP)
+        self.button.setToolTip(plain_tip("Stop the import; nothing of it is kept" if busy else _TIP))
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if isinstance(event, QDragEnterEvent) and event.type() == QEvent.Type.DragEnter:

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.kit.basics import button, frame, label, row, scrolling
+from app.kit.basics import button, frame, label, plain_tip, row, scrolling
 from app.kit.forms.config_form import ConfigForm
 from app.kit.forms.editors import IntBox, keep_wheel_for_scrolling
 from app.kit.theme import SPACE, ThemeProvider
@@ -112,7 +112,7 @@ class TokenizerTrainer(QWidget):
                 lines.addWidget(name, at, 0)
                 widget.setAccessibleName(text)
                 for each in (name, widget):
-                    each.setToolTip(tip)
+                    each.setToolTip(plain_tip(tip))
         self._options_box.setContentsMargins(0, SPACE, 0, 0)
         lines.addLayout(self._options_box, lines.rowCount(), 0, 1, 2)
         lines.setRowStretch(lines.rowCount(), 1)

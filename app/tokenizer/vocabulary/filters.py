@@ -7,7 +7,7 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QWidget
 
-from app.kit.basics import set_role
+from app.kit.basics import plain_tip, set_role
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.theme import SPACE
 from app.tokenizer.vocabulary.token_finder import USE_FILTERS
@@ -47,7 +47,7 @@ class VocabularyFilters(QWidget):
         self.search = QLineEdit()
         self.search.setAccessibleName("Search")
         self.search.setPlaceholderText("Text, /regular expression/ or #id")
-        self.search.setToolTip(_SEARCH_TIP)
+        self.search.setToolTip(plain_tip(_SEARCH_TIP))
         self.search.setClearButtonEnabled(True)
         self.search.setMinimumWidth(140)
         self.search.textChanged.connect(self.changed)

@@ -72,7 +72,7 @@ class TokenFacts(QFrame):
             if name in _MONO:
                 value.setProperty("role", "mono")
             for column, widget in enumerate((caption, value)):
-                widget.setToolTip(tip)
+                widget.setToolTip(plain_tip(tip))
                 rows.addWidget(widget, line, column, Qt.AlignmentFlag.AlignTop if widget is caption else _ANY)
         for name in _LINKS:
             self._make_links(self._values[name])
@@ -144,7 +144,7 @@ class TokenFacts(QFrame):
             value.setText(lines.get(name, ""))
             for widget in (value, self._captions[name]):
                 widget.setVisible(bool(lines.get(name)))
-        self._values["Type"].setToolTip(TYPES[token.type])
+        self._values["Type"].setToolTip(plain_tip(TYPES[token.type]))
 
     @Slot()
     def _restyle(self) -> None:

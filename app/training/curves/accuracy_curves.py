@@ -9,7 +9,7 @@ import pyqtgraph as pg
 from PySide6.QtCore import QSize, Qt, Slot
 from PySide6.QtGui import QFontMetrics
 
-from app.kit.basics import label
+from app.kit.basics import label, plain_tip
 from app.kit.charts.chart import Chart
 from app.kit.theme import SPACE, ThemeProvider
 from app.training.curves.loss_chart import LossChart
@@ -35,7 +35,7 @@ class AccuracyCurves(RunChart):
 
     def __init__(self, theme: ThemeProvider, loss: LossChart) -> None:
         title = label("Unseen questions", "subheading")
-        title.setToolTip(_TIP)
+        title.setToolTip(plain_tip(_TIP))
         super().__init__(theme, Chart(theme), title, "% right")
         self._loss = loss
         self.setAccessibleName("Accuracy. Left and right read values, plus and minus zoom, Escape shows everything.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtWidgets import QCheckBox, QComboBox, QSlider, QWidget
 
-from app.kit.basics import label, row
+from app.kit.basics import label, plain_tip, row
 from app.kit.charts.curve_points import SMOOTHING
 from app.kit.theme import SPACE
 from app.session.session import Session
@@ -85,7 +85,7 @@ class Smoother(QSlider):
         self.setValue(round(SMOOTHING * _TOP))
         self.setFixedWidth(100)
         self.setAccessibleName("Smoothing")
-        self.setToolTip(tip)
+        self.setToolTip(plain_tip(tip))
 
     @property
     def amount(self) -> float:

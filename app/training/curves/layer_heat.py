@@ -13,7 +13,7 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Slot
 from PySide6.QtGui import QFontMetrics, QImage, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.kit.basics import label
+from app.kit.basics import label, plain_tip
 from app.kit.charts.chart import Chart
 from app.kit.theme import SPACE, ThemeProvider
 from app.training.curves.run_axis import nearest_row
@@ -45,7 +45,7 @@ class LayerHeat(RunChart):
 
     def __init__(self, theme: ThemeProvider) -> None:
         title = label("Update-to-weight ratio", "subheading")
-        title.setToolTip(_TIP)
+        title.setToolTip(plain_tip(_TIP))
         super().__init__(theme, Chart(theme, margins=(6, _MARGIN, 6), below=_MARGIN), title)
         self.chart.setAccessibleName("Update-to-weight ratio by layer")
         self.image = pg.ImageItem(axisOrder="row-major")

@@ -13,7 +13,7 @@ from PySide6.QtCore import QSize, Qt, Slot
 from PySide6.QtGui import QFontMetrics, QStandardItemModel
 from PySide6.QtWidgets import QComboBox
 
-from app.kit.basics import label
+from app.kit.basics import label, plain_tip
 from app.kit.charts.chart import Chart
 from app.kit.charts.curve_points import SMOOTHING, moving_average, thinned, trailing_average
 from app.kit.help_mark import HelpMark, set_term
@@ -95,8 +95,10 @@ class LossChart(RunChart):
             self.quantities.addItem(each.label)
         self.quantities.setAccessibleName("Unit of the loss")
         self.quantities.setToolTip(
-            "Perplexity is e to the loss: how many tokens the model hesitates between. Bits per byte do not depend "
-            "on the tokenizer; they are undefined where only some tokens are predicted."
+            plain_tip(
+                "Perplexity is e to the loss: how many tokens the model hesitates between. Bits per byte do not depend "
+                "on the tokenizer; they are undefined where only some tokens are predicted."
+            )
         )
         self.quantities.setCurrentIndex(QUANTITIES.index(quantity))
         title = self.quantities if controls else label(quantity.name, "subheading")
@@ -398,8 +400,8 @@ class ReferenceLine:
     def set_tip(self, tip: str) -> None:
         """Set the tooltip of line and label."""
         self._tip = tip
-        self._line.setToolTip(tip)
-        self.name.setToolTip(tip)
+        self._line.setToolTip(plain_tip(tip))
+        self.name.setToolTip(plain_tip(tip))
 
     def show(self, value: float, words: str, *, log: bool) -> None:
         """Show it at a value with a label; hide it where the value is NaN."""

@@ -7,7 +7,7 @@ import pyqtgraph as pg
 from PySide6.QtCore import QSize, Qt, Slot
 from PySide6.QtGui import QFontMetrics
 
-from app.kit.basics import label
+from app.kit.basics import label, plain_tip
 from app.kit.charts.chart import Chart
 from app.kit.theme import SPACE, ThemeProvider
 from app.training.curves.loss_chart import LossChart
@@ -58,7 +58,7 @@ class MetricChart(RunChart):
         known = np.isfinite(val["metric_value"])
         self._x, self._values = self.axis.of_rows(val)[known], self._scale * val["metric_value"][known]
         self.title.setText(METRICS[metric].title if metric else "")
-        self.title.setToolTip(capitalized(METRICS[metric].help) if metric else "")
+        self.title.setToolTip(plain_tip(capitalized(METRICS[metric].help) if metric else ""))
         self.show_unit("%, validation" if self._scale == 100 else "validation")
         self.chart.setAccessibleName(f"{METRICS[metric].title} on validation" if metric else "Metric")
         self.line.setData(self._x, self._values)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from PySide6.QtCore import QSize, Slot
 
-from app.kit.basics import label
+from app.kit.basics import label, plain_tip
 from app.kit.charts.chart import Chart
 from app.kit.charts.curve_points import SMOOTHING, moving_average
 from app.kit.theme import ThemeProvider
@@ -47,7 +47,7 @@ class SmallChart(RunChart):
         tip: str = "",
     ) -> None:
         heading = label(title, "subheading")
-        heading.setToolTip(tip)
+        heading.setToolTip(plain_tip(tip))
         super().__init__(theme, Chart(theme), heading, unit)
         self._column, self._sparse, self._scale = column, sparse, scale
         self._format_row: RowFormat = format_row or (lambda train, row: format_number(float(train[column][row]), form))

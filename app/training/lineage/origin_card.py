@@ -6,7 +6,7 @@ from PySide6.QtCore import QPointF, QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
-from app.kit.basics import label, row
+from app.kit.basics import label, plain_tip, row
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.training.lineage.clickable_card import ClickableCard
@@ -43,7 +43,7 @@ class LineageCard(ClickableCard):
             layout.addWidget(label(link.problem, "warning", wrap=True))
         self.setAccessibleName(", ".join(filter(None, (words, link.title, *link.facts, link.problem))))
         if opens:
-            self.setToolTip(opens)
+            self.setToolTip(plain_tip(opens))
 
 
 class LineageArrow(QWidget):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
-from app.kit.basics import frame, label, row
+from app.kit.basics import frame, label, plain_tip, row
 from app.kit.figures.interval_bars import Bar, IntervalBars
 from app.kit.labels import ElidedLabel
 from app.kit.text.difference_text import DifferenceText
@@ -135,7 +135,7 @@ def _head(stage: Stage) -> QVBoxLayout:
     title = ElidedLabel(stage.name)
     title.setProperty("role", "subheading")
     badge = label(kind_words(stage), "pill")
-    badge.setToolTip(meaning)
+    badge.setToolTip(plain_tip(meaning))
     head = row(title, badge)
     head.setStretch(0, 1)
     lines = QVBoxLayout()

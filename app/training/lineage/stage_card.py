@@ -52,7 +52,7 @@ class StageCard(ClickableCard):
         title = ElidedLabel(stage.name)
         title.setProperty("role", "subheading")
         badge = label(kind, "pill")
-        badge.setToolTip(meaning)
+        badge.setToolTip(plain_tip(meaning))
         lines = QVBoxLayout(self)
         lines.setContentsMargins(SPACE + SPACE // 2, SPACE, SPACE + SPACE // 2, SPACE // 2)
         lines.setSpacing(SPACE // 4)

@@ -8,6 +8,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QMenu, QPushButton, QWidget
 
+from app.kit.basics import plain_tip
 from app.kit.theme import ThemeProvider
 from app.training.lineage.stage_words import kind_words
 from models.alignment.stage_tree import Stage, StageTree
@@ -31,7 +32,9 @@ class StageChoice(QPushButton):
         self._ids: set[str] = set()
         theme.set_icon(self, "list")
         self.setAccessibleName("Stages to compare")
-        self.setToolTip("Which stages are compared, and which reward models score their replies to one prompt")
+        self.setToolTip(
+            plain_tip("Which stages are compared, and which reward models score their replies to one prompt")
+        )
         menu = _StayingMenu(self)
         menu.setToolTipsVisible(True)
         self.setMenu(menu)

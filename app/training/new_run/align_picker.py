@@ -7,7 +7,7 @@ import dataclasses
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QWidget
 
-from app.kit.basics import column, label
+from app.kit.basics import column, label, plain_tip
 from app.kit.forms.config_form import ConfigForm
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedCombo
@@ -60,12 +60,12 @@ class AlignPicker(QWidget):
         self.rewarder: QComboBox = ElidedCombo()
         self.rewarder.setAccessibleName("Rewarded by")
         self.rewarder.setToolTip(
-            "What decides how much a reply earns: the judge of the wish, or a reward model of yours"
+            plain_tip("What decides how much a reply earns: the judge of the wish, or a reward model of yours")
         )
         self.second: QComboBox = ElidedCombo()
         self.second.setAccessibleName("Second reward model")
         self.second.setToolTip(
-            "One that learned from other pairs: if the two disagree more and more, the first is being gamed"
+            plain_tip("One that learned from other pairs: if the two disagree more and more, the first is being gamed")
         )
         for box in (self.choice, self.rewarder, self.second):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)

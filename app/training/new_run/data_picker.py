@@ -7,7 +7,7 @@ from pathlib import Path
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QFileDialog, QGridLayout, QSpinBox, QWidget
 
-from app.kit.basics import button, column, label, row
+from app.kit.basics import button, column, label, plain_tip, row
 from app.kit.file_dialogs import FILE_FILTER
 from app.kit.labels import ElidedCombo, ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
@@ -272,7 +272,7 @@ def _page(*rows: tuple[str, QWidget]) -> QWidget:
     for i, (words, editor) in enumerate(rows):
         caption = label(words)
         caption.setBuddy(editor)
-        caption.setToolTip(editor.toolTip())
+        caption.setToolTip(plain_tip(editor.toolTip()))
         grid.addWidget(caption, i, 0)
         grid.addWidget(editor, i, 1)
     grid.setColumnStretch(0, 1)

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.kit.basics import button, column, label, row, scrolling, set_enabled, set_role
+from app.kit.basics import button, column, label, plain_tip, row, scrolling, set_enabled, set_role
 from app.kit.figures.fit_gauge import FitGauge
 from app.kit.labels import ElidedLabel
 from app.kit.layout.refit import SideBySide
@@ -196,7 +196,7 @@ class RunReview(QFrame):
         for i, (name, words, tip) in enumerate(facts):
             title, number = label(words, "muted"), label(_NONE, "mono")
             for widget in (title, number):
-                widget.setToolTip(tip)
+                widget.setToolTip(plain_tip(tip))
             number.setAccessibleName(words)
             number.setAlignment(Qt.AlignmentFlag.AlignRight)
             grid.addWidget(title, i, 0)

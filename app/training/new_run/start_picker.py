@@ -10,7 +10,7 @@ from typing import Any
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QFileDialog, QGridLayout, QProgressBar, QPushButton, QWidget
 
-from app.kit.basics import add_menu, button, column, label, row, set_role
+from app.kit.basics import add_menu, button, column, label, plain_tip, row, set_role
 from app.kit.forms.config_form import ConfigForm
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedCombo, ElidedLabel, NumberLabel
@@ -56,7 +56,9 @@ class StartPicker(QWidget):
         self.choice: QComboBox = ElidedCombo()
         self.choice.setAccessibleName("Start from")
         self.choice.setToolTip(
-            "Random weights; or a model that has learned something already: one of your runs, or an imported model."
+            plain_tip(
+                "Random weights; or a model that has learned something already: one of your runs, or an imported model."
+            )
         )
         self.importer = ModelImporter(session.library, session.runs, session.notices, self)
         self.open = self._open_button(theme)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QProgressBar, QSpinBox, QWidget
 
-from app.kit.basics import button, column, label, row, set_role
+from app.kit.basics import button, column, label, plain_tip, row, set_role
 from app.kit.labels import ElidedLabel
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
@@ -127,7 +127,9 @@ class WishPicker(QWidget):
         """Show the measured base rate of these choices, None for none, or the progress of its measurement."""
         running = trial.running and trial.kind == "base"
         self.measure.setEnabled(can_try and not running)
-        self.measure.setToolTip(_ABOUT_BASE if can_try else "Not while a run is training or a choice is missing")
+        self.measure.setToolTip(
+            plain_tip(_ABOUT_BASE if can_try else "Not while a run is training or a choice is missing")
+        )
         for widget in (self.cancel, self.progress, self.phase):
             widget.setVisible(running)
         if running:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QSizePolicy, QWidget
 
-from app.kit.basics import button, label, row, set_enabled
+from app.kit.basics import button, label, plain_tip, row, set_enabled
 from app.kit.figures.interval_bars import IntervalBars
 from app.kit.forms.editors import IntBox, keep_wheel_for_scrolling
 from app.kit.labels import ElidedCombo
@@ -72,7 +72,9 @@ class DemonstrationCard(Tile):
         self.base = BaseChoice(recipe.title, measurer, theme)
         self.own = ElidedCombo()
         self.own.setAccessibleName("Your own pairs")
-        self.own.setToolTip("Pairs that you have judged in Chat → Compare come first; the program judges the others")
+        self.own.setToolTip(
+            plain_tip("Pairs that you have judged in Chat → Compare come first; the program judges the others")
+        )
         self.own.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.own.setMinimumContentsLength(18)
         keep_wheel_for_scrolling(self.own)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, row, set_role
+from app.kit.basics import button, label, plain_tip, row, set_role
 from app.kit.figures.interval_bars import Bar, IntervalBars
 from app.kit.theme import SPACE, ThemeProvider
 from app.training.scores.summary import HELP, format_interval, make_bar, outcome_bars, shares_of
@@ -76,7 +76,7 @@ class RecipeOutcome(QWidget):
         self.number.setAccessibleName(f"{metric.title} of {title}")
         of_group = f" of “{result.group}”" if result.group else ""
         self.title.setText(f"{metric.title}{of_group}")
-        self.title.setToolTip(capitalized(metric.help))
+        self.title.setToolTip(plain_tip(capitalized(metric.help)))
         interval = format_interval(result.metric, report.scores[result.metric])
         between = f"95 % interval {interval}" if interval else "without an interval"
         facts = (format_count(report.n, "row"), f"seed {result.seed}", f"took {format_duration(result.seconds)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QEvent, Signal, Slot
 from PySide6.QtWidgets import QPlainTextEdit, QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, row
+from app.kit.basics import button, label, plain_tip, row
 from app.kit.theme import SPACE, ThemeProvider
 from models.data.tiny_world.constitution import MAX_RULES, RULES, parse_rules
 
@@ -30,8 +30,10 @@ class RulesEditor(QWidget):
         self.field.setTabChangesFocus(True)
         self.field.setAccessibleName("Rules")
         self.field.setToolTip(
-            f"One per line, {MAX_RULES} at most: about secret words, hiding places or mean words. Anything else may be "
-            "told"
+            plain_tip(
+                f"One per line, {MAX_RULES} at most: about secret words, hiding places or mean words. Anything else may "
+                "be told"
+            )
         )
         self.problem = label("", "error", wrap=True)
         self.usual = button("The usual rules", theme, self._on_usual, role="link", tip="Put the three rules back")

@@ -8,7 +8,7 @@ from pathlib import Path
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QFileDialog, QGridLayout, QSizePolicy, QWidget
 
-from app.kit.basics import label
+from app.kit.basics import label, plain_tip
 from app.kit.forms.editors import IntBox, keep_wheel_for_scrolling
 from app.kit.labels import ElidedCombo
 from app.kit.theme import SPACE
@@ -40,17 +40,21 @@ class StartChoices(QWidget):
         self.needs_parent = published is not None and published.needs_parent
         self.rows, self.start = _Choice("Rows to learn from"), _Choice("Start from")
         self.rows.setToolTip(
-            "What the model learns from. Your own rows are a file of JSON lines, one example per line, or a dataset "
-            "from the Data tab for the same task; they have no score to reach."
+            plain_tip(
+                "What the model learns from. Your own rows are a file of JSON lines, one example per line, or a "
+                "dataset from the Data tab for the same task; they have no score to reach."
+            )
         )
         self.start.setToolTip(
-            "Random weights, or a model that has learned something already: one of your runs, an imported model, a "
-            "GGUF file, or a folder in Hugging Face's format."
+            plain_tip(
+                "Random weights, or a model that has learned something already: one of your runs, an imported model, a "
+                "GGUF file, or a folder in Hugging Face's format."
+            )
         )
         self.seed = IntBox(0, _MAX_SEED, 1)
         self.seed.setAccessibleName("Seed")
         self.seed.setToolTip(
-            "Another seed means another world, or another split of the rows, and other initial weights"
+            plain_tip("Another seed means another world, or another split of the rows, and other initial weights")
         )
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)

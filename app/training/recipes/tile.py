@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import QEvent, Signal, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, row, set_enabled
+from app.kit.basics import button, label, plain_tip, row, set_enabled
 from app.kit.layout.extras import RevealRequested
 from app.kit.layout.refit import Refit, SideBySide
 from app.kit.theme import SPACE, ThemeProvider
@@ -184,7 +184,7 @@ class Tile(QFrame):
     def show_result(self, words: str, tip: str, *, is_good: bool) -> None:
         """Say what it came to, "" for nothing yet."""
         self.result.setText(words)
-        self.result.setToolTip(tip)
+        self.result.setToolTip(plain_tip(tip))
         self.result.setVisible(bool(words))
         self._theme.set_icon(self.result, "check-circle" if is_good else "warning", "accent" if is_good else "warning")
 

@@ -359,8 +359,8 @@ class KlPanel(QWidget):
         is_clear = peak is not None and peak.is_clear
         set_role(self.stop, "primary" if is_clear else "")
         self._theme.set_icon(self.stop, "stop", "on_accent" if is_clear else "text")
-        self.stop.setToolTip(why or _ABOUT_STOP)
-        self.fork.setToolTip(why or _ABOUT_FORK)
+        self.stop.setToolTip(plain_tip(why or _ABOUT_STOP))
+        self.fork.setToolTip(plain_tip(why or _ABOUT_FORK))
 
     def _about_peak(self) -> str:
         peak = self.peak

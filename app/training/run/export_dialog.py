@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.kit.basics import button, column, label, row
+from app.kit.basics import button, column, label, plain_tip, row
 from app.kit.dialog import Dialog
 from app.kit.file_dialogs import ask_save_path, safe_file_name
 from app.kit.help_mark import set_term
@@ -102,7 +102,9 @@ class ExportDialog(Dialog):
         self.licence = QLineEdit()
         self.licence.setPlaceholderText("for example mit, apache-2.0 or cc-by-4.0; empty: none is named")
         self.licence.setAccessibleName("Licence")
-        self.licence.setToolTip("What others may use the model under; written into the file, or on the model card")
+        self.licence.setToolTip(
+            plain_tip("What others may use the model under; written into the file, or on the model card")
+        )
         self.choose = button("Choose…", theme, self._on_choose, icon="folder-open", tip="Choose where to write")
         self.hub = HubTarget(safe_file_name(run.name))
         self.phase = label("", "caption")

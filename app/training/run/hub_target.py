@@ -7,7 +7,7 @@ import re
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QLineEdit, QWidget
 
-from app.kit.basics import column, label
+from app.kit.basics import column, label, plain_tip
 from app.kit.theme import SPACE
 
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9._]+")
@@ -36,7 +36,9 @@ class HubTarget(QWidget):
         self.name.setPlaceholderText("a name, or owner/name")
         self.name.setAccessibleName("Name on the hub")
         self.public = QCheckBox("Public: everybody may see and download it")
-        self.public.setToolTip("Otherwise only you, or the members of the organisation that owns it, may see it")
+        self.public.setToolTip(
+            plain_tip("Otherwise only you, or the members of the organisation that owns it, may see it")
+        )
         self.pasted = QLineEdit()
         self.pasted.setEchoMode(QLineEdit.EchoMode.Password)
         self.pasted.setAccessibleName("Hugging Face token")

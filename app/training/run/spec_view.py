@@ -9,7 +9,7 @@ from typing import Any
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from app.kit.basics import label
+from app.kit.basics import label, plain_tip
 from app.kit.theme import SPACE
 from app.kit.words.slot_words import format_slot
 from app.kit.words.value_words import words
@@ -98,7 +98,7 @@ def _column(
 
 def _add_row(grid: QGridLayout, title: str, shown: QLabel, tip: str = "") -> None:
     name, row = label(title, "muted"), grid.rowCount()
-    name.setToolTip(tip)
+    name.setToolTip(plain_tip(tip))
     grid.addWidget(name, row, 0)
     grid.addWidget(shown, row, 1, Qt.AlignmentFlag.AlignLeft)
 

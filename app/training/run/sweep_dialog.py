@@ -10,7 +10,7 @@ from typing import Any
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QSpinBox, QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, row, set_enabled
+from app.kit.basics import button, label, plain_tip, row, set_enabled
 from app.kit.dialog import Dialog
 from app.kit.labels import ElidedLabel
 from app.kit.layout.segments import Segments
@@ -248,7 +248,7 @@ class _AxisRow(QWidget):
     @Slot()
     def _on_setting(self) -> None:
         self._now.setText(f"now {_as_typed(value_of(self._base, self.name))}")
-        self.setting.setToolTip(self._field.metadata.get("help", ""))
+        self.setting.setToolTip(plain_tip(self._field.metadata.get("help", "")))
         choices = self._field.metadata.get("choices")
         self.values.setToolTip(f"Some of: {', '.join(choices)}" if choices else "Values, separated by commas")
         self.changed.emit()

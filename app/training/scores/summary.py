@@ -9,7 +9,7 @@ from PySide6.QtCore import QSize
 from PySide6.QtGui import QGuiApplication, QShowEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, row, set_role, titled_card
+from app.kit.basics import button, label, plain_tip, row, set_role, titled_card
 from app.kit.figures.interval_bars import Bar, IntervalBars
 from app.kit.help_mark import HelpMark
 from app.kit.layout.refit import Refit
@@ -240,7 +240,7 @@ class Headline(QWidget):
         """Show the headline of an evaluation."""
         report, metric = found.report, METRICS[found.report.headline]
         self.title.setText(metric.title)
-        self.title.setToolTip(capitalized(metric.help))
+        self.title.setToolTip(plain_tip(capitalized(metric.help)))
         self.split.setText(_SPLITS.get(found.split, ""))
         self._about.explain(term_of_words(metric.title))
         self.number.setText(format_score(report.headline, report.value))

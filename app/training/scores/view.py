@@ -11,7 +11,7 @@ from PySide6.QtCore import QSignalBlocker, Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QComboBox, QProgressBar, QStackedWidget, QVBoxLayout, QWidget
 
-from app.kit.basics import EmptyState, button, label, row, scrolling, set_enabled, set_role
+from app.kit.basics import EmptyState, button, label, plain_tip, row, scrolling, set_enabled, set_role
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedCombo, ElidedLabel
 from app.kit.layout.flow_layout import FlowLayout
@@ -115,7 +115,7 @@ class ScoresView(QWidget):
             ),
         ):
             box.setAccessibleName(name)
-            box.setToolTip(tip)
+            box.setToolTip(plain_tip(tip))
             keep_wheel_for_scrolling(box)
         for elided in (self.stored, self.data):
             elided.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)

@@ -11,7 +11,7 @@ import pyqtgraph as pg
 from PySide6.QtCore import QPointF, QSignalBlocker, Qt, Slot
 from PySide6.QtWidgets import QLineEdit, QSizePolicy, QSlider, QSplitter, QVBoxLayout, QWidget
 
-from app.kit.basics import button, frame, label, row
+from app.kit.basics import button, frame, label, plain_tip, row
 from app.kit.charts.chart import Chart
 from app.kit.help_mark import HelpMark
 from app.kit.labels import ElidedLabel
@@ -66,7 +66,9 @@ class KlPane(QWidget):
         self.prompt = QLineEdit()
         self.prompt.setPlaceholderText("Held-out prompts of its data, or write one")
         self.prompt.setAccessibleName("Prompt")
-        self.prompt.setToolTip("What is asked at every checkpoint. Empty: the first held-out prompts of its data")
+        self.prompt.setToolTip(
+            plain_tip("What is asked at every checkpoint. Empty: the first held-out prompts of its data")
+        )
         self.whose = Segments("Replies", _WHOSE, _ABOUT_WHOSE)
         self.measure = button("Measure", theme, self._on_measure, icon="gauge", role="primary", tip=_ASK)
         self.cancel = button("Cancel", theme, self._job.cancel, icon="stop", tip="Stop measuring")
@@ -197,7 +199,7 @@ class KlPane(QWidget):
         busy, shown = self._job.busy, self.shown
         has_any = bool(self._run is not None and self._run.id and self._runs.checkpoint_steps(self._run.id))
         self.measure.setEnabled(has_any)
-        self.measure.setToolTip(_ASK if has_any else _NO_CHECKPOINT)
+        self.measure.setToolTip(plain_tip(_ASK if has_any else _NO_CHECKPOINT))
         self.measure.setVisible(not busy)
         self.cancel.setVisible(busy)
         self.problem.setVisible(bool(self.problem.text()))

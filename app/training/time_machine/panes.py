@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QFrame, QLabel, QSplitter, QVBoxLayout, QWidget
 
-from app.kit.basics import button, column, frame, label, prefers_reduced_motion, scrolling, separator
+from app.kit.basics import button, column, frame, label, plain_tip, prefers_reduced_motion, scrolling, separator
 from app.kit.layout.flow_layout import wrapping
 from app.kit.theme import SPACE, ThemeProvider
 from app.training.curves.sample_text import as_rich_text, highlight_changes, prompt_and_output
@@ -66,7 +66,7 @@ class Panes(QSplitter):
         texts, top = _TITLES[learned]
         self._texts_title.setText(texts)
         self._top_title.setText(top)
-        self._top_title.setToolTip(_WHY[learned])
+        self._top_title.setToolTip(plain_tip(_WHY[learned]))
 
     def show_snapshot(self, snapshot: Snapshot, *, moves: bool) -> None:
         """Show a snapshot. `moves`: animate the bars, unless the user prefers reduced motion."""

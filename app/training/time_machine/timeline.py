@@ -12,6 +12,7 @@ from PySide6.QtCore import QPointF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QFocusEvent, QKeyEvent, QMouseEvent, QPainterPath, QWheelEvent
 from PySide6.QtWidgets import QWidget
 
+from app.kit.basics import plain_tip
 from app.kit.charts.chart import Chart
 from app.kit.charts.curve_points import SMOOTHING, moving_average
 from app.kit.theme import ThemeProvider
@@ -70,7 +71,7 @@ class Timeline(Chart):
         self.setMinimumHeight(88)
         self.setAccessibleName("Timeline of the run")
         self.setToolTip(
-            "Click or drag to go to a recorded step. Arrow keys go to the previous or next one; space plays."
+            plain_tip("Click or drag to go to a recorded step. Arrow keys go to the previous or next one; space plays.")
         )
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         view = self.getPlotItem().getViewBox()
