@@ -31,8 +31,8 @@ class RulesEditor(QWidget):
         self.field.setAccessibleName("Rules")
         self.field.setToolTip(
             plain_tip(
-                f"One per line, {MAX_RULES} at most: about secret words, hiding places or mean words. Anything else may "
-                "be told"
+                f"One per line, {MAX_RULES} at most: about secret words, hiding places or mean words. Anything else "
+                "may be told"
             )
         )
         self.problem = label("", "error", wrap=True)
