@@ -32,8 +32,8 @@ from models.settings.tune_spec import TuneSpec
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 _OWN_CODE = (
-    "The transformers library does not know this design, so the adapter goes with the folder that it is exported "
-    "as, which contains its code."
+    "The transformers library does not know this design, so use the adapter with the folder that its model is "
+    "exported as, which contains its code."
 )
 
 _TASKS = {"decoder-only": "CAUSAL_LM", "encoder-decoder": "SEQ_2_SEQ_LM", "encoder-only": None}

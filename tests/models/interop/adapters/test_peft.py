@@ -206,7 +206,7 @@ def test_experts_and_a_design_that_no_class_computes(family: str, tmp_path: Path
     run = case.tuned()
     events, folder = drive(export_peft(run, tmp_path / "adapter"))
     said = [event.sentence for event in events if isinstance(event, Notice)]
-    assert ["brings its own code" in sentence for sentence in said] == [True] * (family == "ours")
+    assert ["contains its code" in sentence for sentence in said] == [True] * (family == "ours")
     ours = logits(load_model(run.folder)[0])
     assert_close(ours, logits(PeftModel.from_pretrained(case.base(), folder).eval()))
     assert (ours - logits(load_model(case.parent.folder)[0])).abs().max() > 0.01
