@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,8 @@ def test_commands_queue_recipes_and_the_queue_carries_them_out(
 ) -> None:
     monkeypatch.setenv("TERRARIUM_HOME", str(library.home))
     text = tmp_path / "text.txt"
-    text.write_text("The cat sat on the mat, and the dog lay by the door.\n" * 200, encoding="utf-8")
+    words = random.Random(0).choices(("The cat", "a dog", "sat", "ran", "to the park.", "on", "mats"), k=6000)
+    text.write_text("\n".join(" ".join(words[i : i + 8]) for i in range(0, len(words), 8)), encoding="utf-8")
     assert main(["quickstart", "--data", str(text), "--minutes", "0.001", "--queue"]) == 0
     assert main(["task", "mood", "--seed", "4", "--queue"]) == 0
     assert "Quick start with text.txt" in capsys.readouterr().out
