@@ -128,6 +128,7 @@ def test_the_queue_waits_and_can_begin(library: Library, tmp_path: Path, monkeyp
     written = [
         dataclasses.asdict(item) | {"spec": item.spec.to_dict() if item.spec is not None else None} for item in items
     ]
+    assert [item.pop("recipe") for item in written] == [None] * len(written), "there were none in the queue then"
     assert [as_json(item) for item in written] == EXPECTED["queue"]
     (corpus,) = list_corpora(library)
     (tmp_path / "stories.txt").write_text(corpus.read_text("train") + corpus.read_text("val"), "utf-8")

@@ -92,6 +92,11 @@ class Proposer(QObject):
         return self._reader.busy
 
     @property
+    def _can_measure(self) -> bool:
+        """Whether the form is in sight, and nothing more important uses the computer."""
+        return self.may_measure and self._session.device.ready and not self._session.training.active
+
+    @property
     def is_measuring(self) -> bool:
         """Whether the computer is measured, or will be in a moment, since the speed of the draft is not known."""
         return self.speed is None and (self._later.isActive() or self._job.busy)
@@ -144,20 +149,19 @@ class Proposer(QObject):
             return
         memory = self._session.device.memory
         free = None if memory is None else memory.n_bytes
-        speed, before = self.speed, self.proposal
+        speed, before = self.speed, (self.proposal, self.is_measuring)
         self.proposal = propose(spec, self.facts, speed, free, self._kept)
-        if speed is None and self.may_measure:
+        if speed is None and self._can_measure and not self._job.busy:
             self._later.start()
-        if before != self.proposal or self.is_measuring:
+        if before != (self.proposal, self.is_measuring):
             self.changed.emit()
 
     @Slot()
     def _measure(self) -> None:
         """Measure the speed of the draft, unless it is known or something else is more important."""
         spec, device = self._spec, self._session.device.name
-        if spec is None or self.speed is not None or self._job.busy or not self.may_measure:
-            return
-        if self._session.training.active or not self._session.device.ready:
+        if spec is None or self.speed is not None or self._job.busy or not self._can_measure:
+            self.changed.emit()
             return
         shape = self.shape(spec)
         self._measured = spec
