@@ -188,7 +188,7 @@ def test_rows_that_cannot_be_read_are_shown_and_left_out_on_a_tick(
     until(lambda: not tab.busy and "damaged" in page.checks.findings)
     assert "2 rows cannot be read (lines 40, 50)." in page.source_facts.text()
     found = page.checks.findings["damaged"]
-    assert found.examples.isVisible()
+    until(found.examples.isVisible)
     assert "line 40: it has one value" in found.examples.text()
     assert "\n    positive" in found.examples.text()
     assert '"a film" they say,good' in found.examples.text()

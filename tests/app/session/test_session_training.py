@@ -248,13 +248,13 @@ def test_each_quick_start_has_a_new_world(
 
 @pytest.mark.usefixtures("little_quickstart")
 def test_a_quick_start_on_a_text(
-    session: Session, heard: Heard, text_file: Path, little_quickstart: None, until: Until
+    session: Session, heard: Heard, story_file: Path, little_quickstart: None, until: Until
 ) -> None:
-    assert session.training.start_quickstart(0.001, files=(str(text_file),))
+    assert session.training.start_quickstart(0.001, files=(str(story_file),))
     until(lambda: not session.training.active)
     assert not heard.failures
     assert session.training.state is not None
-    assert session.training.state.files == (str(text_file),)
+    assert session.training.state.files == (str(story_file),)
     assert session.training.state.status == "finished"
     spec = session.runs.spec(session.training.state.run_id)
     assert spec is not None
