@@ -196,7 +196,8 @@ class RunFolder:
         """Take the lock, and remove what a killed writer left half-written.
 
         Raises:
-            ValueError: where another process (or another part of this one) holds it, or run.json is damaged.
+            ValueError: where another process (or another part of this one) holds it, the run was deleted meanwhile, or
+                run.json is damaged.
         """
         try:
             if self._lock.is_locked:  # by this object: it would count up instead of refusing
@@ -214,6 +215,13 @@ class RunFolder:
             self._clear_leftovers()
         except (ValueError, OSError):
             self._lock.release()
+            if not (self.folder / "run.json").exists():  # the lock's file has made the folder again
+                with contextlib.suppress(OSError):  # it holds something else
+                    (self.folder / "lock").unlink(missing_ok=True)
+                    self.folder.rmdir()
+                    raise ValueError(
+                        f"The run {self.name!r} was deleted meanwhile: restore it from the trash to train it."
+                    ) from None
             raise
 
     def _clear_leftovers(self) -> None:

@@ -28,7 +28,10 @@ from tests.app.heard import Heard
 
 PATIENCE_S = 30
 EXAMPLES = 12
-EXPECTED = ("full", "already", "no checkpoint", "It was stopped", "is empty", "is being trained: stop it")
+EXPECTED = (
+    *("full", "already", "no checkpoint", "It was stopped", "is empty", "is being trained: stop it"),
+    "was deleted meanwhile",
+)
 """What a failure may be about: each is said in a sentence."""
 
 

@@ -185,3 +185,13 @@ def test_a_checkpoint_that_another_window_reads_is_removed_later(
     assert len(run.checkpoints()) == 3
     run.prune_checkpoints(1)
     assert [path.name for path in run.checkpoints()] == ["step-00000010"]
+
+
+def test_a_run_that_was_deleted_meanwhile_leaves_no_folder(
+    library: Library, tiny_config: ModelConfig, tmp_path: Path
+) -> None:
+    run = make_run(library, tiny_config)
+    run.folder.rename(tmp_path / "trash")
+    with pytest.raises(ValueError, match="was deleted meanwhile: restore it"):
+        run.acquire()
+    assert not run.folder.exists()
