@@ -58,6 +58,21 @@ def reference(library: Library, dropping: ModelConfig, tmp_path: Path, monkeypat
     return run
 
 
+@pytest.fixture
+def next_update(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set while an update waits for a checkpoint: a writer that fails only then fails after the step that it writes."""
+    has_waited, real_wait = threading.Event(), saving.Saver.wait_until_read
+
+    def wait(saver: saving.Saver) -> None:
+        if saver._writing is not None:
+            has_waited.set()
+        real_wait(saver)
+        has_waited.clear()
+
+    monkeypatch.setattr(saving.Saver, "wait_until_read", wait)
+    return has_waited
+
+
 def test_the_weights_of_the_step_are_written_however_long_it_takes(
     library: Library, dropping: ModelConfig, reference: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,7 +134,12 @@ def test_a_checkpoint_in_progress_is_completed_before_the_end(
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
 def test_a_disk_that_fills_up_meanwhile_blocks_at_the_next_step(
-    library: Library, dropping: ModelConfig, reference: RunFolder, monkeypatch: pytest.MonkeyPatch, code: int
+    library: Library,
+    dropping: ModelConfig,
+    reference: RunFolder,
+    next_update: threading.Event,
+    monkeypatch: pytest.MonkeyPatch,
+    code: int,
 ) -> None:
     """A checkpoint that failed is made up for at a later step, which waits for room; the best is one that is there."""
     run, is_full = make_run(library, dropping, **SETTINGS), [False]
@@ -127,6 +147,8 @@ def test_a_disk_that_fills_up_meanwhile_blocks_at_the_next_step(
 
     def write(path: Path, tensors: Any, *, synced: bool) -> Generator[int, None, None]:
         if is_full[0] and path.name == "optimizer.safetensors":
+            if threading.current_thread() is not threading.main_thread():
+                next_update.wait()
             raise OSError(code, os.strerror(code))
         yield from real_write(path, tensors, synced=synced)
 
@@ -157,7 +179,7 @@ def test_a_disk_that_fills_up_meanwhile_blocks_at_the_next_step(
 
 
 def test_the_best_one_is_there_though_the_disk_fills_up_twice(
-    library: Library, dropping: ModelConfig, monkeypatch: pytest.MonkeyPatch
+    library: Library, dropping: ModelConfig, next_update: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """First there is no room, then what is begun cannot be completed: the best is never one that is not there."""
     run, free, failures = make_run(library, dropping, **SETTINGS), [1 << 40], [1]
@@ -166,6 +188,7 @@ def test_the_best_one_is_there_though_the_disk_fills_up_twice(
 
     def write(path: Path, tensors: Any, *, synced: bool) -> Generator[int, None, None]:
         if failures and path.name == "optimizer.safetensors":
+            next_update.wait()
             failures.pop()
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         yield from real_write(path, tensors, synced=synced)
