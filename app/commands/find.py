@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.commands.common import add_common, print_json
 from app.commands.progress import ProgressLine, drive
-from app.commands.train import add_spec_options, spec_from_arguments
+from app.commands.train import add_spec_options, spec_from_arguments, with_proposals
 from models.events import Event, Notice
 from models.library.library import Library
 from models.number_words import format_duration, format_size
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         sentence = choose_device(args.device).sentence
         if sentence:
             line.show(Notice(sentence=sentence))
-        facts, words = drive(find[args.what](spec, args.device), line)
+        facts, words = drive(find[args.what](with_proposals(spec, args, Library(), line), args.device), line)
     if args.json:
         print_json(facts)
     else:

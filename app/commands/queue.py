@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.commands.common import add_common, print_json
 from app.commands.progress import ProgressLine, drive, stop_on_interrupt
-from app.commands.train import add_spec_options, lengthened_run, run_to_resume, spec_to_queue
+from app.commands.train import add_spec_options, lengthened_run, run_to_resume, spec_to_queue, with_proposals
 from app.worker.failures import describe
 from models.events import Notice, RunStarted
 from models.library.library import Library
@@ -138,7 +138,9 @@ def work_through(library: Library, queue: RunQueue, device: str, line: ProgressL
 
 def _add(args: argparse.Namespace, library: Library, queue: RunQueue) -> None:
     if args.resume is None and args.longer is None:
-        queue.add_new([spec_to_queue(args)])
+        spec = spec_to_queue(args)
+        with ProgressLine(as_json=args.json) as line:
+            queue.add_new([with_proposals(spec, args, library, line)])
         return
     run = lengthened_run(args, library) if args.resume is None else run_to_resume(args, library)
     if run.folder != library.runs / run.id:

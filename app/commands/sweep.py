@@ -8,7 +8,7 @@ from typing import Any
 from app.commands.common import UsageError, add_common, print_json
 from app.commands.progress import ProgressLine
 from app.commands.queue import DONE, FAILED, INTERRUPTED, print_queue, work_through
-from app.commands.train import add_spec_options, spec_to_queue
+from app.commands.train import add_spec_options, spec_to_queue, with_proposals
 from models.library.library import Library
 from models.metrics.table import METRICS
 from models.runs.run_queue import RunQueue
@@ -49,10 +49,13 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Queue the runs and train them; returns 1 where one failed, 130 where Ctrl-C stopped them (and it was saved)."""
-    base = spec_to_queue(args)
-    specs = _variants(base, args)
     library = Library()
     queue = RunQueue(library)
+    base = spec_to_queue(args)
+    _variants(base, args)  # what is invalid is said before anything is measured
+    with ProgressLine(as_json=args.json) as line:
+        base = with_proposals(base, args, library, line)
+    specs = _variants(base, args)
     tag = sweep_tag(library, base.name)
     if args.wait:
         queue.add_new(specs, tags=(tag,))

@@ -331,16 +331,16 @@ def _tokenizer_spec(wanted: str, vocab_size: int | None) -> TokenizerSpec:
 
 
 def _prepare(args: argparse.Namespace, library: Library, line: ProgressLine) -> RunFolder:
-    spec = spec_from_arguments(args)
-    if args.spec is None and args.like is None and spec.align is None:
-        spec = _proposed(args, library, line, spec)
     from models.training.trainer import prepare_run
 
-    return drive(prepare_run(library, spec), line)
+    return drive(prepare_run(library, with_proposals(spec_from_arguments(args), args, library, line)), line)
 
 
-def _proposed(args: argparse.Namespace, library: Library, line: ProgressLine, spec: RunSpec) -> RunSpec:
-    """The run with what the form proposes for its data, model and computer; what the command line says stays."""
+def with_proposals(spec: RunSpec, args: argparse.Namespace, library: Library, line: ProgressLine) -> RunSpec:
+    """The run that the command line describes, with what the form of a new run proposes for its data, model and
+    computer; what the command line says stays, and so does all of a SPEC.toml and of --like."""
+    if args.spec is not None or args.like is not None or spec.align is not None:
+        return spec
     from models.training.proposal.calibrate import propose_run
 
     given = _changes(args)

@@ -12,6 +12,7 @@ from models.data.corpus import build_examples_corpus
 from models.interop.loading import load_model
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
+from models.runs.run_queue import RunQueue
 from models.settings.model_config import ModelConfig
 from tests.models.training.support import TEXT, make_run, train
 
@@ -145,6 +146,15 @@ def test_what_is_not_said_is_proposed_from_the_data(library: Library, capsys: py
     assert main([*words, "--steps", "5"]) == 0
     again = RunFolder.open(library.find_run(capsys.readouterr().out.strip().splitlines()[-1])).spec.train
     assert (again.steps, again.eval_interval, again.batch_size) == (5, 1, train.batch_size)
+    words = words[1:]
+    assert main(["queue", "add", *words]) == 0
+    assert main(["sweep", *words, "--values", "train.lr=0.001,0.002", "--wait"]) == 0
+    waiting = [item.spec for item in RunQueue(library).items()]
+    assert [one.train.lr for one in waiting if one is not None] == [0.001, 0.001, 0.002]
+    assert {one.train.batch_size for one in waiting if one is not None} == {train.batch_size}
+    assert {one.train.steps for one in waiting if one is not None} == {train.steps}
+    assert main(["find", "cost", *words]) == 0
+    assert "times through your 36 rows." in capsys.readouterr().err
 
 
 def test_a_fork_that_lengthens_a_run_is_validated_in_all_of_it(

@@ -64,8 +64,7 @@ def next_update(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     has_waited, real_wait = threading.Event(), saving.Saver.wait_until_read
 
     def wait(saver: saving.Saver) -> None:
-        if saver._writing is not None:
-            has_waited.set()
+        has_waited.set()
         real_wait(saver)
         has_waited.clear()
 
