@@ -54,6 +54,7 @@ class Proposer(QObject):
         self._looked_at: tuple[object, ...] | None = None
         self._speeds: dict[tuple[object, ...], dict[float, Speed]] = {}
         self._measured: RunSpec | None = None
+        self._failed: RunSpec | None = None  # it is not measured again before it is another one, or shown again
         self._reader = LatestTask(self)
         self._reader.done.connect(self._on_read)
         self._reader.failed.connect(self._on_failed)
@@ -125,6 +126,7 @@ class Proposer(QObject):
 
     def stop(self) -> None:
         """Measure nothing: the form is out of sight."""
+        self._failed = None
         self._later.stop()
         self._job.cancel()
 
@@ -151,7 +153,7 @@ class Proposer(QObject):
         free = None if memory is None else memory.n_bytes
         speed, before = self.speed, (self.proposal, self.is_measuring)
         self.proposal = propose(spec, self.facts, speed, free, self._kept)
-        if speed is None and self._can_measure and not self._job.busy:
+        if speed is None and spec != self._failed and self._can_measure and not self._job.busy:
             self._later.start()
         if before != (self.proposal, self.is_measuring):
             self.changed.emit()
@@ -182,6 +184,7 @@ class Proposer(QObject):
     @Slot(object, object)
     def _on_ended(self, job: Job, failure: Failure | None) -> None:
         if failure is not None:
+            self._failed = self._measured
             log.info("The speed of a new run was not measured: %s", failure.sentence)
         elif self.speed is None and self.may_measure and not job.cancelled:
             self._later.start()  # the draft is another one by now

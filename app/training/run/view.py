@@ -221,7 +221,7 @@ class RunView(QWidget):
     def do(self, name: str) -> None:
         """Do something to the run that is shown, by its name in run_actions."""
         training = self._session.training
-        does: Mapping[str, Callable[[], object]] = {
+        steers: Mapping[str, Callable[[], object]] = {
             "save": training.save,
             "sample": self._on_sample,
             "lr": self._on_lr,
@@ -229,6 +229,12 @@ class RunView(QWidget):
             "free": partial(training.pause, free=True),
             "stop": partial(training.stop, keep=False),
             "discard": self._session.runs.discard_trained,
+        }
+        if name in steers:
+            if self.live:  # its menu was open while it ended, and another run may be training by now
+                steers[name]()
+            return
+        does: Mapping[str, Callable[[], object]] = {
             "fork": self.ask_for_fork,
             "longer": self.ask_for_longer,
             "sweep": self.ask_for_sweep,
@@ -288,7 +294,7 @@ class RunView(QWidget):
         dialog.open()
 
     def _on_lr(self) -> None:
-        if self._spec is not None and self.live:  # another run may be training by now
+        if self._spec is not None:
             dialog = LrDialog(self._session, self._theme, self._spec.train, self.window())
             dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
             dialog.open()

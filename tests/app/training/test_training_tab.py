@@ -162,6 +162,26 @@ def test_the_menu_offers_what_is_possible(tab: TrainingTab, session: Session, ti
     assert all(entry.isEnabled() for entry in listed.values())
 
 
+def test_a_menu_that_was_open_while_its_run_ended_stops_no_other(
+    tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until
+) -> None:
+    training = session.training
+    training.start(endless(tiny_spec))
+    until(lambda: tab.run_view.live and training.state.step >= 1)  # type: ignore[union-attr]
+    menu = tab.runs.make_menu(tab.run_view.run_id)
+    entries = entries_of(menu)
+    training.stop()
+    until(lambda: not training.active)
+    training.start(endless(tiny_spec))
+    until(lambda: training.state is not None and training.state.step >= 1)
+    for words in ("Stop and discard the run", "Stop without saving", "Pause and free the device"):
+        entries[words].trigger()
+        assert training.state is not None
+        assert not training.state.ends, words
+    training.stop()
+    until(lambda: not training.active)
+
+
 def test_a_damaged_run_is_listed_with_its_problem(tab: TrainingTab, session: Session, run: RunInfo) -> None:
     (run.folder / "run.json").write_text("{", "utf-8")
     broken = session.library.runs / "broken"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from PySide6.QtCore import Qt
@@ -15,8 +15,10 @@ from app.session.session import Session
 from app.training.new_run import proposer
 from app.training.new_run.page import NewRun
 from models.data.corpus import Corpus, build_examples_corpus
+from models.events import Event
 from models.settings.run_spec import RunSpec, TokenizerSpec
 from models.tokenizers import save_tokenizer, train_tokenizer
+from models.training.proposal import calibrate
 from models.training.proposal.speed import Speed
 
 Until = Callable[[Callable[[], bool]], None]
@@ -169,3 +171,32 @@ def test_the_computer_is_measured_while_the_form_is_in_view(
     until(lambda: form.proposer.speed is not None)
     until(lambda: form.review.fact("time").startswith("about "))
     assert "a few steps on random words" in form.review.note.text()
+
+
+def test_what_cannot_be_measured_is_tried_once(
+    session: Session, theme: ThemeProvider, qtbot: QtBot, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proposer, "_SETTLE_MS", 1)
+    tried: list[int] = []
+
+    def measure_speed(spec: RunSpec, *args: object) -> Iterator[Event]:
+        tried.append(spec.train.batch_size)
+        raise ValueError("The memory does not suffice.")
+        yield Event()
+
+    monkeypatch.setattr(calibrate, "measure_speed", measure_speed)
+    form = NewRun(session, theme)
+    qtbot.addWidget(form)
+    form.show()
+    session.device.warm_up()
+    train_on(form, reviews(session), until)
+    until(lambda: bool(tried) and form.is_settled and not form.proposer.is_measuring)
+    assert form.review.fact("time") == "unknown"
+    n = len(tried)
+    for _ in range(10):  # what follows an edit, and what is measured then, if anything
+        form.form.changed.emit(form.form.config)
+        until(lambda: form.is_settled and not form.proposer.is_measuring)
+    assert len(tried) == n
+    size = 2 * form.form.config.batch_size
+    form.form.apply({"batch_size": size})
+    until(lambda: size in tried)
