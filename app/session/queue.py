@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -44,6 +43,7 @@ class TrainingQueue(QObject):
         self.waiting: Sequence[QueuedRun] = []
         self.is_draining = self.started_automatically = False
         self._starting: QueuedRun | None = None  # handed to the worker, but not training yet
+        self._started: set[str] = set()  # to be removed from the queue on disk
         self._problem = ""
         self._poll = QTimer(self, interval=_POLL_MS)
         self._poll.timeout.connect(self.read)
@@ -116,8 +116,9 @@ class TrainingQueue(QObject):
     @Slot()
     def read(self) -> None:
         """Read the queue on disk, which commands may have changed."""
+        self._remove_started()
         try:
-            waiting = self._queue.items()
+            waiting = [item for item in self._queue.items() if item.id not in self._started]
             self._problem = ""
         except (ValueError, OSError) as error:
             sentence = describe(error).sentence
@@ -174,9 +175,19 @@ class TrainingQueue(QObject):
         """What was to start has started: a new run has left the queue by itself."""
         item, self._starting = self._starting, None
         if item is not None and item.spec is None:
-            with contextlib.suppress(ValueError, OSError):  # on a full disk it stays, and is removed later
-                self._queue.remove(item.id)
+            self._started.add(item.id)
         self.read()
+
+    def _remove_started(self) -> None:
+        """Remove what has started from the queue on disk; where that is locked or the disk full, with the next poll."""
+        for item_id in tuple(self._started):
+            try:
+                self._queue.remove(item_id)
+            except (QueueBusyError, OSError):
+                continue
+            except ValueError:
+                pass  # it is gone
+            self._started.discard(item_id)
 
     @Slot()
     def on_training_ended(self) -> None:
@@ -201,7 +212,7 @@ class TrainingQueue(QObject):
         self.hold()
         self.read()
         if self.waiting:
-            self._notices.say("The queue is paused, because you stopped a run: start it again when you want to.")
+            self._notices.say("The queue is on hold, because you stopped a run. Press Start in the queue to continue.")
 
     def close(self) -> None:
         """Start nothing more. A run that was about to start stays queued, without a problem."""

@@ -14,10 +14,10 @@ from pytestqt.qtbot import QtBot
 
 from app.session.session import Session
 from app.training.run.forks import Forks
-from models.events import Event, Phase
+from models.events import Event, Phase, RunStarted
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
-from models.runs.run_queue import QueuedRecipe, RunQueue
+from models.runs.run_queue import QueueBusyError, QueuedRecipe, QueuedRun, RunQueue
 from models.settings.run_spec import DataSpec, RunSpec
 from tests.app.heard import Heard, Until, long
 
@@ -90,7 +90,7 @@ def test_stop_starts_nothing_more(session: Session, heard: Heard, tiny_spec: Run
     until(lambda: not session.training.active)
     assert not session.queue.is_draining
     assert [(item.name, item.problem) for item in session.queue.waiting] == [("second", "")]
-    assert any("The queue is paused" in sentence for sentence in heard.notices)
+    assert any("The queue is on hold" in sentence for sentence in heard.notices)
     session.queue.start()
     until(lambda: ended(session))
     assert {run.name: run.status for run in session.runs.list()} == {"first": "stopped", "second": "finished"}
@@ -280,6 +280,41 @@ def test_a_recipe_of_which_nothing_is_left_to_train_leaves_the_queue(
     until(lambda: ended(session))
     assert [run.name for run in session.runs.list()] == ["second"]
     assert not heard.failures
+
+
+def test_a_recipe_that_is_still_in_a_locked_queue_is_not_carried_out_twice(
+    session: Session, tiny_spec: RunSpec, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+
+    class Something:
+        """A recipe that trains a run."""
+
+        def events(self) -> Iterator[Event]:
+            made.append(1)
+            yield RunStarted(
+                run_id="gone", name="x", step=0, total_steps=1, device="cpu", precision="float32", threads=1
+            )
+
+    remove = RunQueue.remove
+
+    def refuse(queue: RunQueue, item_id: str) -> QueuedRun:
+        if item_id == recipe.id:
+            raise QueueBusyError("Another process changes the queue: try again in a moment.")
+        return remove(queue, item_id)
+
+    monkeypatch.setattr("models.recipes.queued.make_recipe", lambda *args: Something())
+    assert session.queue.add_recipe(QueuedRecipe(kind="demonstration", arguments={"name": "taught"}), "Taught")
+    (recipe,) = session.queue.waiting
+    session.queue.add([named(tiny_spec, "second")])
+    with monkeypatch.context() as locked:
+        locked.setattr(RunQueue, "remove", refuse)
+        session.queue.start()
+        until(lambda: ended(session) or len(made) > 1)
+    assert len(made) == 1
+    assert [run.name for run in session.runs.list()] == ["second"]
+    session.queue.read()
+    assert not RunQueue(session.library).items(), "it leaves the queue as soon as that can be changed"
 
 
 def test_a_recipe_that_cannot_start_stays_with_the_reason(session: Session, until: Until) -> None:
