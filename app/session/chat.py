@@ -367,19 +367,22 @@ class ChatSession(QObject):
     def on_training_events(self, events: tuple[Event, ...]) -> None:
         """A recipe may train one run after the other: the live model stays that of its own."""
         model = self.model
-        if model is not None and model.which == LIVE and any(_ends_run(event, model.run_id) for event in events):
-            self._leave_live(model)
+        if model is not None and any(_ends_run(event, model.run_id) for event in events):
+            self._leave_live()
 
     @Slot()
     def on_training_ended(self) -> None:
         """The training is over: no model is live any more."""
-        if self.model is not None and self.model.which == LIVE:
-            self._leave_live(self.model)
+        self._leave_live()
 
-    def _leave_live(self, model: ChatModel) -> None:
-        """Replace the live model by the last checkpoint of its run, or close it where there is none."""
+    def _leave_live(self) -> None:
+        """Replace a live model by the last checkpoint of its run, or close it where there is none; but where another
+        one is being opened, that takes its place."""
         from models.runs.run_folder import RunFolder
 
+        model = self.model
+        if model is None or model.which != LIVE or self.state == "loading":
+            return
         with contextlib.suppress(ValueError):  # the run is gone, or was never saved
             if RunFolder.open(self._runs.find(model.run_id).folder).latest_checkpoint() is not None:
                 self.open(model.run_id)

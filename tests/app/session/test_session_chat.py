@@ -24,6 +24,7 @@ from models.settings.run_spec import RunSpec
 from models.settings.sampling_config import SamplingConfig
 from models.training.trainer import Trainer, prepare_run
 from tests.app.heard import Heard, Until, long
+from tests.app.small_models import put_model
 
 
 def test_chat_with_the_model_as_it_is_while_it_trains(
@@ -100,6 +101,25 @@ def test_the_chat_keeps_its_own_model_when_a_recipe_trains_another_one(
     training.stop()
     until(lambda: not training.active)
     assert not heard.failures
+
+
+def test_a_model_that_is_being_opened_stays_the_wanted_one_when_the_training_of_the_live_one_ends(
+    session: Session, library: Library, byte_tokenizer: Tokenizer, tiny_spec: RunSpec, until: Until
+) -> None:
+    other = put_model(library, byte_tokenizer, "decoder-only")
+    session.training.start(long(tiny_spec))
+    until(lambda: session.training.state is not None and session.training.state.step >= 2)
+    session.training.save()
+    until(lambda: session.training.state.saved_step is not None)  # type: ignore[union-attr]
+    session.chat.open("live")
+    until(lambda: session.chat.state == "ready")
+    assert session.chat.open(other)
+    session.chat.on_training_ended()
+    until(lambda: session.chat.state == "ready")
+    assert session.chat.model is not None
+    assert session.chat.model.run_id == other
+    session.training.stop()
+    until(lambda: not session.training.active)
 
 
 def test_a_reply_can_be_stopped(session: Session, heard: Heard, tiny_spec: RunSpec, until: Until, qtbot: QtBot) -> None:
