@@ -100,6 +100,11 @@ class Training(QObject):
         """Whether there is a training (preparing, running, paused in memory, evaluating …)."""
         return self._job is not None
 
+    @property
+    def why_not_start(self) -> str:
+        """Why nothing can be trained or measured now, in a sentence; "" where it can."""
+        return "A run is training: stop it, or wait until it ends." if self.active else ""
+
     def trains(self, run_id: str) -> bool:
         """Whether this run is being trained now."""
         return self.active and self.state is not None and self.state.run_id == run_id

@@ -16,7 +16,6 @@ from app.session.training_state import TrainingState
 from models.library.run_record import RESUMABLE, RunInfo, last_saved_step
 
 _TRAINING = "It is training: stop it, or wait until it ends."
-_BUSY = "Another run is training: stop it, or wait until it ends."
 _DAMAGED = "The run is damaged."
 _NO_MODEL = "It has no checkpoint yet."
 _IMPORTED = "It was imported, so it has no training to continue or to repeat. Fine-tune it instead."
@@ -82,7 +81,7 @@ def _of_run(session: Session, info: RunInfo) -> list[ActionGroup]:
     damaged = _DAMAGED if info.problem else ""
     no_model = damaged or ("" if info.has_model else _NO_MODEL)
     no_checkpoint = damaged or (_IMPORTED if imported else "" if last_saved_step(info.folder) else _NO_MODEL)
-    no_resume = damaged or (_TRAINING if own else _BUSY if session.training.active else "")
+    no_resume = damaged or (_TRAINING if own else session.training.why_not_start)
     if not no_resume and info.status not in RESUMABLE:
         no_resume = _IMPORTED if imported else "It has come to its end. “Train longer…” continues from there."
     is_held = _TRAINING if own or info.status == "running" else ""
@@ -155,6 +154,8 @@ class RunMenu(QMenu):
     @Slot()
     def fill(self) -> None:
         """List what can be done now."""
+        for submenu in self.findChildren(QMenu):  # `clear` leaves them
+            submenu.deleteLater()
         self.clear()
         for group in run_actions(self._session, self.run_id):
             menu: QMenu = self
