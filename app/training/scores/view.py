@@ -52,7 +52,8 @@ class _Stored:
     """What was read: all scores of a run, and those shown; other runs' on the same data; the datasets of its task.
 
     name: what the run is called beside the others. datasets: the folder's name of each, to what people call it.
-    evaluated: its answers to held-out questions of Tiny World, which need no dataset.
+    evaluated: its answers to held-out questions of Tiny World, which need no dataset; None where there is something
+    else to be shown, or to score it on.
     """
 
     run_id: str
@@ -295,11 +296,8 @@ class ScoresView(QWidget):
             shown.setVisible(self.stored.count() > 1)
         for on in (self._on_words, self.data):
             on.setVisible(self.data.count() > 1 or (can and not self._has_own_data))
-        trains = self._session.training.active
-        waits = "" if can else "There is nothing to score it on."
-        if trains or evaluator.busy:
-            waits = "A run is training: evaluate when it has ended." if trains else "It is being evaluated."
-        set_enabled(self.evaluate, waits, "Score this checkpoint on the data")
+        waits = f"{'It' if is_own else 'Another run'} is being evaluated." if evaluator.busy else ""
+        set_enabled(self.evaluate, self._session.training.why_not_start or waits)
         self.evaluate.setText("Evaluate again" if self.found is not None else "Evaluate")
         role = "" if self.found is not None else "primary"
         if self.evaluate.property("role") != role:
@@ -397,6 +395,7 @@ def _read_stored(
         name_in_run = shown.relative_to(folder)
         others = [run for run in runs if run.id != run_id and not run.problem and (run.folder / name_in_run).is_file()]
     name, *other_names = distinct_names([own, *others])
+    datasets = {corpus.sha: corpus.label for corpus in list_corpora(library) if task and corpus.task == task}
     return _Stored(
         run_id=run_id,
         name=name,
@@ -408,8 +407,8 @@ def _read_stored(
         others=tuple(
             OtherScores(name=each, path=run.folder / name_in_run) for each, run in zip(other_names, others, strict=True)
         ),
-        datasets={corpus.sha: corpus.label for corpus in list_corpora(library) if task and corpus.task == task},
-        evaluated=read_evaluation(folder),
+        datasets=datasets,
+        evaluated=None if found is not None or datasets else read_evaluation(folder),
     )
 
 

@@ -281,6 +281,16 @@ def test_damaged_scores_are_one_sentence(run_view: RunView, session: Session, un
     assert view.evaluate.isEnabled()
 
 
+def test_damaged_answers_to_other_questions_hide_no_scores(
+    run_view: RunView, session: Session, until: Until, qtbot: QtBot
+) -> None:
+    run, other = runs(session, "classification")
+    evaluated(run_view, run, until, qtbot)
+    (session.runs.find(run).folder / "evaluation.json").write_text("{", "utf-8")
+    opened(run_view, other, until)
+    assert opened(run_view, run, until).found is not None
+
+
 def test_scores_of_text_have_signatures_to_copy(
     run_view: RunView, session: Session, library: Library, until: Until, qtbot: QtBot
 ) -> None:
