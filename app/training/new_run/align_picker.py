@@ -113,8 +113,7 @@ class AlignPicker(QWidget):
             self.choice.setCurrentIndex(max(0, self.choice.findData(spec.stage if spec is not None else "")))
             if spec is not None:
                 self.form.set_config(spec)
-                self._list_rewarders(spec.reward_model, spec.second_reward_model)
-            self._show()
+            self._list_rewarders(*(("", "") if spec is None else (spec.reward_model, spec.second_reward_model)))
         self.changed.emit()
 
     @Slot()

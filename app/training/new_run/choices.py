@@ -264,6 +264,7 @@ class RunChoices(QScrollArea):
         self.proposed.begin({"prompts": DEFAULT_PROMPTS["tiny-world"]})
         self.start.set_spec(None)
         self.align.set_spec(None)
+        self.wish.forget()
         self.data.set_spec(DataSpec())
         self.tokenizer.forget()
         self._propose_tokenizer()

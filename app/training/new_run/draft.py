@@ -136,12 +136,9 @@ class RunDraft:
         return {mode: (trained(each.model, each.tune).total, self._bytes(each, on)) for mode, each in modes.items()}
 
     def step_bytes(self, on: DeviceMemory | None) -> int:
-        """The estimated memory of a step in bytes, as `mode_costs`."""
+        """The estimated memory of a step in bytes, as `mode_costs`; 0 where a choice is missing."""
         spec = self.trainable
-        if spec is None:
-            of = self.choices
-            return step_bytes(self.model, of.form.config, of.start.spec, of.align_spec, on)
-        return self._bytes(spec, on)
+        return 0 if spec is None else self._bytes(spec, on)
 
     def _bytes(self, spec: RunSpec, on: DeviceMemory | None) -> int:
         shape = self.proposer.shape(spec) if self.learned is not None else None

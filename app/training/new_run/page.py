@@ -337,7 +337,7 @@ class NewRun(QWidget):
         self.views.offer_trials(is_offered=self.choices.align_spec is None)
         self.choices.start.show_costs(self.draft.mode_costs(self.session.device.memory))
         self._expected = self.draft.estimated_time()
-        self._needed = 0 if self.choices.problem else self.draft.step_bytes(self.session.device.memory)
+        self._needed = self.draft.step_bytes(self.session.device.memory)
         self._show_length()
         self._show_cost()
 
@@ -365,16 +365,15 @@ class NewRun(QWidget):
 
     def _show_cost(self) -> None:
         """Update what changes during a trial, many times a second."""
-        can_try = not self.session.training.active and not self.choices.problem
-        memory = self.session.device.memory
+        cannot_try = self.session.training.why_not_start or self.choices.problem
         self.review.show_cost(
             self.draft.measured(),
             self._expected,
             self._needed,
-            memory,
+            self.session.device.memory,
             self.trials.state,
-            can_try=can_try,
+            cannot_try=cannot_try,
             is_measuring=self.proposer.is_measuring,
         )
-        self.choices.wish.show_trial(self.trials.state, self.draft.base_rate(), can_try=can_try)
+        self.choices.wish.show_trial(self.trials.state, self.draft.base_rate(), cannot_try)
         self.views.refresh()

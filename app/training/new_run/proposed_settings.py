@@ -35,7 +35,7 @@ class ProposedSettings(QWidget):
         whole = column(self.words, self.why)
         whole.addLayout(row(self.longer, None))
         self.setLayout(whole)
-        form.changed.connect(self._on_edit)
+        form.changed.connect(self._mark)
         self.show_length("", "", is_cut=False)
 
     @property
@@ -107,11 +107,6 @@ class ProposedSettings(QWidget):
         self.form.apply(prolonged(self.form.config))
 
     @Slot()
-    def _on_edit(self) -> None:
-        self._mark()
-
     def _mark(self) -> None:
-        proposed = (
-            {} if self._is_held else {f.name: getattr(self.config, f.name) for f in dataclasses.fields(TrainConfig)}
-        )
-        self.form.show_proposed(proposed)
+        """Mark what the user has changed."""
+        self.form.show_proposed({} if self._is_held else vars(self.config))

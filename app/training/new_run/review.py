@@ -52,7 +52,7 @@ _FACTS = (
     (
         "step",
         "Tokens per step",
-        "What an update of the weights reads, about: short rows fill less than the context",
+        "About how many tokens an update of the weights reads: short rows fill less than the context",
     ),
     ("tokens", "Tokens in all", "All tokens read by the end, including repetitions"),
     ("guess", "Uniform guess", "The loss of uniform guessing: ln(tokens or labels to choose from), in nats"),
@@ -263,17 +263,18 @@ class RunReview(QFrame):
         on: DeviceMemory | None,
         trial: TrialState,
         *,
-        can_try: bool,
+        cannot_try: str,
         is_measuring: bool,
     ) -> None:
         """Show the cost of this run, measured or estimated, and the progress of a trial.
 
         Args:
-            estimated: bytes of a step, 0 while that is not known. is_measuring: whether the time will be known soon.
+            estimated: bytes of a step, 0 while that is not known. cannot_try: why no trial can start, "" if one can.
+            is_measuring: whether the time will be known soon.
         """
         self._show_trial(trial)
         for each in (self.measure, self.fit):
-            set_enabled(each, "" if can_try else "Not while a run is training or a choice is missing")
+            set_enabled(each, cannot_try)
         if measured is not None and measured.peak_bytes is not None:
             needed = measured.peak_bytes
         elif measured is not None:

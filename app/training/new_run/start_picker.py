@@ -10,7 +10,7 @@ from typing import Any
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QFileDialog, QGridLayout, QProgressBar, QPushButton, QWidget
 
-from app.kit.basics import add_menu, button, column, label, plain_tip, row, set_role
+from app.kit.basics import add_menu, button, column, label, plain_tip, row, set_enabled, set_role
 from app.kit.forms.config_form import ConfigForm
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedCombo, ElidedLabel, NumberLabel
@@ -148,7 +148,7 @@ class StartPicker(QWidget):
     @Slot()
     def _show_import(self) -> None:
         self._importing.setVisible(self.importer.busy)
-        self.open.setEnabled(not self.importer.busy)
+        set_enabled(self.open, "A model is being imported: wait, or cancel it." if self.importer.busy else "")
 
     def _cost_table(self) -> QWidget:
         table = QWidget()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QProgressBar, QSpinBox, QWidget
 
-from app.kit.basics import button, column, label, plain_tip, row, set_role
+from app.kit.basics import button, column, label, row, set_enabled, set_role
 from app.kit.labels import ElidedLabel
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
@@ -63,7 +63,9 @@ class WishPicker(QWidget):
             tip=f"As a dataset: {SIZES['train']:,} prompts to learn from, {SIZES['val']:,} for validation and "
             f"{SIZES['test']:,} for the test. They are also made when the run starts.",
         )
-        self._making.busy_changed.connect(self.make.setDisabled)
+        self._making.busy_changed.connect(
+            lambda busy: set_enabled(self.make, "The prompts are being made." if busy else "")
+        )
         self.measure = button("Measure the base rate", theme, self.base_asked.emit, icon="gauge", tip=_ABOUT_BASE)
         self.cancel = button("Stop", theme, self.cancel_asked.emit, icon="x", role="link", tip="Stop measuring")
         self.progress = QProgressBar()
@@ -84,7 +86,7 @@ class WishPicker(QWidget):
         self.wish.currentIndexChanged.connect(self._on_wish)
         self.seed.valueChanged.connect(self.changed)
         self._on_wish()
-        self.show_trial(TrialState(), None, can_try=False)
+        self.show_trial(TrialState(), None, "")
 
     @property
     def name(self) -> str:
@@ -100,6 +102,11 @@ class WishPicker(QWidget):
     def spec(self) -> DataSpec:
         """The prompts of the chosen wish."""
         return DataSpec(source="dataset", dataset=f"Tiny World {self.seed.value()}, wish {self.name}", task="prompts")
+
+    def forget(self) -> None:
+        """Forget what was chosen."""
+        self.wish.setCurrentIndex(0)
+        self.seed.setValue(0)
 
     def set_spec(self, spec: DataSpec) -> bool:
         """Choose the wish of these prompts; False where they are of none."""
@@ -123,13 +130,11 @@ class WishPicker(QWidget):
         self._datasets.add(corpus.sha)
         self._session.tab_requested.emit("data")
 
-    def show_trial(self, trial: TrialState, found: BaseRate | None, *, can_try: bool) -> None:
-        """Show the measured base rate of these choices, None for none, or the progress of its measurement."""
+    def show_trial(self, trial: TrialState, found: BaseRate | None, cannot_try: str) -> None:
+        """Show the measured base rate of these choices, None for none, the progress of its measurement, or why it
+        cannot start now."""
         running = trial.running and trial.kind == "base"
-        self.measure.setEnabled(can_try and not running)
-        self.measure.setToolTip(
-            plain_tip(_ABOUT_BASE if can_try else "Not while a run is training or a choice is missing")
-        )
+        set_enabled(self.measure, "It is being measured." if running else cannot_try)
         for widget in (self.cancel, self.progress, self.phase):
             widget.setVisible(running)
         if running:

@@ -16,6 +16,7 @@ from app.training.new_run import proposer
 from app.training.new_run.page import NewRun
 from models.data.corpus import Corpus, build_examples_corpus
 from models.events import Event
+from models.settings.align_spec import AlignSpec, usual_align
 from models.settings.run_spec import RunSpec, TokenizerSpec
 from models.tokenizers import save_tokenizer, train_tokenizer
 from models.training.proposal import calibrate
@@ -96,6 +97,18 @@ def test_nothing_of_an_earlier_draft_is_left(form: NewRun, session: Session, unt
     train_on(form, reviews(session), until)
     assert form.draft.spec() == fresh
     assert form.choices.proposed.edited == ()
+
+
+def test_no_wish_and_no_reward_model_of_an_earlier_draft_is_left(form: NewRun) -> None:
+    choices = form.choices
+    usual = choices.wish.spec
+    choices.align.set_spec(AlignSpec(**usual_align("grpo"), reward_model="an-older-run"))
+    choices.wish.wish.setCurrentIndex(1)
+    choices.wish.seed.setValue(7)
+    form.begin()
+    choices.align.choice.setCurrentIndex(choices.align.choice.findData("grpo"))
+    assert choices.align.spec == AlignSpec(**usual_align("grpo"))
+    assert choices.wish.spec == usual
 
 
 def test_what_the_user_changes_stays_and_can_be_taken_back(
