@@ -176,11 +176,10 @@ class TextLearned:
     """A quick start on the user's own text came to its end, and its model writes more than noise."""
 
     def is_done(self, now: Facts, before: Facts) -> bool:
-        was = before.training
-        done_before = was is not None and was.is_text_learned
-        if now.training is None or not (now.training.is_over and now.training.is_text_learned):
+        now_is, was = now.training, before.training
+        if now_is is None or not (now_is.is_over and now_is.is_text_learned):
             return False
-        return not done_before or was is None or was.run_id != now.training.run_id
+        return was is None or not was.is_text_learned or was.run_id != now_is.run_id
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,23 +7,25 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from app.quickstart.next_step import NamedRun
 from app.session.chat_model import PRONOUNS, writes_text
 from models.evaluation.record import read_comparison, read_evaluation
 from models.evaluation.text_verdict import BEYOND, EQUAL, short_words, title_of, verdict_of
-from models.events import Evaluated, TextCompared
+from models.events import TextCompared
 from models.library.library import Library
 from models.library.lowest_loss import find_lowest_loss
 from models.library.run_index import RunIndex
 from models.library.run_record import RunInfo
 from models.metrics.table import METRICS, format_score
 from models.number_words import capitalized, format_date, format_of_100
-from models.pronouns.evaluation import PronounEvaluation, read_pronouns
+from models.pronouns.evaluation import read_pronouns
 from models.settings.run_spec import RunSpec
 
 MAX_SHOWN = 4
 """More models than that are in the training tab's list."""
+_Found = TypeVar("_Found")
 _UNFINISHED = ("interrupted", "paused")
 
 
@@ -78,7 +80,7 @@ def read_overview(library: Library, index: RunIndex) -> LibraryOverview:
 
 
 def _name(info: RunInfo) -> NamedRun:
-    compared = _comparison_of(info)
+    compared = _read(read_comparison, info)
     if compared is None or compared.model is None:
         return NamedRun(info.id, info.name)
     is_grown = verdict_of(compared) in (BEYOND, EQUAL)
@@ -129,14 +131,19 @@ def _shown(models: Sequence[RunInfo]) -> Sequence[RunInfo]:
 
 
 def _read_model(info: RunInfo) -> GrownModel:
-    questions, pronouns = _share_of(read_evaluation, info), _share_of(read_pronouns, info)
+    questions, pronouns = _read(read_evaluation, info), _read(read_pronouns, info)
     if info.best_loss is None and info.best_metric is None:
         lowest = find_lowest_loss(info.folder)
         info = replace(info, best_loss=lowest.loss, best_metric=lowest.metric)
     return GrownModel(
         id=info.id,
         name=info.name,
-        quality=describe_quality(info, questions, pronouns, _comparison_of(info)),
+        quality=describe_quality(
+            info,
+            None if questions is None else questions.accuracy,
+            None if pronouns is None else pronouns.accuracy,
+            _read(read_comparison, info),
+        ),
         when=format_date(info.created),
         is_pronouns=info.spec is not None and info.spec.data.source == PRONOUNS,
         writes=_writes(info),
@@ -144,19 +151,10 @@ def _read_model(info: RunInfo) -> GrownModel:
     )
 
 
-def _share_of(read: Callable[[Path], Evaluated | PronounEvaluation | None], info: RunInfo) -> float | None:
-    """The share of right answers in a run's file; None where there is none, or it is damaged."""
+def _read(read: Callable[[Path], _Found | None], info: RunInfo) -> _Found | None:
+    """What was measured of a run; None where nothing was, or its file is damaged."""
     try:
-        found = read(info.folder)
-    except ValueError:
-        return None
-    return None if found is None else found.accuracy
-
-
-def _comparison_of(info: RunInfo) -> TextCompared | None:
-    """How well a model predicts its text; None where that was not measured, or the file is damaged."""
-    try:
-        return read_comparison(info.folder)
+        return read(info.folder)
     except ValueError:
         return None
 

@@ -234,11 +234,10 @@ class QuickStartView(QWidget):
     @Slot()
     def _on_training(self) -> None:
         training = self._session.training
-        if training.state is not None and training.state.quickstart:
-            self.state, self._history = training.state, training.history
-        state = self.state
-        if state is None:
+        state = training.state
+        if state is None or not state.quickstart:
             return
+        self.state, self._history = state, training.history
         stage, failed = stage_of(state), state.status == "failed"
         shown = (self._history, state.run_id)
         if shown != self._shown:

@@ -191,8 +191,8 @@ class Toasts(QWidget):
         if page is None:
             return
         buttons = page.findChildren(QPushButton)
-        main = (each for each in buttons if all_buttons or each.property("role") in _MAIN_BUTTONS)
-        for widget in (*page.findChildren(GrowingField), *main):
+        wanted = (each for each in buttons if all_buttons or each.property("role") in _MAIN_BUTTONS)
+        for widget in (*page.findChildren(GrowingField), *wanted):
             if widget.isVisible() and not (rect := _in_view(widget, self._area)).isEmpty():
                 yield rect
 

@@ -422,7 +422,7 @@ class ReferenceLine:
         metrics = QFontMetrics(self.name.textItem.font())
         shown = metrics.elidedText(self._words, Qt.TextElideMode.ElideRight, int(view.width()) - _GAP)
         self.name.setText(shown)
-        self.name.setToolTip(self._tip if shown == self._words else f"{self._words}\n{self._tip}")
+        self.name.setToolTip(plain_tip(self._tip if shown == self._words else f"{self._words}\n{self._tip}"))
         starts = at_left or self.name.boundingRect().width() * per_pixel > right - left
         self.name.setAnchor((0 if starts else 1, 0 if below else 1))
         self.name.setPos(left if starts else right, self._line.value())

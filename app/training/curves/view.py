@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QFontMetrics
-from PySide6.QtWidgets import QGridLayout, QScrollArea, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QPushButton, QScrollArea, QSplitter, QVBoxLayout, QWidget
 
 from app.kit.basics import button, frame, row, set_enabled
 from app.kit.charts.chart import Chart
@@ -71,9 +71,6 @@ _LINES = {
 _SAVED = "saved"
 
 
-_IS_WHOLE = "The whole run is shown."
-
-
 class CurvesView(QWidget):
     """The curves of one run, and its samples."""
 
@@ -123,7 +120,7 @@ class CurvesView(QWidget):
         self.position.setProperty("role", "caption")
         self.choices = CurveChoices(session)
         self.whole = button("Whole run", theme, self._linked.show_whole, icon="corners-out", tip=_WHOLE_TIP)
-        set_enabled(self.whole, _IS_WHOLE)
+        self._linked.enable_while_zoomed(self.whole)
         self.export = ExportButton(session.notices, theme, self._picture, self._numbers)
         self.pause = RedrawPause(self)
         self.pause.over.connect(self.refresh)
@@ -132,7 +129,6 @@ class CurvesView(QWidget):
         self.choices.smoother.valueChanged.connect(self._on_smoothing)
         self.choices.log.toggled.connect(self.loss.set_log)
         self.choices.axes.currentIndexChanged.connect(self._on_axis)
-        self._linked.zoomed.connect(lambda is_zoomed: set_enabled(self.whole, "" if is_zoomed else _IS_WHOLE))
         self._linked.zoomed.connect(self._look_closer)
         self._close_up.taken.connect(self._draw)
         for chart in self.charts:
@@ -208,13 +204,13 @@ class CurvesView(QWidget):
         run = self._run
         assert run is not None
         self._has_begun = len(run.history.train) > 0
-        n_classes, noun, unit = 0, "token", LOSS.unit
-        if run.spec is not None:
-            n_classes, noun = run.spec.n_classes, "label" if run.spec.model.head in ("sequence", "token") else "token"
-            unit = TASKS[run.spec.data.task].loss_unit
-        if run.spec is not None and run.spec.align is not None:  # its loss is none of guesses about tokens
+        n_classes, noun, unit, spec = 0, "token", LOSS.unit, run.spec
+        if spec is not None and spec.align is not None:  # its loss is none of guesses about tokens
             self.loss.show_history(run.history, 0, unit="")
             return
+        if spec is not None:
+            n_classes, noun = spec.n_classes, "label" if spec.model.head in ("sequence", "token") else "token"
+            unit = TASKS[spec.data.task].loss_unit
         self.loss.show_history(run.history, n_classes, initial_measurements(run), noun, unit)
 
     @Slot()
@@ -392,6 +388,15 @@ class LinkedCharts(QObject):
         self._charts = tuple(charts)
         for chart in self._charts:
             chart.window_moved.connect(partial(self._on_moved, chart))
+
+    def enable_while_zoomed(self, whole: QPushButton) -> None:
+        """Enable a button that shows the whole run while only a part of it is shown."""
+
+        def show(is_zoomed: bool) -> None:
+            set_enabled(whole, "" if is_zoomed else "The whole run is shown.")
+
+        self.zoomed.connect(show)
+        show(False)
 
     @Slot()
     def show_whole(self) -> None:

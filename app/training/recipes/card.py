@@ -93,10 +93,9 @@ class RecipeCard(Tile):
             result = runs[0].result
             self.outcome.show_results(self.recipe.title, runs)
             score = f"{format_score(result.metric, result.report.value)}  {METRICS[result.metric].title}"
-            met = "  ·  goal reached" if result.are_bars_met else "  ·  short of the goal"
-            is_good = result.are_bars_met or not result.bars
-            words = score + (met if result.bars else "")
-            self.show_result(words, "Show the scores beside simple rules", is_good=is_good)
+            met = result.are_bars_met
+            goal = f"  ·  {'goal reached' if met else 'short of the goal'}" if result.bars else ""
+            self.show_result(score + goal, "Show the scores beside simple rules", is_good=met)
         self.show_state()
 
     @property

@@ -8,7 +8,7 @@ import numpy as np
 
 from models.alignment.alarms import Floats
 from models.alignment.figures import alarm_of
-from models.number_words import capitalized, format_percent, with_minus
+from models.number_words import format_percent, with_minus
 from models.runs.curve import Table
 
 Figures = Mapping[tuple[str, bool], Table]
@@ -28,7 +28,7 @@ def verdict_of(figures: Figures) -> str:
     """A sentence or two about a run, "" as long as there are too few steps."""
     score = next((values for name in _SCORES if len(values := _values(figures, name)) >= 2), None)
     if "pass@1" in {name for name, _ in figures}:
-        return _about_share("right replies", _values(figures, "pass@1"))
+        return _about_right_replies(_values(figures, "pass@1"))
     if score is not None:
         return _about_score(figures, score)
     if len(margins := _values(figures, "rewards/margins")) >= 2:
@@ -64,14 +64,14 @@ def _about_score(figures: Figures, score: Floats) -> str:
     return f"The score rises, but there are not many more good replies: {was} at the start, {now} now."
 
 
-def _about_share(what: str, shares: Floats) -> str:
+def _about_right_replies(shares: Floats) -> str:
     if len(shares) < 2:
         return ""
     first, last = _ends(shares)
-    verb = "rose" if last - first >= _POINTS else "fell" if first - last >= _POINTS else "are about as many as before"
-    if verb.startswith("are"):
-        return capitalized(f"{what} {verb}: {format_percent(first)}, now {format_percent(last)}.")
-    return capitalized(f"{what} {verb} from {format_percent(first)} to {format_percent(last)}.")
+    was, now = format_percent(first), format_percent(last)
+    if abs(last - first) < _POINTS:
+        return f"About as many replies are right as before: {was} at the start, {now} now."
+    return f"Right replies {'rose' if last > first else 'fell'} from {was} to {now}."
 
 
 def _about_preferences(figures: Figures, margins: Floats) -> str:

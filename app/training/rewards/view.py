@@ -10,7 +10,7 @@ from PySide6.QtCore import Qt, Signal, SignalInstance, Slot
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QGridLayout, QScrollArea, QSplitter, QVBoxLayout, QWidget
 
-from app.kit.basics import EmptyState, button, frame, label, row, set_enabled, titled_card
+from app.kit.basics import EmptyState, button, frame, label, row, titled_card
 from app.kit.export_button import Columns, ExportButton
 from app.kit.figures.interval_bars import Bar, IntervalBars
 from app.kit.labels import ElidedLabel
@@ -45,9 +45,6 @@ _LOST = 0.03
 """A share of right answers that a healthy alignment does not lose."""
 _AGAINST = {"steps": "Step by step", "kl": "Against KL"}
 _NOTHING = "It shows the reward beside what is meant, from the first step on."
-
-
-_IS_WHOLE = "The whole run is shown."
 
 
 class RewardsView(QWidget):
@@ -149,8 +146,7 @@ class RewardsView(QWidget):
         tall, small = plan_charts(self._names)
         self._set_up(tall, small)
         self._linked = LinkedCharts([chart.chart for chart in self.charts], self)
-        self._linked.zoomed.connect(lambda is_zoomed: set_enabled(self.whole, "" if is_zoomed else _IS_WHOLE))
-        set_enabled(self.whole, _IS_WHOLE)
+        self._linked.enable_while_zoomed(self.whole)
         for chart in self.charts:
             chart.row_pointed.connect(self._on_pointed)
             chart.step_asked.connect(self.step_asked)
