@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 from app.guide.chapters import Chapter, Step
 from app.guide.figures import fill_known
 from app.guide.guide import Guide
-from app.kit.basics import button, column, frame, label, plain_tip, row, scrolling, set_role
+from app.kit.basics import button, column, frame, label, row, scrolling, set_enabled, set_role
 from app.kit.labels import ElidedLabel
 from app.kit.layout.section import Section
 from app.kit.layout.tab_order import put_after
@@ -52,9 +52,13 @@ class StepPage(QWidget):
         lines.addWidget(self._grow)
         self.prediction = PredictionBox(guide)
         self.set_up = button("Set it up for me", theme, guide.set_up, icon="magic-wand", role="primary")
-        self.put_back = button("Put it back", theme, guide.put_back, icon="arrow-counter-clockwise", role="quiet")
-        self.put_back.setToolTip(
-            plain_tip("Undo what “Set it up for me” has changed in this chapter; what you made is kept")
+        self.put_back = button(
+            "Put it back",
+            theme,
+            guide.put_back,
+            icon="arrow-counter-clockwise",
+            role="quiet",
+            tip="Undo what “Set it up for me” has changed in this chapter; what you made is kept",
         )
         self.problem = label("", "error", wrap=True)
         self._deed = frame("sunken", margin=SPACE + SPACE // 2, spacing=SPACE // 2)
@@ -161,7 +165,7 @@ class StepPage(QWidget):
         guide = self._guide
         self.set_up.setVisible(bool(step.prepares) and not guide.needs)
         self.put_back.setVisible(guide.can_put_back)
-        self.back.setEnabled(guide.index > 0)
+        set_enabled(self.back, "" if guide.index > 0 else "This is the first step.")
         words = "Next" if guide.is_done else "Skip"
         if self.next.text() != words:
             self.next.setText(words)
@@ -215,7 +219,7 @@ class PredictionBox(QWidget):
             self._shown = shown
             self._make(prediction.options)
         for i, option in enumerate(self.options):
-            option.setEnabled(not self._guide.is_done)
+            set_enabled(option, "The bet is decided." if self._guide.is_done else "")
             if (self._guide.bet == i) != option.isChecked():
                 self._group.setExclusive(False)  # or none could be unchecked
                 option.setChecked(self._guide.bet == i)

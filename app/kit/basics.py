@@ -109,6 +109,12 @@ def explain(widget: QWidget, reason: str, tip: str | None = None) -> None:
     widget.setToolTip(plain_tip(reason) or str(widget.property(_USUAL_TIP) or ""))
 
 
+def set_ends(back: QWidget, forward: QWidget, at: int, n: int) -> None:
+    """Disable what goes back at the first, and what goes forward at the last of `n` things; at: of which is shown."""
+    set_enabled(back, "" if at > 0 else "This is the first.")
+    set_enabled(forward, "" if at < n - 1 else "This is the last.")
+
+
 def why_disabled(widget: QWidget) -> str:
     """Why a widget is disabled, as `set_enabled` was told for it, or for what it is in; "" where nobody said."""
     within: QWidget | None = widget

@@ -8,7 +8,7 @@ from pathlib import Path
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QFileDialog, QFrame, QGridLayout, QLineEdit, QVBoxLayout, QWidget
 
-from app.kit.basics import button, frame, label, row, scrolling
+from app.kit.basics import button, frame, label, row, scrolling, set_enabled
 from app.kit.dialog import Dialog
 from app.kit.file_dialogs import reveal
 from app.kit.labels import ElidedLabel
@@ -151,7 +151,7 @@ class LibraryRow(_Row):
         path = ElidedLabel(str(session.library.home))
         self.change = button("Change…", theme, self.choose, tip="Use another folder from the next launch on")
         self.change.setAutoDefault(False)
-        self.change.setEnabled(not location.is_fixed)
+        set_enabled(self.change, f"It is set by {VARIABLE}." if location.is_fixed else "")
         show = button("Reveal", theme, self._reveal, icon="folder-open", tip="Show the folder in the file manager")
         show.setAutoDefault(False)
         note = "Everything that you make is in this folder."

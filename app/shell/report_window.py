@@ -6,7 +6,7 @@ from PySide6.QtCore import Slot
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QCheckBox, QPlainTextEdit, QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, row
+from app.kit.basics import button, label, row, set_enabled
 from app.kit.dialog import Dialog
 from app.kit.file_dialogs import ask_save_path
 from app.kit.theme import SPACE, ThemeProvider
@@ -94,4 +94,4 @@ class ReportWindow(Dialog):
     def _allow(self, allowed: object) -> None:
         """Saving and copying, once there is a report."""
         for each in (self.save_button, self.copy_button, self.text):
-            each.setEnabled(bool(allowed))
+            set_enabled(each, "" if allowed else "The report is being collected.")

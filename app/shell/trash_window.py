@@ -26,7 +26,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.kit.basics import EmptyState, button, label, row, titled_card
+from app.kit.basics import EmptyState, button, label, row, set_enabled, titled_card
 from app.kit.dialog import Dialog
 from app.kit.tables import plain_table
 from app.kit.theme import SPACE, ThemeProvider
@@ -181,9 +181,10 @@ class TrashWindow(Dialog):
         if selected:
             about = f"{len(selected):,} of {about}; selected: {format_size(_total(selected))}"
         self.note.setText("Deleting…" if busy else about)
-        self.restore_button.setEnabled(bool(selected) and not busy)
-        self.delete_button.setEnabled(bool(selected) and not busy)
-        self.empty_button.setEnabled(bool(items) and not busy)
+        waits = "Something is being deleted: wait a moment." if busy else ""
+        for each in (self.restore_button, self.delete_button):
+            set_enabled(each, waits or ("" if selected else "Select something in the list first."))
+        set_enabled(self.empty_button, waits or ("" if items else "The trash is empty."))
 
     def event(self, event: QEvent) -> bool:
         if event.type() in (QEvent.Type.Show, QEvent.Type.WindowActivate):

@@ -62,15 +62,19 @@ class QueuePanel(QWidget):
         index = next(i for i, other in enumerate(session.queue.waiting) if other.id == item.id)
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        for words, icon, possible, do in (
-            ("Try again", "arrow-clockwise", bool(item.problem), lambda: session.queue.retry(item.id)),
-            ("First", "arrow-line-up", index > 0, lambda: session.queue.move(item.id, 0)),
-            ("Up\tAlt+Up", "arrow-up", index > 0, lambda: session.queue.move(item.id, index - 1)),
-            ("Down\tAlt+Down", "arrow-down", index < n - 1, lambda: session.queue.move(item.id, index + 1)),
-            ("Remove", "trash", True, lambda: self.remove(item.id)),
+        menu.setToolTipsVisible(True)
+        untried = "" if item.problem else "It has not been tried yet."
+        at_top, at_end = "" if index else "It is the first.", "" if index < n - 1 else "It is the last."
+        for words, icon, problem, do in (
+            ("Try again", "arrow-clockwise", untried, lambda: session.queue.retry(item.id)),
+            ("First", "arrow-line-up", at_top, lambda: session.queue.move(item.id, 0)),
+            ("Up\tAlt+Up", "arrow-up", at_top, lambda: session.queue.move(item.id, index - 1)),
+            ("Down\tAlt+Down", "arrow-down", at_end, lambda: session.queue.move(item.id, index + 1)),
+            ("Remove", "trash", "", lambda: self.remove(item.id)),
         ):
             action = menu.addAction(self._theme.icon(icon), words)
-            action.setEnabled(possible)
+            action.setEnabled(not problem)
+            action.setToolTip(problem)
             action.triggered.connect(lambda checked=False, do=do: do())
         return menu
 

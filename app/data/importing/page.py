@@ -23,7 +23,7 @@ from app.data.importing.column_table import ColumnTable
 from app.data.importing.draft import ImportDraft
 from app.data.importing.reading_options import ReadingOptions
 from app.data.importing.world_tasks import WorldTasks
-from app.kit.basics import button, column, frame, headed, label, row, scrolling, set_role, step_card
+from app.kit.basics import button, column, frame, headed, label, row, scrolling, set_enabled, set_role, step_card
 from app.kit.file_dialogs import dropped_paths
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedLabel
@@ -389,18 +389,18 @@ class ImportPage(QWidget):
             self.name.setText(draft.name)
         self.table.show_roles(draft.roles_of_task(), draft.roles)
         self._hidden_settings.refresh()
+        given = draft.info.splits if draft.info is not None else {}
+        split_of: dict[QWidget, str] = {self.val_share: "val", self.test_share: "test"}
         for editor in (self.task, self.table, self.val_share, self.test_share, self.seed, self.name):
-            editor.setEnabled(is_free)
-        for editor, split in ((self.val_share, "val"), (self.test_share, "test")):
-            if draft.info is not None and draft.info.splits.get(split):
-                editor.setEnabled(False)
+            is_given = bool(given.get(split_of.get(editor, "")))
+            reason = "The files have this split of their own." if is_given else ""
+            set_enabled(editor, reason if is_free else "It is being imported.")
         self._show_example()
 
     def _show_footer(self) -> None:
         draft = self.draft
-        doing, ready = draft.doing, draft.can_import
+        doing = draft.doing
         self.import_button.setVisible(doing != "importing" and draft.info is not None)
-        self.import_button.setEnabled(ready)
         is_long = draft.info is not None and draft.info.n_bytes > _LONG_BYTES
         self.cancel.setVisible(doing in ("importing", "reading") or (doing == "checking" and is_long))
         self.progress.setVisible(bool(doing))
@@ -414,11 +414,14 @@ class ImportPage(QWidget):
             words, tone = draft.obstacle, "warning"
         elif draft.damage:
             words, tone = draft.damage, "warning"
+        elif draft.checks is not None and not draft.checks.splits.get("train"):
+            words, tone = "No row would be left to learn from.", "warning"
         elif draft.checks is not None:
             words, tone = f"Will be imported: {draft.checks.sentence}", ""
         else:
             words, tone = f"{draft.phase or 'Reading the source'}…", ""
         self.summary.setText(words)
+        set_enabled(self.import_button, "" if draft.can_import else words if tone else "The rows are being checked.")
         set_role(self.banner, "banner", tone=tone)
 
     def _show_example(self) -> None:

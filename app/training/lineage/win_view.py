@@ -9,7 +9,7 @@ from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QComboBox, QProgressBar, QSpinBox, QWidget
 
-from app.kit.basics import EmptyState, button, column, label, row, scrolling
+from app.kit.basics import EmptyState, button, column, label, row, scrolling, set_enabled
 from app.kit.export_button import Columns, ExportButton
 from app.kit.labels import ElidedCombo, ElidedLabel
 from app.kit.layout.flow_layout import FlowLayout
@@ -39,7 +39,7 @@ _ABOUT = {
     YOU: "Each cell: which replies you chose, blind, between these checkpoints on the Compare page of the chat. Click "
     "one to judge more pairs of the two.",
 }
-_FEW = 2
+_FEW, _TOO_FEW = 2, "Choose at least two stages that can reply, at the top right."
 
 
 class WinRatesView(QWidget):
@@ -78,7 +78,14 @@ class WinRatesView(QWidget):
         self.rewarder.setToolTip("Which reward model judges")
         self.rewarder.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.rewarder.setMinimumContentsLength(10)
-        self.measure = button("Measure", theme, self.start, icon="scales", role="primary")
+        self.measure = button(
+            "Measure",
+            theme,
+            self.start,
+            icon="scales",
+            role="primary",
+            tip="Let every stage reply, and judge the replies; earlier replies are reused",
+        )
         self.stop = button("Stop", theme, self.comparer.cancel, icon="stop", tip="Stop; the replies so far are kept")
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
@@ -237,7 +244,7 @@ class WinRatesView(QWidget):
 
     @Slot()
     def _show_state(self) -> None:
-        judge, busy, is_training = self.judge.value, self.comparer.busy, self._session.training.active
+        judge, busy = self.judge.value, self.comparer.busy
         few = len(self._stages) < _FEW
         has_matrix = not few and (self.grid is not None or (judge == YOU and self.rates is not None))
         self._area.setVisible(has_matrix)
@@ -248,19 +255,14 @@ class WinRatesView(QWidget):
         self._rewarder_part.setVisible(self.rewarder.count() > 0)
         self.measure.setVisible(not busy)
         self.stop.setVisible(busy)
-        self.measure.setEnabled(not few and not is_training)
-        self.measure.setToolTip(
-            "Not while a run is training"
-            if is_training
-            else "Let every stage reply, and judge the replies; earlier replies are reused"
-        )
+        set_enabled(self.measure, _TOO_FEW if few else self._session.training.why_not_start)
         self._going_on.setVisible(busy)
         if busy:
             self.progress.setRange(0, self.comparer.total)
             self.progress.setValue(self.comparer.done)
             self.phase.setText(f"{self.comparer.phase}…")
         if few:
-            words = "Choose at least two stages that can reply, at the top right."
+            words = _TOO_FEW
         elif judge == PROXY and not self.rewarder.count():
             words = "No reward model comes from these stages: train one, from its stage's “What next”."
         else:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from PySide6.QtCore import QObject, QSignalBlocker, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, row
+from app.kit.basics import button, label, row, set_enabled
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedCombo
 from app.kit.theme import SPACE, ThemeProvider
@@ -136,7 +136,7 @@ class BaseChoice(QWidget):
         is_measured = base is not None and measurer.busy and measurer.run_id == base.run_id
         self.list.setVisible(base is not None)
         self.measure.setVisible(base is not None and base.headline is None)
-        self.measure.setEnabled(not measurer.busy)
+        set_enabled(self.measure, "A model is being measured: wait a moment." if measurer.busy else "")
         self.train.setVisible(base is not None and base.headline is not None and not base.is_strong)
         self._buttons.setVisible(base is not None and not base.is_strong)
         if base is None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
-from app.kit.basics import button, frame, label, row, set_role
+from app.kit.basics import button, frame, label, row, set_enabled, set_role
 from app.kit.layout.refit import SideBySide
 from app.kit.theme import SPACE, ThemeProvider
 from models.number_words import format_percent, format_signed
@@ -52,7 +52,7 @@ class CritiqueCards(QWidget):
         shown, n = self._rows[self._at], len(self._rows)
         self.count.setText(f"{self._at + 1} of {n}")
         for each in (self.before, self.after):
-            each.setEnabled(n > 1)
+            set_enabled(each, "" if n > 1 else "There is no other reply.")
         critique = shown["critique"]
         is_broken = critique["log_odds"] > 0
         asked = next(each["content"] for each in reversed(shown["messages"]) if each["role"] == "user")

@@ -18,6 +18,7 @@ from app.session.session import Session
 from app.training.recipes.align_figures import outcome_bars
 from app.training.recipes.base_choice import BaseChoice, BaseMeasurer, about_minutes
 from app.training.recipes.card import facts_grid
+from app.training.recipes.demonstration_view import GONE
 from app.training.recipes.rules_editor import RulesEditor
 from app.training.recipes.tile import Tile
 from models.number_words import format_count, format_date, format_duration, format_percent
@@ -169,7 +170,7 @@ class DemonstrationCard(Tile):
             self.show_result(self.verdict.text(), tip, is_good=whole)
             self.bars.show_bars(outcome_bars(result, self.recipe.stages))
             before = f", and {len(found) - 1} before" if len(found) > 1 else ""
-            base = names.get(result.base, "a deleted run")
+            base = names.get(result.base, GONE)
             self.when.setText(f"From {base}, seed {result.seed}; {format_date(found[0].created)}{before}.")
         self.none.setVisible(not found)
         for widget in (self.verdict, self.bars, self.when):
@@ -198,9 +199,9 @@ class DemonstrationCard(Tile):
             widget.setEnabled(not is_going)
         set_enabled(self.judge, "" if self.base.base is not None else "There is no model that can chat yet.")
         self._show_time()
-        is_failed = state is not None and state.over and state.status == "failed"
+        problem = state.problem if state is not None and state.over and state.status == "failed" else ""
         note = self._missing or self._halted_words() or self._first_words()
-        self.show_words("" if is_going else note, state.problem if is_failed and state is not None else "")
+        self.show_words("" if is_going else note, problem)
 
     def _show_time(self) -> None:
         """How long it takes: as it took here last time, else as it took elsewhere; and what a weak base takes more."""

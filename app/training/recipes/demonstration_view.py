@@ -9,7 +9,7 @@ from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QBoxLayout, QComboBox, QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from app.kit.basics import button, frame, label, row, scrolling, titled_card
+from app.kit.basics import button, frame, label, row, scrolling, set_enabled, titled_card
 from app.kit.figures.dot_plot import DotPlot
 from app.kit.figures.pictures import DotPicture
 from app.kit.forms.editors import keep_wheel_for_scrolling
@@ -46,7 +46,7 @@ _FORMAT_LESSON = (
     "Without old rows, the new form leaks into questions that do not ask for it: the model forgets when to use it. "
     "(“Answer in one word.” would be no such form: a model of this size looks a value up while it writes the sentence.)"
 )
-_GONE = "a deleted run"
+GONE = "a deleted run"
 _STOP_LESSON = (
     "After the peak only the score rises: what is optimized is not what was meant, however good it looks. More "
     "training does not help; stopping does."
@@ -126,7 +126,7 @@ class DemonstrationView(QWidget):
         with QSignalBlocker(self.list):
             self.list.clear()
             for each in found:
-                base = known.get(each.result.base, _GONE)
+                base = known.get(each.result.base, GONE)
                 self.list.addItem(f"{format_date(each.created)}  ·  {base}, seed {each.result.seed}")
         shown = found[0] if kept is None else kept
         self.list.setCurrentIndex(list(found).index(shown))
@@ -173,7 +173,7 @@ class DemonstrationView(QWidget):
 
     def _facts(self, shown: Demonstrated) -> str:
         result = shown.result
-        facts = [f"From {self._known.get(result.base, _GONE)}", f"seed {result.seed}", format_date(shown.created)]
+        facts = [f"From {self._known.get(result.base, GONE)}", f"seed {result.seed}", format_date(shown.created)]
         facts += [f"took {format_duration(shown.seconds)}"] if shown.seconds is not None else []
         if isinstance(result, DemonstrationResult) and result.n_simulated:
             own = f"{format_count(result.n_own, 'pair')} judged by people, " if result.n_own else ""
@@ -217,9 +217,7 @@ class DemonstrationView(QWidget):
             role="primary",
             tip=f"Fork it at step {peak:,}, as a run that ends there",
         )
-        stop.setEnabled(run_id in self._known and peak > 0)
-        if run_id not in self._known:
-            stop.setToolTip("Its run was deleted")
+        set_enabled(stop, self._deleted(run_id) or ("" if peak > 0 else "It was best before its first step."))
         stopping = QWidget()
         line = row(stop, label(_STOP_LESSON, wrap=True), spacing=2 * SPACE)
         line.setStretch(1, 1)
@@ -328,6 +326,9 @@ class DemonstrationView(QWidget):
         SideBySide(both, line, self._theme, _WIDE)
         return both
 
+    def _deleted(self, run_id: str) -> str:
+        return "" if run_id in self._known else "This run was deleted."
+
     def _links(self, runs: Mapping[str, str], titles: Mapping[str, str]) -> QWidget:
         """A button for the run of each stage."""
         links = QWidget()
@@ -336,9 +337,9 @@ class DemonstrationView(QWidget):
         for name, run_id in runs.items():
             if not run_id:
                 continue
-            tip = f"Open the run of the stage “{titles[name]}”" if run_id in self._known else "This run was deleted"
+            tip = f"Open the run of the stage “{titles[name]}”"
             link = button(titles[name], self._theme, partial(self.run_asked.emit, run_id), role="link", tip=tip)
-            link.setEnabled(run_id in self._known)
+            set_enabled(link, self._deleted(run_id))
             self.links[name] = link
             line.addWidget(link)
         return links

@@ -9,7 +9,7 @@ import numpy as np
 from PySide6.QtCore import Qt, Signal, SignalInstance, Slot
 from PySide6.QtWidgets import QFrame, QProgressBar, QScrollArea, QSplitter, QVBoxLayout, QWidget
 
-from app.kit.basics import button, frame, label, plain_tip, row, separator, set_role
+from app.kit.basics import button, frame, label, plain_tip, row, separator, set_enabled, set_role
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.run_history import RunHistory
@@ -43,8 +43,6 @@ _ABOUT_AXES = (
     "is in nats per reply."
 )
 _SOME_ROOM = 1.05
-_ABOUT_STOP = "Make a run of its own that ends there: to chat with, to measure, to export, or to train on"
-_ABOUT_FORK = "Start there again, with another β, learning rate or number of steps"
 _ABOUT_FIT = (
     "Gao's law of overoptimization (arXiv:2210.10760), fitted to the dots by least squares: what was meant gains "
     "d (α − β log d), with d = √KL. α: how fast it rises at first; β: how strongly the reward is gamed later. "
@@ -85,9 +83,20 @@ class KlPanel(QWidget):
         self.charts = (self.proxy, self.gold)
         self.peak_words, self.peak_detail = label("", "subheading", wrap=True), label("", "caption", wrap=True)
         self.stop = button(
-            "Stop at the peak", theme, lambda: self._ask(self.stop_asked), icon="stop", role="primary", tip=_ABOUT_STOP
+            "Stop at the peak",
+            theme,
+            lambda: self._ask(self.stop_asked),
+            icon="stop",
+            role="primary",
+            tip="Make a run of its own that ends there: to chat with, to measure, to export, or to train on",
         )
-        self.fork = button("Fork there…", theme, lambda: self._ask(self.fork_asked), icon="git-fork", tip=_ABOUT_FORK)
+        self.fork = button(
+            "Fork there…",
+            theme,
+            lambda: self._ask(self.fork_asked),
+            icon="git-fork",
+            tip="Start there again, with another β, learning rate or number of steps",
+        )
         self.fit_words, self.fit_detail = label("", "subheading", wrap=True), label("", "caption", wrap=True)
         self.parent_words, self.parent_detail = label("", "subheading", wrap=True), label("", "caption", wrap=True)
         self.measure = button(
@@ -337,7 +346,7 @@ class KlPanel(QWidget):
         self._checkpoint = None
         if peak is None:
             self.peak_words.setText("No peak")
-            why = "It is not known which replies are as meant, so no peak can be found." if self.looks else ""
+            why = "It is not known which replies are as meant, so no peak can be found."
         else:
             where = f"Peak: {format_percent(peak.look.gold)} as meant, at step {peak.look.step:,}"
             self.peak_words.setText(where)
@@ -355,12 +364,10 @@ class KlPanel(QWidget):
                 self._checkpoint = max(before)
         self.peak_detail.setText(why or self._about_peak())
         for each in (self.stop, self.fork):
-            each.setEnabled(self._checkpoint is not None)
+            set_enabled(each, why)
         is_clear = peak is not None and peak.is_clear
         set_role(self.stop, "primary" if is_clear else "")
         self._theme.set_icon(self.stop, "stop", "on_accent" if is_clear else "text")
-        self.stop.setToolTip(plain_tip(why or _ABOUT_STOP))
-        self.fork.setToolTip(plain_tip(why or _ABOUT_FORK))
 
     def _about_peak(self) -> str:
         peak = self.peak

@@ -11,7 +11,7 @@ import numpy as np
 from PySide6.QtCore import QSignalBlocker, Qt, Slot
 from PySide6.QtWidgets import QSizePolicy, QSlider, QSplitter, QVBoxLayout, QWidget
 
-from app.kit.basics import EmptyState, button, frame, label, row, separator
+from app.kit.basics import EmptyState, button, frame, label, row, separator, set_ends
 from app.kit.labels import ElidedLabel
 from app.kit.layout.pages import Pages
 from app.kit.layout.segments import Segments
@@ -200,8 +200,7 @@ class RepliesView(QWidget):
         self._step = step = steps[index]
         with QSignalBlocker(self.slider):
             self.slider.setValue(index)
-        self.back.setEnabled(index > 0)
-        self.forward.setEnabled(index < len(steps) - 1)
+        set_ends(self.back, self.forward, index, len(steps))
         self.where.setText(f"Step {step:,}")
         if self.kept is None or self.kept.step != step:
             self._task.ask(lambda: log.read(step))

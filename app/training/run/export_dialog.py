@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.kit.basics import button, column, label, plain_tip, row
+from app.kit.basics import button, column, label, plain_tip, row, set_enabled
 from app.kit.dialog import Dialog
 from app.kit.file_dialogs import ask_save_path, safe_file_name
 from app.kit.help_mark import set_term
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from models.interop.sharing.share import GgufShared
 
 _STEPS = 1000
+_TOO_NARROW = "This format stores 32 weights of a row together, and no matrix of this model has rows that fit."
 _KINDS = {
     "gguf": "GGUF",
     "hf": "Hugging Face folder",
@@ -243,14 +244,16 @@ class ExportDialog(Dialog):
         self._where.setVisible(not is_hub and not refusal)
         self._under.setVisible(not is_adapter and not refusal)
         self.hub.setVisible(is_hub)
-        can = bool(self.place.text().strip()) and not refusal and bool(not is_gguf or self.quantisation)
+        missing = self.hub.missing if is_hub else refusal
+        if not is_hub and not refusal and not self.place.text().strip():
+            missing = "Choose where to write."
         self.start.setText("Upload" if is_hub else "Export")
-        self.start.setToolTip("Upload it to the hub" if is_hub else "Export it there")
-        self.start.setEnabled((self.hub.is_complete if is_hub else can) and not busy)
+        tip = "Upload it to the hub" if is_hub else "Export it there"
+        set_enabled(self.start, "It is being exported." if busy else missing, tip)
         for widget in (
             self.kind, self.formats, self.adapter_as, self.place, self.choose, self.hub, self.licence,
         ):  # fmt: skip
-            widget.setEnabled(not busy)
+            set_enabled(widget, "It is being exported." if busy else "")
         self.cancel.setText("Cancel" if busy else "Close")
         self.phase.setVisible(busy)
         self.bar.setVisible(busy)
@@ -367,7 +370,6 @@ class _Formats(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._group = QButtonGroup(self)
-        self._refused: set[str] = set()
         self._sizes = {name: label("…", "mono-small") for name in GGUF_FORMATS}
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
@@ -386,9 +388,10 @@ class _Formats(QWidget):
 
     @property
     def value(self) -> str:
-        """The chosen one; "" where none can be."""
+        """The chosen one."""
         chosen = self._group.checkedButton()
-        return chosen.text() if chosen is not None and chosen.text() not in self._refused else ""
+        assert chosen is not None
+        return chosen.text()
 
     def size_of(self, name: str) -> str:
         """The size that is shown of a format."""
@@ -396,10 +399,9 @@ class _Formats(QWidget):
 
     def set_sizes(self, sizes: dict[str, int]) -> None:
         """The sizes that are known; a format without one cannot be chosen."""
-        self._refused = set(GGUF_FORMATS) - set(sizes)
         for choice in self._group.buttons():
             name = choice.text()
-            choice.setEnabled(name in sizes)
+            set_enabled(choice, "" if name in sizes else _TOO_NARROW)
             self._sizes[name].setText(format_size(sizes[name]) if name in sizes else "rows too narrow")
             if name not in sizes and choice.isChecked():
                 self._group.buttons()[list(GGUF_FORMATS).index("F16")].setChecked(True)

@@ -138,7 +138,7 @@ class ForkDialog(Dialog):
         if not problem:
             step, steps = self.checkpoint.currentData(), self.form.config.steps
             self.about.setText(f"The fork trains {format_count(steps - step, 'step')} more, to step {steps:,}.")
-        set_enabled(self.start, problem or ("Another run is training: add this one to the queue" if busy else ""))
+        set_enabled(self.start, problem or ("Another run is training: add this one to the queue." if busy else ""))
         set_enabled(self.wait, problem)
 
     def _on_start(self) -> None:

@@ -20,7 +20,6 @@ from models.library.library import RunInfo
 from models.library.run_record import RESUMABLE, last_saved_step
 from models.number_words import format_done, format_duration
 
-_TIP_OF_CHAT = "Use this model in the chat tab"
 _PILL_TONES = {"accent": "ok", "warning": "warning", "danger": "danger"}
 
 
@@ -65,7 +64,9 @@ class RunHead(QFrame):
             role="primary",
             tip="Resume from the last checkpoint",
         )
-        self.chat = button("Chat with it", theme, self._ask("chat"), icon="chat-circle", tip=_TIP_OF_CHAT)
+        self.chat = button(
+            "Chat with it", theme, self._ask("chat"), icon="chat-circle", tip="Use this model in the chat tab"
+        )
         self.tune = button(
             "Fine-tune…",
             theme,
@@ -150,14 +151,15 @@ class RunHead(QFrame):
         waits_paused = state.status == "blocked" and state.wants_pause
         self._show_problem(f"{state.problem} It pauses as soon as there is room." if waits_paused else state.problem)
         resting = state.status in ("paused", "blocked", "pausing")
-        self.pause.setEnabled(can_pause)
-        self.resume.setEnabled(state.status in ("paused", "blocked"))
+        stops = "It stops after the current step." if state.status == "stopping" or state.over else ""
+        set_enabled(self.pause, "" if can_pause else stops or "It pauses after the current step.")
+        can_resume = state.status in ("paused", "blocked")
+        set_enabled(self.resume, "" if can_resume else "It pauses after the current step, and can then be resumed.")
         set_enabled(self.step, "" if state.status == "paused" else "Pause it first: then it continues step by step.")
         keeps = bool(state.total_steps)  # before the first step there is nothing to save
         self.stop.setText("Stop and keep" if keeps else "Stop")
-        self.stop.setToolTip("Stop here and save a checkpoint" if keeps else "Do not start training")
-        self.stop.setEnabled(state.status != "stopping" and not state.over)
-        self.more.setEnabled(state.status != "stopping" and not state.over)
+        set_enabled(self.stop, stops, "Stop here and save a checkpoint" if keeps else "Do not start training")
+        set_enabled(self.more, stops)
         self.menu.run_id = state.run_id
         use = use_words(self._session.runs.spec(state.run_id) if state.run_id else None)
         self.chat.setText(f"{use} as it learns")
@@ -188,10 +190,8 @@ class RunHead(QFrame):
         self.chat.setText(use_words(info.spec))
         saved = last_saved_step(info.folder)
         self.resume_saved.setText("Resume training" if saved >= info.step else f"Resume from step {saved:,}")
-        set_enabled(
-            self.resume_saved, "Another run is training: stop it, or wait." if self._session.training.active else ""
-        )
-        self.more.setEnabled(True)  # a training that is over or stops has disabled it
+        set_enabled(self.resume_saved, self._session.training.why_not_start)
+        set_enabled(self.more, "")  # a training that is over or stops has disabled it
         whole = info.problem is None
         no_model = "" if info.has_model else "It has no checkpoint yet."
         for each in (self.chat, self.tune, self.longer):

@@ -75,9 +75,11 @@ class HubTarget(QWidget):
         return self.public.isChecked()
 
     @property
-    def is_complete(self) -> bool:
-        """Whether it can be uploaded."""
-        return bool(self.repository) and (self._is_known or bool(self.token))
+    def missing(self) -> str:
+        """What is needed before it can be uploaded, in a sentence; "" for nothing."""
+        if not self.repository:
+            return "Enter a name on the hub."
+        return "" if self._is_known or self.token else "Paste a token with write access."
 
     @Slot(bool, bool)
     def set_known(self, is_known: bool, has_keyring: bool) -> None:

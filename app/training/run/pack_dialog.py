@@ -8,7 +8,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Qt, Slot
 from PySide6.QtWidgets import QCheckBox, QProgressDialog, QVBoxLayout, QWidget
 
-from app.kit.basics import button, column, label, row
+from app.kit.basics import button, column, label, row, set_enabled
 from app.kit.dialog import Dialog
 from app.kit.file_dialogs import ask_save_path
 from app.kit.progress_window import open_progress, show_events
@@ -38,7 +38,7 @@ class PackDialog(Dialog):
         self.setMinimumWidth(520)
         *earlier, last = run.checkpoints() or [run.checkpoint_path(0)]
         self.all_checkpoints = QCheckBox("With the earlier checkpoints, too")
-        self.all_checkpoints.setEnabled(bool(earlier))
+        set_enabled(self.all_checkpoints, "" if earlier else "It has no earlier ones.")
         self.chats = QCheckBox("With my conversations with it")
         steps = format_count(len(earlier), "checkpoint")
         more = f"{steps} before step {checkpoint_step(last):,}: {format_size(sum(map(size_on_disk, earlier)))} more."

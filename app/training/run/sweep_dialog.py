@@ -154,7 +154,7 @@ class SweepDialog(Dialog):
         """Update the buttons, which depend on whether a run is training."""
         no_runs = "" if self._n_runs else "There is no run to train: enter values to try."
         set_enabled(self.wait, no_runs)
-        busy = "Another run is training: add them to the queue" if self._session.training.active else ""
+        busy = "Another run is training: add them to the queue." if self._session.training.active else ""
         set_enabled(self.start, no_runs or busy, "Train them one after the other")
 
     def _with_labels(self, sentence: str) -> str:
@@ -250,7 +250,9 @@ class _AxisRow(QWidget):
         self._now.setText(f"now {_as_typed(value_of(self._base, self.name))}")
         self.setting.setToolTip(plain_tip(self._field.metadata.get("help", "")))
         choices = self._field.metadata.get("choices")
-        self.values.setToolTip(f"Some of: {', '.join(choices)}" if choices else "Values, separated by commas")
+        self.values.setToolTip(
+            plain_tip(f"Some of: {', '.join(choices)}" if choices else "Values, separated by commas")
+        )
         self.changed.emit()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PySide6.QtWidgets import QDialogButtonBox, QLineEdit, QPlainTextEdit, QVBoxLayout, QWidget
 
-from app.kit.basics import label
+from app.kit.basics import label, set_enabled
 from app.kit.dialog import Dialog
 from app.kit.theme import SPACE
 from app.session.session import Session
@@ -52,7 +52,7 @@ class NotesDialog(Dialog):
         if written.problem is not None:
             layout.addWidget(label(written.problem, "error", wrap=True))
             for widget in (self.tags, self.notes, self.buttons.button(QDialogButtonBox.StandardButton.Save)):
-                widget.setEnabled(False)
+                set_enabled(widget, written.problem)
         layout.addWidget(self.buttons)
 
     def accept(self) -> None:

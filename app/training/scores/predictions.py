@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.kit.basics import button, column, frame, label, row, scrolling
+from app.kit.basics import button, column, frame, label, row, scrolling, set_enabled
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.layout.flow_layout import FlowLayout
 from app.kit.layout.refit import Refit
@@ -209,14 +209,14 @@ class PredictionDetail(QWidget):
             value.setText("")
         self.values["Read"].setText("No row matches.")
         self.worth.hide()
-        self.open.setEnabled(False)
+        set_enabled(self.open, "Choose a row first.")
         for name in ("Right", "Model", "Details"):
             self._names[name].hide()
             self.values[name].hide()
 
     def show_row(self, task: str, found: ScoredRow) -> None:
         """Show a row of an evaluation."""
-        self.open.setEnabled(True)
+        set_enabled(self.open, "")
         texts = {
             "Read": _whole_text(task, found),
             "Right": format_answer(task, found.row, found.gold),

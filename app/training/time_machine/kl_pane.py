@@ -11,7 +11,7 @@ import pyqtgraph as pg
 from PySide6.QtCore import QPointF, QSignalBlocker, Qt, Slot
 from PySide6.QtWidgets import QLineEdit, QSizePolicy, QSlider, QSplitter, QVBoxLayout, QWidget
 
-from app.kit.basics import button, frame, label, plain_tip, row
+from app.kit.basics import button, frame, label, plain_tip, row, set_enabled
 from app.kit.charts.chart import Chart
 from app.kit.help_mark import HelpMark
 from app.kit.labels import ElidedLabel
@@ -34,7 +34,7 @@ _ABOUT_WHOSE = (
     "Its own: replies that each checkpoint draws, so their mean is its KL. The parent's: the same replies at every "
     "checkpoint, drawn once from the model that it started from: where would it have gone another way?"
 )
-_ASK = "It has not been measured for this prompt yet: Measure reads its replies at every checkpoint that is left."
+_ASK = "Read its replies to this prompt at every checkpoint that is kept"
 _LEGEND = "strong: this checkpoint, pale: the others"
 _LEAST_CHART, _LEAST_TOKENS = 96, 56
 """Pixels: a curve that can be read, and two lines of tokens, in a window of 1280 by 720."""
@@ -198,8 +198,7 @@ class KlPane(QWidget):
     def _show_state(self) -> None:
         busy, shown = self._job.busy, self.shown
         has_any = bool(self._run is not None and self._run.id and self._runs.checkpoint_steps(self._run.id))
-        self.measure.setEnabled(has_any)
-        self.measure.setToolTip(plain_tip(_ASK if has_any else _NO_CHECKPOINT))
+        set_enabled(self.measure, "" if has_any else _NO_CHECKPOINT)
         self.measure.setVisible(not busy)
         self.cancel.setVisible(busy)
         self.problem.setVisible(bool(self.problem.text()))

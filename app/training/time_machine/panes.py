@@ -5,7 +5,17 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QFrame, QLabel, QSplitter, QVBoxLayout, QWidget
 
-from app.kit.basics import button, column, frame, label, plain_tip, prefers_reduced_motion, scrolling, separator
+from app.kit.basics import (
+    button,
+    column,
+    frame,
+    label,
+    plain_tip,
+    prefers_reduced_motion,
+    scrolling,
+    separator,
+    set_enabled,
+)
 from app.kit.layout.flow_layout import wrapping
 from app.kit.theme import SPACE, ThemeProvider
 from app.training.curves.sample_text import as_rich_text, highlight_changes, prompt_and_output
@@ -42,8 +52,8 @@ class Panes(QSplitter):
         self._names = names
         self._config: ModelConfig | None = None
         self.written, self.bars, self.attention = WrittenText(theme), TokenBars(theme), AttentionPane(theme)
-        self.fork = button("Fork from here", theme, icon="git-fork")
-        self.chat = button("Chat with it", theme, icon="chat-circle")
+        self.fork = button("Fork from here", theme, icon="git-fork", tip="Start a new run from this checkpoint")
+        self.chat = button("Chat with it", theme, icon="chat-circle", tip="Chat with the model as it was at this step")
         self._texts_title, self._top_title = label("", "subheading"), label("", "subheading")
         self._sum = label("", "caption")
         self._sum.setToolTip("The rest of the probability is spread over all other tokens")
@@ -82,13 +92,9 @@ class Panes(QSplitter):
 
     def offer_checkpoint(self, is_kept: bool) -> None:
         """Enable the checkpoint actions if the checkpoint of this step is on disk."""
-        missing = "No checkpoint of this step on disk: go to a step with ◆ in the timeline"
-        for offer, tip in (
-            (self.fork, "Start a new run from this checkpoint"),
-            (self.chat, "Chat with the model as it was at this step"),
-        ):
-            offer.setEnabled(is_kept)
-            offer.setToolTip(tip if is_kept else missing)
+        missing = "" if is_kept else "No checkpoint of this step is kept: go to a step with ◆ in the timeline."
+        for offer in (self.fork, self.chat):
+            set_enabled(offer, missing)
 
 
 def _pane(head: QWidget | None, content: QWidget, foot: QWidget | None) -> QFrame:

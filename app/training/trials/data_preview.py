@@ -8,7 +8,7 @@ import numpy as np
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from app.kit.basics import button, frame, label, row
+from app.kit.basics import button, frame, label, row, set_ends
 from app.kit.figures.bar_plot import BarPlot
 from app.kit.figures.pictures import Axis, BarPicture, round_ticks
 from app.kit.stat_strip import StatStrip
@@ -220,8 +220,7 @@ class DataPreviewPanel(QWidget):
         example = preview.examples[self._at]
         words = OBJECTIVES[preview.objective]
         self.count.setText(f"{self._at + 1} of {len(preview.examples)}")
-        self.back.setEnabled(self._at > 0)
-        self.forward.setEnabled(self._at + 1 < len(preview.examples))
+        set_ends(self.back, self.forward, self._at, len(preview.examples))
         for widget in (self.source_name, self.source):
             widget.setVisible(example.source is not None)
         marks = ["predicted", ""]

@@ -82,9 +82,8 @@ class FinderView(QWidget):
         running = state.running and mine
         begun = running or self._has_points(state) or (mine and bool(state.problem))
         self._switch.setCurrentIndex(int(begun))
-        free = not self._training.active
         for widget, tip in ((self.start, self._about), (self.again, "Run the trial again")):
-            set_enabled(widget, "" if free else "A run is training: stop it, or wait until it ends", tip)
+            set_enabled(widget, self._training.why_not_start, tip)
         self.again.setVisible(not running)
         self.stop.setVisible(running)
         self.progress.setVisible(running)

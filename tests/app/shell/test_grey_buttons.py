@@ -1,9 +1,10 @@
-"""A button that cannot be pressed says why: all of those on the pages where models are made and used."""
+"""A button that cannot be pressed says why: on the pages where models are made and used, and in their dialogs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 import pytest
 from PySide6.QtWidgets import QAbstractButton, QTabBar, QWidget
@@ -11,9 +12,11 @@ from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
 from app.kit.basics import why_disabled
+from app.kit.dialog import Dialog
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.shell.main_window import MainWindow
+from app.training.run.export_dialog import ExportDialog
 from models.library.library import Library
 from models.settings.run_spec import RunSpec
 from tests.app.heard import long
@@ -56,12 +59,39 @@ def pages_of(window: MainWindow) -> Iterator[tuple[str, QWidget]]:
     for info in window.session.runs.list():
         window.show_run(info.id)
         yield f"run {info.name}", window.training
+        for name in window.training.run_view.views.names:
+            if window.training.run_view.views.is_offered(name):
+                window.training.run_view.views.show_view(name)
+                yield f"run {info.name}, {name}", window.training
+        yield from dialogs_of(window, info.id)
+    window.show_tab("data")
+    data = window.pages.page("data")
+    for name in ("import", "hub"):
+        data.views.show_view(name)  # type: ignore[attr-defined]
+        yield f"data, {name}", data
     window.show_tab("chat")
     chat = window.pages.page("chat")
     for name in chat.modes.names:  # type: ignore[attr-defined]
         if chat.modes.is_offered(name):  # type: ignore[attr-defined]
             chat.modes.show_view(name)  # type: ignore[attr-defined]
             yield f"chat {name}", chat
+
+
+def dialogs_of(window: MainWindow, run_id: str) -> Iterator[tuple[str, QWidget]]:
+    """What is asked before something is done to a run, each with all that it offers."""
+    for name in ("longer", "fork", "sweep", "file", "model", "notes"):
+        window.do_to_run(run_id, name)
+        dialog = next((each for each in window.findChildren(Dialog) if each.isVisible()), None)
+        if dialog is None:
+            continue
+        yield f"{name} of {run_id}", dialog
+        if isinstance(dialog, ExportDialog):
+            for kind in dialog.kind.buttons.buttons():
+                kind.click()
+                yield f"export as {kind.text()}", dialog
+            dialog.place.clear()
+            yield "export to nowhere", dialog
+        dialog.close()
 
 
 def check(window: MainWindow) -> None:
@@ -98,3 +128,18 @@ def test_with_a_model_open(window: MainWindow, byte_tokenizer: Tokenizer, librar
         assert window.session.use_model(each)
         until(partial(is_open, each))
         check(window)
+
+
+def test_while_files_are_imported(window: MainWindow, tmp_path: Path, until: Until) -> None:
+    window.show_tab("data")
+    data = window.pages.page("data")
+    file = tmp_path / "films.csv"
+    file.write_text("sentence,opinion\n" + "".join(f"Film {i},{'ab'[i % 2]}\n" for i in range(20)), "utf-8")
+    data.draft.open([str(file)])  # type: ignore[attr-defined]
+    until(lambda: not data.busy)  # type: ignore[attr-defined]
+    page = data.views.importing  # type: ignore[attr-defined]
+    for name in ("", "films"):
+        data.draft.set_name(name)  # type: ignore[attr-defined]
+        until(lambda: not data.busy)  # type: ignore[attr-defined]
+        assert not unexplained(data)
+        assert page.import_button.isEnabled() == (not why_disabled(page.import_button))
