@@ -84,8 +84,8 @@ def read_facts(library: Library, spec: RunSpec) -> Generator[Event, None, DataFa
         return _facts_of_text(tokenizer, texts, corpus.path("train").stat().st_size)
     rows = _sample_rows(corpus, "train", _SAMPLE_ROWS)
     yield Phase(name="Counting tokens")
-    texts = example_texts(map(json_line, rows), corpus.path("train"))
-    tokenizer, template = _tokenizer(library, spec, [*texts])
+    in_rows = [*example_texts(map(json_line, rows), corpus.path("train"))]
+    tokenizer, template = _tokenizer(library, spec, in_rows)
     return _facts_of_rows(spec, corpus, tokenizer, _as_taught(template, spec, corpus, tokenizer), rows)
 
 
