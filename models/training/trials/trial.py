@@ -35,7 +35,7 @@ from models.training.prepare import PreparedData
 from models.training.trials.measure import peak_allocated
 
 _N_EXAMINED = 64
-"""The largest batch is searched among this many."""
+"""The largest batch of a training is searched among this many, of several epochs where one has fewer."""
 
 
 def prepared_run(library: Library, run: RunFolder) -> PreparedData:
@@ -187,13 +187,13 @@ class Trial:
 
 
 def heaviest_batch(batches: Batches) -> int:
-    """The index of the first batches' largest one: the one with the most cells, padding included."""
+    """The number of the largest one of a training's first batches: the one with the most cells, padding included."""
 
     def cells(i: int) -> int:
         batch = batches.batch(i)
         return batch.inputs.numel() + (0 if batch.source is None else batch.source.numel())
 
-    return max(range(min(_N_EXAMINED, batches.n_batches)), key=cells)
+    return max(range(_N_EXAMINED), key=cells)
 
 
 def free_bytes(choice: DeviceChoice) -> int | None:
