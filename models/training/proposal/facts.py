@@ -48,9 +48,8 @@ class DataFacts:
 
     unit: TEXT, PACKED or ITEMS. n_rows: rows for training, 0 of one long text; n_val_rows: for validation. n_tokens: of
     all training data, about. lengths: of rows in tokens, in ascending order, of a sample where there are many; () of
-    one long text. loss_fraction: of the tokens, the part that counts in the loss: the replies of conversations.
-    prompts: what a sample can begin with, from the validation rows; () where the data suggests none.
-    task, labels: of a dataset with one.
+    one long text. reply_share: of the tokens, those that belong to replies. prompts: what a sample can begin with, from
+    the validation rows; () where the data suggests none. task, labels: of a dataset with one.
     """
 
     unit: str
@@ -58,7 +57,7 @@ class DataFacts:
     n_val_rows: int
     n_tokens: int
     lengths: tuple[int, ...] = ()
-    loss_fraction: float = 1.0
+    reply_share: float = 1.0
     prompts: tuple[str, ...] = ()
     task: str = ""
     labels: tuple[str, ...] = ()
@@ -121,7 +120,7 @@ def _facts_of_rows(
     spec: RunSpec, corpus: Corpus, tokenizer: Tokenizer, template: ChatTemplateConfig, rows: Sequence[Example]
 ) -> DataFacts:
     n_rows, n_val_rows = len(corpus.rows("train")), len(corpus.rows("val"))
-    loss_fraction = 1.0
+    reply_share = 1.0
     model = dataclasses.replace(spec.batch_model, vocab_size=max(spec.model.vocab_size, tokenizer.get_vocab_size()))
     if corpus.task in LABEL_TASKS:
         reader = RowReader(model.for_task(corpus.task, corpus.labels), tokenizer, corpus.task, corpus.labels)
@@ -132,15 +131,14 @@ def _facts_of_rows(
         form = ExampleForm(template=template, model=model)
         examples, _ = encode_examples(rows, ManyTextsEncoder(tokenizer), form)
         lengths, unit = sorted(len(ids) for ids, _ in examples), PACKED
-        if not spec.train.context_loss_weight:
-            loss_fraction = sum(sum(is_reply) for _, is_reply in examples) / max(1, sum(lengths))
+        reply_share = sum(sum(is_reply) for _, is_reply in examples) / max(1, sum(lengths))
     return DataFacts(
         unit=unit,
         n_rows=n_rows,
         n_val_rows=n_val_rows,
         n_tokens=round(n_rows * sum(lengths) / max(1, len(lengths))),
         lengths=tuple(lengths),
-        loss_fraction=loss_fraction,
+        reply_share=reply_share,
         prompts=tuple(filter(None, (_prompt_of(row) for row in _sample_rows(corpus, "val", _N_PROMPTS)))),
         task=corpus.task,
         labels=corpus.labels,

@@ -74,7 +74,7 @@ def step_shape(facts: DataFacts | None, model: ModelConfig, train: TrainConfig, 
         longest=max(padded),
         n_tokens=round(accumulation * size * mean),
         accumulation=accumulation,
-        loss_fraction=min(1.0, facts.loss_fraction * mean / length),
+        loss_fraction=min(1.0, (1.0 if train.context_loss_weight else facts.reply_share) * mean / length),
         per_epoch=max(1, facts.n_rows // size) / accumulation,
     )
 

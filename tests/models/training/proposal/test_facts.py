@@ -57,4 +57,4 @@ def test_conversations_have_the_lengths_and_replies_that_the_run_reads(
     # Of the longest rows the last token is predicted, but not read.
     assert facts.lengths[-1] == batch.inputs.shape[1] + 1
     assert facts.n_tokens == batch.count_tokens(padded=True) + facts.lengths.count(facts.lengths[-1])
-    assert facts.loss_fraction == pytest.approx(int(batch.weights.count_nonzero()) / facts.n_tokens)
+    assert facts.reply_share == pytest.approx(int(batch.weights.count_nonzero()) / facts.n_tokens)

@@ -74,8 +74,8 @@ def test_the_largest_batch_has_the_longest_row_though_rows_are_left_over() -> No
 
 def test_what_a_reply_answers_takes_no_logits() -> None:
     model, train = dataclasses.replace(PRESETS["terrarium-tiny"], vocab_size=50_000), TrainConfig(batch_size=16)
-    facts = rows(216)
-    some = step_shape(dataclasses.replace(facts, loss_fraction=0.2), model, train, None)
+    facts = dataclasses.replace(rows(216), reply_share=0.2)
+    some = step_shape(facts, model, dataclasses.replace(train, context_loss_weight=0.0), None)
     every = step_shape(facts, model, train, None)
     assert some.loss_fraction <= 0.2 < every.loss_fraction
     assert update_flops(some, model, train, None) < update_flops(every, model, train, None)
