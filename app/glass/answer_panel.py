@@ -7,6 +7,7 @@ from PySide6.QtCore import QTimer, Slot
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from app.glass.focus import Focus
+from app.glass.label_choice import LabelChoice
 from app.glass.panel import GlassPanel
 from app.glass.panel_head import About, PanelHead
 from app.glass.read_text import ReadText
@@ -22,9 +23,10 @@ _LATE_MS = 300
 _MOST_SURPRISING = "The reply's most surprising token. "
 _OTHERS = "Point at any other."
 _NO_TOKENS = (
-    "This model answers about a text or its words, and predicts no tokens. Inputs, Attention and Switch off show what "
-    "its answer depends on."
+    "It answers about a text or its words. Inputs shows which words the answer depends on; Attention and Switch off "
+    "show what happens inside."
 )
+_A_NUMBER = "It answers with a number. Attention shows how it reads the text."
 
 
 class AnswerPanel(GlassPanel):
@@ -58,6 +60,9 @@ class AnswerPanel(GlassPanel):
         self.lines.setSpacing(SPACE)
         self.sentence = label("", "sentence", wrap=True, selectable=True)
         self.opening = label("", "caption", wrap=True)
+        if self.is_about_labels:
+            self.label_choice = LabelChoice(focus)
+            self.lines.addWidget(self.label_choice)
         self.lines.addLayout(column(self.sentence, self.opening, spacing=SPACE // 2))
         self._nothing = EmptyState("", "")
         self._pages = QStackedWidget()
@@ -85,7 +90,7 @@ class AnswerPanel(GlassPanel):
     def target(self) -> TargetToken | None:
         """The token that is inspected; None if there is none."""
         text, position = self.focus.text, self.focus.position
-        return TargetToken(text, position) if text is not None and position is not None else None
+        return TargetToken(text, position, self.focus.label) if text is not None and position is not None else None
 
     @property
     def _is_encoder(self) -> bool:
@@ -122,7 +127,8 @@ class AnswerPanel(GlassPanel):
         if model is None:
             self.show_message("No model is open", "Choose a model above: it will read the text again for inspection.")
         elif self.is_about_predictions and model.config.head != "language" and not self.is_about_labels:
-            self.show_message("No token is predicted", _NO_TOKENS)
+            words = _A_NUMBER if model.task == "regression" else _NO_TOKENS
+            self.show_message("This model predicts no tokens", words)
         elif self.focus.absence:
             self.show_message("This text cannot be inspected", self.focus.absence)
         elif self.focus.text is None and model.config.head != "language":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from app.glass.draft_mark import DraftMark
 from models.settings.sampling_config import SamplingConfig
@@ -12,20 +12,29 @@ from models.settings.sampling_config import SamplingConfig
 class LabelQuestion:
     """What a model that labels texts is asked about one, in place of its next token (see models.inspect.readout).
 
-    head: “sequence” of whole texts, “token” of words, or “span” of an answer. names: of the outcomes. outcome: the one
-    that is inspected; −1 for the likeliest, which depends on the token in focus.
-    label: of labels that do not exclude one another, the one that is asked about.
+    head: “sequence” of whole texts, “token” of words, or “span” of an answer. labels: the model's; for an answer, the
+    two outcomes. outcome: the one that is inspected; −1 for the likeliest, which depends on the token in focus.
+    label: of labels that do not exclude one another, the one that is asked about: its outcomes are no and yes.
     word_starts: “token”, the position of each word's first token, where its tag is read.
     span, candidates: “span”, the answer's first and last token, and where others could be.
     """
 
     head: str
-    names: tuple[str, ...]
+    labels: tuple[str, ...]
     outcome: int = -1
     label: int | None = None
     word_starts: tuple[int, ...] = ()
     span: tuple[int, int] | None = None
     candidates: tuple[int, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the outcomes."""
+        return self.labels if self.label is None else (f"not {self.labels[self.label]}", self.labels[self.label])
+
+    def about(self, label: int) -> LabelQuestion:
+        """The same question about another label, by its index."""
+        return replace(self, outcome=label) if self.label is None else replace(self, label=label)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

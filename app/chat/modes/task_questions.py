@@ -70,23 +70,23 @@ def _question(encoder: TaskEncoder, item: Item, batch: Batch, prediction: Predic
     answer; None for a number."""
     labels, value = encoder.labels, prediction.value
     if encoder.task == "classification":
-        return LabelQuestion(head="sequence", names=labels, outcome=labels.index(value))
+        return LabelQuestion(head="sequence", labels=labels, outcome=labels.index(value))
     if encoder.task == "multi-label":
         label = max(range(len(labels)), key=lambda i: prediction.probabilities[labels[i]])
-        names = (f"not {labels[label]}", labels[label])
-        return LabelQuestion(head="sequence", names=names, outcome=1, label=label)
+        return LabelQuestion(head="sequence", labels=labels, outcome=1, label=label)
     if encoder.task == "tagging":
         starts = tuple(at for at in item.first_tokens if at >= 0)
-        return LabelQuestion(head="token", names=labels, word_starts=starts) if starts else None
+        return LabelQuestion(head="token", labels=labels, word_starts=starts) if starts else None
     if encoder.task != "span" or batch.candidates is None:
         return None
-    span, names = (0, 0), ("an answer", "no answer")
+    span, outcomes = (0, 0), ("an answer", "no answer")
     if value:
         first = prediction.details["start"]
         inside = [i for i, (start, end) in enumerate(item.offsets) if end > first and start < first + len(value)]
-        span, names = (item.context_start + inside[0], item.context_start + inside[-1]), ("another answer", value)
+        span = item.context_start + inside[0], item.context_start + inside[-1]
+        outcomes = "another answer", value
     candidates = tuple(batch.candidates[0].nonzero()[:, 0].tolist())
-    return LabelQuestion(head="span", names=names, outcome=1, span=span, candidates=candidates)
+    return LabelQuestion(head="span", labels=outcomes, outcome=1, span=span, candidates=candidates)
 
 
 def _start(question: LabelQuestion | None, prediction: Prediction) -> int | None:

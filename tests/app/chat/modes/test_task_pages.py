@@ -20,6 +20,7 @@ from app.kit.theme import ThemeProvider
 from app.session.remembered import EVERYTHING, SIMPLE
 from app.session.session import Session
 from models.library.library import Library
+from models.number_words import format_prob
 from models.tasks import code_judge
 from models.tasks.code_judge import Outcome
 from tests.app.heard import Heard, Until
@@ -129,6 +130,45 @@ def test_why_a_label_was_given(
     part = next(iter(off.survey.found))
     off.survey.grid.chosen.emit(part)
     until(lambda: "With these changes" in off.sentence.text())
+    assert not heard.failures
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "label"),
+    [
+        ("classification encoder-only", {"text": "anna smiles", "label": "glad"}, "sad"),
+        ("multi-label encoder-only", {"text": "anna smiles in rome", "labels": []}, "angry"),
+        ("tagging encoder-only", {"words": ["anna", "took", "key"], "tags": ["O"] * 3}, "B-LOC"),
+    ],
+)
+def test_why_another_label_was_not_given(
+    name: str, row: dict[str, Any], label: str, tab: ChatTab, session: Session, until: Until, heard: Heard
+) -> None:
+    tab.resize(1500, 800)
+    page = opened(tab, session, name, until, row)
+    inputs = inspected(tab, "inputs", until)
+    given = inputs.sentence.text()
+    model = session.chat.model
+    assert model is not None
+    choice = inputs.label_choice.combo
+    assert [choice.itemText(i) for i in range(1, choice.count())] == list(model.labels)
+    index = choice.findText(label)
+    choice.setCurrentIndex(index)
+    choice.activated.emit(index)
+    inputs = inspected(tab, "inputs", until)
+    until(lambda: label in inputs.sentence.text() and not inputs.measuring.busy)
+    assert inputs.sentence.text() != given
+    if name.startswith(("classification", "multi")):
+        p = page.answered.prediction.probabilities[label]
+        off = inspected(tab, "ablation", until)
+        assert off.label_choice.combo.currentText() == label, "the panels ask about the same one"
+        assert f"Probability of “{label}”: {format_prob(p)}" in off.result.text()
+        page.text.set_text("ben smiles")
+        until(lambda: not page.busy and "ben" in "".join(tab.focus.text.words) and not off.message)
+        assert off.label_choice.combo.currentText() == label, "and go on so while one edits the text"
+    opened(tab, session, "span encoder-only", until, {"question": "what has ben ?", "context": "ben has lamp"})
+    assert not inputs.label_choice.isVisibleTo(inputs), "an answer is one of a great many"
+    assert tab.focus.label is None
     assert not heard.failures
 
 
