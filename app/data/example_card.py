@@ -8,7 +8,7 @@ from typing import Any
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QFrame, QVBoxLayout, QWidget
 
-from app.kit.basics import button, column, headed, label, plain_tip, row
+from app.kit.basics import button, column, headed, label, plain_tip, row, set_enabled
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedCombo
 from app.kit.theme import SPACE, ThemeProvider
@@ -105,8 +105,8 @@ class ExampleCard(QFrame):
     def show_row(self, task: str, values: Row, labels: Sequence[str], at: int, n: int) -> None:
         """Show row `at` (from 0) of `n`, in the form of its task."""
         self.count.setText(f"{at + 1} of {n}")
-        self.back.setEnabled(at > 0)
-        self.forward.setEnabled(at + 1 < n)
+        set_enabled(self.back, "" if at > 0 else "This is the first one.")
+        set_enabled(self.forward, "" if at + 1 < n else "This is the last one.")
         for widget in (self.back, self.count, self.forward):
             widget.setVisible(n > 1)
         self._wanted = task, values, tuple(labels)

@@ -11,7 +11,7 @@ from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
 from app.download.shown import ShownModel, with_details
-from app.kit.basics import button, frame, label, plain_tip, row, scrolling, set_role
+from app.kit.basics import button, frame, label, plain_tip, row, scrolling, set_enabled, set_role
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.layout.flow_layout import FlowLayout
 from app.kit.stat_strip import StatStrip
@@ -192,7 +192,7 @@ class ModelCard(QFrame):
         if is_same and self._details is not None:
             return
         self._asking.cancel()
-        self._details = None
+        self._details, self._kept = None, 0
         self._fill_variants(())
         self._show(model)
         if model is not None and model.key.startswith("hub/") and not model.problem:
@@ -366,15 +366,9 @@ class ModelCard(QFrame):
         if self.run_id:
             self.chat.setText(use_words(self._session.runs.spec(self.run_id)))
         self.download.setVisible(can and not runs)
-        self.download.setEnabled(not downloads.busy)
-        self.download.setToolTip(
-            plain_tip(
-                f"“{downloads.id}” is being downloaded: wait for it, or stop it"
-                if downloads.busy
-                else "Download it, check it, and put it into your library; a stopped download resumes where it left off"
-            )
-        )
-        self.variants.setEnabled(not downloads.busy)
+        other = f"“{downloads.id}” is being downloaded: wait for it, or stop it." if downloads.busy else ""
+        for widget in (self.download, self.variants):
+            set_enabled(widget, other)
         self.stop.setVisible(runs)
         self.discard.setVisible(can and not runs and self._kept > 0)
         self.progress.setVisible(runs)

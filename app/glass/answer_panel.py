@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from app.glass.focus import Focus
 from app.glass.label_choice import LabelChoice
+from app.glass.names import quoted
 from app.glass.panel import GlassPanel
 from app.glass.panel_head import About, PanelHead
 from app.glass.read_text import ReadText
@@ -37,11 +38,12 @@ class AnswerPanel(GlassPanel):
     Subclasses implement `ask`, called when the target token changes, and `forget`, called when text or model change.
 
     is_about_predictions: whether it asks how a token was predicted, which not all models do. is_about_labels: whether
-    it can ask the same about a label, a tag or an answer.
+    it can ask the same about a label, a tag or an answer. other_words: how to ask about the tag of another word.
     """
 
     is_about_predictions = True
     is_about_labels = False
+    other_words = ""
 
     def __init__(
         self,
@@ -147,11 +149,13 @@ class AnswerPanel(GlassPanel):
         """Say something about the token in focus, in one plain sentence; "" for nothing."""
         self.sentence.setText(sentence)
         self.sentence.setVisible(bool(sentence))
-        text = self.focus.text
-        one_answer = text is not None and text.question is not None and text.question.head != "token"
-        self.opening.setVisible(bool(sentence) and self.focus.is_at_start and not one_answer)
-        is_reply = text is not None and text.n_prompt < len(text.ids)
-        self.opening.setText(f"{_MOST_SURPRISING if is_reply else ''}{_OTHERS}")
+        target, opening = self.target, ""
+        if target is not None and target.word:
+            opening = f"This is about {quoted(target.word)}. {self.other_words}".strip()
+        elif target is not None and target.question is None and self.focus.is_at_start:
+            opening = f"{_MOST_SURPRISING if target.text.n_prompt < len(target.text.ids) else ''}{_OTHERS}"
+        self.opening.setText(opening)
+        self.opening.setVisible(bool(sentence and opening))
 
     def show_message(self, heading: str, sentence: str) -> None:
         """Show a message instead of the body."""

@@ -34,6 +34,12 @@ class TargetToken:
         asked = self.text.question
         return asked if asked is None or self.label is None else asked.about(self.label)
 
+    @property
+    def word(self) -> str:
+        """The word whose tag is asked about; "" where it is no tag."""
+        asked = self.text.question
+        return asked.words[asked.word_at(self.position)] if asked is not None and asked.words else ""
+
     def to_text(self) -> Text:
         """The text for `models.inspect`."""
         from models.inspect.reading import Text
@@ -73,7 +79,7 @@ class TargetToken:
             return Readout(at=self.at(model))
         at = 0 if model.config.topology == "encoder-only" else len(self.text.ids) - 1
         if asked.head == "token":
-            at = max((start for start in asked.word_starts if start <= self.position), default=asked.word_starts[0])
+            at = asked.word_starts[asked.word_at(self.position)]
         return Readout(at=at, head=asked.head, label=asked.label, span=asked.span, candidates=asked.candidates)
 
     def outcome(self, model: AnyModel, tokenizer: Tokenizer) -> int:

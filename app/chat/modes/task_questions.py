@@ -43,7 +43,7 @@ def answer_row(
     [prediction] = result_of(predict_items(model, encoder, [row]))
     items = encoder.items([row], has_targets=False)
     batch = encoder.batch(items[:1])
-    question = _question(encoder, items[0], batch, prediction)
+    question = _question(encoder, row, items[0], batch, prediction)
     segments = () if batch.segments is None or not bool(batch.segments.any()) else tuple(batch.segments[0].tolist())
     ids = tuple(batch.inputs[0].tolist())
     source_ids = () if batch.source is None else tuple(batch.source[0].tolist())
@@ -65,7 +65,9 @@ def answer_row(
     return Answered(row, prediction, read if len(items) == 1 else None)
 
 
-def _question(encoder: TaskEncoder, item: Item, batch: Batch, prediction: Prediction) -> LabelQuestion | None:
+def _question(
+    encoder: TaskEncoder, row: Mapping[str, Any], item: Item, batch: Batch, prediction: Prediction
+) -> LabelQuestion | None:
     """What the model was asked, by what it answered: its label, the likeliest of several, the tag of each word, or the
     answer; None for a number."""
     labels, value = encoder.labels, prediction.value
@@ -75,8 +77,9 @@ def _question(encoder: TaskEncoder, item: Item, batch: Batch, prediction: Predic
         label = max(range(len(labels)), key=lambda i: prediction.probabilities[labels[i]])
         return LabelQuestion(head="sequence", labels=labels, outcome=1, label=label)
     if encoder.task == "tagging":
-        starts = tuple(at for at in item.first_tokens if at >= 0)
-        return LabelQuestion(head="token", labels=labels, word_starts=starts) if starts else None
+        read = [(word, at) for word, at in zip(row["words"], item.first_tokens, strict=True) if at >= 0]
+        words, starts = tuple(word for word, _ in read), tuple(at for _, at in read)
+        return LabelQuestion(head="token", labels=labels, words=words, word_starts=starts) if read else None
     if encoder.task != "span" or batch.candidates is None:
         return None
     span, outcomes = (0, 0), ("an answer", "no answer")

@@ -212,7 +212,7 @@ class Notebook(ModePage):
         set_enabled(self.redo, writes or ("" if document.isRedoAvailable() else "There is nothing to redo."))
         self.editor.setReadOnly(busy)
         self.at_end.setVisible(not busy and self._has_ended)
-        self.past_end.setEnabled(free)
+        set_enabled(self.past_end, no_model)
         self.status.setText(describe_notebook(self.text_end, self.reply.written, is_past_end=self._is_past_end))
 
     @property

@@ -6,12 +6,14 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from app.data.importing.draft import ImportDraft
-from app.kit.basics import button, column, headed, label, separator
+from app.kit.basics import button, column, headed, label, separator, set_enabled
 from app.kit.layout.tab_order import put_after
 from app.kit.theme import SPACE, ThemeProvider
 from models.data.importing.checks import Checks, Finding
 from models.data.importing.plan import MENDS
 from models.number_words import capitalized, format_count, format_percent
+
+IMPORTING = "The data is being imported: wait, or stop it."
 
 _MAX_LABELS = 8
 
@@ -58,7 +60,7 @@ class ChecksCard(QFrame):
         if checks is not None and checks is not self._shown:
             self._show(checks)
         for finding in self.findings.values():
-            finding.set_enabled(enabled=draft.doing != "importing")
+            set_enabled(finding.tick, IMPORTING if draft.doing == "importing" else "")
         if checks is None and not draft.doing:
             self.labels.clear()
         self.labels.setVisible(bool(self.labels.text()))
@@ -141,10 +143,6 @@ class FindingRow(QWidget):
             self._fold()  # nobody can leave out what they have not seen
         self.examples_button.setVisible(bool(finding.examples))
         self.examples_button.setAccessibleName(f"Examples of: {finding.sentence}")
-
-    def set_enabled(self, *, enabled: bool) -> None:
-        """Whether the tick can be changed."""
-        self.tick.setEnabled(enabled)
 
     def _fold(self) -> None:
         self.examples.setVisible(self.examples.isHidden())

@@ -18,12 +18,12 @@ from PySide6.QtWidgets import (
 )
 
 from app.data.example_card import ExampleCard
-from app.data.importing.checks_card import ChecksCard
+from app.data.importing.checks_card import IMPORTING, ChecksCard
 from app.data.importing.column_table import ColumnTable
 from app.data.importing.draft import ImportDraft
 from app.data.importing.reading_options import ReadingOptions
 from app.data.importing.world_tasks import WorldTasks
-from app.kit.basics import button, column, frame, headed, label, row, scrolling, set_role, step_card
+from app.kit.basics import button, column, frame, headed, label, row, scrolling, set_enabled, set_role, step_card
 from app.kit.file_dialogs import dropped_paths
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedLabel
@@ -378,7 +378,7 @@ class ImportPage(QWidget):
         self._show_footer()
 
     def _show_decisions(self) -> None:
-        draft, is_free = self.draft, self.draft.doing != "importing"
+        draft, why_not = self.draft, IMPORTING if self.draft.doing == "importing" else ""
         with QSignalBlocker(self.task), QSignalBlocker(self.val_share), QSignalBlocker(self.test_share):
             self.task.setCurrentIndex(self.task.findData(draft.task))
             self.val_share.setValue(100 * draft.val_share)
@@ -390,17 +390,16 @@ class ImportPage(QWidget):
         self.table.show_roles(draft.roles_of_task(), draft.roles)
         self._hidden_settings.refresh()
         for editor in (self.task, self.table, self.val_share, self.test_share, self.seed, self.name):
-            editor.setEnabled(is_free)
+            set_enabled(editor, why_not)
         for editor, split in ((self.val_share, "val"), (self.test_share, "test")):
             if draft.info is not None and draft.info.splits.get(split):
-                editor.setEnabled(False)
+                set_enabled(editor, "The data comes with a split of this name, which is kept.")
         self._show_example()
 
     def _show_footer(self) -> None:
         draft = self.draft
-        doing, ready = draft.doing, draft.can_import
+        doing = draft.doing
         self.import_button.setVisible(doing != "importing" and draft.info is not None)
-        self.import_button.setEnabled(ready)
         is_long = draft.info is not None and draft.info.n_bytes > _LONG_BYTES
         self.cancel.setVisible(doing in ("importing", "reading") or (doing == "checking" and is_long))
         self.progress.setVisible(bool(doing))
@@ -419,6 +418,7 @@ class ImportPage(QWidget):
         else:
             words, tone = f"{draft.phase or 'Reading the source'}…", ""
         self.summary.setText(words)
+        set_enabled(self.import_button, "" if draft.can_import else words)
         set_role(self.banner, "banner", tone=tone)
 
     def _show_example(self) -> None:

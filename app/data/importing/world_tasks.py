@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QGridLayout, QProgressBar, QPushButton, QWidget
 
-from app.kit.basics import button, column, headed, label, row
+from app.kit.basics import button, column, headed, label, row, set_enabled
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.worker.background import LatestTask
@@ -103,7 +103,7 @@ class WorldTasks(QWidget):
     def _on_busy(self, busy: bool) -> None:
         self._going.setVisible(busy)
         for each in self.buttons.values():
-            each.setEnabled(not busy)
+            set_enabled(each, "A dataset is being made: wait." if busy else "")
 
     @Slot(object)
     def _on_events(self, events: tuple[Event, ...]) -> None:

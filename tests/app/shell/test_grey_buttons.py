@@ -1,4 +1,4 @@
-"""A button that cannot be pressed says why: all of those on the pages where models are made and used."""
+"""A control that is grey says why: all buttons of the pages where models are made and used, and all else in some."""
 
 from __future__ import annotations
 
@@ -6,11 +6,21 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
-from PySide6.QtWidgets import QAbstractButton, QTabBar, QWidget
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QComboBox,
+    QLineEdit,
+    QPlainTextEdit,
+    QSlider,
+    QTabBar,
+    QWidget,
+)
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
 from app.kit.basics import why_disabled
+from app.kit.layout.section import Section
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.shell.main_window import MainWindow
@@ -33,15 +43,19 @@ def window(session: Session, theme: ThemeProvider, qtbot: QtBot) -> Iterator[Mai
     window.close()
 
 
+CONTROLS = (QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit, QPlainTextEdit, QSlider)
+
+
 def unexplained(page: QWidget) -> list[str]:
-    """The buttons in view that are grey without saying why: their names."""
+    """The controls in view that are grey without saying why: their names. Of the training tab, its buttons."""
     return [
-        f"{button.accessibleName() or button.text()} ({button.toolTip()})"
-        for button in page.findChildren(QAbstractButton)
-        if button.isVisible()
-        and not button.isEnabled()
-        and not isinstance(button.parentWidget(), QTabBar)
-        and not why_disabled(button)
+        f"{each.accessibleName() or getattr(each, 'text', str)()} ({each.toolTip()})"
+        for each in page.findChildren(QWidget)
+        if isinstance(each, QAbstractButton if "training" in type(page).__module__ else CONTROLS)
+        and each.isVisible()
+        and not each.isEnabled()
+        and not isinstance(each.parentWidget(), QTabBar)
+        and not why_disabled(each)
     ]
 
 
@@ -56,12 +70,23 @@ def pages_of(window: MainWindow) -> Iterator[tuple[str, QWidget]]:
     for info in window.session.runs.list():
         window.show_run(info.id)
         yield f"run {info.name}", window.training
+    window.show_models()
+    yield "models", window.pages.page("models")
+    window.show_tab("data")
+    data = window.pages.page("data")
+    for name in data.views.names:  # type: ignore[attr-defined]
+        data.views.show_view(name)  # type: ignore[attr-defined]
+        yield f"data {name}", data
     window.show_tab("chat")
     chat = window.pages.page("chat")
     for name in chat.modes.names:  # type: ignore[attr-defined]
         if chat.modes.is_offered(name):  # type: ignore[attr-defined]
             chat.modes.show_view(name)  # type: ignore[attr-defined]
             yield f"chat {name}", chat
+    chat.side.show_view("settings")  # type: ignore[attr-defined]
+    for section in chat.findChildren(Section):
+        section.set_folded(False)
+    yield "chat settings", chat
 
 
 def check(window: MainWindow) -> None:

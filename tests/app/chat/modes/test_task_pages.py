@@ -133,6 +133,21 @@ def test_why_a_label_was_given(
     assert not heard.failures
 
 
+def test_the_tag_of_any_word_can_be_asked_about(tab: ChatTab, session: Session, until: Until) -> None:
+    tab.resize(1500, 800)
+    row = {"words": ["took", "anna", "to", "oslo"], "tags": ["O"] * 4}
+    page = opened(tab, session, "tagging encoder-only", until, row)
+    inputs = inspected(tab, "inputs", until)
+    for word, tag in zip(row["words"], page.answered.prediction.value, strict=True):
+        text = tab.focus.text
+        index = next(i for i, token in enumerate(text.words) if token.strip("·") == word)
+        inputs.tokens.chosen.emit(index)
+        inputs = inspected(tab, "inputs", until)
+        assert inputs.opening.text().startswith(f"This is about “{word}”.")
+        assert tag in inputs.sentence.text()
+    assert inspected(tab, "ablation", until).opening.text() == "This is about “oslo”."
+
+
 @pytest.mark.parametrize(
     ("name", "row", "label"),
     [
