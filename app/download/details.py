@@ -63,7 +63,6 @@ class ModelCard(QFrame):
         self._asking, self._reading = LatestTask(self), LatestTask(self)
         self._build()
         self._connect()
-        self.refresh()
         self.show_model(None)
 
     # -- Building ------------------------------------------------------------------------------------------------------
