@@ -42,7 +42,9 @@ def answer_row(
     encoder = TaskEncoder(model.config, tokenizer, task, labels)
     [prediction] = result_of(predict_items(model, encoder, [row]))
     items = encoder.items([row], has_targets=False)
-    batch = encoder.batch(items[:1])
+    if len(items) > 1:
+        return Answered(row, prediction, None)
+    batch = encoder.batch(items)
     question = _question(encoder, row, items[0], batch, prediction)
     segments = () if batch.segments is None or not bool(batch.segments.any()) else tuple(batch.segments[0].tolist())
     ids = tuple(batch.inputs[0].tolist())
@@ -62,7 +64,7 @@ def answer_row(
             question=question,
         )
 
-    return Answered(row, prediction, read if len(items) == 1 else None)
+    return Answered(row, prediction, read)
 
 
 def _question(

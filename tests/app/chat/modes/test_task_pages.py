@@ -254,6 +254,11 @@ def test_the_answer_is_marked_in_its_context(tab: ChatTab, session: Session, unt
     until(lambda: not shown.message)
     page.context.set_text("ben has lamp and " * 40)
     until(lambda: "several windows" in shown.message)
+    page.question.set_text("what has ben ?")
+    page.context.set_text("anna has key and " * 40 + "ben has lamp")
+    until(lambda: not page.busy)
+    assert not page.problem.text()
+    assert page.verdict.text() == "lamp", "in the last window"
 
 
 def test_source_and_target_are_aligned(tab: ChatTab, session: Session, until: Until, qtbot: QtBot) -> None:
