@@ -5,7 +5,7 @@ Parameters are exact. The rest is *estimated*, and the docstrings say what is le
 
 from models.cost.counting import active_parameters, parameters, total_parameters
 from models.cost.memory import activation_bytes, kv_cache_bytes, memory
-from models.cost.operations import flops_per_token, operations, training_flops_per_token
+from models.cost.operations import flops_per_token, operations, operations_of_targets, training_flops_per_token
 from models.cost.tuning import trained, training_factor
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "kv_cache_bytes",
     "memory",
     "operations",
+    "operations_of_targets",
     "parameters",
     "total_parameters",
     "trained",

@@ -33,13 +33,15 @@ from models.settings.run_spec import GPU_LOSS_ROWS, LOSS_ROWS
 class Batch:
     """The input of a step: `batch_size` texts of `length` tokens, and in an encoder-decoder sources of `source_length`.
 
-    loss_fraction: the fraction of the tokens that are part of the loss.
+    loss_fraction: the fraction of the tokens that are part of the loss. trains_head: whether the table that the logits
+    are products with is trained, so that it has a gradient.
     """
 
     batch_size: int
     length: int
     source_length: int
     loss_fraction: float = 1.0
+    trains_head: bool = True
 
 
 @dataclass(frozen=True)
@@ -298,13 +300,15 @@ def _loss(recorder: StepRecorder, config: ModelConfig, table: Value, hidden: Val
             hidden = recorder.norm(config, recorder.activate(kind, hidden, None), rows)
         if config.scaled_logits:
             hidden = tape.add([hidden], hidden.numel, width=hidden.width)
-        _language_loss(recorder, config, table, hidden, rows)
+        _language_loss(recorder, config, table, hidden, rows, trains_head=batch.trains_head)
         return
     probabilities = tape.add([recorder.cast(logits, FLOAT)], rows * classes, saves_output=True)
     tape.add([probabilities], rows)
 
 
-def _language_loss(recorder: StepRecorder, config: ModelConfig, table: Value, hidden: Value, rows: int) -> None:
+def _language_loss(
+    recorder: StepRecorder, config: ModelConfig, table: Value, hidden: Value, rows: int, *, trains_head: bool
+) -> None:
     """models.architecture.cross_entropy.weighted_cross_entropy: the logits of some rows at a time."""
     tape, matrix = recorder.tape, table if config.tied_embeddings else recorder.tape.parameter(table.numel)
     block = min(rows, GPU_LOSS_ROWS if recorder.is_cuda else LOSS_ROWS) * config.vocab_size
@@ -312,4 +316,5 @@ def _language_loss(recorder: StepRecorder, config: ModelConfig, table: Value, hi
     if recorder.half:  # copies of both factors, and of the gradient with respect to the logits or a product
         work += HALF * (hidden.numel + table.numel + max(block, table.numel))
     bias = FLOAT * config.vocab_size * config.head_bias
-    tape.add([hidden, matrix], 1, own=bias, work=work, weight=bias, makes_gradients=True)
+    factors = [hidden, matrix] if trains_head else [hidden]
+    tape.add(factors, 1, own=bias, work=work, weight=bias, makes_gradients=True)

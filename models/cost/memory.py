@@ -109,6 +109,7 @@ def memory(
         length=length,
         source_length=length if source_length is None else source_length,
         loss_fraction=loss_fraction,
+        trains_head=tune is None or tune.mode != "lora" or tune.train_embeddings,
     )
     design = activation_design(config, tune)
     # Which gradients there are at the peak is known where all weights are trained.

@@ -55,6 +55,11 @@ def operations(config: ModelConfig, length: int | None = None, source_length: in
     return dict(found)
 
 
+SPARSE_BELOW = 0.6
+"""Below this share of targets with a weight, selecting them costs less than computing all: training does so
+(models.training.objective)."""
+
+
 def operations_of_targets(config: ModelConfig) -> int:
     """FLOPs of the forward pass that only a token whose prediction counts takes in training: those of the last
     feed-forward (the decoder's) and of the head."""

@@ -13,14 +13,12 @@ from models.architecture.cross_entropy import cross_entropies, weighted_cross_en
 from models.architecture.heads import LanguageHead
 from models.architecture.trace import Trace
 from models.architecture.transformer import AnyModel
+from models.cost.operations import SPARSE_BELOW
 from models.data.batch import Batch
 from models.data.batches import Batches
 from models.pronouns.pointing import pointing_nll
 from models.tasks.forward import batch_states, task_logits
 from models.tasks.losses import task_nll
-
-_SPARSE_BELOW = 0.6
-"""Below this share of targets with a weight, selecting them costs less than computing all."""
 
 
 def weighted_nll(
@@ -73,7 +71,7 @@ def _states(model: AnyModel, batch: Batch, trace: Trace | None) -> tuple[Tensor,
 
 def is_sparse(batch: Batch) -> bool:
     """Whether so few targets count that the others are left out."""
-    return int(batch.weights.count_nonzero()) < _SPARSE_BELOW * batch.weights.numel()
+    return int(batch.weights.count_nonzero()) < SPARSE_BELOW * batch.weights.numel()
 
 
 def validation_slice(batches: Batches, n: int) -> list[Batch]:

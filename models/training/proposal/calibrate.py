@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Generator, Sequence
+from statistics import median
 
 import torch
 
@@ -37,7 +38,8 @@ _MOST_FLOPS = 6e10
 """FLOPs of the larger of the two updates that are timed: a second, where a large model is slow."""
 _APART = 4.0
 """Ratio of operations of the two updates at least, so that their difference says something."""
-_N_TIMED = 3
+_N_TIMED, _TIMED_S = 3, 0.5
+"""Updates that are timed at least, and seconds: quick ones are timed more often, since a speed varies."""
 _SHORT = 8
 
 
@@ -77,11 +79,11 @@ def measure_speed(spec: RunSpec, shape: StepShape, device: str = "auto") -> Gene
         trial = Trial(spec, lambda: build_run_model(spec), batches, choice)
         try:
             trial.step(0)  # slower than the others: the device is cold
-            base = min(trial.step(i).seconds for i in range(_N_TIMED))
+            base = _median_seconds(trial)
             yield Progress(done=1, total=3)
             batches.of_step = RandomTexts(model, large.rows, large.length, large.length, choice.device).batch
             trial.step(0)
-            each = sorted(trial.step(i).seconds for i in range(_N_TIMED))[_N_TIMED // 2]
+            each = _median_seconds(trial)
             yield Progress(done=2, total=3)
             token_s = _token_seconds(trial.model)
         finally:
@@ -157,6 +159,14 @@ def _large(spec: RunSpec, shape: StepShape, little: float) -> StepShape:
     while flops() < _APART * little:
         rows *= 2
     return _of(shape, rows, length)
+
+
+def _median_seconds(trial: Trial) -> float:
+    """Seconds of an update."""
+    seconds: list[float] = []
+    while len(seconds) < _N_TIMED or sum(seconds) < _TIMED_S:
+        seconds.append(trial.step(len(seconds)).seconds)
+    return median(seconds)
 
 
 def _token_seconds(model: AnyModel) -> float:

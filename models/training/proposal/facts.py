@@ -48,8 +48,8 @@ class DataFacts:
 
     unit: TEXT, PACKED or ITEMS. n_rows: rows for training, 0 of one long text; n_val_rows: for validation. n_tokens: of
     all training data, about. lengths: of rows in tokens, in ascending order, of a sample where there are many; () of
-    one long text. prompts: what a sample can begin with, from the validation rows; () where the data suggests none.
-    task, labels: of a dataset with one.
+    one long text. reply_share: of the tokens, those that belong to replies. prompts: what a sample can begin with, from
+    the validation rows; () where the data suggests none. task, labels: of a dataset with one.
     """
 
     unit: str
@@ -57,6 +57,7 @@ class DataFacts:
     n_val_rows: int
     n_tokens: int
     lengths: tuple[int, ...] = ()
+    reply_share: float = 1.0
     prompts: tuple[str, ...] = ()
     task: str = ""
     labels: tuple[str, ...] = ()
@@ -71,19 +72,20 @@ def read_facts(library: Library, spec: RunSpec) -> Generator[Event, None, DataFa
     yield Phase(name="Looking at the data")
     if spec.data.source == "files":
         texts, n_bytes = _sample_files([Path(file) for file in spec.data.files])
-        tokenizer = _tokenizer(library, spec, texts)
+        tokenizer, _ = _tokenizer(library, spec, texts)
         return _facts_of_text(tokenizer, texts, n_bytes * (1 - spec.data.val_fraction))
     corpus = _find(library, spec)
     if corpus is None or corpus.task in ALIGNED_TASKS:
         return None
     if corpus.kind == "text":
         texts = [corpus.sample_text("train", _SAMPLE_BYTES)[:_SAMPLE_BYTES]]
-        tokenizer = _tokenizer(library, spec, texts)
+        tokenizer, _ = _tokenizer(library, spec, texts)
         return _facts_of_text(tokenizer, texts, corpus.path("train").stat().st_size)
     rows = _sample_rows(corpus, "train", _SAMPLE_ROWS)
     yield Phase(name="Counting tokens")
-    tokenizer = _tokenizer(library, spec, [*example_texts(map(json_line, rows), corpus.path("train"))])
-    return _facts_of_rows(library, spec, corpus, tokenizer, rows)
+    in_rows = [*example_texts(map(json_line, rows), corpus.path("train"))]
+    tokenizer, template = _tokenizer(library, spec, in_rows)
+    return _facts_of_rows(spec, corpus, tokenizer, _as_taught(template, spec, corpus, tokenizer), rows)
 
 
 def text_bytes(library: Library, spec: RunSpec) -> int | None:
@@ -115,9 +117,10 @@ def _facts_of_text(tokenizer: Tokenizer, texts: Sequence[str], n_bytes: float) -
 
 
 def _facts_of_rows(
-    library: Library, spec: RunSpec, corpus: Corpus, tokenizer: Tokenizer, rows: Sequence[Example]
+    spec: RunSpec, corpus: Corpus, tokenizer: Tokenizer, template: ChatTemplateConfig, rows: Sequence[Example]
 ) -> DataFacts:
     n_rows, n_val_rows = len(corpus.rows("train")), len(corpus.rows("val"))
+    reply_share = 1.0
     model = dataclasses.replace(spec.batch_model, vocab_size=max(spec.model.vocab_size, tokenizer.get_vocab_size()))
     if corpus.task in LABEL_TASKS:
         reader = RowReader(model.for_task(corpus.task, corpus.labels), tokenizer, corpus.task, corpus.labels)
@@ -125,15 +128,17 @@ def _facts_of_rows(
         lengths = sorted(len(item.ids) for item in items)
         n_rows, unit = round(n_rows * len(items) / len(rows)), ITEMS
     else:
-        form = ExampleForm(template=_template(library, spec, corpus, tokenizer), model=model)
+        form = ExampleForm(template=template, model=model)
         examples, _ = encode_examples(rows, ManyTextsEncoder(tokenizer), form)
         lengths, unit = sorted(len(ids) for ids, _ in examples), PACKED
+        reply_share = sum(sum(is_reply) for _, is_reply in examples) / max(1, sum(lengths))
     return DataFacts(
         unit=unit,
         n_rows=n_rows,
         n_val_rows=n_val_rows,
         n_tokens=round(n_rows * sum(lengths) / max(1, len(lengths))),
         lengths=tuple(lengths),
+        reply_share=reply_share,
         prompts=tuple(filter(None, (_prompt_of(row) for row in _sample_rows(corpus, "val", _N_PROMPTS)))),
         task=corpus.task,
         labels=corpus.labels,
@@ -175,23 +180,26 @@ def _sample_files(paths: Sequence[Path]) -> tuple[list[str], int]:
     return texts, total
 
 
-def _tokenizer(library: Library, spec: RunSpec, texts: Sequence[str]) -> Tokenizer:
-    """The run's tokenizer; one that it would train is trained on the sample, which gives about the same lengths."""
+def _tokenizer(library: Library, spec: RunSpec, texts: Sequence[str]) -> tuple[Tokenizer, ChatTemplateConfig]:
+    """The run's tokenizer, and the chat template of its parent; a tokenizer that it would train is trained on the
+    sample, which gives about the same lengths."""
+    template = ChatTemplateConfig()
     if spec.tune is not None:
-        tokenizer = _tokenizer_of_parent(library, spec.tune.parent)
+        tokenizer, template = _of_parent(library, spec.tune.parent)
     elif spec.tokenizer.path:
         tokenizer = load_tokenizer(spec.tokenizer.path, library)
     else:
         tokenizer = train_tokenizer(texts, spec.tokenizer.kind, spec.tokenizer.vocab_size)
     add_missing_special_tokens(tokenizer, spec.model.topology)
-    return tokenizer
+    return tokenizer, template
 
 
-def _tokenizer_of_parent(library: Library, parent: str) -> Tokenizer:
+def _of_parent(library: Library, parent: str) -> tuple[Tokenizer, ChatTemplateConfig]:
     folder = _folder_of_parent(library, parent)
     if folder is not None:
-        return read_tokenizer(folder / "tokenizer.json")
-    return read_foreign(Path(parent).expanduser()).tokenizer
+        return read_tokenizer(folder / "tokenizer.json"), read_kept_template_config(folder) or ChatTemplateConfig()
+    found = read_foreign(Path(parent).expanduser())
+    return found.tokenizer, ChatTemplateConfig(template=found.template, named_tokens=dict(found.named_tokens))
 
 
 def _folder_of_parent(library: Library, parent: str) -> Path | None:
@@ -203,15 +211,12 @@ def _folder_of_parent(library: Library, parent: str) -> Path | None:
     return library.find_run(name if name and (step == "best" or step.isdecimal()) else parent)
 
 
-def _template(library: Library, spec: RunSpec, corpus: Corpus, tokenizer: Tokenizer) -> ChatTemplateConfig:
-    """The chat template in which a model reads conversations."""
-    folder = None if spec.tune is None else _folder_of_parent(library, spec.tune.parent)
-    known = None if folder is None else read_kept_template_config(folder)
-    if spec.tune is None or not (corpus.has_chats or corpus.task == "text-to-text"):
-        return known or ChatTemplateConfig()
-    if spec.model.topology != "decoder-only":
-        return known or ChatTemplateConfig()
-    return template_to_teach(known or ChatTemplateConfig(), spec.model, tokenizer)
+def _as_taught(known: ChatTemplateConfig, spec: RunSpec, corpus: Corpus, tokenizer: Tokenizer) -> ChatTemplateConfig:
+    """The chat template in which a model whose parent has this one reads conversations."""
+    has_replies = corpus.has_chats or corpus.task == "text-to-text"
+    if spec.tune is None or not has_replies or spec.model.topology != "decoder-only":
+        return known
+    return template_to_teach(known, spec.model, tokenizer)
 
 
 def _prompt_of(row: Mapping[str, Any]) -> str:

@@ -39,17 +39,19 @@ class Speed(Event):
 def run_seconds(spec: RunSpec, shape: StepShape, facts: DataFacts | None, speed: Speed) -> float:
     """About how long a run takes: its steps, validations and samples, without loading and saving.
 
-    A validation reads as the forward part of a step does; of rows with labels once more, for the metric.
+    A validation reads as the forward part of a step does, and takes a token's time however little it reads; of rows
+    with labels it reads once more, for the metric.
     """
     train = spec.train
     flops = update_flops(shape, spec.model, train, spec.tune)
     seconds = train.steps * speed.step_seconds(flops)
     if train.eval_interval:
-        forward = flops / shape.accumulation / cost.training_factor(spec.model, spec.tune) / speed.flops_per_s
+        forward = flops / shape.accumulation / cost.training_factor(spec.model, spec.tune)
         n_rows = facts.n_val_rows if facts is not None and facts.n_val_rows else train.eval_batches * shape.rows
         n_batches = min(train.eval_batches, n_rows / shape.rows)
         n_passes = 2 if facts is not None and facts.unit == ITEMS else 1
-        seconds += times_due(train.steps, train.eval_interval) * n_batches * n_passes * forward
+        each = speed.token_s + forward / speed.flops_per_s
+        seconds += times_due(train.steps, train.eval_interval) * n_batches * n_passes * each
     if train.sample_interval and train.prompts:
         n_tokens = train.sample_tokens if spec.model.head == "language" else 1
         n_times = times_due(train.steps, train.sample_interval, train.checkpoint_interval)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models import cost
+from models.cost.operations import SPARSE_BELOW
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
 from models.settings.tune_spec import TuneSpec
@@ -21,7 +22,8 @@ class StepShape:
     """An update of the weights: `accumulation` batches of `rows` texts, each of them as long as its longest one.
 
     length: of the rows of a batch, with their padding, on average; longest: of the batch that is largest, with
-    `most_rows`. n_tokens: tokens in an update, without padding. per_epoch: updates in which all training data is read
+    `most_rows`. n_tokens: tokens in an update, without padding. loss_fraction: of the places, the part that is
+    predicted: neither padding, nor what a reply answers. per_epoch: updates in which all training data is read
     once; None where that is not known.
     """
 
@@ -31,6 +33,7 @@ class StepShape:
     longest: int
     n_tokens: int
     accumulation: int = 1
+    loss_fraction: float = 1.0
     per_epoch: float | None = None
 
     @property
@@ -63,13 +66,15 @@ def step_shape(facts: DataFacts | None, model: ModelConfig, train: TrainConfig, 
     size = train.batch_size if facts.unit == ITEMS else max(1, int(train.batch_size * width / mean))
     size = min(size, facts.n_rows)
     padded = _padded_lengths(lengths, size, facts.n_rows)
+    length = max(1, math.ceil(sum(padded) / len(padded)))
     return StepShape(
         rows=size,
-        length=max(1, math.ceil(sum(padded) / len(padded))),
+        length=length,
         most_rows=size,
         longest=max(padded),
         n_tokens=round(accumulation * size * mean),
         accumulation=accumulation,
+        loss_fraction=min(1.0, (1.0 if train.context_loss_weight else facts.reply_share) * mean / length),
         per_epoch=max(1, facts.n_rows // size) / accumulation,
     )
 
@@ -86,12 +91,15 @@ def batch_size_for(rows: int, facts: DataFacts, model: ModelConfig, tune: TuneSp
 def update_flops(shape: StepShape, model: ModelConfig, train: TrainConfig, tune: TuneSpec | None) -> float:
     """FLOPs of the matrix products of an update, forward and backward."""
     factor = cost.training_factor(model, tune, recomputes=train.activation_checkpointing)
-    return shape.n_places * cost.flops_per_token(model, shape.length) * factor
+    forward: float = cost.flops_per_token(model, shape.length)
+    if shape.loss_fraction < SPARSE_BELOW:
+        forward -= (1 - shape.loss_fraction) * cost.operations_of_targets(model)
+    return shape.n_places * forward * factor
 
 
 def _padded_lengths(lengths: Sequence[int], size: int, n_rows: int) -> list[int]:
     """The lengths of the batches of a pool that has all lengths as often as the data: each that of its longest row."""
-    n = max(size, min(n_rows, _POOL_BATCHES * size))
+    n = size * max(1, min(n_rows // size, _POOL_BATCHES))  # the rows that are left over are others in every epoch
     pool = [lengths[int((i + 0.5) * len(lengths) / n)] for i in range(n)]
     pool[-1] = lengths[-1]
-    return [pool[min(start + size, n) - 1] for start in range(0, n - size + 1, size)]
+    return [pool[end - 1] for end in range(size, n + 1, size)]

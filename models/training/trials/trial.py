@@ -35,7 +35,7 @@ from models.training.prepare import PreparedData
 from models.training.trials.measure import peak_allocated
 
 _N_EXAMINED = 64
-"""The largest batch is searched among this many."""
+"""The largest batch of a training is searched among this many, of several epochs where one has fewer."""
 
 
 def prepared_run(library: Library, run: RunFolder) -> PreparedData:
@@ -121,7 +121,8 @@ class Trial:
         )
 
     def peak_bytes(self, number: int) -> int | None:
-        """Peak memory in update `number`: weights, gradients, optimizer, activations; None on MPS.
+        """Peak memory in update `number`: weights, gradients, optimizer, activations, and where a training measures how
+        much its layers change, the copy of the weights for that; None on MPS.
 
         On the CPU the step is repeated under the profiler.
         """
@@ -132,13 +133,13 @@ class Trial:
             held += sum(v.nbytes for state in states for v in state.values() if isinstance(v, torch.Tensor))
 
             def watched() -> None:
-                self._update(batches, 0.0)
+                self._update(batches, 0.0, copies=bool(self._train.layer_interval))
 
             return held + peak_allocated(watched, self._device)
         if self._device.type != "cuda":
             return None
         torch.cuda.reset_peak_memory_stats(self._device)
-        self._update(batches, 0.0)
+        self._update(batches, 0.0, copies=bool(self._train.layer_interval))
         synchronize(self._device)
         return torch.cuda.max_memory_allocated(self._device) - self._held_before
 
@@ -158,7 +159,8 @@ class Trial:
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _update(self, batches: list[Batch], multiple: float) -> float:
+    def _update(self, batches: list[Batch], multiple: float, *, copies: bool = False) -> float:
+        """copies: whether the weights are kept meanwhile, as for models.training.update_ratios."""
         parameters = list(self._model.parameters())
         weight = sum(float(batch.weights.sum()) for batch in batches) or 1.0
         total = 0.0
@@ -169,11 +171,13 @@ class Trial:
                 total += float(loss.detach())
             if self._train.grad_clip:
                 torch.nn.utils.clip_grad_norm_(parameters, self._train.grad_clip)
+            before = [p.detach().clone() for p in parameters if p.requires_grad] if copies else []
             for optimizer in self._optimizers:
                 for group in optimizer.param_groups:
                     group["lr"] = group["initial_lr"] * multiple
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
+            del before
         return total
 
     @contextmanager
@@ -183,13 +187,13 @@ class Trial:
 
 
 def heaviest_batch(batches: Batches) -> int:
-    """The index of the first batches' largest one: the one with the most cells, padding included."""
+    """The number of the largest one of a training's first batches: the one with the most cells, padding included."""
 
     def cells(i: int) -> int:
         batch = batches.batch(i)
         return batch.inputs.numel() + (0 if batch.source is None else batch.source.numel())
 
-    return max(range(min(_N_EXAMINED, batches.n_batches)), key=cells)
+    return max(range(_N_EXAMINED), key=cells)
 
 
 def free_bytes(choice: DeviceChoice) -> int | None:

@@ -20,7 +20,7 @@ from models.training.proposal.propose import (
     step_memory,
 )
 from models.training.proposal.speed import Speed
-from models.training.proposal.step_shape import step_shape
+from models.training.proposal.step_shape import step_shape, update_flops
 
 GIB = 1 << 30
 
@@ -62,6 +62,24 @@ def test_rows_are_read_several_times_and_small_data_more_often(n: int, unit: str
     assert epochs is not None
     assert 2 <= epochs <= 22
     assert step_shape(facts, spec.model, spec.train, None).rows <= max(32, n // 8)
+
+
+def test_the_largest_batch_has_the_longest_row_though_rows_are_left_over() -> None:
+    """50 rows in batches of 8: each epoch leaves out two others."""
+    lengths = tuple(range(1, 51))
+    facts = DataFacts(unit=ITEMS, n_rows=50, n_val_rows=5, n_tokens=sum(lengths), lengths=lengths)
+    shape = step_shape(facts, spec_of().model, TrainConfig(batch_size=8), None)
+    assert (shape.rows, shape.longest, shape.per_epoch) == (8, 50, 6)
+
+
+def test_what_a_reply_answers_takes_no_logits() -> None:
+    model, train = dataclasses.replace(PRESETS["terrarium-tiny"], vocab_size=50_000), TrainConfig(batch_size=16)
+    facts = dataclasses.replace(rows(216), reply_share=0.2)
+    some = step_shape(facts, model, dataclasses.replace(train, context_loss_weight=0.0), None)
+    every = step_shape(facts, model, train, None)
+    assert some.loss_fraction <= 0.2 < every.loss_fraction
+    assert update_flops(some, model, train, None) < update_flops(every, model, train, None)
+    assert step_memory(model, some, train, None) < step_memory(model, every, train, None)
 
 
 def test_a_step_reads_what_its_rows_have_and_not_the_context() -> None:
