@@ -24,6 +24,6 @@ def test_a_long_text_is_shown_from_its_end(theme: ThemeProvider, qtbot: QtBot, u
     bar = strip.verticalScrollBar()
     until(lambda: bar.value() == bar.maximum())
     assert strip.pill_rect(59).bottom() < rows
-    page.resize(300, 400)
-    until(lambda: strip.width() == 300 and bar.value() == bar.maximum())
-    assert strip.pill_rect(59).bottom() < strip.height(), "also when it is wider"
+    page.resize(130, 400)
+    until(lambda: strip.width() == 130 and bar.value() == bar.maximum())
+    assert strip.pill_rect(59).bottom() < strip.height(), "also when it is narrower and has more rows"
