@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import QSignalBlocker, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QWidget
 
-from app.kit.basics import plain_tip, row
+from app.kit.basics import plain_tip, row, set_enabled
 from app.kit.labels import ElidedCombo
 from app.kit.theme import SPACE
 from app.session.candidates import Candidate
@@ -87,7 +87,10 @@ class CandidatePicker(QWidget):
             for step in self._runs.checkpoint_steps(str(run_id)) if run_id else ():
                 self.steps.addItem(f"step {step:,}", step)
             self.steps.setCurrentIndex(max(self.steps.findData(chosen), 0))
-        self.steps.setEnabled(self.steps.count() > 1)
+        set_enabled(
+            self.steps,
+            "" if self.steps.count() > 1 else "There is only one checkpoint." if run_id else "Choose a model first.",
+        )
         self.steps.setVisible(bool(run_id) or not self._first)
 
     @Slot()

@@ -159,7 +159,7 @@ class ModelPicker(ElidedCombo):
                 self.addItem(f"{run.name}, {_format_checkpoint(run, step if run.id == current else None)}", run.id)
                 self.setItemData(self.count() - 1, plain_tip(f"{run.status}, {run.id}"), Qt.ItemDataRole.ToolTipRole)
             self.setCurrentIndex(self.findData(current) if current else -1)
-        self.setEnabled(self.count() > 0)
+        set_enabled(self, "" if self.count() else "There is no model yet: train or download one.")
 
     @property
     def newest_run(self) -> tuple[str, str]:

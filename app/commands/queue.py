@@ -8,7 +8,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from app.commands.common import add_common, print_json
-from app.commands.progress import ProgressLine, drive, stop_on_interrupt
+from app.commands.progress import Interrupt, ProgressLine, drive, stop_on_interrupt
 from app.commands.train import add_spec_options, lengthened_run, run_to_resume, spec_to_queue, with_proposals
 from app.worker.failures import describe
 from models.events import Notice, RunStarted
@@ -168,7 +168,8 @@ def _run(args: argparse.Namespace, library: Library, queue: RunQueue) -> int:
         print_json({"runs": [dataclasses.asdict(outcome) for outcome in outcomes]})
     else:
         for outcome in outcomes:
-            print(f"{outcome.status:<9}  {outcome.name}  {outcome.problem or library.runs / outcome.run}")
+            run = library.runs / outcome.run if outcome.run else ""
+            print(f"{outcome.status:<9}  {outcome.name}  {outcome.problem or run}")
         if not outcomes:
             print("The queue is empty.")
     if interrupted:
@@ -177,64 +178,45 @@ def _run(args: argparse.Namespace, library: Library, queue: RunQueue) -> int:
 
 
 def _train(library: Library, queue: RunQueue, item: QueuedRun, device: str, line: ProgressLine) -> tuple[Outcome, bool]:
-    """Train one item; a failure is recorded with the item or its run, and does not stop the others."""
+    """Train one item, or carry out its recipe; a failure is recorded with the item or its run, and does not stop the
+    others. The outcome names the run, of a recipe the last one that it trained."""
+    from models.recipes.queued import make_recipe
     from models.recipes.resuming import resume
     from models.training.prepare import prepare_queued
 
     line.show(Notice(sentence=f"“{item.name}”"))
-    if item.recipe is not None:
-        return _carry_out(library, queue, item, item.recipe, device, line)
-    folder: RunFolder | None = None
-    try:
-        folder = drive(prepare_queued(library, queue, item), line)
-        job = resume(library, folder, device=device)
-        with stop_on_interrupt(lambda: job.request_stop(keep=True)) as interrupt:
-            drive(_leaving(queue, item, job), line)
-    except (ValueError, OSError, RuntimeError, MemoryError) as error:
-        sentence = describe(error).sentence
-        line.show(Notice(sentence=sentence))
-        with contextlib.suppress(ValueError):  # it has left the queue: its run records the failure
-            queue.set_problem(item.id, sentence)
-        return Outcome(name=item.name, run=folder.id if folder else "", status="failed", problem=sentence), False
-    status = RunFolder.open(folder.folder).status  # a demonstration has opened it itself
-    return Outcome(name=folder.name, run=folder.id, status=status), interrupt.happened
+    run, interrupt = "", Interrupt()
 
-
-def _carry_out(
-    library: Library, queue: RunQueue, item: QueuedRun, recipe: QueuedRecipe, device: str, line: ProgressLine
-) -> tuple[Outcome, bool]:
-    """Carry out a recipe, as `_train` does a run; its outcome names the last run that it trained."""
-    from models.recipes.queued import make_recipe
-
-    run = ""
-
-    def watched(job: RunJob) -> Generator[Event, None, None]:
+    def leaving(job: RunJob) -> Generator[Event, None, None]:
+        """The events; a resumed run or a recipe leaves the queue when training starts, or when it needed none."""
         nonlocal run
-        for event in _leaving(queue, item, job):
-            run = event.run_id if isinstance(event, RunStarted) else run
+        is_queued = item.spec is None
+        for event in job.events():
+            if isinstance(event, RunStarted):
+                run = event.run_id if item.recipe is not None else run
+                if is_queued:
+                    queue.remove(item.id)
+                is_queued = False
             yield event
+        if is_queued and not interrupt.happened:
+            queue.remove(item.id)
 
     try:
-        job = make_recipe(library, recipe, device)
+        if item.recipe is not None:
+            job = make_recipe(library, item.recipe, device)
+        else:
+            folder = drive(prepare_queued(library, queue, item), line)
+            run, job = folder.id, resume(library, folder, device=device)
         with stop_on_interrupt(job.request_stop) as interrupt:
-            drive(watched(job), line)
+            drive(leaving(job), line)
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         sentence = describe(error).sentence
         line.show(Notice(sentence=sentence))
         with contextlib.suppress(ValueError):  # it has left the queue: its run records the failure
             queue.set_problem(item.id, sentence)
         return Outcome(name=item.name, run=run, status="failed", problem=sentence), False
-    status = RunFolder.open(library.runs / run).status if run else "finished"
-    return Outcome(name=item.name, run=run, status=status), interrupt.happened
-
-
-def _leaving(queue: RunQueue, item: QueuedRun, job: RunJob) -> Generator[Event, None, None]:
-    """The events of a job; a resumed run or a recipe leaves the queue when training starts, or ends without any."""
-    is_queued = bool(item.run) or item.recipe is not None
-    for event in job.events():
-        if is_queued and isinstance(event, RunStarted):
-            queue.remove(item.id)
-            is_queued = False
-        yield event
-    if is_queued:
-        queue.remove(item.id)
+    if not run:
+        status = "stopped" if interrupt.happened else "finished"
+        return Outcome(name=item.name, run="", status=status), interrupt.happened
+    done = RunFolder.open(library.runs / run)  # a demonstration has opened it itself
+    return Outcome(name=item.name if item.recipe else done.name, run=run, status=done.status), interrupt.happened

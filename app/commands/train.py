@@ -387,7 +387,6 @@ def lengthened_run(args: argparse.Namespace, library: Library) -> RunFolder:
     given = [name for name in options if getattr(args, name, None) is not None] + ["set"] * bool(args.changes)
     if given:
         raise UsageError(f"A run that is trained longer keeps its settings: omit {_option(given[0])}, or use --fork.")
-    from models.runs.run_folder import RunFolder
     from models.training.proposal.longer import fork_longer
 
     return fork_longer(library, RunFolder.open(library.find_run(args.longer)), args.steps, args.name)

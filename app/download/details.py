@@ -63,7 +63,6 @@ class ModelCard(QFrame):
         self._asking, self._reading = LatestTask(self), LatestTask(self)
         self._build()
         self._connect()
-        self.refresh()
         self.show_model(None)
 
     # -- Building ------------------------------------------------------------------------------------------------------
@@ -192,7 +191,7 @@ class ModelCard(QFrame):
         if is_same and self._details is not None:
             return
         self._asking.cancel()
-        self._details = None
+        self._details, self._kept = None, 0
         self._fill_variants(())
         self._show(model)
         if model is not None and model.key.startswith("hub/") and not model.problem:
@@ -366,9 +365,9 @@ class ModelCard(QFrame):
         if self.run_id:
             self.chat.setText(use_words(self._session.runs.spec(self.run_id)))
         self.download.setVisible(can and not runs)
-        waits = f"“{downloads.id}” is being downloaded: wait for it, or stop it." if downloads.busy else ""
-        for each in (self.download, self.variants):
-            set_enabled(each, waits)
+        other = f"“{downloads.id}” is being downloaded: wait for it, or stop it." if downloads.busy else ""
+        for widget in (self.download, self.variants):
+            set_enabled(widget, other)
         self.stop.setVisible(runs)
         self.discard.setVisible(can and not runs and self._kept > 0)
         self.progress.setVisible(runs)

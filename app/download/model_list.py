@@ -45,7 +45,7 @@ class ModelList(QFrame):
         self._models: dict[str, ShownModel] = {}
         self._found: tuple[ShownModel, ...] = ()
         self._on_disk: tuple[ShownModel, ...] = ()
-        self._said = ""
+        self._said, self._has_failed = "", False
         self.source = Segments(
             "Models", {LISTED: "Short list", HUB: "Search", DISK: "On this computer"}, "Where to look for models"
         )
@@ -126,11 +126,19 @@ class ModelList(QFrame):
                 "Small models that run here. Nothing is downloaded before you say so.",
             )
         elif source == HUB:
-            self._show(self._found, self._said or self._asks)
+            self._show_hub()
             self.query.setFocus()
         else:
-            self.look()
             self._show_disk()
+            self.look()
+
+    def _show_hub(self) -> None:
+        """Show what was found there; where it could not be asked, what is on this computer instead."""
+        if self._has_failed:
+            self._show_disk()
+            self.look()
+        else:
+            self._show(self._found, self._said or self._asks)
 
     @property
     def _asks(self) -> str:
@@ -168,16 +176,15 @@ class ModelList(QFrame):
         self._said = f"{format_count(len(found), 'model')} found, {n} that may run here."
         if not found:
             self._said = "Nothing found: try other words."
+        self._has_failed = False
         if self.source.value == HUB:
-            self._show(self._found, self._said)
+            self._show_hub()
 
     @Slot(object)
     def _on_not_found(self, failure: Failure) -> None:
-        """Say why, and list what is on this computer instead."""
-        self._found, self._said = (), failure.sentence
+        self._found, self._said, self._has_failed = (), failure.sentence, True
         if self.source.value == HUB:
-            self.look()
-            self._show_disk()
+            self._show_hub()
 
     # -- This computer -------------------------------------------------------------------------------------------------
 
@@ -198,7 +205,7 @@ class ModelList(QFrame):
 
     @Slot()
     def _on_runs(self) -> None:
-        if self.source.value == DISK or (self.source.value == HUB and self._said and not self._found):
+        if self.source.value == DISK or (self.source.value == HUB and self._has_failed):
             self._show_disk()
 
     def _show_disk(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,14 +84,10 @@ def of_search(model: HubModel) -> ShownModel:
 def with_details(shown: ShownModel, details: ModelDetails, file: str = "") -> ShownModel:
     """The same model, with what the hub says of it; `file`: which of its variants is meant."""
     variant = details.variant(file) if details.variants else None
-    return ShownModel(
-        key=shown.key,
-        name=shown.name,
-        id=shown.id,
+    return replace(
+        shown,
         file=variant.name if variant is not None and variant.is_gguf else "",
-        detail=shown.detail,
         facts=_facts(details.model),
-        sentence=shown.sentence,
         n_parameters=details.n_parameters,
         context=details.context,
         n_bytes=variant.n_bytes if variant is not None else 0,

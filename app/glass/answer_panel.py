@@ -7,6 +7,8 @@ from PySide6.QtCore import QTimer, Slot
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from app.glass.focus import Focus
+from app.glass.label_choice import LabelChoice
+from app.glass.names import quoted
 from app.glass.panel import GlassPanel
 from app.glass.panel_head import About, PanelHead
 from app.glass.read_text import ReadText
@@ -22,9 +24,10 @@ _LATE_MS = 300
 _MOST_SURPRISING = "The reply's most surprising token. "
 _OTHERS = "Point at any other."
 _NO_TOKENS = (
-    "This model answers about a text or its words, and predicts no tokens. Inputs, Attention and Switch off show what "
-    "its answer depends on."
+    "It answers about a text or its words. Inputs shows which words the answer depends on; Attention and Switch off "
+    "show what happens inside."
 )
+_A_NUMBER = "It answers with a number. Attention shows how it reads the text."
 
 
 class AnswerPanel(GlassPanel):
@@ -35,11 +38,12 @@ class AnswerPanel(GlassPanel):
     Subclasses implement `ask`, called when the target token changes, and `forget`, called when text or model change.
 
     is_about_predictions: whether it asks how a token was predicted, which not all models do. is_about_labels: whether
-    it can ask the same about a label, a tag or an answer.
+    it can ask the same about a label, a tag or an answer. other_words: how to ask about the tag of another word.
     """
 
     is_about_predictions = True
     is_about_labels = False
+    other_words = ""
 
     def __init__(
         self,
@@ -58,6 +62,9 @@ class AnswerPanel(GlassPanel):
         self.lines.setSpacing(SPACE)
         self.sentence = label("", "sentence", wrap=True, selectable=True)
         self.opening = label("", "caption", wrap=True)
+        if self.is_about_labels:
+            self.label_choice = LabelChoice(focus)
+            self.lines.addWidget(self.label_choice)
         self.lines.addLayout(column(self.sentence, self.opening, spacing=SPACE // 2))
         self._nothing = EmptyState("", "")
         self._pages = QStackedWidget()
@@ -85,7 +92,7 @@ class AnswerPanel(GlassPanel):
     def target(self) -> TargetToken | None:
         """The token that is inspected; None if there is none."""
         text, position = self.focus.text, self.focus.position
-        return TargetToken(text, position) if text is not None and position is not None else None
+        return TargetToken(text, position, self.focus.label) if text is not None and position is not None else None
 
     @property
     def _is_encoder(self) -> bool:
@@ -122,7 +129,8 @@ class AnswerPanel(GlassPanel):
         if model is None:
             self.show_message("No model is open", "Choose a model above: it will read the text again for inspection.")
         elif self.is_about_predictions and model.config.head != "language" and not self.is_about_labels:
-            self.show_message("No token is predicted", _NO_TOKENS)
+            words = _A_NUMBER if model.task == "regression" else _NO_TOKENS
+            self.show_message("This model predicts no tokens", words)
         elif self.focus.absence:
             self.show_message("This text cannot be inspected", self.focus.absence)
         elif self.focus.text is None and model.config.head != "language":
@@ -141,11 +149,13 @@ class AnswerPanel(GlassPanel):
         """Say something about the token in focus, in one plain sentence; "" for nothing."""
         self.sentence.setText(sentence)
         self.sentence.setVisible(bool(sentence))
-        text = self.focus.text
-        one_answer = text is not None and text.question is not None and text.question.head != "token"
-        self.opening.setVisible(bool(sentence) and self.focus.is_at_start and not one_answer)
-        is_reply = text is not None and text.n_prompt < len(text.ids)
-        self.opening.setText(f"{_MOST_SURPRISING if is_reply else ''}{_OTHERS}")
+        target, opening = self.target, ""
+        if target is not None and target.word:
+            opening = f"This is about {quoted(target.word)}. {self.other_words}".strip()
+        elif target is not None and target.question is None and self.focus.is_at_start:
+            opening = f"{_MOST_SURPRISING if target.text.n_prompt < len(target.text.ids) else ''}{_OTHERS}"
+        self.opening.setText(opening)
+        self.opening.setVisible(bool(sentence and opening))
 
     def show_message(self, heading: str, sentence: str) -> None:
         """Show a message instead of the body."""

@@ -27,6 +27,7 @@ class Focus(QObject):
         position_changed(): `position` has changed.
         lock_changed(): `locked` has changed; emitted after position_changed if both have.
         head_changed(): `head` has changed.
+        label_changed(): the user chose another `label`.
         branch_requested(position, id): continue from the text before `position`, with token `id` instead.
     """
 
@@ -34,6 +35,7 @@ class Focus(QObject):
     position_changed = Signal()
     lock_changed = Signal()
     head_changed = Signal()
+    label_changed = Signal()
     branch_requested = Signal(int, int)
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -43,6 +45,7 @@ class Focus(QObject):
         self._hovered: int | None = None
         self._locked: int | None = None
         self._head: Head | None = None
+        self._label: int | None = None
         self._branch = (-1, -1)
         self.branch_requested.connect(self._on_branch_requested)
 
@@ -83,6 +86,17 @@ class Focus(QObject):
         return self._head
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that can be asked about; () for none."""
+        asked = self._text.question if self._text is not None else None
+        return asked.labels if asked is not None and asked.head != "span" else ()
+
+    @property
+    def label(self) -> int | None:
+        """Which of `labels` is asked about, None for the one that the model gives; it stays while one edits a text."""
+        return self._label
+
+    @property
     def absence(self) -> str:
         """A sentence: why what is on screen cannot be inspected; "" if it can, or if nothing is there."""
         return self._absence
@@ -93,7 +107,10 @@ class Focus(QObject):
         absence: where there is no text, a sentence that says why.
         """
         if (text, absence) != (self._text, self._absence):
+            labels = self.labels
             self._text, self._absence, self._hovered, self._locked = text, absence, None, None
+            if self.labels != labels:
+                self._label = None
             if text is not None:
                 position, id = self._branch
                 self._locked = position if 0 <= position < len(text.ids) and text.ids[position] == id else None
@@ -130,6 +147,12 @@ class Focus(QObject):
         if head != self._head:
             self._head = head
             self.head_changed.emit()
+
+    def choose_label(self, label: int | None) -> None:
+        """Ask about another label."""
+        if label != self._label:
+            self._label = label
+            self.label_changed.emit()
 
     @Slot(int, int)
     def _on_branch_requested(self, position: int, id: int) -> None:

@@ -23,6 +23,7 @@ class GlassPanel(QWidget):
         self._is_text_new = self._is_position_new = True
         focus.text_changed.connect(self._on_text)
         focus.position_changed.connect(self._on_position)
+        focus.label_changed.connect(self._on_position)
         session.chat.model_changed.connect(self._on_text)
 
     def show_text(self) -> None:
@@ -30,7 +31,7 @@ class GlassPanel(QWidget):
         raise NotImplementedError
 
     def show_position(self) -> None:
-        """`focus.position` (None for none) has changed; called after `show_text` if both have."""
+        """`focus.position` (None for none) or `focus.label` has changed; called after `show_text` if both have."""
         raise NotImplementedError
 
     def showEvent(self, event: QShowEvent) -> None:

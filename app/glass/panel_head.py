@@ -42,7 +42,7 @@ class PanelHead(QWidget):
         theme.set_icon(self.help_button, "question", "muted")
         self.help_button.setCheckable(True)
         self.help_button.setAccessibleName(f"About: {about.title}")
-        details = f"<p>Where the numbers come from: {about.source}</p><p>What they do not mean: {about.limits}</p>"
+        details = f"Where the numbers come from: {about.source}\n\nWhat they do not mean: {about.limits}"
         self.help_button.setToolTip(plain_tip(details))
         self.help_button.toggled.connect(self._on_help_toggled)
         self._title_row = row(title, self.help_button, None, spacing=SPACE // 2)

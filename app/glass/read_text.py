@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from app.glass.draft_mark import DraftMark
 from models.settings.sampling_config import SamplingConfig
@@ -12,20 +12,34 @@ from models.settings.sampling_config import SamplingConfig
 class LabelQuestion:
     """What a model that labels texts is asked about one, in place of its next token (see models.inspect.readout).
 
-    head: “sequence” of whole texts, “token” of words, or “span” of an answer. names: of the outcomes. outcome: the one
-    that is inspected; −1 for the likeliest, which depends on the token in focus.
-    label: of labels that do not exclude one another, the one that is asked about.
-    word_starts: “token”, the position of each word's first token, where its tag is read.
+    head: “sequence” of whole texts, “token” of words, or “span” of an answer. labels: the model's; for an answer, the
+    two outcomes. outcome: the one that is inspected; −1 for the likeliest, which depends on the token in focus.
+    label: of labels that do not exclude one another, the one that is asked about: its outcomes are no and yes.
+    words, word_starts: “token”, the words, and the position of the first token of each, where its tag is read.
     span, candidates: “span”, the answer's first and last token, and where others could be.
     """
 
     head: str
-    names: tuple[str, ...]
+    labels: tuple[str, ...]
     outcome: int = -1
     label: int | None = None
+    words: tuple[str, ...] = ()
     word_starts: tuple[int, ...] = ()
     span: tuple[int, int] | None = None
     candidates: tuple[int, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the outcomes."""
+        return self.labels if self.label is None else (f"not {self.labels[self.label]}", self.labels[self.label])
+
+    def word_at(self, position: int) -> int:
+        """The index of the word that a token is in; of the first one for tokens before it."""
+        return max((i for i, start in enumerate(self.word_starts) if start <= position), default=0)
+
+    def about(self, label: int) -> LabelQuestion:
+        """The same question about another label, by its index."""
+        return replace(self, outcome=label) if self.label is None else replace(self, label=label)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.glass.names import token_names
-from app.glass.read_text import ReadText
+from app.glass.read_text import LabelQuestion, ReadText
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -19,10 +19,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TargetToken:
-    """A token of a text, by its position, and the prediction of it."""
+    """A token of a text, by its position, and the prediction of it.
+
+    label: the label that is asked about instead, None for the one that the model gave.
+    """
 
     text: ReadText
     position: int
+    label: int | None = None
+
+    @property
+    def question(self) -> LabelQuestion | None:
+        """What is asked of a model that gives labels; None of one that predicts tokens."""
+        asked = self.text.question
+        return asked if asked is None or self.label is None else asked.about(self.label)
+
+    @property
+    def word(self) -> str:
+        """The word whose tag is asked about; "" where it is no tag."""
+        asked = self.text.question
+        return asked.words[asked.word_at(self.position)] if asked is not None and asked.words else ""
 
     def to_text(self) -> Text:
         """The text for `models.inspect`."""
@@ -58,25 +74,25 @@ class TargetToken:
         """
         from models.inspect.readout import Readout
 
-        asked = self.text.question
+        asked = self.question
         if asked is None:
             return Readout(at=self.at(model))
         at = 0 if model.config.topology == "encoder-only" else len(self.text.ids) - 1
         if asked.head == "token":
-            at = max((start for start in asked.word_starts if start <= self.position), default=asked.word_starts[0])
+            at = asked.word_starts[asked.word_at(self.position)]
         return Readout(at=at, head=asked.head, label=asked.label, span=asked.span, candidates=asked.candidates)
 
     def outcome(self, model: AnyModel, tokenizer: Tokenizer) -> int:
         """The outcome of the readout that is inspected, as for `token`; −1 for the likeliest one."""
-        asked = self.text.question
+        asked = self.question
         return self.token(model, tokenizer) if asked is None else asked.outcome
 
     def names(self, tokenizer: Tokenizer, outcomes: Iterable[int]) -> dict[int, str]:
         """What outcomes are called: the displayed tokens, or the labels."""
-        asked = self.text.question
+        asked = self.question
         return token_names(tokenizer, outcomes) if asked is None else {i: asked.names[i] for i in outcomes}
 
     def sees_itself(self, model: AnyModel, tokenizer: Tokenizer) -> bool:
         """Whether the model sees the token that it predicts: an encoder, unless the token is a mask."""
-        is_token = self.text.question is None
+        is_token = self.question is None
         return is_token and model.config.topology == "encoder-only" and self.token(model, tokenizer) >= 0

@@ -10,7 +10,7 @@ from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtGui import QGuiApplication, QResizeEvent
 from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, row, set_role
+from app.kit.basics import button, label, row, set_enabled, set_role
 from app.kit.forms.editors import IntBox
 from app.kit.layout.segments import Segments
 from app.kit.text.code_editor import CodeEditor
@@ -126,8 +126,8 @@ class ServePanel(QWidget):
         on, writes = state.status != "off", chosen is not None and chosen.writes
         for widget, shown in ((self._off, not on), (self._on, on), (self.stop, on)):
             widget.setVisible(shown)
-        self.stop.setEnabled(state.status == "on")
-        self.start.setEnabled(writes)
+        set_enabled(self.stop, "" if state.status == "on" else "It is starting or stopping: wait.")
+        set_enabled(self.start, "" if writes else "Open a model that writes texts first.")
         self.status.setText(
             "no model" if state.problem else "stopping…" if state.status == "stopping" else state.status
         )

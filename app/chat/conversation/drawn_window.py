@@ -18,7 +18,7 @@ from app.chat.archive.drawn_replies import DrawnReplies
 from app.chat.archive.message_tree import Message
 from app.chat.conversation.conversation import Conversation
 from app.chat.conversation.reply_captions import format_score, judge
-from app.kit.basics import button, label, panes, plain_tip, row, separator, titled_card
+from app.kit.basics import button, label, panes, plain_tip, row, separator, set_enabled, titled_card
 from app.kit.dialog import Dialog
 from app.kit.figures.line_plot import LinePlot
 from app.kit.figures.pictures import Axis, Line, LinePicture
@@ -176,7 +176,9 @@ class DrawnWindow(Dialog):
         drawn = None if shown is None or shown.generation is None else shown.generation.drawn
         if drawn is not None and self._drawn is not None and drawn.replies == self._drawn.replies:
             taken = drawn.taken  # else others were drawn after these
-        self.take.setEnabled(not self._conversation.writing and shown is not None and taken != self.selected)
+        writes = "A reply is being written: wait." if self._conversation.writing else ""
+        is_another = shown is not None and taken != self.selected
+        set_enabled(self.take, writes or ("" if is_another else "This is the one in the chat: choose another."))
         self.take.setText("This is the reply" if taken == self.selected else "Use this reply")
 
     def _shown(self) -> Message | None:

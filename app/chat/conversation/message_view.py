@@ -13,7 +13,7 @@ from app.chat.conversation.bubble import Bubble
 from app.chat.conversation.discreet import Discreet
 from app.chat.conversation.message_actions import MessageActions
 from app.chat.conversation.reply_captions import describe_reply, explain_reply, judge
-from app.kit.basics import button, label, plain_tip, row, set_role
+from app.kit.basics import button, column, label, plain_tip, row, set_role
 from app.kit.text.growing_field import MAX_CHARACTERS, GrowingField
 from app.kit.theme import SPACE, ThemeProvider
 
@@ -59,13 +59,16 @@ class MessageView(QWidget):
         self._layout.setSpacing(SPACE // 2)
         self._layout.addWidget(self.fresh)
         if message.is_reply:
-            self._layout.addLayout(row(self.bubble, None))
             line = row(self.buttons, self.note)
             line.setStretch(1, 1)
             line.setContentsMargins(6, 0, 0, 0)
-            self._layout.addLayout(line)
+            both = column(spacing=0)
+            both.addLayout(row(self.bubble, None))
+            both.addLayout(line)
+            self._layout.addLayout(both)
         else:
             self._layout.addLayout(row(self.note, None, self.buttons, self.bubble, spacing=SPACE // 2))
+            self._layout.setContentsMargins(0, 0, 0, SPACE)
             self.note.setContentsMargins(14, 0, 0, 0)
         self._layout.addWidget(self.gold)
         self._details = Discreet(self.buttons, self.note)

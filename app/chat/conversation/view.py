@@ -96,6 +96,7 @@ class ChatView(QScrollArea):
         self.earlier.hide()
         self._column = QVBoxLayout(middle)
         self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(0)  # below a reply there is the line of its buttons
         self._column.addLayout(row(None, self.earlier, None))
         self._column.addStretch(1)
         self.setWidget(page)

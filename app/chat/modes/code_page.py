@@ -12,9 +12,10 @@ from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
 from app.chat.modes.mode_page import ErrorLabel, ModePage
-from app.chat.modes.one_reply import OneReply, Prompt
+from app.chat.modes.one_reply import OneReply
 from app.chat.modes.task_page import text_box
 from app.glass.focus import Focus
+from app.glass.partial_reply import Prompt
 from app.kit.basics import button, column, label, plain_tip, row, set_enabled, set_role
 from app.kit.layout.refit import Refit
 from app.kit.layout.turning_splitter import TurningSplitter

@@ -176,8 +176,9 @@ class FillMask(ModePage):
     def _show_state(self) -> None:
         set_enabled(self.insert, "" if self._mask else "No model with masks is open.")
         set_enabled(self.fill_all, "" if self.filled is not None else "There is no mask that the model has filled.")
-        fits_not = "The text is being measured." if self._measurer.busy else "" if self.text.strip() else "No text yet."
-        set_enabled(self.measure, fits_not or ("Fill the masks first." if self._n_masks else ""))
+        busy, empty = self._measurer.busy, "" if self.text.strip() else "Write a text first."
+        masked = "Fill the masks first." if self._n_masks else ""
+        set_enabled(self.measure, "The text is being measured." if busy else empty or masked)
         self.fits.set_hint(
             "Fill the masks first: only a complete text can be measured." if self._n_masks else "",
             busy=self._measurer.busy,

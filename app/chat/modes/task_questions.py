@@ -42,8 +42,10 @@ def answer_row(
     encoder = TaskEncoder(model.config, tokenizer, task, labels)
     [prediction] = result_of(predict_items(model, encoder, [row]))
     items = encoder.items([row], has_targets=False)
-    batch = encoder.batch(items[:1])
-    question = _question(encoder, items[0], batch, prediction)
+    if len(items) > 1:
+        return Answered(row, prediction, None)
+    batch = encoder.batch(items)
+    question = _question(encoder, row, items[0], batch, prediction)
     segments = () if batch.segments is None or not bool(batch.segments.any()) else tuple(batch.segments[0].tolist())
     ids = tuple(batch.inputs[0].tolist())
     source_ids = () if batch.source is None else tuple(batch.source[0].tolist())
@@ -62,31 +64,34 @@ def answer_row(
             question=question,
         )
 
-    return Answered(row, prediction, read if len(items) == 1 else None)
+    return Answered(row, prediction, read)
 
 
-def _question(encoder: TaskEncoder, item: Item, batch: Batch, prediction: Prediction) -> LabelQuestion | None:
+def _question(
+    encoder: TaskEncoder, row: Mapping[str, Any], item: Item, batch: Batch, prediction: Prediction
+) -> LabelQuestion | None:
     """What the model was asked, by what it answered: its label, the likeliest of several, the tag of each word, or the
     answer; None for a number."""
     labels, value = encoder.labels, prediction.value
     if encoder.task == "classification":
-        return LabelQuestion(head="sequence", names=labels, outcome=labels.index(value))
+        return LabelQuestion(head="sequence", labels=labels, outcome=labels.index(value))
     if encoder.task == "multi-label":
         label = max(range(len(labels)), key=lambda i: prediction.probabilities[labels[i]])
-        names = (f"not {labels[label]}", labels[label])
-        return LabelQuestion(head="sequence", names=names, outcome=1, label=label)
+        return LabelQuestion(head="sequence", labels=labels, outcome=1, label=label)
     if encoder.task == "tagging":
-        starts = tuple(at for at in item.first_tokens if at >= 0)
-        return LabelQuestion(head="token", names=labels, word_starts=starts) if starts else None
+        read = [(word, at) for word, at in zip(row["words"], item.first_tokens, strict=True) if at >= 0]
+        words, starts = tuple(word for word, _ in read), tuple(at for _, at in read)
+        return LabelQuestion(head="token", labels=labels, words=words, word_starts=starts) if read else None
     if encoder.task != "span" or batch.candidates is None:
         return None
-    span, names = (0, 0), ("an answer", "no answer")
+    span, outcomes = (0, 0), ("an answer", "no answer")
     if value:
         first = prediction.details["start"]
         inside = [i for i, (start, end) in enumerate(item.offsets) if end > first and start < first + len(value)]
-        span, names = (item.context_start + inside[0], item.context_start + inside[-1]), ("another answer", value)
+        span = item.context_start + inside[0], item.context_start + inside[-1]
+        outcomes = "another answer", value
     candidates = tuple(batch.candidates[0].nonzero()[:, 0].tolist())
-    return LabelQuestion(head="span", names=names, outcome=1, span=span, candidates=candidates)
+    return LabelQuestion(head="span", labels=outcomes, outcome=1, span=span, candidates=candidates)
 
 
 def _start(question: LabelQuestion | None, prediction: Prediction) -> int | None:

@@ -11,11 +11,12 @@ from PySide6.QtGui import QTextCursor
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from app.chat.modes.mode_page import ErrorLabel, ModePage
-from app.chat.modes.one_reply import OneReply, PartialReply
+from app.chat.modes.one_reply import OneReply
 from app.chat.notebook.editor import NotebookEditor
 from app.chat.notebook.file import Segment, WrittenToken
 from app.chat.notebook.keeper import NotebookKeeper
 from app.glass.focus import Focus
+from app.glass.partial_reply import PartialReply
 from app.glass.tokens.legend import TokenLegend
 from app.kit.basics import button, frame, label, set_enabled
 from app.kit.labels import ElidedLabel
@@ -212,7 +213,7 @@ class Notebook(ModePage):
         set_enabled(self.redo, writes or ("" if document.isRedoAvailable() else "There is nothing to redo."))
         self.editor.setReadOnly(busy)
         self.at_end.setVisible(not busy and self._has_ended)
-        self.past_end.setEnabled(free)
+        set_enabled(self.past_end, no_model)
         self.status.setText(describe_notebook(self.text_end, self.reply.written, is_past_end=self._is_past_end))
 
     @property

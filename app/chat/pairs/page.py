@@ -18,7 +18,7 @@ from app.chat.pairs.pair_tokens import PairTokens
 from app.chat.pairs.pronoun_models import PRONOUNS, PronounAnswer, PronounControl
 from app.chat.pairs.sentences import Sentences
 from app.glass.examiner import Examiner
-from app.kit.basics import column, frame, label, row, scrolling, set_role
+from app.kit.basics import column, frame, label, row, scrolling, set_enabled, set_role
 from app.kit.export_button import Columns, ExportButton
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
@@ -257,7 +257,7 @@ class MinimalPairs(QWidget):
         for widget in (self.tokens, self.attention):
             widget.setVisible(reading is not None)
         self.changes.setVisible(asks_open and reading is not None)
-        self.export.setEnabled(reading is not None)
+        set_enabled(self.export, "" if reading is not None else "No sentences have been read yet.")
 
     def _numbers(self) -> Callable[[], Columns]:
         reading, (layer, head) = self.reading, self.attention.head

@@ -10,7 +10,7 @@ from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
 from app.chat.preferring.pair_maker import PromptSource, loaded_chat_model
-from app.kit.basics import button, label, row
+from app.kit.basics import button, label, row, set_enabled
 from app.kit.forms.config_form import ConfigForm
 from app.kit.forms.editors import IntBox
 from app.kit.theme import SPACE, ThemeProvider
@@ -142,5 +142,5 @@ class SimulatedAnnotator(QWidget):
         self.start_button.setVisible(not busy)
         self.stop_button.setVisible(busy)
         self.progress.setVisible(busy)
-        self.form.setEnabled(not busy)
-        self.n_pairs.setEnabled(not busy)
+        for widget in (self.form, self.n_pairs):
+            set_enabled(widget, "Pairs are being judged: wait, or stop it." if busy else "")

@@ -8,8 +8,8 @@ from PySide6.QtCore import QSignalBlocker, Signal, Slot
 from PySide6.QtGui import QStandardItemModel
 from PySide6.QtWidgets import QWidget
 
-from app.chat.settings.library_choice import LibraryChoice
-from app.kit.basics import column, label
+from app.chat.settings.library_choice import LISTING, NO_MODEL, LibraryChoice
+from app.kit.basics import column, label, set_enabled
 from app.kit.forms.slider_row import SliderRow
 from app.kit.theme import SPACE
 from app.session.best_of import BestOf, RewardModelInfo, reward_models
@@ -127,15 +127,14 @@ class BestOfPanel(QWidget):
         can_draw, found = self._can_draw, self._models or []
         can_score = any(not each.problem for each in found)
         is_on = self.best_of is not None
-        self.choice.setEnabled(can_draw and can_score)
-        self.number.setEnabled(can_draw and can_score)
-        if not can_draw and self._session.chat.model is not None:
-            words = _NOT_THIS
-        elif can_draw and self._models is not None and not can_score:
-            words = _OTHERS if found else _NO_MODEL
-        else:
-            words = _HOW if is_on else _ABOUT
-        self.about.setText(words)
+        why_not = ""
+        if not can_draw:
+            why_not = _NOT_THIS if self._session.chat.model is not None else NO_MODEL
+        elif not can_score:
+            why_not = LISTING if self._models is None else _OTHERS if found else _NO_MODEL
+        for widget in (self.choice, self.number):
+            set_enabled(widget, why_not)
+        self.about.setText(why_not if why_not not in ("", NO_MODEL, LISTING) else _HOW if is_on else _ABOUT)
         n = int(self.number.value)
         problem = _GONE.format(name=self._gone) if self._gone else ""
         if not problem and can_draw and can_score and n > 1 and not self.choice.currentData():

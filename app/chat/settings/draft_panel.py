@@ -7,8 +7,8 @@ from collections.abc import Callable
 from PySide6.QtCore import QSignalBlocker, Signal, Slot
 from PySide6.QtWidgets import QWidget
 
-from app.chat.settings.library_choice import LibraryChoice
-from app.kit.basics import column, label
+from app.chat.settings.library_choice import LISTING, NO_MODEL, LibraryChoice
+from app.kit.basics import column, label, set_enabled
 from app.kit.forms.slider_row import SliderRow
 from app.kit.theme import SPACE
 from app.session.drafts import Drafting, DraftModelInfo, draft_models
@@ -134,14 +134,13 @@ class DraftPanel(QWidget):
     def _show(self) -> None:
         model, found, why_not = self._session.chat.model, self._models, self._why_not
         drafting = self.drafting
-        self.choice.setEnabled(not why_not and bool(found))
-        self.number.setEnabled(drafting is not None)
-        words = _ABOUT
-        if model is not None and why_not:
-            words = why_not
-        elif model is not None and found is not None and not found:
-            words = _NO_MODEL
-        self.about.setText(words)
+        if model is None:
+            why_not = NO_MODEL
+        elif not why_not and not found:
+            why_not = LISTING if found is None else _NO_MODEL
+        set_enabled(self.choice, why_not)
+        set_enabled(self.number, why_not or ("" if drafting is not None else "Choose a draft model first."))
+        self.about.setText(why_not if why_not not in ("", NO_MODEL, LISTING) else _ABOUT)
         size = next((each.n_parameters for each in found or () if drafting and each.run_id == drafting.run_id), 0)
         problem = _GONE.format(name=self._gone) if self._gone else ""
         if not problem and model is not None and size >= model.n_parameters:

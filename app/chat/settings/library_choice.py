@@ -14,6 +14,9 @@ from app.kit.labels import ElidedCombo
 from app.session.session import Session
 from app.worker.background import LatestTask
 
+NO_MODEL, LISTING = "No model is open.", "The models are being listed."
+"""Why nothing can be chosen yet."""
+
 
 class LibraryChoice(ElidedCombo):
     """Finds out which models there are as soon as it is seen, and again whenever the runs change; its owner fills it.

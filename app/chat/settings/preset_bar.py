@@ -8,6 +8,7 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QInputDialog, QMenu, QPushButton, QSizePolicy, QWidget
 
+from app.chat.settings.library_choice import NO_MODEL
 from app.chat.settings.sampling_presets import BUILT_IN, SamplingPresets
 from app.kit.basics import plain_tip
 from app.kit.theme import SPACE, ThemeProvider
@@ -41,6 +42,7 @@ class PresetBar(QWidget):
         more.setToolTip("Save or delete a preset, or set a model's defaults")
         theme.set_icon(more, "dots-three")
         menu = QMenu(more)
+        menu.setToolTipsVisible(True)
         self.save = self._action("Save as a preset…", self._on_save)
         self.delete = self._action("Delete this preset", self._on_delete)
         self.set_defaults = self._action("Use as this model's defaults", self._on_set_defaults)
@@ -88,9 +90,13 @@ class PresetBar(QWidget):
             self.list.setCurrentIndex(max(self.list.findData(name), 0))
         own = name in self._presets.own
         self.list.setToolTip(plain_tip(BUILT_IN[name][0] if name in BUILT_IN else ""))
-        self.delete.setEnabled(own)
-        self.set_defaults.setEnabled(bool(self.run_id))
-        self.clear_defaults.setEnabled(self.has_own_defaults)
+        for action, why_not in (
+            (self.delete, "" if own else "Only presets of your own can be deleted: choose one first."),
+            (self.set_defaults, "" if self.run_id else NO_MODEL),
+            (self.clear_defaults, "" if self.has_own_defaults else "This model has none of its own."),
+        ):
+            action.setEnabled(not why_not)
+            action.setToolTip(plain_tip(why_not or action.text()))
 
     def _fill(self) -> None:
         with QSignalBlocker(self.list):

@@ -7,7 +7,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from app.chat.conversation.next_prompt import NextPrompt, PromptPreview
-from app.kit.basics import EmptyState, button, frame, label, row
+from app.kit.basics import EmptyState, button, frame, label, row, set_enabled
 from app.kit.dialog import Dialog
 from app.kit.help_mark import set_term
 from app.kit.labels import ElidedLabel
@@ -70,7 +70,7 @@ class PromptTokens(Dialog):
         if not self.isVisible():
             return
         self._preview = preview = self._next.preview
-        self.copy.setEnabled(preview is not None)
+        set_enabled(self.copy, "" if preview is not None else "There is no prompt yet.")
         self._pages.setCurrentIndex(1 if preview is None else 0)
         self.left_out.setVisible(preview is not None and preview.fitted.n_left_out > 0)
         if preview is None:

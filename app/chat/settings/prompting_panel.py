@@ -8,9 +8,10 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QButtonGroup, QRadioButton, QVBoxLayout, QWidget
 
 from app.chat.conversation.next_prompt import NextPrompt
+from app.chat.settings.library_choice import NO_MODEL
 from app.chat.settings.prompt_tokens import PromptTokens
 from app.chat.settings.template_window import TemplateWindow
-from app.kit.basics import button, label, plain_tip, row
+from app.kit.basics import button, label, plain_tip, row, set_enabled
 from app.kit.help_mark import HelpMark
 from app.kit.text.text_box import TextBox
 from app.kit.theme import SPACE, ThemeProvider
@@ -153,8 +154,9 @@ class PromptingPanel(QWidget):
     def _show_state(self) -> None:
         model, failure = self._session.chat.model, self._next.failure
         is_chat = model is not None and model.is_chat_model
+        why_not = "" if is_chat else NO_MODEL if model is None else "Only chat models have this."
         for widget in (self.system, self.edit, *self.choices.values()):
-            widget.setEnabled(is_chat)
+            set_enabled(widget, why_not)
         self.problem.setText(failure.sentence if failure is not None else "")
         self.problem.setVisible(failure is not None)
         self.own.setVisible(bool(self._prompting.template))
@@ -168,7 +170,7 @@ class PromptingPanel(QWidget):
     def _describe_template(self) -> str:
         model = self._session.chat.model
         if model is None:
-            return "No model is open."
+            return NO_MODEL
         if not model.is_chat_model:
             return "This is not a chat model, so your text is sent as it is."
         if self._prompting.template:

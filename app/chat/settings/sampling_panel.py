@@ -16,7 +16,7 @@ from app.chat.settings.bias_editor import BiasEditor
 from app.chat.settings.preset_bar import PresetBar
 from app.chat.settings.sampling_presets import SamplingPresets
 from app.glass.tokens.token_chips import Chip, TokenChips
-from app.kit.basics import column, label, plain_tip, row
+from app.kit.basics import column, label, plain_tip, row, set_enabled
 from app.kit.forms.editors import IntBox
 from app.kit.forms.sampling_sliders import SLIDERS, sampling_label, sampling_slider
 from app.kit.forms.slider_row import SliderRow
@@ -149,7 +149,7 @@ class SamplingPanel(QWidget):
 
     def set_used(self, used: bool, why_not: str = "") -> None:
         """Whether the open model uses these settings, else why not."""
-        self._settings.setEnabled(used)
+        set_enabled(self._settings, why_not if not used else "")
         self.why_not.setText(why_not)
         self.why_not.setVisible(not used)
 

@@ -9,7 +9,7 @@ from PySide6.QtGui import QTextDocument
 from PySide6.QtWidgets import QPlainTextEdit, QVBoxLayout, QWidget
 
 from app.chat.conversation.next_prompt import NextPrompt
-from app.kit.basics import button, column, label, panes, row
+from app.kit.basics import button, column, label, panes, row, set_enabled
 from app.kit.dialog import Dialog
 from app.kit.help_mark import set_term
 from app.kit.text.code_editor import CodeEditor
@@ -135,7 +135,7 @@ class TemplateWindow(Dialog):
         self.edited.emit("" if self.template == self.own else self.template)
 
     def _on_changed(self) -> None:
-        self.revert.setEnabled(self.template != self.own)
+        set_enabled(self.revert, "" if self.template != self.own else "This is the model's own template.")
         self._patience.start()
 
     def _revert(self) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
+from app.chat.settings.library_choice import NO_MODEL
 from app.chat.settings.weights import WeightsMeasurement
-from app.kit.basics import button, label, plain_tip, row, set_role
+from app.kit.basics import button, label, plain_tip, row, set_enabled, set_role
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.chat_model import LIVE, ChatModel
@@ -105,10 +106,15 @@ class WeightsPanel(QWidget):
     def _show(self) -> None:
         model, control = self._session.chat.model, self.control
         stored = model is not None and model.which != LIVE
-        self.kind.setEnabled(stored and self._session.chat.state == "ready" and not control.busy)
+        why_not = "" if model is not None else NO_MODEL
+        if model is not None and not stored:
+            why_not = "This model is still learning: open a checkpoint."
+        is_free = self._session.chat.state == "ready" and not control.busy
+        set_enabled(self.kind, why_not or ("" if is_free else "The model is in use: wait."))
         self.kind.choose(model.weights if model is not None else KINDS[0])
         self.measure.setVisible(not control.busy)
-        self.measure.setEnabled(stored and model is not None and model.mode in ("talk", "text"))
+        continues = model is not None and model.mode in ("talk", "text")
+        set_enabled(self.measure, why_not or ("" if continues else "Only models that continue a text can be measured."))
         self.measure.setText("Measure again" if control.measured is not None else "Measure")
         self.cancel.setVisible(control.busy)
         self.doing.setText(

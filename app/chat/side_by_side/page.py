@@ -18,7 +18,7 @@ from app.chat.side_by_side.comparison import (
     SideBySide,
 )
 from app.glass.panel_head import About, PanelHead
-from app.kit.basics import button, row, set_role
+from app.kit.basics import button, row, set_enabled, set_role
 from app.kit.export_button import Columns, ExportButton
 from app.kit.labels import ElidedLabel
 from app.kit.text.difference_text import DifferenceLegend
@@ -164,7 +164,7 @@ class SideBySidePage(QWidget):
             column.clear_reply()
             column.set_removable(len(self.columns) > 2)
         self._judgements, self._spans = {}, {}
-        self.add_button.setEnabled(len(self.columns) < _MAX_MODELS)
+        set_enabled(self.add_button, "" if len(self.columns) < _MAX_MODELS else f"At most {_MAX_MODELS} models.")
         self.control.forget()
 
     # -- comparing -----------------------------------------------------------------------------------------------------

@@ -94,8 +94,8 @@ def _text_of(
     form: the chat format in which the prompt is a message; None for a text to continue.
     """
     from app.glass.names import token_names
+    from app.glass.partial_reply import PartialReply
     from app.glass.read_text import ReadText
-    from app.glass.surprise import most_surprising, special_ids
     from models.chat.template_config import ChatTemplateConfig
     from models.events import TokenMade
     from models.inference.prompts import encode_for
@@ -109,28 +109,17 @@ def _text_of(
         masks = [i for i, id in enumerate(ids) if id == mask_id(tokenizer)]
         return ReadText(ids=ids, words=tuple(names[id] for id in ids), n_prompt=len(ids)), masks
     messages = [{"role": "user", "content": prompt}] if form is not None else prompt
+    reply = PartialReply(messages, sampling)
     request = ReplyRequest(messages=messages, sampling=sampling)
-    started, made = ReplyStarted(step=0, n_prompt=0), list[TokenMade]()
     for event in reply_events(model, tokenizer, 0, form or ChatTemplateConfig(), request, SummaryCache()):
         if isinstance(event, ReplyStarted):
-            started = event
+            reply.started = event
         elif isinstance(event, TokenMade):
-            made.append(event)
-    reply, n = [token.id for token in made], len(started.prompt_ids)
-    ids = (*started.prompt_ids, *reply)
-    names = token_names(tokenizer, {*ids, *started.source_ids})
-    start = most_surprising(reply, [token.probability for token in made], special_ids(tokenizer))
-    text = ReadText(
-        ids=ids,
-        words=tuple(names[id] for id in ids),
-        n_prompt=n,
-        source_ids=started.source_ids,
-        source_words=tuple(names[id] for id in started.source_ids),
-        draws=tuple(token.draw for token in made),
-        sampling=sampling,
-        start=None if start is None else n + start,
-    )
-    return text, list(range(n, len(ids)))
+            reply.tokens.append(event)
+    text = reply.read(tokenizer)
+    if text is None:
+        raise ValueError("The model wrote nothing: try another prompt.")
+    return text, list(range(len(text.ids) - len(reply.tokens), len(text.ids)))
 
 
 def to_json(answer: PassAnswer) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from models.data.importing.checks import Checks, Finding
 from models.data.importing.plan import MENDS
 from models.number_words import capitalized, format_count, format_percent
 
+IMPORTING = "The data is being imported: wait, or stop it."
+
 _MAX_LABELS = 8
 
 
@@ -58,7 +60,7 @@ class ChecksCard(QFrame):
         if checks is not None and checks is not self._shown:
             self._show(checks)
         for finding in self.findings.values():
-            set_enabled(finding.tick, "It is being imported." if draft.doing == "importing" else "")
+            set_enabled(finding.tick, IMPORTING if draft.doing == "importing" else "")
         if checks is None and not draft.doing:
             self.labels.clear()
         self.labels.setVisible(bool(self.labels.text()))

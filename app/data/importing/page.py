@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.data.example_card import ExampleCard
-from app.data.importing.checks_card import ChecksCard
+from app.data.importing.checks_card import IMPORTING, ChecksCard
 from app.data.importing.column_table import ColumnTable
 from app.data.importing.draft import ImportDraft
 from app.data.importing.reading_options import ReadingOptions
@@ -378,7 +378,7 @@ class ImportPage(QWidget):
         self._show_footer()
 
     def _show_decisions(self) -> None:
-        draft, is_free = self.draft, self.draft.doing != "importing"
+        draft, why_not = self.draft, IMPORTING if self.draft.doing == "importing" else ""
         with QSignalBlocker(self.task), QSignalBlocker(self.val_share), QSignalBlocker(self.test_share):
             self.task.setCurrentIndex(self.task.findData(draft.task))
             self.val_share.setValue(100 * draft.val_share)
@@ -389,12 +389,11 @@ class ImportPage(QWidget):
             self.name.setText(draft.name)
         self.table.show_roles(draft.roles_of_task(), draft.roles)
         self._hidden_settings.refresh()
-        given = draft.info.splits if draft.info is not None else {}
-        split_of: dict[QWidget, str] = {self.val_share: "val", self.test_share: "test"}
         for editor in (self.task, self.table, self.val_share, self.test_share, self.seed, self.name):
-            is_given = bool(given.get(split_of.get(editor, "")))
-            reason = "The files have this split of their own." if is_given else ""
-            set_enabled(editor, reason if is_free else "It is being imported.")
+            set_enabled(editor, why_not)
+        for editor, split in ((self.val_share, "val"), (self.test_share, "test")):
+            if draft.info is not None and draft.info.splits.get(split):
+                set_enabled(editor, "The data comes with a split of this name, which is kept.")
         self._show_example()
 
     def _show_footer(self) -> None:

@@ -78,7 +78,7 @@ class AblationPanel(AnswerPanel):
         self.source_title = label("Source: click a token to hide it", "caption")
         self.source = TokenStrip("Source tokens", theme, max_rows=3)
         self.tokens_title = label("Click a token to hide it", "caption")
-        self.tokens = TokenStrip("Input tokens", theme, max_rows=3)
+        self.tokens = TokenStrip("Input tokens", theme, max_rows=6)
         self.result = label("", "subheading", wrap=True)
         self.facts = label("", "caption", wrap=True)
         self.pairs = BeforeAfter(theme)

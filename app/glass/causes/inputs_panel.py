@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 ABOUT = About(
     title="Inputs",
     term="Attribution",
-    shows="Which tokens this one depends on (input attribution): ochre ones speak for it, blue ones against it.",
+    shows="Which tokens the answer depends on (input attribution): ochre ones speak for it, blue ones against it.",
     source=(
         "Leave one out: the open model reads the text again while one token is hidden from all others, once for each; "
         "the number is how much the log-probability falls, in nats. An encoder reads a mask in its place. "
@@ -58,6 +58,7 @@ class InputsPanel(AnswerPanel):
     """The contributions of the input tokens to the token in focus, or to the label of the text."""
 
     is_about_labels = True
+    other_words = "Click a token to ask about another word."
 
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(session, theme, focus, ABOUT, self.numbers, parent)
@@ -82,6 +83,8 @@ class InputsPanel(AnswerPanel):
         self.bars_title = label("Largest contributions", "subheading")
         self.bars = SignedBars("Largest contributions", theme)
         self._build()
+        for strip in (self.tokens, self.source):
+            strip.chosen.connect(self._on_token)
         self.examiner.done.connect(self._on_answer)
         self.measuring.found.connect(self._on_found)
         self.measuring.changed.connect(self._say_what_matters)
@@ -117,6 +120,12 @@ class InputsPanel(AnswerPanel):
         self._of_row.setVisible(self.by.value == "gradient")
         if self.target is not None:
             self.ask(self.target)
+
+    @Slot(int)
+    def _on_token(self, index: int) -> None:
+        """Ask about the tag of another word."""
+        if self.target is not None and self.target.word:
+            self.focus.lock(index)
 
     def _measure(self) -> None:
         if self._answer is not None:

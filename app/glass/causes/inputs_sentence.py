@@ -40,7 +40,7 @@ def describe_inputs(
     """
     now = f"{word} ({format_rough(share)})"
     if busy:
-        return f"Measuring how likely {now} would be without each token before it …"
+        return f"Measuring how likely {now} would be without each token …"
     if not is_complete:
         return f"“Hide each token” will tell which of them {now} depends on most."
     if not changes:

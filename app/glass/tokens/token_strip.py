@@ -47,7 +47,6 @@ class TokenStrip(TokenView):
             self._tokens = tuple(ids), tuple(words)
             self.set_pieces([Piece(id, b"", 0, 0, word) for id, word in zip(ids, words, strict=True)])
         self._fit()
-        self.verticalScrollBar().setValue(self.verticalScrollBar().maximum())
         self.viewport().update()
 
     def show_amounts(self, amounts: Sequence[float], reach: float, tips: Sequence[str]) -> None:
@@ -68,6 +67,7 @@ class TokenStrip(TokenView):
     def _fit(self) -> None:
         rows = min(max(self.pills.n_rows, 1), self._max_rows)
         self.setFixedHeight(rows * self._row_height + 2 * _MARGIN)
+        self.verticalScrollBar().setValue(self.verticalScrollBar().maximum())
 
     # -- Painting ------------------------------------------------------------------------------------------------------
 

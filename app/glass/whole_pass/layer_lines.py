@@ -17,6 +17,7 @@ from app.glass.whole_pass.answer import PassAnswer
 from app.glass.whole_pass.lines import Line, lines_of, telling_layer
 from app.glass.whole_pass.strips import paint_strip
 from app.glass.whole_pass.wording import format_share_added, head_share, reads_of, strongest_head, title_of
+from app.kit.basics import plain_tip
 from app.kit.colours import readable_on
 from app.kit.figures.attention_pictures import format_share
 from app.kit.figures.figure import Figure
@@ -97,11 +98,11 @@ class LayerLines(Figure):
     def _rebuild(self) -> None:
         assert self._answer is not None
         before = self.lines[self.spot[1]].key if self.spot is not None else None
-        self.set_spot(None)
         is_deep = len(self._answer.given.layers) > _FEW
         n_heads = max(self._n_heads - is_deep, 1)
         self.lines = lines_of(self._answer, self._chosen, n_heads, is_unfolded=self._is_unfolded)
         self._restyle()
+        self.set_spot(None)
         kept = next((i for i, line in enumerate(self.lines) if line.key == before), None)
         self.set_spot(None if kept is None else (0, kept))
         self.line_changed.emit()
@@ -148,7 +149,7 @@ class LayerLines(Figure):
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         super().mouseMoveEvent(event)
-        self.setToolTip(f"<p>{self._words(self.spot)}</p>" if self.spot is not None else "")
+        self.setToolTip(plain_tip(self._words(self.spot)) if self.spot is not None else "")
         self.setCursor(Qt.CursorShape.ArrowCursor if self.spot is None else Qt.CursorShape.PointingHandCursor)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:

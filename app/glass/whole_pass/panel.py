@@ -18,7 +18,7 @@ from app.glass.whole_pass.answer import PassAnswer, read_answer
 from app.glass.whole_pass.view import PassView, numbers_of
 from app.glass.whole_pass.wide_window import WideWindow
 from app.glass.whole_pass.wording import describe_pass
-from app.kit.basics import button
+from app.kit.basics import button, set_enabled
 from app.kit.chart_export import Columns
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
@@ -87,7 +87,7 @@ class PassPanel(AnswerPanel):
 
     def forget(self) -> None:
         self.answer = self._cache = None
-        self.enlarge.setEnabled(False)
+        set_enabled(self.enlarge, "There is no picture yet: choose a token that a model has predicted.")
 
     def ask(self, target: TargetToken) -> None:
         if self._cache is None:
@@ -109,7 +109,7 @@ class PassPanel(AnswerPanel):
         self.answer = answer
         self.say(describe_pass(answer))
         self.view.show_answer(answer)
-        self.enlarge.setEnabled(True)
+        set_enabled(self.enlarge, "")
         self.show_body(sees_itself=answer.sees_itself)
         self._update_wide()
 

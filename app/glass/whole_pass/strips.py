@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from PySide6.QtCore import QRectF, QSize, Qt, Slot
+from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QSizePolicy, QWidget
+from PySide6.QtWidgets import QWidget
 
 from app.kit.figures.heat_map import Colours, colour_table, coloured
+from app.kit.painted_rows import PaintedRows
 from app.kit.theme import SPACE, ThemeProvider
 from models.number_words import format_prob
 
@@ -39,56 +40,29 @@ def length_of(vector: Floats) -> str:
     return f"length {float(np.linalg.norm(vector)):.3g}"
 
 
-class LinesPicture(QWidget):
-    """Some things drawn below each other, each in a line of its own.
-
-    Args:
-        is_mono: whether a line is as high as the font of tokens, instead of that of names.
-    """
-
-    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None, *, is_mono: bool = False) -> None:
-        super().__init__(parent)
-        self._theme, self._is_mono, self._n_lines = theme, is_mono, 0
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        theme.theme_changed.connect(self._restyle)
-
-    def _show_lines(self, n_lines: int) -> None:
-        self._n_lines = n_lines
-        self._restyle()
-
-    @Slot()
-    def _restyle(self) -> None:
-        self.updateGeometry()
-        self.update()
-
-    def _line(self) -> int:
-        """Height of a line in pixels."""
-        font = self._theme.mono_font(0.9) if self._is_mono else self._theme.font(0.9)
-        return QFontMetrics(font).height() + 4
-
-    def sizeHint(self) -> QSize:
-        return QSize(260, self._line() * self._n_lines)
-
-    def minimumSizeHint(self) -> QSize:
-        return QSize(160, self._line() * self._n_lines)
-
-
-class VectorStrips(LinesPicture):
+class VectorStrips(PaintedRows):
     """Some vectors below each other, each with its name and its length."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
-        super().__init__(theme, parent)
+        super().__init__("Vectors as colours", theme, parent)
         self._vectors: Mapping[str, Floats] = {}
 
     def show_vectors(self, vectors: Mapping[str, Floats]) -> None:
         """Show other vectors (C), by name."""
         self._vectors = vectors
-        lengths = ", ".join(f"{name}: {length_of(vector)}" for name, vector in vectors.items())
-        self.setAccessibleName(f"Vectors as colours. {lengths}")
-        self._show_lines(len(vectors))
+        self.setAccessibleDescription(", ".join(map(self.tip, range(len(vectors)))))
+        self._restyle()
+
+    @property
+    def _n_rows(self) -> int:
+        return len(self._vectors)
+
+    def tip(self, row: int) -> str:
+        shown = list(self._vectors.items())[row : row + 1]
+        return "".join(f"{name}: {length_of(vector)}" for name, vector in shown)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        painter, colors, line = QPainter(self), self._theme.theme, self._line()
+        painter, colors, line = QPainter(self), self._theme.theme, self._row_height
         painter.setFont(self._theme.font(0.9))
         metrics, table = painter.fontMetrics(), colour_table(self._theme, "diverging")
         left = max((metrics.horizontalAdvance(name) for name in self._vectors), default=0) + SPACE
@@ -113,21 +87,28 @@ class TokenBar(NamedTuple):
     is_target: bool
 
 
-class TopTokens(LinesPicture):
+class TopTokens(PaintedRows):
     """A line for each token: its text, a bar from 0 to 100 %, and the number."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
-        super().__init__(theme, parent, is_mono=True)
+        super().__init__("Likeliest tokens", theme, parent)
         self.bars: Sequence[TokenBar] = ()
 
     def show_bars(self, bars: Sequence[TokenBar]) -> None:
         """Show other tokens."""
         self.bars = bars
-        self.setAccessibleName("Likeliest tokens: " + ", ".join(f"{bar.word} {format_prob(bar.share)}" for bar in bars))
-        self._show_lines(len(bars))
+        self.setAccessibleDescription(", ".join(map(self.tip, range(len(bars)))))
+        self._restyle()
+
+    @property
+    def _n_rows(self) -> int:
+        return len(self.bars)
+
+    def tip(self, row: int) -> str:
+        return "".join(f"{bar.word} {format_prob(bar.share)}" for bar in self.bars[row : row + 1])
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        painter, colors, line = QPainter(self), self._theme.theme, self._line()
+        painter, colors, line = QPainter(self), self._theme.theme, self._row_height
         mono, plain = self._theme.mono_font(0.9), self._theme.font(0.9)
         words, numbers = QFontMetrics(mono), QFontMetrics(plain)
         left = min(max((words.horizontalAdvance(bar.word) for bar in self.bars), default=0), _LONGEST) + SPACE

@@ -153,12 +153,10 @@ class PassView(QWidget):
         self.text.setText(describe_text(answer))
         self.tail.setText(f"{tail_of(answer)} → {answer.word}")
         self.start.setText(describe_start(answer))
-        first = answer.given.layers[0].stream
-        parts = {STARTS[name]: vector for name, vector in answer.given.start.items()}
-        sum_ = {"sum" if not answer.config.embedding_norm else "normalised": first}
-        self.strips.show_vectors(
-            {**parts, **sum_} if len(parts) > 1 or answer.config.embedding_norm else {"token": first}
-        )
+        vectors = {STARTS[name]: vector for name, vector in answer.given.start.items()}
+        if len(vectors) > 1 or answer.config.embedding_norm:
+            vectors["normalised" if answer.config.embedding_norm else "sum"] = answer.given.layers[0].stream
+        self.strips.show_vectors(vectors)
         self.notes.setText(describe_layers(answer))
         self.notes.setVisible(bool(self.notes.text()))
         kinds = {part.site.rpartition(".")[2] for layer in answer.given.layers for part in layer.parts}
@@ -170,8 +168,7 @@ class PassView(QWidget):
         self._show_end()
         self.drawn.setText(answer.draw_sentence())
         self.bars.show_xray(answer.xray, answer.names.__getitem__, can_choose=False)
-        is_drawn = answer.how not in ("seen", "masked")
-        self.bars.setVisible(is_drawn)
+        self.bars.setVisible(answer.how not in ("seen", "masked"))
 
     def _show_end(self) -> None:
         answer = self.answer

@@ -22,19 +22,8 @@ _MANY = 10.0
 _MAX_BACK = 12
 """Words that a long text ends with where all of it does not fit."""
 
-STARTS = {
-    "token": "token",
-    "ngrams": "its n-grams",
-    "segment": "segment",
-    "position": "position",
-}
+STARTS = {"token": "token", "ngrams": "its n-grams", "segment": "segment", "position": "position"}
 """What each part of the first vector is called."""
-
-_POSITIONS = {
-    "queries": "Where it stands comes in later, in attention ({title}).",
-    "scores": "Where it stands comes in later, in attention ({title}).",
-    "": "Nothing says where it stands.",
-}
 
 
 class StrongHead(NamedTuple):
@@ -162,7 +151,9 @@ def describe_start(answer: PassAnswer) -> str:
 def describe_position(config: ModelConfig) -> str:
     """How a design that adds no vector for the position knows where a token stands."""
     scheme = POSITIONS[config.position]
-    return _POSITIONS[scheme.applied_to].format(title=scheme.title)
+    if not scheme.applied_to:
+        return "Nothing says where it stands."
+    return f"Where it stands comes in later, in attention ({scheme.title})."
 
 
 def describe_layers(answer: PassAnswer) -> str:

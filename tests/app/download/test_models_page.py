@@ -172,6 +172,16 @@ def test_a_stopped_download_resumes_or_is_deleted(
     assert any(asked.startswith("bytes=") for _, asked, _ in served.asked)
 
 
+def test_nothing_found_stays_so_when_the_library_changes(page: ModelsPage, session: Session, until: Until) -> None:
+    page.list.show_source(HUB)
+    page.list.query.setText("no such model")
+    page.list.search_button.click()
+    until(lambda: not page.list.busy)
+    session.runs.changed.emit()
+    until(lambda: not page.list.busy)
+    assert page.list.state.text() == "Nothing found: try other words."
+
+
 def test_a_gguf_file_is_chosen_by_its_size(page: ModelsPage, session: Session, until: Until) -> None:
     choose(page, until, GGUF)
     assert [page.card.variants.itemData(i) for i in range(page.card.variants.count())] == [Q8, F32]
@@ -240,6 +250,10 @@ def test_offline_says_so_and_lists_what_is_on_disk(
     until(lambda: not page.list.busy)
     assert page.list.state.text().startswith("The Hugging Face hub cannot be reached")
     assert page.list.results.count() == 1
+    page.list.show_source(LISTED)
+    page.list.show_source(HUB)
+    assert page.list.state.text().startswith("The Hugging Face hub cannot be reached")
+    assert page.list.results.count() == 1, "what is on this computer stays below"
     page.list.show_source(LISTED)
     qtbot.mouseClick(page.card.disk, Qt.MouseButton.LeftButton)
     until(lambda: not page.list.busy)

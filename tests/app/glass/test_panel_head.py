@@ -23,6 +23,8 @@ def test_the_question_mark_shows_the_details(qtbot: QtBot, session: Session, the
         return [label.text() for label in head.findChildren(QLabel) if label.isVisibleTo(head)]
 
     assert words() == ["Where it looks", "Rows look at columns."]
+    tip = head.help_button.toolTip()
+    assert tip == "Where the numbers come from: One pass.\n\nWhat they do not mean: It explains nothing."
     head.help_button.click()
     assert words()[-1] == "One pass. It explains nothing."
     head.help_button.click()

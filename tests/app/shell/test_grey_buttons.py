@@ -1,4 +1,5 @@
-"""A button that cannot be pressed says why: on the pages where models are made and used, and in their dialogs."""
+"""A control that is grey says why: all buttons of the pages where models are made and used and of their dialogs, and
+all else in some."""
 
 from __future__ import annotations
 
@@ -7,12 +8,22 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from PySide6.QtWidgets import QAbstractButton, QTabBar, QWidget
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QComboBox,
+    QLineEdit,
+    QPlainTextEdit,
+    QSlider,
+    QTabBar,
+    QWidget,
+)
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
 from app.kit.basics import why_disabled
 from app.kit.dialog import Dialog
+from app.kit.layout.section import Section
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.shell.main_window import MainWindow
@@ -36,15 +47,19 @@ def window(session: Session, theme: ThemeProvider, qtbot: QtBot) -> Iterator[Mai
     window.close()
 
 
+CONTROLS = (QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit, QPlainTextEdit, QSlider)
+
+
 def unexplained(page: QWidget) -> list[str]:
-    """The buttons in view that are grey without saying why: their names."""
+    """The controls in view that are grey without saying why: their names. Of the training tab, its buttons."""
     return [
-        f"{button.accessibleName() or button.text()} ({button.toolTip()})"
-        for button in page.findChildren(QAbstractButton)
-        if button.isVisible()
-        and not button.isEnabled()
-        and not isinstance(button.parentWidget(), QTabBar)
-        and not why_disabled(button)
+        f"{each.accessibleName() or getattr(each, 'text', str)()} ({each.toolTip()})"
+        for each in page.findChildren(QWidget)
+        if isinstance(each, QAbstractButton if "training" in type(page).__module__ else CONTROLS)
+        and each.isVisible()
+        and not each.isEnabled()
+        and not isinstance(each.parentWidget(), QTabBar)
+        and not why_disabled(each)
     ]
 
 
@@ -64,17 +79,23 @@ def pages_of(window: MainWindow) -> Iterator[tuple[str, QWidget]]:
                 window.training.run_view.views.show_view(name)
                 yield f"run {info.name}, {name}", window.training
         yield from dialogs_of(window, info.id)
+    window.show_models()
+    yield "models", window.pages.page("models")
     window.show_tab("data")
     data = window.pages.page("data")
-    for name in ("import", "hub"):
+    for name in data.views.names:  # type: ignore[attr-defined]
         data.views.show_view(name)  # type: ignore[attr-defined]
-        yield f"data, {name}", data
+        yield f"data {name}", data
     window.show_tab("chat")
     chat = window.pages.page("chat")
     for name in chat.modes.names:  # type: ignore[attr-defined]
         if chat.modes.is_offered(name):  # type: ignore[attr-defined]
             chat.modes.show_view(name)  # type: ignore[attr-defined]
             yield f"chat {name}", chat
+    chat.side.show_view("settings")  # type: ignore[attr-defined]
+    for section in chat.findChildren(Section):
+        section.set_folded(False)
+    yield "chat settings", chat
 
 
 def dialogs_of(window: MainWindow, run_id: str) -> Iterator[tuple[str, QWidget]]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from app.cli import main
+from models.events import Event, Phase
 from models.library.library import Library
 from models.recipes.alignment.running import DemonstrationRun
 from models.recipes.queued import (
@@ -73,3 +77,25 @@ def test_commands_queue_recipes_and_the_queue_carries_them_out(
     assert [info.status for info in library.list_runs()] == ["finished"]
     assert [item.name for item in queue.items()] == ["A dream"], "it stays, with the reason"
     assert main(["task", "mood", "--seeds", "2", "--queue"]) == 2
+
+
+def test_a_recipe_that_is_stopped_before_it_trains_stays_in_the_queue(
+    library: Library, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Measuring:
+        """A recipe that Ctrl-C stops while it measures what it begins with."""
+
+        def events(self) -> Iterator[Event]:
+            yield Phase(name="Measuring")
+            os.kill(os.getpid(), signal.SIGINT)
+            yield Phase(name="Stopping")
+
+        def request_stop(self) -> None:
+            pass
+
+    monkeypatch.setenv("TERRARIUM_HOME", str(library.home))
+    monkeypatch.setattr("models.recipes.queued.make_recipe", lambda *args: Measuring())
+    RunQueue(library).add_recipe(QueuedRecipe(kind="demonstration", arguments={"name": "taught"}), "Taught")
+    assert main(["queue", "run"]) == 130
+    assert capsys.readouterr().out.startswith("stopped    Taught")
+    assert [item.name for item in RunQueue(library).items()] == ["Taught"]

@@ -20,6 +20,7 @@ from app.kit.theme import ThemeProvider
 from app.session.remembered import EVERYTHING, SIMPLE
 from app.session.session import Session
 from models.library.library import Library
+from models.number_words import format_prob
 from models.tasks import code_judge
 from models.tasks.code_judge import Outcome
 from tests.app.heard import Heard, Until
@@ -132,6 +133,60 @@ def test_why_a_label_was_given(
     assert not heard.failures
 
 
+def test_the_tag_of_any_word_can_be_asked_about(tab: ChatTab, session: Session, until: Until) -> None:
+    tab.resize(1500, 800)
+    row = {"words": ["took", "anna", "to", "oslo"], "tags": ["O"] * 4}
+    page = opened(tab, session, "tagging encoder-only", until, row)
+    inputs = inspected(tab, "inputs", until)
+    for word, tag in zip(row["words"], page.answered.prediction.value, strict=True):
+        text = tab.focus.text
+        index = next(i for i, token in enumerate(text.words) if token.strip("·") == word)
+        inputs.tokens.chosen.emit(index)
+        inputs = inspected(tab, "inputs", until)
+        assert inputs.opening.text().startswith(f"This is about “{word}”.")
+        assert tag in inputs.sentence.text()
+    assert inspected(tab, "ablation", until).opening.text() == "This is about “oslo”."
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "label"),
+    [
+        ("classification encoder-only", {"text": "anna smiles", "label": "glad"}, "sad"),
+        ("multi-label encoder-only", {"text": "anna smiles in rome", "labels": []}, "angry"),
+        ("tagging encoder-only", {"words": ["anna", "took", "key"], "tags": ["O"] * 3}, "B-LOC"),
+    ],
+)
+def test_why_another_label_was_not_given(
+    name: str, row: dict[str, Any], label: str, tab: ChatTab, session: Session, until: Until, heard: Heard
+) -> None:
+    tab.resize(1500, 800)
+    page = opened(tab, session, name, until, row)
+    inputs = inspected(tab, "inputs", until)
+    given = inputs.sentence.text()
+    model = session.chat.model
+    assert model is not None
+    choice = inputs.label_choice.combo
+    assert [choice.itemText(i) for i in range(1, choice.count())] == list(model.labels)
+    index = choice.findText(label)
+    choice.setCurrentIndex(index)
+    choice.activated.emit(index)
+    inputs = inspected(tab, "inputs", until)
+    until(lambda: label in inputs.sentence.text() and not inputs.measuring.busy)
+    assert inputs.sentence.text() != given
+    if name.startswith(("classification", "multi")):
+        p = page.answered.prediction.probabilities[label]
+        off = inspected(tab, "ablation", until)
+        assert off.label_choice.combo.currentText() == label, "the panels ask about the same one"
+        assert f"Probability of “{label}”: {format_prob(p)}" in off.result.text()
+        page.text.set_text("ben smiles")
+        until(lambda: not page.busy and "ben" in "".join(tab.focus.text.words) and not off.message)
+        assert off.label_choice.combo.currentText() == label, "and go on so while one edits the text"
+    opened(tab, session, "span encoder-only", until, {"question": "what has ben ?", "context": "ben has lamp"})
+    assert not inputs.label_choice.isVisibleTo(inputs), "an answer is one of a great many"
+    assert tab.focus.label is None
+    assert not heard.failures
+
+
 def test_in_simple_amounts_are_in_per_cent(tab: ChatTab, session: Session, until: Until) -> None:
     session.detail.choose(SIMPLE)
     tab.resize(1500, 800)
@@ -199,6 +254,11 @@ def test_the_answer_is_marked_in_its_context(tab: ChatTab, session: Session, unt
     until(lambda: not shown.message)
     page.context.set_text("ben has lamp and " * 40)
     until(lambda: "several windows" in shown.message)
+    page.question.set_text("what has ben ?")
+    page.context.set_text("anna has key and " * 40 + "ben has lamp")
+    until(lambda: not page.busy)
+    assert not page.problem.text()
+    assert page.verdict.text() == "lamp", "in the last window"
 
 
 def test_source_and_target_are_aligned(tab: ChatTab, session: Session, until: Until, qtbot: QtBot) -> None:

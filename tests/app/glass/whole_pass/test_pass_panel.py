@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QTextDocumentFragment
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
@@ -132,6 +133,20 @@ def test_keys_move_the_token_and_the_line_and_open_panels(
     rect = layers.rect_of(0).center().toPoint()
     qtbot.mouseClick(layers, Qt.MouseButton.LeftButton, pos=rect)
     assert opened[-1] == "layers"
+
+
+def test_tooltips_show_tokens_that_look_like_markup(
+    panel: PassPanel, session: Session, focus: Focus, byte_tokenizer: Tokenizer, until: Until, qtbot: QtBot
+) -> None:
+    _, tokenizer = open_random(session, "llama-tiny", byte_tokenizer)
+    text = text_of(tokenizer, "the cat sat", 4)
+    focus.show(dataclasses.replace(text, words=("<b>",) * len(text.ids)))
+    wait_for(panel, until, 6)
+    layers = panel.view.layers
+    head = next(i for i, line in enumerate(layers.lines) if line.head is not None)
+    qtbot.mouseMove(layers, layers.rect_of(head).center().toPoint())
+    until(lambda: bool(layers.toolTip()))
+    assert "<b>" in QTextDocumentFragment.fromHtml(layers.toolTip()).toPlainText()
 
 
 def test_each_stage_has_its_door(panel: PassPanel, session: Session, byte_tokenizer: Tokenizer, qtbot: QtBot) -> None:
