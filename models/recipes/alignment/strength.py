@@ -1,4 +1,4 @@
-"""How good the base of a demonstration is, and how it becomes good enough: it is trained on, as a fork."""
+"""Measures the base of a demonstration, and trains a fork of it for longer where it is too weak."""
 
 from __future__ import annotations
 
