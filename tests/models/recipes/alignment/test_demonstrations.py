@@ -197,6 +197,9 @@ def test_bars_of_goodhart_are_those_of_the_issue() -> None:
     }
     assert all(bar.is_met for bar in goodhart.bars(good))
     assert goodhart.peak_of(good["ppo"].curve) == 10
+    early = goodhart.bars(good | {"best_of": stage(curve=best(0.05, 0.4, 0.3, 0.2, 0.05))})
+    assert [bar.is_met for bar in early] == [False, *[True] * 5]
+    assert early[0].bound == "8 to 48 replies"
     never = {
         "base": stage(0.05),
         "best_of": stage(curve=best(0.05, 0.2, 0.3, 0.35, 0.4)),
