@@ -10,13 +10,14 @@ import hashlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from models.events import Event, Progress
+from models.events import Event, Progress, ProgressMeter
 from models.files.atomic import replace_path
 
 Result = TypeVar("Result")
@@ -111,19 +112,27 @@ class HubClient:
             raise self._as_sentence(error[0], what)
         return answer[0]
 
-    def fetch(
-        self, url: str, target: Path, file: HubFile, what: str, progress: Callable[[int], Progress]
-    ) -> Generator[Event, None, None]:
-        """Download a file as `target`, from where an earlier download of it ended; it is there when it was checked.
+    def fetch(self, files: Sequence[tuple[str, Path, HubFile]], what: str) -> Generator[Event, None, None]:
+        """Download files (address, target, file), each from where an earlier download of it ended, and check them.
 
-        Closing it keeps what has arrived, as a .part file beside `target`.
-
-        Args:
-            progress: bytes of this file -> what is yielded.
+        Yields Progress (bytes of all). Closing it keeps what has arrived, as a .part file beside the target.
 
         Raises:
-            ValueError: where it arrives damaged, which then is deleted, or not at all; with a sentence.
+            ValueError: where one arrives damaged, which then is deleted, or not at all; with a sentence about `what`.
         """
+        meter, done = ProgressMeter(sum(file.size for *_, file in files)), 0
+
+        def progress(before: int, have: int) -> Progress:
+            return meter.progress(before + have)
+
+        for url, target, file in files:
+            yield from self._fetch(url, target, file, what, partial(progress, done))
+            done += file.size
+
+    def _fetch(
+        self, url: str, target: Path, file: HubFile, what: str, progress: Callable[[int], Progress]
+    ) -> Generator[Event, None, None]:
+        """Download one file. progress: bytes of this file -> what is yielded."""
         if target.exists() and target.stat().st_size == file.size:
             yield progress(file.size)
             return

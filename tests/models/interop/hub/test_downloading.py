@@ -318,6 +318,7 @@ def test_a_newer_version_replaces_what_is_left_of_an_older_one(served: ServedHub
     old = downloads_of(library, LLAMA) / ("f" * 40)
     old.mkdir(parents=True)
     (old / "config.json").write_text(json.dumps({}), encoding="utf-8")
+    (old.parent / ".DS_Store").touch()
     begin_and_close(served, library)
     assert not old.exists()
 
