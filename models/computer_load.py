@@ -1,4 +1,4 @@
-"""What other programs take of this computer."""
+"""How much of this computer other programs use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from models.number_words import format_percent
 
 @dataclass(frozen=True)
 class Times:
-    """Processor seconds since some moment, of all cores together: all there were, those used, and those used by us."""
+    """Processor seconds of all cores together: in total, busy, and our own with our child processes."""
 
     total: float
     busy: float
@@ -21,7 +21,7 @@ class Times:
 
 
 class ComputerLoad:
-    """How much of the computer's processors other programs have used since the last look."""
+    """Measures the share of the processors' time that other programs use."""
 
     def __init__(self, read: Callable[[], Times] | None = None) -> None:
         self._read = read or read_times
@@ -38,7 +38,10 @@ class ComputerLoad:
 
 
 def read_times() -> Times:
-    """The processor times of now: about 10 ms on a computer with some hundred processes."""
+    """The processor times of now: about 10 ms on a computer with some hundred processes.
+
+    On Windows and macOS, a child process that has ended no longer counts as ours.
+    """
     times = psutil.cpu_times()
     total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)  # user and nice include these
     idle = times.idle + getattr(times, "iowait", 0.0)
@@ -46,7 +49,7 @@ def read_times() -> Times:
     for each in (process, *process.children(recursive=True)):
         with contextlib.suppress(psutil.Error):  # it has just ended
             spent = each.cpu_times()
-            own += spent.user + spent.system
+            own += spent.user + spent.system + spent.children_user + spent.children_system
     return Times(total=total, busy=total - idle, own=own)
 
 

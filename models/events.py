@@ -374,11 +374,11 @@ class AccuracyMeasured(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class TextCompared(Event):
-    """How well the end of a text, held out, can be predicted, in bits per byte of it, by what has read the rest.
+    """Bits per byte of the held-out end of a text, by models of the rest of it.
 
-    n_held_out, n_train: bytes that were predicted, and read before. gzip: what they add to the compressed rest.
-    trigram, table: Kneser–Ney tables of n-grams of bytes of order 3 and `table_order`, the best. model: that of `step`,
-    None before there is one.
+    n_held_out, n_train: bytes that are predicted, and that are learned from. gzip: by how much they lengthen the
+    compressed rest. trigram, table: Kneser–Ney n-gram models of bytes, of order 3 and of the best one, `table_order`.
+    model: the run's own after `step` steps, None before there is one.
     """
 
     n_held_out: int

@@ -10,13 +10,14 @@ import hashlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from models.events import Event, Progress
+from models.events import Event, Progress, ProgressMeter
 from models.files.atomic import replace_path
 
 Result = TypeVar("Result")
@@ -45,8 +46,8 @@ class HubClient:
     """A hub: that of HF_ENDPOINT, or of another address.
 
     Attributes:
-        pages: what stands between the address and a repository's name in the address of its page.
-        missing: why a repository may not be there, and what to do, as the end of a sentence.
+        pages: the prefix of a repository's page, as “datasets/”.
+        missing: the end of the sentence for a repository that is not found: why, and what to do.
 
     Args:
         endpoint: its address; "" for that of the environment.
@@ -111,19 +112,27 @@ class HubClient:
             raise self._as_sentence(error[0], what)
         return answer[0]
 
-    def fetch(
-        self, url: str, target: Path, file: HubFile, what: str, progress: Callable[[int], Progress]
-    ) -> Generator[Event, None, None]:
-        """Download a file as `target`, from where an earlier download of it ended; it is there when it was checked.
+    def fetch(self, files: Sequence[tuple[str, Path, HubFile]], what: str) -> Generator[Event, None, None]:
+        """Download files (address, target, file), each from where an earlier download of it ended, and check them.
 
-        Closing it keeps what has arrived, as a .part file beside `target`.
-
-        Args:
-            progress: bytes of this file -> what is yielded.
+        Yields Progress (bytes of all). Closing it keeps what has arrived, as a .part file beside the target.
 
         Raises:
-            ValueError: where it arrives damaged, which then is deleted, or not at all; with a sentence.
+            ValueError: where one arrives damaged, which then is deleted, or not at all; with a sentence about `what`.
         """
+        meter, done = ProgressMeter(sum(file.size for *_, file in files)), 0
+
+        def progress(before: int, have: int) -> Progress:
+            return meter.progress(before + have)
+
+        for url, target, file in files:
+            yield from self._fetch(url, target, file, what, partial(progress, done))
+            done += file.size
+
+    def _fetch(
+        self, url: str, target: Path, file: HubFile, what: str, progress: Callable[[int], Progress]
+    ) -> Generator[Event, None, None]:
+        """Download one file. progress: bytes of this file -> what is yielded."""
         if target.exists() and target.stat().st_size == file.size:
             yield progress(file.size)
             return
@@ -131,43 +140,39 @@ class HubClient:
         with part.open("ab") as out:
             have = out.tell()
             yield progress(have)
-            for _ in range(_MAX_TRIES):
+            for attempt in range(1, _MAX_TRIES + 1):
                 if have >= file.size:
                     break
                 before = have
-                try:
-                    for chunk in self._streamed(url, have):
-                        if chunk is not None:
-                            have += out.write(chunk)
-                            out.flush()  # so that others see how much has arrived
-                        yield progress(min(have, file.size))
-                        if have > file.size:
-                            break
-                except Exception as error:
-                    if have == before or not _is_lost(error):
-                        raise self._as_sentence(error, what) from error
+                for item in self._streamed(url, have):
+                    if isinstance(item, BaseException):
+                        if have == before or attempt == _MAX_TRIES or not _is_lost(item):
+                            raise self._as_sentence(item, what)
+                    elif item is not None:
+                        have += out.write(item)
+                        out.flush()  # so that others see how much has arrived
+                    yield progress(min(have, file.size))
+                    if have > file.size:
+                        break
                 if have == before:
                     break
-        if have == file.size:
-            yield from self._check(part, file, progress)
-        if not part.exists() or have != file.size:
-            part.unlink(missing_ok=True)
+        if have != file.size or not (yield from self._is_sound(part, file, progress)):
+            part.unlink()
             raise ValueError(f"The download of {what} arrived damaged ({file.name}): start it again.")
         replace_path(part, target)
 
-    def _check(self, part: Path, file: HubFile, progress: Callable[[int], Progress]) -> Generator[Event, None, None]:
-        """Delete what has arrived if it is not what the hub has."""
+    def _is_sound(self, part: Path, file: HubFile, progress: Callable[[int], Progress]) -> Generator[Event, None, bool]:
+        """Whether what has arrived has the checksum that the hub gives, if it gives one."""
         digest = hashlib.sha256() if file.sha256 else hashlib.sha1(f"blob {file.size}\0".encode())
         expected = file.sha256 or file.git_sha1
         with part.open("rb") as stream:
             while expected and (data := stream.read(_CHUNK_BYTES)):
                 digest.update(data)
                 yield progress(file.size)
-        if expected and digest.hexdigest() != expected:
-            part.unlink()
+        return not expected or digest.hexdigest() == expected
 
-    def _streamed(self, url: str, start: int) -> Iterator[bytes | None]:
-        """The bytes of a file from `start` on; None while nothing arrives."""
+    def _streamed(self, url: str, start: int) -> Iterator[bytes | BaseException | None]:
+        """The bytes of a file from `start` on; None while nothing arrives; last, the error that ended it, if any."""
         chunks: queue.Queue[bytes | BaseException | None] = queue.Queue(maxsize=_MAX_WAITING)
         closed = threading.Event()
 
@@ -210,9 +215,9 @@ class HubClient:
                     continue
                 if item is None:
                     return
-                if isinstance(item, BaseException):
-                    raise item
                 yield item
+                if isinstance(item, BaseException):
+                    return
         finally:
             closed.set()
 

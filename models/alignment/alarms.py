@@ -1,4 +1,4 @@
-"""What describes a figure of an alignment, and when one should look at it: alarms that several figures share."""
+"""The description of an alignment figure, and the alarms that say when it needs attention."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Alarm:
 class Figure:
     """A figure of alignment.jsonl.
 
-    help: its definition. plain: that in a few words for newcomers, of the figures that they see first. healthy: what it
-    usually does, in words. low, high: the ends of its healthy range, None for none. unit: "share" (drawn
-    in percent), or what is written behind its name. floor: values below need not be seen. max_gap: by how much it may
-    be higher on what is learned from than on what is held out.
+    help: its definition. plain: that for newcomers in a few words, of the figures shown first. healthy: what it
+    usually does, in words. low, high: the ends of its healthy range, None for none. unit: "share" (drawn in percent),
+    or what is written behind its name. floor: values below need not be seen. max_gap: by how much it may be higher on
+    what is learned from than on what is held out.
     """
 
     title: str

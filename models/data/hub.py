@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from models.events import Event, Progress, ProgressMeter
+from models.events import Event
 from models.hub_client import TIMEOUT_S, HubClient, HubFile
 from models.number_words import format_size
 
@@ -205,22 +205,14 @@ class Hub(HubClient):
             )
         from huggingface_hub import hf_hub_url
 
-        done, paths, meter = 0, dict[str, tuple[Path, ...]](), ProgressMeter(total)
+        downloads, paths = list[tuple[str, Path, HubFile]](), dict[str, tuple[Path, ...]]()
         for split, found in wanted.items():
-            kept = []
-            for number, file in enumerate(found):
-                digest = file.lfs.sha256 if file.lfs is not None else ""
-                target = folder / _file_name(split, number, len(found))
+            paths[split] = tuple(folder / _file_name(split, number, len(found)) for number in range(len(found)))
+            for target, file in zip(paths[split], found, strict=True):
                 url = hf_hub_url(id, file.path, repo_type="dataset", revision=PARQUET_REVISION, endpoint=self.endpoint)
-                wanted_file = HubFile(name=target.name, size=file.size, sha256=digest)
-
-                def progress(have: int, before: int = done) -> Progress:
-                    return meter.progress(before + have)
-
-                yield from self.fetch(url, target, wanted_file, f"“{id}”", progress)
-                done += file.size
-                kept.append(target)
-            paths[split] = tuple(kept)
+                digest = file.lfs.sha256 if file.lfs is not None else ""
+                downloads.append((url, target, HubFile(name=target.name, size=file.size, sha256=digest)))
+        yield from self.fetch(downloads, f"“{id}”")
         return paths
 
     def _view(self, what: str, **wanted: str) -> dict[str, Any]:

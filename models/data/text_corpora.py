@@ -10,6 +10,7 @@ from codecs import getincrementaldecoder
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from io import IncrementalNewlineDecoder
+from itertools import accumulate
 from pathlib import Path
 
 from models.data import blocks
@@ -45,15 +46,15 @@ def build_text_corpus_events(
     paths = [Path(file) for file in files]
     if not paths:
         raise ValueError("No file chosen: choose at least one text file.")
-    total = sum(_text_file_size(path) for path in paths)
-    total = min(total, max_bytes) if max_bytes else total
+    sizes = [_text_file_size(path) for path in paths]
+    total = min(sum(sizes), max_bytes) if max_bytes else sum(sizes)
     label = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
+    if max_bytes:
+        paths = [path for path, start in zip(paths, accumulate(sizes, initial=0), strict=False) if start < max_bytes]
     if total > blocks.BLOCK_BYTES:
-        return (yield from _large_text_corpus(library, paths, total, val_fraction, label, is_cut=bool(max_bytes)))
+        return (yield from _large_text_corpus(library, paths, total, val_fraction, label))
     texts, done = list[str](), 0
     for path in paths:
-        if texts and max_bytes and done == total:
-            break
         text, done = yield from _read_text_file(path, done, total)
         texts.append(text)
     text = "\n".join(texts)
@@ -142,15 +143,13 @@ def _check_is_text(path: Path, part: bytes, *, is_first: bool) -> None:
 
 
 def _large_text_corpus(
-    library: Library, paths: Sequence[Path], total: int, val_fraction: float, label: str, *, is_cut: bool
+    library: Library, paths: Sequence[Path], total: int, val_fraction: float, label: str
 ) -> Generator[Event, None, Corpus]:
     """The corpus of the first `total` bytes of files, written a part at a time. Closing the generator leaves nothing
-    behind. is_cut: they may have more."""
+    behind."""
     n_train, done, split = round(total * (1 - val_fraction)), 0, "train"
     with CorpusWriter(library, "text", source="files", n_bytes=total) as writer:
         for i, path in enumerate(paths):
-            if is_cut and done == total:
-                break
             if i:
                 writer.add_text(split, "\n")
             for text, n_bytes in _text_file_parts(path, total - done):

@@ -1,4 +1,4 @@
-"""N-grams of bytes with interpolated Kneser–Ney smoothing: how well a table of what followed predicts a text.
+"""N-gram models of bytes with interpolated Kneser–Ney smoothing.
 
 Source: Chen & Goodman, "An Empirical Study of Smoothing Techniques for Language Modeling" (1998), section 2.7, and
 Kneser & Ney (1995). No torch import.
@@ -24,7 +24,7 @@ MAX_ORDER = 8
 """Bytes of an n-gram at most, since they are held in one 64-bit number."""
 _N_BYTES = 256
 _LEAST_DISCOUNT = 0.1
-"""Where no n-gram occurs just once, so that the estimate would leave nothing for those that never did."""
+"""The discount where no n-gram occurs exactly once: the estimate would be 0, and so the probability of unseen ones."""
 
 
 def bits_by_order(
@@ -83,8 +83,7 @@ def _continuations(longer: _Codes, codes: _Codes, order: int, train: bytes) -> _
 
     The n-gram that begins the text has the beginning before it, which counts as one more.
     """
-    mask = np.uint64(256**order - 1) if order < MAX_ORDER else ~np.uint64(0)
-    positions = np.searchsorted(codes, longer & mask)
+    positions = np.searchsorted(codes, longer & np.uint64(256**order - 1))
     found = np.bincount(positions, minlength=len(codes))
     if len(codes):
         found[np.searchsorted(codes, _codes(train[:order], order))] += 1
@@ -92,10 +91,15 @@ def _continuations(longer: _Codes, codes: _Codes, order: int, train: bytes) -> _
 
 
 def _interpolated(codes: _Codes, counts: _Counts, asked: _Codes, lower: _Floats, discount: float | None) -> _Floats:
-    """The probability of the last byte of each n-gram of `asked`, given its others.
+    """The probability of the last byte of each n-gram given the others.
 
-    lower: the same by the next lower order (as many or more, of which the last belong to `asked`), which is the whole
-    answer where the bytes before never occurred, or where there are too few of them.
+    Args:
+        codes, counts: (K,) the distinct n-grams of the training text, ascending, and how often each counts.
+        asked: (M,) n-grams. lower: (N,) the probabilities by the next lower order, of which the last M belong to
+            `asked`. They are the answer for the N - M bytes with too few before them, and for unknown contexts.
+
+    Returns:
+        (N,) probabilities.
     """
     if not len(codes):
         return lower

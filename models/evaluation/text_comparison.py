@@ -1,5 +1,4 @@
-"""How good a model of the user's own text is: its bits per byte beside those of gzip and of tables of n-grams, all on
-the same held-out bytes."""
+"""Compares a model of the user's own text with gzip and n-gram models: bits per byte of the same held-out bytes."""
 
 from __future__ import annotations
 
@@ -28,7 +27,7 @@ _WINDOWS = 8
 
 
 def compare_tables(corpus: Corpus) -> Generator[Event, None, TextCompared]:
-    """What gzip and n-grams make of the held-out part of a text. Yields Phase, Progress."""
+    """Bits per byte of the held-out part of a text by gzip and n-gram models. Yields Phase, Progress."""
     yield Phase(name="Measuring what tables can predict")
     train, held_out = _train_bytes(corpus), _held_out_bytes(corpus)
     gzip = _gzip_bits(train, held_out)
@@ -55,7 +54,7 @@ def _held_out_bytes(corpus: Corpus) -> bytes:
 
 
 def _gzip_bits(train: bytes, held_out: bytes) -> float:
-    """Bits that each held-out byte adds to what is compressed."""
+    """By how many bits each held-out byte lengthens the compressed text."""
     rest = zlib.compressobj(9, zlib.DEFLATED, 31)
     n_before = len(rest.compress(train))
     both = rest.copy()

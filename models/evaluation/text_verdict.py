@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from models.events import TextCompared
-from models.number_words import format_size
+from models.number_words import format_few, format_size
 
 BEYOND, EQUAL, BEHIND, UNGROWN = "beyond", "equal", "behind", "ungrown"
 """Better than the best table of n-grams, as good, better than the 3-gram only, or not even that."""
 SMALL_BYTES = 200_000
 """Bytes below which a model from scratch has read its text many times before it is better than a table."""
 _EQUAL_SHARE = 0.005
-_NUMBERS = {3: "two", 4: "three", 5: "four", 6: "five", 7: "six"}
 GZIP, TRIGRAM = "gzip", "a table of the last two letters"
 
 
@@ -40,7 +39,7 @@ def sentence_of(compared: TextCompared) -> str:
         BEYOND: "It predicts text it has never seen better than the best table of letters.",
         EQUAL: "It predicts text it has never seen as well as the best table of letters.",
         BEHIND: "It predicts text it has never seen better than a table of the last two letters, but a table of the "
-        f"last {_NUMBERS[compared.table_order]} is still better.",
+        f"last {format_few(compared.table_order - 1, 'letter')} is still better.",
         UNGROWN: "Even a table of the last two letters predicts your text better: what it writes is hardly more than "
         "noise.",
     }[verdict_of(compared)]
@@ -59,13 +58,13 @@ def _remedy(compared: TextCompared) -> str:
 
 
 def table_words(order: int) -> str:
-    """What an n-gram model of bytes of that order is."""
-    return f"a table of what followed the last {_NUMBERS[order]} letters"
+    """An n-gram model of bytes of that order, in words."""
+    return f"a table of what followed the last {format_few(order - 1, 'letter')}"
 
 
 def short_table_words(order: int) -> str:
     """The same in fewer words, for a line of a chart."""
-    return f"a table of the last {_NUMBERS[order]} letters"
+    return f"a table of the last {format_few(order - 1, 'letter')}"
 
 
 def short_words(compared: TextCompared) -> str:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from models.architecture.cache import KVCache
-from models.architecture.trace import WANTED, Trace
+from models.architecture.trace import Trace
 from models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder, Model
 from models.events import Progress, result_of
 from models.inference.continuation import evaluating
@@ -218,7 +218,7 @@ def _start(model: AnyModel, text: Text, at: int) -> dict[str, Floats]:
     if isinstance(model, Decoder) and model.ngrams is not None:
         found["ngrams"] = model.ngrams(ids)[0, at]
     if isinstance(model, Encoder) and model.segment is not None:
-        found["segment"] = model.segment.weight[0]
+        found["segment"] = model.segment.weight[text.segments[at] if text.segments else 0]
     place = answering_stack(model).position
     if place is not None:
         found["position"] = place(torch.tensor([[at]], device=ids.device))[0, 0]
@@ -245,7 +245,7 @@ class PassCache:
         into it, and that token itself."""
         kept = self._cache
         if kept is not None and self._is_of(model, kept):
-            n = min(kept.length, at)
+            n = min(kept.length, at + 1)  # with the token at `at`: a prefix writes it into the same memory
             if self._ids[:n] == tuple(ids[:n]):
                 if kept.length <= at:
                     self._ids = tuple(ids)
@@ -301,7 +301,7 @@ def _trace_last(model: Decoder | EncoderDecoder, text: Text, cache: KVCache) -> 
 
 def _trace_encoder(model: Encoder, text: Text, at: int) -> Trace:
     """Everything at position `at` of an encoder's text: the same shapes as of `_trace_last`."""
-    trace = Trace(frozenset(WANTED))
+    trace = Trace()
     trace.attention = _RowDict(at)
     with evaluating(model):
         read(model, text, trace)

@@ -57,9 +57,7 @@ class RunIndex:
                 self._seen(name, stamp)
             there.add(name)
         with self._lock:
-            for gone in (
-                before - there
-            ):  # not one that `find` has met meanwhile: it may be newer than this list of names
+            for gone in before - there:  # what `find` has added meanwhile may be newer than this list of names
                 self._known.pop(gone, None)
         return self.infos()
 

@@ -22,7 +22,7 @@ class RunMark:
     """The recipe that a run belongs to.
 
     kind: QUICK_START, TASK or DEMONSTRATION. arguments: all that is needed to resume it, with `name` where a kind
-    has several. result: what it came to, None as long as it has not come to its end.
+    has several. result: None until it has ended.
     """
 
     kind: str
@@ -66,14 +66,14 @@ def find_run_mark(run: Path) -> RunMark | None:
 
 
 def add_result(run: Path, result: Mapping[str, Any]) -> None:
-    """Add what the recipe came to, to the mark of a run that has one."""
+    """Add the result of the recipe to the mark of a run that has one."""
     mark = read_run_mark(run)
     assert mark is not None
     write_run_mark(run, replace(mark, result=result))
 
 
 def _read_stage_mark(run: Path) -> RunMark | None:
-    """That of a stage of a demonstration, which models.recipes.alignment.results writes."""
+    """That of a stage of a demonstration, which models.recipes.alignment.demonstrated writes."""
     if not (run / _OF_STAGE).is_file():
         return None
     about = read_json(run / _OF_STAGE)

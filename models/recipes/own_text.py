@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -130,8 +131,11 @@ def keep_best(run: RunFolder) -> None:
 
 
 def known_tables(library: Library, run: RunFolder) -> Generator[Event, None, TextCompared]:
-    """What tables make of the run's text, without a model: as it was measured before, or now."""
-    known = read_comparison(run.folder) or (yield from compare_tables(open_run_corpus(library, run)))
+    """The comparison of gzip and tables on the run's text, without a model: as it was measured before, or now."""
+    known = None
+    with contextlib.suppress(ValueError):  # what is damaged is measured again
+        known = read_comparison(run.folder)
+    known = known or (yield from compare_tables(open_run_corpus(library, run)))
     return dataclasses.replace(known, model=None, step=0)
 
 

@@ -208,7 +208,7 @@ class RunQueue:
                 run=str(data["run"]),
                 recipe=None
                 if recipe is None
-                else QueuedRecipe(kind=str(recipe["kind"]), arguments=dict(recipe["arguments"])),
+                else QueuedRecipe(kind=str(recipe["kind"]), arguments={**recipe["arguments"]}),
                 tags=tuple(str(tag) for tag in data["tags"]),
                 problem=str(data["problem"]),
             )

@@ -61,12 +61,11 @@ def load_spec(path: Path) -> RunSpec:
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
-    """What the file says. Parsing takes time and memory by the square of the length of a key, and recurses."""
+    """The tables of a file. Parsing takes time and memory with the square of a key's number of parts, and recurses."""
     try:
         with path.open("rb") as file:
             data = file.read(_MAX_BYTES + 1)
-        text = data.decode()
-        if len(data) > _MAX_BYTES or _LONG_KEY.search(text):
+        if len(data) > _MAX_BYTES or _LONG_KEY.search(text := data.decode()):
             raise ValueError(f"{path} is no SPEC.toml: it has more than 1 MiB, or a key of more than 100 parts.")
         return tomllib.loads(text)
     except OSError as error:

@@ -31,3 +31,11 @@ def test_what_a_child_process_uses_is_our_own() -> None:
             assert child.poll() is None
         child.kill()
     assert now.busy - before.busy >= now.own - before.own - 0.1  # ours is part of what is used, but for clock ticks
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the time of a child goes with it")
+def test_what_a_child_has_used_stays_our_own_when_it_has_ended() -> None:
+    burn = "import time\nwhile time.process_time() < 0.3: pass"
+    before = read_times().own
+    subprocess.run([sys.executable, "-c", burn], check=True)
+    assert read_times().own - before >= 0.3

@@ -140,7 +140,7 @@ class Meter:
 
 
 class GrowthMeter:
-    """How much the rows of a file have, of which many may share one text, against what `n_bytes` may become."""
+    """Counts the characters of rows, of which many may share one text, up to what `n_bytes` of a file may become."""
 
     def __init__(self, file: SourceFile, n_bytes: int, ratio: int = MAX_RATIO) -> None:
         self._file, self._n, self._limit = file, 0, unpacked_limit(n_bytes, ratio)
@@ -171,7 +171,7 @@ def unpacking_limit(paths: Collection[Path]) -> int:
 
 
 class _Counted(io.RawIOBase):
-    """A stream that counts what is read from it and refuses to give more than `limit` bytes, or than the meter lets."""
+    """A stream that counts what is read from it, and refuses more than `limit` bytes or than the meter allows."""
 
     def __init__(self, stream: IO[bytes], file: SourceFile, limit: int, meter: Meter | None) -> None:
         super().__init__()

@@ -24,8 +24,8 @@ MAX_BAD_ROWS = 1000
 """Rows that cannot be read up to which a source is still taken to be of its format."""
 
 TICK: Row = {}
-"""What readers give (this very object) in place of a row after TICK_LINES lines: time for an event, should no row
-come."""
+"""What readers yield (this very object) in place of a row every TICK_LINES lines, so that a file without rows can be
+cancelled, too."""
 TICK_LINES = 1 << 14
 
 _MAX_SHOWN = 400

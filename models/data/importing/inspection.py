@@ -39,8 +39,8 @@ class SourceInfo:
     whether only the first `n_seen` rows were looked at, of which the columns tell. rows: the first ones, by column; a
     column "folder" is the folder of each row's file, where there are several. splits: the splits that the files are
     named after, with their rows as far as they were seen. task, roles: what they seem to be for, role → column, and the
-    `reason`; task "" where that is open. bad_rows: those that cannot be read, as
-    far as it was looked. configs: those of a Hugging Face folder. warnings: sentences.
+    `reason`; task "" where that is open. bad_rows: those of the rows looked at that cannot be read. configs: those of a
+    Hugging Face folder. warnings: sentences.
     """
 
     format: str

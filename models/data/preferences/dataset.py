@@ -86,8 +86,8 @@ def writers_of(library: Library, dataset: str) -> list[str]:
 
     The one that wrote the most comes first; none where there is no such set, or nobody noted who wrote them.
     """
-    name = next((name for name in list_sets(library) if dataset.startswith(f"{name}, ")), None)
-    if name is None:
+    name = max((name for name in list_sets(library) if dataset.startswith(f"{name}, ")), key=len, default="")
+    if not name:
         return []
     kept = PreferenceSet(library, name)
     replies = [reply for pair in kept.read().pairs for reply in (pair.a, pair.b)]

@@ -79,7 +79,7 @@ def _model(entry: dict[str, Any], where: str) -> ListedModel:
 
 
 def instead_of(id: str, n_bytes: float) -> ListedModel | None:
-    """The largest model of the list for what the model `id` is for that takes at most so much memory; None for none.
+    """The largest listed model of the same purpose as `id` that takes at most `n_bytes` of memory; None for none.
 
     A model that is not in the list is taken for one to chat with.
     """

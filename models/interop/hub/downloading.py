@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Generator
-from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from models.events import Event, Phase, Progress, ProgressMeter
+from models.events import Event, Phase
 from models.files.atomic import remove_folder
 from models.hub_client import part_of
 from models.interop.hub.catalogue import instead_of, open_bytes, too_large
@@ -102,20 +101,13 @@ def _fetch(hub: ModelHub, details: ModelDetails, variant: Variant, folder: Path)
     id, within = details.model.id, folder / safe_name(details.revision)
     if folder.is_dir():
         for other in folder.iterdir():
-            if other != within:  # of an older version of the model
+            if other.is_dir() and other != within:  # of an older version of the model
                 shutil.rmtree(other)
     within.mkdir(parents=True, exist_ok=True)
     _check_room(details, variant, within)
     yield Phase(name="Downloading")
-    meter, done = ProgressMeter(variant.n_bytes), 0
-
-    def progress(have: int, before: int) -> Progress:
-        return meter.progress(before + have)
-
-    for file in variant.files:
-        url = hub.url(id, file.name, details.revision)
-        yield from hub.fetch(url, within / file.name, file, f"“{id}”", partial(progress, before=done))
-        done += file.size
+    files = [(hub.url(id, file.name, details.revision), within / file.name, file) for file in variant.files]
+    yield from hub.fetch(files, f"“{id}”")
     return within / variant.name if variant.is_gguf else within
 
 

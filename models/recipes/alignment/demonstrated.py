@@ -1,4 +1,4 @@
-"""What demonstration.json keeps in the folder of a run: which demonstration it is a stage of, and its result."""
+"""Reads and writes demonstration.json in a run's folder: which demonstration it is a stage of, and the result."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Demonstrated:
 
 
 def mark_stage(run: Path, mark: DemonstrationMark) -> None:
-    """Write into the folder of a run that it is a stage of a demonstration; what that came to before is kept."""
+    """Write into the folder of a run that it is a stage of a demonstration; an earlier result is kept."""
     try:
         is_kept = read_demonstrated(run) is not None
     except ValueError:

@@ -143,15 +143,22 @@ class Bench:
         The stories of a seed are drawn once, and judged by each annotator: they are kept as a set of their own.
         """
         stories = yield from self._drawn_pairs(rows)
-        kept = PreferenceSet(self.library, title)
+        kept = self._set(title)
         known = {pair.id for pair in kept.read().pairs}
         kept.add(judged(pair, annotator) for pair in stories if pair.id not in known)
         wanted = {pair.id for pair in stories}
         return tuple(pair for pair in kept.read().pairs if pair.id in wanted)
 
+    def _set(self, title: str) -> PreferenceSet:
+        """The set of that title, with the base's id for its name where no folder can have the name."""
+        try:
+            return PreferenceSet(self.library, title)
+        except ValueError:
+            return PreferenceSet(self.library, title.replace(self.base_name, self.base))
+
     def _drawn_pairs(self, rows: Sequence[Example]) -> Generator[Event, None, list[Pair]]:
         """A pair for each of these rows at most, in their order: those that are missing in the set are added to it."""
-        kept = PreferenceSet(self.library, f"Stories of {self.base_name}, seed {self.seed}")
+        kept = self._set(f"Stories of {self.base_name}, seed {self.seed}")
         known = {_prompt_of(pair.prompt): pair for pair in kept.read().pairs if pair.a.run == self.base}
         model, tokenizer = self.base_model
         made = Reply(content="", run=self.base, model=self.base)

@@ -1,5 +1,5 @@
-"""What a demonstration keeps before its first run, in the folder demonstrations/ of its base: what was measured and
-drawn, so that the next start continues there, and how far one came that was stopped. No torch import.
+"""What a demonstration keeps in the folder demonstrations/ of its base: measurements and replies, so that the next
+start need not repeat them, and how far one came that was stopped. No torch import.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Kept:
         to_data: Callable[[T], Any],
         from_data: Callable[[Any], T],
     ) -> Generator[Event, None, T]:
-        """What `make` comes to, which is read where it was made before. Yields its events.
+        """The result of `make`, read from the file where it was made before. Yields its events.
 
         Args:
             name: of a file. to_data, from_data: to JSON, and back.
@@ -82,7 +82,7 @@ def write_halted(base: Path, halted: Halted) -> None:
 
 
 def forget_halted(base: Path, name: str) -> None:
-    """A demonstration on the run in this folder has come to its end, or continues."""
+    """Delete what `write_halted` has kept: the demonstration continues, or has come to its end."""
     _halted_path(base, name).unlink(missing_ok=True)
 
 

@@ -147,7 +147,7 @@ class DemonstrationRun:
         return (yield from (taught(bench, mark.own) if mark.name == "taught" else goodhart(bench)))
 
     def _follow(self, event: Event) -> None:
-        """Note how far it is; of what is being trained, the steps are told."""
+        """Note how far it has come: the steps of what is being trained, else what Progress says."""
         stage = self._control.stage
         if isinstance(event, Phase):
             if event.name == stage or not stage:

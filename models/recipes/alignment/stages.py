@@ -29,8 +29,8 @@ class StageControl:
     """Controls a demonstration from outside while it is carried out: the training of its current stage can be reached
     and stopped, and the run of each stage gets the demonstration's mark.
 
-    trainer: of the stage that is being trained, None between two. stage: its title, or what else is being trained; "",
-    too. done: titles of the stages before it. n_found: stages that were there already, whole or in part. last: the run
+    trainer: of the stage that is being trained, None between two. stage: the title of what is being trained, "" between
+    two. done: titles of the stages before it. n_found: stages that were there already, whole or in part. last: the run
     that was trained last. stop: as for Trainer.request_stop, None as long as nobody wants that.
     """
 

@@ -1,4 +1,4 @@
-"""How good the base of a demonstration is, and how it becomes good enough: it is trained on, as a fork."""
+"""Measures the base of a demonstration, and trains a fork of it for longer where it is too weak."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ def strong_base(
     if is_strong(accuracy) or not can_be_trained_on(base.spec, base.status):
         return base, accuracy
     last = base.latest_checkpoint()
-    steps = 0 if last is None else steps_of_strong(checkpoint_step(last))
     if last is None:
         return base, accuracy
     control.stage = f"Training {base.name} on"
     yield Phase(name=control.stage)
+    steps = steps_of_strong(checkpoint_step(last))
     longer = _known_fork(library, base, steps)
     if longer is None:
         name = library.free_run_name(f"{base.name}, trained on")

@@ -111,7 +111,7 @@ def test_it_is_kept_with_the_run(tmp_path: Path) -> None:
     [
         (1.9, BEYOND, "has grown", "better than the best table of letters"),
         (2.005, EQUAL, "has grown", "as well as the best table"),
-        (2.4, BEHIND, "half grown", "a table of the last six is still better. Train it longer."),
+        (2.4, BEHIND, "half grown", "a table of the last six letters is still better. Train it longer."),
         (3.5, UNGROWN, "hardly begun", "hardly more than noise. Train it longer."),
     ],
 )

@@ -173,6 +173,22 @@ def test_a_cache_changes_nothing(name: str) -> None:
     close(read_pass(model, text, 20, cache=cache).logits, read_pass(model, text, 20).logits)
 
 
+def test_a_pair_has_the_vector_of_each_segment() -> None:
+    model = make("pre-norm encoder", n_segment=2)
+    text = dataclasses.replace(text_of(model), segments=(0, 0, 0, 1, 1, 1, 1))
+    found = read_pass(model, text, AT, TOKEN)
+    assert "segment" in found.start
+    close(sum(found.start.values(), np.zeros(model.config.d_model)), found.layers[0].stream)
+
+
+def test_texts_that_differ_in_the_token_itself_do_not_share_a_cache() -> None:
+    model, cache = make("llama-tiny", context_length=64), PassCache()
+    text = dataclasses.replace(text_of(model), ids=text_of(model, length=50).ids)
+    other = dataclasses.replace(text, ids=(*text.ids[:20], text.ids[20] ^ 1, *text.ids[21:]))
+    for each, at in ((text, 40), (other, 20), (text, 40)):
+        close(read_pass(model, each, at, cache=cache).logits, read_pass(model, each, at).logits)
+
+
 def test_a_known_text_is_not_read_again() -> None:
     model, cache = make("llama-tiny", context_length=64), PassCache()
     assert isinstance(model, Decoder)

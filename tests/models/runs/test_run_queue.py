@@ -1,5 +1,6 @@
 """The queue on disk: order, exclusive draining, and damage."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -123,7 +124,9 @@ def test_only_one_process_drains_the_queue(library: Library, queue: RunQueue) ->
 
 def test_a_damaged_queue_is_reported_and_left_alone(library: Library, queue: RunQueue) -> None:
     path = library.home / "queue.json"
-    for text in ("{", '{"format": 1, "items": [{}]}', '{"format": 9, "items": []}', "[]"):
+    item = {"id": "1", "name": "", "spec": None, "run": "", "recipe": {"kind": "task", "arguments": "x"}, "tags": []}
+    recipe = json.dumps({"format": 2, "items": [{**item, "problem": ""}]})
+    for text in ("{", '{"format": 1, "items": [{}]}', '{"format": 9, "items": []}', "[]", recipe):
         path.write_text(text)
         with pytest.raises(ValueError, match=r"queue\.json is damaged"):
             queue.items()

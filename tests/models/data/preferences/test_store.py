@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.data.corpus import Corpus, open_corpus
-from models.data.preferences.dataset import build_preference_corpus, collected_rows, rated_rows
+from models.data.preferences.dataset import (
+    build_preference_corpus,
+    build_set_corpus,
+    collected_rows,
+    rated_rows,
+    writers_of,
+)
 from models.data.preferences.measures import left_share, makers, matches, self_agreement
 from models.data.preferences.store import SIMULATED, PreferenceSet, Reply, list_sets, rename_set
 from models.library.library import Library
@@ -120,6 +126,14 @@ def test_a_set_becomes_a_dataset_split_by_prompt(library: Library) -> None:
     other = build()
     assert other.label == "happy, 42 pairs (2)"
     assert open_corpus(library, corpus.sha) == corpus
+
+
+def test_writers_are_those_of_the_set_that_the_dataset_is_of(library: Library) -> None:
+    PreferenceSet(library, "Mine").add([make_pair(i) for i in range(2)])
+    late = [make_pair(i, a=Reply(content="x", run="r9"), b=Reply(content="y", run="r9")) for i in range(2)]
+    PreferenceSet(library, "Mine, late").add(late)
+    corpus, _ = build_set_corpus(library, "Mine, late")
+    assert writers_of(library, corpus.label) == ["r9"]
 
 
 def test_agreement_and_side_bias_are_of_the_person_alone() -> None:

@@ -138,6 +138,19 @@ def test_a_lost_connection_goes_on_by_itself(served: ServedHub, library: Library
     assert library.list_runs()
 
 
+def test_what_has_arrived_outlives_a_connection_that_is_lost_again_and_again(
+    served: ServedHub, library: Library
+) -> None:
+    served.cuts = [300] * 20
+    with pytest.raises(ValueError, match="cannot be reached: connect to the internet"):
+        drive(download_model(library, served.hub, LLAMA))
+    arrived = weights_of(library)
+    assert arrived >= 300
+    served.behave()
+    drive(download_model(library, served.hub, LLAMA))
+    assert [asked for path, asked, _ in served.asked if path == WEIGHTS] == [f"bytes={arrived}-"]
+
+
 @pytest.mark.parametrize("wrong", ["sum", "part"])
 def test_what_arrives_damaged_is_never_a_run(served: ServedHub, library: Library, wrong: str) -> None:
     if wrong == "sum":
@@ -305,6 +318,7 @@ def test_a_newer_version_replaces_what_is_left_of_an_older_one(served: ServedHub
     old = downloads_of(library, LLAMA) / ("f" * 40)
     old.mkdir(parents=True)
     (old / "config.json").write_text(json.dumps({}), encoding="utf-8")
+    (old.parent / ".DS_Store").touch()
     begin_and_close(served, library)
     assert not old.exists()
 

@@ -12,7 +12,7 @@ import torch
 
 from app.cli import main
 from models.data.corpus import open_run_corpus
-from models.data.preferences.store import SIMULATED, Pair, PreferenceSet, Reply
+from models.data.preferences.store import SIMULATED, Pair, PreferenceSet, Reply, list_sets
 from models.data.tiny_world import corpus
 from models.events import Evaluated, Finished, Progress, RunStarted, TrainMetrics
 from models.library.library import Library
@@ -25,7 +25,7 @@ from models.recipes.alignment.kept import list_halted
 from models.recipes.alignment.results import StageResult
 from models.recipes.alignment.running import DemonstrationRun
 from models.recipes.quickstart import QuickStart
-from models.runs.run_folder import RunFolder
+from models.runs.run_folder import RunFolder, rename_run
 from models.tokenizers import train_tokenizer
 from tests.app.small_models import put_model
 from tests.models.interop.support import drive
@@ -90,6 +90,16 @@ def test_what_people_have_judged_comes_first(library: Library, base: str) -> Non
     learned = open_run_corpus(library, run.trainer.run)
     events.close()
     assert [row["source"] == SIMULATED for row in learned.rows("train")] == [False, False, True]
+
+
+def test_a_base_may_be_called_what_no_folder_can(library: Library, base: str) -> None:
+    rename_run(library.find_run(base), "Mine: 1/2?")
+    work = DemonstrationRun(library, "taught", base, device="cpu")
+    for event in (events := work.events()):
+        if isinstance(event, RunStarted):
+            break
+    events.close()
+    assert {f"Stories of {base}, seed 0", f"Taught by hand, {base}, seed 0"} <= {*list_sets(library)}
 
 
 def test_a_set_without_choices_is_refused_in_a_sentence(
@@ -187,6 +197,9 @@ def test_bars_of_goodhart_are_those_of_the_issue() -> None:
     }
     assert all(bar.is_met for bar in goodhart.bars(good))
     assert goodhart.peak_of(good["ppo"].curve) == 10
+    early = goodhart.bars(good | {"best_of": stage(curve=best(0.05, 0.4, 0.3, 0.2, 0.05))})
+    assert [bar.is_met for bar in early] == [False, *[True] * 5]
+    assert early[0].bound == "8 to 48 replies"
     never = {
         "base": stage(0.05),
         "best_of": stage(curve=best(0.05, 0.2, 0.3, 0.35, 0.4)),
