@@ -79,8 +79,13 @@ class ModelBar(QWidget):
         """Update the picker with the library's runs, and show the open model."""
         self._live_name = self._training_name()
         session, model = self._session, self._session.chat.model
-        runs = [run for run in session.runs.list() if run.has_model and not session.training.trains(run.id)]
         which, step = (model.which, model.step) if model is not None else ("", None)
+        # The open one too, though its run is at work: a recipe goes on after it was trained.
+        runs = [
+            run
+            for run in session.runs.list()
+            if run.has_model and (run.id == which or not session.training.trains(run.id))
+        ]
         self.picker.set_choices(runs, self._live_name, which, step)
         world = describe_world(model)
         self.world.setText(world)

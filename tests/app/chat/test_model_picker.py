@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import pytest
 from pytestqt.qtbot import QtBot
 
-from app.chat.model_bar import ModelPicker
+from app.chat.model_bar import ModelBar, ModelPicker
+from app.kit.theme import ThemeProvider
+from app.session.chat_model import LIVE
+from app.session.session import Session
+from app.session.training_state import TrainingState
 from models.library.library import Library
 from models.library.run_record import inspect_run
 from models.settings.model_config import ModelConfig
+from tests.app.chat.chat_actor import TALKER
 from tests.runs_on_disk import make_run
 
 
@@ -25,3 +33,20 @@ def test_steps_are_those_of_the_weights(qtbot: QtBot, library: Library, tiny_con
     assert picker.currentText() == "whole, step 2"
     picker.set_choices(runs, "now", "died", 1)
     assert (picker.itemText(0), picker.currentText()) == ("now, in training now", "died, step 1")
+
+
+def test_the_open_run_is_shown_while_its_training_is_not_over(
+    qtbot: QtBot, session: Session, theme: ThemeProvider, tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = inspect_run(make_run(session.library, tiny_config, "my code", status="finished", losses=(3.0, 2.0)))
+    state = TrainingState(name="my code", run_id=info.id, step=2)
+    monkeypatch.setattr(session.training, "state", state)
+    monkeypatch.setattr(type(session.training), "active", property(lambda _: True))
+    bar = ModelBar(session, theme)
+    qtbot.addWidget(bar)
+    session.chat.model = dataclasses.replace(TALKER, which=LIVE, run_id=info.id, step=2)
+    session.chat.model_changed.emit()
+    assert bar.picker.currentText() == "my code, in training now"
+    session.chat.model = dataclasses.replace(TALKER, which=info.id, run_id=info.id, step=2)  # it ended by itself
+    session.chat.model_changed.emit()
+    assert bar.picker.currentText() == "my code, step 2"
