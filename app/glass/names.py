@@ -52,9 +52,9 @@ def format_rough(p: float) -> str:
     return format_percent(p) if p >= 0.0095 else format_prob(p)
 
 
-def format_near(p: float) -> str:
-    """About a probability: “near 34 %”, “over 99 %”."""
-    return format_rough(p) if 0.995 <= p < 1.0 else f"near {format_rough(p)}"
+def format_least(p: float) -> str:
+    """The least of several probabilities: “at 34.4 % or more”, “over 99.9 %”."""
+    return f"over {format_percent(0.999, 1)}" if 0.9995 <= p < 1.0 else f"at {format_prob(p)} or more"
 
 
 def digits_for(reach: float) -> int:

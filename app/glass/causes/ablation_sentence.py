@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from app.glass.names import format_near, format_rough
+from app.glass.names import format_least, format_rough
 from app.kit.words.site_words import part_of_layer
 
 if TYPE_CHECKING:
@@ -35,18 +35,20 @@ def describe_survey(
     worst, best = min(parts, key=lambda part: parts[part]), max(parts, key=lambda part: parts[part])
     part, change = (worst, parts[worst]) if parts[worst] <= -SMALL else (best, parts[best])
     if abs(change) < SMALL:
-        return f"No single part decides it: {word} stays {format_near(share)} without any one of them."
+        least = share * math.exp(min(parts[worst], 0.0))
+        return f"No single part decides it: {word} stays {format_least(least)} without any one of them."
     what = part_of_layer(part.site, part.head)
     how = f"With {what} taken from the other text" if patched else f"Without {what}"
-    return f"{how}, {_changed(word, share, share * math.exp(change), would=True)}."
+    return f"{how}, {describe_move(word, share, share * math.exp(change), would=True)}."
 
 
 def describe_change(word: str, before: float, after: float) -> str:
     """What the changes that the user has made do to a token."""
-    return f"With these changes, {_changed(word, before, after, would=False)}."
+    return f"With these changes, {describe_move(word, before, after, would=False)}."
 
 
-def _changed(word: str, before: float, after: float, *, would: bool) -> str:
+def describe_move(word: str, before: float, after: float, *, would: bool) -> str:
+    """How a probability moves; would: in a case that is only thought of."""
     ends = f"from {format_rough(before)} to {format_rough(min(after, 1.0))}"
     if after < before:
         return f"{word} {'would fall' if would else 'falls'} {ends}"

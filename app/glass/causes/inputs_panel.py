@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QWidget
 
 from app.glass.answer_panel import AnswerPanel
 from app.glass.causes.ablation_answer import MAX_AUTO_SURVEY_FLOPS
+from app.glass.causes.ablation_sentence import describe_move
 from app.glass.causes.inputs_answer import InputsAnswer, contributions, hiding_question, read_inputs
 from app.glass.causes.inputs_sentence import describe_inputs, describe_sum, format_effect
 from app.glass.causes.measuring import Measuring
@@ -200,8 +201,6 @@ class InputsPanel(AnswerPanel):
             strip.show_amounts(values, reach, tips)
         is_logit = self.by.value == "gradient" and self.of.value == "logit"
         shown = "Effect on the logit" if is_logit else "Effect on the probability" if percent else "Effect in nats"
-        unit = f"{format_signed(reach, 0)}\N{NO-BREAK SPACE}%" if percent else format_signed(reach, digits)
-        self.scale.show_values(shown, unit.replace("+", "−"), unit)
         names, sources = short_names(text.words[: len(tokens)]), short_names(text.source_words)
         rows = [(sources[i], value, i, True) for i, value in enumerate(source) if self._is_measured(i, in_source=True)]
         rows += [(names[i], value, i, False) for i, value in enumerate(tokens) if self._is_measured(i, in_source=False)]
@@ -210,6 +209,7 @@ class InputsPanel(AnswerPanel):
             [Amount(name, value, self._explain(i, side, value, digits)) for name, value, i, side in rows[:_N_ROWS]],
             are_percent=percent,
         )
+        self.scale.show_values(shown, self.bars.written(-reach), self.bars.written(reach))
         for widget in (self.bars_title, self.bars, self.scale):
             widget.setVisible(bool(rows))
         self.total.setText(self._describe_total(answer, sum(tokens) + sum(source), digits))
@@ -243,7 +243,10 @@ class InputsPanel(AnswerPanel):
         if change is None:
             return f"not measured ({where})"
         assert self._answer is not None
-        return f"without it, {spoken(self._answer.name)} would be {format_effect(change)} ({where})"
+        name, own = spoken(self._answer.name), math.exp(self._answer.own)
+        if self._in_percent:
+            return f"without it, {describe_move(name, own, own * math.exp(change), would=True)} ({where})"
+        return f"without it, {name} would be {format_effect(change)} ({where})"
 
     def _describe_total(self, answer: InputsAnswer, total: float, digits: int) -> str:
         if self._in_percent:

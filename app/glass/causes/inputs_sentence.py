@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from app.glass.names import digits_for, format_near, format_rough, spoken
+from app.glass.causes.ablation_sentence import describe_move
+from app.glass.names import digits_for, format_least, format_rough, spoken
 from models.number_words import format_percent, format_signed
 
 if TYPE_CHECKING:
@@ -48,8 +49,10 @@ def describe_inputs(
     worst, best = min(changes, key=lambda token: changes[token]), max(changes, key=lambda token: changes[token])
     most = worst if changes[worst] <= -_SMALL else best
     if abs(changes[most]) < _SMALL:
-        return f"No single token decides it: {word} stays {format_near(share)} without any one of them."
-    return f"Without {_placed(most, text)}, {word} would be {format_effect(changes[most])}."
+        least = share * math.exp(min(changes[worst], 0.0))
+        return f"No single token decides it: {word} stays {format_least(least)} without any one of them."
+    moved = describe_move(word, share, share * math.exp(changes[most]), would=True)
+    return f"Without {_placed(most, text)}, {moved}."
 
 
 def describe_sum(word: str, own: float, changes: Mapping[InputToken, float]) -> str:

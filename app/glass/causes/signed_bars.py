@@ -39,8 +39,9 @@ class SignedBars(PaintedRows):
     def show_amounts(self, amounts: Sequence[Amount], *, are_percent: bool = False) -> None:
         """Show other amounts; are_percent: percentage points, written as such."""
         self._amounts, self._unit = amounts, _PERCENT if are_percent else ""
-        self._digits = (0 if self._reach >= 10 else 1) if are_percent else digits_for(self._reach)
-        self.setAccessibleDescription(", ".join(f"{a.name} {self._written(a)}" for a in amounts))
+        digits = digits_for(self._reach)
+        self._digits = digits if not are_percent else 0 if self._reach >= 10 else max(digits - 2, 1)
+        self.setAccessibleDescription(", ".join(f"{a.name} {self.written(a.value)}" for a in amounts))
         self._restyle()
 
     @property
@@ -48,8 +49,9 @@ class SignedBars(PaintedRows):
         """What is shown."""
         return self._amounts
 
-    def _written(self, amount: Amount) -> str:
-        return format_signed(amount.value, self._digits) + self._unit
+    def written(self, value: float) -> str:
+        """An amount as it stands beside its bar."""
+        return format_signed(value, self._digits) + self._unit
 
     @property
     def _reach(self) -> float:
@@ -81,7 +83,7 @@ class SignedBars(PaintedRows):
             name = metrics.elidedText(amount.name, Qt.TextElideMode.ElideRight, name_width - SPACE)
             painter.drawText(line, Qt.AlignmentFlag.AlignVCenter, name)
             right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-            painter.drawText(line, right, self._written(amount))
+            painter.drawText(line, right, self.written(amount.value))
             long = amount.value / reach * track.width() / 2
             bar = QRectF(track.center().x(), line.center().y() - _BAR / 2, long, _BAR).normalized()
             painter.setPen(Qt.PenStyle.NoPen)

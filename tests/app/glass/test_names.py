@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from app.glass.embeddings.point_view import PointView
 from app.glass.names import (
     digits_for,
-    format_near,
+    format_least,
     format_rare,
     format_rough,
     spoken,
@@ -72,7 +72,10 @@ def test_tokens_and_shares_in_sentences() -> None:
     ]  # fmt: skip
     rough = [format_rough(p).replace("\N{NO-BREAK SPACE}", " ") for p in (1.0, 0.997, 0.344, 0.012, 0.0031, 0.0)]
     assert rough == ["100 %", "over 99 %", "34 %", "1 %", "0.31 %", "0 %"]
-    assert [format_near(p).replace("\N{NO-BREAK SPACE}", " ") for p in (0.344, 0.997)] == ["near 34 %", "over 99 %"]
+    assert [format_least(p).replace("\N{NO-BREAK SPACE}", " ") for p in (0.344, 0.9997)] == [
+        "at 34.4 % or more",
+        "over 99.9 %",
+    ]
 
 
 def test_tiny_amounts_get_more_decimals() -> None:

@@ -13,6 +13,7 @@ from app.glass.causes.inputs_panel import InputsPanel
 from app.glass.causes.inputs_sentence import format_effect
 from app.glass.focus import Focus
 from app.kit.theme import ThemeProvider
+from app.session.remembered import SIMPLE
 from app.session.session import Session
 from models.inspect.input_attribution import attribute
 from models.inspect.leave_one_out import InputToken, LeaveOneOut
@@ -89,6 +90,28 @@ def test_it_begins_with_hiding_each_token(
     assert format_effect(most) in panel.bars.amounts[0].tip
     assert panel.sentence.text().startswith(("Without ", "No single token"))
     panel.grab()
+
+
+def test_sentence_scale_and_bars_tell_the_same_probabilities(
+    qtbot: QtBot, session: Session, theme: ThemeProvider, byte_tokenizer: Tokenizer, until: Until
+) -> None:
+    session.detail.choose(SIMPLE)
+    focus = Focus()
+    panel = InputsPanel(session, theme, focus)
+    qtbot.addWidget(panel)
+    panel.resize(460, 700)
+    panel.show()
+    _, tokenizer = open_random(session, "terrarium-tiny", byte_tokenizer)
+    focus.show(text_of(tokenizer, "the cat sat", 4))
+    focus.hover(6)
+    until(lambda: bool(panel.changes) and not panel.measuring.busy)
+    largest = panel.bars.amounts[0].value
+    low, high = panel.scale.ends
+    assert high == panel.bars.written(abs(largest))
+    assert low == panel.bars.written(-abs(largest))
+    assert float(high.removesuffix("\N{NO-BREAK SPACE}%")) == pytest.approx(abs(largest), rel=0.05)
+    assert all("would fall from" in bar.tip or "would rise from" in bar.tip for bar in panel.bars.amounts)
+    assert "times" not in panel.sentence.text()
 
 
 def test_what_takes_long_is_measured_on_request(

@@ -38,7 +38,7 @@ def test_the_part_that_matters_most() -> None:
 
 def test_parts_that_hold_it_down_and_parts_without_effect() -> None:
     assert "would rise from 31 % to 62 %" in survey({ATTENTION: math.log(2), FORWARD: 0.0})
-    assert survey({ATTENTION: -0.01}).startswith("No single part decides it: “happy” stays near 31 %")
+    assert survey({ATTENTION: -0.01}).startswith("No single part decides it: “happy” stays at 30.7 % or more without")
 
 
 def test_before_it_is_measured() -> None:
@@ -69,14 +69,16 @@ def inputs(changes: dict[InputToken, float], text: ReadText = TEXT, *, done: boo
 def test_the_token_that_matters_most() -> None:
     fall = -math.log(12)
     assert inputs({InputToken(0): fall, InputToken(2): -1.0}) == (
-        "Without “sad” in the prompt, “happy” would be 12 times less likely."
+        "Without “sad” in the prompt, “happy” would fall from 31 % to 3 %."
     )
     assert inputs({InputToken(2): fall}).startswith("Without “is” in the reply so far,")
     assert inputs({InputToken(0, in_source=True): fall}).startswith("Without “triste” in the source,")
     read = ReadText(ids=(1, 2), words=("·sad", "·Mia"), n_prompt=2)
     assert inputs({InputToken(0): fall}, read).startswith("Without “sad”, ")
-    assert inputs({InputToken(0): math.log(2), InputToken(1): -0.01}).endswith("2 times more likely.")
-    assert inputs({InputToken(0): 0.01}).startswith("No single token decides it")
+    assert inputs({InputToken(0): math.log(2), InputToken(1): -0.01}).endswith("“happy” would rise from 31 % to 62 %.")
+    assert inputs({InputToken(0): 0.01, InputToken(1): -0.04}).startswith(
+        "No single token decides it: “happy” stays at 29.8 % or more without any one"
+    )
     assert inputs({}).startswith("There is nothing to hide")
     assert inputs({}, done=False, busy=True).startswith("Measuring")
 
