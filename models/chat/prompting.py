@@ -125,6 +125,11 @@ def check_fits(prompt: Prompt, n_prefix: int = 0) -> None:
             f"The system prompt is too long: before the newest message there are {before:,} tokens, but the model's "
             f"context holds only {length:,}. Shorten it."
         )
+    if n > length and n_prefix:
+        raise ValueError(
+            f"The context is full: the newest message and its reply have {n:,} tokens, but the model's context holds "
+            f"only {length:,}. Ask anew, or start a new chat."
+        )
     if n > length:
         raise ValueError(
             f"The newest message is too long: the prompt has {n:,} tokens, but the model's context holds only "

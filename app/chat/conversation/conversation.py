@@ -173,15 +173,22 @@ class Conversation(QObject):
         """Whether a reply can be requested now."""
         return self._session.chat.state == "ready" and self._recorder is None
 
-    def can_continue(self, message: Message) -> bool:
-        """Whether a reply was cut short and the open model wrote it: token ids mean nothing to another model."""
+    def why_not_continue(self, message: Message) -> str:
+        """Why the open model cannot continue a reply that was cut short, in a sentence; "" if it can."""
         generation, model = message.generation, self._session.chat.model
-        return (
-            generation is not None
-            and generation.can_continue
-            and model is not None
-            and generation.run_id == model.run_id
-        )
+        if model is None:
+            return "No model is open: choose one above."
+        if generation is None or not generation.can_continue:
+            return "There is nothing to continue."
+        if generation.run_id != model.run_id:  # token ids mean nothing to another model
+            return "Only the model that wrote this reply can continue it."
+        is_text = not model.is_chat_model
+        # Of a conversation, older messages can be left out; a text, or a single message, fills the context alone.
+        n_older = 0 if is_text else len(self.chat.read_for(message.parent)) - 1 - generation.n_left_out
+        if n_older > 0 or len(generation.prompt_ids) + len(generation.tokens) <= model.context_length:
+            return ""
+        full = f"The context is full: the model can read {model.context_length:,} tokens at once, and they are used up."
+        return f"{full} “Notebook” goes on with a long text: it reads only its end." if model.mode == "text" else full
 
     def say(self, message: Message) -> None:
         """Add a user message to the shown path, and request a reply."""

@@ -9,7 +9,7 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
 from app.chat.archive.message_tree import Message
-from app.kit.basics import add_menu, button, label
+from app.kit.basics import add_menu, button, explain, label
 from app.kit.theme import ThemeProvider
 
 _SIZE = QSize(28, 26)
@@ -188,15 +188,16 @@ class MessageActions(QWidget):
         self.format.setToolTip(words)
         self.format.setAccessibleName(words)
 
-    def set_enabled(self, *, can_show: bool, can_edit: bool, can_reply: bool, can_continue: bool) -> None:
-        """Enable the buttons: show other versions, edit, request a reply, continue this reply."""
+    def set_enabled(self, *, can_show: bool, can_edit: bool, can_reply: bool, why_not_continue: str) -> None:
+        """Enable the buttons: show other versions, edit, request a reply, continue this reply ("": it can be)."""
         self.older.setEnabled(can_show and self._shown > 0)
         self.newer.setEnabled(can_show and self._shown < len(self._versions) - 1)
         for widget in (self.good, self.bad, self.keep):
             widget.setEnabled(can_show)
         self.edit.setEnabled(can_edit)
         self.retry.setEnabled(can_reply)
-        self.continue_button.setEnabled(can_continue)
+        explain(self.continue_button, why_not_continue)
+        self.continue_button.setEnabled(can_reply and not why_not_continue)
 
     def _ask(self, step: int) -> None:
         self.version_requested.emit(self._versions[self._shown + step])

@@ -154,13 +154,15 @@ class MessageView(QWidget):
         self.note.setText(text)
         self.note.setVisible(bool(text))
 
-    def set_enabled(self, *, can_change: bool, can_reply: bool, can_continue: bool) -> None:
-        """Enable the buttons: switch and make versions, request a reply, continue this reply."""
+    def set_enabled(self, *, can_change: bool, can_reply: bool, why_not_continue: str) -> None:
+        """Enable the buttons: switch and make versions, request a reply, continue this reply ("": it can be)."""
         fits = len(self.message.content) <= MAX_CHARACTERS
         can_edit = can_change and fits and (self.message.is_reply or can_reply)
         if not fits:
             self.buttons.edit.setToolTip(f"Too long to edit here (over {MAX_CHARACTERS:,} characters): copy it instead")
-        self.buttons.set_enabled(can_show=can_change, can_edit=can_edit, can_reply=can_reply, can_continue=can_continue)
+        self.buttons.set_enabled(
+            can_show=can_change, can_edit=can_edit, can_reply=can_reply, why_not_continue=why_not_continue
+        )
         if self.editor is not None:
             self.editor.setEnabled(can_edit)
 

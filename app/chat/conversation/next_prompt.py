@@ -63,6 +63,7 @@ class NextPrompt(QObject):
         self._session = session
         self._messages: list[Message] = []
         self._draft = ""
+        self._text: Sequence[int] = ()
         self.prompting = PromptSettings()
         self.preview: PromptPreview | None = None
         self.failure: Failure | None = None
@@ -83,6 +84,13 @@ class NextPrompt(QObject):
         """Set the messages so far; none for a model that is not a chat model."""
         self._messages = [dict(message) for message in messages]
         self.refresh()
+
+    def set_text(self, ids: Sequence[int]) -> None:
+        """Set the text that the model continues, as far as it is written: it fills the context while there is no draft
+        of another one. () for a chat model."""
+        if ids != self._text:
+            self._text = ids
+            self.refresh()
 
     def set_draft(self, text: str) -> None:
         """Set the draft."""
@@ -143,12 +151,12 @@ class NextPrompt(QObject):
         if model is None or tokenizer is None:
             self._on_done(None)
             return
-        messages, written, prompting = self.messages, self._draft, self.prompting
+        messages, written, prompting, text = self.messages, self._draft, self.prompting, self._text
 
         def compute() -> PromptPreview:
             if model.is_chat_model:
                 return _of_messages(model, tokenizer, messages, prompting)
-            return _of_text(model, tokenizer, written)
+            return _of_text(model, tokenizer, written, () if written else text)
 
         if self._takes_long:
             self._task.ask(compute)
@@ -180,11 +188,12 @@ def _of_messages(
     return PromptPreview(full, fitted, fitted.count(n - 1, n + 1), tokenizer)
 
 
-def _of_text(model: ChatModel, tokenizer: Tokenizer, text: str) -> PromptPreview:
+def _of_text(model: ChatModel, tokenizer: Tokenizer, text: str, before: Sequence[int]) -> PromptPreview:
     import numpy as np
 
     from models.inference.prompts import encode_for
 
-    ids = np.array(encode_for(model.config, tokenizer, text), np.int64)
+    draft = encode_for(model.config, tokenizer, text)
+    ids = np.array([*before[: model.context_length], *draft], np.int64)  # the last token of a full one is not read
     prompt = Prompt(ids, ({"role": "user", "content": text},), np.zeros(len(ids), np.int64), 0, model.context_length)
-    return PromptPreview(prompt, prompt, len(ids), tokenizer)
+    return PromptPreview(prompt, prompt, len(draft), tokenizer)

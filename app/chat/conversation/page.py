@@ -164,6 +164,9 @@ class ChatPage(QWidget):
         model, leaf = self._session.chat.model, self._conversation.chat.leaf
         is_chat = model is not None and model.is_chat_model and leaf is not None
         self._next.set_conversation(self._conversation.chat.read_for(leaf.id) if is_chat and leaf is not None else [])
+        made = leaf.generation if leaf is not None else None
+        continues = model is not None and model.mode == "text" and made is not None and made.run_id == model.run_id
+        self._next.set_text((*made.prompt_ids, *made.ids) if made is not None and continues else ())
         self._next.set_prompting(self._conversation.chat.prompting)
         self._show_page()
 

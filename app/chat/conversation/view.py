@@ -258,8 +258,8 @@ class ChatView(QScrollArea):
         can_change = not self._conversation.writing
         can_reply = self._can_reply and can_change
         for view in self.messages:
-            can_continue = can_reply and self._conversation.can_continue(view.message)
-            view.set_enabled(can_change=can_change, can_reply=can_reply, can_continue=can_continue)
+            why_not = self._conversation.why_not_continue(view.message)
+            view.set_enabled(can_change=can_change, can_reply=can_reply, why_not_continue=why_not)
 
     # -- The reply that is being written -------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication, QPushButton
 from pytestqt.qtbot import QtBot
+from tokenizers import Tokenizer
 
 from app.chat.archive.message_tree import GenerationInfo
 from app.chat.conversation.message_view import MessageView
@@ -232,3 +233,16 @@ def test_looking_inside_asks_a_question_first_where_there_is_no_reply_yet(
     tab.look_inside("r2")
     assert len(actor.asked) == 2, "that was another model's"
     assert tab.conversation.chat.id != before
+
+
+def test_the_meter_counts_the_text_that_was_written(
+    tab: ChatTab, actor: Actor, session: Session, byte_tokenizer: Tokenizer
+) -> None:
+    session.chat.tokenizer = byte_tokenizer
+    actor.play(dataclasses.replace(TALKER, mode="text", context_length=5))
+    tab.page.composer.sent.emit("def")
+    actor.reply("(", "self", reason="length")  # after three tokens
+    assert tab.page.context.words.text() == "5 of 5 tokens used, 0 free for the reply"
+    assert tab.page.context.segments[1].n_tokens == 5
+    tab.page.composer.field.setPlainText("ab")
+    assert tab.page.context.words.text() == "2 of 5 tokens used, 3 free for the reply", "another text begins anew"

@@ -97,6 +97,8 @@ def test_errors_are_reported(tokenizer: Tokenizer) -> None:
         build_prompt(100, tokenizer, [], PromptSettings(system="Be kind."), OWN)
     with pytest.raises(ValueError, match=r"newest message is too long: .* 2,00\d tokens, but .* only 100"):
         build_prompt(100, tokenizer, [{"role": "user", "content": "x" * 2000}], PLAIN, OWN)
+    with pytest.raises(ValueError, match=r"The context is full: the newest message and its reply have 1\d\d tokens"):
+        build_prompt(100, tokenizer, TURNS, PLAIN, OWN, n_prefix=95)
     with pytest.raises(ValueError, match=r"system prompt is too long: .* 2,00\d tokens, but .* only 100"):
         build_prompt(100, tokenizer, TURNS, PromptSettings(system="x" * 2000), OWN)
     with pytest.raises(ValueError, match="Line 2 of the chat template fails"):

@@ -112,6 +112,28 @@ def test_only_the_model_that_wrote_a_reply_can_continue_it(qtbot: QtBot, asked: 
     assert texts(asked)[-1] == "It is Ben.", "what was said can be looked at without a model"
 
 
+@pytest.mark.parametrize("mode", ["text", "talk"])
+def test_what_fills_the_context_alone_cannot_be_continued(bench: Bench, actor: Actor, mode: str) -> None:
+    actor.play(dataclasses.replace(TALKER, mode=mode, context_length=4))  # it reads three tokens
+    bench.composer.sent.emit("def fit")
+    actor.reply("(", reason="stopped")
+    button = last(bench).buttons.continue_button
+    assert button.isEnabled(), "three and one fit"
+    bench.conversation.retry(last(bench).message.id)
+    actor.reply("(", "self", reason="length")
+    button = last(bench).buttons.continue_button
+    assert not button.isEnabled()
+    assert "The context is full" in button.toolTip()
+    assert ("Notebook" in button.toolTip()) == (mode == "text")
+
+
+def test_older_messages_make_room_for_a_longer_reply(asked: Bench, actor: Actor) -> None:
+    actor.play(dataclasses.replace(TALKER, context_length=4))
+    asked.composer.sent.emit("Tell me more.")
+    actor.reply(" Once", " upon", reason="length")
+    assert last(asked).buttons.continue_button.isEnabled()
+
+
 def test_a_reply_branches_from_another_token(asked: Bench, actor: Actor) -> None:
     asked.conversation.branch_from_token(last(asked).message.id, 2, 77)
     assert actor.begun == (10, 11, 77)
