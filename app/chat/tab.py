@@ -24,6 +24,7 @@ from app.chat.settings.weights_panel import WeightsPanel
 from app.chat.side import FIRST_VIEW, ChatSide
 from app.chat.views import ChatModes
 from app.glass.focus import Focus
+from app.glass.tokens.colours import NO_COLOURS
 from app.glass.tokens.draft_colours import DRAFT
 from app.kit.basics import frame
 from app.kit.layout.refit import Refit
@@ -40,7 +41,7 @@ _TALK_TEMPERATURE, _TEXT_TEMPERATURE = 0.3, 0.8  # answers should be right, text
 _WHOLE = ("prefer", "pairs", "embeddings")
 """Modes without sampling settings and without a token in focus."""
 _DRAWS_NOTHING = "This model writes no text and does not sample: these settings have no effect."
-_FOLDED, _VIEW = "chat side folded", "chat side view"
+_FOLDED, _VIEW, _COLOURS = "chat side folded", "chat side view", "chat token colours"
 _NARROW = 1100
 """Below this width in pixels at the usual text size, the right side is folded until the user unfolds it."""
 _CENTRE, _LEFT, _RIGHT = 656, 210, (340, 380)
@@ -94,6 +95,7 @@ class ChatTab(QWidget):
         )
         self._build()
         self._connect()
+        self._show_colours()
         self._on_choices()
         self._on_model()
         self._on_path()
@@ -159,6 +161,8 @@ class ChatTab(QWidget):
         self.side.folded_changed.connect(self._on_folded)
         self.side.place_requested.connect(self._on_place)
         self.page.legend.chosen.connect(self.replies.set_quantity)
+        self.page.legend.picked.connect(lambda key: session.remembered.set(_COLOURS, key))
+        session.detail.changed.connect(self._show_colours)
         self.page.legend.offer_draft(False)
         self.replies.drafted_changed.connect(self.page.legend.offer_draft)
         self.page.view.drafted_requested.connect(self._show_drafted)
@@ -251,9 +255,20 @@ class ChatTab(QWidget):
 
     @Slot(str)
     def _on_side_view(self, name: str) -> None:
+        if name == "next":  # which is about what the colours show
+            self._show_colours()
         if self.modes.current != "compare":  # which shows the settings by itself
             self._session.remembered.set(_VIEW, name)
         self._show_sides()
+
+    @Slot()
+    def _show_colours(self) -> None:
+        """Colour the tokens as the user chose; at first by surprisal, but where little is shown, only beside the panel
+        that is about it."""
+        legend = self.page.legend
+        plain = self._session.detail.is_simple and self.side.current != "next"
+        key = self._session.remembered.get(_COLOURS, NO_COLOURS if plain else "surprisal")
+        legend.set_quantity(key if legend.choice.findData(key) >= 0 else "surprisal")
 
     @Slot()
     def _on_resized(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from PySide6.QtCore import QEvent, QRectF, Slot
 from PySide6.QtGui import QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
@@ -13,6 +15,27 @@ from app.kit.theme import ThemeProvider
 _PAD_X, _PAD_Y = 14, 9
 _MAX_SHOWN_CHARACTERS = 100_000
 """Characters of one message on screen: Qt needs seconds for more."""
+_JUDGED = 2000
+"""Characters that tell whether a text is code."""
+_BEGINS_CODE = re.compile(
+    r"\s*((async )?def \w+ *\(|class \w+ *[:(]|import [\w.]+( as \w+)?$|from [\w.]+ import |@[\w.]+(\(.*\))?$|#include)"
+)
+_CODE_LINE = re.compile(
+    r"\s*((if|elif|for|while|with|except)\b.*:$|(else|try|finally):$|return\b|raise \w+|[\w.\[\]]+ [-+*/]?= \S"
+    r"|[\w.]+\(.*\)$|.*[{};]$)"
+)
+
+
+def looks_like_code(text: str) -> bool:
+    """Whether a text is probably a program: it begins like one, or is indented and a third of its lines are like code.
+
+    A docstring may be most of a function, so that its first line counts for all.
+    """
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    if not lines or _BEGINS_CODE.match(lines[0]):
+        return bool(lines)
+    n_code = sum(bool(_BEGINS_CODE.match(line) or _CODE_LINE.match(line)) for line in lines)
+    return 3 * n_code >= len(lines) and any(line.startswith(("  ", "\t")) for line in lines[1:])
 
 
 class Bubble(QWidget):
@@ -26,6 +49,8 @@ class Bubble(QWidget):
         self._max_width = 400
         self._parts: list[str] = []
         self._as_markdown = False
+        self.is_code = False
+        """Whether a continued text looks like code, and is shown in the fixed-width font."""
         self._is_formatted: bool | None = None
         self._other: QWidget | None = None
         self.words = RichText(theme)
@@ -75,7 +100,8 @@ class Bubble(QWidget):
             shown = text[:_MAX_SHOWN_CHARACTERS]
             more = f"\n… and {len(text) - len(shown):,} more characters: copy the message to read them."
             rest = [(more, "muted")] if len(shown) < len(text) else []
-            self.words.set_plain((self._lead, "accent"), (shown, ""), *rest)
+            self.is_code = bool(self._lead) and looks_like_code(self._lead + shown[:_JUDGED])
+            self.words.set_plain((self._lead, "accent"), (shown, ""), *rest, is_code=self.is_code)
 
     def append(self, text: str) -> None:
         """Add `text` at the end, in time independent of the message's length."""
@@ -85,6 +111,8 @@ class Bubble(QWidget):
     def finish(self) -> None:
         """The message is complete."""
         self._is_formatted = None
+        if self._lead and self.is_code != looks_like_code(self._lead + self.text[:_JUDGED]):
+            self.set_text(self.text)
         if self.words.grows and self._as_markdown and not self.words.is_markdown:
             self.set_text(self.text)  # plain so far, and it may have become more
         self.words.finish()

@@ -42,7 +42,7 @@ class GlassReplies(QObject):
         self._conversation, self._view, self._focus, self._theme = conversation, view, focus, theme
         self.texts = ReplyTexts(session, self)
         self.on = False
-        self._quantity = ""
+        self._quantity = "surprisal"
         self.tokens: dict[MessageView, tuple[TokenText, ReadText]] = {}
         self._newest: ReadText | None = None
         self._shown: list[ReadText] = []
@@ -63,7 +63,7 @@ class GlassReplies(QObject):
             self._show()
 
     def set_quantity(self, name: str) -> None:
-        """Colour the tokens by one of app.glass.tokens.colours.QUANTITIES, or by what a draft model did (DRAFT)."""
+        """Colour the tokens, as TokenText.set_quantity does."""
         self._quantity = name
         for tokens, _ in self.tokens.values():
             tokens.set_quantity(name)
@@ -113,11 +113,10 @@ class GlassReplies(QObject):
         if tokens is None:
             tokens = TokenText(self._theme, self._focus)
             tokens.walked.connect(lambda rect, tokens=tokens: self._on_walked(tokens, rect))
-            if self._quantity:
-                tokens.set_quantity(self._quantity)
+            tokens.set_quantity(self._quantity)
         self.tokens[view] = tokens, text
         if before is not text:
-            tokens.set_text(text, with_prompt=view.is_completion)
+            tokens.set_text(text, with_prompt=view.is_completion, is_code=view.bubble.is_code)
             _colour(tokens, text, generation)
             view.bubble.show_instead(tokens)
 

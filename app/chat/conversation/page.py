@@ -81,7 +81,7 @@ class ChatPage(QWidget):
         self.composer = Composer(theme, next_prompt.problem_of)
         self.setFocusProxy(self.composer.field)
         self.context = ContextBar(theme, next_prompt)
-        self.legend = TokenLegend(theme)
+        self.legend = TokenLegend(theme, has_none=True)
         self._glass = QWidget()
         colour_by = label("Colour by", "muted")
         colour_by.setToolTip(

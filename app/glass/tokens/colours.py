@@ -42,6 +42,8 @@ def surprisal(probability: float) -> float:
     return -math.log(max(probability, 1e-45))
 
 
+NO_COLOURS = ""
+"""The key of plain text, beside those of QUANTITIES."""
 QUANTITIES = {
     "surprisal": Quantity(
         name="Surprisal",

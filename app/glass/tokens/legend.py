@@ -7,33 +7,42 @@ from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QComboBox, QSizePolicy, QWidget
 
 from app.glass.draft_mark import OUTCOMES
-from app.glass.tokens.colours import QUANTITIES, Quantity, Shades
+from app.glass.tokens.colours import NO_COLOURS, QUANTITIES, Quantity, Shades
 from app.glass.tokens.draft_colours import DRAFT, NAME, TIP, draft_colours
 from app.kit.basics import plain_tip, row
 from app.kit.theme import SPACE, ThemeProvider
 
 _BAR = 6
+_NONE = "Plain text: point at a token all the same to look into it"
 
 
 class TokenLegend(QWidget):
     """A list of QUANTITIES beside the scale of the chosen one; with them, where it is offered, what a draft model did.
 
+    Args of the constructor:
+        quantity: the one that is chosen first. has_none: whether NO_COLOURS can be chosen too.
+
     Signals:
-        chosen(str): the key of the chosen quantity.
+        chosen(str): the key of the chosen quantity. picked(str): the same, where the user chose it.
     """
 
     chosen = Signal(str)
+    picked = Signal(str)
 
-    def __init__(self, theme: ThemeProvider, quantity: str = "surprisal") -> None:
+    def __init__(self, theme: ThemeProvider, quantity: str = "surprisal", *, has_none: bool = False) -> None:
         super().__init__()
         self.choice = QComboBox()
         self.choice.setAccessibleName("Colour the tokens by")
+        if has_none:
+            self.choice.addItem("None", NO_COLOURS)
+            self.choice.setItemData(0, _NONE, Qt.ItemDataRole.ToolTipRole)
         for key, about in QUANTITIES.items():
             self.choice.addItem(about.name, key)
             self.choice.setItemData(self.choice.count() - 1, about.tip, Qt.ItemDataRole.ToolTipRole)
         self._scale, self._outcomes = _Scale(theme), _Outcomes(theme)
         self.setLayout(row(self.choice, self._scale, self._outcomes))
         self.choice.currentIndexChanged.connect(self._on_chosen)
+        self.choice.activated.connect(lambda _: self.picked.emit(self.quantity))
         self.set_quantity(quantity)
 
     @property
@@ -42,26 +51,26 @@ class TokenLegend(QWidget):
         return str(self.choice.currentData())
 
     def offer_draft(self, offered: bool) -> None:
-        """Offer DRAFT or not; where it was chosen and is offered no longer, the first quantity is chosen."""
+        """Offer DRAFT or not; where it was chosen and is offered no longer, surprisal is chosen."""
         at = self.choice.findData(DRAFT)
         if offered and at < 0:
             self.choice.addItem(NAME, DRAFT)
             self.choice.setItemData(self.choice.count() - 1, TIP, Qt.ItemDataRole.ToolTipRole)
         elif not offered and at >= 0:
             if self.quantity == DRAFT:
-                self.choice.setCurrentIndex(0)
+                self.set_quantity("surprisal")
             self.choice.removeItem(at)
 
     def set_quantity(self, key: str) -> None:
-        """Choose one of QUANTITIES, or DRAFT where that is offered."""
+        """Choose one of QUANTITIES, or NO_COLOURS or DRAFT where they are offered."""
         self.choice.setCurrentIndex(self.choice.findData(key))
         self._show()
 
     def _show(self) -> None:
-        about = QUANTITIES.get(self.quantity)
-        self.choice.setToolTip(plain_tip(about.tip if about is not None else TIP))
+        about, is_draft = QUANTITIES.get(self.quantity), self.quantity == DRAFT
+        self.choice.setToolTip(plain_tip(about.tip if about is not None else TIP if is_draft else _NONE))
         self._scale.setVisible(about is not None)
-        self._outcomes.setVisible(about is None)
+        self._outcomes.setVisible(is_draft)
         if about is not None:
             self._scale.show_quantity(about)
 

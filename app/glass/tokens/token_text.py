@@ -11,6 +11,7 @@ import numpy as np
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QSize, Qt, Signal, Slot
 from PySide6.QtGui import (
     QColor,
+    QFont,
     QFontMetrics,
     QHelpEvent,
     QKeyEvent,
@@ -25,7 +26,7 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 from app.glass.draft_mark import summary
 from app.glass.focus import Focus
 from app.glass.read_text import ReadText
-from app.glass.tokens.colours import QUANTITIES, Shades, token_facts
+from app.glass.tokens.colours import NO_COLOURS, QUANTITIES, Shades, token_facts
 from app.glass.tokens.draft_colours import DRAFT, draft_colours
 from app.kit.theme import ThemeProvider
 from app.kit.tokens.pill_layout import PillLayout
@@ -56,6 +57,7 @@ class TokenText(QWidget):
         self._first = 0
         self.values: list[tuple[float, float, int] | None] = []
         self._quantity = "surprisal"
+        self._is_code = False
         self.position: int | None = None
         self._layout: PillLayout | None = None
         self._laid_out = -1
@@ -72,9 +74,9 @@ class TokenText(QWidget):
 
     # -- what is shown -------------------------------------------------------------------------------------------------
 
-    def set_text(self, text: ReadText | None, *, with_prompt: bool = False) -> None:
-        """Show another text, not coloured yet, with or without its prompt."""
-        self.read_text = text
+    def set_text(self, text: ReadText | None, *, with_prompt: bool = False, is_code: bool = False) -> None:
+        """Show another text, not coloured yet, with or without its prompt; is_code: in the fixed-width font."""
+        self.read_text, self._is_code = text, is_code
         self._first = text.n_prompt if text is not None and not with_prompt else 0
         self.values = [None] * len(self._words)
         self.position = None
@@ -102,7 +104,7 @@ class TokenText(QWidget):
         self.update()
 
     def set_quantity(self, name: str) -> None:
-        """Colour by one of QUANTITIES, or by what the draft model did (DRAFT)."""
+        """Colour by one of QUANTITIES, by what the draft model did (DRAFT), or not at all (NO_COLOURS)."""
         if name != self._quantity:
             self._quantity = name
             self._shade()
@@ -114,8 +116,12 @@ class TokenText(QWidget):
 
     @property
     def quantity(self) -> str:
-        """The quantity that tokens are coloured by: one of QUANTITIES, or DRAFT."""
+        """What tokens are coloured by, as in `set_quantity`."""
         return self._quantity
+
+    @property
+    def _font(self) -> QFont:
+        return self._theme.mono_font(0.95) if self._is_code else self._theme.font()
 
     @property
     def _words(self) -> tuple[str, ...]:
@@ -160,7 +166,7 @@ class TokenText(QWidget):
 
     def _measure(self) -> None:
         """Break the tokens after line feeds, since an indentation belongs to the next line, and measure the pieces."""
-        metrics = QFontMetrics(self._theme.font())
+        metrics = QFontMetrics(self._font)
         broken = [_LINE.findall(word[:_MAX_CHARS]) or [""] for word in self._words]
         self._pieces = list(itertools.chain.from_iterable(broken))
         self._owners = np.repeat(np.arange(len(broken)), np.array([len(pieces) for pieces in broken], np.int64))
@@ -185,7 +191,7 @@ class TokenText(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
-        painter.setFont(self._theme.font())
+        painter.setFont(self._font)
         layout = self._layout_for(self.width())
         first = max(event.rect().top() // self._row_height, 0)
         for row in range(first, min(event.rect().bottom() // self._row_height + 1, layout.n_rows)):
@@ -204,7 +210,10 @@ class TokenText(QWidget):
         text = rect.adjusted(_PAD, 0, 0, 0)
         middle = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
         n_marks = len(word) - len(word.lstrip(_SPACE))
-        if 0 < n_marks < len(word):  # marks of spaces are drawn faintly
+        if self._quantity == NO_COLOURS:  # plain text has no marks
+            text.adjust(painter.fontMetrics().horizontalAdvance(word[:n_marks]), 0, 0, 0)
+            word = word[n_marks:].removesuffix(_LINE_FEED).replace(_SPACE, " ")
+        elif 0 < n_marks < len(word):  # marks of spaces are drawn faintly
             faint = QColor(ink)
             faint.setAlphaF(0.4)
             painter.setPen(faint)
@@ -217,6 +226,8 @@ class TokenText(QWidget):
     def _paint_ground(self, painter: QPainter, index: int, rect: QRect) -> QColor:
         """Paint what is behind a token; returns the colour of its text."""
         colors, values, inner = self._theme.theme, self.values[index], rect.adjusted(0, 0, -1, 0)
+        if self._quantity == NO_COLOURS:
+            return colors.color("accent" if values is None else "text")
         if self._shades is not None:
             if values is None:
                 return colors.color("muted")

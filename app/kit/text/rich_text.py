@@ -45,7 +45,7 @@ class RichText(QTextBrowser):
         self._theme = theme
         self._max_width, self._size = 400, QSize(8, 8)
         self._writer: MarkdownWriter | None = None
-        self._grows = False
+        self._grows = self._is_code = False
         self._joints = Joints(self)
         self._copy_buttons: list[QPushButton] = []
         self.setUndoRedoEnabled(False)
@@ -87,18 +87,28 @@ class RichText(QTextBrowser):
         """Whether its text looks the same without Markdown."""
         return self._writer is None or self._writer.is_plain
 
-    def set_plain(self, *runs: tuple[str, str]) -> None:
-        """Show texts as they are, one after the other, each in a colour of the theme ("" for that of text)."""
-        self._writer, self._grows = None, False
+    def set_plain(self, *runs: tuple[str, str], is_code: bool = False) -> None:
+        """Show texts as they are, one after the other, each in a colour of the theme ("" for that of text).
+
+        is_code: in the fixed-width font, and so is what is added.
+        """
+        self._writer, self._grows, self._is_code = None, False, is_code
         self.clear()
         self._joints = Joints(self)
         cursor = QTextCursor(self.document())
         for text, role in runs:
-            form = QTextCharFormat()
+            form = self._plain_format
             if role:
                 form.setForeground(self._theme.theme.color(role))
             cursor.insertText(text, form)
         self._fit()
+
+    @property
+    def _plain_format(self) -> QTextCharFormat:
+        form = QTextCharFormat()
+        if self._is_code:
+            form.setFont(self._theme.mono_font(0.95))
+        return form
 
     def set_markdown(self, text: str) -> None:
         """Show a Markdown text."""
@@ -127,7 +137,7 @@ class RichText(QTextBrowser):
             cursor = QTextCursor(self.document())
             cursor.movePosition(QTextCursor.MoveOperation.End)
             start = cursor.position()
-            cursor.insertText(text, QTextCharFormat())
+            cursor.insertText(text, self._plain_format)
             self._joints.split(self.document().characterCount() - 1)
         self._fit(start)
 

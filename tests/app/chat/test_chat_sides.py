@@ -10,6 +10,7 @@ from pytestqt.qtbot import QtBot
 
 from app.chat.tab import ChatTab
 from app.kit.theme import ThemeProvider
+from app.session.remembered import EVERYTHING, SIMPLE
 from app.session.session import Session
 from models.events import TokenMade
 from tests.app.chat.chat_actor import TALKER, Actor
@@ -229,3 +230,26 @@ def test_each_stage_of_the_whole_pass_leads_to_its_place(
         assert tab.side.current == name
     opened.emit("tokenizer")
     assert asked == ["tokenizer"]
+
+
+def test_replies_have_no_colours_before_a_newcomer_asks_for_them(
+    qtbot: QtBot, fresh: ChatTab, actor_of: Actor, session: Session, theme: ThemeProvider
+) -> None:
+    assert fresh.page.legend.quantity == "surprisal"
+    session.detail.choose(SIMPLE)
+    fresh.page.composer.sent.emit("Where is Anna?")
+    actor_of.reply(" Anna", " is", " here")
+    assert fresh.side.current == "pass"
+    assert [tokens.quantity for tokens, _ in fresh.replies.tokens.values()] == [""]
+    fresh.side.show_view("attention")
+    assert fresh.page.legend.quantity == ""
+    fresh.side.show_view("next")  # the panel about what the colours show
+    assert [tokens.quantity for tokens, _ in fresh.replies.tokens.values()] == ["surprisal"]
+    choice = fresh.page.legend.choice
+    choice.setCurrentText("None")
+    choice.activated.emit(choice.currentIndex())  # the user's own choice
+    session.detail.choose(EVERYTHING)
+    assert fresh.page.legend.quantity == ""
+    again = ChatTab(session, theme)
+    qtbot.addWidget(again)
+    assert again.page.legend.quantity == ""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from pytestqt.qtbot import QtBot
 
+from app.chat.conversation.bubble import looks_like_code
 from app.chat.conversation.glass_replies import GlassReplies
 from app.chat.tab import ChatTab
 from app.glass.focus import Focus
@@ -49,6 +51,42 @@ def test_a_continued_text_stays_plain(bench: Bench, actor: Actor) -> None:
     actor.reply("x = **kwargs** y")
     assert last(bench).bubble.words.toPlainText() == "# a comment\nx = **kwargs** y"
     assert last(bench).buttons.format.isHidden()
+
+
+def test_code_that_is_continued_has_letters_of_one_width(bench: Bench, actor: Actor) -> None:
+    actor.play(dataclasses.replace(TALKER, mode="text"))
+    bench.composer.sent.emit("def fit(self):")
+    actor.begin("\n    return", " 1")
+    words = last(bench).bubble.words
+
+    def families() -> set[str]:
+        cursor, found = words.textCursor(), set()
+        for position in range(1, words.document().characterCount()):
+            cursor.setPosition(position)
+            found.add(cursor.charFormat().font().family())
+        return found
+
+    mono = {bench.theme.mono_font().family()}
+    assert families() == mono, "while it is written"
+    actor.end()
+    assert families() == mono
+    assert words.toPlainText() == "def fit(self):\n    return 1"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_code"),
+    [
+        ("class KMeans(", True),
+        ('def f(x):\n    """Say what\n    it is\n    about.', True),
+        ("total = 0\nfor x in xs:\n    total += x", True),
+        ("Once upon a time\nthere was a dog;\nit ran (fast).", False),
+        ("ROMEO:\nIf you go:\nreturn to me;\n\nJULIET:\nNo.", False),
+        ("import taxes are high", False),
+        ("", False),
+    ],
+)
+def test_code_is_known_by_its_lines(text: str, is_code: bool) -> None:
+    assert looks_like_code(text) == is_code
 
 
 def test_replies_are_plain_at_one_click_which_is_remembered(

@@ -137,6 +137,32 @@ def test_the_legend_selects_the_quantity(qtbot: QtBot, theme: ThemeProvider, vie
     view.grab()
 
 
+def test_without_colours_it_is_plain_text(qtbot: QtBot, theme: ThemeProvider, view: TokenText) -> None:
+    legend = TokenLegend(theme, has_none=True)
+    qtbot.addWidget(legend)
+    legend.chosen.connect(view.set_quantity)
+    view.set_values([0.9, 0.1, 0.001], [1.0] * 3, [1, 5, 99])
+
+    def grounds() -> set[str]:
+        image = view.grab().toImage()
+        corners = [view.rect_of(position).topLeft() for position in range(2, 5)]  # above the letters
+        return {image.pixelColor(corner.x() + 1, corner.y() + 1).name() for corner in corners}
+
+    assert len(grounds()) > 1
+    legend.choice.setCurrentText("None")
+    assert (legend.quantity, view.quantity) == ("", "")
+    assert len(grounds()) == 1
+    legend.show()
+    legend.grab()
+
+
+def test_code_has_letters_of_one_width(view: TokenText) -> None:
+    view.set_text(text_of("iiii", "mmmm", n_prompt=0), is_code=True)
+    assert view.rect_of(0).width() == view.rect_of(1).width()
+    view.set_text(text_of("iiii", "mmmm", n_prompt=0))
+    assert view.rect_of(0).width() < view.rect_of(1).width()
+
+
 def test_an_indentation_begins_the_next_line(view: TokenText) -> None:
     view.set_text(text_of("def", ":", "⏎····", "return", "⏎⏎", "x", n_prompt=0))
     feed, indent = view.rects_of(2)
