@@ -1,7 +1,7 @@
-"""Leave-one-out: how much less likely an answer is while one token of its input is hidden.
+"""Leave-one-out: how much less likely an answer is while one token of its input is hidden, or all those of one word.
 
 Source: Understanding Neural Networks through Representation Erasure (Li et al., arXiv:1612.08220). No token attends to
-the hidden one, while all others keep their positions; in an encoder the mask token takes its place, since it reads gaps
+the hidden ones, while all others keep their positions; in an encoder mask tokens take their place, since it reads gaps
 as that.
 
 Letters in shape comments: R rows (variants in one batch), T tokens, C d_model, V vocab_size.
@@ -9,6 +9,7 @@ Letters in shape comments: R rows (variants in one batch), T tokens, C d_model, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -28,25 +29,32 @@ class InputToken(NamedTuple):
     in_source: bool = False
 
 
+Unit = tuple[InputToken, ...]
+"""What is hidden together."""
+
+
 class LeaveOneOut:
-    """Measures, token by token, how the log-probability of the target token changes without that token.
+    """Measures, one after the other, how the log-probability of the target token changes without each unit of the text.
 
     Calls of `measure_next` may be far apart: if the weights have changed in between, it begins again.
 
     Args:
         readout: what is asked, and `id` the outcome that counts: the target token, or a label. mask: an encoder's mask
-            token; None for other models.
+            token; None for other models. units: the tokens that are hidden together, as those of a word, all of one
+            side; None for each token by itself.
     """
 
-    def __init__(self, text: Text, readout: Readout, id: int, mask: int | None = None) -> None:
-        self._text, self._readout, self._id, self._mask = text, readout, id, mask
-        self._todo: list[InputToken] | None = None
+    def __init__(
+        self, text: Text, readout: Readout, id: int, mask: int | None = None, units: Sequence[Unit] | None = None
+    ) -> None:
+        self._text, self._readout, self._id, self._mask, self._units = text, readout, id, mask, units
+        self._todo: list[Unit] | None = None
         self._version = -1
         self.own = 0.0
         """The log-probability with all tokens; 0 before the first call."""
 
     def measure_next(self, model: AnyModel) -> list[tuple[InputToken, float]]:
-        """Some tokens with the changes in nats, the last token first; empty when all are done.
+        """The first tokens of some units with the changes in nats, the last unit first; empty when all are done.
 
         Raises:
             ValueError: as `reading.check_readable`.
@@ -54,28 +62,29 @@ class LeaveOneOut:
         text, readout = read_up_to(model.config, self._text, self._readout.at), self._readout
         if self._todo is None or self._version != model.weights_version:
             self._version = model.weights_version
-            self._todo = inputs_of(model, text, readout)
+            each: list[Unit] = [(token,) for token in inputs_of(model, text, readout)]
+            self._todo = each if self._units is None else [*self._units]
             with torch.no_grad(), evaluating(model):
                 self.own = float(readout.log_probability(model, read(model, text, readout=readout), self._id)[0])
         if not self._todo:
             return []
         n = max(1, int(FLOPS_PER_CALL / max(flops_of_one(model, text), 1.0)))
         now = self._todo[-n:][::-1]
-        is_source = now[0].in_source
-        now = [token for token in now if token.in_source == is_source]
+        is_source = now[0][0].in_source
+        now = [unit for unit in now if unit[0].in_source == is_source]
         del self._todo[-len(now) :]
         without = self._without_each(model, text, now)
-        return [(token, value - self.own) for token, value in zip(now, without, strict=True)]
+        return [(unit[0], value - self.own) for unit, value in zip(now, without, strict=True)]
 
     @torch.no_grad()
-    def _without_each(self, model: AnyModel, text: Text, hidden: list[InputToken]) -> list[float]:
-        """The log-probability of the target without each of these tokens, which are all of one side."""
+    def _without_each(self, model: AnyModel, text: Text, hidden: Sequence[Unit]) -> list[float]:
+        """The log-probability of the target without each of these units, which are all of one side."""
         device, n = model.embedding.weight.device, len(hidden)
         ids, source = (torch.tensor([each], device=device).expand(n, -1) for each in (text.ids, text.source_ids))
-        in_source = hidden[0].in_source
-        rows, columns = torch.arange(n, device=device), torch.tensor([i for i, _ in hidden], device=device)
+        in_source = hidden[0][0].in_source
         seen = torch.ones_like(source if in_source else ids, dtype=torch.bool)
-        seen[rows, columns] = False
+        for i, unit in enumerate(hidden):
+            seen[i, [token.position for token in unit]] = False
         segments = segment_rows(text, n, device)
         with evaluating(model):
             if isinstance(model, EncoderDecoder):
@@ -122,6 +131,17 @@ def inputs_of(model: AnyModel, text: Text, readout: Readout) -> list[InputToken]
         return source
     own = [InputToken(i) for i in range(len(text.ids)) if not is_encoder or asks_about_itself or i != readout.at]
     return source + (own if len(text.ids) > 1 else [])
+
+
+def words_to_hide(inputs: Sequence[InputToken], words: Sequence[range], source: Sequence[range]) -> list[Unit]:
+    """The units of hiding whole words: of `inputs`, the tokens of each word of the source and of the text, where any
+    can be hidden."""
+    units = [
+        tuple(token for at in word if (token := InputToken(at, in_source)) in inputs)
+        for in_source, side in ((True, source), (False, words))
+        for word in side
+    ]
+    return [unit for unit in units if unit]
 
 
 def repeats_source(model: AnyModel) -> bool:

@@ -42,6 +42,10 @@ _LOCAL_NORMALIZERS = {"NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents",
 _VISIBLE = {" ": "·", "\t": "⇥", "\n": "⏎", "\r": "␍"}
 
 
+_WITHIN_WORD = re.compile(r"(?:(?![\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uf900-\ufaff])[^\W_]){2}")
+"""Two letters or digits, but not of scripts without spaces: Thai, Lao, Burmese, Khmer, Chinese and Japanese."""
+
+
 class Piece(NamedTuple):
     """One token of a text: its bytes, its byte offsets in the UTF-8 text, and how to display it.
 
@@ -67,6 +71,23 @@ def replace_surrogates(text: str) -> str:
 def encode_text(tokenizer: Tokenizer, text: str) -> list[int]:
     """The ids of untrusted text: a special token spelled out in it is encoded as plain characters."""
     return [id for part in literal_parts(tokenizer, text) for id in _encode_plain(tokenizer, part)]
+
+
+def words_of(tokenizer: Tokenizer, ids: Sequence[int]) -> list[range]:
+    """The positions of each word's tokens, in order: letters and digits with nothing between them, as “sang” in two
+    pieces. Every other token stands by itself, as do those of scripts that put no spaces between words.
+
+    What stands between two tokens is told by the decoder, so “##s” belongs to the token before it.
+    """
+    special, words = special_ids(tokenizer), list[range]()
+    for i, id in enumerate(ids):
+        if i and id not in special and ids[i - 1] not in special:
+            before, both = tokenizer.decode([ids[i - 1]]), tokenizer.decode([ids[i - 1], id])
+            if _WITHIN_WORD.match(before[-1:] + both.removeprefix(before)[:1]):
+                words[-1] = range(words[-1].start, i + 1)
+                continue
+        words.append(range(i, i + 1))
+    return words
 
 
 def encode_texts(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:

@@ -13,7 +13,7 @@ from app.glass.answer_panel import AnswerPanel
 from app.glass.causes.ablation_answer import MAX_AUTO_SURVEY_FLOPS
 from app.glass.causes.ablation_sentence import describe_move
 from app.glass.causes.inputs_answer import InputsAnswer, contributions, hiding_question, read_inputs
-from app.glass.causes.inputs_sentence import describe_inputs, describe_sum, format_effect
+from app.glass.causes.inputs_sentence import describe_inputs, describe_sum, format_effect, unit_of
 from app.glass.causes.measuring import Measuring
 from app.glass.causes.signed_bars import Amount, SignedBars
 from app.glass.colour_scale import ColourScale
@@ -142,10 +142,11 @@ class InputsPanel(AnswerPanel):
         before, self._answer = self._answer, answer
         if before is None or (before.target, before.id, before.own) != (answer.target, answer.id, answer.own):
             self.changes = {}
-            self.measuring.expect(answer.n_inputs)
+            self.measuring.expect(len(answer.units))
         if not self.changes and not self.measuring.busy and answer.flops <= MAX_AUTO_SURVEY_FLOPS:
             self._measure()
         text = answer.target.text
+        self.measuring.button.setText(f"Hide each {unit_of(text)}")
         self.tokens.show_tokens(text.ids[: answer.n_tokens], text.words[: answer.n_tokens])
         self.source.show_tokens(text.source_ids, text.source_words)
         repeats = bool(answer.n_source) and text.question is not None  # the decoder reads the source again
@@ -177,7 +178,7 @@ class InputsPanel(AnswerPanel):
                 spoken(answer.name),
                 math.exp(answer.own),
                 self.changes,
-                answer.target.text,
+                answer.named,
                 is_complete=measuring.is_complete,
                 busy=measuring.busy,
             )
@@ -191,19 +192,22 @@ class InputsPanel(AnswerPanel):
             return
         tokens, source = self._amounts(answer)
         reach = max(map(abs, (*tokens, *source)), default=0.0)
-        digits, text = digits_for(reach), answer.target.text
+        digits, text = digits_for(reach), answer.named
         percent = self._in_percent
         for strip, words, values, in_source in (
             (self.tokens, text.words, tokens, False),
             (self.source, text.source_words, source, True),
         ):
-            tips = [f"{quoted(words[i])}: {self._explain(i, in_source, values[i], digits)}" for i in range(len(values))]
+            tips = [
+                f"{quoted(words[self._unit(i, in_source).position])}: {self._explain(i, in_source, value, digits)}"
+                for i, value in enumerate(values)
+            ]
             strip.show_amounts(values, reach, tips)
         is_logit = self.by.value == "gradient" and self.of.value == "logit"
         shown = "Effect on the logit" if is_logit else "Effect on the probability" if percent else "Effect in nats"
         names, sources = short_names(text.words[: len(tokens)]), short_names(text.source_words)
-        rows = [(sources[i], value, i, True) for i, value in enumerate(source) if self._is_measured(i, in_source=True)]
-        rows += [(names[i], value, i, False) for i, value in enumerate(tokens) if self._is_measured(i, in_source=False)]
+        rows = [(sources[i], value, i, True) for i, value in enumerate(source) if self._has_bar(i, in_source=True)]
+        rows += [(names[i], value, i, False) for i, value in enumerate(tokens) if self._has_bar(i, in_source=False)]
         rows.sort(key=lambda row: -abs(row[1]))
         self.bars.show_amounts(
             [Amount(name, value, self._explain(i, side, value, digits)) for name, value, i, side in rows[:_N_ROWS]],
@@ -219,11 +223,17 @@ class InputsPanel(AnswerPanel):
         """Whether amounts are changes of the probability in percentage points, rather than nats or logits."""
         return self.by.value == "without" and self._session.detail.is_simple
 
-    def _is_measured(self, index: int, *, in_source: bool) -> bool:
-        """Whether the contribution of a token is known."""
+    def _unit(self, index: int, in_source: bool) -> InputToken:
+        """The first token of what is hidden together with a token; itself where it is not, or by gradient × input."""
         from models.inspect.leave_one_out import InputToken
 
-        return self.by.value == "gradient" or InputToken(index, in_source) in self.changes
+        token = InputToken(index, in_source)
+        return token if self._answer is None or self.by.value == "gradient" else self._answer.unit_of.get(token, token)
+
+    def _has_bar(self, index: int, *, in_source: bool) -> bool:
+        """Whether the contribution of a token is known, and it is the first one of what is hidden together."""
+        unit = self._unit(index, in_source)
+        return unit.position == index and (self.by.value == "gradient" or unit in self.changes)
 
     def _amounts(self, answer: InputsAnswer) -> tuple[list[float], list[float]]:
         """The contributions of the tokens of the text, and of its source."""
@@ -233,13 +243,11 @@ class InputsPanel(AnswerPanel):
         return contributions(answer, self.changes, in_percent=self._in_percent)
 
     def _explain(self, index: int, in_source: bool, value: float, digits: int) -> str:
-        """A tooltip about one token."""
+        """A tooltip about one token, or its word."""
         where = f"{'source, ' if in_source else ''}token {index + 1}"
         if self.by.value == "gradient":
             return f"{format_signed(value, digits)} ({where})"
-        from models.inspect.leave_one_out import InputToken
-
-        change = self.changes.get(InputToken(index, in_source))
+        change = self.changes.get(self._unit(index, in_source))
         if change is None:
             return f"not measured ({where})"
         assert self._answer is not None

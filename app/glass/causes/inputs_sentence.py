@@ -29,6 +29,11 @@ def format_effect(change: float) -> str:
     return f"{format_percent(abs(math.expm1(change)))} {way} likely"
 
 
+def unit_of(text: ReadText) -> str:
+    """What is hidden of a text: whole words where it is given labels."""
+    return "token" if text.question is None else "word"
+
+
 def describe_inputs(
     word: str, share: float, changes: Mapping[InputToken, float], text: ReadText, *, is_complete: bool, busy: bool
 ) -> str:
@@ -39,18 +44,18 @@ def describe_inputs(
         changes: of its log-probability in nats without each token. is_complete: whether they are those of all tokens.
         busy: whether they are being measured. text: the text that the tokens are in.
     """
-    now = f"{word} ({format_rough(share)})"
+    now, unit = f"{word} ({format_rough(share)})", unit_of(text)
     if busy:
-        return f"Measuring how likely {now} would be without each token …"
+        return f"Measuring how likely {now} would be without each {unit} …"
     if not is_complete:
-        return f"“Hide each token” will tell which of them {now} depends on most."
+        return f"“Hide each {unit}” will tell which of them {now} depends on most."
     if not changes:
-        return f"There is nothing to hide: {word} follows a single token."
+        return f"There is nothing to hide: {word} follows a single {unit}."
     worst, best = min(changes, key=lambda token: changes[token]), max(changes, key=lambda token: changes[token])
     most = worst if changes[worst] <= -_SMALL else best
     if abs(changes[most]) < _SMALL:
         least = share * math.exp(min(changes[worst], 0.0))
-        return f"No single token decides it: {word} stays {format_least(least)} without any one of them."
+        return f"No single {unit} decides it: {word} stays {format_least(least)} without any one of them."
     moved = describe_move(word, share, share * math.exp(changes[most]), would=True)
     return f"Without {_placed(most, text)}, {moved}."
 
