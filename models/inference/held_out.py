@@ -9,12 +9,14 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from models.chat.own_template import encode_messages
-from models.data.corpus import Corpus, open_corpus
+from models.chat.template_config import ChatTemplateConfig, read_kept_template_config
+from models.data.corpus import Corpus, Example, open_corpus
+from models.data.examples import EncodedExample, ExampleForm, encode_examples
 from models.data.tiny_world.parallel import stories
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.tokenizers import encode_text
+from models.tokenizers.many_texts import ManyTextsEncoder
 
 _N_CHARACTERS = 40_000
 _N_EXAMPLES = 200
@@ -47,7 +49,7 @@ def held_out(path: Path, tokenizer: Tokenizer, library: Library) -> HeldOut:
 def held_out_texts(path: Path, tokenizer: Tokenizer, library: Library) -> HeldOut:
     """The beginning of a run's validation texts; for models without any, generated Tiny World stories."""
     corpus = _corpus(path, library)
-    texts = [ids for ids in _validation(corpus, tokenizer) if len(ids) > 1] if corpus is not None else []
+    texts = [ids for ids in _validation(corpus, tokenizer, path) if len(ids) > 1] if corpus is not None else []
     if corpus is not None and texts:
         return HeldOut(f"the validation texts of {corpus.label}", texts)
     return HeldOut("stories of Tiny World", [encode_text(tokenizer, "\n\n".join(stories("English", _N_EXAMPLES)))])
@@ -58,8 +60,8 @@ def held_out_replies(path: Path, tokenizer: Tokenizer, library: Library) -> Held
     corpus = _corpus(path, library)
     if corpus is None or corpus.kind == "text":
         return None
-    talks = [row["messages"] for row in islice(corpus.rows("val"), _N_EXAMPLES) if "messages" in row]
-    encoded = [encode_messages(tokenizer, talk) for talk in talks]
+    talks = [row for row in islice(corpus.rows("val"), _N_EXAMPLES) if "messages" in row]
+    encoded = _conversations(talks, tokenizer, path)
     if not encoded:
         return None
     texts, counted = zip(*encoded, strict=True)
@@ -77,13 +79,19 @@ def _corpus(path: Path, library: Library) -> Corpus | None:
         return None
 
 
-def _validation(corpus: Corpus, tokenizer: Tokenizer) -> Iterator[list[int]]:
+def _conversations(rows: Sequence[Example], tokenizer: Tokenizer, path: Path) -> list[EncodedExample]:
+    """Conversations as in the training of the run in `path`: by the chat template that its model came with, if any."""
+    form = ExampleForm(template=read_kept_template_config(path) or ChatTemplateConfig())
+    return encode_examples(rows, ManyTextsEncoder(tokenizer), form)[0]
+
+
+def _validation(corpus: Corpus, tokenizer: Tokenizer, path: Path) -> Iterator[list[int]]:
     """Token ids as in training; conversations go through the chat template."""
     if corpus.kind == "text":
         yield encode_text(tokenizer, next(corpus.text_blocks("val"), "")[:_N_CHARACTERS])
         return
     for example in islice(corpus.rows("val"), _N_EXAMPLES):
         if "messages" in example:
-            yield encode_messages(tokenizer, example["messages"])[0]
+            yield _conversations([example], tokenizer, path)[0][0]
         elif "text" in example:
             yield encode_text(tokenizer, example["text"])

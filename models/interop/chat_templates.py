@@ -17,7 +17,7 @@ from models.files.atomic import read_json
 from models.interop.loading import is_gguf, is_hugging_face
 from models.tokenizers.foreign.isolated_reading import read_isolated
 
-_DEFAULT_SAMPLING = {"temperature": 0.2, "top_p": 0.9, "frequency_penalty": 0.2}
+DEFAULT_SAMPLING = {"temperature": 0.2, "top_p": 0.9, "frequency_penalty": 0.2}
 """For chat models that come without recommended settings: those of SmolLM2, with a small frequency penalty against
 repetition. A repetition penalty would also suppress the end token, which is in every prompt."""
 
@@ -57,7 +57,7 @@ def read_template_config_events(path: Path) -> Generator[Event, None, ChatTempla
         return ChatTemplateConfig()
     end_ids, sampling = _gguf_settings(path) if path.is_file() else _folder_settings(path)
     if found.template and not sampling:
-        sampling = dict(_DEFAULT_SAMPLING)
+        sampling = dict(DEFAULT_SAMPLING)
     return ChatTemplateConfig(
         template=found.template, named_tokens=dict(found.named_tokens), end_ids=end_ids, sampling=sampling
     )

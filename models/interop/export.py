@@ -11,9 +11,11 @@ from torch import Tensor
 
 from models.architecture.transformer import AnyModel
 from models.chat.own_template import CHAT_TEMPLATE
+from models.chat.template_config import ChatTemplateConfig, reply_ends
 from models.events import Event, Phase, Progress
 from models.files.atomic import atomic_write_json
 from models.interop.building import evens_first
+from models.interop.chat_templates import DEFAULT_SAMPLING
 from models.interop.families import family_for_export
 from models.interop.family import Weight
 from models.interop.hub_code import modeling_source
@@ -37,6 +39,7 @@ def export_hf(
     out: Path,
     *,
     labels: Sequence[str] = (),
+    chat: ChatTemplateConfig | None = None,
     name: str = "This design",
     card: str = "",
     shard_bytes: int = SHARD_BYTES,
@@ -47,6 +50,8 @@ def export_hf(
 
     Args:
         labels: the names of the outputs of a label head, as its run has them.
+        chat: the chat settings that the model came with; without a template of its own, it has the native one where its
+            tokenizer has the tokens for that.
         name: what the model is called in that code.
         card: the text of CARD.
 
@@ -64,17 +69,26 @@ def export_hf(
         about = {**family.write_config(config), **id2label_of(config, labels)}
         known = {name: id for name, id in ids.items() if id is not None or name not in about}
         atomic_write_json(folder / "config.json", {**about, **known, "dtype": dtype, "use_cache": True}, indent=2)
-        atomic_write_json(folder / "generation_config.json", ids, indent=2)
+        atomic_write_json(folder / "generation_config.json", ids | _replying(config, tokenizer, chat), indent=2)
         if "auto_map" in about:
             (folder / CODE).write_text(modeling_source(config, name), encoding="utf-8")
         if card:
             (folder / CARD).write_text(card, encoding="utf-8")
         if tokenizer is not None:
-            if config.head not in ("language", "none"):
-                tokenizer = marked_tokenizer(config, tokenizer)
-            (folder / "tokenizer.json").write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
-            atomic_write_json(folder / "tokenizer_config.json", _tokenizer_config(config, tokenizer, ids), indent=2)
+            write_tokenizer(folder, config, tokenizer, chat)
     return out
+
+
+def write_tokenizer(folder: Path, config: ModelConfig, tokenizer: Tokenizer, chat: ChatTemplateConfig | None) -> None:
+    """Write a model's tokenizer and chat template into a folder, as AutoTokenizer of transformers reads them.
+
+    chat: as for `export_hf`.
+    """
+    if config.head not in ("language", "none"):
+        tokenizer = marked_tokenizer(config, tokenizer)
+    (folder / "tokenizer.json").write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
+    about = _tokenizer_config(config, tokenizer, chat or ChatTemplateConfig())
+    atomic_write_json(folder / "tokenizer_config.json", about, indent=2)
 
 
 def remote_tensors(state: Mapping[str, Tensor], weights: list[Weight]) -> dict[str, Tensor]:
@@ -140,14 +154,31 @@ def _special_ids(config: ModelConfig, tokenizer: Tokenizer | None) -> dict[str, 
     return ids
 
 
-def _tokenizer_config(config: ModelConfig, tokenizer: Tokenizer, ids: Mapping[str, int | None]) -> dict[str, Any]:
+def _replying(config: ModelConfig, tokenizer: Tokenizer | None, chat: ChatTemplateConfig | None) -> dict[str, Any]:
+    """How a chat model's replies are sampled, as its authors recommend, and all that ends them."""
+    if chat is None or tokenizer is None or not chat.template:
+        return {}
+    ends = reply_ends(config, tokenizer, chat).ids
+    found: dict[str, Any] = {"eos_token_id": ends[0] if len(ends) == 1 else [*ends]} if ends else {}
+    if chat.sampling and chat.sampling != DEFAULT_SAMPLING:
+        found |= {"do_sample": True, **chat.sampling}
+    return found
+
+
+def _tokenizer_config(config: ModelConfig, tokenizer: Tokenizer, chat: ChatTemplateConfig) -> dict[str, Any]:
     config_json = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": config.context_length,
         "clean_up_tokenization_spaces": False,
     }
+    ids = _special_ids(config, tokenizer)
     named = {"eos_token": ids["eos_token_id"], "pad_token": ids["pad_token_id"], "mask_token": mask_id(tokenizer)}
     config_json |= {name: tokenizer.id_to_token(id) for name, id in named.items() if id is not None}
-    if all(tokenizer.token_to_id(token) is not None for token in SPECIAL_TOKENS):
+    config_json |= {
+        name: token for name, token in chat.named_tokens.items() if tokenizer.token_to_id(token) is not None
+    }
+    if chat.template:
+        config_json["chat_template"] = chat.template
+    elif all(tokenizer.token_to_id(token) is not None for token in SPECIAL_TOKENS):
         config_json["chat_template"] = CHAT_TEMPLATE
     return config_json

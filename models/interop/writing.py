@@ -97,6 +97,17 @@ def new_file(path: Path) -> Iterator[Path]:
         replace_path(half_made, path)
 
 
+@contextlib.contextmanager
+def discarding(*files: Path) -> Iterator[None]:
+    """Remove the files where what follows fails or is closed, so that they are not in the way of the next try."""
+    try:
+        yield
+    except BaseException:
+        for file in files:
+            file.unlink(missing_ok=True)
+        raise
+
+
 def check_free(path: Path) -> None:
     """Raise ValueError where a file to write is there already, or is a folder."""
     if path.is_dir():

@@ -20,6 +20,8 @@ from models.events import Event, Notice, Phase
 from models.files.atomic import DamagedError, atomic_write_json, read_json
 from models.interop.adapters.modules import Module, check_pair, joined, known_module, modules_of, pairs_of, split
 from models.interop.adapters.runs import run_with_adapter, trained_adapter
+from models.interop.chat_templates import read_template_config_events
+from models.interop.export import write_tokenizer
 from models.interop.families import family_for_export
 from models.interop.parents import Parent, open_parent
 from models.interop.stored import read_tensors
@@ -28,6 +30,7 @@ from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.settings.tune_spec import TuneSpec
+from models.tokenizers import read_tokenizer
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -62,7 +65,7 @@ def is_peft(path: Path) -> bool:
 
 
 def export_peft(run: RunFolder, out: Path) -> Generator[Event, None, Path]:
-    """Write the adapters of a run's last checkpoint into the new folder `out`, which it returns.
+    """Write the adapters of a run's last checkpoint into the new folder `out`, which it returns, with its tokenizer.
 
     Yields Phase and, where no Hugging Face class computes the design, a Notice.
 
@@ -76,6 +79,7 @@ def export_peft(run: RunFolder, out: Path) -> Generator[Event, None, Path]:
         yield Notice(sentence=_OWN_CODE)
     modules = modules_of(config, family.weights(config))
     yield Phase(name="Writing the adapter")
+    chat = yield from read_template_config_events(run.folder)
     tune = run.spec.tune
     is_rs = tune is not None and tune.lora_rslora
     written: dict[str, Tensor] = {}
@@ -111,6 +115,8 @@ def export_peft(run: RunFolder, out: Path) -> Generator[Event, None, Path]:
             "inference_mode": True,
         }
         atomic_write_json(folder / CONFIG, about, indent=2)
+        if run.tokenizer_file.is_file():
+            write_tokenizer(folder, config, read_tokenizer(run.tokenizer_file), chat)
     return out
 
 

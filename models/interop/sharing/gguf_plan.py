@@ -10,6 +10,7 @@ from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, LlamaFileType
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from models.chat.template_config import ChatTemplateConfig
 from models.interop.building import model_without_data
 from models.interop.export import remote_tensors
 from models.interop.gguf import rope_divisors
@@ -87,6 +88,7 @@ def plan_gguf(
     general: Mapping[str, str | list[str]] | None = None,
     template: str = "",
     labels: Sequence[str] = (),
+    chat: ChatTemplateConfig | None = None,
 ) -> Plan:
     """What the GGUF file of a model of this design will contain.
 
@@ -95,6 +97,7 @@ def plan_gguf(
         general: what the file says about the model: name, description, license, tags ….
         template: the chat template, as Jinja.
         labels: the names of the outputs of a head that labels texts; by default numbered ones.
+        chat: the chat settings that the model came with: the tokens that its template names, and that end a reply.
 
     Raises:
         ValueError: where llama.cpp has no graph for the design, GGUF cannot hold the tokenizer, or no matrix is wide
@@ -127,6 +130,8 @@ def plan_gguf(
             fields["tokenizer.ggml.token_type_count"] = config.n_segment or 1
     if template:
         fields["tokenizer.chat_template"] = template
+    if template and tokenizer is not None and chat is not None:
+        fields |= _chat_ids(tokenizer, chat, fields)
     return Plan(
         graph=graph,
         config=folded,
@@ -135,6 +140,21 @@ def plan_gguf(
         tensors=planned,
         notes=tuple(notes),
     )
+
+
+def _chat_ids(tokenizer: Tokenizer, chat: ChatTemplateConfig, fields: Mapping[str, Value]) -> dict[str, Value]:
+    """The ids of what a template calls the start and the end, and of up to two more tokens that end a reply.
+
+    A start that each text gets by itself stays that.
+    """
+    ids = {name: tokenizer.token_to_id(token) for name, token in chat.named_tokens.items()}
+    if fields.get("tokenizer.ggml.add_bos_token"):
+        ids.pop("bos_token", None)
+    found: dict[str, Value] = {f"tokenizer.ggml.{name}_id": id for name, id in ids.items() if id is not None}
+    end = {**fields, **found}.get("tokenizer.ggml.eos_token_id")
+    others = [id for id in dict.fromkeys((*chat.end_ids, fields.get("tokenizer.ggml.eot_token_id"))) if id != end]
+    more = {f"tokenizer.ggml.{name}_token_id": id for name, id in zip(("eot", "eom"), others, strict=False)}
+    return found | {name: id for name, id in more.items() if id is not None}
 
 
 def _marked(config: ModelConfig, tokenizer: Tokenizer) -> tuple[Tokenizer, list[str]]:

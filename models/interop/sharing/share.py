@@ -25,7 +25,7 @@ from models.interop.sharing.card import model_card
 from models.interop.sharing.gguf_export import write_gguf
 from models.interop.sharing.gguf_plan import Plan, plan_gguf
 from models.interop.sharing.ollama import modelfile, ollama_commands
-from models.interop.writing import check_free, check_new_folder, file_path
+from models.interop.writing import check_free, check_new_folder, discarding, file_path
 from models.library.library import Library
 from models.number_words import format_size
 from models.runs.run_folder import RunFolder
@@ -132,34 +132,31 @@ def share_gguf(
     chat = yield from read_template_config_events(source)
     template = _template(chat, tokenizer)
     labels = RunFolder.open(source).spec.data.labels if (source / "run.json").is_file() else ()
-    plan = plan_gguf(model.config, tokenizer, quantisation, _general(source, out.stem, licence), template, labels)
+    plan = plan_gguf(model.config, tokenizer, quantisation, _general(source, out.stem, licence), template, labels, chat)
     _check_room(out, plan)
     yield Notice(sentence=f"{out.name} takes {format_size(plan.n_bytes)} as {quantisation}.")
-    yield from write_gguf(model, plan, out)
-    notes = list(plan.notes)
+    notes, text = list(plan.notes), ""
     if model.config.topology == "encoder-decoder" or tokenizer is None:
         notes.append("Ollama and LM Studio run decoders and encoders only: use llama.cpp itself for this one.")
-        made: Path | None = None
     elif model.config.head == "sequence":
         notes.append("Ollama and LM Studio know no labels: llama.cpp gives them (llama-embedding --pooling rank).")
-        made = None
     else:
         starts = plan.fields.get("tokenizer.ggml.add_bos_token")
         skipped = (tokenizer.id_to_token(int(str(plan.fields["tokenizer.ggml.bos_token_id"]))) or "") if starts else ""
         text = modelfile(out.name, model.config, tokenizer, template, chat, skipped_start=skipped, licence=licence)
-        atomic_write_text(beside, text)
-        made = beside
         if "TEMPLATE" not in text and template:
             notes.append("Its chat template does more than Ollama's can, so Ollama guesses from the one in the file.")
-    measured = yield from _measured(source, model, tokenizer, out, library)
+    yield from write_gguf(model, plan, out)
+    with discarding(out, beside):
+        if text:
+            atomic_write_text(beside, text)
+        measured = yield from _measured(source, model, tokenizer, out, library)
     return GgufShared(
         path=out,
         n_bytes=plan.n_bytes,
         quantisation=quantisation,
-        modelfile=made,
-        commands=()
-        if made is None
-        else ollama_commands(made, makes_embeddings=model.config.topology == "encoder-only"),
+        modelfile=beside if text else None,
+        commands=ollama_commands(beside, makes_embeddings=model.config.topology == "encoder-only") if text else (),
         perplexity=measured[0],
         text=measured[1],
         n_predicted=measured[2],
@@ -180,9 +177,9 @@ def share_hf(source: Path, out: Path, *, licence: str = "", address: str = "") -
     """
     check_new_folder(out)
     model, tokenizer = yield from load_model_events(source)
-    return (
-        yield from export_hf(model, tokenizer, out, **about_run(source, model.config, licence, address or out.name))
-    )
+    chat = yield from read_template_config_events(source)
+    about = about_run(source, model.config, licence, address or out.name)
+    return (yield from export_hf(model, tokenizer, out, chat=chat, **about))
 
 
 def _template(chat: ChatTemplateConfig, tokenizer: Tokenizer | None) -> str:
