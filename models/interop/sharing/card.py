@@ -11,9 +11,10 @@ from models.events import Evaluated, KindAccuracy
 from models.interop.families import family_for_export
 from models.interop.terrarium import CODE
 from models.metrics.table import METRICS, format_score
-from models.number_words import format_duration, format_percent
+from models.number_words import format_count, format_duration, format_percent
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
+from models.settings.tune_spec import TuneSpec
 from models.tasks.stored_scores import StoredScores, list_scores, read_scores
 
 _PIPELINES = {
@@ -59,7 +60,7 @@ def model_card(run: RunFolder, config: ModelConfig, *, licence: str = "", addres
         "",
         "## How it was made",
         "",
-        *(f"- {line}" for line in _making(run, config)),
+        *(f"- {line}" for line in _making(run)),
         "",
     ]
     if evaluated is not None:
@@ -71,7 +72,9 @@ def model_card(run: RunFolder, config: ModelConfig, *, licence: str = "", addres
     if samples:
         lines += ["## Samples", "", "The last ones of its training, as they came, unedited.", ""]
         for row in samples:
-            lines += [f"At step {row['step']:,}:", "", *_fenced(f"{row.get('prompt', '')}{row['text']}"), ""]
+            given, step = str(row.get("prompt", "")), f"At step {row['step']:,}"
+            lines += [f"{step}, given", "", *_fenced(given), "", "it wrote", ""] if given else [f"{step} it wrote", ""]
+            lines += [*_fenced(row["text"]), ""]
     lines += ["## How to run it", "", *_usage(config, address or run.spec.name), ""]
     lines += ["## Limits", "", _limits(run), ""]
     return "\n".join(lines)
@@ -121,7 +124,7 @@ def _summary(run: RunFolder, config: ModelConfig) -> str:
     return f"{words}, trained in Terrarium."
 
 
-def _making(run: RunFolder, config: ModelConfig) -> Iterator[str]:
+def _making(run: RunFolder) -> Iterator[str]:
     train, lineage = run.spec.train, run.lineage
     parent = lineage.get("parent")
     if isinstance(parent, dict):
@@ -133,6 +136,8 @@ def _making(run: RunFolder, config: ModelConfig) -> Iterator[str]:
             yield f"Imported, as {source.get('format', 'a file')}."
             return
         yield "Trained from scratch."
+    if run.spec.tune is not None:
+        yield _trained_weights(run.spec.tune)
     for what, words in (("corpus", "Data"), ("tokenizer", "Tokenizer")):
         made = lineage.get(what)
         if isinstance(made, dict):
@@ -144,7 +149,7 @@ def _making(run: RunFolder, config: ModelConfig) -> Iterator[str]:
     steps = int(done.get("step", 0))
     took = f" in {format_duration(done['elapsed_s'])}" if done.get("elapsed_s") else ""
     yield (
-        f"{steps:,} steps of {train.batch_size} texts of up to {config.context_length:,} tokens{took}, "
+        f"{steps:,} steps of {train.batch_size} texts of up to {run.spec.batch_model.context_length:,} tokens{took}, "
         f"{int(done.get('tokens', 0)):,} tokens in all."
     )
     yield f"Optimiser {train.optimizer}, learning rate {train.lr:g}, seed {train.seed}."
@@ -153,6 +158,18 @@ def _making(run: RunFolder, config: ModelConfig) -> Iterator[str]:
         best = min(losses, key=lambda row: float(row["loss"]))
         yield f"Lowest validation loss {best['loss']:.4f} nats per token, at step {best['step']:,}."
     yield f"Made on {run.created[:10]}."
+
+
+def _trained_weights(tune: TuneSpec) -> str:
+    """Which weights a fine-tuning has trained."""
+    if tune.mode == "all":
+        return "Trained: all weights."
+    parts = {
+        "lora": f"LoRA of rank {tune.lora_r} (alpha {tune.lora_alpha:g}), merged into the weights here",
+        "last": f"the last {format_count(tune.n_last, 'layer')}, with the final norm and the head",
+        "head": "the head alone",
+    }
+    return f"Trained: {parts[tune.mode]}{'; and the embedding table' if tune.train_embeddings else ''}."
 
 
 def _accuracy(evaluated: Evaluated) -> Iterator[str]:

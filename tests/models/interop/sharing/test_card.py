@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ import yaml
 
 from models.evaluation.record import write_evaluation
 from models.events import Evaluated, HeldOutAnswer, KindAccuracy
+from models.files.atomic import atomic_write_json, read_json
 from models.interop.sharing.card import model_card
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.settings.presets import PRESETS
+from models.settings.tune_spec import TuneSpec
 from tests.runs_on_disk import make_run
 
 CONFIG = PRESETS["terrarium-tiny"]
@@ -79,6 +82,26 @@ def test_held_out_answers_stand_beside_their_baselines(folder: Path) -> None:
     assert entry["results"][0]["dataset"]["name"] == "Tiny World 0"
 
 
+@pytest.mark.parametrize(
+    ("tune", "words"),
+    [
+        ({"mode": "lora", "lora_r": 4, "lora_alpha": 16.0}, "LoRA of rank 4 (alpha 16), merged into the weights here."),
+        ({"mode": "last", "n_last": 2}, "the last 2 layers, with the final norm and the head."),
+        ({"mode": "head", "train_embeddings": True}, "the head alone; and the embedding table."),
+        ({"mode": "all"}, "all weights."),
+    ],
+)
+def test_a_fine_tuning_says_what_it_trained_and_how_long_its_texts_were(
+    folder: Path, tune: dict[str, Any], words: str
+) -> None:
+    record = read_json(folder / "run.json")
+    spec = dataclasses.replace(RunFolder.open(folder).spec, tune=TuneSpec(parent="Ben", max_length=88, **tune))
+    atomic_write_json(folder / "run.json", record | {"spec": spec.to_dict()})
+    card = card_of(folder)
+    assert f"- Trained: {words}\n" in card
+    assert "3 steps of 6 texts of up to 88 tokens" in card
+
+
 def test_samples_are_unedited(folder: Path) -> None:
     rows = [
         {"step": step, "prompt": "Anna", "seed": 0, "text": f" has ```{step}```\n\nballs", "top": []}
@@ -86,7 +109,7 @@ def test_samples_are_unedited(folder: Path) -> None:
     ]
     (folder / "samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     card = card_of(folder)
-    assert "````\nAnna has ```5```\n\nballs\n````" in card
+    assert "At step 5, given\n\n```\nAnna\n```\n\nit wrote\n\n````\n has ```5```\n\nballs\n````\n" in card
     assert "```2```" not in card
 
 
