@@ -22,14 +22,17 @@ from app.session.session import Session
 from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.interop.hub.catalogue import ListedModel, instead_of, too_large
+from models.library.run_index import size_on_disk
 from models.number_words import format_compact, format_duration, format_size
 
 if TYPE_CHECKING:
     from models.interop.hub.hub_models import ModelDetails
 
 _STEPS = 1000
+_DOWNLOAD, _ON_DISK = "Download, about", "On disk"
 _FIGURES = {
-    "Download, about": "What is downloaded. The hub is asked again before each download; it may have changed.",
+    _DOWNLOAD: "What is downloaded. The hub is asked again before each download; it may have changed.",
+    _ON_DISK: "What its folder in your library takes, with all that a training has kept",
     "Memory, about": "What it takes when it is open: its weights, 4 bytes each. A long chat takes more.",
     "Parameters": "The numbers that it has learned",
     "Context": "How many tokens it can read at once",
@@ -219,8 +222,12 @@ class ModelCard(QFrame):
         self._show_download()
 
     def _show_figures(self, model: ShownModel | None) -> None:
-        numbers = (0, 0, 0, 0) if model is None else (model.n_bytes, model.memory, model.n_parameters, model.context)
+        numbers = (0,) * len(_FIGURES)
+        is_here = model is not None and bool(model.run_id)
+        if model is not None:
+            numbers = (model.n_bytes, model.n_bytes, model.memory, model.n_parameters, model.context)
         ways: tuple[Callable[[int], str], ...] = (
+            format_size,
             format_size,
             format_size,
             partial(format_compact, billion="B"),
@@ -228,6 +235,8 @@ class ModelCard(QFrame):
         )
         for name, number, written in zip(_FIGURES, numbers, ways, strict=True):
             self.figures.set_number(name, written(number) if number else "–")
+        self.figures.set_shown(_DOWNLOAD, not is_here)
+        self.figures.set_shown(_ON_DISK, is_here)
         self.figures.setVisible(any(numbers))
 
     def _show_facts(self, facts: Sequence[str]) -> None:
@@ -304,19 +313,24 @@ class ModelCard(QFrame):
 
     @Slot()
     def refresh(self) -> None:
-        """Read again which models are in the library, and what is left of a stopped download of this one."""
-        library, id = self._session.library, self._model.id if self._model is not None else ""
+        """Read again which models are in the library, and what of this one is on the disk: its run, or a part of it."""
+        library, runs, model = self._session.library, self._session.runs, self._model
+        id = "" if model is None else model.id
+        folder = runs.find(model.run_id).folder if model is not None and runs.has(model.run_id) else None
 
-        def read() -> tuple[dict[str, str], int]:
+        def read() -> tuple[dict[str, str], int, int]:
             from models.interop.hub.downloading import downloaded_runs, kept_bytes
 
-            return downloaded_runs(library), kept_bytes(library, id) if id else 0
+            n_bytes = size_on_disk(folder) if folder is not None else 0
+            return downloaded_runs(library), kept_bytes(library, id) if id else 0, n_bytes
 
         self._reading.ask(read)
 
     @Slot(object)
-    def _on_read(self, read: tuple[dict[str, str], int]) -> None:
-        self._in_library, self._kept = read
+    def _on_read(self, read: tuple[dict[str, str], int, int]) -> None:
+        self._in_library, self._kept, n_bytes = read
+        if n_bytes:
+            self.figures.set_number(_ON_DISK, format_size(n_bytes))
         self._show_download()
 
     @property

@@ -115,6 +115,14 @@ class ModelList(QFrame):
         self.results.setFocus()
         self.chosen.emit(self.current)
 
+    def choose_run(self, run_id: str) -> None:
+        """Choose a model of the library, if the run has one."""
+        if self._session.runs.has(run_id):
+            self.show_source(DISK)
+        if (key := f"run/{run_id}") in self._models:
+            self.results.select(key)
+            self.chosen.emit(self.current)
+
     @Slot(str)
     def show_source(self, source: str) -> None:
         """Show one of the lists."""

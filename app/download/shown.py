@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from models.cost import total_parameters
 from models.interop.hub.catalogue import PURPOSES, ListedModel, open_bytes
 from models.library.library import RunInfo
 from models.number_words import format_compact, format_size
@@ -27,8 +28,8 @@ class ShownModel:
         file: which GGUF file of it, "" for the proposed one.
         path: of a model of another program. run_id: of one in the library.
         detail: the second line in a list. facts: short texts about it. sentence: what it is good for.
-        n_parameters, context (tokens), n_bytes (of the download, about), memory (bytes that it takes, about): 0 where
-            that is not known.
+        n_parameters, context (tokens), n_bytes (of the download, about; in the library, on disk), memory (bytes that it
+            takes, about): 0 where that is not known.
         problem: why it does not run here.
     """
 
@@ -110,13 +111,18 @@ def of_disk(model: FoundModel) -> ShownModel:
 
 def of_run(run: RunInfo) -> ShownModel:
     """A model of the library."""
-    is_imported = run.status == "imported"
+    how = "imported" if run.status == "imported" else f"trained to step {run.step:,}"
+    n = total_parameters(run.spec.model) if run.spec is not None else 0
     return ShownModel(
         key=f"run/{run.id}",
         name=run.name,
         run_id=run.id,
-        detail="In your library  ·  imported" if is_imported else f"In your library  ·  trained to step {run.step:,}",
-        facts=("imported" if is_imported else "trained here",),
+        detail=f"In your library  ·  {how}" + (f"  ·  {format_compact(n, billion='B')} parameters" if n else ""),
+        facts=("imported" if run.status == "imported" else "trained here",),
+        n_parameters=n,
+        context=run.spec.model.context_length if run.spec is not None else 0,
+        n_bytes=run.size_bytes or 0,
+        memory=open_bytes(n),
     )
 
 

@@ -25,7 +25,8 @@ class StatStrip(QWidget):
         super().__init__()
         self._theme, self._widest = theme, widest
         self._numbers: dict[str, QLabel] = {}
-        self.cells: list[QWidget] = []
+        self._cell_of: dict[str, QWidget] = {}
+        self._left_out = set[str]()
         self._columns = len(stats)
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
@@ -46,10 +47,15 @@ class StatStrip(QWidget):
                 widget.setToolTip(plain_tip(tip))
             column.addWidget(number)
             column.addLayout(row(caption, *help_marks(name, cell), None, spacing=SPACE // 2))
-            self.cells.append(cell)
+            self._cell_of[name] = cell
         self._keep_width()
         self._arrange()
         theme.theme_changed.connect(self._keep_width)
+
+    @property
+    def cells(self) -> list[QWidget]:
+        """The numbers with their names."""
+        return [*self._cell_of.values()]
 
     def set_number(self, name: str, text: str) -> None:
         """Show `text` as the number called `name`."""
@@ -59,23 +65,39 @@ class StatStrip(QWidget):
         """The number that is shown."""
         return self._numbers[name].text()
 
+    def set_shown(self, name: str, is_shown: bool) -> None:
+        """Show or leave out a number, which is shown by default."""
+        if (name in self._left_out) == is_shown:
+            self._left_out ^= {name}
+            self._cell_of[name].setVisible(is_shown)
+            self._columns = self._fitting()
+            self._arrange()
+
     def minimumSizeHint(self) -> QSize:
         return QSize(0, super().minimumSizeHint().height())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        columns = next((n for n in range(len(self.cells), 1, -1) if self._needed(n) <= self.width()), 1)
+        columns = self._fitting()
         if columns != self._columns:
             self._columns = columns
             self._arrange()
 
+    @property
+    def _shown(self) -> list[QWidget]:
+        return [cell for name, cell in self._cell_of.items() if name not in self._left_out]
+
+    def _fitting(self) -> int:
+        """In how many columns the numbers fit."""
+        return next((n for n in range(len(self._shown), 1, -1) if self._needed(n) <= self.width()), 1)
+
     def _needed(self, columns: int) -> int:
         """The width in pixels with this many columns."""
-        widths = [cell.sizeHint().width() for cell in self.cells]
+        widths = [cell.sizeHint().width() for cell in self._shown]
         return sum(max(widths[i::columns]) for i in range(columns)) + 3 * SPACE * (columns - 1)
 
     def _arrange(self) -> None:
-        for i, cell in enumerate(self.cells):
+        for i, cell in enumerate(self._shown):
             self._grid.addWidget(cell, i // self._columns, i % self._columns)
 
     def _keep_width(self) -> None:

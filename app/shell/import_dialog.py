@@ -48,6 +48,7 @@ class ImportDialog(QObject):
         page.list.file_requested.connect(self.ask_for_file)
         page.list.folder_requested.connect(self.ask_for_folder)
         page.card.import_requested.connect(self.start)
+        self.importer.imported.connect(lambda run_id, name: page.list.choose_run(run_id))
 
     def ask_for_folder(self) -> None:
         """Choose a Hugging Face folder, and import it."""
@@ -123,4 +124,4 @@ class ImportDialog(QObject):
         def try_it() -> None:
             self._session.use_model(run_id)
 
-        self._toasts.offer(f"“{name}” is now in your library.", "Try it", try_it)
+        self._toasts.done(f"“{name}” is now in your library.", "Try it", try_it)

@@ -88,6 +88,10 @@ class Toasts(QWidget):
         for toast in [t for t in self._shown if t.accessibleName() == sentence]:
             self._close(toast)
 
+    def done(self, sentence: str, text: str, action: Callable[[], object]) -> None:
+        """Show that something is done, and offer what one may do next."""
+        self._show(sentence, "", "check-circle", [(text, action)], self._notice_ms)
+
     def offer(self, sentence: str, text: str, action: Callable[[], object]) -> None:
         """Offer an action; the message stays until the action is chosen or it is closed."""
         self._show(sentence, "", "arrow-counter-clockwise", [(text, action)], None)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
+from tokenizers import Tokenizer
 
 from app.download.model_list import DISK, HUB, LISTED
 from app.download.page import ModelsPage
@@ -17,9 +19,16 @@ from app.session.device import Device
 from app.session.device_memory import DeviceMemory
 from app.session.session import Session
 from app.shell.main_window import MainWindow
+from models.architecture.transformer import build_model
+from models.events import result_of
+from models.interop.export import export_hf
 from models.interop.hub.catalogue import listed_models
 from models.interop.hub.downloading import downloads_of, kept_bytes
 from models.interop.hub.hub_models import ModelHub
+from models.library.run_index import size_on_disk
+from models.number_words import format_compact, format_size
+from models.settings.model_config import ModelConfig
+from tests.app.small_models import put_model
 from tests.models.interop.hub.served_hub import F32, GATED, GGUF, LLAMA, Q8, STRANGE, ServedHub, served_hub, tiny_models
 
 Until = Callable[[Callable[[], bool]], None]
@@ -291,3 +300,33 @@ def test_one_download_at_a_time_and_closing_ends_it(
     window.close()
     assert not session.downloads.busy
     assert not session.runs.list()
+
+
+def test_an_imported_model_is_chosen_and_says_what_is_known_of_it(
+    page: ModelsPage, window: MainWindow, session: Session, byte_tokenizer: Tokenizer, until: Until, tmp_path: Path
+) -> None:
+    old = put_model(session.library, byte_tokenizer, "decoder-only", name="old")
+    page.list.show_source(DISK)
+    until(lambda: not page.busy)
+    assert page.card.run_id == old
+    config = ModelConfig(vocab_size=byte_tokenizer.get_vocab_size(), context_length=96, n_layer=1, n_head=2, d_model=32)
+    model = build_model(config)
+    folder = result_of(export_hf(model, byte_tokenizer, tmp_path / "new one"))
+    window.imports.start(folder)
+    until(lambda: not window.imports.importer.busy)
+    assert page.card.title.text() == "new one"
+    assert page.card.run_id == next(run.id for run in session.runs.list() if run.name == "new one")
+    assert page.list.results.current_key == f"run/{page.card.run_id}"
+    n = format_compact(sum(parameter.numel() for parameter in model.parameters()), billion="B")
+    assert page.card.figures.number("Parameters") == n
+    assert page.card.figures.number("Context") == "96"
+    assert f"{n} parameters" in page.list.current.detail  # type: ignore[union-attr]
+    until(lambda: not page.busy)
+    size = size_on_disk(session.runs.find(page.card.run_id).folder)
+    assert page.card.figures.number("On disk") == format_size(size)
+    names = [cell.findChildren(QLabel)[1].text() for cell in page.card.figures.cells if cell.isVisible()]
+    assert names == ["On disk", "Memory, about", "Parameters", "Context"]
+    assert any("is now in your library" in sentence for sentence in window.toasts.sentences)
+    page.list.show_source(LISTED)
+    names = [cell.findChildren(QLabel)[1].text() for cell in page.card.figures.cells if cell.isVisible()]
+    assert names == ["Download, about", "Memory, about", "Parameters", "Context"]

@@ -28,3 +28,17 @@ def _rows(strip: StatStrip, width: int) -> int:
     cells = strip.cells
     assert [cell.geometry() for cell in cells if cell.geometry().right() >= width] == []
     return len({cell.y() for cell in cells})
+
+
+def test_a_number_that_is_left_out_takes_no_room(qtbot: QtBot, theme: ThemeProvider) -> None:
+    strip = StatStrip(dict.fromkeys(NAMES, ""), theme)
+    qtbot.addWidget(strip)
+    strip.set_shown("tokens", False)
+    strip.show()
+    assert _rows(strip, 1000) == 1
+    shown = [cell for cell in strip.cells if cell.isVisible()]
+    assert shown == strip.cells[1:]
+    assert shown[0].x() == 0
+    strip.set_shown("tokens", True)
+    _rows(strip, 1000)
+    assert [cell.x() > 0 for cell in strip.cells] == [False, True, True, True, True]

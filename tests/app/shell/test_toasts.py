@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from PySide6.QtCore import QPoint, QRect, QSize
-from PySide6.QtWidgets import QFrame, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QStackedWidget, QToolButton, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.kit.basics import button
@@ -96,3 +96,12 @@ def test_what_was_refused_leaves_by_itself(area: QStackedWidget, theme: ThemePro
     toasts.failure("It broke.", "Traceback …")
     toasts.failure("No model is open: choose a run to chat with.", "")
     qtbot.waitUntil(lambda: toasts.sentences == ["It broke."])
+
+
+def test_what_is_done_leaves_by_itself(area: QStackedWidget, theme: ThemeProvider, qtbot: QtBot) -> None:
+    toasts = Toasts(theme, area, notice_ms=1)
+    toasts.offer("“Anna” was interrupted.", "Resume", list)
+    toasts.done("“Ben” is now in your library.", "Try it", list)
+    marks = [each for each in toasts.findChildren(QToolButton) if each.property("role") == "mark"]
+    assert [each.property("iconName") for each in marks] == ["arrow-counter-clockwise", "check-circle"]
+    qtbot.waitUntil(lambda: toasts.sentences == ["“Anna” was interrupted."])
