@@ -315,8 +315,8 @@ class ModelCard(QFrame):
     def refresh(self) -> None:
         """Read again which models are in the library, and what of this one is on the disk: its run, or a part of it."""
         library, runs, model = self._session.library, self._session.runs, self._model
-        id = "" if model is None else model.id
-        folder = runs.find(model.run_id).folder if model is not None and runs.has(model.run_id) else None
+        id, run_id = ("", "") if model is None else (model.id, model.run_id)
+        folder = runs.find(run_id).folder if run_id and runs.has(run_id) else None
 
         def read() -> tuple[dict[str, str], int, int]:
             from models.interop.hub.downloading import downloaded_runs, kept_bytes
