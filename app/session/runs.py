@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from models.library.library import Library, RunInfo
 from models.library.run_index import RunIndex
 from models.library.run_notes import read_notes, write_notes
 from models.library.run_record import checkpoint_step
+from models.settings.tasks import TASKS
 
 if TYPE_CHECKING:
     from models.settings.run_spec import RunSpec
@@ -106,6 +108,18 @@ class Runs(QObject):
         except ValueError:
             return []
         return [checkpoint_step(path) for path in reversed(checkpoints)]
+
+    def best_of_task(self, run_id: str) -> int | None:
+        """The step of the best checkpoint of a run that has learned a task; None for other runs."""
+        from models.runs.run_folder import RunFolder
+
+        spec = self.spec(run_id)
+        if spec is None or not TASKS[spec.data.task].metrics:
+            return None
+        with suppress(ValueError):  # it is gone
+            best = RunFolder.open(self.find(run_id).folder).best_step
+            return best if best in self.checkpoint_steps(run_id) else None
+        return None
 
     def spec(self, run_id: str) -> RunSpec | None:
         """The spec of a run, as last read from its folder; None if it is gone or cannot be read."""

@@ -82,8 +82,9 @@ def _of_run(session: Session, info: RunInfo) -> list[ActionGroup]:
     no_model = damaged or ("" if info.has_model else _NO_MODEL)
     no_checkpoint = damaged or (_IMPORTED if imported else "" if last_saved_step(info.folder) else _NO_MODEL)
     no_resume = damaged or (_TRAINING if own else session.training.why_not_start)
-    if not no_resume and info.status not in RESUMABLE:
-        no_resume = _IMPORTED if imported else "It has come to its end. “Train longer…” continues from there."
+    if not no_resume and (info.status not in RESUMABLE or info.early_stop):
+        ended = info.early_stop or "It has come to its end."
+        no_resume = _IMPORTED if imported else f"{ended} “Train longer…” continues from there."
     is_held = _TRAINING if own or info.status == "running" else ""
     use = ActionGroup(
         (
