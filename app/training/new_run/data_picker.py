@@ -13,6 +13,7 @@ from app.kit.labels import ElidedCombo, ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from models.data.datasets import DatasetInfo
+from models.data.text_corpora import check_text_files
 from models.metrics.table import METRICS
 from models.number_words import format_count
 from models.settings.run_spec import DataSpec
@@ -41,7 +42,7 @@ class DataPicker(QWidget):
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._datasets = session.datasets
+        self._datasets, self._notices = session.datasets, session.notices
         self._files: tuple[str, ...] = ()
         self.source = QComboBox()
         self.source.setAccessibleName("Data")
@@ -278,7 +279,7 @@ class DataPicker(QWidget):
     def choose_files(self) -> None:
         """Ask for text files."""
         files, _ = QFileDialog.getOpenFileNames(self, "Choose text files", "", FILE_FILTER)
-        if files:
+        if files and self._notices.attempt(lambda: check_text_files(files)):
             self.set_files(tuple(files))
 
     @Slot()
