@@ -46,6 +46,7 @@ class Runs(QObject):
         self._library, self._training, self._trash, self._notices = library, training, trash, notices
         self.index = index
         self._discarded = ""
+        self._in_trash: set[str] = set()  # deleted here, which was said
         training.renamed.connect(self.changed)
         trash.restored.connect(self._on_restored)
 
@@ -91,12 +92,14 @@ class Runs(QObject):
         return True
 
     def look_up(self, run_id: str) -> RunInfo | None:
-        """The same for views; None if it is gone, which is reported and refreshes the lists."""
+        """The same for views; None if it is gone, which is reported if it was not deleted here, and refreshes the
+        lists."""
         try:
             return self.find(run_id)
         except ValueError as error:
-            self._notices.say(str(error))
-            self.changed.emit()
+            if run_id not in self._in_trash:
+                self._notices.say(str(error))
+                self.changed.emit()
             return None
 
     def checkpoint_steps(self, run_id: str) -> builtins.list[int]:
@@ -212,10 +215,12 @@ class Runs(QObject):
             raise ValueError("This run is training: stop it before you delete it.")
         info = self.find(run_id)
         moved[self._library.move_to_trash(info.folder)] = info
+        self._in_trash.add(run_id)
 
     @Slot(str)
     def _on_restored(self, kind: str) -> None:
         if kind in ("run", "corpus"):
+            self._in_trash = {run_id for run_id in self._in_trash if not self.has(run_id)}
             self.changed.emit()
 
     def discard_trained(self) -> None:
