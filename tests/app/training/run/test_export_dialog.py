@@ -306,7 +306,7 @@ def test_an_adapter_goes_alone_as_a_folder_or_a_file(
     qtbot.mouseClick(dialog.start, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(dialog.outcome.isVisible)
     assert {path.name for path in (tmp_path / "folder").iterdir()} == {
-        "adapter_config.json", "adapter_model.safetensors"
+        "adapter_config.json", "adapter_model.safetensors", "tokenizer.json", "tokenizer_config.json"
     }  # fmt: skip
     assert dialog.outcome.cost.text() == "It goes with the Hugging Face folder of “small”."
     assert dialog.outcome.commands.text() == f'PeftModel.from_pretrained(model, "{tmp_path / "folder"}")'
