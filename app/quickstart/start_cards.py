@@ -84,7 +84,10 @@ class StartCards(QWidget):
 
     def show_waiting(self, *, is_waiting: bool) -> None:
         """Say whether what is started now is added to the queue, because something is training."""
-        self.quickstart.setText("Add a quick start with it to the queue" if is_waiting else "Quick start with it")
+        words = "Add it to the queue" if is_waiting else "Quick start with it"
+        if self.quickstart.text() != words:  # this is said many times a second
+            self.quickstart.setText(words)
+            self._fit()
 
     def offer_files(self, files: tuple[str, ...]) -> None:
         """Offer actions for these text files."""

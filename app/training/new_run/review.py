@@ -218,20 +218,20 @@ class RunReview(QFrame):
         *,
         n_classes: int,
         can_wait: bool,
+        is_wrong: bool,
         shape: StepShape | None,
     ) -> None:
         """Show the run, why it cannot start ('' where it can), and whether it can be queued.
 
         Args:
-            n_classes: as RunSpec.n_classes. shape: what an update reads; None of an alignment, or where a choice is
-                missing.
+            n_classes: as RunSpec.n_classes. is_wrong: whether the problem is an error, rather than a choice that is
+                still to be made. shape: what an update reads; None of an alignment, or where a choice is missing.
         """
         self._align = align
         set_enabled(self.queue, "" if can_wait else problem)
         if self.problem.text() != problem:
             self.problem.setText(problem)
-            # A run that can be queued has no error.
-            set_role(self.problem, "muted" if can_wait else "error")
+        set_role(self.problem, "error" if is_wrong else "muted")
         self.problem.setVisible(bool(problem))
         set_enabled(self.start, problem)
         read, what = 0 if shape is None else shape.n_tokens, "Tokens"

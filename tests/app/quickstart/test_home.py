@@ -47,6 +47,21 @@ def test_no_button_is_cut_off_at_any_text_size(home: Home, theme: ThemeProvider,
     assert all(len(same) == 1 for same in widths.values())
 
 
+def test_no_button_is_cut_off_while_something_trains(
+    home: Home, session: Session, text_file: Path, until: Until
+) -> None:
+    home.offer_files((str(text_file),))
+    script = Script(session, until)
+    script.give(STARTED, trained(100))
+    home.grab()  # lays it out
+    added, width = home.cards.quickstart.text(), home.cards.quickstart.width()
+    needed = home.cards.quickstart.sizeHint().width()
+    script.end()
+    assert added == "Add it to the queue"
+    assert width >= needed
+    assert home.cards.quickstart.text() == "Quick start with it"
+
+
 def test_the_actions_for_a_file_are_visible(home: Home, theme: ThemeProvider, text_file: Path, until: Until) -> None:
     theme.set_text_scale(1.5)
     home.offer_files((str(text_file),))

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QInputDialog, QMenu
+from PySide6.QtWidgets import QInputDialog, QMenu, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.kit.charts.curve_points import smooth
@@ -25,7 +25,7 @@ from models.events import SampleMade, TrainMetrics, ValMetrics
 from models.library.run_record import RunInfo
 from models.runs.run_queue import RunQueue
 from models.settings.model_config import ModelConfig
-from models.settings.run_spec import RunSpec
+from models.settings.run_spec import DataSpec, RunSpec
 from tests.app.heard import entries_of
 from tests.runs_on_disk import make_run
 
@@ -236,6 +236,21 @@ def test_the_queue_does_not_switch_pages(tab: TrainingTab, session: Session, tin
     until(lambda: not session.training.active and not session.queue.waiting)
     assert tab.pages.currentWidget() is tab.new_run
     assert tab.runs.current_id == ""
+
+
+def test_the_run_in_view_stays_where_the_next_one_cannot_start(
+    tab: TrainingTab, session: Session, tiny_spec: RunSpec, tmp_path: Path, until: Until
+) -> None:
+    short = dataclasses.replace(tiny_spec.train, steps=1, eval_interval=0, sample_interval=0)
+    gone = DataSpec(source="files", files=(str(tmp_path / "no.txt"),))
+    shown: list[QWidget] = []
+    session.training.start(dataclasses.replace(tiny_spec, name="first", train=short))
+    session.queue.add([dataclasses.replace(tiny_spec, name="second", data=gone)])
+    until(lambda: tab.run_view.run_id != "")
+    tab.pages.currentChanged.connect(lambda: shown.append(tab.pages.currentWidget()))
+    until(lambda: any(item.problem for item in session.queue.waiting) and not session.training.active)
+    assert tab.run_view.run_id == session.runs.list()[0].id
+    assert shown == []
 
 
 def test_a_run_of_the_users_is_shown_after_the_queue_could_start_none(
