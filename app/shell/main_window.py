@@ -141,7 +141,7 @@ class MainWindow(QMainWindow):
         )
         self.undo_actions = UndoActions(self.session.undo, self._text_in_view, self)
         build_menus(self, self.preferences, self.undo_actions, actions)
-        menus, places = MenuSource(self.menuBar(), but=FIND_ANYTHING), PlaceSource(self.help.places.show)
+        menus, places = MenuSource(self.menuBar, but=FIND_ANYTHING), PlaceSource(self.help.places.show)
         self.palette_sources: list[PaletteSource] = [
             menus,
             places,
