@@ -421,8 +421,7 @@ class MainWindow(QMainWindow):
     def show_new_run_on_dataset(self, sha: str) -> None:
         """Show the form for a run on a dataset of the library."""
         self.show_new_run()
-        self.training.new_run.begin()
-        self.training.new_run.choices.learn_from(sha)
+        self.training.new_run.learn_from(sha)
 
     # -- Following --------------------------------------------------------------------------------------
 

@@ -16,8 +16,9 @@ from models.data.datasets import DatasetInfo
 from models.data.text_corpora import check_text_files
 from models.metrics.table import METRICS
 from models.number_words import format_count
+from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec
-from models.settings.tasks import TASKS
+from models.settings.tasks import ALIGNED_TASKS, TASKS
 
 SOURCES = (
     ("tiny-world", "Tiny World", "A small synthetic world of people, places and things: stories, questions, chats."),
@@ -172,6 +173,12 @@ class DataPicker(QWidget):
         self._learned = spec
         self._show_dataset()
 
+    def prefer(self, model: ModelConfig) -> None:
+        """Of the datasets, propose one that this model can learn, as long as the user has chosen none."""
+        if (model.topology, model.head) != self._model:
+            self._model = model.topology, model.head
+            self._reload()
+
     def propose_like(self) -> None:
         """Choose a dataset of the task that the model has learned, rather another one than its own: no file yet where
         it has learned from texts."""
@@ -191,6 +198,11 @@ class DataPicker(QWidget):
     def _is_learned(self, info: DatasetInfo) -> bool:
         return self._learned.source == "dataset" and self._learned.dataset in (info.corpus.sha, info.name)
 
+    def _suits(self, info: DatasetInfo) -> tuple[bool, bool]:
+        """Whether the model can learn a dataset by imitation, and whether it has the head for it already."""
+        heads, (topology, head) = TASKS[info.corpus.task].heads, self._model
+        return topology in heads and info.corpus.task not in ALIGNED_TASKS, heads.get(topology) == head
+
     def _choose_dataset(self, name: str) -> None:
         """Choose a dataset by its folder's name, or by its own."""
         found = next((info for info in self._datasets.list() if name in (info.corpus.sha, info.name)), None)
@@ -202,6 +214,7 @@ class DataPicker(QWidget):
 
     def _dataset_page(self, session: Session, theme: ThemeProvider) -> QWidget:
         self._wanted, self._learned, self._proposes = "", DataSpec(), False
+        self._model = "", ""
         self.dataset, self.metric_box = ElidedCombo(), ElidedCombo()
         self.dataset.setAccessibleName("Dataset")
         self.dataset.setToolTip("A dataset of the library")
@@ -232,20 +245,21 @@ class DataPicker(QWidget):
 
     @Slot()
     def _reload(self) -> None:
-        """List the datasets again, keeping the choice."""
-        was = self._proposed() or self._wanted or self.dataset.currentData()
+        """List the datasets again, keeping the choice; without one, the first that suits the model best."""
+        was, known = self._proposed() or self._wanted, self._datasets.list()
         with QSignalBlocker(self.dataset):
             self.dataset.clear()
-            for info in self._datasets.list():
+            for info in known:
                 self.dataset.addItem(f"{info.name}  ·  {TASKS[info.corpus.task].title}", info.corpus.sha)
-            named = (info.corpus.sha for info in self._datasets.list() if was in (info.corpus.sha, info.name))
-            self.dataset.setCurrentIndex(max(0, self.dataset.findData(next(named, ""))))
+            named = (info for info in known if was in (info.corpus.sha, info.name))
+            chosen = next(named, max(known, key=self._suits, default=None))
+            self.dataset.setCurrentIndex(self.dataset.findData(chosen.corpus.sha) if chosen is not None else -1)
         self._show_dataset()
         self.changed.emit()
 
     @Slot()
     def _on_dataset(self) -> None:
-        self._wanted, self._proposes = "", False
+        self._wanted, self._proposes = self.dataset.currentData(), False
         self._show_dataset()
         self.changed.emit()
 
