@@ -11,6 +11,7 @@ from app.kit.basics import button, column, label, plain_tip, row
 from app.kit.file_dialogs import FILE_FILTER
 from app.kit.labels import ElidedCombo, ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
+from app.session.datasets import about_rows
 from app.session.session import Session
 from models.data.datasets import DatasetInfo
 from models.data.text_corpora import check_text_files
@@ -45,6 +46,7 @@ class DataPicker(QWidget):
         super().__init__(parent)
         self._datasets, self._notices = session.datasets, session.notices
         self._files: tuple[str, ...] = ()
+        self._model = "", ""  # topology and head
         self.source = QComboBox()
         self.source.setAccessibleName("Data")
         self.source.setToolTip("The text that the model learns from")
@@ -72,6 +74,17 @@ class DataPicker(QWidget):
             icon="file-text",
             tip="UTF-8 text files to train on, in this order",
         )
+        self._rows_note = label("", "caption", wrap=True)
+        self.import_rows = button(
+            "Import them…",
+            theme,
+            lambda: session.datasets.import_requested.emit(self._files),
+            icon="table",
+            role="link",
+            tip="Open the import of the data tab with this file",
+        )
+        for widget in (self._rows_note, self.import_rows):
+            widget.hide()
         world = _page(("World seed", self._seed))
         files = QWidget()
         grid = QGridLayout(files)
@@ -81,6 +94,8 @@ class DataPicker(QWidget):
         grid.addWidget(self._names, 0, 1)
         grid.addWidget(label("Validation share"), 1, 0)
         grid.addWidget(self._share, 1, 1)
+        grid.addWidget(self._rows_note, 2, 0, 1, 2)
+        grid.addWidget(self.import_rows, 3, 0, 1, 2, Qt.AlignmentFlag.AlignLeft)
         grid.setColumnStretch(1, 1)
         dataset = self._dataset_page(session, theme)
         self._details = {"tiny-world": world, "files": files, "dataset": dataset}
@@ -159,6 +174,10 @@ class DataPicker(QWidget):
         self._files = files
         names = ", ".join(Path(file).name for file in files)
         self._names.setText(names or "No file chosen")
+        about = about_rows(files)
+        self._rows_note.setText(about)
+        for widget in (self._rows_note, self.import_rows):
+            widget.setVisible(bool(about))
         self.source.setCurrentIndex(self.source.findData("files"))
         self.changed.emit()
 
@@ -214,7 +233,6 @@ class DataPicker(QWidget):
 
     def _dataset_page(self, session: Session, theme: ThemeProvider) -> QWidget:
         self._wanted, self._learned, self._proposes = "", DataSpec(), False
-        self._model = "", ""
         self.dataset, self.metric_box = ElidedCombo(), ElidedCombo()
         self.dataset.setAccessibleName("Dataset")
         self.dataset.setToolTip("A dataset of the library")

@@ -161,7 +161,10 @@ class StartPicker(QWidget):
             (
                 ("What each would train", "The modes of fine-tuning"),
                 ("Weights", "Parameters that are trained"),
-                ("Memory", "Estimated memory of a step; Measure, at the right, tries the chosen mode"),
+                (
+                    "Memory",
+                    "Estimated memory of a step, beside the program's own; Measure tries the chosen mode",
+                ),
             )
         ):
             caption = label(title, "caption")

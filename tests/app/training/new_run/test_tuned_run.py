@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import shutil
 from collections.abc import Callable
@@ -300,3 +301,22 @@ def test_a_mode_that_would_train_nothing_is_not_offered(form: NewRun) -> None:
     assert not start.costs["lora"][0].isHidden()
     start.show_costs({"head": (3, 5)})
     assert not start.costs["head"][0].isHidden()
+
+
+def test_rows_that_are_chosen_as_texts_are_offered_as_a_dataset(
+    form: NewRun, session: Session, text_file: Path, tmp_path: Path, qtbot: QtBot
+) -> None:
+    chats = tmp_path / "chats.jsonl"
+    turns = [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Hello!"}]
+    chats.write_text("".join(json.dumps({"messages": turns}) + "\n" for _ in range(30)))
+    form.data.set_files((str(text_file),))
+    assert form.data.import_rows.isHidden()
+    form.data.set_files((str(chats),))
+    assert "These are rows, not running text (conversations)" in " ".join(
+        label.text() for label in form.data.findChildren(QLabel) if not label.isHidden()
+    )
+    with qtbot.waitSignal(session.datasets.import_requested) as asked:
+        form.data.import_rows.click()
+    assert asked.args == [(str(chats),)]
+    form.data.set_files((str(text_file),))
+    assert form.data.import_rows.isHidden()
