@@ -203,8 +203,8 @@ class DataPreviewPanel(QWidget):
         self.lengths.set_picture(text_lengths_picture(preview.lengths))
         n_cut = preview.lengths.n_cut
         self.notes.setText(
-            f"{n_cut:,} of the examples are longer than the longest text of this run, {preview.lengths.most:,} tokens, "
-            "and are cut off."
+            f"{n_cut:,} of the examples are longer than the longest text of this run, "
+            f"{preview.lengths.limit:,} tokens, and are cut off."
             if n_cut
             else ""
         )

@@ -200,7 +200,7 @@ def _lengths(corpus: Corpus, tokenizer: Tokenizer, encoded: EncodedSplit, object
     return _histogram("lines", np.array([len(encoding.ids) for encoding in found]), 0)
 
 
-def _histogram(unit: str, lengths: np.ndarray[tuple[int], np.dtype[np.int64]], n_cut: int, most: int = 0) -> Lengths:
+def _histogram(unit: str, lengths: np.ndarray[tuple[int], np.dtype[np.int64]], n_cut: int, limit: int = 0) -> Lengths:
     longest = int(lengths.max())
     most = max(1, int(np.quantile(lengths, 0.99)))
     width = -(-most // _MAX_BINS)
@@ -208,4 +208,4 @@ def _histogram(unit: str, lengths: np.ndarray[tuple[int], np.dtype[np.int64]], n
     bins = np.minimum((np.maximum(lengths, 1) - 1) // width, n_bins - 1)
     counts = tuple(np.bincount(bins, minlength=n_bins).tolist())
     median = int(np.median(lengths))
-    return Lengths(unit=unit, counts=counts, width=width, longest=longest, median=median, n_cut=n_cut, most=most)
+    return Lengths(unit=unit, counts=counts, width=width, longest=longest, median=median, n_cut=n_cut, limit=limit)
