@@ -39,7 +39,7 @@ class Datasets(QObject):
         super().__init__(parent)
         self._library, self._trash = library, trash
         self._list: tuple[DatasetInfo, ...] | None = None
-        self.sha = self._added = ""
+        self.sha = self._added = self._deleted = ""
         self._reader = LatestTask(self)
         self._reader.done.connect(self._on_read)
         self._reader.failed.connect(notices.fail)
@@ -95,6 +95,7 @@ class Datasets(QObject):
         self._list = tuple(info for info in self.list() if info.corpus.sha not in gone)
         self.list_changed.emit()
         if self.sha in gone:
+            self._deleted = self.sha  # looked at again when it is restored
             self.choose("")
         return tokens
 
@@ -111,6 +112,8 @@ class Datasets(QObject):
             added, self._added = self._added, ""
             self.choose(added)
             self.added.emit(added)
+        elif self._deleted and not self.sha and self.info(self._deleted) is not None:
+            self.choose(self._deleted)
 
 
 def about_rows(files: Sequence[str]) -> str:

@@ -269,7 +269,8 @@ class MainWindow(QMainWindow):
     @Slot()
     def _show_growing(self) -> None:
         state = self.session.training.state
-        self.top_bar.show_quickstart(runs=self._grows, share=state.share if state is not None else 0.0)
+        share, is_paused = (state.share, state.status == "paused") if state is not None else (0.0, False)
+        self.top_bar.show_quickstart(runs=self._grows, share=share, is_paused=is_paused)
 
     @property
     def home(self) -> Home:

@@ -256,6 +256,8 @@ class TrainingTab(QWidget):
             self._session.use_model(LIVE if self._session.training.trains(run_id) else run_id)
         elif name == "resume":
             self._session.training.resume_run(run_id)
+        elif name == "queue":
+            self._session.queue.add_run(run_id)
         elif name == "template":
             self.show_template(run_id)
         elif name == "tune":

@@ -154,6 +154,7 @@ class DataPicker(QWidget):
 
     def set_spec(self, spec: DataSpec) -> None:
         """Choose `spec`."""
+        self._proposes = False
         with QSignalBlocker(self):
             if self.source.findData(spec.source) < 0:
                 self._add(*next(source for source in SOURCES if source[0] == spec.source))

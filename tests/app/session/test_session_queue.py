@@ -324,7 +324,7 @@ def test_the_notice_names_what_a_recipe_waits_for(
     session.queue.add([named(tiny_spec, "second")])
     session.queue.add_recipe(QueuedRecipe(kind="task", arguments={"name": "telepathy"}), "Telepathy")
     session.training.stop()
-    until(lambda: ended(session))
+    until(lambda: not session.training.active)
     assert "“Telepathy” is in the queue and starts after “second”." in heard.notices
 
 

@@ -416,8 +416,10 @@ def test_closing_while_training_asks_saves_and_offers_to_resume(
         again = MainWindow(session, theme)
         qtbot.addWidget(again)
         again.show()
+        again.show_tab("training")
         again.relaunch.offer_interrupted()
         assert len(again.toasts.sentences) == offers
+        assert (again.training.run_view.run_id == run.id) == bool(offers)
         if offers:
             assert f"“tiny” was saved at step {run.step:,}" in again.toasts.sentences[0]
             session.training.resume_run(run.id)  # from the training tab, say

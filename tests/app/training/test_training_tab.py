@@ -19,6 +19,7 @@ from app.kit.charts.curve_points import smooth
 from app.kit.theme import ThemeProvider
 from app.session.run_history import RunHistory, Table
 from app.session.session import Session
+from app.training.run_list.run_actions import run_actions
 from app.training.run_list.run_model import loss_points
 from app.training.tab import TrainingTab
 from models.events import SampleMade, TrainMetrics, ValMetrics
@@ -214,6 +215,33 @@ def test_a_training_that_ends_before_it_has_a_run_leads_back_to_the_form(
     until(lambda: not session.training.active)
     assert tab.pages.currentWidget() is tab.new_run
     assert not tab.run_view.head.stop.isEnabled()
+
+
+def test_a_paused_run_is_resumed_after_the_one_that_trains(
+    tab: TrainingTab, session: Session, run: RunInfo, tiny_spec: RunSpec, until: Until
+) -> None:
+    """Its menu offers that instead of a resume; a run that has come to its end has neither."""
+    training = session.training
+    training.start(endless(tiny_spec))
+    until(lambda: training.state is not None and training.state.step >= 2)
+    training.stop()
+    until(lambda: not training.active)
+    paused = next(info for info in session.runs.list() if info.id != run.id)
+    training.start(dataclasses.replace(endless(tiny_spec), name="other"))
+    until(lambda: training.state is not None and training.state.step >= 1)
+
+    def first(run_id: str) -> tuple[str, bool]:
+        (action, *_), *_ = (group.actions for group in run_actions(session, run_id))
+        return action.name, not action.problem
+
+    assert first(run.id) == ("resume", False)
+    assert first(paused.id) == ("queue", True)
+    tab.do(paused.id, "queue")
+    assert [item.run for item in session.queue.waiting] == [paused.id]
+    session.queue.remove(session.queue.waiting[0].id)
+    training.stop()
+    until(lambda: not training.active)
+    assert first(paused.id) == ("resume", True)
 
 
 def test_the_queue_does_not_switch_pages(tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until) -> None:
