@@ -13,6 +13,7 @@ from app.worker.background import LatestTask
 from app.worker.notices import Notices
 from models.data.datasets import DatasetInfo
 from models.library.library import Library
+from models.settings.tasks import TASKS
 
 
 class Datasets(QObject):
@@ -25,12 +26,14 @@ class Datasets(QObject):
         changed(): `sha` is another one.
         added(sha): a dataset that was added to the library is in the list, and is the one that is looked at.
         run_requested(sha): a run is to be set up on this dataset.
+        import_requested(files): the import is to be opened with these files.
     """
 
     list_changed = Signal()
     changed = Signal()
     added = Signal(str)
     run_requested = Signal(str)
+    import_requested = Signal(object)
 
     def __init__(self, library: Library, trash: Trash, notices: Notices, parent: QObject) -> None:
         super().__init__(parent)
@@ -111,3 +114,15 @@ class Datasets(QObject):
             self.added.emit(added)
         elif self._deleted and not self.sha and self.info(self._deleted) is not None:
             self.choose(self._deleted)
+
+
+def about_rows(files: Sequence[str]) -> str:
+    """What to say of files that are chosen as texts although one holds the rows of a task; "" where none does."""
+    from models.data.importing.inspection import task_of_rows
+
+    task = next(filter(None, map(task_of_rows, files)), "")
+    if not task:
+        return ""
+    return (
+        f"These are rows, not running text ({TASKS[task].title.lower()}): import them as a dataset to learn their task."
+    )

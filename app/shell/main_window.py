@@ -141,7 +141,7 @@ class MainWindow(QMainWindow):
         )
         self.undo_actions = UndoActions(self.session.undo, self._text_in_view, self)
         build_menus(self, self.preferences, self.undo_actions, actions)
-        menus, places = MenuSource(self.menuBar(), but=FIND_ANYTHING), PlaceSource(self.help.places.show)
+        menus, places = MenuSource(self.menuBar, but=FIND_ANYTHING), PlaceSource(self.help.places.show)
         self.palette_sources: list[PaletteSource] = [
             menus,
             places,
@@ -166,6 +166,7 @@ class MainWindow(QMainWindow):
         session.pronouns_requested.connect(self.show_pronouns)
         session.run_action_requested.connect(self.do_to_run)
         session.datasets.run_requested.connect(self.show_new_run_on_dataset)
+        session.datasets.import_requested.connect(self.show_import)
         session.notices.notified.connect(self.toasts.notice)
         session.notices.failed.connect(self._on_failed)
         session.training.changed.connect(self._show_growing)
@@ -422,8 +423,13 @@ class MainWindow(QMainWindow):
     def show_new_run_on_dataset(self, sha: str) -> None:
         """Show the form for a run on a dataset of the library."""
         self.show_new_run()
-        self.training.new_run.begin()
-        self.training.new_run.choices.learn_from(sha)
+        self.training.new_run.learn_from(sha)
+
+    @Slot(object)
+    def show_import(self, files: tuple[str, ...]) -> None:
+        """Show the import of the data tab with these files."""
+        self.show_tab("data")
+        self.pages.page("data").draft.open(files)  # type: ignore[attr-defined]
 
     # -- Following --------------------------------------------------------------------------------------
 

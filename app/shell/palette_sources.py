@@ -17,15 +17,18 @@ from app.shell.places import Screens
 
 
 class MenuSource:
-    """The enabled actions of the menus. An action that is in two menus is there once."""
+    """The enabled actions of the menus. An action that is in two menus is there once.
 
-    def __init__(self, bar: QMenuBar, but: str) -> None:
+    bar: asked each time, since PySide may invalidate the object that stands for a menu bar while the bar lives on.
+    """
+
+    def __init__(self, bar: Callable[[], QMenuBar], but: str) -> None:
         self._bar, self._but = bar, but
 
     def entries(self) -> Sequence[PaletteEntry]:
         """Each action with its menu and its shortcut."""
         found: dict[str, PaletteEntry] = {}
-        for top in self._bar.actions():
+        for top in self._bar().actions():
             menu = top.menu()
             if isinstance(menu, QMenu):
                 menu.aboutToShow.emit()  # some actions know only then whether they can do something

@@ -10,7 +10,9 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 
 from app.kit.file_dialogs import FILE_FILTER
 from app.quickstart.home import Home
+from app.session.datasets import about_rows
 from app.shell.places import Screens
+from app.shell.toasts import Toasts
 from models.data.text_corpora import check_text_files
 
 
@@ -19,6 +21,8 @@ class TextWindow(Screens, Protocol):
 
     @property
     def home(self) -> Home: ...
+    @property
+    def toasts(self) -> Toasts: ...
     def start_quickstart_on(self, files: tuple[str, ...]) -> None: ...
     def do_to_run(self, run_id: str, name: str) -> None: ...
 
@@ -47,6 +51,9 @@ class TextFiles(QObject):
         if not self._window.session.notices.attempt(lambda: check_text_files(files)):
             return
         self._window.home.offer_files(tuple(files))
+        if about := about_rows(files):
+            datasets = self._window.session.datasets
+            self._window.toasts.offer(about, "Import them", lambda: datasets.import_requested.emit(tuple(files)))
 
     @Slot()
     def start_quickstart(self) -> None:

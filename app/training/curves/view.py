@@ -48,7 +48,10 @@ _SPEED_TIP = (
     "Tokens trained on per second. Share of peak: the estimated operations of a step, relative to the fastest "
     "matrix multiplication measured on this device"
 )
-_MEMORY_TIP = "Memory in use on the device; on a CPU, by the whole program"
+_MEMORY_TIP = (
+    "Memory in use on the device. On a CPU that of the whole program, with the window and the chat's model: "
+    "more than the training memory that was proposed"
+)
 _REST = 40
 """After a redraw, pause this many times as long as it took: drawing uses 2.5 % of the time at most."""
 _LONGEST_REST_S = 2.0
@@ -94,7 +97,7 @@ class CurvesView(QWidget):
         self.speed = SmallChart(theme, "Tokens/s", "tokens_per_s", format_row=_format_speed, noisy=True, tip=_SPEED_TIP)
         self.memory = SmallChart(
             theme,
-            "Memory",
+            "Memory in use",
             "memory_bytes",
             format_row=_format_memory,
             scale=_memory_scale,

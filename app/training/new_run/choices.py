@@ -219,13 +219,18 @@ class RunChoices(QScrollArea):
         self.data.propose_like()
         reveal(self.data.source)
 
-    def learn_from(self, sha: str) -> None:
+    def learn_from(self, sha: str, *, keeps_model: bool = False) -> None:
         """Choose a dataset of the library; for preferences also what can learn from them, by DPO from pairs, and by KTO
-        from rated replies: the model that wrote them, else the open one, or the newest run that can reply."""
+        from rated replies: the model that wrote them, else the open one, or the newest run that can reply.
+
+        keeps_model: learn with the model that is chosen. Where it cannot, `problem` says so.
+        """
         info = self._session.datasets.info(sha)
         stage = {"preference": "dpo", "unpaired": "kto"}.get(info.corpus.task, "") if info is not None else ""
         writer = self._writer_of(info.name) if info is not None and stage else ""
-        if writer or (stage and not self._can_align):
+        if keeps_model:
+            self.align.set_spec(None)
+        elif writer or (stage and not self._can_align):
             self.start.start_from(writer or self._replying_run())
         if stage and self._can_align:
             self.align.choice.setCurrentIndex(self.align.choice.findData(stage))
@@ -390,6 +395,7 @@ class RunChoices(QScrollArea):
 
     @Slot()
     def _on_design(self) -> None:
+        self.data.prefer(self.start.config or self._session.designs.current)
         self._propose_tokenizer()
         self.form.set_inactive(inactive_fields(self.design_config, self.align_spec))
         self.start.form.set_inactive(("max_length", "old_share") if self.draws else ())

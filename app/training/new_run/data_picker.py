@@ -11,13 +11,15 @@ from app.kit.basics import button, column, label, plain_tip, row
 from app.kit.file_dialogs import FILE_FILTER
 from app.kit.labels import ElidedCombo, ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
+from app.session.datasets import about_rows
 from app.session.session import Session
 from models.data.datasets import DatasetInfo
 from models.data.text_corpora import check_text_files
 from models.metrics.table import METRICS
 from models.number_words import format_count
+from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec
-from models.settings.tasks import TASKS
+from models.settings.tasks import ALIGNED_TASKS, TASKS
 
 SOURCES = (
     ("tiny-world", "Tiny World", "A small synthetic world of people, places and things: stories, questions, chats."),
@@ -44,6 +46,7 @@ class DataPicker(QWidget):
         super().__init__(parent)
         self._datasets, self._notices = session.datasets, session.notices
         self._files: tuple[str, ...] = ()
+        self._model = "", ""  # topology and head
         self.source = QComboBox()
         self.source.setAccessibleName("Data")
         self.source.setToolTip("The text that the model learns from")
@@ -71,6 +74,17 @@ class DataPicker(QWidget):
             icon="file-text",
             tip="UTF-8 text files to train on, in this order",
         )
+        self._rows_note = label("", "caption", wrap=True)
+        self.import_rows = button(
+            "Import them…",
+            theme,
+            lambda: session.datasets.import_requested.emit(self._files),
+            icon="table",
+            role="link",
+            tip="Open the import of the data tab with this file",
+        )
+        for widget in (self._rows_note, self.import_rows):
+            widget.hide()
         world = _page(("World seed", self._seed))
         files = QWidget()
         grid = QGridLayout(files)
@@ -80,6 +94,8 @@ class DataPicker(QWidget):
         grid.addWidget(self._names, 0, 1)
         grid.addWidget(label("Validation share"), 1, 0)
         grid.addWidget(self._share, 1, 1)
+        grid.addWidget(self._rows_note, 2, 0, 1, 2)
+        grid.addWidget(self.import_rows, 3, 0, 1, 2, Qt.AlignmentFlag.AlignLeft)
         grid.setColumnStretch(1, 1)
         dataset = self._dataset_page(session, theme)
         self._details = {"tiny-world": world, "files": files, "dataset": dataset}
@@ -159,6 +175,10 @@ class DataPicker(QWidget):
         self._files = files
         names = ", ".join(Path(file).name for file in files)
         self._names.setText(names or "No file chosen")
+        about = about_rows(files)
+        self._rows_note.setText(about)
+        for widget in (self._rows_note, self.import_rows):
+            widget.setVisible(bool(about))
         self.source.setCurrentIndex(self.source.findData("files"))
         self.changed.emit()
 
@@ -172,6 +192,12 @@ class DataPicker(QWidget):
         """What the model that the run starts from has learned from, which is said of that dataset."""
         self._learned = spec
         self._show_dataset()
+
+    def prefer(self, model: ModelConfig) -> None:
+        """Of the datasets, propose one that this model can learn, as long as the user has chosen none."""
+        if (model.topology, model.head) != self._model:
+            self._model = model.topology, model.head
+            self._reload()
 
     def propose_like(self) -> None:
         """Choose a dataset of the task that the model has learned, rather another one than its own: no file yet where
@@ -191,6 +217,11 @@ class DataPicker(QWidget):
 
     def _is_learned(self, info: DatasetInfo) -> bool:
         return self._learned.source == "dataset" and self._learned.dataset in (info.corpus.sha, info.name)
+
+    def _suits(self, info: DatasetInfo) -> tuple[bool, bool]:
+        """Whether the model can learn a dataset by imitation, and whether it has the head for it already."""
+        heads, (topology, head) = TASKS[info.corpus.task].heads, self._model
+        return topology in heads and info.corpus.task not in ALIGNED_TASKS, heads.get(topology) == head
 
     def _choose_dataset(self, name: str) -> None:
         """Choose a dataset by its folder's name, or by its own."""
@@ -233,20 +264,21 @@ class DataPicker(QWidget):
 
     @Slot()
     def _reload(self) -> None:
-        """List the datasets again, keeping the choice."""
-        was = self._proposed() or self._wanted or self.dataset.currentData()
+        """List the datasets again, keeping the choice; without one, the first that suits the model best."""
+        was, known = self._proposed() or self._wanted, self._datasets.list()
         with QSignalBlocker(self.dataset):
             self.dataset.clear()
-            for info in self._datasets.list():
+            for info in known:
                 self.dataset.addItem(f"{info.name}  ·  {TASKS[info.corpus.task].title}", info.corpus.sha)
-            named = (info.corpus.sha for info in self._datasets.list() if was in (info.corpus.sha, info.name))
-            self.dataset.setCurrentIndex(max(0, self.dataset.findData(next(named, ""))))
+            named = (info for info in known if was in (info.corpus.sha, info.name))
+            chosen = next(named, max(known, key=self._suits, default=None))
+            self.dataset.setCurrentIndex(self.dataset.findData(chosen.corpus.sha) if chosen is not None else -1)
         self._show_dataset()
         self.changed.emit()
 
     @Slot()
     def _on_dataset(self) -> None:
-        self._wanted, self._proposes = "", False
+        self._wanted, self._proposes = self.dataset.currentData(), False
         self._show_dataset()
         self.changed.emit()
 

@@ -31,7 +31,7 @@ from models.settings.align_spec import AlignSpec, usual_align
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.settings.run_spec import DataSpec, RunSpec, TrainConfig
-from models.training.proposal.propose import LONGER, describe_length, epochs_of
+from models.training.proposal.propose import LONGER, describe_length, describe_packing, epochs_of
 
 
 class NewRun(QWidget):
@@ -158,6 +158,13 @@ class NewRun(QWidget):
         """Start a draft of its own if the last one was started or queued."""
         if self._is_over:
             self.begin()
+
+    def learn_from(self, sha: str) -> None:
+        """Choose a dataset of the library: for the fine-tuning that is being set up, else for a draft of its own."""
+        is_tuning = bool(self.choices.start.run_id) and not self._is_over and not self.choices.proposed.is_held
+        if not is_tuning:
+            self.begin()
+        self.choices.learn_from(sha, keeps_model=is_tuning)
 
     @property
     def is_settled(self) -> bool:
@@ -360,9 +367,11 @@ class NewRun(QWidget):
         if seconds is None and self._expected is not None:
             seconds = self._expected.seconds
         words = describe_length(seconds, facts, epochs_of(spec, facts))
+        packing = describe_packing(spec, facts)
         price = f"{LONGER} × longer" + ("" if seconds is None else f": about {format_duration(LONGER * seconds)}")
         is_cut = proposal is not None and proposal.is_cut
-        self.choices.proposed.show_length(words[:1].upper() + words[1:], price, is_cut=is_cut)
+        words = words[:1].upper() + words[1:] + (f". {packing}" if words and packing else packing)
+        self.choices.proposed.show_length(words, price, is_cut=is_cut)
 
     def _show_cost(self) -> None:
         """Update what changes during a trial, many times a second."""

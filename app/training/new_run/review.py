@@ -59,7 +59,11 @@ _FACTS = (
     ("guess", "Uniform guess", "The loss of uniform guessing: ln(tokens or labels to choose from), in nats"),
 )
 _COSTS = (
-    ("memory", "Memory", "Peak memory of a step: weights, gradients, optimizer and activations"),
+    (
+        "memory",
+        "Training memory",
+        "Peak memory of a step: weights, gradients, optimizer and activations. The program needs its own beside it.",
+    ),
     ("time", "Time in all", "All steps with validation and samples; without loading and saving"),
     ("per step", "Per step", "One update of the weights"),
     ("speed", "Speed", "Tokens read per second of training"),

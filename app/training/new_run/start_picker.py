@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QFileDialog, QGridLayout, QProgressBar, QPushButton, QWidget
+from PySide6.QtGui import QStandardItemModel
+from PySide6.QtWidgets import QComboBox, QFileDialog, QGridLayout, QListView, QProgressBar, QPushButton, QWidget
 
 from app.kit.basics import add_menu, button, column, label, plain_tip, row, set_enabled, set_role
 from app.kit.forms.config_form import ConfigForm
@@ -160,7 +161,10 @@ class StartPicker(QWidget):
             (
                 ("What each would train", "The modes of fine-tuning"),
                 ("Weights", "Parameters that are trained"),
-                ("Memory", "Estimated memory of a step; Measure, at the right, tries the chosen mode"),
+                (
+                    "Memory",
+                    "Estimated memory of a step, beside the program's own; Measure tries the chosen mode",
+                ),
             )
         ):
             caption = label(title, "caption")
@@ -181,8 +185,21 @@ class StartPicker(QWidget):
             known = costs.get(mode)
             n_weights.setText("–" if known is None else format_compact(known[0], billion="B"))
             n_bytes.setText("–" if known is None else format_size(known[1]))
+            self._offer(mode, is_offered=known is None or known[0] > 0 or mode == self.form.config.mode)
             chosen = mode == self.form.config.mode
             set_role(self._modes[mode], "accent" if chosen else "small")
+
+    def _offer(self, mode: str, *, is_offered: bool) -> None:
+        """Offer a mode, or leave it out where it would train nothing, as the head of tied weights."""
+        for widget in (self._modes[mode], *self.costs[mode]):
+            widget.setVisible(is_offered)
+        box = self.form.editor("mode")
+        assert isinstance(box, QComboBox)
+        model, view, at = box.model(), box.view(), TUNE_MODES.index(mode)
+        assert isinstance(model, QStandardItemModel)
+        assert isinstance(view, QListView)
+        model.item(at).setEnabled(is_offered)  # the keyboard passes over it
+        view.setRowHidden(at, not is_offered)
 
     def _usual(self) -> TuneSpec:
         """What is proposed for the mode that is chosen."""

@@ -202,7 +202,12 @@ class DataPreviewPanel(QWidget):
         self.stats.set_number("median length", f"{preview.lengths.median:,}")
         self.lengths.set_picture(text_lengths_picture(preview.lengths))
         n_cut = preview.lengths.n_cut
-        self.notes.setText(f"{n_cut:,} of the examples are longer than the context and are cut off." if n_cut else "")
+        self.notes.setText(
+            f"{n_cut:,} of the examples are longer than the longest text of this run, "
+            f"{preview.lengths.limit:,} tokens, and are cut off."
+            if n_cut
+            else ""
+        )
         self.notes.setVisible(bool(n_cut))
         self.problem.setText(" ".join(preview.problems))
         self.problem.setVisible(bool(preview.problems))

@@ -16,7 +16,7 @@ from models.data.formats.registry import Source, open_source
 from models.data.formats.rows import BadRecord, ReadOptions, Row, is_number
 from models.data.importing.guessing import Column, guess_task
 from models.data.importing.preference_rows import import_notes
-from models.events import Event, Phase, Progress
+from models.events import Event, Phase, Progress, result_of
 from models.number_words import format_count
 from models.settings.tasks import PREFERENCE_TASKS
 
@@ -61,10 +61,21 @@ class SourceInfo:
     warnings: tuple[str, ...] = ()
 
 
+def task_of_rows(file: Path | str) -> str:
+    """The task of the first rows of a .jsonl or .csv file that was chosen as a text: “chat”; "" for running text."""
+    if Path(file).suffix.lower() not in (".jsonl", ".csv"):
+        return ""
+    try:
+        info = result_of(inspect_events([file], max_seen=N_ROWS))
+    except ValueError:  # it is read as a text, if at all
+        return ""
+    return "" if info.task == "language" else info.task
+
+
 def inspect_events(
-    paths: Sequence[Path | str], options: ReadOptions | None = None
+    paths: Sequence[Path | str], options: ReadOptions | None = None, max_seen: int = MAX_SEEN
 ) -> Generator[Event, None, SourceInfo]:
-    """Read a source as far as its first MAX_SEEN rows or MAX_BYTES, and tell what it holds. Yields Progress (bytes).
+    """Read a source as far as its first `max_seen` rows or MAX_BYTES, and tell what it holds. Yields Progress (bytes).
 
     Raises:
         ValueError: where there is nothing that can be read, with file and line.
@@ -82,7 +93,7 @@ def inspect_events(
         if isinstance(record, BadRecord):
             bad_rows.append(record)
             continue
-        if n_seen >= MAX_SEEN or meter.done > MAX_BYTES:
+        if n_seen >= max_seen or meter.done > MAX_BYTES:
             is_estimate = True
             break
         for name in record.values:

@@ -18,7 +18,7 @@ from models.number_words import format_count, format_duration
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import RunSpec, TokenizerSpec, TrainConfig
 from models.settings.tune_spec import TuneSpec, usual_train
-from models.training.proposal.facts import ITEMS, TEXT, DataFacts
+from models.training.proposal.facts import ITEMS, PACKED, TEXT, DataFacts
 from models.training.proposal.intervals import proposed_intervals, round_number
 from models.training.proposal.speed import Speed, run_seconds
 from models.training.proposal.step_shape import StepShape, batch_size_for, step_shape, text_length, update_flops
@@ -131,6 +131,21 @@ def describe_reading(facts: DataFacts | None, epochs: float | None) -> str:
         return f"{part} parts of your text" if facts.unit == TEXT else f"{round(epochs * facts.n_rows):,} of {what}"
     times = f"{epochs:.1f}".removesuffix(".0") if epochs < 3 else f"{epochs:.0f}"
     return f"once through {what}" if times == "1" else f"{times} times through {what}"
+
+
+def describe_packing(spec: RunSpec, facts: DataFacts | None) -> str:
+    """What `batch_size` does not say of rows that are packed by their tokens: how many a step reads, and how many of
+    them are cut; "" of other data.
+    """
+    if facts is None or facts.unit != PACKED:
+        return ""
+    shape, width = step_shape(facts, spec.model, spec.train, spec.tune), text_length(spec.model, spec.tune)
+    words = f"A step reads about {format_count(shape.accumulation * shape.rows, 'row')}."
+    n_cut = math.ceil(sum(length > width for length in facts.lengths) / len(facts.lengths) * facts.n_rows)
+    if n_cut:
+        most = "the longest text of this run" if width < spec.model.context_length else "the context"
+        words += f" {n_cut:,} of {facts.n_rows:,} are longer than {most}, {width:,} tokens, and will be cut."
+    return words
 
 
 def describe_length(seconds: float | None, facts: DataFacts | None, epochs: float | None) -> str:

@@ -36,7 +36,7 @@ class SplitFacts:
 class Lengths:
     """A histogram of text lengths in tokens: `counts` of bins of `width`; the last bin includes all longer texts.
 
-    unit: "examples" or "lines". n_cut: how many are longer than the context and are truncated.
+    unit: "examples" or "lines". n_cut: how many are longer than `limit` tokens and are truncated.
     """
 
     unit: str
@@ -45,6 +45,7 @@ class Lengths:
     longest: int
     median: int
     n_cut: int = 0
+    limit: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -192,14 +192,15 @@ def _lengths(corpus: Corpus, tokenizer: Tokenizer, encoded: EncodedSplit, object
     """Lengths of the examples of the training split, or of the lines of its text (of very many, a sample)."""
     if encoded.starts is not None:
         lengths = encoded.lengths(_MAX_EXAMPLES)
-        return _histogram("examples", lengths, int((lengths > objective.width).sum()))
+        n_cut = int((lengths > objective.width).sum())
+        return _histogram("examples", lengths, n_cut, objective.width - objective.overlap)
     lines = [line for line in corpus.sample_text(encoded.split, _SAMPLE_BYTES).split("\n") if line.strip()]
     lines = lines[:: -(-len(lines) // _MAX_LINES)]
     found = tokenizer.encode_batch_fast(lines, add_special_tokens=False)
     return _histogram("lines", np.array([len(encoding.ids) for encoding in found]), 0)
 
 
-def _histogram(unit: str, lengths: np.ndarray[tuple[int], np.dtype[np.int64]], n_cut: int) -> Lengths:
+def _histogram(unit: str, lengths: np.ndarray[tuple[int], np.dtype[np.int64]], n_cut: int, limit: int = 0) -> Lengths:
     longest = int(lengths.max())
     most = max(1, int(np.quantile(lengths, 0.99)))
     width = -(-most // _MAX_BINS)
@@ -207,4 +208,4 @@ def _histogram(unit: str, lengths: np.ndarray[tuple[int], np.dtype[np.int64]], n
     bins = np.minimum((np.maximum(lengths, 1) - 1) // width, n_bins - 1)
     counts = tuple(np.bincount(bins, minlength=n_bins).tolist())
     median = int(np.median(lengths))
-    return Lengths(unit=unit, counts=counts, width=width, longest=longest, median=median, n_cut=n_cut)
+    return Lengths(unit=unit, counts=counts, width=width, longest=longest, median=median, n_cut=n_cut, limit=limit)

@@ -220,6 +220,21 @@ def test_texts_that_are_dropped_are_offered_on_home(window: MainWindow, text_fil
     assert window.home.cards.quickstart.isVisible()
 
 
+def test_rows_that_are_dropped_as_a_text_are_offered_to_the_import(
+    window: MainWindow, tmp_path: Path, until: Until
+) -> None:
+    reviews = tmp_path / "reviews.csv"
+    reviews.write_text("text,label\n" + "".join(f"Review number {n},{'ab'[n % 2]}\n" for n in range(40)))
+    assert drop(window, reviews)
+    link = next(each for each in window.toasts.findChildren(QPushButton) if each.text() == "Import them")
+    link.click()
+    data = window.pages.page("data")
+    assert isinstance(data, DataTab)
+    assert window.pages.current == "data"
+    assert data.draft.paths == (str(reviews),)
+    until(lambda: data.draft.task == "classification")
+
+
 def test_models_that_are_dropped_are_imported(
     window: MainWindow, byte_tokenizer: Tokenizer, until: Until, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
+from shiboken6 import invalidate
 from tokenizers import Tokenizer
 
 from app.help.palette import Palette, PaletteEntry
@@ -130,3 +131,10 @@ def test_a_keystroke_takes_less_than_50_ms_with_a_thousand_runs(window: MainWind
         qtbot.keyClicks(palette.field, letter)
         took.append(time.perf_counter() - began)
     assert statistics.median(took) < 0.05
+
+
+def test_the_menus_are_found_again_where_their_bar_has_another_object(window: MainWindow, qtbot: QtBot) -> None:
+    opened(window, qtbot, "theme dark").dismiss()
+    invalidate(window.menuBar())  # as PySide does with what it takes for the child of something that is deleted
+    palette = opened(window, qtbot, "theme dark")
+    assert palette.titles[0].endswith("Dark")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import shutil
 from collections.abc import Callable
@@ -251,3 +252,71 @@ def test_a_text_that_is_still_to_be_chosen_is_no_error(form: NewRun, parent: str
     until(lambda: form.is_settled)
     assert form.review.problem.text().startswith("Choose at least one text file")
     assert form.review.problem.property("role") == "muted"
+
+
+def test_training_on_a_dataset_keeps_the_model_that_is_being_set_up(
+    form: NewRun, session: Session, parent: str, dialogues: Corpus, until: Until
+) -> None:
+    form.show_tuning(parent)
+    form.learn_from(dialogues.sha)
+    until(lambda: form.is_settled)
+    assert (form.choices.start.run_id, form.draft.problem) == (parent, "")
+    assert form.draft.spec().data.dataset == dialogues.sha
+    encoder = put_model(session.library, train_tokenizer([""], "byte", 0), "encoder-only", name="encoder")
+    session.runs.changed.emit()
+    form.show_tuning(encoder)
+    form.learn_from(dialogues.sha)
+    until(lambda: form.is_settled)
+    assert form.choices.start.run_id == encoder
+    assert form.draft.problem.startswith("Conversations cannot be learned by a model that is encoder-only")
+    form.begin()
+    form.learn_from(dialogues.sha)
+    assert form.choices.start.run_id == "", "nothing was being fine-tuned"
+
+
+def test_of_the_datasets_one_that_suits_the_model_is_proposed(
+    form: NewRun, session: Session, parent: str, letters: Corpus, until: Until
+) -> None:
+    encoder = put_model(session.library, train_tokenizer([""], "byte", 0), "encoder-only", name="encoder")
+    session.runs.changed.emit()
+    session.datasets.refresh()
+    until(lambda: len(session.datasets.list()) == 2)
+    for model, name in ((encoder, "letters"), (parent, "dialogues")):
+        form.show_tuning(model)
+        form.data.source.setCurrentIndex(form.data.source.findData("dataset"))
+        assert form.data.info is not None
+        assert form.data.info.name == name
+    form.data.dataset.setCurrentIndex(form.data.dataset.findData(letters.sha))
+    form.data.dataset.activated.emit(form.data.dataset.currentIndex())
+    session.designs.choose("bert-tiny")
+    session.datasets.refresh()
+    until(lambda: not session.datasets.busy)
+    assert form.data.dataset.currentData() == letters.sha, "what the user has chosen stays"
+
+
+def test_a_mode_that_would_train_nothing_is_not_offered(form: NewRun) -> None:
+    start = form.choices.start
+    start.show_costs({"all": (10, 10), "last": (5, 5), "head": (0, 5), "lora": (2, 5)})
+    assert start.costs["head"][0].isHidden()
+    assert not start.costs["lora"][0].isHidden()
+    start.show_costs({"head": (3, 5)})
+    assert not start.costs["head"][0].isHidden()
+
+
+def test_rows_that_are_chosen_as_texts_are_offered_as_a_dataset(
+    form: NewRun, session: Session, text_file: Path, tmp_path: Path, qtbot: QtBot
+) -> None:
+    chats = tmp_path / "chats.jsonl"
+    turns = [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Hello!"}]
+    chats.write_text("".join(json.dumps({"messages": turns}) + "\n" for _ in range(30)))
+    form.data.set_files((str(text_file),))
+    assert form.data.import_rows.isHidden()
+    form.data.set_files((str(chats),))
+    assert "These are rows, not running text (conversations)" in " ".join(
+        label.text() for label in form.data.findChildren(QLabel) if not label.isHidden()
+    )
+    with qtbot.waitSignal(session.datasets.import_requested) as asked:
+        form.data.import_rows.click()
+    assert asked.args == [(str(chats),)]
+    form.data.set_files((str(text_file),))
+    assert form.data.import_rows.isHidden()

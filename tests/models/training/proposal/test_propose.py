@@ -13,6 +13,7 @@ from models.training.proposal.facts import ITEMS, PACKED, TEXT, DataFacts
 from models.training.proposal.propose import (
     BUDGET_S,
     describe_length,
+    describe_packing,
     epochs_of,
     prolonged,
     propose,
@@ -154,3 +155,18 @@ def test_it_is_said_in_words_that_anybody_understands() -> None:
     assert describe_length(60.0, rows(1000), 0.5) == "about 1 min 0 s: 500 of your 1,000 rows"
     assert describe_length(60.0, text(1000), 0.255) == "about 1 min 0 s: 26 of 100 parts of your text"
     assert describe_length(5.0, None, None) == "about 5 s"
+
+
+def test_the_rows_of_a_step_and_those_that_are_cut_are_said_before_the_start() -> None:
+    tune = TuneSpec(parent="x", mode="lora", max_length=50)
+    spec, facts = spec_of("terrarium-tiny", tune, batch_size=6, steps=80), rows(160, unit=PACKED)
+    assert step_shape(facts, spec.model, spec.train, tune).rows == 10  # 6 × 50 tokens, of 27.5 in a row as it is cut
+    assert describe_packing(spec, facts) == (
+        "A step reads about 10 rows. "
+        "16 of 160 are longer than the longest text of this run, 50 tokens, and will be cut."
+    )
+    assert epochs_of(spec, facts) == 80 / 16
+    whole = dataclasses.replace(spec, tune=dataclasses.replace(tune, max_length=80))
+    assert "cut" not in describe_packing(whole, facts)
+    assert describe_packing(spec, rows(160)) == ""
+    assert describe_packing(spec, text(1000)) == ""

@@ -120,6 +120,7 @@ def test_examples_and_truncated_ones_are_counted(library: Library, byte_tokenize
     assert sum(preview.lengths.counts) == 20
     assert preview.lengths.longest == 5 * 20 + 1
     assert preview.lengths.n_cut == sum(5 * n + 1 > 33 for n in range(1, 21))
+    assert preview.lengths.limit == 32
     target = preview.examples[0].target
     assert target.pieces[0].bytes == b" "
     assert all(piece.bytes != b"<|pad|>" for piece in target.pieces)
