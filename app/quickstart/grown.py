@@ -22,6 +22,7 @@ from models.metrics.table import METRICS, format_score
 from models.number_words import capitalized, format_date, format_of_100
 from models.pronouns.evaluation import read_pronouns
 from models.settings.run_spec import RunSpec
+from models.training.proposal.longer import why_not_longer
 
 MAX_SHOWN = 4
 """More models than that are in the training tab's list."""
@@ -34,7 +35,7 @@ class GrownModel:
     """A model as Home shows it. quality: how good it is, by its own measured numbers; when: it was made.
 
     is_pronouns: it points at what “it” refers to. writes: it continues a text or replies. has_steps: it was trained
-    here, so that there is something to replay.
+    here, so that there is something to replay. why_not_longer: why it cannot be trained longer, "" where it can.
     """
 
     id: str
@@ -44,6 +45,7 @@ class GrownModel:
     is_pronouns: bool = False
     writes: bool = True
     has_steps: bool = True
+    why_not_longer: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +150,7 @@ def _read_model(info: RunInfo) -> GrownModel:
         is_pronouns=info.spec is not None and info.spec.data.source == PRONOUNS,
         writes=_writes(info),
         has_steps=info.status != "imported",
+        why_not_longer=why_not_longer(info),
     )
 
 

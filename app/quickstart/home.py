@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QBoxLayout, QCheckBox, QFrame, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
@@ -11,7 +13,16 @@ from app.kit.logo import program_mark
 from app.kit.theme import SPACE, ThemeProvider
 from app.quickstart.grown import LibraryOverview, read_overview
 from app.quickstart.model_rows import ModelRows
-from app.quickstart.next_step import LEARNING, PREPARING, LibraryFacts, NextStep, next_step
+from app.quickstart.next_step import (
+    LEARNING,
+    PREPARING,
+    REMOVE,
+    RETRY,
+    LibraryFacts,
+    NamedRun,
+    NextStep,
+    next_step,
+)
 from app.quickstart.running_card import RunningCard
 from app.quickstart.start_cards import StartCards
 from app.session.session import Session
@@ -227,7 +238,9 @@ class Home(QWidget):
         assert isinstance(lines, QHBoxLayout)
         self.next_sentence = label("", "subheading", wrap=True)
         self.next_button = button("", self._theme, self._on_step, role="primary")
+        self.remove = button("Remove", self._theme, self._on_remove, role="quiet", tip="Take it out of the queue")
         lines.addWidget(self.next_sentence, 1)
+        lines.addWidget(self.remove)
         lines.addWidget(self.next_button)
         return box
 
@@ -356,13 +369,15 @@ class Home(QWidget):
         """What the next step is chosen by."""
         session, overview = self._session, self.overview
         state = session.training.state if session.training.active else None
-        seen = session.remembered.get(SEEN, {})
+        seen, waiting = session.remembered.get(SEEN, {}), session.queue.waiting
+        stuck = next((NamedRun(item.id, item.name, item.problem) for item in waiting if item.problem), None)
         return LibraryFacts(
             training="" if state is None else LEARNING if state.total_steps and not state.outcome else PREPARING,
             can_chat=self._grows,
             newest=overview.newest,
             interrupted=overview.interrupted,
-            n_waiting=0 if session.queue.is_draining else len(session.queue.waiting),
+            stuck=stuck,
+            n_waiting=0 if session.queue.is_draining else sum(not item.problem for item in waiting),
             has_chatted=overview.has_chatted,
             has_watched=bool(seen.get(TIME_MACHINE_SEEN)),
             has_own_text=overview.has_own_text,
@@ -377,6 +392,11 @@ class Home(QWidget):
             self.next_sentence.setText(step.sentence)
             self.next_button.setText(step.button)
             self.next_button.setAccessibleName(step.button)
+            self.remove.setVisible(step.action == RETRY)
+
+    def _on_remove(self) -> None:
+        if self._step is not None:
+            self.step_requested.emit(dataclasses.replace(self._step, action=REMOVE))
 
     def _on_step(self) -> None:
         self.step_requested.emit(self._step)

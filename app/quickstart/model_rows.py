@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import Signal, SignalInstance
 from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 
-from app.kit.basics import button, column, headed, label, row, separator, set_role
+from app.kit.basics import button, column, headed, label, row, separator, set_enabled, set_role
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.quickstart.grown import MAX_SHOWN, GrownModel
@@ -108,6 +108,7 @@ class ModelRow(QWidget):
             each.setAccessibleName(f"{each.text()}: {model.name}")
         for each in (self.machine, self.longer):
             each.setVisible(model.has_steps)
+        set_enabled(self.longer, model.why_not_longer, _TIP_OF_LONGER)
 
     def _on_chat(self) -> None:
         if self._model is not None and self._model.is_pronouns:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 QUICK_START, SHOW, CHAT, TIME_MACHINE, RESUME = "quick start", "show", "chat", "time machine", "resume"
 OPEN_QUEUE, OPEN_TEXT, LEARN_TASK, NEW_RUN, LONGER = "queue", "text", "task", "new run", "longer"
-ACTIONS = (QUICK_START, SHOW, CHAT, TIME_MACHINE, RESUME, OPEN_QUEUE, OPEN_TEXT, LEARN_TASK, NEW_RUN, LONGER)
+RETRY, REMOVE = "retry", "remove"
+ACTIONS = (QUICK_START, SHOW, CHAT, TIME_MACHINE, RESUME, RETRY, OPEN_QUEUE, OPEN_TEXT, LEARN_TASK, NEW_RUN, LONGER)
+"""What is suggested; REMOVE can be done instead of RETRY."""
 
 PREPARING, LEARNING = "preparing", "learning"
 LIVE = "live"
@@ -32,7 +34,8 @@ class LibraryFacts:
 
     training: "" for none, PREPARING without weights yet, or LEARNING. can_chat: what is trained writes replies.
     newest: the newest model that was grown here; None where nothing has been. interrupted: the newest run, where it
-    ended before it was finished. n_waiting: runs in the queue that do not follow by themselves.
+    ended before it was finished. stuck: the first item of the queue that
+    could not start; its title says why. n_waiting: others in the queue, where they do not follow by themselves.
     has_chatted, has_watched, has_own_text, has_task: whether there is a chat, the time machine was opened, a run read
     the user's own text, or learned a task.
     """
@@ -41,6 +44,7 @@ class LibraryFacts:
     can_chat: bool = True
     newest: NamedRun | None = None
     interrupted: NamedRun | None = None
+    stuck: NamedRun | None = None
     n_waiting: int = 0
     has_chatted: bool = False
     has_watched: bool = False
@@ -73,6 +77,10 @@ def next_step(facts: LibraryFacts) -> NextStep:
             "Resume",
             RESUME,
             interrupted.id,
+        )
+    if facts.stuck is not None:
+        return NextStep(
+            f"“{facts.stuck.name}” could not start: {facts.stuck.title}", "Try again", RETRY, facts.stuck.id
         )
     if facts.n_waiting:
         waiting = "A run waits" if facts.n_waiting == 1 else f"{facts.n_waiting:,} runs wait"

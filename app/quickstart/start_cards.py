@@ -36,7 +36,7 @@ class StartCards(QWidget):
             self.file_quickstart_requested.emit,
             icon="mdi6.sprout",
             role="primary",
-            tip="Train a tokenizer and a model on this text: about 3 minutes on a computer that does nothing else",
+            tip="Train a tokenizer and a model on this text",
         )
         self.run = button(
             "Set up a run",
@@ -84,7 +84,10 @@ class StartCards(QWidget):
 
     def show_waiting(self, *, is_waiting: bool) -> None:
         """Say whether what is started now is added to the queue, because something is training."""
-        self.quickstart.setText("Add a quick start with it to the queue" if is_waiting else "Quick start with it")
+        words = "Add it to the queue" if is_waiting else "Quick start with it"
+        if self.quickstart.text() != words:  # this is said many times a second
+            self.quickstart.setText(words)
+            self._fit()
 
     def offer_files(self, files: tuple[str, ...]) -> None:
         """Offer actions for these text files."""
@@ -97,7 +100,10 @@ class StartCards(QWidget):
             each.setVisible(bool(self.files))
         if self.files:
             more = f" and {len(self.files) - 1} more" if len(self.files) > 1 else ""
-            self._captions[0].setText(f"Grow a model on “{Path(self.files[0]).name}”{more}:")
+            self._captions[0].setText(
+                f"Grow a model on “{Path(self.files[0]).name}”{more}: about 3 minutes on a computer that does nothing "
+                "else."
+            )
             self.buttons[0].setText("Another file…")
 
     @Slot()

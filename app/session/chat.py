@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 CHAT, OPEN = "Chat", "open"
 """The user and the key of the open model among the models in memory."""
 _LAST = "open model"
+_LOST = "The model of this chat was deleted: choose another model to continue. The conversation is kept."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +121,9 @@ class ChatSession(QObject):
         """Whether the last reply ended with an error."""
         self.is_requested = False
         """Whether the model that is being opened was asked for by name: the view that uses it is to be shown then."""
+        self._lost = ""  # the run of the model that was open, if that was deleted
         runs.deleted.connect(self._on_runs_deleted)
+        runs.changed.connect(self._on_runs_changed)
         models.freed.connect(self._on_freed)
 
     def open(self, which: str, step: int | None = None, weights: str = KINDS[0]) -> bool:
@@ -394,10 +397,18 @@ class ChatSession(QObject):
         model = self.model
         if model is not None and model.run_id in run_ids:
             self.close_model()
-            self._notices.say(
-                f"“{model.name}” is the model this chat uses: choose another model to continue. "
-                "The conversation is kept."
-            )
+            self._lost = model.run_id
+            self._notices.say(_LOST)
+
+    @Slot()
+    def _on_runs_changed(self) -> None:
+        """Open the model again whose run was deleted, and is restored."""
+        lost = self._lost
+        if lost and self._runs.has(lost):
+            self._lost = ""
+            self._notices.outdated.emit(_LOST)
+            if self.model is None and self.state == "none":
+                self.open(lost)
 
     @Slot()
     def _on_freed(self) -> None:

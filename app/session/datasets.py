@@ -36,7 +36,7 @@ class Datasets(QObject):
         super().__init__(parent)
         self._library, self._trash = library, trash
         self._list: tuple[DatasetInfo, ...] | None = None
-        self.sha = self._added = ""
+        self.sha = self._added = self._deleted = ""
         self._reader = LatestTask(self)
         self._reader.done.connect(self._on_read)
         self._reader.failed.connect(notices.fail)
@@ -92,6 +92,7 @@ class Datasets(QObject):
         self._list = tuple(info for info in self.list() if info.corpus.sha not in gone)
         self.list_changed.emit()
         if self.sha in gone:
+            self._deleted = self.sha  # looked at again when it is restored
             self.choose("")
         return tokens
 
@@ -108,3 +109,5 @@ class Datasets(QObject):
             added, self._added = self._added, ""
             self.choose(added)
             self.added.emit(added)
+        elif self._deleted and not self.sha and self.info(self._deleted) is not None:
+            self.choose(self._deleted)

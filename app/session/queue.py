@@ -66,9 +66,11 @@ class TrainingQueue(QObject):
     def add_recipe(self, recipe: QueuedRecipe, name: str) -> bool:
         """Queue a recipe; whether it worked. If something is training, it follows automatically, which is said."""
         state = self._training.state
+        before = [state.name] if state is not None and self._training.active else []
+        before += [item.name for item in self.waiting if not item.problem] if before else []
         if not self._change(lambda: self._queue.add_recipe(recipe, name)) or not self._follow_training():
             return False
-        after = f" and starts after “{state.name}”" if state is not None and self._training.active else ""
+        after = f" and starts after “{before[-1]}”" if before else ""
         self._notices.say(f"“{name}” is in the queue{after}.")
         return True
 
@@ -77,7 +79,7 @@ class TrainingQueue(QObject):
         return self._change(lambda: self._queue.move(item_id, to))
 
     def retry(self, item_id: str) -> bool:
-        """Try a run again that could not start."""
+        """Let a run that could not start have its turn again."""
         return self._change(lambda: self._queue.set_problem(item_id, ""))
 
     def remove(self, item_id: str) -> QueuedRun | None:

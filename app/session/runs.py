@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from models.library.library import Library, RunInfo
 from models.library.run_index import RunIndex
 from models.library.run_notes import read_notes, write_notes
 from models.library.run_record import checkpoint_step
+from models.settings.tasks import TASKS
 
 if TYPE_CHECKING:
     from models.settings.run_spec import RunSpec
@@ -44,6 +46,7 @@ class Runs(QObject):
         self._library, self._training, self._trash, self._notices = library, training, trash, notices
         self.index = index
         self._discarded = ""
+        self._in_trash: set[str] = set()  # deleted here, which was said
         training.renamed.connect(self.changed)
         trash.restored.connect(self._on_restored)
 
@@ -89,12 +92,14 @@ class Runs(QObject):
         return True
 
     def look_up(self, run_id: str) -> RunInfo | None:
-        """The same for views; None if it is gone, which is reported and refreshes the lists."""
+        """The same for views; None if it is gone, which is reported if it was not deleted here, and refreshes the
+        lists."""
         try:
             return self.find(run_id)
         except ValueError as error:
-            self._notices.say(str(error))
-            self.changed.emit()
+            if run_id not in self._in_trash:
+                self._notices.say(str(error))
+                self.changed.emit()
             return None
 
     def checkpoint_steps(self, run_id: str) -> builtins.list[int]:
@@ -106,6 +111,18 @@ class Runs(QObject):
         except ValueError:
             return []
         return [checkpoint_step(path) for path in reversed(checkpoints)]
+
+    def best_of_task(self, run_id: str) -> int | None:
+        """The step of the best checkpoint of a run that has learned a task; None for other runs."""
+        from models.runs.run_folder import RunFolder
+
+        spec = self.spec(run_id)
+        if spec is None or not TASKS[spec.data.task].metrics:
+            return None
+        with suppress(ValueError):  # it is gone
+            best = RunFolder.open(self.find(run_id).folder).best_step
+            return best if best in self.checkpoint_steps(run_id) else None
+        return None
 
     def spec(self, run_id: str) -> RunSpec | None:
         """The spec of a run, as last read from its folder; None if it is gone or cannot be read."""
@@ -198,10 +215,12 @@ class Runs(QObject):
             raise ValueError("This run is training: stop it before you delete it.")
         info = self.find(run_id)
         moved[self._library.move_to_trash(info.folder)] = info
+        self._in_trash.add(run_id)
 
     @Slot(str)
     def _on_restored(self, kind: str) -> None:
         if kind in ("run", "corpus"):
+            self._in_trash = {run_id for run_id in self._in_trash if not self.has(run_id)}
             self.changed.emit()
 
     def discard_trained(self) -> None:

@@ -93,6 +93,10 @@ class Session(QObject):
         """Show a run's model, or the one in training (LIVE), where it can be used; whether it can be opened.
 
         That is the view of the chat tab for what it does; a conversation with another model is left for a new one.
+
+        Args:
+            step: of its checkpoint; None for the best where it has learned a task, whose scores are of that one, and
+                else the last.
         """
         state = self.training.state
         run_id = state.run_id if which == LIVE and state is not None else which
@@ -100,7 +104,7 @@ class Session(QObject):
         if spec is not None and spec.data.source == PRONOUNS:
             self.pronouns_requested.emit()
             return True
-        if not self.chat.request(which, step):
+        if not self.chat.request(which, self.runs.best_of_task(which) if step is None else step):
             return False
         self.tab_requested.emit("chat")
         return True

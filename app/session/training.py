@@ -21,6 +21,7 @@ from app.worker.worker import Worker
 from models.events import Blocked, Event, Notice, Phase, Progress, RunStarted, TrainMetrics
 from models.library.library import Library
 from models.library.run_index import RunIndex
+from models.library.run_record import inspect_run
 
 if TYPE_CHECKING:
     from models.recipes.tasks.table import TaskRecipe
@@ -447,6 +448,10 @@ class Training(QObject):
             return
         self._job = None
         self._set(status=self.state.outcome or "stopped", over=True, seconds_left=None)
+        state = self.state
+        ended_early = inspect_run(self._library.runs / state.run_id).early_stop if state.run_id else ""
+        if ended_early and state.status == "stopped":
+            self._notices.say(f"“{state.name}”: {ended_early}")
         self.ended.emit()
 
     @Slot(object, object)

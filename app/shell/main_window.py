@@ -24,7 +24,9 @@ from app.quickstart.next_step import (
     OPEN_QUEUE,
     OPEN_TEXT,
     QUICK_START,
+    REMOVE,
     RESUME,
+    RETRY,
     SHOW,
     TIME_MACHINE,
     NextStep,
@@ -53,6 +55,7 @@ from app.shell.undo_actions import UndoActions
 from app.shell.view_and_help import ViewAndHelp
 from app.shell.window_place import MIN_SIZE, SIZE, remember_place
 from app.worker.failures import DISK_FULL
+from models.data.text_corpora import MIN_BYTES, check_text_files
 from models.recipes.queued import title_of
 
 if TYPE_CHECKING:
@@ -249,6 +252,8 @@ class MainWindow(QMainWindow):
         """As `start_quickstart`, on text files; () = on Tiny World."""
         session = self.session
         if session.training.active and not (self._grows and not files):
+            if not session.notices.attempt(lambda: check_text_files(files, MIN_BYTES)):
+                return
             recipe = session.training.queueable_quickstart(files)
             session.queue.add_recipe(recipe, title_of(recipe))
         elif self._grows or session.training.start_quickstart(files=files):
@@ -263,7 +268,8 @@ class MainWindow(QMainWindow):
     @Slot()
     def _show_growing(self) -> None:
         state = self.session.training.state
-        self.top_bar.show_quickstart(runs=self._grows, share=state.share if state is not None else 0.0)
+        share, is_paused = (state.share, state.status == "paused") if state is not None else (0.0, False)
+        self.top_bar.show_quickstart(runs=self._grows, share=share, is_paused=is_paused)
 
     @property
     def home(self) -> Home:
@@ -354,6 +360,8 @@ class MainWindow(QMainWindow):
             CHAT: lambda: self.session.use_model(step.run_id),
             TIME_MACHINE: lambda: self.show_time_machine(step.run_id),
             RESUME: lambda: self.relaunch.resume(step.run_id),
+            RETRY: lambda: self.session.queue.retry(step.run_id) and self.session.queue.start(),
+            REMOVE: lambda: self.training.queue.remove(step.run_id),
             OPEN_QUEUE: self.show_running,
             OPEN_TEXT: self.texts.choose,
             LEARN_TASK: self.show_recipes,

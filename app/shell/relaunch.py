@@ -83,7 +83,8 @@ class Relaunch(QObject):
             self._window.show_tab(tab)
 
     def offer_interrupted(self) -> None:
-        """Offer to resume the run that was interrupted last, or was saved when the window closed."""
+        """Offer to resume the run that was interrupted last, or was saved when the window closed, and show it where the
+        training tab is in view."""
         session = self._session
         if session.remembered.problem:
             session.notices.say(session.remembered.problem)
@@ -94,6 +95,8 @@ class Relaunch(QObject):
             sentence = f"“{run.name}” {what} at step {run.step:,} of {run.total_steps:,}."
             self._offer = f"{sentence} You can resume it from its last checkpoint."
             self._window.toasts.offer(self._offer, "Resume", partial(self.resume, run.id))
+            if self._window.pages.current == "training":
+                self._window.training.show_run(run.id)
 
     @Slot()
     def _on_training_began(self) -> None:

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 from app.kit.file_dialogs import FILE_FILTER
 from app.quickstart.home import Home
 from app.shell.places import Screens
+from models.data.text_corpora import check_text_files
 
 
 class TextWindow(Screens, Protocol):
@@ -41,8 +42,10 @@ class TextFiles(QObject):
             self.offer(files)
 
     def offer(self, files: Sequence[str]) -> None:
-        """Offer on the home page what can be done with text files."""
+        """Offer on the home page what can be done with text files; say why nothing can, where that is to be seen."""
         self._window.show_home()
+        if not self._window.session.notices.attempt(lambda: check_text_files(files)):
+            return
         self._window.home.offer_files(tuple(files))
 
     @Slot()

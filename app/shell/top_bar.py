@@ -136,15 +136,16 @@ class TopBar(QFrame):
             self.guide_button.setText("" if is_compact else _GUIDE)
         self._brand.setVisible(least + self._icons_width + self._brand_width <= have)
 
-    def show_quickstart(self, *, runs: bool, share: float = 0.0) -> None:
-        """Say whether a quick start is running, and which share of its steps is done; 0 says nothing of that."""
+    def show_quickstart(self, *, runs: bool, share: float = 0.0, is_paused: bool = False) -> None:
+        """Say whether a quick start is going on, and which share of its steps is done; 0 says nothing of that."""
+        state = "paused" if is_paused else "running"
         done = f" {format_done(share)}" if share else ""
-        words = f"Growing…{done}" if runs else "Quick start"
+        words = f"{'Paused' if is_paused else 'Growing…'}{done}" if runs else "Quick start"
         if words == self.quickstart_button.text():
             return
         self.quickstart_button.setText(words)
-        self.quickstart_button.setToolTip("Show the quick start that is running" if runs else _QUICKSTART_TIP)
-        self.quickstart_button.setAccessibleName(f"Quick start, running{done}" if runs else "Quick start")
+        self.quickstart_button.setToolTip(f"Show the quick start that is {state}" if runs else _QUICKSTART_TIP)
+        self.quickstart_button.setAccessibleName(f"Quick start, {state}{done}" if runs else "Quick start")
 
     def show_current(self, name: str) -> None:
         """Mark Home or a tab as current; “” for none."""

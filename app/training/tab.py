@@ -58,6 +58,7 @@ class TrainingTab(QWidget):
         layout.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
         layout.addWidget(splitter)
         self._followed, self._follows, self._was_active = "", False, False
+        self._leaving = ""  # the run in view that is left as soon as the next one of the queue has begun
         self._pickers: tuple[StartPicker, AlignPicker] | None = None
         self._choices: RunChoices | None = None
         self._new_run: NewRun | None = None
@@ -198,7 +199,8 @@ class TrainingTab(QWidget):
     def _on_training(self) -> None:
         """Show a training when it starts, and select its run in the list as soon as it has one.
 
-        A run that the queue starts by itself is shown only if the page shows the run before it. That of a recipe is not
+        A run that the queue starts by itself is shown only if the page shows the run before it, and not before it can
+        be trained: that may turn out to be impossible. That of a recipe is not
         where its card is shown.
         """
         state, active = self._session.training.state, self._session.training.active
@@ -209,8 +211,9 @@ class TrainingTab(QWidget):
         if began:
             self._follows = not self._session.queue.started_automatically or self._is_showing(self._followed)
             self._follows = self._follows and not (state.recipe and self.shows_recipes)
+            self._leaving = self._followed if self._follows and self._session.queue.started_automatically else ""
             self._followed = ""
-            if self._follows and not state.run_id:
+            if self._follows and not state.run_id and not self._leaving:
                 self.run_view.show_run("")
                 self.pages.setCurrentWidget(self.run_view)
                 self.runs.choose("")  # it is not in the list yet
@@ -218,7 +221,7 @@ class TrainingTab(QWidget):
             self._show_form()  # it ended before there was a run to show: a message says why
         if active and state.run_id and state.run_id != self._followed:
             self._followed = state.run_id
-            if self._follows and (began or self._is_showing("") or self._is_showing(state.run_id)):
+            if self._follows and (began or any(map(self._is_showing, ("", state.run_id, self._leaving)))):
                 self.show_run(state.run_id)
 
     def _is_showing(self, run_id: str) -> bool:
@@ -253,6 +256,8 @@ class TrainingTab(QWidget):
             self._session.use_model(LIVE if self._session.training.trains(run_id) else run_id)
         elif name == "resume":
             self._session.training.resume_run(run_id)
+        elif name == "queue":
+            self._session.queue.add_run(run_id)
         elif name == "template":
             self.show_template(run_id)
         elif name == "tune":

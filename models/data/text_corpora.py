@@ -6,6 +6,7 @@ import ast
 import platform
 import sysconfig
 import warnings
+import zlib
 from codecs import getincrementaldecoder
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
@@ -17,10 +18,17 @@ from models.data import blocks
 from models.data.corpus import Corpus, CorpusWriter, list_corpora
 from models.events import Event, Progress, result_of
 from models.library.library import Library
+from models.number_words import format_count
 
 _CONTROL = frozenset(range(32)) - frozenset(b"\t\n\r\f\v\b\x1b")
 _NEAR = 200
 _CHUNK_BYTES = 1 << 22
+_SAMPLE_BYTES = 1 << 20
+"""Of a text, what is compressed to see whether it repeats itself: takes some 30 ms."""
+MIN_BYTES = 21_000
+"""Below that, the held-out tenth of a text says nothing, and the rest teaches next to nothing."""
+SAME_AGAIN = 0.1
+"""Bits per byte of gzip, below which a text only repeats itself."""
 _NO_SOURCES = frozenset({"site-packages", "dist-packages", "test", "tests", "idlelib", "idle_test", "__pycache__"})
 
 
@@ -59,6 +67,34 @@ def build_text_corpus_events(
         texts.append(text)
     text = "\n".join(texts)
     return _text_corpus(library, text, val_fraction, source="files", label=label)
+
+
+def check_text_files(files: Sequence[Path | str], min_bytes: int = 0) -> None:
+    """See at once, in the first megabytes of each file, whether something can be learned from them.
+
+    Raises:
+        ValueError: for a file that is missing, empty, binary or not UTF-8; with `min_bytes`, also for fewer bytes in
+            all, and where the text only repeats itself.
+    """
+    paths = [Path(file) for file in files]
+    if not paths:
+        return
+    sizes = [_text_file_size(path) for path in paths]
+    texts = ["".join(text for text, _ in _text_file_parts(path, _CHUNK_BYTES)) for path in paths]
+    if not min_bytes:
+        return
+    if sum(sizes) < min_bytes:
+        n_words = sum(len(text.split()) for text in texts)
+        raise ValueError(
+            f"{paths[0].name} has only {format_count(n_words, 'word')}, too few to learn from and to be tested on a "
+            f"tenth of: use a text of some {min_bytes // 6:,} words at least."
+        )
+    sample = "".join(texts).encode()[:_SAMPLE_BYTES]
+    if len(zlib.compress(sample)) * 8 < SAME_AGAIN * len(sample):
+        raise ValueError(
+            f"{paths[0].name} repeats the same text again and again, so there is nothing to learn from it: choose one "
+            "that does not repeat itself."
+        )
 
 
 def build_stdlib_corpus(library: Library, val_fraction: float = 0.1) -> Corpus:

@@ -6,6 +6,7 @@ No torch import.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from models.files.atomic import DamagedError, read_json
-from models.files.jsonl import last_row
+from models.files.jsonl import each_row, last_row
 from models.library.run_notes import read_notes
 from models.settings.run_spec import RunSpec
 
@@ -21,6 +22,8 @@ FORMAT = 1
 STATUSES = ("queued", "running", "paused", "stopped", "finished", "failed", "imported")
 RESUMABLE = ("paused", "stopped", "interrupted", "failed", "queued")
 """Shown statuses in which a run can be resumed from its last checkpoint."""
+EARLY_STOP = "early stop"
+"""The event that says why a run ended before its last step."""
 CHAT_FORM = "chat_form.json"
 """The file with the chat template that a run's model came with (models.chat.template_config)."""
 MARK_FILE, QUICK_START = "recipe.json", "quick-start"
@@ -36,7 +39,8 @@ class RunInfo:
     `elapsed_s` is its training time, and `tokens` what it has read; `parent` the run and step whose weights it started
     from, as a fork or (`is_tuned`) in a training of its own; `best_loss` its lowest validation loss, `best_metric` the
     name and best value of its task's metric, and `size_bytes` its size on disk, all None until measured (see
-    run_index). `spec`: None where it cannot be read.
+    run_index). `early_stop`: why early stopping ended it, in a sentence, "" where something else did.
+    `spec`: None where it cannot be read.
     """
 
     id: str
@@ -56,6 +60,7 @@ class RunInfo:
     notes: str = ""
     parent: tuple[str, int] | None = None
     is_tuned: bool = False
+    early_stop: str = ""
     spec: RunSpec | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -105,8 +110,25 @@ def inspect_run(folder: Path) -> RunInfo:
         notes=written.notes or written.problem or "",
         parent=parent_of(record),
         is_tuned=is_from_weights(record),
+        early_stop=_early_stop(folder, record) if status == "stopped" else "",
         spec=spec,
     )
+
+
+def _early_stop(folder: Path, record: dict[str, Any]) -> str:
+    """Why early stopping ended the run last, and what is kept; "" where something else did, or cannot be read."""
+    reason, step = "", 0
+    with suppress(ValueError):
+        for row in each_row(folder / "events.jsonl", {"step": int, "event": str}):
+            if row["event"] == EARLY_STOP:
+                reason, step = str(row.get("detail", "")), row["step"]
+            elif row["event"] == "resumed":
+                reason = ""
+    if not reason:
+        return ""
+    best = record.get("best_step")
+    kept = f" The best, of step {best:,}, is kept." if best is not None and best < step else ""
+    return f"It stopped at step {step:,}: {reason}.{kept}"
 
 
 def parent_of(record: dict[str, Any]) -> tuple[str, int] | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from models.architecture.transformer import Decoder
 from models.data.corpus import Corpus, open_run_corpus
+from models.data.text_corpora import MIN_BYTES, SAME_AGAIN
 from models.evaluation.record import read_comparison, write_comparison
 from models.evaluation.text_comparison import compare_model, compare_tables
 from models.events import Event, Notice, TextCompared
@@ -28,10 +29,6 @@ MIN_STEPS, MAX_EPOCHS = 20, 8
 """Passes over the text: of 50 kB, the held-out loss rose again after seven (measured)."""
 MAX_BYTES = 1 << 25
 """What is read of a text at most: several times what a quick start has time to learn from."""
-MIN_BYTES = 21_000
-"""Below that, the held-out tenth says nothing, and the rest teaches next to nothing."""
-_SAME_AGAIN = 0.1
-"""Bits per byte of gzip, below which a text only repeats itself."""
 _VOCAB_SIZES = ((200_000, 320), (4_000_000, 1024), (MAX_BYTES, 2048))
 """Up to so many bytes, the vocabulary. Where text is scarce, small tokens teach more of it than large ones: of 50 kB,
 320, 512 and 1,024 tokens made 2.20, 2.30 and 2.41 bits per byte (measured)."""
@@ -89,7 +86,7 @@ def check_text(corpus: Corpus, files: Sequence[str]) -> Generator[Event, None, T
             "a quick start has time to learn from."
         )
     compared = yield from compare_tables(corpus)
-    if min(compared.gzip, compared.table) < _SAME_AGAIN:
+    if min(compared.gzip, compared.table) < SAME_AGAIN:
         raise ValueError(
             f"{corpus.label} repeats the same text again and again (gzip needs {compared.gzip:.2f} bits for each byte "
             "of its end), so there is nothing to learn from it: choose one that does not repeat itself."

@@ -22,6 +22,7 @@ from models.evaluation.record import write_comparison, write_evaluation
 from models.events import Evaluated, Event, Finished, Noted, Phase, Progress, TextsShown, WordsMerged
 from models.interop.graphs.graphs import LOOKBACK_STEPS, looking_back
 from models.library.library import Library
+from models.library.run_record import EARLY_STOP
 from models.recipes import own_text
 from models.recipes.first_look import merge_words
 from models.recipes.mark import QUICK_START, RunMark, write_run_mark
@@ -33,7 +34,7 @@ from models.training.batches import make_batches_events
 from models.training.objective import weighted_nll
 from models.training.optim import make_optimizers
 from models.training.prepare import prepare_tokenizer
-from models.training.trainer import EARLY_STOP, Trainer
+from models.training.trainer import Trainer
 
 STEPS = 1500
 """Training steps of Tiny World, however long they take on a slow or busy machine, after which 95 % and more of the

@@ -16,6 +16,7 @@ from models.data.batches import Batches
 from models.device import is_out_of_memory
 from models.events import AlignMetrics, Event, Finished, LayerMetrics, Noted, Notice, RunStarted, Saved, TrainMetrics
 from models.library.library import Library
+from models.library.run_record import EARLY_STOP
 from models.metrics.table import METRICS
 from models.runs.checkpoint_state import TrainState
 from models.runs.run_folder import RunFolder
@@ -37,8 +38,6 @@ from models.training.update import Gradients, apply_gradients, zero_gradients
 
 __all__ = ["Trainer", "prepare_run"]
 
-EARLY_STOP = "early stop"
-"""The event that says why a run ended before its last step."""
 _LEARNING_RATE, _BETA = "learning rate", "beta"
 """The events that mark what `set_lr` and `set_beta` have changed."""
 _MEMORY_INTERVAL = 10
@@ -291,7 +290,7 @@ class Trainer:
         if was_validated and self._evaluator.is_enough(state) and self._stop is None:
             yield from self._forgetting.measure(context, self.step, is_end=True)
             n, scorer = state.n_since_lowest, context.scorer
-            better = "a new lowest loss" if self.run.spec.align is None else "a better result"
+            better = "a lower loss" if self.run.spec.align is None else "a better result"
             if scorer is not None:
                 better = f"a better {METRICS[scorer.metric].title}"
             yield from self._record.event(EARLY_STOP, self.step, f"{n} validations without {better}")

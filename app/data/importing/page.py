@@ -359,8 +359,8 @@ class ImportPage(QWidget):
             self.split_note.setText(
                 f"The files have splits of their own, which are kept: {given}."
                 if given
-                else "Some rows are held out, so that the model is measured on what it has never seen. Rows that are "
-                "alike stay together."
+                else "Some rows are held out, so that the model is measured on what it has never seen. Rows that have "
+                "four fifths of their text in common stay together; looser variants do not, and flatter the score."
             )
         else:
             self.source_facts.setText("Reading…" if draft.doing == "reading" else "")

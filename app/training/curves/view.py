@@ -319,9 +319,11 @@ def initial_measurements(run: ShownRun) -> Mapping[str, float]:
 
 
 def _format_speed(train: Table, row: int) -> str:
+    """The speed of a step; beside it its share of the peak, unless it is faster than that: then other programs were
+    busy when the peak was measured, and it is none."""
     share = float(train["peak_share"][row])
     words = format_number(float(train["tokens_per_s"][row]), ",.0f")
-    return f"{words} · {format_percent(share)} of peak" if share == share else words
+    return f"{words} · {format_percent(share)} of peak" if share <= 1 else words
 
 
 def _format_memory(train: Table, row: int) -> str:

@@ -138,6 +138,11 @@ class RunChoices(QScrollArea):
         return first or of_data or self.form.problem or self._task_problem()
 
     @property
+    def waits_for_data(self) -> bool:
+        """Whether what is missing is data, which has yet to be chosen."""
+        return bool(self.problem) and self.problem == self.data.problem
+
+    @property
     def align_spec(self) -> AlignSpec | None:
         """What the run learns from instead of texts; None where it learns from texts, or starts from nothing."""
         return self.align.spec if self._can_align else None
@@ -210,8 +215,8 @@ class RunChoices(QScrollArea):
         )
 
     def ask_for_data(self) -> None:
-        """Choose no data yet, and bring that into view, with the keyboard on its source."""
-        self.data.set_files(())
+        """Propose data for the model, and bring that into view, with the keyboard on its source."""
+        self.data.propose_like()
         reveal(self.data.source)
 
     def learn_from(self, sha: str) -> None:
@@ -340,6 +345,8 @@ class RunChoices(QScrollArea):
     @Slot()
     def _on_start(self) -> None:
         is_tuned, align = bool(self.start.run_id), self.align_spec
+        parent = self._session.runs.spec(self.start.run_id) if is_tuned else None
+        self.data.set_learned(parent.data if parent is not None else DataSpec())
         for widget, is_shown in (
             (self.design, not is_tuned),
             (self.tokenizer, not is_tuned),

@@ -13,6 +13,7 @@ from app.kit.labels import ElidedCombo, ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from models.data.datasets import DatasetInfo
+from models.data.text_corpora import check_text_files
 from models.metrics.table import METRICS
 from models.number_words import format_count
 from models.settings.run_spec import DataSpec
@@ -41,7 +42,7 @@ class DataPicker(QWidget):
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._datasets = session.datasets
+        self._datasets, self._notices = session.datasets, session.notices
         self._files: tuple[str, ...] = ()
         self.source = QComboBox()
         self.source.setAccessibleName("Data")
@@ -137,6 +138,7 @@ class DataPicker(QWidget):
 
     def set_spec(self, spec: DataSpec) -> None:
         """Choose `spec`."""
+        self._proposes = False
         with QSignalBlocker(self):
             if self.source.findData(spec.source) < 0:
                 self._add(*next(source for source in SOURCES if source[0] == spec.source))
@@ -166,22 +168,47 @@ class DataPicker(QWidget):
             self._choose_dataset(sha)
         self.changed.emit()
 
+    def set_learned(self, spec: DataSpec) -> None:
+        """What the model that the run starts from has learned from, which is said of that dataset."""
+        self._learned = spec
+        self._show_dataset()
+
+    def propose_like(self) -> None:
+        """Choose a dataset of the task that the model has learned, rather another one than its own: no file yet where
+        it has learned from texts."""
+        if self._learned.source != "dataset":
+            self.set_files(())
+            return
+        self._proposes = True
+        self.source.setCurrentIndex(self.source.findData("dataset"))
+        self._reload()
+
+    def _proposed(self) -> str:
+        """The dataset that is proposed after what the model has learned, "" for none."""
+        alike = [info for info in self._datasets.list() if info.corpus.task == self._learned.task]
+        others = sorted(alike, key=self._is_learned)
+        return others[0].corpus.sha if self._proposes and others else ""
+
+    def _is_learned(self, info: DatasetInfo) -> bool:
+        return self._learned.source == "dataset" and self._learned.dataset in (info.corpus.sha, info.name)
+
     def _choose_dataset(self, name: str) -> None:
         """Choose a dataset by its folder's name, or by its own."""
         found = next((info for info in self._datasets.list() if name in (info.corpus.sha, info.name)), None)
-        self._wanted = name
+        self._wanted, self._proposes = name, False
         self.source.setCurrentIndex(self.source.findData("dataset"))
         if found is not None:
             self.dataset.setCurrentIndex(max(0, self.dataset.findData(found.corpus.sha)))
         self._show_dataset()
 
     def _dataset_page(self, session: Session, theme: ThemeProvider) -> QWidget:
-        self._wanted = ""
-        self.dataset, self.metric_box = ElidedCombo(), QComboBox()
+        self._wanted, self._learned, self._proposes = "", DataSpec(), False
+        self.dataset, self.metric_box = ElidedCombo(), ElidedCombo()
         self.dataset.setAccessibleName("Dataset")
         self.dataset.setToolTip("A dataset of the library")
-        self.dataset.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.dataset.setMinimumContentsLength(18)
+        for box in (self.dataset, self.metric_box):
+            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            box.setMinimumContentsLength(18)
         self.metric_box.setAccessibleName("Metric")
         self.metric_box.setToolTip("The metric that decides which checkpoint is the best")
         self._about_dataset = label("", "caption", wrap=True)
@@ -196,7 +223,9 @@ class DataPicker(QWidget):
         self._metric_name = label("Metric")
         self._metric_name.setBuddy(self.metric_box)
         lines = column(self.dataset, self._about_dataset)
-        lines.addLayout(row(self._metric_name, self.metric_box, None))
+        metric = row(self._metric_name, self.metric_box)
+        metric.setStretch(1, 1)
+        lines.addLayout(metric)
         lines.addLayout(row(go, None))
         page = QWidget()
         page.setLayout(lines)
@@ -205,7 +234,7 @@ class DataPicker(QWidget):
     @Slot()
     def _reload(self) -> None:
         """List the datasets again, keeping the choice."""
-        was = self._wanted or self.dataset.currentData()
+        was = self._proposed() or self._wanted or self.dataset.currentData()
         with QSignalBlocker(self.dataset):
             self.dataset.clear()
             for info in self._datasets.list():
@@ -217,7 +246,7 @@ class DataPicker(QWidget):
 
     @Slot()
     def _on_dataset(self) -> None:
-        self._wanted = ""
+        self._wanted, self._proposes = "", False
         self._show_dataset()
         self.changed.emit()
 
@@ -235,7 +264,8 @@ class DataPicker(QWidget):
         task = TASKS[corpus.task]
         n_labels = f", {format_count(len(corpus.labels), 'label')}" if corpus.labels else ""
         rows = ", ".join(f"{n:,} for {_SPLITS[split]}" for split, n in info.n_rows.items())
-        self._about_dataset.setText(f"{task.title}: to {task.help}. Rows: {rows}{n_labels}.")
+        known = " The model has learned these rows already." if self._is_learned(info) else ""
+        self._about_dataset.setText(f"{task.title}: to {task.help}. Rows: {rows}{n_labels}.{known}")
         self.metric_box.addItem(
             f"As the dataset says ({METRICS[corpus.metric].title})" if corpus.metric in METRICS else "The usual one", ""
         )
@@ -250,7 +280,7 @@ class DataPicker(QWidget):
     def choose_files(self) -> None:
         """Ask for text files."""
         files, _ = QFileDialog.getOpenFileNames(self, "Choose text files", "", FILE_FILTER)
-        if files:
+        if files and self._notices.attempt(lambda: check_text_files(files)):
             self.set_files(tuple(files))
 
     @Slot()

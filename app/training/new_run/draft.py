@@ -14,6 +14,7 @@ from app.training.new_run.choices import RunChoices
 from app.training.new_run.proposer import Proposer
 from app.training.trials.trials import Trials
 from models import cost
+from models.computer_load import describe_load
 from models.cost.memory import FLOAT32_BYTES
 from models.cost.tuning import trained
 from models.library.run_record import RunInfo
@@ -197,7 +198,9 @@ class RunDraft:
         is_like_it = info is not None and _is_alike(info, spec) and per_step / _ALIKE < flops < per_step * _ALIKE
         speed = self.proposer.speed
         if speed is not None and not is_like_it:
-            return TimeEstimate(seconds_of(spec, self.proposer.facts, speed), "a few steps on random words")
+            load = describe_load(speed.others)
+            source = "a few steps on random words" + (f", while {load}" if load else "")
+            return TimeEstimate(seconds_of(spec, self.proposer.facts, speed), source)
         if info is None or info.elapsed_s is None or (self.proposer.is_measuring and not is_like_it):
             return None
         return TimeEstimate(train.steps * flops / per_step * info.elapsed_s / info.step, f"the speed of “{info.name}”")

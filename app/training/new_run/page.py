@@ -332,6 +332,7 @@ class NewRun(QWidget):
             self.draft.problem,
             n_classes=self.draft.n_classes,
             can_wait=not self.choices.problem,
+            is_wrong=bool(self.choices.problem) and not self.choices.waits_for_data,
             shape=self.draft.shape,
         )
         self.views.offer_trials(is_offered=self.choices.align_spec is None)

@@ -45,6 +45,7 @@ _MEASURE = (
     "Train this run for a few steps to measure its cost. The text and the tokenizer are prepared and kept; nothing "
     "else is."
 )
+_NOT_COUNTED = "Loading, saving and other programs take more."
 _MEASURING = "This computer is being measured for a moment: how fast it is decides how many steps are proposed."
 _FACTS = (
     ("parameters", "Parameters", "All parameters of the model, its weights"),
@@ -218,20 +219,20 @@ class RunReview(QFrame):
         *,
         n_classes: int,
         can_wait: bool,
+        is_wrong: bool,
         shape: StepShape | None,
     ) -> None:
         """Show the run, why it cannot start ('' where it can), and whether it can be queued.
 
         Args:
-            n_classes: as RunSpec.n_classes. shape: what an update reads; None of an alignment, or where a choice is
-                missing.
+            n_classes: as RunSpec.n_classes. is_wrong: whether the problem is an error, rather than a choice that is
+                still to be made. shape: what an update reads; None of an alignment, or where a choice is missing.
         """
         self._align = align
         set_enabled(self.queue, "" if can_wait else problem)
         if self.problem.text() != problem:
             self.problem.setText(problem)
-            # A run that can be queued has no error.
-            set_role(self.problem, "muted" if can_wait else "error")
+        set_role(self.problem, "error" if is_wrong else "muted")
         self.problem.setVisible(bool(problem))
         set_enabled(self.start, problem)
         read, what = 0 if shape is None else shape.n_tokens, "Tokens"
@@ -317,11 +318,11 @@ class RunReview(QFrame):
 
     def _about_time(self, expected: TimeEstimate | None) -> str:
         """What is known of the time, and how to know more."""
+        guess = "" if expected is None else f"The time is a guess from {expected.source}. {_NOT_COUNTED}"
         if self._align is None:
-            guess = "unknown until measured" if expected is None else f"a guess from {expected.source}"
-            return f"The time is {guess}. Measure to know it, and the exact memory."
-        if expected is not None:
-            return f"The time is a guess from {expected.source}."
+            return f"{guess or 'The time is unknown until measured.'} Measure to know it, and the exact memory."
+        if guess:
+            return guess
         if self._align.task == "prompts":
             return "Measure the base rate, under Data: that also tells roughly how long the run takes."
         return "The time is not known before it starts."

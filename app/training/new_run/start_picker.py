@@ -72,7 +72,7 @@ class StartPicker(QWidget):
             box.setMinimumContentsLength(18)
             keep_wheel_for_scrolling(box)
         self.form = ConfigForm(_HELD, theme, hidden={"parent"})
-        self.form.keep_simple(session.detail, _SIMPLE, lambda: dataclasses.replace(_HELD, mode=self.form.config.mode))
+        self.form.keep_simple(session.detail, _SIMPLE, self._usual)
         self._about = label("", "caption", wrap=True)
         self._why = label("", "caption", wrap=True)
         self._tuning = QWidget()
@@ -183,6 +183,10 @@ class StartPicker(QWidget):
             n_bytes.setText("–" if known is None else format_size(known[1]))
             chosen = mode == self.form.config.mode
             set_role(self._modes[mode], "accent" if chosen else "small")
+
+    def _usual(self) -> TuneSpec:
+        """What is proposed for the mode that is chosen."""
+        return dataclasses.replace(_HELD, mode=self.form.config.mode, **self._proposed)
 
     @property
     def config(self) -> ModelConfig | None:

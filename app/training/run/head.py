@@ -18,7 +18,9 @@ from app.training.run_list.run_actions import RunMenu
 from app.training.run_list.run_delegate import TONES
 from models.library.library import RunInfo
 from models.library.run_record import RESUMABLE, last_saved_step
+from models.metrics.table import METRICS, format_score
 from models.number_words import format_done, format_duration
+from models.settings.tasks import TASKS
 
 _PILL_TONES = {"accent": "ok", "warning": "warning", "danger": "danger"}
 
@@ -28,11 +30,12 @@ class RunHead(QFrame):
 
     Signals:
         action_asked(run_id, name): do something to the run, one of app.training.run_list.run_actions.
-        settings_asked(): show its settings.
+        settings_asked(): show its settings. scores_asked(): show its scores.
     """
 
     action_asked = Signal(str, str)
     settings_asked = Signal()
+    scores_asked = Signal()
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -105,6 +108,10 @@ class RunHead(QFrame):
         self.progress.setTextVisible(False)
         self.progress.setAccessibleName("Progress of the run")
         self.count = label("", "mono-small")
+        self.note = label("", "caption", wrap=True)
+        self.scores = button(
+            "Scores", theme, self.scores_asked.emit, icon="gauge", role="quiet", tip="What it is worth on new rows"
+        )
         self.problem = label("", "error", wrap=True)
         self._build()
 
@@ -126,6 +133,9 @@ class RunHead(QFrame):
         lines.setSpacing(SPACE)
         lines.addLayout(title)
         lines.addWidget(self.progress)
+        noted = row(self.note, self.scores)
+        noted.setStretch(0, 1)
+        lines.addLayout(noted)
         lines.addWidget(self.problem)
         bar = QWidget()
         flow = FlowLayout(bar)  # in a widget of its own: else PySide takes its items for deleted after a while
@@ -149,6 +159,7 @@ class RunHead(QFrame):
         can_pause = state.status in ("running", "preparing", "evaluating", "blocked")
         can_pause = can_pause and not (state.wants_pause or state.ends)
         waits_paused = state.status == "blocked" and state.wants_pause
+        self._show_note("", scored="")
         self._show_problem(f"{state.problem} It pauses as soon as there is room." if waits_paused else state.problem)
         resting = state.status in ("paused", "blocked", "pausing")
         stops = "It stops after the current step." if state.status == "stopping" or state.over else ""
@@ -185,6 +196,7 @@ class RunHead(QFrame):
         self.name.setText(info.name)
         self._show_pill(info.status, TONES.get(info.status, "muted"))
         self._show_progress(info.step, info.total_steps, None, info.elapsed_s, steps=True)
+        self._show_note(info.early_stop, scored=_describe_score(info))
         self._show_problem(info.problem or "")
         self.menu.run_id = info.id
         self.chat.setText(use_words(info.spec))
@@ -207,7 +219,7 @@ class RunHead(QFrame):
                 self.tune: whole,
                 self.longer: whole and info.status not in ("running", "imported"),
                 self.fork: whole and info.status != "imported",
-                self.resume_saved: whole and info.status in RESUMABLE,
+                self.resume_saved: whole and info.status in RESUMABLE and not info.early_stop,
                 self.settings: whole,
             }
         )
@@ -217,6 +229,12 @@ class RunHead(QFrame):
         tone = _PILL_TONES.get(tone, "")
         if self.status.property("tone") != tone:
             set_role(self.status, "pill", tone=tone)
+
+    def _show_note(self, sentence: str, *, scored: str) -> None:
+        words = " ".join(filter(None, (sentence, scored)))
+        self.note.setText(words)
+        self.note.setVisible(bool(words))
+        self.scores.setVisible(bool(scored))
 
     def _show_problem(self, sentence: str) -> None:
         self.problem.setText(sentence)
@@ -231,6 +249,14 @@ class RunHead(QFrame):
         if left is not None:
             words.append(f"{format_duration(left)} left")
         self.count.setText("   ".join(words))
+
+
+def _describe_score(info: RunInfo) -> str:
+    """What a run that has learned a task is worth, in a sentence; "" where nothing was measured, or that is no task."""
+    if info.best_metric is None or info.spec is None or not TASKS[info.spec.data.task].metrics:
+        return ""
+    name, value = info.best_metric
+    return f"{METRICS[name].title} {format_score(name, value)} on its validation rows, at its best."
 
 
 def _set_visible(visible: Mapping[QPushButton, bool]) -> None:

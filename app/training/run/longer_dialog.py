@@ -30,7 +30,8 @@ _RATE_RISES = "The learning rate, which has fallen, rises again: for a short whi
 class LongerDialog(Dialog):
     """Asks how much longer a run is to be trained, and does it.
 
-    What is left of a run's plan resumes the run itself; more than that is a new run, which continues its curves.
+    What is left of a run's plan resumes the run itself, unless it has stopped early; all else is a new run, which
+    continues its curves.
 
     Signals:
         tune_asked(): the run cannot be continued, and is to be fine-tuned instead.
@@ -124,6 +125,11 @@ class LongerDialog(Dialog):
         return grid
 
     @property
+    def _resumes(self) -> bool:
+        """Whether the run itself is to be resumed: one that stopped early would at once do so again."""
+        return self.choices.checkedId() == _REST and not self._info.early_stop
+
+    @property
     def n_more(self) -> int:
         """How many steps more were chosen."""
         choice = self.choices.checkedId()
@@ -138,7 +144,7 @@ class LongerDialog(Dialog):
     def _show(self) -> None:
         seconds = measured_seconds(self._info, self.steps.value())
         self._own_time.setText("" if seconds is None else f"about {format_duration(seconds)}")
-        resumes, to = self.choices.checkedId() == _REST, self._step + self.n_more
+        resumes, to = self._resumes, self._step + self.n_more
         for widget in self._name:
             widget.setVisible(not resumes)
         if self.name.text() == self._was_proposed:
@@ -169,7 +175,7 @@ class LongerDialog(Dialog):
 
     def _go_on(self, *, start: bool) -> None:
         session, info = self._session, self._info
-        if self.choices.checkedId() == _REST:
+        if self._resumes:
             done = session.training.resume_run(info.id) if start else session.queue.add_run(info.id)
         else:
             assert info.spec is not None

@@ -106,6 +106,7 @@ class RunView(QWidget):
         views.tokenizer_asked.connect(self.tokenizer_asked)
         views.step_chosen.connect(self.step_chosen)
         head.settings_asked.connect(self.show_settings)
+        head.scores_asked.connect(lambda: views.show_view("scores"))
         head.action_asked.connect(self.action_asked)
         self.follower.loaded.connect(self._on_grown)
         self.follower.appended.connect(self._on_grown)

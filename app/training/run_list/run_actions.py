@@ -81,16 +81,17 @@ def _of_run(session: Session, info: RunInfo) -> list[ActionGroup]:
     damaged = _DAMAGED if info.problem else ""
     no_model = damaged or ("" if info.has_model else _NO_MODEL)
     no_checkpoint = damaged or (_IMPORTED if imported else "" if last_saved_step(info.folder) else _NO_MODEL)
-    no_resume = damaged or (_TRAINING if own else session.training.why_not_start)
-    if not no_resume and info.status not in RESUMABLE:
-        no_resume = _IMPORTED if imported else "It has come to its end. “Train longer…” continues from there."
+    ended = ""
+    if info.status not in RESUMABLE or info.early_stop:
+        why = info.early_stop or "It has come to its end."
+        ended = _IMPORTED if imported else f"{why} “Train longer…” continues from there."
+    no_resume = damaged or (_TRAINING if own else ended or session.training.why_not_start)
     is_held = _TRAINING if own or info.status == "running" else ""
-    use = ActionGroup(
-        (
-            RunAction("resume", "Resume training", "play", "Continue from its last checkpoint", no_resume),
-            RunAction("chat", use_words(info.spec), "chat-circle", "", no_model),
-        )
-    )
+    start = RunAction("resume", "Resume training", "play", "Continue from its last checkpoint", no_resume)
+    if not (damaged or own or ended) and no_resume:
+        tip = "It continues from its last checkpoint when what trains now has ended"
+        start = RunAction("queue", "Resume it after this training", "queue", tip)
+    use = ActionGroup((start, RunAction("chat", use_words(info.spec), "chat-circle", "", no_model)))
     further = ActionGroup(
         (
             RunAction("tune", "Fine-tune…", "graduation-cap", "A new run, from its weights, on other data", no_model),

@@ -173,6 +173,7 @@ class ScoresView(QWidget):
     def show_run(self, run: ShownRun) -> None:
         """Show the scores of a run."""
         self._run, self._stored, self._wanted = run, None, None
+        self.checkpoints.clear()  # a step chosen of another run says nothing of this one
         self._offer_checkpoints()
         self._say(*(_NO_MODEL if run.folder is None else ("Reading the scores", "")))
         self._show_state()
@@ -256,6 +257,8 @@ class ScoresView(QWidget):
                 if own not in (sha, name):
                     self.data.addItem(name, name)
             self.data.setCurrentIndex(max(self.data.findData(chosen), 0))
+        if stored.found is not None and (evaluated := self.checkpoints.findData(stored.found.step)) >= 0:
+            self.checkpoints.setCurrentIndex(evaluated)  # what is shown below is this one's
         if stored.found is not None:
             self.parts.show_scores(stored.name, stored.found, stored.forgetting, stored.others)
             self._pages.setCurrentWidget(self.parts)

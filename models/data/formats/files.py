@@ -26,6 +26,12 @@ MAX_FILES = 100_000
 
 _PART_BYTES = 1 << 16
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_NO_TEXTS = {
+    b"\x89PNG": "a picture (PNG)",
+    b"\xff\xd8\xff": "a picture (JPEG)",
+    b"GIF8": "a picture (GIF)",
+    b"%PDF": "a document (PDF)",
+}
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _SPLIT_NAMES = {
     "train": "train",
@@ -204,6 +210,7 @@ def read_lines(file: SourceFile, encoding: str = "", meter: Meter | None = None)
     wide = encoding.lower().startswith(("utf-16", "utf-32", "utf16", "utf32"))
     number = 0
     with file.open(meter) as stream:
+        _check_kind(file, cast(io.BufferedReader, stream).peek(4))
         if not encoding and cast(io.BufferedReader, stream).peek(2).startswith(_UTF16_MARKS):
             encoding, wide = "utf-16", True
         for raw in (
@@ -227,6 +234,13 @@ def read_lines(file: SourceFile, encoding: str = "", meter: Meter | None = None)
                 yield number, part
 
 
+def _check_kind(file: SourceFile, beginning: bytes) -> None:
+    """Say what a file is that is called a table or a text, and begins as a picture or a document does."""
+    kind = next((words for mark, words in _NO_TEXTS.items() if beginning.startswith(mark)), "")
+    if kind:
+        raise FormatError(file.name, 0, f"this is {kind}, not a table or a text: choose another file.")
+
+
 def _decoded(data: bytes, file: SourceFile, number: int, encoding: str) -> str:
     try:
         return data.decode(encoding or "utf-8")
@@ -244,6 +258,7 @@ def _decoded(data: bytes, file: SourceFile, number: int, encoding: str) -> str:
 def read_chunks(file: SourceFile, encoding: str = "", meter: Meter | None = None) -> Iterator[str]:
     """The text of a file, decoded as by `read_lines`, in parts of some ten thousand characters: lines may be long."""
     with file.open(meter) as stream:
+        _check_kind(file, cast(io.BufferedReader, stream).peek(4))
         is_wide = cast(io.BufferedReader, stream).peek(2).startswith(_UTF16_MARKS)
         encoding = encoding or ("utf-16" if is_wide else "utf-8")
         line = 1

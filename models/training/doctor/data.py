@@ -25,6 +25,11 @@ _ERROR = 0.05
 """The half-width of the 95 % interval of a validation loss may be this share of it …"""
 _MIN_ERROR = 0.1
 """… and in nats: a tenth of the perplexity."""
+_DOUBT = math.log(2)
+"""Where all targets together have less than this loss, in nats, none has a probability below a half: all are right."""
+_RULE_OF_THREE = 3.0
+"""Where none of n was wrong, at most 3/n of all others are (95 %; Hanley and Lippman-Hand, “If nothing goes wrong, is
+everything all right?”, 1983)."""
 
 
 def overfitting(signs: Signs) -> Finding:
@@ -103,6 +108,8 @@ def small_validation(signs: Signs) -> Finding:
         return Check(kind="small_validation", words=words, possible=False)
     loss = float(_validations(signs)[1][-1])
     n = signs.log.measured.get("val_targets", math.nan)
+    if loss * n < _DOUBT:
+        return _all_right(signs, n)
     if 2 * error < max(_ERROR * loss, _MIN_ERROR):
         words = f"The validation loss is known to ±{2 * error:.2g} (two standard errors)."
         return Check(kind="small_validation", words=words)
@@ -116,6 +123,24 @@ def small_validation(signs: Signs) -> Finding:
     remedy = _validate_more(signs, (2 * error / max(_ERROR * loss, _MIN_ERROR)) ** 2)
     sentence += "." if remedy is not None else ". A longer text would leave more to validate on."
     return Diagnosis(kind="small_validation", sentence=sentence, step=step, evidence=evidence, remedy=remedy)
+
+
+def _all_right(signs: Signs, n: float) -> Finding:
+    """The same where all `n` targets are right: their losses are all nearly 0, so their spread says nothing."""
+    wrong = min(1.0, _RULE_OF_THREE / n)
+    words = (
+        f"All {n:,.0f} validation targets are right, with a loss of nearly 0. That leaves room for up to "
+        f"{format_percent(wrong, 1)} wrong among new ones (3 in {n:,.0f}, the rule of three)"
+    )
+    if wrong <= _ERROR:
+        return Check(kind="small_validation", words=f"{words}.")
+    return Diagnosis(
+        kind="small_validation",
+        sentence=f"{words}: validate on more of them to know better.",
+        step=int(signs.log.val_step[0]),
+        evidence={"targets": n, "share that may be wrong": wrong},
+        remedy=_validate_more(signs, wrong / _ERROR),
+    )
 
 
 def _validation_noise(losses: np.ndarray) -> float:

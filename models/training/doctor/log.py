@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from models.evaluation.record import Forgetting, OverRefusal, read_forgetting, read_over_refusal
 from models.files.jsonl import Row
-from models.library.run_record import checkpoint_step
+from models.library.run_record import EARLY_STOP, checkpoint_step
 from models.runs.curve import Table
 from models.runs.run_folder import RunFolder
 from models.settings.run_spec import RunSpec
@@ -179,7 +179,7 @@ class RunLog:
     @property
     def was_stopped_early(self) -> bool:
         """Whether early stopping ended the run."""
-        return any(event == "early stop" and step >= self.last_step for step, event, _ in self.events)
+        return any(event == EARLY_STOP and step >= self.last_step for step, event, _ in self.events)
 
     def figure(self, name: str, *, held_out: bool = False) -> Curve:
         """A figure of the steps or, `held_out`, of the validations."""

@@ -33,6 +33,8 @@ _LEARNED = 0.25
 """A fine-tuning has learned what there is to learn below this share of its first loss, …"""
 _LITTLE = 0.15
 """… or below so many nats per token: what is left may be the choice among words that are equally right."""
+_NOTHING_LEFT = 0.001
+"""Nats, below which each target has a probability of 99.9 %."""
 _SMALL_MOVEMENT = 0.3
 """Below this sum of all update-to-weight ratios, a run cannot learn much."""
 _HARDLY_LEARNED = 0.5
@@ -103,6 +105,9 @@ def lr_low(signs: Signs) -> Finding:
 def plateau(signs: Signs) -> Finding:
     """A loss that has not fallen for much of the run, while updates were large enough."""
     least = max(_MIN_LULL, _LULL * signs.log.planned_steps)
+    if (learned := _learned_all(signs)) is not None:
+        words = f"The loss has been nearly 0 since step {learned:,}: training longer cannot help."
+        return Check(kind="plateau", words=words)
     if len(signs.log.loss) < least:
         return Check(kind="plateau", words=f"Needs {least:,.0f} steps.", possible=False)
     first, last = signs.lull()
@@ -121,6 +126,14 @@ def plateau(signs: Signs) -> Finding:
     sentence = f"The loss has not fallen since step {begin:,}: it was {loss:.3g} then, and is {now:.3g} now."
     evidence = {"loss then": loss, "loss now": now, "noise": signs.noise}
     return Diagnosis(kind="plateau", sentence=sentence, step=begin, evidence=evidence, remedy=_unstick(signs))
+
+
+def _learned_all(signs: Signs) -> int | None:
+    """The step from which on the loss of training is nearly 0; None where it is not."""
+    above = np.flatnonzero(~(signs.loss < _NOTHING_LEFT))
+    if not signs.n_blocks or (len(above) and above[-1] == signs.n_blocks - 1):
+        return None
+    return int(signs.steps[above[-1] if len(above) else 0])
 
 
 _NEEDS_LAYERS = "Needs layer statistics (their interval is 0, or none were measured yet)."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 from models.library.library import Library
@@ -26,6 +27,8 @@ def why_not_longer(info: RunInfo) -> str:
             f"“{info.name}” was imported without the state of its optimizer, so its training cannot continue where it "
             "ended. Fine-tune it instead: that is a new training, from its weights."
         )
+    if info.status == "running":
+        return f"“{info.name}” is still training: wait until it ends, or stop it."
     if not last_saved_step(info.folder):
         return f"“{info.name}” has no checkpoint yet, so there is nothing to continue from."
     return ""
@@ -37,8 +40,12 @@ def longer(train: TrainConfig, step: int, steps: int) -> TrainConfig:
     Validations, samples and checkpoints follow the new length, and so does the learning rate: where it had fallen, it
     rises again. A warm-up of its own and a schedule for the steps to come alone end at the same loss (0.168 against
     0.166 nats, after 500 and 500 more steps of Tiny World), and for a few more steps they are far too much.
+
+    It has no patience: all steps that were asked for are trained, and the best checkpoint is kept anyway. The lowest
+    loss so far was reached when the rate had fallen, so that no validation is lower until it has fallen as far again,
+    near the end: early stopping would end the run before that, however good it was to become.
     """
-    return lengthened(train, steps, since=step)
+    return dataclasses.replace(lengthened(train, steps, since=step), patience=0)
 
 
 def rate_rises(train: TrainConfig, step: int, steps: int) -> bool:

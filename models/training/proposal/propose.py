@@ -86,8 +86,13 @@ def propose(
     if tune is not None:
         changes = usual_train(tune.mode, cost.total_parameters(model))
     if facts is None or not facts.n_tokens:
-        steps = int(changes.get("steps", TrainConfig().steps))
-        return Proposal(train=changes | {"steps": steps} | proposed_intervals(chosen.get("steps", steps)))
+        wanted = int(changes.get("steps", TrainConfig().steps))
+        shape = step_shape(None, model, dataclasses.replace(train, **changes | chosen), tune)
+        steps = _fitting(wanted, update_flops(shape, model, train, tune), speed)
+        in_all = chosen.get("steps", steps)
+        changes |= {"steps": steps} | proposed_intervals(in_all)
+        changes["eval_batches"] = _eval_batches(None, shape, in_all, changes["eval_interval"])
+        return Proposal(train=changes, is_cut=steps < wanted)
     kind = "scratch" if is_new or cost.total_parameters(model) <= _SMALL else "tuned"
     of_tune: dict[str, Any] = {} if tune is None else {"max_length": _max_length(facts, model)}
     if tune is not None:
@@ -98,21 +103,15 @@ def propose(
     train = dataclasses.replace(train, **changes | chosen)
     shape = step_shape(facts, model, train, tune)
     wanted = max(1, math.ceil(_wanted_steps(facts, model, shape, kind)))
-    steps = round_number(wanted) if wanted > 10 else wanted
-    is_cut = False
-    if speed is not None:
-        each = speed.quiet_seconds(update_flops(shape, model, train, tune))
-        fitting = max(1, int(BUDGET_S / (1 + _EVALUATION_SHARE / 2) / each))
-        is_cut = fitting < steps
-        if is_cut:
-            steps = _rounded_down(fitting)
+    wanted = round_number(wanted) if wanted > 10 else wanted
+    steps = _fitting(wanted, update_flops(shape, model, train, tune), speed)
     in_all = chosen.get("steps", steps)
     changes |= {"steps": steps, "warmup_steps": min(TrainConfig().warmup_steps, in_all // 8)}
     changes |= proposed_intervals(in_all)
     changes["eval_batches"] = _eval_batches(facts, shape, in_all, changes["eval_interval"])
     if facts.prompts:
         changes["prompts"] = facts.prompts
-    return Proposal(train=changes, tune=of_tune, is_cut=is_cut)
+    return Proposal(train=changes, tune=of_tune, is_cut=steps < wanted)
 
 
 def prolonged(train: TrainConfig, times: int = LONGER) -> dict[str, Any]:
@@ -230,15 +229,24 @@ def _wanted_steps(facts: DataFacts, model: ModelConfig, shape: StepShape, kind: 
     return epochs * shape.per_epoch
 
 
-def _eval_batches(facts: DataFacts, shape: StepShape, steps: int, interval: int) -> int:
+def _eval_batches(facts: DataFacts | None, shape: StepShape, steps: int, interval: int) -> int:
     """How many batches a validation has: as many as usual, or as take a small part of the time.
 
     A batch that is only read, and scored again, costs about two thirds of one that is learned.
     """
     n_times = 2 + steps // interval
     affordable = _EVALUATION_SHARE * steps * shape.accumulation / n_times * 1.5
-    there = math.ceil(facts.n_val_rows / shape.rows) if facts.n_val_rows else TrainConfig().eval_batches
+    n_rows = facts.n_val_rows if facts is not None else 0
+    there = math.ceil(n_rows / shape.rows) if n_rows else TrainConfig().eval_batches
     return max(1, min(TrainConfig().eval_batches, there, math.ceil(affordable)))
+
+
+def _fitting(wanted: int, flops: float, speed: Speed | None) -> int:
+    """So many updates of `flops` operations, or as many as fit into BUDGET_S with their validations."""
+    if speed is None:
+        return wanted
+    fitting = max(1, int(BUDGET_S / (1 + _EVALUATION_SHARE / 2) / speed.quiet_seconds(flops)))
+    return wanted if fitting >= wanted else _rounded_down(fitting)
 
 
 def _rounded_down(n: int) -> int:

@@ -72,6 +72,7 @@ def test_delete_is_undone(listed: DataTab, letters: Corpus, session: Session, qt
     session.undo.group.undo()
     until(lambda: listed.list.count() == 1)
     assert letters.folder.exists()
+    assert session.datasets.sha == letters.sha, "what one looked at is looked at again"
     session.undo.group.redo()
     assert not letters.folder.exists()
 

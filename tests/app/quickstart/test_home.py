@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
 from app.kit.theme import ThemeProvider
-from app.quickstart.grown import MAX_SHOWN
+from app.quickstart.grown import MAX_SHOWN, GrownModel
 from app.quickstart.home import Home
 from app.quickstart.next_step import CHAT
 from app.session.session import Session
@@ -47,6 +48,21 @@ def test_no_button_is_cut_off_at_any_text_size(home: Home, theme: ThemeProvider,
     assert all(len(same) == 1 for same in widths.values())
 
 
+def test_no_button_is_cut_off_while_something_trains(
+    home: Home, session: Session, text_file: Path, until: Until
+) -> None:
+    home.offer_files((str(text_file),))
+    script = Script(session, until)
+    script.give(STARTED, trained(100))
+    home.grab()  # lays it out
+    added, width = home.cards.quickstart.text(), home.cards.quickstart.width()
+    needed = home.cards.quickstart.sizeHint().width()
+    script.end()
+    assert added == "Add it to the queue"
+    assert width >= needed
+    assert home.cards.quickstart.text() == "Quick start with it"
+
+
 def test_the_actions_for_a_file_are_visible(home: Home, theme: ThemeProvider, text_file: Path, until: Until) -> None:
     theme.set_text_scale(1.5)
     home.offer_files((str(text_file),))
@@ -58,6 +74,8 @@ def test_the_actions_for_a_file_are_visible(home: Home, theme: ThemeProvider, te
         )
 
     until(seen_whole)
+    captions = [each.text() for each in home.cards.findChildren(QLabel)]
+    assert any("about 3 minutes on a computer" in words for words in captions), "before it is pressed"
 
 
 def test_what_was_grown_is_shown_with_what_can_be_done(
@@ -86,6 +104,15 @@ def test_what_was_grown_is_shown_with_what_can_be_done(
     assert (step.args[0].action, step.args[0].run_id) == (CHAT, "mine")
     with qtbot.waitSignal(home.pronouns_requested):
         qtbot.mouseClick(home.pronouns, Qt.MouseButton.LeftButton)
+
+
+def test_what_cannot_be_trained_longer_says_why(home: Home) -> None:
+    row = home.models.rows[0]
+    learning = GrownModel(id="a", name="A", quality="Still learning", when="", why_not_longer="“A” is still training.")
+    home.models.show_models((learning,), 1)
+    assert (row.longer.isEnabled(), row.longer.toolTip()) == (False, "“A” is still training.")
+    home.models.show_models((dataclasses.replace(learning, why_not_longer=""),), 1)
+    assert row.longer.isEnabled()
 
 
 def test_only_the_newest_models_are_rows(home: Home, session: Session, byte_tokenizer: Tokenizer, until: Until) -> None:

@@ -19,6 +19,7 @@ from app.quickstart.next_step import (
     PREPARING,
     QUICK_START,
     RESUME,
+    RETRY,
     SHOW,
     TIME_MACHINE,
     LibraryFacts,
@@ -27,6 +28,7 @@ from app.quickstart.next_step import (
 )
 
 MINE, BROKEN = NamedRun("mine-id", "Mine"), NamedRun("broken-id", "Broken off")
+STUCK = NamedRun("item-id", "Quick start with bin.txt", "It is no text file.")
 HALF = NamedRun("half-id", "Half", "is half grown", is_grown=False)
 ALL_TRIED = {"has_chatted": True, "has_watched": True, "has_own_text": True, "has_task": True}
 
@@ -37,6 +39,7 @@ def every_library() -> list[LibraryFacts]:
         "can_chat": (True, False),
         "newest": (None, MINE, HALF),
         "interrupted": (None, BROKEN),
+        "stuck": (None, STUCK),
         "n_waiting": (0, 1, 1200),
         **dict.fromkeys(ALL_TRIED, (False, True)),
     }
@@ -50,6 +53,7 @@ def expected(facts: LibraryFacts) -> tuple[str, str]:
         (facts.training == LEARNING and facts.can_chat, CHAT, LIVE),
         (facts.training != "", SHOW, ""),
         (facts.interrupted is not None, RESUME, BROKEN.id),
+        (facts.stuck is not None, RETRY, STUCK.id),
         (facts.n_waiting > 0, OPEN_QUEUE, ""),
         (facts.newest is None, QUICK_START, ""),
         (not facts.has_chatted and facts.newest is HALF, LONGER, HALF.id),
@@ -82,6 +86,7 @@ def test_every_library_has_one_next_step() -> None:
         (LibraryFacts(newest=HALF), "“Half” is half grown: a table of letters still predicts its text better"),
         (LibraryFacts(newest=MINE, has_chatted=True), "how “Mine” learned"),
         (LibraryFacts(newest=MINE, interrupted=BROKEN), "“Broken off” is not finished"),
+        (LibraryFacts(newest=MINE, stuck=STUCK), "“Quick start with bin.txt” could not start: It is no text file."),
         (LibraryFacts(newest=MINE, n_waiting=1), "A run waits"),
         (LibraryFacts(newest=MINE, n_waiting=1200), "1,200 runs wait"),
     ],

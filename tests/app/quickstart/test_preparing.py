@@ -94,5 +94,10 @@ def test_the_top_bar_says_how_far_it_is(session: Session, theme: ThemeProvider, 
         script.give(*([STARTED] if step == 137 else []), trained(step))  # of 400 steps
         assert button.text() == f"Growing…{words}"
         assert button.accessibleName() == f"Quick start, running{words}"
+    session.training.pause()
+    script.give(trained(399))
+    until(lambda: session.training.state.status == "paused")  # type: ignore[union-attr]
+    assert button.text() == "Paused 99\N{NO-BREAK SPACE}%"
+    session.training.resume()
     script.end()
     assert (button.text(), button.accessibleName()) == ("Quick start", "Quick start")

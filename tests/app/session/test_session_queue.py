@@ -317,6 +317,17 @@ def test_a_recipe_that_is_still_in_a_locked_queue_is_not_carried_out_twice(
     assert not RunQueue(session.library).items(), "it leaves the queue as soon as that can be changed"
 
 
+def test_the_notice_names_what_a_recipe_waits_for(
+    session: Session, heard: Heard, tiny_spec: RunSpec, until: Until
+) -> None:
+    session.training.start(named(tiny_spec, "first", steps=10_000, eval_interval=0))
+    session.queue.add([named(tiny_spec, "second")])
+    session.queue.add_recipe(QueuedRecipe(kind="task", arguments={"name": "telepathy"}), "Telepathy")
+    session.training.stop()
+    until(lambda: not session.training.active)
+    assert "“Telepathy” is in the queue and starts after “second”." in heard.notices
+
+
 def test_a_recipe_that_cannot_start_stays_with_the_reason(session: Session, until: Until) -> None:
     assert session.queue.add_recipe(QueuedRecipe(kind="task", arguments={"name": "telepathy"}), "Telepathy")
     session.queue.start()

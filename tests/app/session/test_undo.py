@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from tokenizers import Tokenizer
 
 from app.session.session import Session
 from app.session.undo import Step, Undo
 from models.library.run_notes import read_notes
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
-from tests.app.heard import Heard
+from tests.app.heard import Heard, Until
+from tests.app.small_models import put_model
 from tests.runs_on_disk import make_run
 
 DESIGN = dataclasses.replace(PRESETS["gpt2-tiny"], n_layer=3)
@@ -127,6 +129,24 @@ def test_runs_are_renamed_annotated_and_deleted_and_all_of_it_undone(session: Se
     for _ in range(3):
         stack.redo()
     assert (runs.list(), stack.canRedo()) == ([], False)
+
+
+def test_a_deletion_is_said_once_and_its_undo_leaves_nothing_that_is_false(
+    session: Session, byte_tokenizer: Tokenizer, heard: Heard, until: Until
+) -> None:
+    model = put_model(session.library, byte_tokenizer, "decoder-only", name="mine")
+    withdrawn: list[str] = []
+    session.notices.outdated.connect(withdrawn.append)
+    session.chat.open(model)
+    until(lambda: session.chat.model is not None)
+    session.runs.delete((model,))
+    assert session.runs.look_up(model) is None, "as a view asks that showed it"
+    assert [said for said in heard.notices if "no longer in the library" in said] == []
+    lost = [said for said in heard.notices if "model of this chat was deleted" in said]
+    assert len(lost) == 1
+    session.undo.stack("training").undo()
+    assert withdrawn == lost
+    until(lambda: session.chat.model is not None and session.chat.model.run_id == model)
 
 
 def test_a_tokenizer_is_renamed_and_deleted_and_brought_back(session: Session) -> None:

@@ -34,12 +34,16 @@ from models.evaluation.text_verdict import sentence_of
 from models.interop.sharing.gguf_export import write_gguf
 from models.interop.sharing.gguf_plan import plan_gguf
 from models.library.library import Library
+from models.runs.run_queue import QueuedRecipe
+from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.settings.run_spec import RunSpec
 from models.tokenizers import save_tokenizer
 from tests import ROOT
 from tests.app.heard import Heard
+from tests.app.quickstart.script import Script
 from tests.app.small_models import put_model
+from tests.models.runs_on_disk import put_run
 
 Until = Callable[[Callable[[], bool]], None]
 
@@ -117,6 +121,56 @@ def test_an_opened_text_file_is_offered_for_a_quick_start_and_a_run(
     until(lambda: window.session.chat.state == "ready")
     assert window.session.chat.model is not None
     assert not window.session.chat.model.is_chat_model
+
+
+def test_a_file_that_is_no_text_is_refused_when_it_is_chosen(
+    window: MainWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    binary = tmp_path / "bin.txt"
+    binary.write_bytes(bytes(range(256)) * 100)
+    monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *args: ([str(binary)], ""))
+    window.texts.choose()
+    assert window.home.cards.files == ()
+    assert "not a text file" in window.toasts.sentences[0]
+    data = window.training.new_run.data
+    data.choose_files()
+    assert data.files == ()
+
+
+def test_a_text_of_which_nothing_can_be_learned_is_not_queued(
+    window: MainWindow, text_file: Path, tmp_path: Path, until: Until
+) -> None:
+    short = tmp_path / "short.txt"
+    short.write_text("Too short.", "utf-8")
+    script = Script(window.session, until, files=(str(text_file),))
+    for file in (short, text_file):
+        window.start_quickstart_on((str(file),))
+    script.end()
+    assert not window.session.queue.waiting
+    assert "has only 2 words, too few" in window.toasts.sentences[0]
+    assert "repeats the same text again and again" in window.toasts.sentences[1]
+
+
+def test_home_says_what_could_not_start_and_tries_again_or_removes_it(
+    window: MainWindow, library: Library, qtbot: QtBot, until: Until
+) -> None:
+    session = window.session
+    put_run(library, "other", ModelConfig(n_layer=1))
+    session.queue.add_recipe(QueuedRecipe(kind="task", arguments={"name": "telepathy"}), "Telepathy")
+    session.queue.start()
+    until(lambda: bool(session.queue.waiting[0].problem) and not session.training.active)
+    home = window.home
+    home.refresh()
+    until(lambda: home.remove.isVisibleTo(home))
+    assert home.next_sentence.text().startswith("“Telepathy” could not start: This Terrarium has no recipe 'telepathy'")
+    assert home.next_button.text() == "Try again"
+    qtbot.mouseClick(home.next_button, Qt.MouseButton.LeftButton)
+    assert session.training.active, "it has its turn again"
+    until(lambda: bool(session.queue.waiting[0].problem) and not session.training.active)
+    qtbot.mouseClick(home.remove, Qt.MouseButton.LeftButton)
+    assert not session.queue.waiting
+    assert not home.remove.isVisibleTo(home)
+    session.undo.group.undo()
 
 
 def test_a_failed_quick_start_can_be_retried_on_the_same_text(
@@ -347,8 +401,10 @@ def test_closing_while_training_asks_saves_and_offers_to_resume(
         again = MainWindow(session, theme)
         qtbot.addWidget(again)
         again.show()
+        again.show_tab("training")
         again.relaunch.offer_interrupted()
         assert len(again.toasts.sentences) == offers
+        assert (again.training.run_view.run_id == run.id) == bool(offers)
         if offers:
             assert f"“tiny” was saved at step {run.step:,}" in again.toasts.sentences[0]
             session.training.resume_run(run.id)  # from the training tab, say

@@ -12,20 +12,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QInputDialog, QMenu
+from PySide6.QtWidgets import QInputDialog, QMenu, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.kit.charts.curve_points import smooth
 from app.kit.theme import ThemeProvider
 from app.session.run_history import RunHistory, Table
 from app.session.session import Session
+from app.training.run_list.run_actions import run_actions
 from app.training.run_list.run_model import loss_points
 from app.training.tab import TrainingTab
 from models.events import SampleMade, TrainMetrics, ValMetrics
 from models.library.run_record import RunInfo
 from models.runs.run_queue import RunQueue
 from models.settings.model_config import ModelConfig
-from models.settings.run_spec import RunSpec
+from models.settings.run_spec import DataSpec, RunSpec
 from tests.app.heard import entries_of
 from tests.runs_on_disk import make_run
 
@@ -216,6 +217,33 @@ def test_a_training_that_ends_before_it_has_a_run_leads_back_to_the_form(
     assert not tab.run_view.head.stop.isEnabled()
 
 
+def test_a_paused_run_is_resumed_after_the_one_that_trains(
+    tab: TrainingTab, session: Session, run: RunInfo, tiny_spec: RunSpec, until: Until
+) -> None:
+    """Its menu offers that instead of a resume; a run that has come to its end has neither."""
+    training = session.training
+    training.start(endless(tiny_spec))
+    until(lambda: training.state is not None and training.state.step >= 2)
+    training.stop()
+    until(lambda: not training.active)
+    paused = next(info for info in session.runs.list() if info.id != run.id)
+    training.start(dataclasses.replace(endless(tiny_spec), name="other"))
+    until(lambda: training.state is not None and training.state.step >= 1)
+
+    def first(run_id: str) -> tuple[str, bool]:
+        (action, *_), *_ = (group.actions for group in run_actions(session, run_id))
+        return action.name, not action.problem
+
+    assert first(run.id) == ("resume", False)
+    assert first(paused.id) == ("queue", True)
+    tab.do(paused.id, "queue")
+    assert [item.run for item in session.queue.waiting] == [paused.id]
+    session.queue.remove(session.queue.waiting[0].id)
+    training.stop()
+    until(lambda: not training.active)
+    assert first(paused.id) == ("resume", True)
+
+
 def test_the_queue_does_not_switch_pages(tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until) -> None:
     short = dataclasses.replace(tiny_spec.train, steps=1, eval_interval=0, sample_interval=0)
     first = dataclasses.replace(tiny_spec, name="first", train=short)
@@ -236,6 +264,21 @@ def test_the_queue_does_not_switch_pages(tab: TrainingTab, session: Session, tin
     until(lambda: not session.training.active and not session.queue.waiting)
     assert tab.pages.currentWidget() is tab.new_run
     assert tab.runs.current_id == ""
+
+
+def test_the_run_in_view_stays_where_the_next_one_cannot_start(
+    tab: TrainingTab, session: Session, tiny_spec: RunSpec, tmp_path: Path, until: Until
+) -> None:
+    short = dataclasses.replace(tiny_spec.train, steps=1, eval_interval=0, sample_interval=0)
+    gone = DataSpec(source="files", files=(str(tmp_path / "no.txt"),))
+    shown: list[QWidget] = []
+    session.training.start(dataclasses.replace(tiny_spec, name="first", train=short))
+    session.queue.add([dataclasses.replace(tiny_spec, name="second", data=gone)])
+    until(lambda: tab.run_view.run_id != "")
+    tab.pages.currentChanged.connect(lambda: shown.append(tab.pages.currentWidget()))
+    until(lambda: any(item.problem for item in session.queue.waiting) and not session.training.active)
+    assert tab.run_view.run_id == session.runs.list()[0].id
+    assert shown == []
 
 
 def test_a_run_of_the_users_is_shown_after_the_queue_could_start_none(

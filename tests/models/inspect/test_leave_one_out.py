@@ -9,7 +9,7 @@ import torch
 
 from models.architecture.transformer import AnyModel
 from models.inference.continuation import evaluating
-from models.inspect.leave_one_out import InputToken, LeaveOneOut, answer_to, flops_of_one, inputs_of
+from models.inspect.leave_one_out import InputToken, LeaveOneOut, answer_to, flops_of_one, inputs_of, words_to_hide
 from models.inspect.reading import Text, answer_logits, read
 from models.inspect.readout import Readout
 from tests.models.inspect.designs import CONFIGS, make, text_of
@@ -55,6 +55,23 @@ def test_each_change_is_that_of_the_text_with_the_token_hidden(model: AnyModel) 
             without = dataclasses.replace(text, **hidden)  # type: ignore[arg-type]
         assert change == pytest.approx(log_probability(model, without) - asked.own, abs=1e-4)
     assert flops_of_one(model, text) > 0
+
+
+def test_the_tokens_of_a_word_are_hidden_together(model: AnyModel) -> None:
+    text, is_encoder = text_of(model), model.config.topology == "encoder-only"
+    inputs, readout = inputs_of(model, text, Readout(at=AT)), Readout(at=AT)
+    side = [range(at, at + 1) for at in range(len(text.source_ids))]
+    units = words_to_hide(inputs, [range(1), range(1, 4), range(4, AT), range(AT, AT + 1)], side)
+    assert sorted(token for unit in units for token in unit) == sorted(inputs)
+    asked, found = LeaveOneOut(text, readout, ID, MASK if is_encoder else None, units), dict[InputToken, float]()
+    while some := asked.measure_next(model):
+        found.update(some)
+    assert set(found) == {unit[0] for unit in units}
+    if is_encoder:
+        without = dataclasses.replace(text, ids=(text.ids[0], MASK, MASK, MASK, *text.ids[4:]))
+    else:
+        without = dataclasses.replace(text, hidden=frozenset({1, 2, 3}))
+    assert found[InputToken(1)] == pytest.approx(log_probability(model, without) - asked.own, abs=1e-4)
 
 
 def test_the_only_token_of_a_text_stays() -> None:

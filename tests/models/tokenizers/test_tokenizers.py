@@ -21,6 +21,7 @@ from models.tokenizers import (
     tokenizer_kind,
     train_tokenizer,
 )
+from models.tokenizers.codec import words_of
 
 LOSSLESS = ("byte", "char", "bpe")
 TEXT = "The cat sat on the mat, and the other cat sat on 1234 mats.\n\tNaïve café, don't you think?\n" * 20
@@ -76,6 +77,27 @@ def test_pieces_show_invisible_characters() -> None:
     written = token_pieces(tokenizer, "<|end|>", parse_special=False)
     assert "".join(piece.display for piece in written) == "<|end|>"
     assert not any(piece.special for piece in written)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_words_of_a_text_are_its_letters_and_digits(kind: str) -> None:
+    """Each word is one range, in however many tokens; a mark, a space or a special token is none of a word."""
+    tokenizer = train_tokenizer(["Adam sang songs. ", "the dog sang, ", "in the dog's songs "] * 9, kind, 290)
+    end = tokenizer.token_to_id("<|end|>")
+    ids = [end, *encode_text(tokenizer, "Adam sang, dog songs."), end]
+    words = words_of(tokenizer, ids)
+    assert [at for word in words for at in word] == list(range(len(ids)))
+    shown = [tokenizer.decode([ids[at] for at in word]).strip() for word in words]
+    assert [word for word in shown if word.isalnum()] == ["Adam", "sang", "dog", "songs"]
+    assert words[0] == range(1)
+    assert words[-1] == range(len(ids) - 1, len(ids))
+
+
+@given(text=st.text())
+@settings(deadline=None, max_examples=50)
+def test_words_are_found_in_any_text(tokenizer: Tokenizer, text: str) -> None:
+    ids = encode_text(tokenizer, text)
+    assert [at for word in words_of(tokenizer, ids) for at in word] == list(range(len(ids)))
 
 
 @given(text=st.text())

@@ -11,12 +11,14 @@ from models.architecture.transformer import build_model
 from models.cost import operations
 from models.events import AttentionSeen, Event, Finished, LayerMetrics, SampleMade, TrainMetrics, ValMetrics
 from models.library.library import Library
+from models.library.run_record import inspect_run
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.training.checkpoint import read_checkpoint
 from models.training.evaluator import MAX_PROMPT_TOKENS, capture_attention
 from models.training.machine import memory_in_use, peak_matmul_flops
 from models.training.parallel.layout import Layout
+from models.training.proposal.longer import fork_longer
 from models.training.trainer import Trainer
 from models.training.update_ratios import UpdateRatios, layer_of
 from tests.models.training.support import make_run, make_spec, numbers, train
@@ -133,8 +135,25 @@ def test_patience_stops_a_run_without_improvement(library: Library, tiny_config:
     assert len(losses) < 25
     assert min(losses) == min(losses[:-3]) < min(losses[-3:])
     assert "early stop" in [row["event"] for row in run.read_events()]
+    best = 2 * losses.index(min(losses))
+    assert inspect_run(run.folder).early_stop == (
+        f"It stopped at step {2 * (len(losses) - 1)}: 3 validations without a lower loss. "
+        f"The best, of step {best}, is kept."
+    )
+    assert run.checkpoint_path(best).is_dir()
     again = train(run, library)
     assert again[-1] == Finished(run_id=run.id, status="stopped", step=2 * len(losses)), "goes on to the next look"
+
+
+def test_one_that_is_trained_longer_gets_all_steps_asked_for(library: Library, tiny_config: ModelConfig) -> None:
+    run = make_run(library, tiny_config, steps=60, eval_interval=2, patience=3, sample_interval=0, lr=1.0)
+    ended = train(run, library)[-1]
+    assert isinstance(ended, Finished)
+    assert ended.status == "stopped", "at this rate, validations are soon no better"
+    assert ended.step < 30
+    more = fork_longer(library, run, 30)
+    assert train(more, library)[-1] == Finished(run_id=more.id, status="finished", step=30)
+    assert inspect_run(more.folder).early_stop == ""
 
 
 def test_a_checkpoint_of_format_1_resumes(library: Library, tiny_config: ModelConfig) -> None:

@@ -151,6 +151,13 @@ def test_a_slow_computer_is_proposed_what_fits_into_ten_minutes(
     until(about.longer.isHidden)
 
 
+def test_what_other_programs_took_is_said_beside_the_time(form: NewRun, session: Session, until: Until) -> None:
+    train_on(form, reviews(session), until)
+    know_speed(form, base_s=0.01, others=0.7)
+    until(lambda: "random words, while other programs use 70\N{NO-BREAK SPACE}%" in form.review.note.text())
+    assert "saving" in form.review.note.text()
+
+
 def test_a_repeated_run_keeps_its_settings(form: NewRun, session: Session, tiny_spec: RunSpec, until: Until) -> None:
     other = dataclasses.replace(tiny_spec, train=dataclasses.replace(tiny_spec.train, steps=77, eval_interval=5))
     form.set_spec(other)

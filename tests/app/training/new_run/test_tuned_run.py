@@ -17,9 +17,10 @@ from app.session.session import Session
 from app.training.new_run.page import NewRun
 from models import cost
 from models.data.corpus import Corpus, build_examples_corpus
+from models.files.atomic import atomic_write_json, read_json
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
-from models.settings.run_spec import TrainConfig
+from models.settings.run_spec import DataSpec, TrainConfig
 from models.settings.tune_spec import TuneSpec
 from models.tokenizers import train_tokenizer
 from tests.app.heard import Heard
@@ -215,3 +216,38 @@ def test_it_is_measured_and_trained(
     assert run.spec.tune.mode == "lora"
     assert run.lineage["parent"]["run"] == parent
     assert run.made_from("corpus").startswith(dialogues.sha)
+
+
+def test_a_model_of_a_task_is_offered_rows_of_its_task_and_nothing_is_wrong(
+    form: NewRun, session: Session, letters: Corpus, until: Until
+) -> None:
+    labels = "a", "b", "c"
+    tokenizer = train_tokenizer([""], "byte", 0)
+    model = put_model(session.library, tokenizer, "decoder-only", name="sorter", head="sequence", n_label=3)
+    data = DataSpec(source="dataset", dataset=letters.label, task="classification", labels=labels)
+    record = read_json(session.library.runs / model / "run.json")
+    record["spec"]["data"] = dataclasses.asdict(data)
+    atomic_write_json(session.library.runs / model / "run.json", record)
+    session.runs.changed.emit()
+    form.show_tuning(model)
+    session.datasets.refresh()
+    until(lambda: form.data.info is not None and form.is_settled)
+    assert form.data.info is not None
+    assert form.data.info.name == "letters"
+    shown = " ".join(label.text() for label in form.data.findChildren(QLabel))
+    assert "The model has learned these rows already." in shown
+    assert form.draft.problem == ""
+    assert "changed" not in form.choices.start.form.more.text()
+    assert form.data.metric_box.width() >= form.data.metric_box.sizeHint().width()
+    rows = [{"text": f"Vowel {n}", "label": "abc"[n % 3]} for n in range(20)]
+    build_examples_corpus(session.library, rows[:15], rows[15:], "vowels", None, task="classification", labels=labels)
+    session.datasets.refresh()
+    until(lambda: form.data.info is not None and form.data.info.name == "vowels")
+    assert "learned these rows" not in " ".join(label.text() for label in form.data.findChildren(QLabel))
+
+
+def test_a_text_that_is_still_to_be_chosen_is_no_error(form: NewRun, parent: str, until: Until) -> None:
+    form.show_tuning(parent)
+    until(lambda: form.is_settled)
+    assert form.review.problem.text().startswith("Choose at least one text file")
+    assert form.review.problem.property("role") == "muted"

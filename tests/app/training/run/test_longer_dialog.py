@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -87,6 +88,32 @@ def test_a_stopped_run_resumes_or_goes_beyond_its_plan(
     session.training.stop()
     until(lambda: not session.training.active)
     assert len(session.runs.list()) == 1
+
+
+def test_a_run_that_stopped_early_says_so_and_is_not_resumed(
+    tab: TrainingTab, session: Session, tiny_spec: RunSpec, heard: Heard, until: Until
+) -> None:
+    rate = {"lr": 1.0, "schedule": "constant", "warmup_steps": 0}  # at which no validation is better than the first
+    train = dataclasses.replace(tiny_spec.train, steps=40, eval_interval=2, patience=2, **rate)
+    session.training.start(dataclasses.replace(tiny_spec, train=train))
+    until(lambda: session.training.state is not None and session.training.state.over)
+    (info,) = session.runs.list()
+    until(lambda: not tab.run_view.live)
+    head = tab.run_view.head
+    assert head.note.text() == info.early_stop
+    assert info.early_stop.startswith("It stopped at step 4: 2 validations without a lower loss.")
+    assert heard.notices == [f"“{info.name}”: {info.early_stop}"]
+    assert not head.resume_saved.isVisible()
+    assert head.longer.isVisible()
+    resume = entries_of(tab.runs.make_menu(info.id))["Resume training"]
+    assert not resume.isEnabled()
+    assert "continues from there" in resume.toolTip().replace("\n", " ")
+    head.longer.click()
+    dialog = dialog_of(tab)
+    choose(dialog, "To the end of its plan")
+    assert dialog.name.isVisible(), "it is another run"
+    dialog.start.click()
+    until(lambda: any(each.status == "finished" and each.step == 40 for each in session.runs.list()))
 
 
 def test_while_another_run_trains_it_is_queued(

@@ -26,6 +26,7 @@ from models.events import Evaluated, KindAccuracy, KnowledgeMeasured, KnownFigur
 from models.interop.importing import import_model
 from models.library.library import Library, RunInfo
 from models.metrics.texts import score_texts
+from models.runs.run_folder import RunFolder
 from models.tasks.predicting import Prediction
 from models.tasks.scoring import Evaluation, TaskRows, write_scores
 from models.tasks.stored_scores import list_scores
@@ -70,6 +71,17 @@ def evaluated(run_view: RunView, run_id: str, until: Until, qtbot: QtBot) -> Sco
     return view
 
 
+def with_checkpoint(session: Session, run_id: str, step: int) -> RunFolder:
+    """The run, with one checkpoint more: its last one as that of `step`."""
+    run = RunFolder.open(session.runs.find(run_id).folder)
+    last = run.latest_checkpoint()
+    assert last is not None
+    shutil.copytree(last, run.checkpoint_path(step))
+    about = run.checkpoint_path(step) / "state.json"
+    about.write_text(json.dumps(json.loads(about.read_text(encoding="utf-8")) | {"step": step}), encoding="utf-8")
+    return run
+
+
 def test_a_run_is_evaluated_and_shown(
     run_view: RunView, session: Session, until: Until, qtbot: QtBot, heard: Heard
 ) -> None:
@@ -103,6 +115,47 @@ def test_a_run_is_evaluated_and_shown(
     again = opened(run_view, best, until)
     assert again.found is not None, "they are kept with the run"
     assert not heard.failures
+
+
+def test_the_checkpoint_named_is_the_one_whose_scores_are_shown(
+    run_view: RunView, session: Session, until: Until, qtbot: QtBot
+) -> None:
+    first, second = runs(session, "classification")
+    with_checkpoint(session, first, 20).update(best_step=20)
+    with_checkpoint(session, second, 40)
+    view = opened(run_view, first, until)
+    best = view.checkpoints.itemData(0)
+    assert view.checkpoints.itemText(0).endswith("(best)")
+    evaluated(run_view, first, until, qtbot)
+    view.checkpoints.setCurrentIndex(1)
+    opened(run_view, second, until)
+    assert view.checkpoints.currentIndex() == 0, "nothing of it was chosen yet"
+    view = opened(run_view, first, until)
+    assert view.found is not None
+    assert view.found.step == view.checkpoints.currentData() == best
+
+
+def test_the_best_model_of_a_task_is_tried(session: Session, until: Until) -> None:
+    run = RunFolder.open(session.runs.find(runs(session, "classification")[0]).folder)
+    with_checkpoint(session, run.id, 20).update(best_step=20)
+    assert session.use_model(run.id)
+    until(lambda: session.chat.model is not None and session.chat.state == "ready")
+    assert session.chat.model is not None
+    assert session.chat.model.step == 20, "although its last is of step 40"
+
+
+def test_the_page_of_a_run_says_its_validation_score_and_leads_to_the_scores(
+    run_view: RunView, session: Session, until: Until, qtbot: QtBot
+) -> None:
+    run_id, _ = runs(session, "classification")
+    list(session.runs.index.measure())
+    run_view.show_run(run_id)
+    head = run_view.head
+    assert head.note.text().endswith(" on its validation rows, at its best.")
+    assert re.match(r"\w.* \d[\d.]*\s%", head.note.text())
+    assert run_view.views.current != "scores"
+    qtbot.mouseClick(head.scores, Qt.MouseButton.LeftButton)
+    assert run_view.views.current == "scores"
 
 
 def test_an_imported_model_is_scored_on_a_dataset(

@@ -146,3 +146,10 @@ def test_the_progress_of_compiled_catalogues_is_that_of_their_rows(name: str, tm
     assert shares[0] < 0.2  # a hundred rows are compared at once
     assert 0.4 < shares[500] < 0.6
     assert 0.99 < shares[-1] <= 1
+
+
+def test_a_picture_that_is_called_a_table_is_called_a_picture(tmp_path: Path) -> None:
+    picture = tmp_path / "pic.csv"
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
+    with pytest.raises(ValueError, match=r"pic.csv: this is a picture \(PNG\), not a table or a text"):
+        read(picture)

@@ -213,6 +213,35 @@ def test_the_standard_error_of_a_validation(library: Library, tiny_config: Model
     assert 0.3 / math.sqrt(n) < log.val_error[-1] < 4 / math.sqrt(n)
 
 
+@pytest.mark.parametrize(("n", "is_small"), [(24, True), (600, False)])
+def test_a_loss_of_nearly_0_is_no_proof_of_a_large_validation(
+    library: Library, tiny_config: ModelConfig, n: int, *, is_small: bool
+) -> None:
+    run = make_run(library, tiny_config, steps=12, eval_interval=4)
+    train(run, library)
+    log = RunLog.read(RunFolder.open(run.folder))
+    loss = np.full_like(log.val_loss, 2e-6)
+    perfect = dataclasses.replace(log, val_loss=loss, val_error=loss / 10, measured=log.measured | {"val_targets": n})
+    assert ("small_validation" in kinds(perfect)) == is_small
+    examination = examine(perfect)
+    words = [each.words for each in examination.checks if each.kind == "small_validation"]
+    words += [each.sentence for each in examination.diagnoses if each.kind == "small_validation"]
+    assert len(words) == 1
+    assert words[0].startswith(f"All {n} validation targets are right")
+    assert ("12.5\N{NO-BREAK SPACE}%" if is_small else "0.5\N{NO-BREAK SPACE}%") in words[0]
+
+
+def test_a_run_that_has_learned_all_is_told_that_longer_cannot_help(library: Library, tiny_config: ModelConfig) -> None:
+    run = make_run(library, tiny_config, steps=40)
+    train(run, library)
+    log = RunLog.read(RunFolder.open(run.folder))
+    flat = dataclasses.replace(log, loss=np.where(log.step <= 10, 3.0, 1e-6))
+    (words,) = [check.words for check in examine(flat).checks if check.kind == "plateau"]
+    assert words == "The loss has been nearly 0 since step 10: training longer cannot help."
+    (words,) = [check.words for check in examine(log).checks if check.kind == "plateau"]
+    assert "nearly 0" not in words
+
+
 def test_a_damaged_log_is_named(library: Library, tiny_config: ModelConfig, tmp_path: Path) -> None:
     run = make_run(library, tiny_config, steps=4)
     train(run, library)

@@ -32,6 +32,11 @@ def test_a_rate_that_has_not_fallen_goes_on() -> None:
     assert longer(constant, 1000, 2000) == dataclasses.replace(constant, steps=2000)
 
 
+def test_it_has_no_patience() -> None:
+    patient = dataclasses.replace(DECAYED, patience=3)
+    assert longer(patient, 1000, 2000).patience == longer(patient, 500, 1000).patience == 0
+
+
 def test_intervals_follow() -> None:
     short = TrainConfig(steps=22, eval_interval=250, sample_interval=250, checkpoint_interval=200)
     assert longer(short, 22, 220).eval_interval == 20
@@ -47,6 +52,7 @@ def test_what_cannot_go_on_says_why(tmp_path: Path) -> None:
         id="a", name="A", folder=tmp_path, status="imported", created="", step=0, total_steps=0, elapsed_s=None
     )
     assert "Fine-tune it" in why_not_longer(info)
+    assert "still training" in why_not_longer(dataclasses.replace(info, status="running", step=50, total_steps=100))
     assert measured_seconds(info, 100) is None
     trained = dataclasses.replace(info, status="finished", step=50, total_steps=50, elapsed_s=10.0)
     assert "no checkpoint" in why_not_longer(trained)

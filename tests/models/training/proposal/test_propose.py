@@ -64,6 +64,16 @@ def test_rows_are_read_several_times_and_small_data_more_often(n: int, unit: str
     assert step_shape(facts, spec.model, spec.train, None).rows <= max(32, n // 8)
 
 
+def test_data_that_is_not_made_yet_is_learned_for_no_longer_either() -> None:
+    spec = spec_of()
+    slow, quick = (Speed(base_s=0.01, flops_per_s=each, token_s=0.001) for each in (1e9, 1e14))
+    assert propose(spec, None, quick, 16 * GIB).train["steps"] == TrainConfig().steps
+    found = propose(spec, None, slow, 16 * GIB)
+    assert found.is_cut
+    cut = dataclasses.replace(spec, train=dataclasses.replace(spec.train, **found.train))
+    assert 0.5 * BUDGET_S < seconds_of(cut, None, slow) <= 1.1 * BUDGET_S
+
+
 def test_the_largest_batch_has_the_longest_row_though_rows_are_left_over() -> None:
     """50 rows in batches of 8: each epoch leaves out two others."""
     lengths = tuple(range(1, 51))
