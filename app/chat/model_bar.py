@@ -19,6 +19,8 @@ from models.number_words import format_compact, format_done
 
 _SAVED_AT_THE_END = ("finished", "stopped", "paused")
 
+_HEADLESS = "It has no head, so it writes nothing: fine-tune it to give labels, or look at its embeddings below."
+
 
 class ModelBar(QWidget):
     """The model picker, with a description of the open model.
@@ -40,7 +42,6 @@ class ModelBar(QWidget):
         self.note.setProperty("role", "muted")
         self.world = ElidedLabel()
         self.world.setProperty("role", "caption")
-        self.world.setToolTip("What the model was trained on")
         self.cancel = button("Cancel", theme, session.chat.cancel_opening, role="quiet", tip="Cancel loading")
         # Its height is ignored, so that nothing moves when it appears.
         self.cancel.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Ignored)
@@ -63,8 +64,8 @@ class ModelBar(QWidget):
             role="quiet",
             tip="A new run that starts from this model's weights and learns other data",
         )
-        for widgets in ((self.picker, self.note, self.cancel), (self.world, None, self.longer, self.tune)):
-            line = row(*widgets)
+        self._first = row(self.picker, self.note, self.cancel)
+        for line in (self._first, row(self.world, None, self.longer, self.tune)):
             line.setStretch(1, 1)
             lines.addLayout(line)
         session.chat.changed.connect(self._show_state)
@@ -73,6 +74,10 @@ class ModelBar(QWidget):
         session.training.changed.connect(self._on_training_changed)
         self.picker.picked.connect(self.picked)
         self.show_choices()
+
+    def put_first(self, widget: QWidget) -> None:
+        """Put a widget before the choice of the model."""
+        self._first.insertWidget(0, widget)
 
     @Slot()
     def show_choices(self) -> None:
@@ -87,8 +92,10 @@ class ModelBar(QWidget):
             if run.has_model and (run.id == which or not session.training.trains(run.id))
         ]
         self.picker.set_choices(runs, self._live_name, which, step)
-        world = describe_world(model)
+        is_headless = model is not None and model.mode == "vectors"
+        world = _HEADLESS if is_headless else describe_world(model)
         self.world.setText(world)
+        self.world.setToolTip("" if is_headless else "What the model was trained on")
         self.world.setVisible(bool(world))
         self._show_state()
         self.choices_changed.emit()

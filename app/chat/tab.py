@@ -26,7 +26,7 @@ from app.chat.views import ChatModes
 from app.glass.focus import Focus
 from app.glass.tokens.colours import NO_COLOURS
 from app.glass.tokens.draft_colours import DRAFT
-from app.kit.basics import frame
+from app.kit.basics import button, frame
 from app.kit.layout.refit import Refit
 from app.kit.layout.section import Section
 from app.kit.layout.tab_order import put_after, stops_in
@@ -65,6 +65,15 @@ class ChatTab(QWidget):
         self.chats = ChatList(self.conversation, theme)
         self.tree = ChatTree(self.conversation, theme)
         self.models = ModelBar(session, theme)
+        self.show_chats = button(
+            "Chats",
+            theme,
+            self._show_chats,
+            icon="list",
+            role="quiet",
+            tip="Show the chats and “New chat” instead of the panel at the right",
+        )
+        self.models.put_first(self.show_chats)
         self.page = ChatPage(session, theme, self.conversation, self.next_prompt)
         self.replies = GlassReplies(session, self.conversation, self.page.view, self.focus, theme)
         self.sampling = SamplingPanel(theme, SamplingPresets(session.remembered, session.notices))
@@ -347,12 +356,19 @@ class ChatTab(QWidget):
         has_right = has_side and not self.side.is_folded
         has_left = mode == "chat" and (not has_right or self._fits_all())
         self._left.setVisible(has_left)
+        self.show_chats.setVisible(mode == "chat" and not has_left)
         self._right.setVisible(has_right)
         self.side.strip.setVisible(has_side)
         self._middle.setContentsMargins(SPACE if has_left else 0, 0, SPACE, 0)
         self._share_width()
         self.page.set_glass(self.side.is_glass)
         self.replies.set_on(self.side.is_glass)
+
+    @Slot()
+    def _show_chats(self) -> None:
+        """Show the chats where both sides do not fit: fold the right one for now."""
+        self.side.set_folded(True)
+        self._show_sides()
 
     def _fits_all(self) -> bool:
         """Whether both sides fit beside the middle. A hidden one comes back only with space to spare: beside it, the

@@ -46,6 +46,7 @@ class Focus(QObject):
         self._locked: int | None = None
         self._head: Head | None = None
         self._label: int | None = None
+        self._telling: tuple[ReadText | None, int, Head] | None = None
         self._branch = (-1, -1)
         self.branch_requested.connect(self._on_branch_requested)
 
@@ -141,6 +142,17 @@ class Focus(QObject):
         if self._text is not None and self._text.ids:
             position = self._text.n_prompt - (by > 0) if self.position is None else self.position
             self.lock(min(max(position + by, 0), len(self._text.ids) - 1))
+
+    @property
+    def telling_head(self) -> Head | None:
+        """The head that did most for the token in focus, once a panel has found it."""
+        found = self._telling
+        is_its = found is not None and found[0] is self._text and found[1] == self.position
+        return found[2] if found is not None and is_its else None
+
+    def tell_head(self, position: int, head: Head) -> None:
+        """Say which head did most for the token at a position of the text."""
+        self._telling = self._text, position, head
 
     def choose_head(self, head: Head | None) -> None:
         """Select another attention head."""

@@ -7,10 +7,14 @@ from collections.abc import Callable
 from app.glass.names import format_rough, spoken
 from app.glass.read_text import ReadText
 from app.glass.xray import Xray, XrayRow
+from models.settings.sampling_config import STEP_OF, format_step
 
 HOW = ("drawn", "unknown", "hand", "read", "masked", "seen")
 """How the token came into the text: drawn by its random number; drawn by one that is not known; chosen by the user;
 part of what the model read; a mask of an encoder's text; or another token of it, which the encoder sees."""
+
+_MAX_NAMED = 2
+"""More settings than these are not named one by one."""
 
 
 def how_chosen(text: ReadText, position: int, xray: Xray, mask: int | None, *, is_encoder: bool) -> str:
@@ -66,7 +70,7 @@ def describe_token(
     if xray.config.temperature == 0.0:
         sentence = _greedy(xray, name, best, others, would="Now it" if moved else _TRIED if tried else "")
         return f"{sentence} When it wrote this, it took {word}." if moved else sentence
-    setting = _TRIED if tried else _at_temperature(xray.config.temperature)
+    setting = _TRIED if tried else _after_settings(xray)
     leaning, named = _leaning(xray, name, would=tried or moved)
     if told:
         return f"{setting} {leaning}. {told}"
@@ -108,8 +112,21 @@ def _leaning(xray: Xray, name: Callable[[int], str], *, would: bool) -> tuple[st
     return f"{'would lean' if would else 'leaned'} to {ahead}", {first.id, second.id}
 
 
-def _at_temperature(temperature: float) -> str:
-    return "It" if temperature == 1.0 else f"At temperature {temperature:g} it"
+def named_settings(xray: Xray) -> str:
+    """What changes the model's distribution before the draw: “temperature 0.2 and top-p 0.9”; "" for nothing."""
+    config, names = xray.config, list[str]()
+    for bar in xray.bars:
+        if bar.name == "penalties":
+            names.append("penalties and biases")
+        elif bar.name in STEP_OF and not (bar.name == "temperature" and config.temperature == 1.0):
+            words = format_step(config, bar.name)
+            names.append(words[0].lower() + words[1:])
+    return " and ".join(names) if len(names) <= _MAX_NAMED else "all settings"
+
+
+def _after_settings(xray: Xray) -> str:
+    settings = named_settings(xray)
+    return f"After {settings} it" if settings else "It"
 
 
 def _named(row: XrayRow, name: Callable[[int], str], share: float) -> str:

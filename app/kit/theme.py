@@ -121,10 +121,16 @@ class ThemeProvider(QObject):
         return pg.mkPen(self.theme.color(role, alpha), width=width, **kwargs)
 
     def sequential_map(self) -> pg.ColorMap:
-        """For attention and probability: zero is the background."""
+        """For attention and surprisal: zero is the background."""
         import pyqtgraph as pg
 
         return pg.colormap.get("inferno" if self.theme.dark else "CET-L17")
+
+    def probability_map(self) -> pg.ColorMap:
+        """For probabilities, in another hue than that of surprisal, which is low where they are high."""
+        import pyqtgraph as pg
+
+        return pg.ColorMap([0.0, 1.0], [self.theme.surface, self.theme.accent])
 
     def quantity_map(self) -> pg.ColorMap:
         """For entropy, rank, position: quantities without a natural zero."""
@@ -139,6 +145,16 @@ class ThemeProvider(QObject):
         if self.theme.dark:
             return pg.ColorMap([0.0, 0.5, 1.0], ["#58a6ff", self.theme.surface, "#e3a008"])
         return pg.colormap.get("CET-CBD1")
+
+    def colour_map(self, name: str) -> pg.ColorMap:
+        """One of those above by its name in `HeatPicture.colours`."""
+        maps = {
+            "diverging": self.diverging_map,
+            "sequential": self.sequential_map,
+            "probability": self.probability_map,
+            "quantity": self.quantity_map,
+        }
+        return maps[name]()
 
     def _on_system_scheme(self) -> None:
         if self._mode == "system":

@@ -46,7 +46,8 @@ class HeldOut:
 class Stage:
     """A run among those that come from one another, or a model that no longer is a run of the library.
 
-    id: of the run, or the path of a model that is none. kind: see PRETRAINED. step: of its last checkpoint. parent: the
+    id: of the run, or the path of a model that is none. kind: see PRETRAINED. step: of its last checkpoint. trained: to
+    which step it was trained, which may not be saved yet. parent: the
     id of the stage that it started from, at the step `parent_step`; is_fork: whether it continues it. rewarded_by: the
     id of its reward model, which may be no stage; rewarder: its name. seconds: of its training. data: the name of what
     it learned from.
@@ -60,6 +61,7 @@ class Stage:
     problem: str = ""
     created: str = ""
     step: int = 0
+    trained: int = 0
     parent: str = ""
     parent_step: int | None = None
     is_fork: bool = False
@@ -190,6 +192,7 @@ def _stage(info: RunInfo) -> Stage:
         **common,
         kind=_kind(info, run.spec),
         step=last_saved_step(info.folder),
+        trained=info.step,
         rewarded_by=str(rewarder.get("run") or rewarder.get("path") or ""),
         rewarder=str(rewarder.get("name") or ""),
         data=str((run.lineage.get("corpus") or {}).get("name") or run.spec.data.dataset or run.spec.data.source),

@@ -163,6 +163,9 @@ NUMERIC_SETTINGS = tuple(name for name in STEP_OF if isinstance(_FIELDS[name].de
 TRUNCATIONS = tuple(name for name, step in STEP_OF.items() if name == step and step != "temperature")
 """The settings that switch a truncation on."""
 
+PINNED = SamplingConfig(temperature=0.8, top_k=50)
+"""How the samples of pinned prompts are drawn, with the run's seed and length."""
+
 
 def format_step(config: SamplingConfig, step: str) -> str:
     """A sampling step with its value: “Top-k 40”."""

@@ -7,6 +7,7 @@ but decoders is shown behind an arrow.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 
@@ -23,10 +24,10 @@ from models.events import ARROW, TokenMade, result_of
 from models.inference.continuation import evaluating
 from models.inference.fill_mask import fill_mask
 from models.inference.generate import generate
-from models.inference.sampling import SamplingConfig
 from models.number_words import format_percent
 from models.pronouns.reading import prepare_text, read_sentence
 from models.pronouns.resolving import resolve
+from models.settings.sampling_config import PINNED, SamplingConfig
 from models.settings.tasks import ALIGNED_TASKS
 from models.tasks.encoding import TaskEncoder
 from models.tasks.predicting import predict
@@ -79,7 +80,7 @@ def write_sample(
         return _fill_masks(model, tokenizer, prompt, as_chat)
     if model.config.head != "language":
         return f"{ARROW}this model scores replies, and writes none", ()
-    sampling = SamplingConfig(temperature=0.8, top_k=50, seed=seed, max_tokens=max_tokens)
+    sampling = dataclasses.replace(PINNED, seed=seed, max_tokens=max_tokens)
     if isinstance(model, EncoderDecoder) and rewrites:
         return _rewrite(model, tokenizer, prompt, sampling)
     if isinstance(model, EncoderDecoder):

@@ -30,7 +30,7 @@ class ContextBar(QWidget):
 
     def __init__(self, theme: ThemeProvider, next_prompt: NextPrompt, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._theme, self._next = theme, next_prompt
+        self._theme, self._next, self._n_reply = theme, next_prompt, 0
         self.bar = _Bar(theme)
         self.words = ElidedLabel()
         self.words.setProperty("role", "caption")
@@ -48,12 +48,18 @@ class ContextBar(QWidget):
         """What the bar shows."""
         return self.bar.segments
 
+    def show_reply(self, n_tokens: int) -> None:
+        """Count the tokens of the reply that is being written; 0 where none is."""
+        if n_tokens != self._n_reply:
+            self._n_reply = n_tokens
+            self._follow()
+
     @Slot()
     def _follow(self) -> None:
         preview, failure = self._next.preview, self._next.failure
-        self.bar.show_segments(() if preview is None else _segments(preview), _length(preview))
+        self.bar.show_segments(() if preview is None else _segments(preview, self._n_reply), _length(preview))
         if preview is not None:
-            text, warns = _describe(preview, self._next.prompting.when_full)
+            text, warns = _describe(preview, self._n_reply, self._next.prompting.when_full)
         else:
             text, warns = (failure.sentence if failure is not None else "No model is open"), failure is not None
         self.words.setText(text)
@@ -67,18 +73,19 @@ def _length(preview: PromptPreview | None) -> int:
     return 1 if preview is None else max(preview.fitted.context_length, len(preview.fitted.ids))
 
 
-def _segments(preview: PromptPreview) -> tuple[ContextSegment, ...]:
+def _segments(preview: PromptPreview, n_reply: int) -> tuple[ContextSegment, ...]:
     fitted = preview.fitted
     between = len(fitted.ids) - preview.n_system - preview.n_draft
     return (
         ContextSegment("System prompt", "key", preview.n_system),
         ContextSegment("Conversation", "value", between),
         ContextSegment("Your draft", "query", preview.n_draft),
-        ContextSegment("Free for the reply", "sunken", max(fitted.context_length - len(fitted.ids), 0)),
+        ContextSegment("Reply so far", "value", n_reply),
+        ContextSegment("Free for the reply", "sunken", max(fitted.context_length - len(fitted.ids) - n_reply, 0)),
     )
 
 
-def _describe(preview: PromptPreview, when_full: str) -> tuple[str, bool]:
+def _describe(preview: PromptPreview, n_reply: int, when_full: str) -> tuple[str, bool]:
     """The sentence below the bar, and whether it is a warning."""
     fitted = preview.fitted
     n, length, n_left = len(fitted.ids), fitted.context_length, fitted.n_left_out
@@ -93,6 +100,8 @@ def _describe(preview: PromptPreview, when_full: str) -> tuple[str, bool]:
         if when_full == "summarise":
             return f"{used}. The context is full: the model first summarises {oldest}.", True
         return f"{used}. The context is full: {oldest} {'is' if n_left == 1 else 'are'} left out.", True
+    if n_reply:
+        return f"{n + n_reply:,} of {length:,} tokens used, {max(length - n - n_reply, 0):,} free", False
     return f"{used} used, {length - n:,} free for the reply", False
 
 

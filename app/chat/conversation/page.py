@@ -112,7 +112,10 @@ class ChatPage(QWidget):
         self.starters.picked.connect(self._on_starter)
         for signal in (conversation.chat_changed, conversation.path_changed):
             signal.connect(self._on_path)
-        conversation.reply_ended.connect(self._on_path)
+        for signal in (conversation.reply_started, conversation.reply_ended):
+            signal.connect(self._on_path)
+        for signal in (conversation.reply_started, conversation.reply_appended, conversation.reply_ended):
+            signal.connect(self._count_reply)
         self._show_model()
 
     @property
@@ -158,6 +161,10 @@ class ChatPage(QWidget):
             waits = "Waiting for the current training step…" if session.training.active else "Reading…"
             self.view.set_note(waits)
         self._show_page()
+
+    @Slot()
+    def _count_reply(self) -> None:
+        self.context.show_reply(self._conversation.progress[0])
 
     @Slot()
     def _on_path(self) -> None:

@@ -32,7 +32,7 @@ class HeadMontage(QWidget):
         previewed(): `shown` has changed.
         chosen(tile): the user selected a Tile, or None.
         walked(by): Shift and an arrow key: move `by` tokens.
-        moved(QRect): the keys moved to the tile in this rectangle.
+        moved(QRect): the tile in this rectangle is to be seen: the keys moved to it, or it is the one to begin with.
         height_changed(): its height has changed.
     """
 
@@ -86,6 +86,8 @@ class HeadMontage(QWidget):
         if tile != self._first:
             self._first = tile
             self.update()
+            if tile in self.tile_layout.tiles:
+                self.moved.emit(self.tile_layout.rect(self.tile_layout.tiles.index(tile)))
 
     @property
     def shown(self) -> Tile:

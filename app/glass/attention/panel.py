@@ -228,11 +228,15 @@ class AttentionPanel(AnswerPanel):
             self._show_row()
 
     def _begin_with_a_head(self) -> None:
-        """While the user has chosen no head, show the one that tells most about a token that stays in focus."""
+        """While the user has chosen no head, show the one that did most for a token that stays in focus, where that is
+        known, else the one that tells most about it."""
         if not self._pointed.is_steady:
             return
         before = self.overview.montage.shown
-        self.overview.montage.begin_with(most_focused(self.stack, self._shown_row.query))
+        head = self.focus.telling_head if self._kind != "encoder" else None
+        kind, site = self.reading.site_of(head) or ("", 0)
+        told = Tile(site, head.head) if head is not None and kind == self._kind else None
+        self.overview.montage.begin_with(told or most_focused(self.stack, self._shown_row.query))
         if self.overview.montage.shown != before:
             self._show_head()
 

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 ABOUT = About(
     title="Switch off",
     term="Ablation",
-    shows="Switch off parts of the model, or hide tokens, and see what happens to the answer (ablation).",
+    shows="Switch off parts of the model, or hide tokens, and see what happens to the answer (ablation). Ochre parts "
+    "speak for it: without them it is less likely. Blue ones speak against it.",
     source=(
         "The open model reads the text again, unchanged and changed, in one pass each. A head or part that is off adds "
         "nothing to the residual stream, at any position; norms and biases of other parts stay. With another text, a "

@@ -125,13 +125,14 @@ class PartSurvey(QWidget):
             return
         name = quoted(answer.names[answer.token])
         does = "is off" if self._other is None else "is patched"
-        reach = self.grid.show_amounts(self.found, self._marked, self._describe)
+        speaks_for = {part: -change for part, change in self.found.items()}  # in the colours of Inputs
+        reach = self.grid.show_amounts(speaks_for, self._marked, self._describe)
         if self._detail.is_simple:
             self.title.setText(f"How much likelier or less likely {name} gets when a single part {does}.")
-            self.scale.show_values("Without the part", "less likely", "likelier")
+            self.scale.show_values("The part speaks", "against it", "for it")
         else:
             self.title.setText(f"Change in log-probability of {name} when a single part {does}, in nats.")
-            self.scale.show_values("Change in nats", format_signed(-reach), format_signed(reach))
+            self.scale.show_values("Change in nats", format_signed(reach), format_signed(-reach))
         self.scale.setToolTip("Square-root scale: a quarter of the change has half of the colour")
         self.scale.setVisible(bool(self.found))
         self.measured.emit()

@@ -54,6 +54,8 @@ _FORMS = {
 }  # fmt: skip
 """The kind of each type of token (models.tokenizers.vocabulary.token_types), except single characters."""
 
+_RESERVED = re.compile(r"\[unused\d+\]")
+"""What BERT's vocabularies keep free; no text has them."""
 _DOES = re.compile(r"\{person\} (?!was|is)(\w+)|(?:was|is) (\w+) (?:by|to) ")
 
 
@@ -85,6 +87,8 @@ def kind_of(text: str | None, form: str, *, in_world: bool) -> Kind:
         in_world: whether the model was trained on Tiny World, so that words mean what they do there.
     """
     word = (text or "").strip()
+    if _RESERVED.fullmatch(word):
+        return _ROLE if in_world else _SPECIAL
     if in_world:
         if form in ("special", "added"):
             return _ROLE

@@ -66,7 +66,7 @@ class LensGrid(HeatMap):
                 values=table.values,
                 x=Axis(title="positions", low=0, high=columns),
                 y=Axis(title="layers", low=rows, high=0),
-                colours="sequential",
+                colours="probability",
                 low=0.0,
                 high=1.0,
                 bar=(),
@@ -112,7 +112,7 @@ class LensGrid(HeatMap):
         super()._draw_cells(painter, area, picture)
         table = self._table
         assert table is not None
-        metrics, colours = self._cell_metrics(), colour_table(self._theme, "sequential")
+        metrics, colours = self._cell_metrics(), colour_table(self._theme, "probability")
         painter.setFont(self._theme.mono_font(_FONT))
         for row, words in enumerate(table.words):
             for column, word in enumerate(words):

@@ -86,7 +86,7 @@ class LensPanel(AnswerPanel):
         self.no_split = label("", "caption", wrap=True)
         self.total = label("", "caption", wrap=True)
         self.lines.addWidget(self.grid)
-        scale = ColourScale(theme, "sequential", "Probability", "0 %", "100 %")
+        scale = ColourScale(theme, "probability", "Probability", "0 %", "100 %")
         self.lines.addLayout(row(label("Click a cell to track it.", "caption", wrap=True), scale))
         self.lines.addWidget(self.no_norm)
         self.lines.addLayout(row(label("Tracked", "subheading"), self.track, None, self.scale, spacing=SPACE // 2))

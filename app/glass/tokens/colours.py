@@ -26,7 +26,7 @@ class Quantity:
     of: its value, from the token's probability, the entropy of the distribution (nats) and the token's rank.
     marks: values with their labels, for the legend; values beyond the last one are clipped.
     fraction: maps a value to its fraction of the scale, from the first colour (0), the background, to the last (1).
-    is_share: whether it derives from the token's probability, and uses the colours of probabilities.
+    colours: as in HeatPicture.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Quantity:
     of: Callable[[float, float, int], float]
     marks: tuple[tuple[float, str], ...]
     fraction: Callable[[float], float]
-    is_share: bool = False
+    colours: str = "quantity"
 
 
 def surprisal(probability: float) -> float:
@@ -51,7 +51,7 @@ QUANTITIES = {
         of=lambda probability, entropy, rank: surprisal(probability),
         marks=((0.0, "100 %"), (4.0, "2 %"), (8.0, "≤ 0.03 %")),
         fraction=lambda value: value / 8,
-        is_share=True,
+        colours="sequential",
     ),
     "probability": Quantity(
         name="Probability",
@@ -59,7 +59,7 @@ QUANTITIES = {
         of=lambda probability, entropy, rank: probability,
         marks=((0.0, "0 %"), (0.5, "50 %"), (1.0, "100 %")),
         fraction=lambda value: value,
-        is_share=True,
+        colours="probability",
     ),
     "entropy": Quantity(
         name="Entropy",
@@ -83,9 +83,9 @@ class Shades:
 
     def __init__(self, theme: ThemeProvider, quantity: Quantity) -> None:
         self._quantity = quantity
-        colours = theme.sequential_map() if quantity.is_share else theme.quantity_map()
+        colours = theme.colour_map(quantity.colours)
         table = np.asarray(colours.getLookupTable(nPts=_N, alpha=False), dtype=float)  # (N, 3) 0 to 255
-        if not quantity.is_share and not theme.theme.dark:
+        if quantity.colours == "quantity" and not theme.theme.dark:
             table = table[::-1]  # the more, the darker
         ground = QColor(theme.theme.surface)
         opacity = np.clip(np.linspace(0, 1, _N) / _FADED, 0, 1)[:, None]

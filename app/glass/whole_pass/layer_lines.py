@@ -233,7 +233,7 @@ class LayerLines(Figure):
         painter.setFont(plain)
         painter.setPen(self._theme.theme.color("text"))
         painter.drawText(room, _RIGHT, format_share(share))
-        ground = QColor.fromRgb(int(colour_table(self._theme, "sequential")[int(255 * min(max(share, 0.0), 1.0))]))
+        ground = QColor.fromRgb(int(colour_table(self._theme, "probability")[int(255 * min(max(share, 0.0), 1.0))]))
         shown = QFontMetrics(mono).elidedText(word, Qt.TextElideMode.ElideRight, round(0.34 * room.width()))
         width = QFontMetrics(mono).horizontalAdvance(shown) + 10
         chip = QRectF(room.right() - wide - SPACE / 2 - width, room.top() + 2, width, room.height() - 4)
@@ -246,7 +246,7 @@ class LayerLines(Figure):
         return chip.left()
 
     def _draw_part(self, painter: QPainter, row: QRectF, room: QRectF, line: Line) -> None:
-        """A part's name and experts, and how much it adds: a bar up to 100 %, and the number."""
+        """A part's name and experts, and how much it adds: a bar up to ×1, and the number."""
         assert line.part is not None
         colors, name = self._theme.theme, line.part.site.rpartition(".")[2]
         color, plain = QColor(colors.categories[CATEGORIES[name]]), self._theme.font(0.9)
@@ -263,7 +263,7 @@ class LayerLines(Figure):
         painter.setFont(plain)
         painter.setPen(self._theme.theme.color("text"))
         painter.drawText(room, _RIGHT, format_share_added(share))
-        number = QFontMetrics(plain).horizontalAdvance("+1,000 %")
+        number = QFontMetrics(plain).horizontalAdvance("×1,000")
         wide = (110 if self._is_wide else 70) * self._theme.text_scale
         bar = QRectF(room.right() - number - wide, room.center().y() - 4, wide, 8)
         painter.fillRect(bar, self._theme.theme.color("border"))

@@ -11,13 +11,13 @@ from PySide6.QtGui import QHideEvent
 from PySide6.QtWidgets import QWidget
 
 from app.glass.answer_panel import AnswerPanel
-from app.glass.focus import Focus
+from app.glass.focus import Focus, Head
 from app.glass.panel_head import About
 from app.glass.target_token import TargetToken
 from app.glass.whole_pass.answer import PassAnswer, read_answer
 from app.glass.whole_pass.view import PassView, numbers_of
 from app.glass.whole_pass.wide_window import WideWindow
-from app.glass.whole_pass.wording import describe_pass
+from app.glass.whole_pass.wording import describe_pass, strongest_head
 from app.kit.basics import button, set_enabled
 from app.kit.chart_export import Columns
 from app.kit.theme import ThemeProvider
@@ -32,8 +32,8 @@ ABOUT = About(
     shows="How this token came about, from the text to the draw. Each stage opens the panel that shows more.",
     source=(
         "The open model reads the text again, as it did when it wrote: what comes before into its cache, then the "
-        "newest token alone with a trace. Each + is the length of the vector that a part adds, against the length of "
-        "the vector before. Of each attention, the head that adds the longest vector is shown; of one of them, that "
+        "newest token alone with a trace. Each × is the length of the vector that a part adds, in lengths of the "
+        "vector before. Of each attention, the head that adds the longest vector is shown; of one of them, that "
         "which did most for the token against the runner-up (its direct effect on the logit). What a layer would say "
         "is the logit lens. The draw is computed by the code that writes replies."
     ),
@@ -107,6 +107,8 @@ class PassPanel(AnswerPanel):
             return
         answer = dataclasses.replace(answer, learned=answer.target.text.step != self.examiner.step)
         self.answer = answer
+        if (strong := strongest_head(answer)) is not None:
+            self.focus.tell_head(answer.target.position, Head(strong.part.site, strong.head))
         self.say(describe_pass(answer))
         self.view.show_answer(answer)
         set_enabled(self.enlarge, "")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from app.glass.names import format_rough, spoken
+from app.glass.token_sentence import named_settings
 from app.glass.whole_pass.answer import PassAnswer
 from app.kit.words.site_words import part_of_layer
 from models.number_words import capitalized, format_count, format_percent
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from models.inspect.whole_pass import HeadPass, LayerPass, PartPass
 
 _MANY = 10.0
-"""From this share on, an added vector is said to be so many times as long."""
+"""From so many times on, decimals are left out."""
 _MAX_BACK = 12
 """Words that a long text ends with where all of it does not fit."""
 
@@ -37,11 +38,13 @@ class StrongHead(NamedTuple):
 def describe_pass(answer: PassAnswer) -> str:
     """The way of the token through the model, in one sentence made of its numbers."""
     word, share = spoken(answer.word), format_rough(answer.probability)
+    settings = named_settings(answer.xray)
+    before = f" before {settings}" if settings else ""
     opening = {
         "read": f"It read {word}, to which it had given {share}",
         "seen": f"It sees {word}, and gives it {share}",
         "masked": f"Behind the mask it expects {word}, with {share}",
-    }.get(answer.how, f"{word} comes out at {share} now" if answer.learned else f"{word} came out at {share}")
+    }.get(answer.how, f"{word} {'comes out now' if answer.learned else 'came out'} at {share}{before}")
     strong = strongest_head(answer)
     clauses = [] if strong is None else [_describe_strong(answer, strong)]
     led = lead_layer(answer) is not None
@@ -116,8 +119,8 @@ def _describe_lead(answer: PassAnswer) -> str:
 def describe_text(answer: PassAnswer) -> str:
     """The text that was read, and the token at its end."""
     text, at = answer.target.text, answer.given.at
-    read = f"{spoken(text.words[at])} (token {text.ids[at]:,}, {format_count(answer.read_bytes, 'byte')})"
-    target = f"{spoken(answer.word)} (token {answer.given.token:,} of {len(answer.given.logits):,})"
+    read = f"{spoken(text.words[at])} (id {text.ids[at]:,}, {format_count(answer.read_bytes, 'byte')})"
+    target = f"{spoken(answer.word)} (id {answer.given.token:,} of {len(answer.given.logits):,})"
     if answer.how in ("seen", "masked"):
         all_at_once = f"It reads all {format_count(len(text.ids), 'token')} at once"
         if answer.how == "seen":
@@ -207,8 +210,8 @@ def head_share(part: PartPass, head: int) -> float:
 
 
 def format_share_added(share: float) -> str:
-    """How long an added vector is against the one before: “+38 %”, “×174”."""
-    return f"×{share:,.0f}" if share >= _MANY else f"+{format_percent(share)}"
+    """How long an added vector is against the one before: “×0.38”, “×1.1”, “×174”."""
+    return f"×{_times(share)}"
 
 
 def describe_layer(answer: PassAnswer, layer: LayerPass) -> str:
@@ -231,7 +234,11 @@ def describe_all(answer: PassAnswer) -> list[str]:
 
 
 def _as_long(share: float) -> str:
-    return f"{share:,.0f} times" if share >= _MANY else format_percent(share)
+    return f"{_times(share)} times"
+
+
+def _times(share: float) -> str:
+    return f"{share:,.0f}" if share >= _MANY else f"{share:.1f}" if share >= 1 else f"{share:.2f}"
 
 
 def _listed(names: list[str]) -> str:

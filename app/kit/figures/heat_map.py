@@ -150,8 +150,7 @@ class HeatMap(Plot[HeatPicture]):
 
 def colour_table(theme: ThemeProvider, colours: str) -> Colours:
     """The 256 colours, 0xAARRGGBB, of a colour map named by HeatPicture.colours."""
-    maps = {"diverging": theme.diverging_map, "sequential": theme.sequential_map, "quantity": theme.quantity_map}
-    rgb = maps[colours]().getLookupTable(nPts=256, alpha=False).astype(np.uint32)
+    rgb = theme.colour_map(colours).getLookupTable(nPts=256, alpha=False).astype(np.uint32)
     table: Colours = 0xFF000000 | rgb[:, 0] << 16 | rgb[:, 1] << 8 | rgb[:, 2]
     return table
 

@@ -33,7 +33,7 @@ class HeatPicture:
 
     Args:
         values: (rows, columns); NaN = missing, drawn hatched.
-        colours: "diverging" (around zero), "sequential" (from zero), "quantity" (no zero).
+        colours: "diverging" (around zero), "sequential" (from zero), "probability", "quantity" (no zero).
         low, high: the values at the ends of the colour map, which is clamped there.
         bar: (value, label) of the ticks of the colour bar. shows: its name, if the title does not say it.
         describe: the read-out of a cell (row, column), in a few lines.

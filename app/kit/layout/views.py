@@ -225,7 +225,11 @@ class _ViewBar(QTabBar):
     def minimumSizeHint(self) -> QSize:
         """The width of all names in compact form."""
         hint = self.sizeHint()
-        return QSize(hint.width() - (0 if self._is_compact else _SPARED * self.count()), hint.height())
+        return QSize(hint.width() - (0 if self._is_compact else self._spared), hint.height())
+
+    def tabLayoutChange(self) -> None:
+        super().tabLayoutChange()
+        self._space_out()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -240,9 +244,15 @@ class _ViewBar(QTabBar):
     def _is_compact(self) -> bool:
         return bool(self.property("compact"))
 
+    @property
+    def _spared(self) -> int:
+        """How much less wide all names in view are in compact form."""
+        return _SPARED * sum(self.isTabVisible(i) for i in range(self.count()))
+
     def _space_out(self) -> None:
-        wide = self.sizeHint().width() + (_SPARED * self.count() if self._is_compact else 0)
+        wide = self.sizeHint().width() + (self._spared if self._is_compact else 0)
         if self._is_compact != (wide > self.width()):
             self.setProperty("compact", not self._is_compact)
             self.style().polish(self)
             self.setElideMode(self.elideMode())  # redoes the tab layout, which no other call does
+            self.updateGeometry()

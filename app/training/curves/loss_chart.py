@@ -389,7 +389,7 @@ class ReferenceLine:
         self.name = pg.TextItem(anchor=(1, 1))
         self.name.textItem.document().setDocumentMargin(1)
         self.value = math.nan
-        self.name.setZValue(5)  # above the marks
+        self.name.setZValue(-0.5)  # below the curves, so that it hides none
         self._line.setZValue(-1)  # below the names of the curves
         self._view, self._words = chart.getPlotItem().getViewBox(), ""
         for item in (self._line, self.name):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QSize, Qt, Slot
@@ -66,6 +68,7 @@ class MetricChart(RunChart):
         at = [] if self.best_row is None else [self.best_row]
         self.best.setData(x=self.axis.of_rows(val)[at], y=self._scale * val["metric_value"][at])
         above = QFontMetrics(self._theme.font(0.9)).height() // 2 + SPACE
+        self.chart.getPlotItem().getAxis("left").end = 100.0 if self._scale == 100 else math.inf
         self.chart.set_margins(6, above, self._loss.right_margin)
         self.chart.show_range((0.0, self._length()), self._heights)
 

@@ -74,8 +74,8 @@ def describe_cost(stage: Stage) -> str:
     """Steps and seconds, and the status where it has not finished."""
     if stage.kind in (GONE, IMPORTED) or stage.spec is None:
         return ""
-    total = stage.spec.train.steps
-    n = format_count(total, "step") if stage.step == total else f"{stage.step:,} of {format_count(total, 'step')}"
+    total, done = stage.spec.train.steps, max(stage.trained, stage.step)
+    n = format_count(total, "step") if done == total else f"{done:,} of {format_count(total, 'step')}"
     parts = [n, format_duration(stage.seconds) if stage.seconds is not None else ""]
     return ", ".join(filter(None, (*parts, stage.status if stage.status != "finished" else "")))
 

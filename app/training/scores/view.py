@@ -44,6 +44,12 @@ _NO_DATA = (
     "No dataset to score it on yet",
     "This model can be scored on {title}: import or make such a dataset in the Data tab.",
 )
+_NO_SCORE = (
+    "What it learned from has no score",
+    "Many replies are right in a conversation, and many words in a text, so the test rows of its own data give no "
+    "score: its validation loss is in Curves. It can be scored on {title}: import or make such a dataset in the "
+    "Data tab.",
+)
 _NO_MODEL = ("No model yet", "The run can be evaluated as soon as it has a checkpoint.")
 
 
@@ -266,7 +272,7 @@ class ScoresView(QWidget):
         elif not self.data.count() and stored.evaluated is not None:
             self._say(*_describe_evaluation(stored.evaluated))
         elif not self.data.count():
-            heading, sentence = _NO_DATA
+            heading, sentence = _NO_DATA if self._is_imported else _NO_SCORE
             self._say(heading, sentence.format(title=TASKS[self.task].title.lower()))
         else:
             title = TASKS[self.task].title

@@ -26,6 +26,7 @@ from app.training.token_names import TokenNames
 from models.number_words import format_percent
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import RunSpec
+from models.settings.sampling_config import PINNED, format_step
 
 _TITLES = {
     "decoder-only": ("What it writes", "Next token"),
@@ -35,8 +36,12 @@ _TITLES = {
     "labels": ("What it predicts", "Next token"),
 }
 """Titles by topology or task."""
+_DRAWN = (
+    f"Drawn at random ({', '.join(format_step(PINNED, step).lower() for step in ('temperature', 'top_k'))}) with one "
+    "seed for all steps, so it need not begin with the likeliest token."
+)
 _WHY = {
-    "decoder-only": "The model's prediction right after the prompt",
+    "decoder-only": "The model's prediction right after the prompt, before the sample's temperature and top-k",
     "encoder-only": "The model's prediction at the first masked position",
     "encoder-decoder": "The model's prediction for the first token of the first gap",
     "pronouns": "The probability of each noun before “it”",
@@ -56,11 +61,12 @@ class Panes(QSplitter):
         self.chat = button("Chat with it", theme, icon="chat-circle", tip="Chat with the model as it was at this step")
         self._texts_title, self._top_title = label("", "subheading"), label("", "subheading")
         self._sum = label("", "caption")
+        self._drawn = label(_DRAWN, "caption", wrap=True)
         self._sum.setToolTip("The rest of the probability is spread over all other tokens")
         self.setChildrenCollapsible(False)
-        self.addWidget(_pane(self._texts_title, self.written, wrapping(self.fork, self.chat)))
+        self.addWidget(_pane(self._texts_title, self.written, self._drawn, wrapping(self.fork, self.chat)))
         self.addWidget(_pane(self._top_title, self.bars, self._sum))
-        self.addWidget(_pane(None, self.attention, None))
+        self.addWidget(_pane(None, self.attention))
         self.setSizes([310, 200, 490])  # two buttons in a line; a map with the names of its tokens
         for i, stretch in enumerate((2, 1, 4)):
             self.setStretchFactor(i, stretch)
@@ -76,6 +82,7 @@ class Panes(QSplitter):
         texts, top = _TITLES[learned]
         self._texts_title.setText(texts)
         self._top_title.setText(top)
+        self._drawn.setVisible(learned in ("decoder-only", "encoder-decoder"))
         self._top_title.setToolTip(plain_tip(_WHY[learned]))
 
     def show_snapshot(self, snapshot: Snapshot, *, moves: bool) -> None:
@@ -97,14 +104,14 @@ class Panes(QSplitter):
             set_enabled(offer, missing)
 
 
-def _pane(head: QWidget | None, content: QWidget, foot: QWidget | None) -> QFrame:
+def _pane(head: QWidget | None, content: QWidget, *feet: QWidget) -> QFrame:
     card = frame("card", margin=SPACE + SPACE // 2, spacing=SPACE // 2)
     lines = card.layout()
     assert isinstance(lines, QVBoxLayout)
     if head is not None:
         lines.addWidget(head)
     lines.addWidget(content, 1)
-    if foot is not None:
+    for foot in feet:
         lines.addWidget(foot)
     return card
 

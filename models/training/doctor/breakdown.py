@@ -78,7 +78,7 @@ def divergence(signs: Signs) -> Finding:
     if not (now > lowest + allowed and before > lowest + allowed / 2):
         return Check(
             kind="divergence",
-            words=f"The smoothed loss is {format_figure(now)}; its lowest was {format_figure(min(lowest, now))}.",
+            words=describe_lowest(now, lowest),
         )
     onset = _last_healthy_step(signs, losses <= lowest + allowed / 4)
     sentence = (
@@ -170,6 +170,13 @@ def _decay_evidence(signs: Signs) -> dict[str, float]:
     share, ratio = decay_share(signs), signs.largest_ratio
     evidence = {"weight decay per step": share} if share > STRONG_DECAY else {}
     return evidence | ({"largest update": ratio} if math.isfinite(ratio) else {})
+
+
+def describe_lowest(now: float, lowest: float) -> str:
+    """How far a smoothed loss is above its lowest, with the digits of the curves."""
+    if now <= lowest:
+        return f"The smoothed loss is {now:,.3f}, its lowest so far."
+    return f"The smoothed loss is {now:,.3f}; its lowest was {lowest:,.3f}."
 
 
 def format_figure(value: float, digits: int = 3) -> str:

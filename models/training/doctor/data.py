@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from models.number_words import format_percent
+from models.number_words import format_count, format_percent
 from models.training.doctor.findings import Check, Diagnosis, Finding, Remedy
 from models.training.doctor.remedies import format_changes, new_run
 from models.training.doctor.signs import Signs
@@ -113,7 +113,9 @@ def small_validation(signs: Signs) -> Finding:
     if 2 * error < max(_ERROR * loss, _MIN_ERROR):
         words = f"The validation loss is known to ±{2 * error:.2g} (two standard errors)."
         return Check(kind="small_validation", words=words)
-    tokens = f" over {n:,.0f} tokens" if math.isfinite(n) else ""
+    used, in_all = (signs.log.measured.get(name, 0) for name in ("val_batches_used", "val_batches"))
+    part = f" in {used:,.0f} of {format_count(int(in_all), 'validation batch', 'validation batches')}"
+    tokens = f" over {n:,.0f} predicted tokens{part if used < in_all else ''}" if math.isfinite(n) else ""
     sentence = (
         f"The validation loss, a mean{tokens}, is {loss:.3g} ± {2 * error:.2g} (two standard errors): runs that are "
         "closer than that cannot be told apart by it"

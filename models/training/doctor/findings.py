@@ -31,7 +31,7 @@ TITLES: dict[str, str] = {
     "plateau": "Plateau",
     "overfitting": "Overfitting",
     "little_data": "Too little data",
-    "small_validation": "Validation set too small",
+    "small_validation": "Validated on too little",
 }
 """All diagnoses by kind, the most severe first."""
 
@@ -60,7 +60,7 @@ PASSED_TITLES: dict[str, str] = {
     "plateau": "No plateau",
     "overfitting": "No overfitting",
     "little_data": "Enough data",
-    "small_validation": "Validation set large enough",
+    "small_validation": "Validated on enough",
 }
 """What is so where there is no such problem."""
 

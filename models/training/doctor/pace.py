@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from models.number_words import format_percent
+from models.number_words import format_count, format_percent
 from models.settings.spec_changes import value_of
 from models.training.doctor.findings import Check, Diagnosis, Finding, Remedy
 from models.training.doctor.log import Numbers
 from models.training.doctor.remedies import GOOD_MOVEMENT, format_changes, new_run, restart_remedy, scaled_rates
-from models.training.doctor.signs import Signs
+from models.training.doctor.signs import MIN_MEASURED, Signs
 from models.training.schedule import DECAY_SHARE
 
 _LARGE_RATIO = 0.04
@@ -51,7 +51,7 @@ def lr_high(signs: Signs) -> Finding:
     """Large updates that keep the loss from falling."""
     ratio = signs.largest_ratio
     if math.isnan(ratio):
-        return Check(kind="lr_high", words=_NEEDS_LAYERS, possible=False)
+        return Check(kind="lr_high", words=_needs_layers(signs, 1), possible=False)
     begin, end = _high_lull(signs)
     excess = math.sqrt(ratio / _LARGE_RATIO)  # far too high rates let the loss fall a little as they decay
     least = max(_MIN_LULL, _LULL_AT_HIGH * signs.log.planned_steps)
@@ -81,7 +81,7 @@ def lr_low(signs: Signs) -> Finding:
         words = f"Needs a run of {_MIN_LULL} steps: shorter runs learn little at any rate."
         return Check(kind="lr_low", words=words, possible=False)
     if math.isnan(movement):
-        return Check(kind="lr_low", words=_NEEDS_LAYERS, possible=False)
+        return Check(kind="lr_low", words=_needs_layers(signs, MIN_MEASURED), possible=False)
     loss = float(signs.loss[-1]) if signs.n_blocks else signs.first_loss
     learned = loss < _HARDLY_LEARNED * signs.guessing
     changes = scaled_rates(signs, max(2.0, GOOD_MOVEMENT / max(movement, 1e-12)))
@@ -136,7 +136,13 @@ def _learned_all(signs: Signs) -> int | None:
     return int(signs.steps[above[-1] if len(above) else 0])
 
 
-_NEEDS_LAYERS = "Needs layer statistics (their interval is 0, or none were measured yet)."
+def _needs_layers(signs: Signs, n: int) -> str:
+    """Why the layers' statistics of `n` steps are not there."""
+    interval, measured = signs.log.spec.train.layer_interval, int(np.isfinite(signs.ratios).sum())
+    if not interval:
+        return "Needs layer statistics: their interval is 0."
+    of = f" of {n} steps" if n > 1 else ""
+    return f"Needs layer statistics{of}: measured at {measured} so far, every {format_count(interval, 'step')}."
 
 
 def _format_multiple(multiple: float) -> str:

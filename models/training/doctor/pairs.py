@@ -36,8 +36,8 @@ def divergence(signs: Signs) -> Finding:
     finding = breakdown.divergence(signs)
     if not isinstance(finding, Diagnosis) or finding.evidence["loss now"] > signs.first_loss:
         return finding
-    lowest, now = (format_figure(finding.evidence[name]) for name in ("lowest loss", "loss now"))
-    return Check(kind="divergence", words=f"The smoothed loss is {now}; its lowest was {lowest}.")
+    lowest, now = (finding.evidence[name] for name in ("lowest loss", "loss now"))
+    return Check(kind="divergence", words=breakdown.describe_lowest(now, lowest))
 
 
 def chosen_falls(signs: Signs) -> Finding:

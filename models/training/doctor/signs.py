@@ -12,6 +12,8 @@ from models.training.doctor.log import Numbers, RunLog
 
 N_BLOCKS = 40
 MIN_BLOCK = 5
+MIN_MEASURED = 3
+"""Steps at which layers must have been measured for the movement of a whole run to be extrapolated."""
 
 
 @dataclass(frozen=True)
@@ -122,12 +124,12 @@ class Signs:
 
     @cached_property
     def planned_movement(self) -> float:
-        """The sum of all update-to-weight ratios of the whole run; NaN before layers were measured three times.
+        """The sum of all update-to-weight ratios of the whole run; NaN before layers were measured MIN_MEASURED times.
 
         Future updates are extrapolated in proportion to their learning rate.
         """
         known = np.isfinite(self.ratios)
-        if known.sum() < 3 or not len(self.log.step):
+        if known.sum() < MIN_MEASURED or not len(self.log.step):
             return math.nan
         steps, ratios = self.log.layer_step[known], self.ratios[known]
         lr = np.interp(steps, self.log.step, self.log.lr)

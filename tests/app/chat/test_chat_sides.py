@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
+from tokenizers import Tokenizer
 
 from app.chat.tab import ChatTab
 from app.kit.theme import ThemeProvider
@@ -253,3 +254,28 @@ def test_replies_have_no_colours_before_a_newcomer_asks_for_them(
     again = ChatTab(session, theme)
     qtbot.addWidget(again)
     assert again.page.legend.quantity == ""
+
+
+def test_the_chats_can_be_shown_instead_of_the_right_side(qtbot: QtBot, tab: ChatTab) -> None:
+    assert not tab.chats.isVisible()
+    assert tab.show_chats.isVisible()
+    qtbot.mouseClick(tab.show_chats, Qt.MouseButton.LeftButton)
+    assert (tab.chats.isVisible(), tab.side.isVisible(), tab.show_chats.isVisible()) == (True, False, False)
+    tab.side.show_view("attention")
+    assert tab.side.is_folded or tab.show_chats.isVisible()
+
+
+def test_the_context_fills_while_a_reply_is_written(
+    fresh: ChatTab, actor_of: Actor, session: Session, byte_tokenizer: Tokenizer
+) -> None:
+    session.chat.tokenizer = byte_tokenizer
+    actor_of.play(dataclasses.replace(TALKER, mode="text", context_length=50))
+    context = fresh.page.context
+    fresh.page.composer.sent.emit("def")
+    actor_of.begin("(", "self", ")")
+    (reply,) = (segment for segment in context.segments if segment.name == "Reply so far")
+    assert reply.n_tokens == 3
+    assert context.segments[-1].n_tokens == 50 - sum(segment.n_tokens for segment in context.segments[:-1])
+    assert context.words.text().endswith(f"{context.segments[-1].n_tokens} free")
+    actor_of.end()
+    assert not any(segment.n_tokens for segment in context.segments if segment.name == "Reply so far")

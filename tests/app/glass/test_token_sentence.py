@@ -76,7 +76,7 @@ def test_it_leaned_and_it_was_sure() -> None:
 def test_the_shares_are_those_that_were_drawn_from() -> None:
     cold = said((0.5, 0.4, 0.05, 0.05), 0, 0.5, temperature=0.5)
     final = xray((0.5, 0.4, 0.05, 0.05), 0, 0.5, 0.5).row_of(0).final
-    assert cold.startswith(f"At temperature 0.5 it wavered between “sad” ({100 * final:.0f} %)")
+    assert cold.startswith(f"After temperature 0.5 it wavered between “sad” ({100 * final:.0f} %)")
 
 
 def test_greedy() -> None:

@@ -109,6 +109,8 @@ def test_colour_maps_start_at_the_ground(theme: ThemeProvider) -> None:
     middle = QColor(*theme.diverging_map().map(0.5)[:3])
     assert middle == DARK.color("surface")
     assert theme.quantity_map() is not None
+    assert QColor(*theme.probability_map().map(0.0)[:3]) == DARK.color("surface")
+    assert QColor(*theme.probability_map().map(1.0)[:3]) == DARK.color("accent")
 
 
 @pytest.mark.qt_log_ignore("This plugin does not support", extend=True)

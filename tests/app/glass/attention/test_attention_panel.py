@@ -300,3 +300,12 @@ def test_the_colours_are_named(opened: AttentionPanel) -> None:
     picture = opened.detail.map.picture
     assert picture is not None
     assert picture.shows == "Attention weight"
+
+
+def test_it_begins_with_the_head_that_did_most_for_the_token(opened: AttentionPanel, focus: Focus) -> None:
+    focus.tell_head(12, Head("blocks.1.attention", 3))
+    focus.lock(12)
+    assert opened.overview.montage.shown == Tile(1, 3)
+    assert "head 4 of layer 2" in opened.sentence.text()
+    focus.lock(13)
+    assert focus.telling_head is None, "it is another token"

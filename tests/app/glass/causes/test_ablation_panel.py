@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
@@ -67,6 +68,11 @@ def test_clicks_apply_the_intervention(
     side = "decoder." if design == "t5-tiny" else ""
     parts = [ModelPart(f"{side}blocks.1.attention", 2), ModelPart(f"{side}blocks.0.feed_forward")]
     assert set(parts) < set(panel.survey.found)
+    picture = panel.survey.grid.picture
+    assert picture is not None
+    for part in parts:  # ochre, the high end, for what speaks for it, as in Inputs
+        row, column = next((i, row.index(part)) for i, row in enumerate(panel.survey.grid.parts) if part in row)
+        assert np.sign(picture.values[row, column]) == -np.sign(panel.survey.found[part])
     for part in parts:
         click_part(qtbot, panel, part)
     click_token(qtbot, panel, 3)

@@ -82,3 +82,12 @@ def test_the_sentence() -> None:
     assert describe_nearest("·Mia", ["·Tom", "·Anna", "·Ben", "·Leo"]) == "Closest to “Mia”: Tom, Anna, Ben."
     assert describe_nearest("·the", ["·of", ",", "·"]) == "Closest to “the”: of, “,”, a space."
     assert describe_nearest("·Mia", []) == ""
+
+
+def test_reserved_tokens_of_bert_are_no_words() -> None:
+    names = ["[PAD]", "[unused0]", "a", "the"]
+    kinds = [
+        kind_of(name, form, in_world=False)
+        for name, form in zip(names, ("special", "word", "character", "word"), strict=True)
+    ]
+    assert first_choice(kinds, [0, 0, 0, 0], range(4)) == 3

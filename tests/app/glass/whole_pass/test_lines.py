@@ -120,8 +120,9 @@ def test_the_first_vector_is_described_as_the_design_makes_it(
 
 
 def test_long_vectors_are_said_to_be_so_many_times_as_long() -> None:
-    assert [format_share_added(x).replace("\N{NO-BREAK SPACE}", " ") for x in (0.384, 6.06, 174.01)] == [
-        "+38 %",
-        "+606 %",
+    assert [format_share_added(x).replace("\N{NO-BREAK SPACE}", " ") for x in (0.384, 1.1, 6.06, 174.01)] == [
+        "×0.38",
+        "×1.1",
+        "×6.1",
         "×174",
     ]

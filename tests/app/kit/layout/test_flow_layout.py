@@ -8,6 +8,8 @@ from pytestqt.qtbot import QtBot
 
 from app.kit.layout.flow_layout import FlowLayout
 from app.kit.layout.turning_splitter import TurningSplitter
+from app.kit.layout.views import View, Views
+from app.kit.theme import ThemeProvider
 
 
 def test_widgets_go_on_in_a_next_line(qtbot: QtBot) -> None:
@@ -30,6 +32,7 @@ def test_widgets_go_on_in_a_next_line(qtbot: QtBot) -> None:
 
 def test_two_parts_turn_where_there_is_no_room_beside_each_other(qtbot: QtBot) -> None:
     parts = QWidget(), QWidget()
+    parts[0].setMinimumHeight(40)
     splitter = TurningSplitter(*parts, sizes=(300, 300), grows=0)
     qtbot.addWidget(splitter)
     splitter.resize(800, 400)
@@ -37,5 +40,33 @@ def test_two_parts_turn_where_there_is_no_room_beside_each_other(qtbot: QtBot) -
     assert splitter.orientation() == Qt.Orientation.Horizontal
     splitter.resize(400, 400)
     assert splitter.orientation() == Qt.Orientation.Vertical
+    splitter.setSizes([40, 360])
     splitter.resize(800, 400)
     assert splitter.orientation() == Qt.Orientation.Horizontal
+    assert parts[0].width() >= parts[1].width(), "its shares are not those of the heights"
+
+
+class _Pages(Views):
+    def _update(self, name: str) -> None:
+        pass
+
+
+def test_names_of_views_are_not_cut_where_others_are_hidden(qtbot: QtBot, theme: ThemeProvider) -> None:
+    names = [f"a view called {i}" for i in range(12)]
+    views = _Pages("Views", {name: View(name, "", QWidget, "") for name in names})
+    qtbot.addWidget(views)
+    for name in names[6:]:
+        views.offer(name, is_offered=False)
+    theme.dress(views)
+    views.resize(1600, 100)
+    views.show()
+    for n in (6, 8):
+        least = views.bar.minimumSizeHint().width()
+        views.resize(views.minimumSizeHint().width(), 100)
+        qtbot.waitUntil(lambda: bool(views.bar.property("compact")))
+        qtbot.waitUntil(lambda: views.bar.width() >= views.bar.sizeHint().width())
+        assert abs(views.bar.sizeHint().width() - least) <= n, "all of them were counted on"
+        views.resize(1600, 100)
+        qtbot.waitUntil(lambda: not views.bar.property("compact"))
+        for name in names[6:8]:
+            views.offer(name, is_offered=True)

@@ -13,6 +13,7 @@ from app.session.candidates import Candidate
 from app.session.session import Session
 from app.training.lineage.next_steps import Judging, NextRun, next_steps
 from app.training.lineage.stage_words import (
+    describe_cost,
     describe_held_out,
     describe_settings,
     describe_source,
@@ -76,6 +77,9 @@ def test_words_say_how_a_stage_learned_and_what_it_is_worth(family: Library) -> 
     assert describe_settings(kto).startswith("β 0.1 · batch 16")
     assert describe_start(kto, tree.find("sft")) == "Started from sft at step 40."
     assert kind_words(kto) == "KTO"
+    unsaved = dataclasses.replace(kto, status="running", step=0, trained=6, seconds=None)
+    assert kto.spec is not None
+    assert describe_cost(unsaved) == f"6 of {kto.spec.train.steps} steps, running", "none of which is saved yet"
     fork = dataclasses.replace(kto, is_fork=True)
     assert describe_start(fork, tree.find("sft")) == "Continues sft from step 40."
     assert kind_words(fork) == "KTO, fork"

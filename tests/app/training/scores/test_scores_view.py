@@ -195,7 +195,7 @@ def test_a_model_that_writes_is_scored_on_any_texts(
     for path in list_scores(session.runs.find(base).folder):
         path.unlink()
     opened(run_view, runs(session, "classification")[0], until)
-    assert "No dataset to score it on yet" in opened(run_view, base, until).words
+    assert "What it learned from has no score" in opened(run_view, base, until).words
     kinds = (KindAccuracy(kind="knowledge", n=100, accuracy=0.98, most_frequent=0.1),)
     write_evaluation(session.runs.find(base).folder, Evaluated(accuracy=0.98, kinds=kinds, seconds=1.0))
     opened(run_view, runs(session, "classification")[0], until)

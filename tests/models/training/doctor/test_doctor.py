@@ -182,6 +182,25 @@ def test_missing_measurements_are_not_judged(library: Library, tiny_config: Mode
     impossible = {check.kind: check.words for check in examine(log).checks if not check.possible}
     assert set(impossible) == {"lr_high", "lr_low", "plateau", "overfitting", "little_data", "small_validation"}
     assert all(words.startswith("Needs ") for words in impossible.values())
+    assert impossible["lr_high"] == "Needs layer statistics: their interval is 0."
+
+
+def test_what_was_measured_is_not_said_to_be_missing(library: Library, tiny_config: ModelConfig) -> None:
+    run = make_run(library, tiny_config, steps=60, layer_interval=10, eval_batches=1)
+    train(run, library)
+    log = RunLog.read(RunFolder.open(run.folder)).until(20)
+    found = {each.kind: each for each in examine(log).checks}
+    assert found["lr_high"].possible
+    assert found["lr_low"].words == "Needs layer statistics of 3 steps: measured at 2 so far, every 10 steps."
+    assert re.fullmatch(
+        r"The smoothed loss is \d\.\d{3}(, its lowest so far|; its lowest was \d\.\d{3})\.", found["divergence"].words
+    )
+    measured = log.measured | {"val_batches_used": 2, "val_batches": 3, "val_targets": 253}
+    few = dataclasses.replace(log, val_error=np.full_like(log.val_error, 0.3), measured=measured)
+    (small,) = [each for each in examine(few).diagnoses if each.kind == "small_validation"]
+    assert "a mean over 253 predicted tokens in 2 of 3 validation batches, is" in small.sentence
+    assert small.remedy is not None
+    assert "train.eval_batches" in small.remedy.changes
 
 
 def test_a_fork_is_judged_by_its_own_steps(library: Library, tiny_config: ModelConfig) -> None:
