@@ -15,8 +15,7 @@ _MIN_WIDTH = 240
 
 class TurningSplitter(QSplitter):
     """Args:
-    sizes: initial pixels, side by side; their shares when they come beside each other again.
-    grows: the index of the part that takes spare space.
+    sizes: initial pixels, side by side. grows: the index of the part that takes spare space.
     """
 
     def __init__(self, *parts: QWidget, sizes: Sequence[int], grows: int) -> None:
@@ -25,8 +24,7 @@ class TurningSplitter(QSplitter):
         for part in parts:
             self.addWidget(part)
         self.setStretchFactor(grows, 1)
-        self._sizes = list(sizes)
-        self.setSizes(self._sizes)
+        self.setSizes(list(sizes))
         Refit(self, self._turn)
 
     @property
@@ -42,5 +40,3 @@ class TurningSplitter(QSplitter):
         wanted = Qt.Orientation.Horizontal if beside <= self.width() else Qt.Orientation.Vertical
         if wanted != self.orientation():
             self.setOrientation(wanted)
-            if wanted == Qt.Orientation.Horizontal:  # else they keep the shares of their heights
-                self.setSizes(self._sizes)

@@ -32,7 +32,6 @@ def test_widgets_go_on_in_a_next_line(qtbot: QtBot) -> None:
 
 def test_two_parts_turn_where_there_is_no_room_beside_each_other(qtbot: QtBot) -> None:
     parts = QWidget(), QWidget()
-    parts[0].setMinimumHeight(40)
     splitter = TurningSplitter(*parts, sizes=(300, 300), grows=0)
     qtbot.addWidget(splitter)
     splitter.resize(800, 400)
@@ -40,10 +39,8 @@ def test_two_parts_turn_where_there_is_no_room_beside_each_other(qtbot: QtBot) -
     assert splitter.orientation() == Qt.Orientation.Horizontal
     splitter.resize(400, 400)
     assert splitter.orientation() == Qt.Orientation.Vertical
-    splitter.setSizes([40, 360])
     splitter.resize(800, 400)
     assert splitter.orientation() == Qt.Orientation.Horizontal
-    assert parts[0].width() >= parts[1].width(), "its shares are not those of the heights"
 
 
 class _Pages(Views):
