@@ -40,16 +40,18 @@ def _sizes(splitter: QSplitter, kept: list[int]) -> list[int]:
 
 
 def _splitters(page: QWidget) -> Iterator[tuple[str, QSplitter]]:
-    """The splitters within a page, named after our widget that contains them: other splitters may come and go."""
+    """The splitters within a page, named after our widget that contains them: other splitters may come and go. One that
+    stands upright now, where there is little width, has other sizes than side by side."""
     numbers: dict[str, int] = {}
     for splitter in page.findChildren(QSplitter):
         owner = _owner(splitter)
         numbers[owner] = number = numbers.get(owner, -1) + 1
-        yield f"splitter {owner} {number}", splitter
+        upright = " upright" if splitter.orientation() == Qt.Orientation.Vertical else ""
+        yield f"splitter {owner} {number}{upright}", splitter
 
 
 def _owner(splitter: QSplitter) -> str:
-    widget: QWidget | None = splitter
+    widget = splitter.parentWidget()  # a splitter may be of a class of ours
     while widget is not None and not type(widget).__module__.startswith("app."):
         widget = widget.parentWidget()
     return type(widget).__name__

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSplitter, QWidget
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.kit.layout.pages import Pages
+from app.kit.layout.turning_splitter import TurningSplitter
 from app.session.session import Session
 from app.shell.splitters import remember_splitters, restore_splitters
+from tests.app.heard import Until
 
 
 class Halves(QWidget):
-    """A widget with a splitter."""
+    """A widget with a splitter, of a class of ours."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.splitter = QSplitter()
-        self.splitter.addWidget(QLabel())
-        self.splitter.addWidget(QLabel())
+        self.splitter = TurningSplitter(QLabel(), QLabel(), sizes=(100, 100), grows=0)
         QHBoxLayout(self).addWidget(self.splitter)
 
 
@@ -40,7 +41,7 @@ def window(session: Session, qtbot: QtBot) -> tuple[Pages, Pages]:
     outer = Pages({"page": page})
     outer.page_made.connect(lambda _, made: restore_splitters(session, made))
     qtbot.addWidget(outer)
-    outer.resize(400, 300)
+    outer.resize(700, 300)
     outer.show()
     outer.show_page("page")
     return outer, inner
@@ -48,7 +49,7 @@ def window(session: Session, qtbot: QtBot) -> tuple[Pages, Pages]:
 
 def test_splitters_are_restored(session: Session, qtbot: QtBot) -> None:
     outer, inner = window(session, qtbot)
-    for name, sizes in (("second", [90, 280]), ("first", [250, 120])):
+    for name, sizes in (("second", [260, 420]), ("first", [420, 260])):
         half = inner.show_page(name)
         assert isinstance(half, Halves)
         half.splitter.setSizes(sizes)
@@ -74,3 +75,18 @@ def test_a_hidden_part_keeps_its_last_size(session: Session, qtbot: QtBot) -> No
     half = inner.show_page("first")
     assert isinstance(half, Halves)
     assert half.splitter.sizes() == before
+
+
+def test_heights_are_not_taken_for_widths(session: Session, qtbot: QtBot, until: Until) -> None:
+    """Where there is little width, the parts stand one above the other, and have sizes of their own."""
+    outer, inner = window(session, qtbot)
+    half = inner.show_page("first")
+    assert isinstance(half, Halves)
+    outer.resize(300, 900)
+    until(lambda: half.splitter.orientation() == Qt.Orientation.Vertical)
+    half.splitter.setSizes([60, 800])
+    remember_splitters(session, outer)
+    _, inner = window(session, qtbot)
+    half = inner.show_page("first")
+    assert isinstance(half, Halves)
+    assert half.splitter.sizes()[0] > 200
