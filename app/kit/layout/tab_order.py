@@ -13,26 +13,14 @@ def stops_in(parent: QWidget) -> list[QWidget]:
     inside: list[QWidget] = []
     # The chain leads through the whole window: it need not be followed once all that is within has been met.
     left = sum(parent.isAncestorOf(child) for child in parent.findChildren(QWidget))
-    widget = _next_in_chain(parent)
+    widget = parent.nextInFocusChain()
     while left and widget is not None and widget is not parent:
         if parent.isAncestorOf(widget):
             left -= 1
             if widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
                 inside.append(widget)
-        widget = _next_in_chain(widget)
+        widget = widget.nextInFocusChain()
     return inside
-
-
-def _next_in_chain(widget: QWidget) -> QWidget:
-    """The next widget of the focus chain, which may be any of the window and the window itself.
-
-    PySide takes what this getter returns for a child of `widget`, and invalidates it with `widget`: the window's menu
-    bar was then "already deleted". Naming its real parent again undoes that, and changes nothing in Qt.
-    """
-    found = widget.nextInFocusChain()
-    assert found is not None  # the chain is a ring
-    QWidget.setParent(found, QWidget.parentWidget(found))
-    return found
 
 
 def put_after(before: QWidget, *stops: QWidget) -> None:

@@ -37,8 +37,8 @@ _TITLES = {
 }
 """Titles by topology or task."""
 _DRAWN = (
-    f"Drawn at random ({', '.join(format_step(PINNED, step).lower() for step in ('temperature', 'top_k'))}) with one "
-    "seed for all steps, so it need not begin with the likeliest token."
+    f"Drawn at random ({' and '.join(format_step(PINNED, step).lower() for step in ('temperature', 'top_k'))}) with "
+    "one seed for all steps, so it need not begin with the likeliest token"
 )
 _WHY = {
     "decoder-only": "The model's prediction right after the prompt, before the sample's temperature and top-k",
@@ -61,10 +61,9 @@ class Panes(QSplitter):
         self.chat = button("Chat with it", theme, icon="chat-circle", tip="Chat with the model as it was at this step")
         self._texts_title, self._top_title = label("", "subheading"), label("", "subheading")
         self._sum = label("", "caption")
-        self._drawn = label(_DRAWN, "caption", wrap=True)
         self._sum.setToolTip("The rest of the probability is spread over all other tokens")
         self.setChildrenCollapsible(False)
-        self.addWidget(_pane(self._texts_title, self.written, self._drawn, wrapping(self.fork, self.chat)))
+        self.addWidget(_pane(self._texts_title, self.written, wrapping(self.fork, self.chat)))
         self.addWidget(_pane(self._top_title, self.bars, self._sum))
         self.addWidget(_pane(None, self.attention))
         self.setSizes([310, 200, 490])  # two buttons in a line; a map with the names of its tokens
@@ -82,7 +81,8 @@ class Panes(QSplitter):
         texts, top = _TITLES[learned]
         self._texts_title.setText(texts)
         self._top_title.setText(top)
-        self._drawn.setVisible(learned in ("decoder-only", "encoder-decoder"))
+        drawn = learned in ("decoder-only", "encoder-decoder")
+        self._texts_title.setToolTip(plain_tip(_DRAWN if drawn else ""))
         self._top_title.setToolTip(plain_tip(_WHY[learned]))
 
     def show_snapshot(self, snapshot: Snapshot, *, moves: bool) -> None:

@@ -49,9 +49,15 @@ def unnamed(spec: RunSpec) -> RunSpec:
     return dataclasses.replace(spec, name="x")
 
 
-def test_the_review_uses_the_width_that_it_has(form: NewRun, until: Until) -> None:
-    review = form.review
+def test_the_review_uses_the_width_that_it_has(form: NewRun, until: Until, qtbot: QtBot) -> None:
+    review, host = form.review, QWidget()
     assert review.width() == review.minimumWidth(), "beside the form"
+    qtbot.addWidget(host)
+    form.setParent(host)
+    form.setMinimumSize(0, 0)  # as a page, which a window of its own need not hold
+    host.resize(600, 640)
+    host.show()
+    form.show()
     form.resize(600, 640)
     form.show_review()
 

@@ -104,8 +104,8 @@ def empty_words(view: TimeMachine) -> str:
 
 def test_a_step_shows_exactly_what_was_recorded_of_it(machine: TimeMachine, run: RunFolder, qtbot: QtBot) -> None:
     assert machine.steps == STEPS
-    said = " ".join(words.text() for words in machine.panes.findChildren(QLabel) if words.isVisible())
-    assert "Drawn at random (temperature 0.8, top-k 50)" in said
+    said = " ".join(words.toolTip() for words in machine.panes.findChildren(QLabel) if words.isVisible())
+    assert "Drawn at random (temperature 0.8 and top-k 50)" in said.replace("\n", " ")
     assert machine.step == 12, "the newest comes first"
     attention = {(row["prompt"], row["step"]): row for row in run.read_attention()}
     for number, prompt in enumerate(("The cat", "The dog")):
