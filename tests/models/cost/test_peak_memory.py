@@ -36,7 +36,7 @@ CASES: dict[str, tuple[ModelConfig, dict[str, Any]]] = {
     "gpt2, many texts": (GPT2, {"optimizer": "adamw", "batch_size": 12}),
     "gpt2, accumulated": (GPT2, {"optimizer": "adamw", "batch_size": 4, "grad_accum_steps": 2}),
     "llama, muon": (LLAMA, {"optimizer": "muon", "batch_size": 6, "precision": "float32"}),
-    "terrarium, bfloat16": (TERRARIUM, {"optimizer": "adamw", "batch_size": 8, "precision": "bfloat16"}),
+    "terrarium, bfloat16": (TERRARIUM, {"optimizer": "adamw", "batch_size": 3, "precision": "bfloat16"}),
     "gpt2, less of all": (
         GPT2,
         {"optimizer": "adamw", "batch_size": 8, "activation_checkpointing": True, "state_dtype": "bfloat16"},
