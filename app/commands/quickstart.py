@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from app.commands.common import UsageError, add_common, print_json
 from app.commands.progress import ProgressLine, drive, stop_on_interrupt
 from app.commands.queue import add_queue_option, queue_recipe
-from models.data.text_corpora import MIN_BYTES, check_text_files
+from models.data.text_corpora import check_text_files
 from models.evaluation.text_verdict import TRIGRAM, sentence_of, table_words
 from models.events import Evaluated, Event, SampleMade, TextCompared, ValMetrics
 from models.library.library import Library
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     if args.minutes is not None and (not math.isfinite(args.minutes) or args.minutes <= 0):
         raise UsageError(f"--minutes {args.minutes:g} is not valid: use a number above 0.")
     if args.queue:
-        check_text_files(args.data or (), MIN_BYTES)
+        check_text_files(args.data or (), is_all=True)
         recipe = queued_quick_start(args.seed, args.data or (), args.minutes, portable=args.portable)
         queue_recipe(Library(), recipe, as_json=args.json)
         return DONE

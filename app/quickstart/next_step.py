@@ -34,8 +34,8 @@ class LibraryFacts:
 
     training: "" for none, PREPARING without weights yet, or LEARNING. can_chat: what is trained writes replies.
     newest: the newest model that was grown here; None where nothing has been. interrupted: the newest run, where it
-    ended before it was finished. stuck: the first item of the queue that
-    could not start; its title says why. n_waiting: others in the queue, where they do not follow by themselves.
+    ended before it was finished. stuck: the first item of the queue that could not start; its title says why.
+    n_waiting: others in the queue, where they do not follow by themselves.
     has_chatted, has_watched, has_own_text, has_task: whether there is a chat, the time machine was opened, a run read
     the user's own text, or learned a task.
     """

@@ -55,7 +55,7 @@ from app.shell.undo_actions import UndoActions
 from app.shell.view_and_help import ViewAndHelp
 from app.shell.window_place import MIN_SIZE, SIZE, remember_place
 from app.worker.failures import DISK_FULL
-from models.data.text_corpora import MIN_BYTES, check_text_files
+from models.data.text_corpora import check_text_files
 from models.recipes.queued import title_of
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ class MainWindow(QMainWindow):
         """As `start_quickstart`, on text files; () = on Tiny World."""
         session = self.session
         if session.training.active and not (self._grows and not files):
-            if not session.notices.attempt(lambda: check_text_files(files, MIN_BYTES)):
+            if not session.notices.attempt(lambda: check_text_files(files, is_all=True)):
                 return
             recipe = session.training.queueable_quickstart(files)
             session.queue.add_recipe(recipe, title_of(recipe))

@@ -200,8 +200,7 @@ class TrainingTab(QWidget):
         """Show a training when it starts, and select its run in the list as soon as it has one.
 
         A run that the queue starts by itself is shown only if the page shows the run before it, and not before it can
-        be trained: that may turn out to be impossible. That of a recipe is not
-        where its card is shown.
+        be trained: that may turn out to be impossible. That of a recipe is not where its card is shown.
         """
         state, active = self._session.training.state, self._session.training.active
         began, ended = active and not self._was_active, self._was_active and not active

@@ -46,11 +46,10 @@ class HeldOut:
 class Stage:
     """A run among those that come from one another, or a model that no longer is a run of the library.
 
-    id: of the run, or the path of a model that is none. kind: see PRETRAINED. step: of its last checkpoint. trained: to
-    which step it was trained, which may not be saved yet. parent: the
-    id of the stage that it started from, at the step `parent_step`; is_fork: whether it continues it. rewarded_by: the
-    id of its reward model, which may be no stage; rewarder: its name. seconds: of its training. data: the name of what
-    it learned from.
+    id: of the run, or the path of a model that is none. kind: see PRETRAINED. step: of its last checkpoint. trained:
+    the step that its training has reached, which may not be saved yet. parent: the id of the stage that it started
+    from, at the step `parent_step`; is_fork: whether it continues it. rewarded_by: the id of its reward model, which
+    may be no stage; rewarder: its name. seconds: of its training. data: the name of what it learned from.
     """
 
     id: str

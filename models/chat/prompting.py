@@ -128,7 +128,7 @@ def check_fits(prompt: Prompt, n_prefix: int = 0) -> None:
     if n > length and n_prefix:
         raise ValueError(
             f"The context is full: the newest message and its reply have {n:,} tokens, but the model's context holds "
-            f"only {length:,}. Ask anew, or start a new chat."
+            f"only {length:,}. Ask again, or start a new chat."
         )
     if n > length:
         raise ValueError(

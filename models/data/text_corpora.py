@@ -69,32 +69,45 @@ def build_text_corpus_events(
     return _text_corpus(library, text, val_fraction, source="files", label=label)
 
 
-def check_text_files(files: Sequence[Path | str], min_bytes: int = 0) -> None:
+def check_text_files(files: Sequence[Path | str], *, is_all: bool = False) -> None:
     """See at once, in the first megabytes of each file, whether something can be learned from them.
 
+    Args:
+        is_all: whether nothing else is learned from, so that there has to be enough of it.
+
     Raises:
-        ValueError: for a file that is missing, empty, binary or not UTF-8; with `min_bytes`, also for fewer bytes in
-            all, and where the text only repeats itself.
+        ValueError: for a file that is missing, empty, binary or not UTF-8; with `is_all` also where they have too few
+            bytes together, or only repeat themselves.
     """
     paths = [Path(file) for file in files]
     if not paths:
         return
     sizes = [_text_file_size(path) for path in paths]
     texts = ["".join(text for text, _ in _text_file_parts(path, _CHUNK_BYTES)) for path in paths]
-    if not min_bytes:
+    if not is_all:
         return
-    if sum(sizes) < min_bytes:
-        n_words = sum(len(text.split()) for text in texts)
-        raise ValueError(
-            f"{paths[0].name} has only {format_count(n_words, 'word')}, too few to learn from and to be tested on a "
-            f"tenth of: use a text of some {min_bytes // 6:,} words at least."
-        )
+    if sum(sizes) < MIN_BYTES:
+        raise too_short(paths[0].name, " ".join(texts))
     sample = "".join(texts).encode()[:_SAMPLE_BYTES]
-    if len(zlib.compress(sample)) * 8 < SAME_AGAIN * len(sample):
-        raise ValueError(
-            f"{paths[0].name} repeats the same text again and again, so there is nothing to learn from it: choose one "
-            "that does not repeat itself."
-        )
+    bits = 8 * len(zlib.compress(sample)) / len(sample)
+    if bits < SAME_AGAIN:
+        raise repetitive(paths[0].name, bits)
+
+
+def too_short(label: str, text: str) -> ValueError:
+    """What is wrong with a text of fewer than MIN_BYTES, and what to do."""
+    return ValueError(
+        f"{label} has only {format_count(len(text.split()), 'word')}, too few to learn from and to be tested on a "
+        f"tenth of: use a text of some {MIN_BYTES // 6:,} words at least."
+    )
+
+
+def repetitive(label: str, gzip: float) -> ValueError:
+    """What is wrong with a text that only repeats itself, and what to do; gzip: bits that it needs for each byte."""
+    return ValueError(
+        f"{label} repeats the same text again and again (gzip needs {gzip:.2f} bits for each byte), so there is "
+        "nothing to learn from it: choose one that does not repeat itself."
+    )
 
 
 def build_stdlib_corpus(library: Library, val_fraction: float = 0.1) -> Corpus:

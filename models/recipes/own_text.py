@@ -9,7 +9,7 @@ from pathlib import Path
 
 from models.architecture.transformer import Decoder
 from models.data.corpus import Corpus, open_run_corpus
-from models.data.text_corpora import MIN_BYTES, SAME_AGAIN
+from models.data.text_corpora import MIN_BYTES, SAME_AGAIN, repetitive, too_short
 from models.evaluation.record import read_comparison, write_comparison
 from models.evaluation.text_comparison import compare_model, compare_tables
 from models.events import Event, Notice, TextCompared
@@ -17,7 +17,7 @@ from models.files.atomic import remove_folder
 from models.interop.loading import load_model
 from models.library.library import Library
 from models.library.run_record import checkpoint_step
-from models.number_words import format_count, format_size
+from models.number_words import format_size
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
@@ -74,11 +74,7 @@ def check_text(corpus: Corpus, files: Sequence[str]) -> Generator[Event, None, T
         ValueError: where there is too little text, or it only repeats itself, with the remedy.
     """
     if corpus.n_bytes < MIN_BYTES:
-        n_words = len("".join(map(corpus.read_text, corpus.splits)).split())
-        raise ValueError(
-            f"{corpus.label} has only {format_count(n_words, 'word')}, too few to learn from and to be tested on a "
-            f"tenth of: use a text of some {MIN_BYTES // 6:,} words at least."
-        )
+        raise too_short(corpus.label, "".join(map(corpus.read_text, corpus.splits)))
     size = _size(files)
     if size > MAX_BYTES:
         yield Notice(
@@ -87,10 +83,7 @@ def check_text(corpus: Corpus, files: Sequence[str]) -> Generator[Event, None, T
         )
     compared = yield from compare_tables(corpus)
     if min(compared.gzip, compared.table) < SAME_AGAIN:
-        raise ValueError(
-            f"{corpus.label} repeats the same text again and again (gzip needs {compared.gzip:.2f} bits for each byte "
-            "of its end), so there is nothing to learn from it: choose one that does not repeat itself."
-        )
+        raise repetitive(corpus.label, compared.gzip)
     return compared
 
 

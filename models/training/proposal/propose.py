@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from models import cost
-from models.cost.operations import SPARSE_BELOW
 from models.number_words import format_count, format_duration
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import RunSpec, TokenizerSpec, TrainConfig
@@ -295,7 +294,7 @@ def step_memory_parts(
         shape.most_rows,
         shape.longest,
         train.optimizer,
-        loss_fraction=shape.loss_fraction if shape.loss_fraction < SPARSE_BELOW else 1.0,
+        loss_fraction=shape.loss_fraction,
         device=device,
         precision=precision if train.precision == "auto" else train.precision,
         tune=tune,

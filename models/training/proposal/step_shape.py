@@ -22,9 +22,9 @@ class StepShape:
     """An update of the weights: `accumulation` batches of `rows` texts, each of them as long as its longest one.
 
     length: of the rows of a batch, with their padding, on average; longest: of the batch that is largest, with
-    `most_rows`. n_tokens: tokens in an update, without padding. loss_fraction: of the places, the part that is
-    predicted: neither padding, nor what a reply answers. per_epoch: updates in which all training data is read
-    once; None where that is not known.
+    `most_rows`. n_tokens: tokens in an update, without padding. loss_fraction: of the places, the part whose logits are
+    computed: neither padding nor what a reply answers, where that is much (SPARSE_BELOW). per_epoch: updates in which
+    all training data is read once; None where that is not known.
     """
 
     rows: int
@@ -67,6 +67,7 @@ def step_shape(facts: DataFacts | None, model: ModelConfig, train: TrainConfig, 
     size = min(size, facts.n_rows)
     padded = _padded_lengths(lengths, size, facts.n_rows)
     length = max(1, math.ceil(sum(padded) / len(padded)))
+    counted = (1.0 if train.context_loss_weight else facts.reply_share) * mean / length
     return StepShape(
         rows=size,
         length=length,
@@ -74,7 +75,7 @@ def step_shape(facts: DataFacts | None, model: ModelConfig, train: TrainConfig, 
         longest=max(padded),
         n_tokens=round(accumulation * size * mean),
         accumulation=accumulation,
-        loss_fraction=min(1.0, (1.0 if train.context_loss_weight else facts.reply_share) * mean / length),
+        loss_fraction=counted if counted < SPARSE_BELOW else 1.0,
         per_epoch=max(1, facts.n_rows // size) / accumulation,
     )
 
@@ -91,9 +92,8 @@ def batch_size_for(rows: int, facts: DataFacts, model: ModelConfig, tune: TuneSp
 def update_flops(shape: StepShape, model: ModelConfig, train: TrainConfig, tune: TuneSpec | None) -> float:
     """FLOPs of the matrix products of an update, forward and backward."""
     factor = cost.training_factor(model, tune, recomputes=train.activation_checkpointing)
-    forward: float = cost.flops_per_token(model, shape.length)
-    if shape.loss_fraction < SPARSE_BELOW:
-        forward -= (1 - shape.loss_fraction) * cost.operations_of_targets(model)
+    skipped = (1 - shape.loss_fraction) * cost.operations_of_targets(model)
+    forward = cost.flops_per_token(model, shape.length) - skipped
     return shape.n_places * forward * factor
 
 

@@ -178,9 +178,9 @@ def test_events_are_marked(view: CurvesView) -> None:
     assert words == "stopped early: 5 validations without a new lowest loss, failed"
 
 
-@pytest.mark.parametrize(("share", "words"), [(0.25, " · 25\N{NO-BREAK SPACE}% of peak"), (1.27, "")])
-def test_no_speed_is_more_than_the_peak(view: CurvesView, share: float, words: str) -> None:
-    event = TrainMetrics(
+def after_the_end(**changes: float) -> TrainMetrics:
+    """A step after those of the run."""
+    return TrainMetrics(
         step=201,
         total_steps=300,
         tokens=20_100,
@@ -191,26 +191,19 @@ def test_no_speed_is_more_than_the_peak(view: CurvesView, share: float, words: s
         tokens_per_s=1_000,
         seconds_left=1.0,
         bits_per_byte=0.15,
-        peak_share=share,
+        **changes,
     )
-    view.history.add(event)
+
+
+@pytest.mark.parametrize(("share", "words"), [(0.25, " · 25\N{NO-BREAK SPACE}% of peak"), (1.27, "")])
+def test_no_speed_is_more_than_the_peak(view: CurvesView, share: float, words: str) -> None:
+    view.history.add(after_the_end(peak_share=share))
     view.refresh()
     assert view.speed.read_out.text() == f"1,000{words}"
 
 
 def test_it_follows_a_growing_run(view: CurvesView, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
-    event = TrainMetrics(
-        step=201,
-        total_steps=300,
-        tokens=20_100,
-        elapsed_s=20.1,
-        loss=0.45,
-        lr=0.002,
-        grad_norm=2.0,
-        tokens_per_s=1_000,
-        seconds_left=1.0,
-        bits_per_byte=0.15,
-    )
+    event = after_the_end()
     view.gradient.chart.pointed.emit(QPointF(60, 1))
     view.history.add(event)
     view.refresh()
