@@ -76,8 +76,11 @@ class FitBox(QWidget):
             grid.addWidget(label(words, "caption"), 0, column, right)
         tips = {
             "memory": ("Memory", "The peak of a training step: weights, gradients, optimizer, activations"),
-            "step": ("Step", "One update of the weights. Measured only: the speed of a device cannot be estimated"),
-            "speed": ("Tokens", "Tokens trained per second"),
+            "step": (
+                "Step time",
+                "One update of the weights. Measured only: the speed of a device cannot be estimated",
+            ),
+            "speed": ("Tokens/s", "Tokens trained per second"),
         }
         for line, (key, (words, tip)) in enumerate(tips.items(), start=1):
             name = label(words, "muted")
@@ -114,7 +117,7 @@ class FitBox(QWidget):
         run = result.run
         self.measured["memory"].setText(_NONE if run.peak_bytes is None else format_size(run.peak_bytes))
         self.measured["step"].setText(_milliseconds(run.ms_per_step))
-        self.measured["speed"].setText(f"{format_compact(run.tokens_per_s)}/s")
+        self.measured["speed"].setText(format_compact(run.tokens_per_s))
         self.origin.setText(origin or f"on {_texts(result)}, {run.precision}")
 
     def show_run(self, note: str, is_problem: bool, running: bool, phase: str) -> None:
