@@ -33,6 +33,7 @@ from app.quickstart.next_step import (
 )
 from app.session.session import Session
 from app.shell.closing import ClosingQuestion, remember_training
+from app.shell.grown_notice import GrownNotice
 from app.shell.guiding.desk import GuideDesk
 from app.shell.help_desk import HelpDesk
 from app.shell.import_dialog import ImportDialog
@@ -108,6 +109,7 @@ class MainWindow(QMainWindow):
         self.help = HelpDesk(self.beside, self.pages, Places(self), theme, self.show_keys)
         self.guide = GuideDesk(self, self.beside, self.help.places, theme)
         self.relaunch, self.texts = Relaunch(self), TextFiles(self, self)
+        self.grown_notice = GrownNotice(self)
         self._build_menus()
         self._connect()
         theme.dress(self)
@@ -243,6 +245,7 @@ class MainWindow(QMainWindow):
             self.top_bar.show_current("")
         else:
             self.show_home()
+            self.home.focus_quickstart()
 
     @Slot()
     def start_quickstart(self) -> None:
