@@ -30,8 +30,9 @@ from app.shell.status_bar import StatusBar
 from app.shell.top_bar import TABS
 from models.architecture.transformer import build_model
 from models.data.corpus import build_examples_corpus
+from models.data.tiny_world.questions import KINDS
 from models.evaluation.text_verdict import sentence_of
-from models.events import Evaluated
+from models.events import Evaluated, KindAccuracy
 from models.interop.sharing.gguf_export import write_gguf
 from models.interop.sharing.gguf_plan import plan_gguf
 from models.library.library import Library
@@ -130,7 +131,8 @@ def test_a_quick_start_that_ends_while_another_page_is_in_view_is_told(
     script = Script(session, until)
     script.give(STARTED, trained(400))
     window.show_tab("builder")
-    script.give(Evaluated(accuracy=0.9, kinds=(), seconds=1.0))
+    kinds = tuple(KindAccuracy(kind=kind, n=24, accuracy=0.9, most_frequent=0.1) for kind in KINDS)
+    script.give(Evaluated(accuracy=0.9, kinds=kinds, seconds=1.0))
     script.end()
     assert window.toasts.sentences == ["“Tiny World” has been grown: see what it can do."]
     (show,) = (each for each in window.toasts.findChildren(QPushButton) if each.text() == "Show it")
