@@ -33,7 +33,6 @@ from app.quickstart.next_step import (
 )
 from app.session.session import Session
 from app.shell.closing import ClosingQuestion, remember_training
-from app.shell.grown_notice import GrownNotice
 from app.shell.guiding.desk import GuideDesk
 from app.shell.help_desk import HelpDesk
 from app.shell.import_dialog import ImportDialog
@@ -43,7 +42,7 @@ from app.shell.palette_sources import LibrarySource, MenuSource, PlaceSource, Te
 from app.shell.places import Places
 from app.shell.preferences import Preferences
 from app.shell.preferences_window import KEYS, PreferencesWindow
-from app.shell.relaunch import Relaunch
+from app.shell.relaunch import GrownNotice, Relaunch
 from app.shell.report_window import ReportWindow
 from app.shell.screens import page_factories
 from app.shell.splitters import remember_splitters, restore_splitters

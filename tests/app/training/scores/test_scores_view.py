@@ -122,7 +122,7 @@ def test_a_run_is_evaluated_and_shown(
 
 @pytest.mark.parametrize(("best", "words"), [(0.5, "better"), (0.7, "worse"), (0.6, "No better")])
 def test_the_lead_over_the_best_rule_is_a_number(best: float, words: str) -> None:
-    model, rule = (Report(headline="accuracy", n=10, scores={"accuracy": Score(value)}) for value in (0.6, best))
+    model, rule = (Report(headline="accuracy", n=10, scores={"accuracy": Score(value=value)}) for value in (0.6, best))
     found = StoredScores(
         name="a",
         task="classification",
