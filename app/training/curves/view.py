@@ -293,7 +293,8 @@ class CurvesView(QWidget):
         if not len(train):
             return ""
         at = len(train) - 1 if row is None else row
-        words = f"{train['tokens'][at]:,.0f} tokens in {format_duration(float(train['elapsed_s'][at]))}"
+        seconds = self.history.elapsed_s if row is None else float(train["elapsed_s"][at])
+        words = f"{train['tokens'][at]:,.0f} tokens in {format_duration(seconds)}"
         if row is None:
             return words
         chart = self.loss.chart

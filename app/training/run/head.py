@@ -133,9 +133,7 @@ class RunHead(QFrame):
         lines.setSpacing(SPACE)
         lines.addLayout(title)
         lines.addWidget(self.progress)
-        noted = row(self.note, self.scores)
-        noted.setStretch(0, 1)
-        lines.addLayout(noted)
+        lines.addWidget(self.note)
         lines.addWidget(self.problem)
         bar = QWidget()
         flow = FlowLayout(bar)  # in a widget of its own: else PySide takes its items for deleted after a while
@@ -143,6 +141,7 @@ class RunHead(QFrame):
             flow.addWidget(each)
         below = row()
         below.addWidget(bar, 1)
+        below.addWidget(self.scores, 0, Qt.AlignmentFlag.AlignTop)
         below.addWidget(self.settings, 0, Qt.AlignmentFlag.AlignTop)
         lines.addLayout(below)
 
