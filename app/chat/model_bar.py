@@ -85,7 +85,7 @@ class ModelBar(QWidget):
     def _arrange(self) -> None:
         """Put the buttons beside the model where they fit and no text stands in the line below, else into that."""
         others = [each for each in self._beside if not each.isHidden()]
-        needed = sum(each.sizeHint().width() + SPACE for each in (*others, self._buttons))
+        needed = sum(each.sizeHint().width() + SPACE for each in others) + self._buttons.sizeHint().width()
         line = self._first if not self.world.text() and needed <= self.width() else self._below
         if line.indexOf(self._buttons) < 0:
             line.addWidget(self._buttons)
@@ -168,7 +168,7 @@ class ModelPicker(ElidedCombo):
             plain_tip("Which model answers: a run's latest checkpoint, or the model in training as it is now")
         )
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setMinimumContentsLength(30)
+        self.setMinimumContentsLength(28)
         self.setPlaceholderText("Choose a model")
         self.activated.connect(lambda _: self.picked.emit(str(self.currentData())))
 
