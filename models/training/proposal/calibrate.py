@@ -70,7 +70,7 @@ def measure_speed(spec: RunSpec, shape: StepShape, device: str = "auto") -> Gene
         model = dataclasses.replace(model, head="token", n_label=2)
     train = dataclasses.replace(spec.train, grad_accum_steps=1)
     spec = dataclasses.replace(spec, model=model, train=train)
-    small = _of(shape, 1, min(_SHORT, shape.length))
+    small = _of(1, min(_SHORT, shape.length))
     large = _large(spec, shape, update_flops(small, model, train, spec.tune))
     yield Progress(done=0, total=3)
     batches = _SameBatch(RandomTexts(model, small.rows, small.length, small.length, choice.device).batch)
@@ -140,10 +140,9 @@ def _filled(spec: RunSpec, proposal: Proposal, kept: Sequence[str]) -> RunSpec:
     )
 
 
-def _of(shape: StepShape, rows: int, length: int) -> StepShape:
-    return dataclasses.replace(
-        shape, rows=rows, length=length, most_rows=rows, longest=length, n_tokens=rows * length, accumulation=1
-    )
+def _of(rows: int, length: int) -> StepShape:
+    """An update on random tokens, of which every one is a target."""
+    return StepShape(rows=rows, length=length, most_rows=rows, longest=length, n_tokens=rows * length)
 
 
 def _large(spec: RunSpec, shape: StepShape, little: float) -> StepShape:
@@ -152,13 +151,13 @@ def _large(spec: RunSpec, shape: StepShape, little: float) -> StepShape:
     rows, length = shape.rows, shape.length
 
     def flops() -> float:
-        return update_flops(_of(shape, rows, length), spec.model, spec.train, spec.tune)
+        return update_flops(_of(rows, length), spec.model, spec.train, spec.tune)
 
     while flops() > _MOST_FLOPS and (rows > 1 or length > 2 * _SHORT):
         rows, length = (rows // 2, length) if rows > 1 else (1, length // 2)
     while flops() < _APART * little:
         rows *= 2
-    return _of(shape, rows, length)
+    return _of(rows, length)
 
 
 def _median_seconds(trial: Trial) -> float:

@@ -19,7 +19,7 @@ from models.library.library import Library
 from models.settings.run_spec import DataSpec
 from models.settings.tasks import TASKS
 
-EDITION = 2
+EDITION = 3
 """Raised whenever a generator changes, so that a dataset made before is not taken for its own."""
 _MAX_TRIES = 400
 """How often, per row that is wanted, the generator is asked before it counts as unable to give one."""

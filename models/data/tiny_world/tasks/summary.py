@@ -64,7 +64,9 @@ def summarise(events: Sequence[WorldEvent]) -> str:
 def most_important(events: Sequence[WorldEvent]) -> str | None:
     """What became of the thing that changed hands most often; None where no thing did so more often than the others.
 
-    "The key went from the garden to the mill, and Ben had it.", "The key stayed in the garden, and nobody had it."
+    "The key ended up with Ben, and went from the garden to the mill.", "The key ended up with nobody, and stayed in the
+    garden." Who has it comes before where it is: from the one a model can look up the other. With the place first, two
+    layers have to find both at once, and four errors in five were that place.
     """
     state = WorldState()
     origin: dict[str, str] = {}
@@ -83,16 +85,16 @@ def most_important(events: Sequence[WorldEvent]) -> str | None:
     holder = state.holder_of.get(thing)
     place = state.place_of[holder] if holder else state.lies_in[thing]
     way = f"stayed in the {place}" if place == origin[thing] else f"went from the {origin[thing]} to the {place}"
-    return f"The {thing} {way}, and {holder or NOBODY} had it."
+    return f"The {thing} ended up with {holder or NOBODY}, and {way}."
 
 
 def facts_of(summary: str) -> set[Fact] | None:
     """What a summary of either kind says; None where it is no such sentence."""
     found = re.fullmatch(
-        r"The (\w+) (?:stayed in the (\w+)|went from the (\w+) to the (\w+)), and (\w+) had it\.", summary.strip()
+        r"The (\w+) ended up with (\w+), and (?:stayed in the (\w+)|went from the (\w+) to the (\w+))\.", summary.strip()
     )
     if found:
-        thing, only, origin, end, holder = found.groups()
+        thing, holder, only, origin, end = found.groups()
         return {(thing, "from", origin or only), (thing, "to", end or only), (thing, "with", holder)}
     found = re.fullmatch(r"In the end, (.+)\.", summary.strip())
     clauses = re.split(r", (?:and )?", found[1]) if found else []
