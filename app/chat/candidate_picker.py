@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from PySide6.QtCore import QSignalBlocker, Signal, Slot
@@ -12,6 +13,7 @@ from app.kit.labels import ElidedCombo
 from app.kit.theme import SPACE
 from app.session.candidates import Candidate
 from app.session.runs import Runs
+from models.number_words import format_date
 
 _NEWEST = -1
 
@@ -55,12 +57,13 @@ class CandidatePicker(QWidget):
 
     @property
     def name(self) -> str:
-        """The run's name, with the step unless the newest checkpoint is chosen; "" for none."""
+        """The run's name with the checkpoint's step, if it has checkpoints; "" for none."""
         candidate = self.candidate
         if candidate is None:
             return ""
-        words = str(self.runs.currentText())
-        return words if candidate.step is None else f"{words} at step {candidate.step:,}"
+        newest = self.steps.itemData(1) if self.steps.count() > 1 else None
+        step = newest if candidate.step is None else candidate.step
+        return str(self.runs.currentText()) + (f" at step {step:,}" if step else "")
 
     def offer(self, runs: Sequence[tuple[str, str]]) -> None:
         """Offer these runs, as (id, name); the chosen one stays chosen if it is among them."""
@@ -100,5 +103,11 @@ class CandidatePicker(QWidget):
 
 
 def runs_to_pick(runs: Runs) -> list[tuple[str, str]]:
-    """The runs with a model, as (id, name), the newest first."""
-    return [(run.id, run.name) for run in runs.list() if run.has_model]
+    """The runs with a model, as (id, name), the newest first. No two have the same name: those that share one are told
+    apart by their dates."""
+    found = [run for run in runs.list() if run.has_model]
+    names = {run.id: run.name for run in found}
+    for tell_apart in (lambda run: format_date(run.created), lambda run: run.id):
+        counts = Counter(names.values())
+        names |= {run.id: f"{run.name} ({tell_apart(run)})" for run in found if counts[names[run.id]] > 1}
+    return list(names.items())

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QComboBox, QSizePolicy, QVBoxLayout, QWidget
 from app.chat.conversation.starters import describe_world
 from app.kit.basics import button, plain_tip, row, set_enabled
 from app.kit.labels import ElidedCombo, ElidedLabel
+from app.kit.layout.refit import Refit
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.chat_model import LIVE, ChatModel
 from app.session.session import Session
@@ -64,9 +65,14 @@ class ModelBar(QWidget):
             role="quiet",
             tip="A new run that starts from this model's weights and learns other data",
         )
-        self._first = row(self.picker, self.note, self.cancel)
-        for line in (self._first, row(self.world, None, self.longer, self.tune)):
-            line.setStretch(1, 1)
+        self._beside: list[QWidget] = [self.picker, self.note, self.cancel]
+        self._first = row(*self._beside)
+        self._first.setStretch(1, 1)
+        self._buttons = QWidget()
+        self._buttons.setLayout(row(self.longer, self.tune))
+        self._below = row(self.world, None)
+        self._below.setStretch(1, 1)
+        for line in (self._first, self._below):
             lines.addLayout(line)
         session.chat.changed.connect(self._show_state)
         session.chat.model_changed.connect(self.show_choices)
@@ -74,10 +80,20 @@ class ModelBar(QWidget):
         session.training.changed.connect(self._on_training_changed)
         self.picker.picked.connect(self.picked)
         self.show_choices()
+        Refit(self, self._arrange)
+
+    def _arrange(self) -> None:
+        """Put the buttons beside the model where they fit and no text stands in the line below, else into that."""
+        others = [each for each in self._beside if not each.isHidden()]
+        needed = sum(each.sizeHint().width() + SPACE for each in others) + self._buttons.sizeHint().width()
+        line = self._first if not self.world.text() and needed <= self.width() else self._below
+        if line.indexOf(self._buttons) < 0:
+            line.addWidget(self._buttons)
 
     def put_first(self, widget: QWidget) -> None:
         """Put a widget before the choice of the model."""
         self._first.insertWidget(0, widget)
+        self._beside.insert(0, widget)
 
     @Slot()
     def show_choices(self) -> None:
@@ -95,7 +111,6 @@ class ModelBar(QWidget):
         is_headless = model is not None and model.mode == "vectors"
         world = _HEADLESS if is_headless else describe_world(model)
         self.world.setText(world)
-        self.world.setToolTip("" if is_headless else "What the model was trained on")
         self.world.setVisible(bool(world))
         self._show_state()
         self.choices_changed.emit()
@@ -120,8 +135,9 @@ class ModelBar(QWidget):
         else:
             self.note.setText(_describe_model(model) if model is not None else "")
         is_learning = model is not None and model.which == LIVE
+        self._buttons.setVisible(model is not None and not is_loading)
+        self._arrange()
         for each in (self.longer, self.tune):
-            each.setVisible(model is not None and not is_loading)
             set_enabled(each, "This model is still learning: wait until its training ends." if is_learning else "")
 
     def _ask(self, name: str) -> None:
@@ -152,7 +168,7 @@ class ModelPicker(ElidedCombo):
             plain_tip("Which model answers: a run's latest checkpoint, or the model in training as it is now")
         )
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setMinimumContentsLength(30)
+        self.setMinimumContentsLength(28)
         self.setPlaceholderText("Choose a model")
         self.activated.connect(lambda _: self.picked.emit(str(self.currentData())))
 

@@ -13,6 +13,7 @@ from typing import Any
 from app.commands.common import UsageError, add_common, print_json
 from app.commands.progress import ProgressLine, drive
 from models.data.corpus import Corpus, find_dataset, list_corpora
+from models.data.corrections import build_corrections_corpus
 from models.data.formats.plain import UNITS
 from models.data.formats.registry import FORMATS
 from models.data.formats.rows import ReadOptions
@@ -25,7 +26,9 @@ from models.data.preferences.measures import makers
 from models.data.preferences.store import GOLD, PERSON, SIMULATED, PreferenceSet, list_sets, rename_set
 from models.data.preferences.writing import PREFERENCE_FORMS, write_preferences
 from models.library.library import Library
+from models.library.run_corrections import read_corrections, set_correction
 from models.number_words import capitalized, format_count, format_size
+from models.runs.run_folder import RunFolder
 from models.settings.tasks import PREFERENCE_TASKS, TASKS
 
 DONE = 0
@@ -71,6 +74,16 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     )
     instead.add_argument("--rename", metavar="NAME", help="rename the set")
     instead.add_argument("--delete", action="store_true", help="move the set to the trash")
+    corrections = actions.add_parser(
+        "corrections",
+        help="list the right labels that you gave to texts of a model that labels them, give another one, or make a "
+        "dataset of them",
+    )
+    corrections.add_argument("model", metavar="MODEL", help="a run's path, id or name")
+    corrections.add_argument("--text", help="the text whose label is corrected")
+    corrections.add_argument("--second", default="", metavar="TEXT", help="the second text, of a model that reads two")
+    corrections.add_argument("--label", help="its right label (default: take the correction back)")
+    corrections.add_argument("--dataset", action="store_true", help="make a dataset to fine-tune the model on")
     export = actions.add_parser(
         "export",
         help="write a dataset of preferences for other programs",
@@ -83,7 +96,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "--form", default="trl", choices=tuple(PREFERENCE_FORMS), help="the form of FILE (default: trl)"
     )
     export.add_argument("--split", choices=("train", "val", "test"), help="only these rows (default: all)")
-    for action in (listing, show, pairs, export):
+    for action in (listing, show, pairs, corrections, export):
         add_common(action)
     return parser
 
@@ -143,6 +156,8 @@ def run(args: argparse.Namespace) -> int:
             _pair_set(library, args)
         else:
             _list_pair_sets(library, as_json=args.json)
+    elif args.action == "corrections":
+        _corrections(library, args)
     elif args.action == "export":
         _export(find_dataset(library, args.name), args)
     else:
@@ -340,6 +355,28 @@ def _list_pair_sets(library: Library, *, as_json: bool) -> None:
         print(f"{each}: {words}{rated}")
     if not sets:
         print("There are no sets yet: pairs are judged on the Compare page of the Chat tab.")
+
+
+def _corrections(library: Library, args: argparse.Namespace) -> None:
+    """Give or take back a correction, make a dataset of all of them, and print them."""
+    run = RunFolder.open(library.find_run(args.model))
+    labels = run.spec.data.labels
+    if args.label is not None and args.text is None:
+        raise UsageError("A label needs the text that it belongs to: give it with --text.")
+    if args.label is not None and args.label not in labels:
+        raise UsageError(f"“{run.name}” has no label {args.label!r}: use one of {', '.join(labels) or 'none'}.")
+    if args.text is not None:
+        set_correction(run.folder, {"text": args.text, "text_pair": args.second}, args.label)
+    corpus = build_corrections_corpus(library, run, labels) if args.dataset else None
+    rows = read_corrections(run.folder)
+    if args.json:
+        print_json({"run": run.id, "corrections": rows, "dataset": corpus.label if corpus is not None else None})
+        return
+    for row in rows:
+        text = " / ".join(filter(None, (row["text"], row.get("text_pair"))))
+        print(_printable(f"{row['label']}: {text}")[:_SHOWN])
+    if corpus is not None:
+        print(f"“{corpus.label}” is a dataset now.")
 
 
 def _export(corpus: Corpus, args: argparse.Namespace) -> None:

@@ -108,7 +108,7 @@ class StageBars(QWidget):
         if not self._has_entropy:
             return removed
         entropy = "<0.01" if 0 < bar.entropy < 0.005 else f"{bar.entropy:.2f}"
-        return f"{removed}   {entropy} nats" if removed else f"{entropy} nats"
+        return f"{removed}   entropy {entropy} nats" if removed else f"entropy {entropy} nats"
 
     # -- Painting ------------------------------------------------------------------------------------------------------
 

@@ -32,7 +32,7 @@ class Annotator:
     length_bias: float = slot(
         0.0,
         "Likes length",
-        "What each sentence of a reply is worth to it. A happy end is worth 2.",
+        "What each sentence of a reply is worth to it. A happy ending is worth 2.",
         group=_GROUP,
         range=(-10.0, 10.0),
     )

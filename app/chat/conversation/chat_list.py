@@ -15,6 +15,7 @@ from app.kit.basics import EmptyState, button, row, set_enabled
 from app.kit.file_dialogs import ask_save_path, reveal
 from app.kit.item_list import Item, ItemList
 from app.kit.theme import SPACE, ThemeProvider
+from models.chat.prompting import PromptSettings
 from models.number_words import format_date
 
 _NARROWEST = 200
@@ -36,7 +37,8 @@ class ChatList(QFrame):
         self._conversation = conversation
         self.setProperty("role", "card")
         self.list = ItemList("Chats", theme, can_rename=True, has_folders=True)
-        self.new = button("New chat", theme, self.new_chat, icon="plus", tip="Start an empty conversation (Ctrl+N)")
+        tip = "Start an empty conversation, without the system prompt of this one (Ctrl+N)"
+        self.new = button("New chat", theme, self.new_chat, icon="plus", tip=tip)
         self.import_button = button(
             "", theme, self._ask_import, icon="download-simple", role="quiet-icon", tip="Import a chat…"
         )
@@ -120,8 +122,10 @@ class ChatList(QFrame):
 
     @Slot()
     def new_chat(self) -> None:
-        """Start an empty conversation; the current one stays saved."""
-        self._conversation.when_free(lambda: self._conversation.open(Chat(prompting=self._conversation.chat.prompting)))
+        """Start an empty conversation; the current one stays saved, and keeps its system prompt and its template."""
+        chat = self._conversation.chat
+        kept = PromptSettings(when_full=chat.prompting.when_full) if chat.messages else chat.prompting
+        self._conversation.when_free(lambda: self._conversation.open(Chat(prompting=kept)))
 
     @Slot(str)
     def _on_chosen(self, chat_id: str) -> None:

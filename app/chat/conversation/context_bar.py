@@ -12,6 +12,7 @@ from app.chat.conversation.next_prompt import NextPrompt, PromptPreview
 from app.kit.basics import set_role
 from app.kit.labels import ElidedLabel
 from app.kit.theme import ThemeProvider
+from models.chat.prompting import PromptSettings
 from models.number_words import format_count
 
 _BAR = 8
@@ -59,7 +60,7 @@ class ContextBar(QWidget):
         preview, failure = self._next.preview, self._next.failure
         self.bar.show_segments(() if preview is None else _segments(preview, self._n_reply), _length(preview))
         if preview is not None:
-            text, warns = _describe(preview, self._n_reply, self._next.prompting.when_full)
+            text, warns = _describe(preview, self._n_reply, self._next.prompting)
         else:
             text, warns = (failure.sentence if failure is not None else "No model is open"), failure is not None
         self.words.setText(text)
@@ -85,9 +86,9 @@ def _segments(preview: PromptPreview, n_reply: int) -> tuple[ContextSegment, ...
     )
 
 
-def _describe(preview: PromptPreview, n_reply: int, when_full: str) -> tuple[str, bool]:
+def _describe(preview: PromptPreview, n_reply: int, prompting: PromptSettings) -> tuple[str, bool]:
     """The sentence below the bar, and whether it is a warning."""
-    fitted = preview.fitted
+    fitted, when_full = preview.fitted, prompting.when_full
     n, length, n_left = len(fitted.ids), fitted.context_length, fitted.n_left_out
     used = f"{n:,} of {length:,} tokens"
     if preview.too_long:
@@ -100,9 +101,10 @@ def _describe(preview: PromptPreview, n_reply: int, when_full: str) -> tuple[str
         if when_full == "summarise":
             return f"{used}. The context is full: the model first summarises {oldest}.", True
         return f"{used}. The context is full: {oldest} {'is' if n_left == 1 else 'are'} left out.", True
+    system = f" ({preview.n_system:,} by the system prompt)" if prompting.system.strip() else ""
     if n_reply:
-        return f"{n + n_reply:,} of {length:,} tokens used, {max(length - n - n_reply, 0):,} free", False
-    return f"{used} used, {length - n:,} free for the reply", False
+        return f"{n + n_reply:,} of {length:,} tokens used{system}, {max(length - n - n_reply, 0):,} free", False
+    return f"{used} used{system}, {length - n:,} free for the reply", False
 
 
 class _Bar(QWidget):

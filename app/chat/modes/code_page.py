@@ -32,7 +32,7 @@ from models.tasks.code_judge import NOT_INSTALLED, CodeJudge, Judgement, Outcome
 _HINT = 'def double(n):\n    """Double the number."""'
 _CASES = "One case per line, as JSON: the arguments, and the expected result\n[2] → 4"
 _ARROW = "→"
-_SHARES = (0.35, 0.2, 0.2)
+_SHARES = (0.3, 0.25, 0.3)
 """Of the width, for the arguments, the expected value and the outcome at most; the last column has the rest."""
 _GREEDY = SamplingConfig(temperature=0.0)
 """As in the score of the model."""
@@ -309,4 +309,7 @@ class OutcomeTable(QTableWidget):
     def _fit(self) -> None:
         """Columns as wide as their contents, but so that the last one has room."""
         for j, share in enumerate(_SHARES):
-            self.setColumnWidth(j, min(self.sizeHintForColumn(j) + SPACE, int(share * self.viewport().width())))
+            named = self.horizontalHeader().sectionSizeHint(j)
+            least = max(self.sizeHintForColumn(j), named) if j else self.sizeHintForColumn(j)
+            most = int(share * self.viewport().width())
+            self.setColumnWidth(j, min(least + SPACE, max(most, named)))

@@ -58,7 +58,7 @@ class EntityPage(TaskPage):
         lines.setStretch(0, 1)
         lines.addWidget(self.legend)
         left.setLayout(lines)
-        beside = column(titled_card("Found in the text", self.nothing, self.found))
+        beside = column(titled_card("Found in the text, and how sure the model is", self.nothing, self.found))
         beside.addStretch(1)
         right.setLayout(beside)
         self.text.text_changed.connect(self.on_edited)
@@ -87,7 +87,12 @@ class EntityPage(TaskPage):
         self.legend.show_counts(Counter(span.type for span in self.spans))
         self.found.show_bars(
             [
-                Bar(name=f"{s.type} · {text[s.start : s.end]}", share=s.score, text=format_prob(s.score), tone="info")
+                Bar(
+                    name=f"{s.type} · {text[s.start : s.end]}",
+                    share=s.score,
+                    text=format_prob(s.score),
+                    category=self.colours.category_of(s.type),
+                )
                 for s in self.spans[:_MAX_TAGS]
             ]
         )
@@ -131,9 +136,12 @@ class SpanColours(Highlighter):
 
     def colour_of(self, kind: str) -> QColor:
         """The colour of a type; after as many types as there are colours they come again, which the legend shows."""
-        colours = self._theme.theme.categories
+        return QColor(self._theme.theme.categories[self.category_of(kind)])
+
+    def category_of(self, kind: str) -> int:
+        """The theme's category whose colour a type has."""
         index = self._types.index(kind) if kind in self._types else 0
-        return QColor(colours[index % len(colours)])
+        return index % len(self._theme.theme.categories)
 
     def set_types(self, types: tuple[str, ...]) -> None:
         """Give each of these types a colour."""
@@ -196,7 +204,7 @@ class _Entry(QWidget):
         layout.addWidget(self.words)
 
     def show_count(self, n: int) -> None:
-        self.words.setText(f"{self._kind} {n}" if n else self._kind)
+        self.words.setText(f"{self._kind} {n}")
 
 
 class _Swatch(QWidget):

@@ -7,6 +7,7 @@ from typing import Any
 
 from PySide6.QtWidgets import QWidget
 
+from app.chat.modes.correcting import Correcting
 from app.chat.modes.task_page import TaskPage, text_box
 from app.chat.modes.task_questions import Answered
 from app.glass.focus import Focus
@@ -43,13 +44,14 @@ class LabelPage(TaskPage):
         self.sure = label("", "muted", wrap=True)
         self.bars = IntervalBars("Probabilities of the labels", theme)
         self.note = label("", "caption", wrap=True)
+        self.correcting = Correcting(session, theme)
         left, right = QWidget(), QWidget()
         lines = column(self.text)
         lines.setStretch(0, 2)
         lines.addWidget(self.pair, 1)
         lines.addLayout(row(self.add, None))
         left.setLayout(lines)
-        beside = column(titled_card("", self.verdict, self.sure, self.bars, self.note))
+        beside = column(titled_card("", self.verdict, self.sure, self.bars, self.note, self.correcting))
         beside.addStretch(1)
         right.setLayout(beside)
         self.pair.hide()
@@ -67,6 +69,7 @@ class LabelPage(TaskPage):
         self._theme.set_icon(self.add, "minus" if is_shown else "plus")
 
     def show_model(self, model: ChatModel) -> None:
+        self.correcting.show_model(model)
         self.note.setText(_ABOUT.get(model.task, "").format(n=format_count(len(model.labels), "label")))
 
     def row(self) -> Mapping[str, Any] | None:
@@ -82,6 +85,7 @@ class LabelPage(TaskPage):
         self._show_pair(is_shown=bool(row.get("text_pair")))
 
     def show_answer(self, answered: Answered | None) -> None:
+        self.correcting.show_answer(answered.row if answered is not None else None)
         found = answered.prediction if answered is not None else None
         model = self._session.chat.model
         labels = model.labels if model is not None else ()

@@ -42,7 +42,7 @@ class SpanPage(TaskPage):
         left.setLayout(lines)
         note = label(
             "The model gives each token two scores: that the answer starts there, and that it ends there. The best "
-            "pair competes with “no answer”.",
+            "pair competes with “no answer” here, and with all other pairs in the panels, where its share is smaller.",
             "caption",
             wrap=True,
         )
@@ -74,7 +74,7 @@ class SpanPage(TaskPage):
         self.mark.set_place(*(qt_position(answered.row["context"], place) for place in places))
         self.verdict.setText(found.value or "No answer in this text")
         assert found.score is not None
-        self.sure.setText(f"{format_prob(found.score)} sure")
+        self.sure.setText(f"{format_prob(found.score)} sure that there is {'an answer' if found.value else 'none'}")
         is_there = found.score if found.value else 1 - found.score
         self.bars.show_bars(
             [

@@ -382,7 +382,7 @@ def describe_notebook(end: ReadTail | None, written: PartialReply | None, *, is_
         n, finished = len(written.tokens), written.finished
         rate = format_speed(finished.tokens_per_s) if finished is not None else ""
         speed = f" at {rate}" if rate else ""
-        sentences.append(f"last written: {format_count(n, 'token')}{speed}, seed {written.sampling.seed}")
+        sentences.append(f"last written: {format_count(n, 'token')}{speed}, seed {written.sampling.seed:,}")
         if is_past_end:
             sentences.append("past its end: the token that ends a text was not allowed")
         if finished is not None and finished.reason == "stop":

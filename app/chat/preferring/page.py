@@ -114,8 +114,8 @@ class ComparePage(QWidget):
         setup = QWidget()
         flow = FlowLayout(setup)
         for words, widget, width in (
-            ("Replies of", self.first, 230),
-            ("against", self.second, 230),
+            ("Replies of", self.first, 280),
+            ("against", self.second, 280),
             ("to", self.prompts, 220),
             ("at temperature", self.temperature, 76),
         ):

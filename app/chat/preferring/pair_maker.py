@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from app.chat.candidate_picker import runs_to_pick
 from app.session.candidates import Candidate, candidate_path, loaded_candidate
 from app.session.models_in_memory import LoadedModel
 from app.session.session import Session
@@ -137,6 +138,7 @@ class PairMaker(QObject):
             session.notices.refuse(str(error))
             return
         first, n, device = self._n_made, N_AHEAD - len(self._ready), session.device.name
+        names = dict(runs_to_pick(session.runs))
 
         def make() -> Iterator[Event]:
             from models.runs.run_folder import RunFolder
@@ -147,8 +149,9 @@ class PairMaker(QObject):
             opened: list[LoadedModel] = []
             for run, path in zip(runs, paths, strict=True):
                 opened.append((yield from loaded_chat_model(session, run, path, device)))
+            named = [(names.get(loaded.about.run_id, loaded.about.name), loaded) for loaded in opened]
             for index in range(first, first + n):
-                yield from _made_pair(session, contest, opened, index)
+                yield from _made_pair(session, contest, named, index)
 
         self._job.submit(Job("Draw replies to compare", make, INTERACTIVE))
         self.changed.emit()
@@ -177,16 +180,16 @@ def loaded_chat_model(session: Session, run: RunFolder, path: Path, device: str)
     return loaded
 
 
-def _made_pair(session: Session, contest: Contest, opened: list[LoadedModel], index: int) -> Iterator[Event]:
+def _made_pair(session: Session, contest: Contest, named: list[tuple[str, LoadedModel]], index: int) -> Iterator[Event]:
     """Draw replies to a prompt until two differ; another prompt where none do."""
     for attempt in range(_MAX_TRIES):
         rng = random.Random(f"{contest.seed} {index} {attempt}")
         row = _drawn_row(session, contest.source, rng)
         prompt = tuple(with_system(row["messages"], PromptSettings(system=contest.system)))
         about = {name: value for name, value in row.items() if name in ("wish", "topic", "answer")}
-        first = yield from _reply(opened[0], contest, row["messages"], rng.randrange(_MAX_SEED))
+        first = yield from _reply(*named[0], contest, row["messages"], rng.randrange(_MAX_SEED))
         for _ in range(_MAX_TRIES):
-            second = yield from _reply(opened[1], contest, row["messages"], rng.randrange(_MAX_SEED))
+            second = yield from _reply(*named[1], contest, row["messages"], rng.randrange(_MAX_SEED))
             if second.content != first.content:
                 pair = Pair(prompt=prompt, a=first, b=second, choice="skip", left=rng.choice("ab"), about=about)
                 yield PairMade(pair=pair)
@@ -201,7 +204,7 @@ def _made_pair(session: Session, contest: Contest, opened: list[LoadedModel], in
 
 
 def _reply(
-    loaded: LoadedModel, contest: Contest, messages: list[dict[str, str]], seed: int
+    name: str, loaded: LoadedModel, contest: Contest, messages: list[dict[str, str]], seed: int
 ) -> Generator[Event, None, Reply]:
     from models.inference.summarising import SummaryCache
 
@@ -218,7 +221,7 @@ def _reply(
     return Reply(
         content=text.strip(),
         run=about.run_id,
-        model=about.name,
+        model=name,
         step=about.step,
         seed=seed,
         temperature=contest.temperature,

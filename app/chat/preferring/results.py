@@ -23,7 +23,7 @@ from models.number_words import format_count, format_percent
 _STATS = {
     "by you": "Pairs that you judged, not counting repeats and skipped ones",
     "simulated": "Pairs that the simulated annotator judged. They are never counted as yours.",
-    "seconds": "The median time that a choice took you",
+    "s per choice": "The median time that a choice took you",
 }
 _AGREE_TIP = (
     f"One pair in {REPEAT_EVERY} comes back later with its sides swapped. This is how often you chose the same reply "
@@ -33,7 +33,7 @@ _SIDE_TIP = "Sides are random: unless you favour one of them, half of the better
 _WIN_TIP = "The share of its pairs that this model won; about equal and both bad count as half. With its 95 % interval."
 _EXPECT = (
     "What so few pairs can do: in Tiny World, a reward model put 93 % of held-out pairs in the right order after 300 "
-    "pairs, and 95 % after 1,000. Each was measured once; “terrarium align taught” measures both anew."
+    "pairs, and 95 % after 1,000. Each was measured once; “terrarium align taught” measures both again."
 )
 _THUMBS_TIP = "Each rates a single reply as good or bad. KTO learns from them, and needs some of both."
 _MAX_MATCHES = 3
@@ -133,7 +133,7 @@ class Results(QFrame):
         self.stats.set_number("by you", f"{by.get(PERSON, 0):,}")
         self.stats.set_number("simulated", f"{by.get(SIMULATED, 0) + by.get(GOLD, 0):,}")
         seconds = [pair.seconds for pair in pairs if pair.by == PERSON and pair.seconds]
-        self.stats.set_number("seconds", f"{statistics.median(seconds):.0f}" if seconds else "–")
+        self.stats.set_number("s per choice", f"{statistics.median(seconds):.0f}" if seconds else "–")
         self.bars.show_bars(result_bars(pairs))
         met = [_result(match) for match in matches(pairs)[:_MAX_MATCHES]]
         self.matches.setText("\n".join(met))

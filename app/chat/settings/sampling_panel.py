@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 
 from app.chat.settings.bias_editor import BiasEditor
 from app.chat.settings.preset_bar import PresetBar
-from app.chat.settings.sampling_presets import SamplingPresets
+from app.chat.settings.sampling_presets import InUse, SamplingPresets
 from app.glass.tokens.token_chips import Chip, TokenChips
 from app.kit.basics import column, label, plain_tip, row, set_enabled
 from app.kit.forms.editors import IntBox
@@ -47,7 +47,7 @@ class SamplingPanel(QWidget):
 
     def __init__(self, theme: ThemeProvider, presets: SamplingPresets, config: SamplingConfig | None = None) -> None:
         super().__init__()
-        self._edited = False
+        self._presets, self._left = presets, presets.in_use
         self._set, self._shown = SamplingConfig(), dict[str, Any]()
         self._context_length: int | None = None
         self.sliders: dict[str, SliderRow] = {}
@@ -62,7 +62,12 @@ class SamplingPanel(QWidget):
         self.stop.changed.connect(self._on_edited)
         self.bias.changed.connect(self._on_edited)
         self.presets.chosen.connect(self.use)
-        self.set_config(config or SamplingConfig())
+        left = self._left or InUse(SamplingConfig())
+        self.set_config(config or left.config)
+        self.new_each_time.setChecked(not left.is_seed_kept)
+        self.new_each_time.toggled.connect(self._leave)
+        for action in (self.presets.set_defaults, self.presets.clear_defaults):
+            action.triggered.connect(self._leave)
 
     def _build(self) -> None:
         self.why_not.hide()
@@ -104,14 +109,25 @@ class SamplingPanel(QWidget):
     @property
     def config(self) -> SamplingConfig:
         """The settings on screen; what has no control, or a value that its control cannot show, stays as it was set."""
+        wanted = self._wanted
+        if self._context_length is not None and wanted.max_tokens > self._context_length:
+            return dataclasses.replace(wanted, max_tokens=self._context_length)
+        return wanted
+
+    @property
+    def _wanted(self) -> SamplingConfig:
+        """The settings as they were chosen: the open model's context may be shorter than their longest reply."""
         values: dict[str, Any] = {
             name: slider.value for name, slider in self.sliders.items() if slider.value != self._shown[name]
         }
-        longest = values.get("max_tokens", self._set.max_tokens)
-        if self._context_length is not None and longest > self._context_length:
-            values["max_tokens"] = self._context_length
         values |= {"seed": self.seed.value(), "stop": self.stop.texts, "logit_bias": self.bias.biases}
         return dataclasses.replace(self._set, **values)
+
+    @property
+    def _is_edited(self) -> bool:
+        """Whether the settings, besides the seed, are others than the defaults of the open model, if there is one."""
+        usual = self.presets.defaults
+        return not self.presets.run_id or dataclasses.replace(self._wanted, seed=usual.seed) != usual
 
     def set_config(self, config: SamplingConfig) -> None:
         """Show `config`, without a signal."""
@@ -131,21 +147,32 @@ class SamplingPanel(QWidget):
 
     def open_model(self, run_id: str, tokenizer: Tokenizer | None, usual: SamplingConfig) -> None:
         """A model has been opened. If it is another one, show the defaults that the user has set for it; else `usual`,
-        unless the user has changed anything.
+        unless the user has changed anything. The first one of a launch has the settings that it was left with.
 
         Args:
             tokenizer: the model's, whose tokens can have biases.
         """
         if run_id == self.presets.run_id:
             return
-        before = self.config
+        before, is_first = self.config, not self.presets.run_id
+        edited_with = self._left.edited_with if is_first and self._left is not None else None
+        was_edited = edited_with is not None if is_first else self._is_edited
         self.bias.set_tokenizer(tokenizer)
         self.presets.open_model(run_id, usual)
-        if self.presets.has_own_defaults or not self._edited:
+        if is_first and edited_with != run_id:
+            self.bias.set_biases(())  # of another model's tokens
+        if edited_with != run_id and (self.presets.has_own_defaults or not was_edited):
             self.set_config(dataclasses.replace(self.presets.defaults, seed=self.seed.value()))
+        self._leave()
         if self.config != before:
             self._show()
             self.changed.emit()
+
+    @Slot()
+    def _leave(self) -> None:
+        """Keep the settings as they are for the next launch."""
+        self._left = InUse(self._wanted, self.presets.run_id if self._is_edited else None, self.is_seed_kept)
+        self._presets.leave(self._left)
 
     def set_used(self, used: bool, why_not: str = "") -> None:
         """Whether the open model uses these settings, else why not."""
@@ -156,7 +183,12 @@ class SamplingPanel(QWidget):
     def set_context_length(self, n_tokens: int) -> None:
         """No reply can be longer than the model's context."""
         self._context_length = n_tokens
-        self.sliders["max_tokens"].set_high(n_tokens)
+        slider = self.sliders["max_tokens"]
+        is_as_set = slider.value == self._shown["max_tokens"]
+        slider.set_high(n_tokens)
+        if is_as_set:  # else a shorter context would look like the user's choice
+            slider.set_value(self._set.max_tokens)
+            self._shown["max_tokens"] = slider.value
 
     def slider(self, name: str) -> SliderRow:
         """The row that edits the field `name`."""
@@ -202,7 +234,7 @@ class SamplingPanel(QWidget):
 
     @Slot()
     def _on_edited(self) -> None:
-        self._edited = True
+        self._leave()
         self._show()
         self.changed.emit()
 

@@ -1,10 +1,11 @@
-"""Named sampling presets, built in and the user's own, and the defaults of single models. No widgets."""
+"""Named sampling presets, built in and the user's own, the defaults of single models, and the settings as they were
+left. No widgets."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.session.remembered import Remembered
 from app.worker.notices import Notices
@@ -23,6 +24,19 @@ BUILT_IN: dict[str, tuple[str, dict[str, float | int]]] = {
 _KEPT = ("seed", "max_tokens", "stop", "logit_bias")
 """Fields that a built-in preset leaves unchanged."""
 _OWN, _OF_MODELS = "sampling presets", "sampling of models"
+_IN_USE, _EDITED_WITH, _SEED_KEPT = "sampling in use", "sampling edited with", "sampling seed kept"
+
+
+class InUse(NamedTuple):
+    """The settings in use.
+
+    edited_with: the id of the run whose model was open when the user last edited them ("" for no model); None if they
+        are the defaults of a model. is_seed_kept: whether every reply is drawn with the same seed.
+    """
+
+    config: SamplingConfig
+    edited_with: str | None = None
+    is_seed_kept: bool = False
 
 
 class SamplingPresets:
@@ -68,6 +82,22 @@ class SamplingPresets:
     def set_for_model(self, run_id: str, config: SamplingConfig | None) -> None:
         """Set the defaults of a model; None removes them."""
         self._keep(_OF_MODELS, run_id, config)
+
+    @property
+    def in_use(self) -> InUse | None:
+        """The settings as they were left, in this launch or an earlier one; None if there are none."""
+        config = self._read(_IN_USE, "settings")
+        if config is None:
+            return None
+        get = self._remembered.get
+        edited_with = get(_EDITED_WITH, None)
+        return InUse(config, edited_with if isinstance(edited_with, str) else None, get(_SEED_KEPT, False))
+
+    def leave(self, in_use: InUse) -> None:
+        """Keep the settings in use for the next launch."""
+        self._keep(_IN_USE, "settings", in_use.config)
+        self._remembered.set(_EDITED_WITH, in_use.edited_with)
+        self._remembered.set(_SEED_KEPT, in_use.is_seed_kept)
 
     def _saved(self, key: str) -> Mapping[str, Any]:
         saved: dict[str, Any] = self._remembered.get(key, {})

@@ -39,6 +39,7 @@ class CandidateColumn(QWidget):
         self._remove = button("", theme, self.remove_requested.emit, icon="x", role="quiet", tip="Remove this model")
         self.n_tokens = 0
         """How many tokens of the reply have been written."""
+        self._name = ""  # of the model that was loaded
         self.about = label("", "caption")
         self.text = DifferenceText(theme)
         self.verdict = label("", "caption", wrap=True)
@@ -68,8 +69,8 @@ class CandidateColumn(QWidget):
 
     @property
     def name(self) -> str:
-        """The run's name, with the step unless the newest checkpoint is chosen."""
-        return self.picker.name
+        """The run's name with the checkpoint's step."""
+        return self._name or self.picker.name
 
     def choose(self, candidate: Candidate) -> None:
         """Choose a model, without a signal."""
@@ -84,7 +85,7 @@ class CandidateColumn(QWidget):
 
     def clear_reply(self) -> None:
         """Clear the reply."""
-        self.n_tokens = 0
+        self.n_tokens, self._name = 0, ""
         self.text.clear_text()
         self._hint.setText(_HINT if self.candidate is not None else "Choose a model above.")
         self._hint.show()
@@ -94,6 +95,7 @@ class CandidateColumn(QWidget):
     def show_model(self, model: ChatModel) -> None:
         """Show the size and device of the loaded model."""
         step = f"step {model.step:,}, " if model.step else ""
+        self._name = str(self.runs.currentText()) + (f" at step {model.step:,}" if model.step else "")
         self.about.setText(f"{step}{format_compact(model.n_parameters)} parameters, on {model.device}")
 
     def take(self, events: Sequence[Event]) -> None:
@@ -116,7 +118,7 @@ class CandidateColumn(QWidget):
 
         If two tokenizers share no boundaries, only the totals are compared.
         """
-        difference = own.total - other.total
+        difference = round(own.total, 1) - round(other.total, 1)  # of the numbers that are shown
         by, likelier = f"{abs(difference):.1f}", self.name if difference >= 0 else other_name
         words = (
             f"This reply: {format_signed(own.total, 1)} nats under {self.name}, "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from app.glass.names import format_least, format_rough
 from app.kit.words.site_words import part_of_layer
+from models.number_words import format_prob
 
 if TYPE_CHECKING:
     from models.inspect.ablation import ModelPart
@@ -49,7 +50,13 @@ def describe_change(word: str, before: float, after: float) -> str:
 
 def describe_move(word: str, before: float, after: float, *, would: bool) -> str:
     """How a probability moves; would: in a case that is only thought of."""
-    ends = f"from {format_rough(before)} to {format_rough(min(after, 1.0))}"
+    after = min(after, 1.0)
+    start, end = format_rough(before), format_rough(after)
+    if start == end:  # “from 2 % to 2 %” would be no move
+        start, end = format_prob(before), format_prob(after)
+    if start == end:
+        return f"{word} {'would stay' if would else 'stays'} at {end}"
+    ends = f"from {start} to {end}"
     if after < before:
         return f"{word} {'would fall' if would else 'falls'} {ends}"
     return f"{word} {'would rise' if would else 'rises'} {ends}"

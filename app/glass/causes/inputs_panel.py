@@ -77,9 +77,9 @@ class InputsPanel(AnswerPanel):
         self.scale = ColourScale(theme, "diverging")
         self.measuring = Measuring(session, theme, "Hide each token", self._measure, self.scale)
         self.source_title = label("Source", "caption")
-        self.source = TokenStrip("Source tokens", theme, max_rows=6)
+        self.source = TokenStrip("Source tokens", theme, max_rows=8)
         self.tokens_title = label("Target so far", "caption")
-        self.tokens = TokenStrip("Input tokens", theme, max_rows=8)
+        self.tokens = TokenStrip("Input tokens", theme, max_rows=12)
         self.total = label("", "caption", wrap=True)
         self.bars_title = label("Largest contributions", "subheading")
         self.bars = SignedBars("Largest contributions", theme)
@@ -209,6 +209,7 @@ class InputsPanel(AnswerPanel):
         rows = [(sources[i], value, i, True) for i, value in enumerate(source) if self._has_bar(i, in_source=True)]
         rows += [(names[i], value, i, False) for i, value in enumerate(tokens) if self._has_bar(i, in_source=False)]
         rows.sort(key=lambda row: -abs(row[1]))
+        rows = [row for row in rows if format_signed(row[1], digits).strip("+−0.")] or rows[:1]
         self.bars.show_amounts(
             [Amount(name, value, self._explain(i, side, value, digits)) for name, value, i, side in rows[:_N_ROWS]],
             are_percent=percent,

@@ -159,6 +159,9 @@ class PartGrid(HeatMap):
         for row, name in enumerate(self._rows):
             cell = self.cell_rect(0, row, area)
             painter.drawText(QRectF(0, cell.top(), self._left - SPACE * 0.75, cell.height()), right, name)
+        if any(name[-1].isdigit() for name in self._heads):
+            line_of_heads = (self._n_lines - 1) * metrics.height()
+            painter.drawText(QRectF(0, line_of_heads, self._left - SPACE * 0.75, metrics.height()), right, "Head")
         free, line = [0.0] * self._n_lines, 0
         for column, name in enumerate(self._heads):
             is_head = name[-1].isdigit()  # other names are wider than their columns: alternate the lines

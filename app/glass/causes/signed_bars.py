@@ -72,7 +72,8 @@ class SignedBars(PaintedRows):
         metrics, height = QFontMetrics(font), self._row_height
         table = colour_table(self._theme, "diverging")
         ends = QColor.fromRgb(int(table[0])), QColor.fromRgb(int(table[-1]))
-        name_width = min(int(0.3 * self.width()), 130)
+        longest = max((metrics.horizontalAdvance(amount.name) for amount in self._amounts), default=0)
+        name_width = min(longest + 2 * SPACE, int(0.4 * self.width()))
         number = metrics.horizontalAdvance("+00." + self._digits * "0" + self._unit)
         track = QRectF(name_width, 0, self.width() - name_width - number - SPACE, self.height())
         reach = self._reach

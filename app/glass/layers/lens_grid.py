@@ -77,7 +77,7 @@ class LensGrid(HeatMap):
 
     def columns_for(self, width: int) -> int:
         """How many columns fit into a width in pixels."""
-        return max(3, min(10, int((width - self._left) / (7.5 * self._cell_metrics().horizontalAdvance("0")))))
+        return max(3, min(10, int((width - self._left) / (9 * self._cell_metrics().horizontalAdvance("0")))))
 
     def sizeHint(self) -> QSize:
         rows = len(self._table.layers) if self._table is not None else 6

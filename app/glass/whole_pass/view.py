@@ -100,7 +100,7 @@ class PassView(QWidget):
         lines = QHBoxLayout(self)
         lines.setContentsMargins(0, 0, 0, 0)
         lines.setSpacing(SPACE + SPACE // 2)
-        for blocks, share in (((text, start), 26), ((layers,), 46), ((end, drawn), 28)):
+        for blocks, share in (((text,), 26), ((start, layers), 46), ((end, drawn), 28)):
             inside = QWidget()
             inside.setLayout(column(*blocks, None))
             self._columns.append(inside)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
 from app.kit.painted_rows import PaintedRows
@@ -22,7 +22,8 @@ _RADIUS = 3
 class Bar:
     """A row. share: how long its bar is (0 to 1), None for no bar; text: its value; interval: its ends, as shares.
 
-    tone: the theme's colour. tip: a tooltip, for which the name and the value stand otherwise.
+    tone: the theme's colour; category: that of a category, instead. tip: a tooltip, for which the name and the value
+    stand otherwise.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Bar:
     text: str
     interval: tuple[float, float] | None = None
     tone: str = "accent"
+    category: int | None = None
     tip: str = ""
 
 
@@ -88,7 +90,9 @@ class IntervalBars(PaintedRows):
             painter.drawRoundedRect(QRectF(left, middle - _BAR / 2, width, _BAR), _RADIUS, _RADIUS)
             if bar.share is None:
                 continue
-            painter.setBrush(colors.color(bar.tone))
+            painter.setBrush(
+                colors.color(bar.tone) if bar.category is None else QColor(colors.categories[bar.category])
+            )
             length = width * min(max(bar.share, 0.0), 1.0)
             if length:  # of nothing there is no bar
                 painter.drawRoundedRect(QRectF(left, middle - _BAR / 2, max(length, 2.0), _BAR), _RADIUS, _RADIUS)

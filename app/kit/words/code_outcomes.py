@@ -20,6 +20,6 @@ OUTCOME_HELP = {
     Outcome.NOT_SUPPORTED: "The sandbox does not know this part of Python: neither right nor wrong",
 }
 SANDBOX = (
-    "Run by Monty, a small Python without access to your files or the network; it is young software. What it cannot "
-    "run is an outcome of its own"
+    "Run by Monty, a small Python without access to your files or the network. It does not know all of Python: what "
+    "it cannot run counts neither as right nor as wrong"
 )

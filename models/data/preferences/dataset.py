@@ -121,7 +121,12 @@ def build_preference_corpus(library: Library, name: str, rows: Sequence[Example]
 
 
 def preference_corpus(
-    library: Library, train: Sequence[Example], val: Sequence[Example], wanted: str, task: str = "preference"
+    library: Library,
+    train: Sequence[Example],
+    val: Sequence[Example],
+    wanted: str,
+    task: str = "preference",
+    labels: Sequence[str] = (),
 ) -> Corpus:
     """A dataset of these rows, called as `wanted`, or with a number where that is the name of other rows."""
     train, val = list(train), list(val)
@@ -131,4 +136,4 @@ def preference_corpus(
             return corpus
     names = itertools.chain([wanted], (f"{wanted} ({n})" for n in itertools.count(2)))
     name = next(name for name in names if name not in known)
-    return build_examples_corpus(library, train, val, name, None, task=task)
+    return build_examples_corpus(library, train, val, name, None, task=task, labels=labels)

@@ -172,7 +172,7 @@ def _mentions(row: Example, reply: str) -> float:
 WISHES: Mapping[str, Wish] = MappingProxyType(
     {
         HAPPY: Wish(
-            title="Happy ends",
+            title="Happy endings",
             help="Stories that end happily, and are right. One in ten of those that Tiny World tells does so.",
             draw=partial(_draw_story, HAPPY),
             reward=_is_happy,

@@ -11,6 +11,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 from models.library.library import safe_name
+from models.library.run_corrections import FILE as CORRECTIONS
 from models.library.run_notes import FILE as NOTES
 from models.runs.checkpoint_state import BASE
 from models.settings.align_spec import REWARD_MODELS
@@ -50,7 +51,7 @@ def is_known(name: str) -> bool:
     if folders and not _PLACE.fullmatch("/".join(folders)):
         return False
     try:
-        return safe_name(file) == file and file.endswith(_ENDINGS) and name not in (MANIFEST, NOTES)
+        return safe_name(file) == file and file.endswith(_ENDINGS) and name not in (MANIFEST, NOTES, CORRECTIONS)
     except ValueError:
         return False
 

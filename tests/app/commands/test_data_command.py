@@ -162,3 +162,24 @@ def test_thumbs_become_a_dataset_and_sets_are_renamed_and_deleted(
     assert main(["trash", "restore", token]) == 0
     assert main(["data", "pairs", "--json"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["thumbs"] == {"merry": {"up": 7, "down": 3}}
+
+
+def test_corrections_of_labels_become_a_dataset(learned_library: Library, capsys: pytest.CaptureFixture[str]) -> None:
+    def corrections(*options: str) -> int:
+        return main(["data", "corrections", "classification encoder-only", *options])
+
+    assert corrections("--label", "sad") == 2
+    assert corrections("--text", "anna smiles", "--label", "bored") == 2
+    assert "has no label 'bored': use one of angry, glad, sad" in capsys.readouterr().err
+    assert corrections("--text", "anna smiles", "--label", "sad") == 0
+    assert corrections("--dataset") == 1
+    assert "correct two texts at least" in capsys.readouterr().err
+    assert corrections("--text", "anna smiles", "--label", "angry") == 0
+    assert corrections("--text", "ben cries", "--second", "so loud", "--label", "glad") == 0
+    assert capsys.readouterr().out.endswith("angry: anna smiles\nglad: ben cries / so loud\n")
+    assert corrections("--dataset", "--json") == 0
+    made = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert made["dataset"] == "Corrections of classification encoder-only, 2 texts"
+    assert [row["label"] for row in made["corrections"]] == ["angry", "glad"]
+    assert corrections("--text", "ben cries", "--second", "so loud", "--json") == 0
+    assert len(json.loads(capsys.readouterr().out.splitlines()[-1])["corrections"]) == 1

@@ -288,6 +288,7 @@ def test_another_zip_is_no_run(tmp_path: Path, library: Library) -> None:
         "con.json",
         "a\nb.json",
         "notes.json",
+        "corrections.jsonl",
         "lock",
         "scores/",
     ],

@@ -10,6 +10,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from app.chat.archive.message_tree import Chat, Message
+from models.chat.prompting import PromptSettings
 from tests.app.chat.chat_actor import Actor
 from tests.app.chat.conversation.bench import Bench, texts
 
@@ -51,6 +52,17 @@ def test_the_actions_of_a_chat_are_in_a_menu(qtbot: QtBot, asked: Bench) -> None
     qtbot.waitUntil(lambda: chats.list.count() == 2)
     chats.new_chat()
     assert not chats.more.isEnabled(), "an empty chat is not kept yet"
+
+
+def test_a_new_chat_has_no_system_prompt_of_the_one_before(asked: Bench) -> None:
+    """Users of chat programs expect a new chat to know nothing of another one."""
+    conversation = asked.conversation
+    conversation.set_prompting(PromptSettings(system="You are a pirate.", template="{{ 1 }}", when_full="stop"))
+    asked.chats.new_chat()
+    assert conversation.chat.prompting == PromptSettings(when_full="stop"), "how it ends is no part of a chat"
+    conversation.set_prompting(PromptSettings(system="Be brief."))
+    asked.chats.new_chat()
+    assert conversation.chat.prompting.system == "Be brief.", "it was written for this empty chat"
 
 
 def test_an_unreadable_chat_is_reported_and_the_open_one_stays(qtbot: QtBot, asked: Bench, actor: Actor) -> None:

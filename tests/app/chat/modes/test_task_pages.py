@@ -19,6 +19,7 @@ from app.chat.tab import ChatTab
 from app.kit.theme import ThemeProvider
 from app.session.remembered import EVERYTHING, SIMPLE
 from app.session.session import Session
+from models.data.corpus import open_corpus
 from models.library.library import Library
 from models.number_words import format_prob
 from models.tasks import code_judge
@@ -203,6 +204,46 @@ def test_in_simple_amounts_are_in_per_cent(tab: ChatTab, session: Session, until
     assert inputs.scale.name == "Effect in nats"
 
 
+def test_a_label_is_corrected_and_corrections_are_trained_on(
+    tab: ChatTab, session: Session, library: Library, until: Until, heard: Heard
+) -> None:
+    page = opened(tab, session, "classification encoder-only", until, {"text": "anna smiles", "label": "glad"})
+    until(lambda: page.answered is not None)
+    bar, asked = page.correcting, list[tuple[str, ...]]()
+    session.run_action_requested.connect(lambda run_id, name: asked.append((run_id, name)))
+    session.datasets.run_requested.connect(lambda sha: asked.append((sha,)))
+    assert bar.isVisible()
+    bar.menu.aboutToShow.emit()
+    assert [action.text() for action in bar.menu.actions()] == ["angry", "glad", "sad"]
+    bar.menu.actions()[2].trigger()
+    assert bar.corrected == "sad"
+    assert "“sad”" in bar.said.text()
+    assert not bar.tune.isEnabled(), "one text is not enough: validation needs one of its own"
+    session.undo.stack("chat").undo()
+    assert bar.corrected is None
+    session.undo.stack("chat").redo()
+    assert bar.corrected == "sad"
+    page.text.set_text("ben smiles")
+    until(lambda: page.answered is not None and page.answered.row["text"] == "ben smiles")
+    assert bar.corrected is None
+    bar.give("angry")
+    assert bar.tune.text() == "Fine-tune on 2 corrections…"
+    bar.tune.click()
+    until(lambda: len(asked) == 2)
+    model = session.chat.model
+    assert model is not None
+    corpus = open_corpus(library, asked[1][0])
+    assert asked[0] == (model.run_id, "tune")
+    assert (corpus.task, corpus.labels) == ("classification", model.labels), "so that the head is kept"
+    rows = [row for split in ("train", "val") for row in corpus.read_examples(split)]
+    assert sorted((row["text"], row["label"]) for row in rows) == [("anna smiles", "sad"), ("ben smiles", "angry")]
+    bar.give(None)
+    assert [row["text"] for row in bar.kept] == ["anna smiles"]
+    opened(tab, session, "regression decoder-only", until, {"text": "ben cries", "score": 0.0})
+    assert not bar.isVisible(), "a number is no label"
+    assert not heard.failures
+
+
 def test_several_labels_and_numbers(tab: ChatTab, session: Session, until: Until) -> None:
     page = opened(tab, session, "multi-label encoder-only", until, {"text": "anna smiles in rome", "labels": []})
     assert page.text.text == "anna smiles in rome"
@@ -226,6 +267,8 @@ def test_entities_are_coloured_in_the_text(tab: ChatTab, session: Session, until
     layout = page.text.document().firstBlock().layout()
     assert [(form.start, form.length) for form in layout.formats()] == [(0, 12), (25, 4)]
     assert page.legend.entries["PER"].words.text() == "PER 1"
+    categories = [page.colours.category_of(kind) for kind in ("PER", "LOC")]
+    assert [bar.category for bar in page.found.bars] == categories, "in the colours of the text"
     assert page.colours.colour_of("PER") != page.colours.colour_of("LOC")
     page.text.clear()
     assert page.spans == []
@@ -298,6 +341,9 @@ def test_functions_are_run_and_five_outcomes_told_apart(
     assert page.verdict.text() == "1 of 2 right"
     assert page.outcomes.item(1, 2).text() == "wrong value"
     assert page.outcomes.item(1, 3).text() == "4 instead of 5"
+    header = page.outcomes.horizontalHeader()
+    for column in (1, 2):
+        assert header.sectionSize(column) >= header.sectionSizeHint(column), "“Expected” was “Exp”"
     page.cases.set_text("not a case")
     page.run.click()
     until(lambda: not page.busy)

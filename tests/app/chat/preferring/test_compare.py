@@ -21,6 +21,7 @@ from models.chat.template_config import ChatTemplateConfig
 from models.data.corpus import build_examples_corpus
 from models.data.preferences.store import PERSON, SIMULATED, Pair, Reply
 from models.events import Event
+from models.files.atomic import atomic_write_json, read_json
 from models.library.library import Library
 from tests.app.heard import Heard, Until
 from tests.app.small_models import put_model
@@ -225,6 +226,23 @@ def test_two_stages_give_a_win_rate(
     )
     assert page.results.bars.bars[0].share == 1.0
     assert f"decoder-only at step {steps[0]}" in page.arena.hint.text()
+
+
+def test_two_runs_of_one_name_are_two_models(
+    page: ComparePage, session: Session, library: Library, run_id: str, qtbot: QtBot, until: Until
+) -> None:
+    shutil.copytree(library.runs / run_id, library.runs / "twin")
+    record = read_json(library.runs / "twin" / "run.json")
+    atomic_write_json(library.runs / "twin" / "run.json", {**record, "id": "twin"})
+    session.runs.changed.emit()
+    page.second.choose(Candidate("twin"))
+    page.second.changed.emit()
+    until(lambda: page.arena.pair is not None and page.arena.pair.a.run != page.arena.pair.b.run)
+    press(page, qtbot, until, "left")
+    said = page.results.matches.text()
+    assert said.startswith("decoder-only (")
+    assert " against decoder-only (" in said
+    assert "Both were" not in page.arena.hint.text()
 
 
 def test_replies_that_are_always_the_same_are_said_to_be(page: ComparePage, until: Until) -> None:

@@ -101,6 +101,16 @@ def test_the_bar_grows_while_typing(bar: ContextBar, next_prompt: NextPrompt, se
     bar.grab()
 
 
+def test_it_says_that_a_system_prompt_is_used(
+    bar: ContextBar, next_prompt: NextPrompt, settled: Callable[[], None]
+) -> None:
+    settled()
+    assert "system prompt" not in bar.words.text()
+    next_prompt.set_prompting(PromptSettings(system="Be brief."))
+    settled()
+    assert "by the system prompt)" in bar.words.text()
+
+
 @pytest.mark.parametrize(
     ("when_full", "words"),
     [

@@ -16,6 +16,7 @@ from tokenizers.models import WordLevel
 from app.chat.settings.sampling_panel import SamplingPanel
 from app.chat.settings.sampling_presets import SamplingPresets
 from app.kit.theme import ThemeProvider
+from app.session.remembered import Remembered
 from app.session.session import Session
 from models.settings.sampling_config import SamplingConfig
 
@@ -100,6 +101,48 @@ def test_defaults_of_a_model_are_loaded_with_it(panel: SamplingPanel, byte_token
     panel.presets.clear_defaults.trigger()
     panel.presets.reset.trigger()
     assert panel.config.temperature == 0.3
+
+
+def relaunched(session: Session, theme: ThemeProvider, qtbot: QtBot) -> SamplingPanel:
+    """The panel of the next launch, which reads what was written in this one."""
+    session.remembered.flush()
+    remembered = Remembered(session.library.home, session.notices)
+    panel = SamplingPanel(theme, SamplingPresets(remembered, session.notices))
+    qtbot.addWidget(panel)
+    return panel
+
+
+def test_the_settings_are_those_of_the_launch_before(
+    panel: SamplingPanel, session: Session, theme: ThemeProvider, qtbot: QtBot, byte_tokenizer: Tokenizer
+) -> None:
+    panel.open_model("one", byte_tokenizer, SamplingConfig(temperature=0.3))
+    panel.use(dataclasses.replace(ALL, temperature=0.65))
+    panel.new_each_time.click()
+    for run_id in ("one", "two"):
+        again = relaunched(session, theme, qtbot)
+        assert again.is_seed_kept
+        again.set_context_length(32)
+        again.open_model(run_id, byte_tokenizer, SamplingConfig(temperature=0.8))
+        bias = ALL.logit_bias if run_id == "one" else ()
+        assert again.config == dataclasses.replace(ALL, temperature=0.65, max_tokens=32, logit_bias=bias)
+        again.set_context_length(512)
+        assert again.config.max_tokens == ALL.max_tokens, "a shorter context was no choice of the user"
+
+
+def test_settings_that_nobody_chose_are_those_of_the_model(
+    panel: SamplingPanel, session: Session, theme: ThemeProvider, qtbot: QtBot, byte_tokenizer: Tokenizer
+) -> None:
+    panel.set_context_length(64)
+    panel.open_model("one", byte_tokenizer, SamplingConfig(temperature=0.3))
+    again = relaunched(session, theme, qtbot)
+    again.open_model("two", byte_tokenizer, SamplingConfig(temperature=0.8))
+    assert again.config.temperature == 0.8
+    again.use(SamplingConfig(temperature=1.0))
+    again.open_model("one", byte_tokenizer, SamplingConfig(temperature=0.3))
+    assert again.config.temperature == 1.0
+    again.presets.reset.trigger()
+    again.open_model("two", byte_tokenizer, SamplingConfig(temperature=0.8))
+    assert again.config.temperature == 0.8, "a reset is no choice"
 
 
 def test_stop_texts(qtbot: QtBot, panel: SamplingPanel) -> None:

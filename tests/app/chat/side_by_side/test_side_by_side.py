@@ -12,6 +12,7 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
+from app.chat.candidate_picker import runs_to_pick
 from app.chat.side_by_side.comparison import SIDE_BY_SIDE, CandidateReplied
 from app.chat.side_by_side.page import SideBySidePage
 from app.kit.theme import ThemeProvider
@@ -20,6 +21,7 @@ from app.session.session import Session
 from app.worker.job import INTERACTIVE, Job
 from models.chat.template_config import ChatTemplateConfig
 from models.events import Event
+from models.files.atomic import atomic_write_json, read_json
 from models.inference.reply import ReplyStarted
 from models.inspect.spans import Judgement
 from models.library.library import Library
@@ -86,6 +88,13 @@ def test_two_checkpoints_reply_and_score_each_other(
         assert "".join(row["text"] for row in mine).lstrip() == column.text.written
         own = sum(float(row["own_log_probability"]) for row in mine)
         assert f"{own:.1f}".replace("-", "−") in column.verdict.text()
+    assert [column.name.rpartition(" at ")[2] for column in page.columns] == ["step 12", f"step {steps[-1]}"]
+    assert all(column.name in page.columns[0].verdict.text() for column in page.columns), "one run, two names"
+    near = Judgement(pieces=("a",), log_probabilities=(-52.44,))
+    first.show_verdict(Judgement(pieces=("a",), log_probabilities=(-39.65,)), near, "the other")
+    assert "−39.6 nats" in first.verdict.text()
+    assert "−52.4 under" in first.verdict.text()
+    assert "by 12.8 nats" in first.verdict.text()
     alike = Judgement(pieces=("a", "b"), log_probabilities=(-1.0, -2.01))
     first.show_verdict(alike, Judgement(pieces=("a", "b"), log_probabilities=(-1.0, -2.0)), "the other")
     assert first.verdict.text().endswith("Both find it about equally likely.")
@@ -106,7 +115,20 @@ def test_invalid_comparisons_show_an_error(page: SideBySidePage, until: Until, s
     page.prompt.setPlainText("The cat " * 200)
     page.compare()
     until(lambda: not page.control.busy)
-    assert page.status.text().startswith(f"{page.columns[0].name.split(',')[0]}: The prompt has")
+    assert page.status.text().startswith(f"{session.runs.list()[0].name}: The prompt has")
+
+
+def test_runs_of_one_name_are_told_apart(page: SideBySidePage, session: Session, library: Library) -> None:
+    run = session.runs.list()[0]
+    shutil.copytree(run.folder, library.runs / "another-one")
+    record = read_json(library.runs / "another-one" / "run.json")
+    atomic_write_json(library.runs / "another-one" / "run.json", {**record, "id": "another-one"})
+    session.runs.changed.emit()
+    names = [name for _, name in runs_to_pick(session.runs)]
+    assert len(names) == len(set(names)) == 2
+    assert all(name.startswith(f"{run.name} (") for name in names)
+    runs = page.columns[0].runs
+    assert {runs.itemText(i) for i in range(runs.count())} == set(names)
 
 
 def test_models_are_added_and_removed(page: SideBySidePage, qtbot: QtBot) -> None:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from app.glass.causes.ablation_sentence import describe_change, describe_survey
+from app.glass.causes.ablation_sentence import describe_change, describe_move, describe_survey
 from app.glass.causes.inputs_sentence import describe_inputs, describe_sum, format_effect
 from app.glass.read_text import ReadText
 from models.inspect.ablation import ModelPart
@@ -39,6 +39,12 @@ def test_the_part_that_matters_most() -> None:
 def test_parts_that_hold_it_down_and_parts_without_effect() -> None:
     assert "would rise from 31 % to 62 %" in survey({ATTENTION: math.log(2), FORWARD: 0.0})
     assert survey({ATTENTION: -0.01}).startswith("No single part decides it: “happy” stays at 30.7 % or more without")
+
+
+def test_a_small_move_is_not_from_a_number_to_itself() -> None:
+    word = "“happy”"
+    assert plain(describe_move(word, 0.0231, 0.0212, would=True)) == "“happy” would fall from 2.3 % to 2.1 %"
+    assert plain(describe_move(word, 0.0713, 0.0713, would=False)) == "“happy” stays at 7.1 %"
 
 
 def test_before_it_is_measured() -> None:

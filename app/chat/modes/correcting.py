@@ -1,0 +1,159 @@
+"""Correcting the label that a model gave to a text: what is right is kept with its run, and can be fine-tuned on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import Slot
+from PySide6.QtWidgets import QMenu, QWidget
+
+from app.kit.basics import button, column, label, row, set_enabled
+from app.kit.theme import ThemeProvider
+from app.session.chat_model import ChatModel
+from app.session.session import Session
+from app.session.undo import Step
+from app.worker.background import LatestTask
+from models.library.run_corrections import find_correction, read_corrections, set_correction
+from models.number_words import format_count
+
+_TOO_FEW = "Correct one more text: one of them is kept apart, to see what is learned."
+
+
+class Correcting(QWidget):
+    """Below the answer of a model that gives one label; hidden where there is no such answer, or no run to keep it in.
+
+    kept: the corrections of the open model.
+    """
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._folder: Path | None = None
+        self._run_id, self._labels = "", tuple[str, ...]()
+        self._row: Mapping[str, Any] | None = None
+        self._made = self._tuned = ""
+        self.kept: list[dict[str, Any]] = []
+        self.correct = button(
+            "Correct…", theme, icon="pencil-simple", tip="Say which label is right: it is kept with this model's run"
+        )
+        self.menu = QMenu(self.correct)
+        self.menu.aboutToShow.connect(self._fill)
+        self.correct.setMenu(self.menu)
+        self.tune = button(
+            "",
+            theme,
+            self._make_dataset,
+            icon="graduation-cap",
+            role="quiet",
+            tip="Make a dataset of your corrections, and set up a fine-tuning of this model on them",
+        )
+        self.said = label("", "caption", wrap=True)
+        lines = column(self.said)
+        lines.addLayout(row(self.correct, self.tune, None))
+        self.setLayout(lines)
+        self._task = LatestTask(self)
+        self._task.done.connect(self._on_made)
+        self._task.failed.connect(session.notices.fail)
+        session.datasets.added.connect(self._on_added)
+        self.hide()
+
+    @property
+    def busy(self) -> bool:
+        """Whether the dataset is being made."""
+        return self._task.busy
+
+    def show_model(self, model: ChatModel) -> None:
+        """Another model is open."""
+        runs = self._session.runs
+        can_keep = model.task == "classification" and runs.has(model.run_id)
+        self._run_id, self._labels = model.run_id, tuple(model.labels)
+        self._folder = runs.find(model.run_id).folder if can_keep else None
+        self._read()
+
+    def show_answer(self, row: Mapping[str, Any] | None) -> None:
+        """Another text has a label; None: none has."""
+        self._row = row
+        self._show()
+
+    def _read(self) -> None:
+        self.kept = []
+        if self._folder is not None and not self._session.notices.attempt(self._take_up):
+            self._folder = None
+        self._show()
+
+    def _take_up(self) -> None:
+        assert self._folder is not None
+        self.kept = read_corrections(self._folder)
+
+    @property
+    def corrected(self) -> str | None:
+        """The label that the user gave to the text; None if there is none."""
+        return None if self._row is None else find_correction(self.kept, self._row)
+
+    @Slot()
+    def _show(self) -> None:
+        n, right = len(self.kept), self.corrected
+        self.setVisible(self._folder is not None and self._row is not None)
+        self.said.setText(f"You corrected this to “{right}”." if right is not None else "")
+        self.said.setVisible(right is not None)
+        self.tune.setText(f"Fine-tune on {format_count(n, 'correction')}…")
+        self.tune.setVisible(bool(n))
+        set_enabled(self.tune, "" if n > 1 else _TOO_FEW)
+
+    @Slot()
+    def _fill(self) -> None:
+        """The labels to choose from; what was chosen is checked, and can be taken back."""
+        self.menu.clear()
+        right = self.corrected
+        for name in self._labels:
+            action = self.menu.addAction(name.replace("&", "&&"))
+            action.setCheckable(True)
+            action.setChecked(name == right)
+            action.triggered.connect(lambda checked=False, name=name: self.give(name))
+        if right is not None:
+            self.menu.addSeparator()
+            self.menu.addAction("Take the correction back").triggered.connect(lambda: self.give(None))
+
+    def give(self, right: str | None) -> None:
+        """Keep which label is right for the text, None for no correction; this can be undone."""
+        before, given, folder = self.corrected, self._row, self._folder
+        if given is None or folder is None or right == before:
+            return
+
+        def keep(name: str | None) -> bool:
+            is_kept = self._session.notices.attempt(lambda: set_correction(folder, given, name))
+            if is_kept and folder == self._folder:
+                self._read()
+            return is_kept
+
+        if keep(right):
+            words = f"correction to “{right}”" if right is not None else "removal of a correction"
+            self._session.undo.add("chat", Step(words, lambda: keep(before), lambda: keep(right)))
+
+    # -- Training ------------------------------------------------------------------------------------------------------
+
+    def _make_dataset(self) -> None:
+        folder, library, labels, run_id = self._folder, self._session.library, self._labels, self._run_id
+        assert folder is not None
+
+        def work() -> tuple[str, str]:
+            from models.data.corrections import build_corrections_corpus
+            from models.runs.run_folder import RunFolder
+
+            return build_corrections_corpus(library, RunFolder.open(folder), labels).sha, run_id
+
+        self._task.ask(work)
+
+    @Slot(object)
+    def _on_made(self, made: tuple[str, str]) -> None:
+        self._made, self._tuned = made
+        self._session.datasets.add(self._made)
+
+    @Slot(str)
+    def _on_added(self, sha: str) -> None:
+        if sha == self._made:
+            self._made = ""
+            self._session.run_action_requested.emit(self._tuned, "tune")
+            self._session.datasets.run_requested.emit(sha)

@@ -1,0 +1,45 @@
+"""The right labels that the user gave to texts which a run's model labelled: corrections.jsonl, in the run's folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from models.files.atomic import atomic_write_bytes
+from models.files.jsonl import read_rows
+
+FILE = "corrections.jsonl"
+
+Row = Mapping[str, Any]
+"""{"text": …, "label": …}, and "text_pair" where the model read two texts: a row of the task "classification"."""
+
+
+def read_corrections(folder: Path) -> list[dict[str, Any]]:
+    """The corrections of the run in `folder`, the oldest first; ValueError where the file cannot be read."""
+    return read_rows(folder / FILE, {"text": str, "label": str})
+
+
+def find_correction(corrections: list[dict[str, Any]], row: Row) -> str | None:
+    """The label that the user gave to the text of a row; None if there is none."""
+    return next((each["label"] for each in corrections if _text_of(each) == _text_of(row)), None)
+
+
+def set_correction(folder: Path, row: Row, label: str | None) -> None:
+    """Keep that `label` is right for the text of a row, in place of what was kept for it; None takes it back.
+
+    Raises:
+        ValueError: where the folder is gone, or the file cannot be read: it is left alone then.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is missing: the run may have been moved or deleted.")
+    rows = [each for each in read_corrections(folder) if _text_of(each) != _text_of(row)]
+    if label is not None:
+        rows.append({**{name: row[name] for name in ("text", "text_pair") if row.get(name)}, "label": label})
+    data = "".join(f"{json.dumps(each)}\n" for each in rows)
+    atomic_write_bytes(folder / FILE, data.encode(), private=True)
+
+
+def _text_of(row: Row) -> tuple[str, str]:
+    return row["text"], row.get("text_pair") or ""
