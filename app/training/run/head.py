@@ -91,7 +91,7 @@ class RunHead(QFrame):
             icon="git-fork",
             tip="A new run from one of the checkpoints, with the same or other settings",
         )
-        self.more = button("", theme, icon="dots-three", tip="More actions")
+        self.more = button("", theme, icon="dots-three", role="quiet-icon", tip="More actions")
         self.menu = RunMenu(session, theme, self)
         self.menu.asked.connect(self.action_asked)
         self.more.setMenu(self.menu)

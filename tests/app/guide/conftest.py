@@ -85,7 +85,7 @@ def small_trainings() -> Iterator[None]:
         short = with_steps(pronoun_specs.TRAINING, 2)
         short = dataclasses.replace(short, batch_size=8, eval_batches=1, eval_interval=2, sample_interval=0)
         patch.setattr(pronoun_specs, "TRAINING", short)
-        often = {"steps": STEPS, "eval_interval": 1, "sample_interval": 1}
+        often = {"steps": STEPS, "batch_size": 2, "eval_batches": 1, "eval_interval": 1, "sample_interval": 1}
         patch.setattr(stage, "TrainConfig", lambda **settings: TrainConfig(**{**settings, **often}))
         yield
 
