@@ -162,7 +162,7 @@ class RoundTripStrip(QFrame):
         self._patience.stop()
         self.result = result
         if result.equal:
-            self._show_state("equal", _EQUATION, "decoding restores the text exactly")
+            self._show_state("equal", _EQUATION, "nothing is lost")
         else:
             self._show_difference(0)
 

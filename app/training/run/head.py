@@ -127,7 +127,7 @@ class RunHead(QFrame):
         title.addWidget(self.summary, 1)
         title.addWidget(self.count)
         steering = (self.resume, self.resume_saved, self.pause, self.step, self.stop)
-        buttons = (*steering, self.chat, self.tune, self.longer, self.fork, self.more)
+        buttons = (*steering, self.chat, self.tune, self.longer, self.fork)
         lines = QVBoxLayout(self)
         lines.setContentsMargins(2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
         lines.setSpacing(SPACE)
@@ -143,7 +143,8 @@ class RunHead(QFrame):
             flow.addWidget(each)
         below = row()
         below.addWidget(bar, 1)
-        below.addWidget(self.settings, 0, Qt.AlignmentFlag.AlignTop)
+        for each in (self.settings, self.more):
+            below.addWidget(each, 0, Qt.AlignmentFlag.AlignTop)
         lines.addLayout(below)
 
     def show_live(self, state: TrainingState, chat_state: str) -> None:
