@@ -11,7 +11,7 @@ from app.kit.figures.fit_gauge import FitGauge
 from app.kit.labels import ElidedLabel, NumberLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.device_memory import DeviceMemory, Fit, format_memory_use
-from models.number_words import format_compact, format_duration, format_percent, format_size
+from models.number_words import format_about, format_compact, format_percent, format_size
 
 _STEPS = 1000
 _NONE = "–"
@@ -139,7 +139,7 @@ def note_of(result: DryRunMeasured | None, origin: str, needed: int, level: str)
     if origin:
         return "Try again to measure the current design."
     run = result.run
-    sentence = f"{_STEPS:,} such steps take about {format_duration(_STEPS * run.ms_per_step / 1000)}."
+    sentence = f"{_STEPS:,} such steps take {format_about(_STEPS * run.ms_per_step / 1000)}."
     if run.peak_bytes:
         off = needed / run.peak_bytes - 1
         words = "The estimate is exact" if abs(off) < 0.005 else f"The estimate is {format_percent(abs(off))} too "

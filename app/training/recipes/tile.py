@@ -117,6 +117,7 @@ class Tile(QFrame):
         hidden: tuple[QWidget, ...] = (self.note, self.problem, self.going)
         for widget in hidden:
             lines.addWidget(widget)
+        lines.addSpacing(SPACE)  # a ring of the guide around a button leaves the words above legible
         self.buttons = row(self.start, self.more, None)
         lines.addLayout(self.buttons)
         for widget in (self.result, *hidden):

@@ -91,7 +91,7 @@ class RunHead(QFrame):
             icon="git-fork",
             tip="A new run from one of the checkpoints, with the same or other settings",
         )
-        self.more = button("", theme, icon="dots-three", tip="More actions")
+        self.more = button("", theme, icon="dots-three", role="quiet-icon", tip="More actions")
         self.menu = RunMenu(session, theme, self)
         self.menu.asked.connect(self.action_asked)
         self.more.setMenu(self.menu)
@@ -127,7 +127,7 @@ class RunHead(QFrame):
         title.addWidget(self.summary, 1)
         title.addWidget(self.count)
         steering = (self.resume, self.resume_saved, self.pause, self.step, self.stop)
-        buttons = (*steering, self.chat, self.tune, self.longer, self.fork, self.more)
+        buttons = (*steering, self.chat, self.tune, self.longer, self.fork)
         lines = QVBoxLayout(self)
         lines.setContentsMargins(2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
         lines.setSpacing(SPACE)
@@ -141,8 +141,8 @@ class RunHead(QFrame):
             flow.addWidget(each)
         below = row()
         below.addWidget(bar, 1)
-        below.addWidget(self.scores, 0, Qt.AlignmentFlag.AlignTop)
-        below.addWidget(self.settings, 0, Qt.AlignmentFlag.AlignTop)
+        for each in (self.scores, self.settings, self.more):
+            below.addWidget(each, 0, Qt.AlignmentFlag.AlignTop)
         lines.addLayout(below)
 
     def show_live(self, state: TrainingState, chat_state: str) -> None:
