@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from PySide6.QtCore import QSize
 from PySide6.QtWidgets import QListView, QTableView, QVBoxLayout, QWidget
 
 from app.kit.layout.refit import Refit
@@ -30,6 +31,9 @@ class WholeRows(QWidget):
             changed.connect(self._fit)
         if isinstance(view, QTableView):
             view.verticalHeader().geometriesChanged.connect(self._fit)
+
+    def minimumSizeHint(self) -> QSize:
+        return self._view.minimumSizeHint()  # what is left below the last row can be given away
 
     def _fit(self) -> None:
         view = self._view

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QProgressBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QProgressBar, QStackedWidget, QVBoxLayout, QWidget
 
 from app.kit.basics import button, label, row
 from app.kit.labels import ElidedLabel
@@ -44,8 +44,7 @@ class FrequencyBar(QWidget):
         self.cancel_button = button("Cancel", theme, self.cancel, tip="Stop counting")
         self.note = label(_NOTHING, "caption", wrap=True)
         self._phase, self._progress = ElidedLabel(), QProgressBar()
-        self._choosing = wrapping(self.picker, self.count_button, spacing=SPACE // 2)
-        self._counting = QWidget()
+        self._pages = QStackedWidget()
         self._build()
         self._task.events_received.connect(self._on_events)
         self._task.done.connect(self._on_done)
@@ -55,6 +54,7 @@ class FrequencyBar(QWidget):
     def _build(self) -> None:
         self._phase.setProperty("role", "caption")
         self._progress.setTextVisible(False)
+        choosing, counting = wrapping(self.picker, self.count_button, spacing=SPACE // 2), QWidget()
         lines = QVBoxLayout()
         lines.setSpacing(SPACE // 2)
         lines.addWidget(self._phase)
@@ -62,13 +62,13 @@ class FrequencyBar(QWidget):
         beside = row(spacing=SPACE)
         beside.addLayout(lines, 1)
         beside.addWidget(self.cancel_button)
-        self._counting.setLayout(beside)
-        self._counting.hide()
+        counting.setLayout(beside)
+        self._pages.addWidget(choosing)
+        self._pages.addWidget(counting)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE // 2)
-        layout.addWidget(self._choosing)
-        layout.addWidget(self._counting)
+        layout.addWidget(self._pages)
         layout.addWidget(self.note)
 
     @property
@@ -123,8 +123,7 @@ class FrequencyBar(QWidget):
 
     @Slot(bool)
     def _on_busy(self, busy: bool) -> None:
-        self._choosing.setVisible(not busy)
-        self._counting.setVisible(busy)
+        self._pages.setCurrentIndex(1 if busy else 0)
 
     def _take(self, found: Frequencies | None, note: str) -> None:
         self.frequencies = found

@@ -66,7 +66,7 @@ class Stages(QWidget):
         self.text.setText(glyphs.drawable(_beginning(split.text)))
         self.normalized.setText(glyphs.drawable(_beginning(split.normalized)))
         if not analysis.normalizer:
-            self.about_normalized.setText("No normaliser: the text stays as it is.")
+            self.about_normalized.setText("No normaliser: unchanged.")
         else:
             same = ": changes nothing here" if split.normalized == split.text else ""
             self.about_normalized.setText(f"{analysis.normalizer}{same}")
@@ -96,7 +96,7 @@ def _agreement(analysis: TextAnalysis) -> str:
         verb = "differs" if analysis.n_wrong == 1 else "differ"
         return f"{words} {verb} from the encoder: do not trust their steps."
     n = "all" if analysis.n_checked == len(analysis.split.words) else f"{analysis.n_checked:,}"
-    return f"✓ The steps of {n} of them give the encoder's tokens."
+    return f"✓ The steps of {n} of them match the encoder."
 
 
 def _beginning(text: str) -> str:
