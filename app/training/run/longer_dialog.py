@@ -18,8 +18,8 @@ from models.training.proposal.longer import longer, longer_name, measured_second
 
 _TIMES = {1: "As long again", 2: "Twice as long again", 10: "Ten times as long again"}
 """How many times as many steps as the run has come, in words."""
-_REST, _OWN = 0, -1
-"""The other choices: what is left of the plan, and a custom number."""
+_REST, _OWN = 0, 1000
+"""The other choices: what is left of the plan, and a custom number. (A button group gives ids of its own to -1.)"""
 _MAX_STEPS = 1_000_000_000
 _WIDTH = 560
 """Pixels at the usual text size."""

@@ -54,7 +54,7 @@ DEMONSTRATIONS: Mapping[str, AlignRecipe] = MappingProxyType(
                 "most 5 points.",
                 stages={BASE_STAGE: "Base", "format": "Says it twice", "no_old_rows": "Says everything twice"},
                 trained=("format", "no_old_rows"),
-                minutes=1,
+                minutes=2.5,
             ),
             AlignRecipe(
                 name="taught",
