@@ -48,6 +48,10 @@ class MissionsList(QWidget):
         """That of one column, to which it turns where it is narrow."""
         return QSize(self._widest, super().minimumSizeHint().height())
 
+    def sizeHint(self) -> QSize:
+        """As wide as one column: a second one is for where there is room anyway."""
+        return QSize(self._widest, super().sizeHint().height())
+
     @property
     def _widest(self) -> int:
         return max(entry.sizeHint().width() for entry in self.rows.values())

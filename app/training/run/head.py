@@ -133,7 +133,9 @@ class RunHead(QFrame):
         lines.setSpacing(SPACE)
         lines.addLayout(title)
         lines.addWidget(self.progress)
-        lines.addWidget(self.note)
+        noted = row(self.note, self.scores)
+        noted.setStretch(0, 1)
+        lines.addLayout(noted)
         lines.addWidget(self.problem)
         bar = QWidget()
         flow = FlowLayout(bar)  # in a widget of its own: else PySide takes its items for deleted after a while
@@ -141,7 +143,7 @@ class RunHead(QFrame):
             flow.addWidget(each)
         below = row()
         below.addWidget(bar, 1)
-        for each in (self.scores, self.settings, self.more):
+        for each in (self.settings, self.more):
             below.addWidget(each, 0, Qt.AlignmentFlag.AlignTop)
         lines.addLayout(below)
 
