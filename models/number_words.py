@@ -114,6 +114,12 @@ def format_duration(seconds: float, *, fine: bool = False) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def format_about(seconds: float) -> str:
+    """An estimated duration, no finer than an estimate is: “about 45 s”, “about 3 min 20 s”, “about 25 min”."""
+    unit = 1 if seconds < 60 else 10 if seconds < 600 else 60
+    return "about " + format_duration(round(seconds / unit) * unit).removesuffix(" 0 s").removesuffix(" 0 min")
+
+
 def format_speed(tokens_per_s: float) -> str:
     """A speed: “321 tokens/s”, “0.4 tokens/s”; "" where it is too small to be one, or not known yet (0)."""
     return f"{tokens_per_s:,.{0 if tokens_per_s >= 9.95 else 1}f} tokens/s" if tokens_per_s >= 0.05 else ""

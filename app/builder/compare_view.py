@@ -19,6 +19,7 @@ from app.builder.comparison import COSTS, ComparedDesign, ComparedRow, as_csv, a
 from app.builder.design_menu import DesignMenu
 from app.kit.basics import button, plain_tip, row, set_role
 from app.kit.labels import ElidedLabel
+from app.kit.layout.whole_rows import WholeRows
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from models.settings.model_config import ModelConfig
@@ -61,7 +62,7 @@ class CompareView(QWidget):
         bar.addLayout(self._chips)
         bar.addStretch(1)
         layout.addLayout(bar)
-        layout.addWidget(self.table, 1)
+        layout.addWidget(WholeRows(self.table), 1)
         layout.addLayout(row(self.note, self.markdown, self.csv))
         copy = QShortcut(QKeySequence(QKeySequence.StandardKey.Copy), self.table, self.copy_markdown)
         remove = QShortcut(QKeySequence(QKeySequence.StandardKey.Delete), self.table, self._remove_current)

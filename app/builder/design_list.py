@@ -14,8 +14,9 @@ from PySide6.QtCore import (
     Qt,
     Signal,
     SignalInstance,
+    Slot,
 )
-from PySide6.QtGui import QAction, QFontMetrics, QKeySequence, QPainter
+from PySide6.QtGui import QAction, QFontMetrics, QKeyEvent, QKeySequence, QPainter
 from PySide6.QtWidgets import (
     QStyle,
     QStyledItemDelegate,
@@ -37,7 +38,8 @@ _PAD, _ARROW = 6, 12  # pixels
 
 
 class DesignList(QTreeWidget):
-    """Presets by family, and saved designs. Delete deletes and F2 renames a design of the user.
+    """Presets by family, and saved designs. Delete deletes and F2 renames a design of the user, which stays on screen;
+    an arrow key then goes on from where it stood.
 
     Signals:
         chosen(name): clicked, or reached with the arrow keys.
@@ -69,6 +71,8 @@ class DesignList(QTreeWidget):
         self._add_action("Rename…", QKeySequence(Qt.Key.Key_F2), self.rename_requested, own=True)
         self._add_action("Delete", QKeySequence(QKeySequence.StandardKey.Delete), self.delete_requested, own=True)
         self._saved: Sequence[DesignInfo] = ()
+        self._deleted_at: int | None = None  # where the design stood that was deleted last, among `keys`
+        self.delete_requested.connect(self._on_delete)
         self._add_presets()
         self._own = QTreeWidgetItem(["Your designs"])
         self._own.setData(0, _HEADING, True)
@@ -112,6 +116,19 @@ class DesignList(QTreeWidget):
             else:
                 self.setCurrentIndex(QModelIndex())
         self._allow_actions()
+
+    @Slot(str)
+    def _on_delete(self, name: str) -> None:
+        self._deleted_at = self.keys.index(name) if name in self.keys else None
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        at = self._deleted_at
+        if at is not None and not self.current_key and event.key() in (Qt.Key.Key_Up, Qt.Key.Key_Down):
+            at, keys = at if event.key() == Qt.Key.Key_Down else at - 1, self.keys
+            if (item := self.item_of(keys[max(0, min(at, len(keys) - 1))])) is not None:
+                self.setCurrentItem(item)
+        else:
+            super().keyPressEvent(event)
 
     def drawRow(
         self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex

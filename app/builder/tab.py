@@ -93,7 +93,9 @@ class BuilderTab(QWidget):
 
     def _build(self) -> None:
         left = QSplitter(Qt.Orientation.Vertical)
-        left.addWidget(titled_card("Designs", self.list, trailing=label("parameters", "caption")))
+        sizes = label("parameters", "caption")
+        sizes.setContentsMargins(0, 0, SPACE, 0)  # above the numbers of the list
+        left.addWidget(titled_card("Designs", self.list, trailing=sizes))
         self.settings = scrolling(self.form)
         self.settings.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its editors scroll it
         left.addWidget(titled_card("Settings", self.settings))

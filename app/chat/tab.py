@@ -380,7 +380,8 @@ class ChatTab(QWidget):
     @Slot()
     def _on_chat(self) -> None:
         self.prompting.set_prompting(self.conversation.chat.prompting)
-        if self.modes.current == "chat":
+        chats = self.chats.list
+        if self.modes.current == "chat" and not (chats.is_by_keys and chats.hasFocus()):
             self.page.composer.field.setFocus()
 
     @Slot()

@@ -8,7 +8,15 @@ from functools import partial
 from typing import Any
 
 from PySide6.QtCore import QSize, Qt, Slot
-from PySide6.QtWidgets import QAbstractItemView, QGridLayout, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QGridLayout,
+    QLabel,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app.data.example_card import ExampleCard
 from app.data.importing.column_table import cell_text
@@ -17,6 +25,7 @@ from app.data.pairs_view import PairsView
 from app.kit.basics import add_menu, button, frame, label, plain_tip, row, scrolling, titled_card
 from app.kit.file_dialogs import ask_save_path, reveal
 from app.kit.layout.refit import Refit
+from app.kit.layout.whole_rows import WholeRows
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.worker.background import LatestTask
@@ -44,6 +53,7 @@ class DatasetView(QWidget):
         self._found: list[dict[str, Any]] = []
         self.title = label("", "heading", wrap=True)
         self.facts = {name: label("", wrap=True, selectable=True) for name in _FACTS}
+        self._captions: dict[str, QLabel] = {}
         self.train = button(
             "Train on it",
             theme,
@@ -112,7 +122,8 @@ class DatasetView(QWidget):
         grid.setHorizontalSpacing(2 * SPACE)
         grid.setVerticalSpacing(SPACE // 2)
         for at, (name, value) in enumerate(self.facts.items()):
-            grid.addWidget(label(name, "muted"), at, 0, Qt.AlignmentFlag.AlignTop)
+            self._captions[name] = label(name, "muted")
+            grid.addWidget(self._captions[name], at, 0, Qt.AlignmentFlag.AlignTop)
             grid.addWidget(value, at, 1)
         grid.setColumnStretch(1, 1)
         lines.addLayout(grid)
@@ -123,7 +134,7 @@ class DatasetView(QWidget):
         self._cards.setContentsMargins(0, 0, SPACE, 0)
         self._cards.setSpacing(SPACE)
         self._cards.addWidget(card)
-        self._rows_card = titled_card("First rows of the training part", self.rows)
+        self._rows_card = titled_card("First rows of the training part", WholeRows(self.rows))
         self._cards.addWidget(self._rows_card, 1)
         self._cards.addWidget(self.pairs, 1)
         self.area = scrolling(inner)
@@ -172,12 +183,15 @@ class DatasetView(QWidget):
         )
         labels = corpus.labels[:_MAX_LABELS]
         more = len(corpus.labels) - len(labels)
-        self.facts["Labels"].setText(", ".join(labels) + (f" and {more:,} more" if more > 0 else "") or "none")
+        self.facts["Labels"].setText(", ".join(labels) + (f" and {more:,} more" if more > 0 else ""))
+        for widget in (self._captions["Labels"], self.facts["Labels"]):
+            widget.setVisible(bool(labels))
         self.facts["Size"].setText(format_size(corpus.n_bytes))
         self.facts["Size"].setToolTip(f"In the library's folder corpora/{corpus.sha}")
         used = ", ".join(f"“{name}”" for name in info.used_by[:3])
         count = format_count(len(info.used_by), "run")
-        self.facts["Used by"].setText(f"{count}: {used}{' …' if len(info.used_by) > 3 else ''}" if used else "no run")
+        others = " …" if len(info.used_by) > 3 else ""
+        self.facts["Used by"].setText(f"{count}: {used}{others}" if used else "no run yet")
         self._offer_forms(corpus.task)
         self.delete.setToolTip(
             f"Move it to the trash. {count} cannot be resumed until it is restored."

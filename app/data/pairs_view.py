@@ -27,6 +27,7 @@ from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedCombo
 from app.kit.layout.flow_layout import FlowLayout
 from app.kit.layout.refit import Refit
+from app.kit.layout.whole_rows import WholeRows
 from app.kit.tables import plain_table
 from app.kit.text.word_difference import ComparedText
 from app.kit.theme import SPACE, ThemeProvider
@@ -264,7 +265,7 @@ class PairsView(QFrame):
         lines.setSpacing(SPACE)
         lines.addLayout(headed("Pairs", explained=self))
         lines.addLayout(column(self.bars, self.warnings, bar, spacing=SPACE))
-        lines.addWidget(self.table, 1)
+        lines.addWidget(WholeRows(self.table), 1)
         lines.addLayout(sides)
 
     def show_pairs(self, found: ExaminedPairs) -> None:

@@ -14,7 +14,7 @@ from app.kit.item_list import Item, ItemList
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from models.data.datasets import DatasetInfo
-from models.number_words import format_count, format_size
+from models.number_words import format_count
 from models.settings.tasks import TASKS
 
 
@@ -128,13 +128,11 @@ class DataTab(QWidget):
 
 
 def in_short(info: DatasetInfo) -> str:
-    """A dataset's rows, size, task, labels, and its users, in a line, whose end may be cut."""
+    """A dataset's rows, task, and its users, in a line, whose end may be cut."""
     corpus = info.corpus
     parts = [
         format_count(sum(info.n_rows.values()), "row"),
-        format_size(corpus.n_bytes),
         TASKS[corpus.task].title,
-        format_count(len(corpus.labels), "label") if corpus.labels else "",
         f"used by {format_count(len(info.used_by), 'run')}" if info.used_by else "",
     ]
     return " · ".join(part for part in parts if part)

@@ -131,7 +131,7 @@ class ModelList(QFrame):
         if source == LISTED:
             self._show(
                 [of_list(model) for model in listed_models()],
-                "Small models that run here. Nothing is downloaded before you say so.",
+                "Small models that run here. Nothing is downloaded until you ask for it.",
             )
         elif source == HUB:
             self._show_hub()

@@ -2,32 +2,55 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Slot
-from PySide6.QtWidgets import QPushButton, QWidget
+from PySide6.QtCore import QSize, Slot
+from PySide6.QtWidgets import QGridLayout, QPushButton, QWidget
 
 from app.guide.guide import Guide
 from app.guide.missions import MISSIONS
-from app.kit.basics import button, column
+from app.kit.basics import button
+from app.kit.layout.refit import Refit
 from app.kit.theme import SPACE, ThemeProvider
 from models.number_words import capitalized
 
 
 class MissionsList(QWidget):
-    """One row for each mission."""
+    """One button for each mission, in two columns where there is room."""
 
     def __init__(self, guide: Guide, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._guide, self._theme = guide, theme
         self.rows: dict[str, QPushButton] = {}
-        lines = column(spacing=SPACE // 2)
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setSpacing(SPACE // 2)
         for mission in MISSIONS:
             entry = button(mission.title, theme, role="chapter", tip=capitalized(mission.how))
             entry.clicked.connect(lambda checked=False, mission=mission: guide.go_to(mission))
             self.rows[mission.name] = entry
-            lines.addWidget(entry)
-        self.setLayout(lines)
+        self._n_columns = 0
         guide.changed.connect(self._show)
         self._show()
+        Refit(self, self._arrange)
+        self._arrange()
+
+    def _arrange(self) -> None:
+        entries = list(self.rows.values())
+        n = 2 if self.width() >= 2 * self._widest + self._grid.spacing() else 1
+        if n == self._n_columns:
+            return
+        self._n_columns = n
+        for i, entry in enumerate(entries):
+            self._grid.addWidget(entry, i // n, i % n)
+        self._grid.setColumnStretch(1, n - 1)  # without a second one, the first takes all
+        self._grid.setColumnStretch(0, 1)
+
+    def minimumSizeHint(self) -> QSize:
+        """That of one column, to which it turns where it is narrow."""
+        return QSize(self._widest, super().minimumSizeHint().height())
+
+    @property
+    def _widest(self) -> int:
+        return max(entry.sizeHint().width() for entry in self.rows.values())
 
     @Slot()
     def _show(self) -> None:

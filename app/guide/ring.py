@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from PySide6.QtCore import QRect, Qt, QTimer, Slot
 from PySide6.QtGui import QPainter, QPaintEvent
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QTabBar, QWidget
 
 from app.kit.layout.reveal import reveal
 from app.kit.theme import ThemeProvider
 
 _SHOWN_MS, _FOLLOW_MS = 6000, 60
-_GAP, _WIDTH, _RADIUS = 5, 3, 9  # pixels
+_GAP, _WIDTH, _RADIUS = 6, 3, 9  # pixels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tab:
+    """A tab of a bar, which is no widget of its own."""
+
+    bar: QTabBar
+    index: int
 
 
 class Ring(QWidget):
@@ -22,7 +31,7 @@ class Ring(QWidget):
         super().__init__(window)
         self._theme = theme
         self.target: QWidget | None = None
-        self._find: Callable[[], QWidget] | None = None
+        self._find: Callable[[], QWidget | Tab] | None = None
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._end = QTimer(self, singleShot=True, interval=_SHOWN_MS)
@@ -31,12 +40,13 @@ class Ring(QWidget):
         self._follow.timeout.connect(self._on_follow)
         self.hide()
 
-    def point_at(self, find: Callable[[], QWidget]) -> None:
-        """Draw the ring around a widget of the window, as soon as that is in view.
+    def point_at(self, find: Callable[[], QWidget | Tab]) -> None:
+        """Draw the ring around a widget of the window, or a tab, as soon as that is in view.
 
-        find: returns the widget, which may be another one as the window changes; what it raises is raised here.
+        find: returns it, which may be another one as the window changes; what it raises is raised here.
         """
-        reveal(find(), focus=False)
+        found = find()
+        reveal(found.bar if isinstance(found, Tab) else found, focus=False)
         self._find = find
         self._end.stop()
         self._follow.start()
@@ -54,11 +64,14 @@ class Ring(QWidget):
     def _on_follow(self) -> None:
         assert self._find is not None
         try:
-            self.target = target = self._find()
+            found = self._find()
         except ValueError:  # it has gone
             self.take_away()
             return
+        self.target = target = found.bar if isinstance(found, Tab) else found
         seen = target.visibleRegion().boundingRect()  # a long form is seen through the area that it scrolls in
+        if isinstance(found, Tab):
+            seen &= found.bar.tabRect(found.index)
         if not target.isVisible() or seen.isEmpty():
             self.hide()
             if target.isVisible() and not self._end.isActive():  # what is above it has grown, before it was seen

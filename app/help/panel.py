@@ -15,6 +15,7 @@ from app.help.places import PLACES
 from app.kit.basics import button, column, frame, label, row, scrolling
 from app.kit.dialog import Dialog
 from app.kit.layout.flow_layout import FlowLayout
+from app.kit.layout.whole_rows import WholeRows
 from app.kit.theme import SPACE, ThemeProvider
 
 _WIDTH = 300
@@ -71,7 +72,7 @@ class HelpPanel(QWidget):
         layout.addLayout(row(label("Glossary", "heading"), None, close))
         layout.addWidget(self.search)
         layout.addWidget(self.nothing)
-        layout.addWidget(self.terms, 2)
+        layout.addWidget(WholeRows(self.terms), 2)
         layout.addWidget(self._card, 5)
         layout.addLayout(row(self.keys, None))
         self.nothing.setVisible(bool(problem))

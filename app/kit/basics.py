@@ -165,13 +165,19 @@ def headed(title: str, *trailing: QWidget, role: str = "subheading", explained: 
     return row(label(title, role), *help_marks(title, explained), None, *trailing)
 
 
-def titled_card(title: str, *widgets: QWidget, trailing: QWidget | None = None) -> QFrame:
+def titled_card(
+    title: str,
+    *widgets: QWidget,
+    trailing: QWidget | None = None,
+    margin: int = SPACE + SPACE // 2,
+    spacing: int = SPACE // 2,
+) -> QFrame:
     """A card with a heading, `trailing` at its right, over widgets of which the last takes the remaining space.
 
     Args:
         title: '' for none.
     """
-    box = frame("card", margin=SPACE + SPACE // 2, spacing=SPACE // 2)
+    box = frame("card", margin=margin, spacing=spacing)
     lines = box.layout()
     assert isinstance(lines, QVBoxLayout)
     if title:

@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QSignalBlocker, QSize, Qt, Signal, SignalInstance
-from PySide6.QtGui import QAction, QFontMetrics, QKeySequence, QPainter
+from PySide6.QtCore import (
+    QModelIndex,
+    QPersistentModelIndex,
+    QRect,
+    QSignalBlocker,
+    QSize,
+    Qt,
+    QTimer,
+    Signal,
+    SignalInstance,
+    Slot,
+)
+from PySide6.QtGui import QAction, QFontMetrics, QKeyEvent, QKeySequence, QMouseEvent, QPainter
 from PySide6.QtWidgets import QListWidget, QListWidgetItem, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from app.kit.basics import plain_tip
@@ -30,7 +41,10 @@ class Item:
 
 
 class ItemList(QListWidget):
-    """Items to choose from. Delete deletes and F2 renames, if the item allows it.
+    """Items to choose from. Delete deletes and F2 renames, if the item allows it; after a deletion the next one is
+    chosen, and has the focus.
+
+    is_by_keys: whether the last choice was made with the keyboard, which then should stay here.
 
     Signals:
         chosen(key): clicked, or reached with the arrow keys.
@@ -54,12 +68,15 @@ class ItemList(QListWidget):
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
         self._items: dict[str, Item] = {}
         self._actions: list[QAction] = []
+        self.is_by_keys = False
+        self._deleting: tuple[str, int] | None = None  # the key and row of an item that was asked to be deleted
         if can_rename:
             self._add_action("Rename…", QKeySequence(Qt.Key.Key_F2), self.rename_requested)
         if has_folders:
             self._add_action("Duplicate", QKeySequence("Ctrl+D"), self.duplicate_requested)
             self._add_action("Reveal in folder", QKeySequence(), self.reveal_requested)
         self._add_action("Delete", QKeySequence(QKeySequence.StandardKey.Delete), self.delete_requested)
+        self.delete_requested.connect(self._on_delete)
         self.currentItemChanged.connect(self._on_current_changed)
         self._visible_rows = 0
         theme.theme_changed.connect(self._on_theme_changed)
@@ -73,6 +90,8 @@ class ItemList(QListWidget):
                 for item in items:
                     self._add(item)
         self.select(current)
+        if self._deleting is not None and self._deleting[0] not in self._items:
+            QTimer.singleShot(0, self, self._choose_next)  # once all agree that it is gone
 
     def select(self, key: str) -> None:
         """Select an item, or none if there is no such item, without a signal."""
@@ -80,6 +99,29 @@ class ItemList(QListWidget):
             keys = list(self._items)
             self.setCurrentRow(keys.index(key) if key in self._items else -1)
         self._allow_actions()
+
+    @Slot(str)
+    def _on_delete(self, key: str) -> None:
+        keys = list(self._items)
+        self._deleting = (key, keys.index(key)) if key in self._items else None
+
+    @Slot()
+    def _choose_next(self) -> None:
+        """Go on from the item after the one that was deleted."""
+        deleting, self._deleting = self._deleting, None
+        if deleting is not None and self.count():
+            self.is_by_keys = True
+            if not self.current_key:
+                self.setCurrentRow(min(deleting[1], self.count() - 1))
+            self.setFocus()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        self.is_by_keys = True
+        super().keyPressEvent(event)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        self.is_by_keys = False
+        super().mousePressEvent(event)
 
     def item_of(self, key: str) -> Item | None:
         """The item with this key."""

@@ -100,7 +100,7 @@ class ElidedCombo(QComboBox):
         self.initStyleOption(option)
         field = QStyle.SubControl.SC_ComboBoxEditField
         room = self.style().subControlRect(QStyle.ComplexControl.CC_ComboBox, option, field, self)
-        return self.fontMetrics().elidedText(words, Qt.TextElideMode.ElideRight, room.width() - 4)
+        return self.fontMetrics().elidedText(words, Qt.TextElideMode.ElideRight, room.width() - 2)
 
 
 class NumberLabel(QLabel):

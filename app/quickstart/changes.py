@@ -83,7 +83,7 @@ def _ends_sentence(reply: str) -> bool:
 def _names_appear(before: AccuracyMeasured, after: AccuracyMeasured) -> str:
     had, has = (_NAMES & set(_WORD.findall(" ".join(_replies(each)))) for each in (before, after))
     new = sorted(has - had)
-    return f"Names appear: {', '.join(new[:3])}." if new and not had else ""
+    return f"Names appear in its answers: {', '.join(new[:3])}." if new and not had else ""
 
 
 def _known_words(before: AccuracyMeasured, after: AccuracyMeasured) -> str:

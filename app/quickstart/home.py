@@ -9,12 +9,14 @@ from PySide6.QtWidgets import QBoxLayout, QCheckBox, QFrame, QHBoxLayout, QLabel
 
 from app.kit.basics import button, column, frame, label, plain_tip
 from app.kit.layout.refit import Refit
+from app.kit.layout.reveal import reveal
 from app.kit.logo import program_mark
 from app.kit.theme import SPACE, ThemeProvider
 from app.quickstart.grown import LibraryOverview, read_overview
 from app.quickstart.model_rows import ModelRows
 from app.quickstart.next_step import (
     LEARNING,
+    OPEN_QUEUE,
     PREPARING,
     REMOVE,
     RETRY,
@@ -68,7 +70,7 @@ class Home(QWidget):
         self._session, self._theme = session, theme
         self.setProperty("role", "page")
         self.overview = LibraryOverview()
-        self._is_read = False
+        self._is_read = self._awaits_next = False
         self._arranged: tuple[QBoxLayout.Direction, Qt.AlignmentFlag] | None = None
         self._step: NextStep | None = None
         self._missions: QWidget | None = None
@@ -121,7 +123,7 @@ class Home(QWidget):
             tip="A small model learns it in a few minutes, and is scored beside simple rules",
         )
         self.published = button(
-            "Download a published model, or open one from the disk",
+            "Download a model, or open one from the disk",
             theme,
             self.models_requested.emit,
             icon="cloud-arrow-down",
@@ -300,12 +302,22 @@ class Home(QWidget):
     def focus_first(self) -> None:
         """Scroll to the top and focus the button that is most likely wanted."""
         self._area.verticalScrollBar().setValue(0)
+        self._awaits_next = not self._is_read and not self.is_empty
         (self.quickstart if self.is_empty else self.next_button).setFocus()
+
+    def focus_quickstart(self) -> None:
+        """Scroll to the button that starts a quick start, and focus it."""
+        self._awaits_next = False
+        reveal(self.quickstart if self.is_empty else self.another)
 
     @Slot(object)
     def _on_read(self, overview: LibraryOverview) -> None:
         self.overview, self._is_read = overview, True
         self._show_library()
+        if self._awaits_next and self.isVisible():
+            self.focus_first()
+        elif self.another.hasFocus():
+            reveal(self.another)  # what was read may have moved it out of sight
 
     def _show_library(self) -> None:
         """Show what has been grown, or how to begin."""
@@ -313,7 +325,6 @@ class Home(QWidget):
         self._hero.setVisible(is_empty)
         for part in (self.models, self._more, self.another, self.another_portable):
             part.setVisible(not is_empty)
-        self._next.setVisible(self._is_read and not is_empty)  # before that, the next step is not known
         self.guide.setVisible(is_empty)
         if self._missions is not None:
             self._missions.setVisible(not is_empty)
@@ -393,6 +404,8 @@ class Home(QWidget):
             self.next_button.setText(step.button)
             self.next_button.setAccessibleName(step.button)
             self.remove.setVisible(step.action == RETRY)
+        # Before the library is read, the next step is not known; of an empty one it is the quick start in the middle.
+        self._next.setVisible(self._is_read and (not self.is_empty or step.action in (RETRY, OPEN_QUEUE)))
 
     def _on_remove(self) -> None:
         if self._step is not None:

@@ -42,9 +42,14 @@ class Preparing(QWidget):
         cards = QHBoxLayout(self)
         cards.setContentsMargins(0, 0, 0, 0)
         cards.setSpacing(2 * SPACE)
-        self._texts_card = titled_card("What it will learn from", self.texts_about, self.texts)
+        texts = "What it will learn from", self.texts_about, self.texts
+        words = "How a word becomes tokens", self.words_about, self.merges
+        self._texts_card, words_card = (
+            titled_card(title, *widgets, margin=2 * SPACE, spacing=SPACE)  # as the card above them
+            for title, *widgets in (texts, words)
+        )
         cards.addWidget(self._texts_card, 3)
-        cards.addWidget(titled_card("How a word becomes tokens", self.words_about, self.merges), 2)
+        cards.addWidget(words_card, 2)
         self._timer = QTimer(self, interval=_EVERY_MS)
         self._timer.timeout.connect(self.show_more)
 

@@ -59,11 +59,11 @@ def sums_words(evaluated: Evaluated) -> str:
     if kind is None or kind.accuracy >= _HARD:
         return ""
     reply = next((answer.reply for answer in evaluated.answers if answer.kind == "sums"), "")
-    form = f"that the answer is a number (“{reply}”)" if reply.isdigit() else "a little about sums"
+    learns = f"learns that the answer is a number (“{reply}”), but not" if reply.isdigit() else "does not learn"
     return (
         f"Why only {format_of_100(kind.accuracy)} sums? The first digit is written first, but depends on what is "
-        f"carried from the last one. With {_of_100(SHARES['sums'])} of 100 conversations about sums, so small a model "
-        f"learns {form}, but not to carry."
+        f"carried from the last one. From the {_of_100(SHARES['sums'])} of 100 conversations that are about sums, so "
+        f"small a model {learns} to carry."
     )
 
 

@@ -58,9 +58,15 @@ class RunningCard(QFrame):
 
     def refresh(self) -> None:
         """Show the state as it is now."""
-        training, n_waiting = self._session.training, len(self._session.queue.waiting)
-        self.setVisible(training.active or n_waiting > 0)
-        self.waiting.setText(f"{format_count(n_waiting, 'run')} waiting" if n_waiting else "")
+        training, queued = self._session.training, self._session.queue.waiting
+        n_stuck = sum(bool(item.problem) for item in queued)
+        n_waiting = len(queued) - n_stuck
+        self.setVisible(training.active or bool(queued))
+        parts = (
+            f"{format_count(n_waiting, 'run')} waiting" if n_waiting else "",
+            f"{n_stuck:,} could not start" if n_stuck else "",
+        )
+        self.waiting.setText(" · ".join(filter(None, parts)))
         self.progress.setVisible(training.active)
         if not training.active:
             self.words.setText("Nothing is training")

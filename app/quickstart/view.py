@@ -41,8 +41,6 @@ DATA, TOKENIZER, TRAINING, EVALUATION, CHAT = range(5)
 _REDRAW_MS = 500
 """Redrawing takes CPU time from training: ten redraws a second cost a quarter of its speed (measured)."""
 
-_LOSS_STEPS = 50
-"""The loss that is told in words is the mean of the last steps."""
 _CURVE_LINES = 11
 """Below that many lines of text, the loss would be no curve, and is told in words only."""
 _LEARNING, _LEARNED = "Chat with it as it learns", "Chat with your model"
@@ -319,9 +317,8 @@ class QuickStartView(QWidget):
         if state.status in ("paused", "blocked", "stopping", "stopped") and not state.has_result:
             return f"{state.status.capitalize()}. {state.problem}"
         if stage == TRAINING and state.total_steps:
-            is_drawn = self._curve.isVisibleTo(self)  # then the chart tells it, smoothed in its own way
-            losses = self._history.train["loss"][-_LOSS_STEPS:]
-            loss = f"  ·  loss {losses.mean():.3f}" if len(losses) and not is_drawn else ""
+            is_drawn = self._curve.isVisibleTo(self)  # then the chart tells it
+            loss = f"  ·  loss {self.loss.latest:.3f}" if len(self._history.train) and not is_drawn else ""
             if state.files and not is_drawn:
                 bits = self._history.val["bits_per_byte"]
                 loss = f"  ·  {bits[-1]:.2f} bits per byte" if len(bits) else ""

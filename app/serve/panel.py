@@ -93,7 +93,7 @@ class ServePanel(QWidget):
         port_label = label("Port")
         port_label.setBuddy(self.port)
         self._off = QWidget()
-        self._off.setLayout(row(port_label, self.port, None, self.start))
+        self._off.setLayout(row(port_label, self.port, None, self.start, spacing=SPACE // 2))
         self.url.setReadOnly(True)
         self.url.setProperty("role", "mono-small")
         self.url.setAccessibleName("Address")

@@ -101,7 +101,7 @@ class Datasets(QObject):
 
     @Slot(str)
     def _on_restored(self, kind: str) -> None:
-        if kind == "corpus":
+        if kind == "dataset":
             self.refresh()
 
     @Slot(object)

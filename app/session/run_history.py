@@ -128,6 +128,11 @@ class RunHistory:
         """The same, short enough for a chart."""
         return READING if self.is_loading else "Its log is damaged" if self.problem else ""
 
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds of training until the last measurement, a step or a validation; 0 before the first."""
+        return max((float(table["elapsed_s"][-1]) for table in (self.train, self.val) if len(table)), default=0.0)
+
     def columns(self) -> dict[str, NDArray[np.float64]]:
         """All measurements as one table with a row for each measured step: columns by name, NaN where a value is
         missing.

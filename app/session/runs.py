@@ -219,7 +219,7 @@ class Runs(QObject):
 
     @Slot(str)
     def _on_restored(self, kind: str) -> None:
-        if kind in ("run", "corpus"):
+        if kind in ("run", "dataset"):
             self._in_trash = {run_id for run_id in self._in_trash if not self.has(run_id)}
             self.changed.emit()
 

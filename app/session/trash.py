@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 DeleteAgain = Callable[[Sequence[Path]], Sequence[str]]
 """Moves what was restored to the trash again; returns the tokens of what was moved."""
-_STACKS = {"tokenizer": "tokenizer", "corpus": "data", "design": "builder", "chat": "chat", "preference set": "chat"}
+_STACKS = {"tokenizer": "tokenizer", "dataset": "data", "design": "builder", "chat": "chat", "preference set": "chat"}
 """Kind -> the stack of its deletions, if that is not the training tab's."""
 
 

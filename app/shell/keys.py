@@ -106,7 +106,7 @@ def key_groups(bar: QMenuBar) -> list[tuple[str, Sequence[KeyRow]]]:
                 if not action.shortcut().isEmpty()
             ]
             if rows:
-                groups.append((f"Menu {plain(top.text())}", rows))
+                groups.append((f"{plain(top.text())} menu", rows))
     for title, keys in _PAGES:
         groups.append((title, [KeyRow(_native(QKeySequence(key)), what) for key, what in keys]))
     return groups

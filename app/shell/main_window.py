@@ -42,7 +42,7 @@ from app.shell.palette_sources import LibrarySource, MenuSource, PlaceSource, Te
 from app.shell.places import Places
 from app.shell.preferences import Preferences
 from app.shell.preferences_window import KEYS, PreferencesWindow
-from app.shell.relaunch import Relaunch
+from app.shell.relaunch import GrownNotice, Relaunch
 from app.shell.report_window import ReportWindow
 from app.shell.screens import page_factories
 from app.shell.splitters import remember_splitters, restore_splitters
@@ -108,6 +108,7 @@ class MainWindow(QMainWindow):
         self.help = HelpDesk(self.beside, self.pages, Places(self), theme, self.show_keys)
         self.guide = GuideDesk(self, self.beside, self.help.places, theme)
         self.relaunch, self.texts = Relaunch(self), TextFiles(self, self)
+        self.grown_notice = GrownNotice(self)
         self._build_menus()
         self._connect()
         theme.dress(self)
@@ -243,6 +244,7 @@ class MainWindow(QMainWindow):
             self.top_bar.show_current("")
         else:
             self.show_home()
+            self.home.focus_quickstart()
 
     @Slot()
     def start_quickstart(self) -> None:

@@ -32,7 +32,7 @@ class MenuSource:
             menu = top.menu()
             if isinstance(menu, QMenu):
                 menu.aboutToShow.emit()  # some actions know only then whether they can do something
-                for entry in self._of(menu, f"Menu {plain(top.text())}"):
+                for entry in self._of(menu, f"{plain(top.text())} menu"):
                     found.setdefault(entry.title, entry)
                 menu.aboutToHide.emit()
         return list(found.values())

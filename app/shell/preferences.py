@@ -62,7 +62,7 @@ class Preferences(QObject):
         session.detail.changed.connect(self.changed)
         self.theme = Preference(
             title="Theme",
-            help="Light, dark, or as the system is.",
+            help="Light, dark, or whatever the system uses.",
             choices=lambda: list(_MODE_LABELS.items()),
             value=lambda: theme.mode,
             choose=self._set_theme,
@@ -71,7 +71,7 @@ class Preferences(QObject):
         )
         self.text_size = Preference(
             title="Text size",
-            help="Of everything in the window, as a share of the system's size.",
+            help="Of everything in the window, relative to the system's size.",
             choices=lambda: [(scale, format_percent(scale)) for scale in TEXT_SCALES],
             value=lambda: min(TEXT_SCALES, key=lambda scale: abs(scale - theme.text_scale)),
             choose=self._set_text_size,
@@ -80,7 +80,7 @@ class Preferences(QObject):
         )
         self.detail = Preference(
             title="Detail",
-            help="Simple hides what newcomers rarely need; a link in its place unfolds it.",
+            help="Simple folds what newcomers rarely need behind a link.",
             choices=lambda: list(_DETAIL_LABELS.items()),
             value=lambda: session.detail.level,
             choose=session.detail.choose,
@@ -98,7 +98,7 @@ class Preferences(QObject):
         )
         self.threads = Preference(
             title="Threads",
-            help="How many cores models may use. A run that is training keeps its number to its end.",
+            help="Cores that models may use. Running trainings keep theirs.",
             choices=self._thread_choices,
             value=lambda: session.device.threads,
             choose=session.device.choose_threads,

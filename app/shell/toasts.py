@@ -7,13 +7,19 @@ from collections.abc import Callable, Iterator, Sequence
 from PySide6.QtCore import QEvent, QObject, QPoint, QRect, QSize, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QComboBox,
     QDialogButtonBox,
     QFrame,
     QGraphicsDropShadowEffect,
     QHBoxLayout,
+    QLineEdit,
     QPlainTextEdit,
     QPushButton,
+    QSlider,
     QStackedWidget,
+    QTabBar,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -25,20 +31,22 @@ from app.kit.text.growing_field import GrowingField
 from app.kit.theme import SPACE, ThemeProvider
 
 _MAX_TOASTS = 3
-_WIDTH = 560
+_WIDTHS = (560, 400, 300)
+"""In pixels; narrower, and higher, where the widest would lie over something that one may press."""
 _BUTTON = 28
 _UNDO_MS = 15_000
 _NOTICE_MS = 20_000
 _LOOK_MS = 200
 """How often it is checked, while there is a message, whether something has come up below it that it must not cover."""
 _MAIN_BUTTONS = ("primary", "hero")
+_CONTROLS = (QAbstractButton, QComboBox, QLineEdit, QAbstractSpinBox, QSlider, QTabBar)
 
 
 class Toasts(QWidget):
     """A stack of messages over `parent`, the newest on top, so that the others stay where they are.
 
     A failure with details stays until it is closed; all else leaves by itself. The stack lies as low as it can without
-    covering a field for messages or a button of the page, or at least none of its main buttons.
+    covering a button or a field of the page, or at least no field for messages and none of its main buttons.
 
     Signals:
         report_requested(failure): the user wants to report a failure: its sentence and details.
@@ -177,26 +185,30 @@ class Toasts(QWidget):
 
     @Slot()
     def _place(self) -> None:
-        width = min(_WIDTH, self._area.width() - 2 * SPACE)
         self._layout.activate()
-        height = self._layout.heightForWidth(width) if self._layout.hasHeightForWidth() else self.sizeHint().height()
-        taken = list(self._kept_clear(all_buttons=True)), list(self._kept_clear())
-        self.setGeometry(lowest_free(self._area.rect(), QSize(width, height), *taken))
+        every, main = list(self._kept_clear(_CONTROLS)), list(self._kept_clear())
+        sizes = [self._size(min(width, self._area.width() - 2 * SPACE)) for width in _WIDTHS]
+        self.setGeometry(best_place(self._area.rect(), sizes, every, main))
+
+    def _size(self, width: int) -> QSize:
+        layout = self._layout
+        height = layout.heightForWidth(width) if layout.hasHeightForWidth() else self.sizeHint().height()
+        return QSize(max(width, layout.minimumSize().width()), height)
 
     @Slot()
     def _give_way(self) -> None:
         """Move, if what must not be covered has come up below."""
-        if any(self.geometry().intersects(rect) for rect in self._kept_clear()):
+        if any(self.geometry().intersects(rect) for rect in self._kept_clear(_CONTROLS)):
             self._place()
 
-    def _kept_clear(self, *, all_buttons: bool = False) -> Iterator[QRect]:
-        """Where the fields and main buttons, or all buttons, are, as far as they are in view."""
+    def _kept_clear(self, kinds: tuple[type[QWidget], ...] = ()) -> Iterator[QRect]:
+        """Where the fields for messages and the main buttons are, or all widgets of `kinds`, as far as in view."""
         page = self._area.currentWidget()
         if page is None:
             return
-        buttons = page.findChildren(QPushButton)
-        wanted = (each for each in buttons if all_buttons or each.property("role") in _MAIN_BUTTONS)
-        for widget in (*page.findChildren(GrowingField), *wanted):
+        wanted = [each for each in page.findChildren(QPushButton) if each.property("role") in _MAIN_BUTTONS]
+        others = (each for kind in kinds for each in page.findChildren(kind))
+        for widget in (*page.findChildren(GrowingField), *wanted, *others):
             if widget.isVisible() and not (rect := _in_view(widget, self._area)).isEmpty():
                 yield rect
 
@@ -236,20 +248,35 @@ class Toasts(QWidget):
         return super().eventFilter(watched, event)
 
 
-def lowest_free(area: QRect, size: QSize, *wishes: Sequence[QRect]) -> QRect:
-    """Where in an area something of a size covers none of the rectangles: as low as possible, rather in the middle than
-    at a side. Of several wishes, each a list of rectangles, the first that can be met counts; if none can, the bottom.
+def best_place(area: QRect, sizes: Sequence[QSize], *wishes: Sequence[QRect]) -> QRect:
+    """Where in an area something of one of these sizes, the first that can be, covers none of the rectangles.
+
+    Of several wishes, each a list of rectangles, the first that can be met counts; if none can, the middle of the
+    bottom.
     """
-    across = ((area.width() - size.width()) // 2, 0, area.width() - size.width())
-    lowest = area.height() - size.height()
     for taken in wishes:
-        heights = {lowest, *(rect.top() - size.height() for rect in taken)}
-        for y in sorted((y for y in heights if 0 <= y <= lowest), reverse=True):
-            for x in across:
-                place = QRect(QPoint(x, y), size)
-                if not any(place.intersects(rect) for rect in taken):
-                    return place
-    return QRect(QPoint(across[0], lowest), size)
+        for size in sizes:
+            if (place := lowest_free(area, size, taken)) is not None:
+                return place
+    first = sizes[0]
+    return QRect(QPoint((area.width() - first.width()) // 2, area.height() - first.height()), first)
+
+
+def lowest_free(area: QRect, size: QSize, taken: Sequence[QRect]) -> QRect | None:
+    """Where in an area something of a size covers none of the rectangles: as low as possible, and there rather in the
+    middle than at a side; None where there is no place."""
+    middle, right = (area.width() - size.width()) // 2, area.width() - size.width()
+    beside = {rect.right() + 1 for rect in taken} | {rect.left() - size.width() for rect in taken}
+    across = (middle, 0, right, *sorted(x for x in beside if 0 <= x <= right))
+    lowest = area.height() - size.height()
+    heights = {lowest, *(rect.top() - size.height() for rect in taken)}
+    for y in sorted((y for y in heights if 0 <= y <= lowest), reverse=True):
+        near = [rect for rect in taken if rect.top() < y + size.height() and rect.bottom() >= y]
+        for x in across:
+            place = QRect(QPoint(x, y), size)
+            if not any(place.intersects(rect) for rect in near):
+                return place
+    return None
 
 
 def _in_view(widget: QWidget, area: QWidget) -> QRect:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtWidgets import QFormLayout, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
 from tokenizers import Tokenizer
 
-from app.kit.basics import frame, label, scrolling
+from app.kit.basics import column, frame, label, scrolling
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.value_words import words
 from app.session.session import Session
 from app.tokenizer.making.growth_chart import GrowthChart
+from models.data.corpus import open_corpus
 from models.events import VocabularyGrowth
+from models.library.library import Library
 from models.number_words import format_date, format_size
 from models.settings.tokenizer_options import TokenizerOptions, used_options
 from models.tokenizers import special_ids, tokenizer_kind
@@ -58,10 +62,11 @@ class TokenizerAbout(QWidget):
         lines, chart = left.layout(), self._measured.layout()
         assert isinstance(lines, QVBoxLayout)
         assert chart is not None
+        self.notes.setMinimumHeight(6 * self.notes.fontMetrics().lineSpacing())
+        inner = QWidget()
+        inner.setLayout(column(self._facts, label("Notes", "subheading"), self.notes))
         lines.addWidget(self._title)
-        lines.addWidget(scrolling(self._facts), 3)
-        lines.addWidget(label("Notes", "subheading"))
-        lines.addWidget(self.notes, 1)
+        lines.addWidget(scrolling(inner))
         chart.addWidget(self.growth)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -77,7 +82,7 @@ class TokenizerAbout(QWidget):
         self._title.setText(name)
         while self._rows.rowCount():
             self._rows.removeRow(0)
-        self._shown_facts = {} if tokenizer is None else facts(tokenizer, about)
+        self._shown_facts = {} if tokenizer is None else facts(tokenizer, about, self._session.library)
         for title, text in self._shown_facts.items():
             caption = label(title, "muted")
             caption.setAlignment(Qt.AlignmentFlag.AlignTop)
@@ -106,8 +111,8 @@ class TokenizerAbout(QWidget):
         self.save_notes()
 
 
-def facts(tokenizer: Tokenizer, about: Mapping[str, Any]) -> dict[str, str]:
-    """Title -> text: the facts of a tokenizer, from itself and its about.json."""
+def facts(tokenizer: Tokenizer, about: Mapping[str, Any], library: Library) -> dict[str, str]:
+    """Title -> text: the facts of a tokenizer, from itself and its about.json; texts of the library by their name."""
     kind = tokenizer_kind(tokenizer)
     found = {"Kind": words(kind), "Vocabulary": f"{tokenizer.get_vocab_size():,} tokens"}
     specials = special_ids(tokenizer)
@@ -122,9 +127,10 @@ def facts(tokenizer: Tokenizer, about: Mapping[str, Any]) -> dict[str, str]:
         found |= {title: _format_value(value) for title, value in chosen if value not in ((), [], "")}
     sources = about.get("trained_on") or about.get("imported_from") or about.get("source")
     if sources:
-        found["Made from"] = _lines(sources)
+        named = [_name(each, library) for each in sources] if isinstance(sources, list) else _name(sources, library)
+        found["Made from"] = _lines(named)
     if isinstance(about.get("bytes"), int):
-        found["Text"] = format_size(about["bytes"])
+        found["Files"] = format_size(about["bytes"])
     for key, title in _MORE.items():
         if about.get(key):
             found[title] = format_date(str(about[key])) if key == "created" else str(about[key])
@@ -132,6 +138,15 @@ def facts(tokenizer: Tokenizer, about: Mapping[str, Any]) -> dict[str, str]:
     if assumed:
         found["Assumed"] = _lines(assumed)
     return found
+
+
+def _name(source: Any, library: Library) -> str:
+    """What the user calls a source: a file of the library's by the name of its corpus, another by its path."""
+    folder = Path(str(source)).parent
+    if folder.parent.resolve() == library.corpora.resolve():
+        with contextlib.suppress(ValueError):
+            return open_corpus(library, folder.name).label
+    return str(source)
 
 
 def _lines(value: Any) -> str:

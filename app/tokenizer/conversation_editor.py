@@ -104,7 +104,7 @@ class _Turn(QFrame):
         self.roles.setCurrentIndex(tuple(ROLE_WORDS).index(role))
         self.count = label("", "caption")
         self.editor = _TurnEditor(text)
-        remove = button("", theme, self.removed.emit, icon="x", role="quiet", tip="Remove this turn")
+        remove = button("", theme, self.removed.emit, icon="x", role="quiet-icon", tip="Remove this turn")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2 * SPACE, SPACE, SPACE, SPACE)
         layout.setSpacing(SPACE // 2)

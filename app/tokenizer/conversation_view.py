@@ -44,7 +44,7 @@ _PURPOSE_TIP = (
 _STATS = {
     "tokens": "Number of tokens that the model gets",
     "markers": "Special tokens among them: roles, and ends of turns",
-    "of replies": "Tokens of replies, including end tokens: what the model learns to write",
+    "in replies": "Tokens of replies, including end tokens: what the model learns to write",
     "of the context": "Share of the context length of the design in the builder",
 }
 _MARKERS = (

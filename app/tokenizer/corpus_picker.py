@@ -45,7 +45,7 @@ class CorpusPicker(QWidget):
         layout.setSpacing(SPACE // 2)
         layout.addWidget(self.box, 1)
         tip = "Choose text files (UTF-8)"
-        layout.addWidget(button("", theme, self.choose_files, icon="folder-open", role="quiet", tip=tip))
+        layout.addWidget(button("", theme, self.choose_files, icon="folder-open", role="quiet-icon", tip=tip))
         self.box.activated.connect(self._on_activated)
         session.tokenizers.list_changed.connect(self.reload)
         session.runs.changed.connect(self.reload)

@@ -6,7 +6,7 @@ from typing import Any
 
 from PySide6.QtCore import QTimer, Slot
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from app.kit.basics import frame
 from app.kit.theme import SPACE, ThemeProvider
@@ -184,7 +184,10 @@ class TrainingTab(QWidget):
     def _on_run_chosen(self, run_id: str) -> None:
         if not run_id:
             if not self.shows_recipes and not (self.pages.currentWidget() is self.run_view and self.run_view.live):
+                was_within = _has_focus_within(self.run_view)
                 self.pages.setCurrentWidget(self.new_run)
+                if was_within:
+                    self.runs.setFocus()
             return
         if self.run_view.run_id != run_id:
             self.run_view.show_run(run_id)
@@ -228,7 +231,11 @@ class TrainingTab(QWidget):
 
     @Slot()
     def _show_queue(self) -> None:
-        self._queue_card.setVisible(bool(self._session.queue.waiting))
+        waits = bool(self._session.queue.waiting)
+        was_within = not waits and _has_focus_within(self._queue_card)
+        self._queue_card.setVisible(waits)
+        if was_within:
+            self.runs.setFocus()  # its last item was removed
 
     @Slot(object, int)
     def _on_removed(self, item: QueuedRun, index: int) -> None:
@@ -305,3 +312,8 @@ class TrainingTab(QWidget):
     def _on_tokenizer(self, name: str) -> None:
         self._session.tokenizers.choose(name)
         self._session.tab_requested.emit("tokenizer")
+
+
+def _has_focus_within(widget: QWidget) -> bool:
+    focused = QApplication.focusWidget()
+    return focused is not None and widget.isAncestorOf(focused)

@@ -24,7 +24,7 @@ KINDS = {
     "chats": "chat",
     "designs": "design",
     "tokenizers": "tokenizer",
-    "corpora": "corpus",
+    "corpora": "dataset",
     "preferences": "preference set",
 }
 """What lies in each folder of the library."""
@@ -126,7 +126,7 @@ def _name(kind: str, what: Path) -> str:
     with contextlib.suppress(ValueError, LookupError, TypeError):
         if kind == "run":
             name = read_json(what / "run.json")["name"]
-        elif kind == "corpus":
+        elif kind == "dataset":
             name = read_json(what / "about.json")["label"]
         elif kind == "chat":
             chat = read_json(what)

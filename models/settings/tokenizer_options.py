@@ -20,35 +20,35 @@ class TokenizerOptions:
         "Normaliser",
         "What is unified first: different encodings of one character (nfc; nfkc also unifies look-alikes), capitals "
         "(lowercase), or all of BERT's clean-up (bert). What is unified cannot be told apart again.",
-        group="Text",
+        group="Preparing the text",
         choices=("none", "nfc", "nfkc", "lowercase", "bert"),
     )
     pre_tokenizer: str = slot(
         "digits",
-        "Words",
+        "Word boundaries",
         "Boundaries that no token crosses: GPT-2's words (gpt2), the same with single digits (digits), "
         "GPT-4's words with groups of three digits (gpt4), words without their spaces (whitespace), or none.",
-        group="Text",
+        group="Preparing the text",
         choices=("digits", "gpt2", "gpt4", "whitespace", "none"),
     )
     min_frequency: int = slot(
         2,
         "Minimum frequency",
         "How often a piece must occur in the text to become a token.",
-        group="Vocabulary",
+        group="Tokens",
         range=(1, 1_000_000_000),
     )
     byte_fallback: bool = slot(
         True,
         "Byte fallback",
         "Encodes what is not in the vocabulary as bytes, so that nothing is unknown.",
-        group="Vocabulary",
+        group="Tokens",
     )
     special_tokens: tuple[str, ...] = slot(
         (),
         "Special tokens",
         "Strings that are always a single token, in addition to those for conversations.",
-        group="Vocabulary",
+        group="Tokens",
     )
 
     def __post_init__(self) -> None:

@@ -61,7 +61,7 @@ class NaiveBayes:
     """Classification: multinomial Naive Bayes of lower-case words, add-one smoothing (Manning 2008, 13.2)."""
 
     title: ClassVar = "Naive Bayes"
-    help: ClassVar = "counts how often each word stands in texts of each label"
+    help: ClassVar = "counts how often each word occurs in texts of each label"
 
     def fit(self, rows: Rows) -> None:
         """Count labels, and the words in their texts."""

@@ -39,7 +39,8 @@ _DECODE_BATCH_SIZE = 10_000  # tokens
 _BATCH_SIZE = 16  # parts per call, enough to keep all cores busy
 _LOCAL_NORMALIZERS = {"NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "BertNormalizer"}
 """Normalisers that never change text across a line break."""
-_VISIBLE = {" ": "·", "\t": "⇥", "\n": "⏎", "\r": "␍"}
+MARKS = {" ": "·", "\t": "⇥", "\n": "⏎", "\r": "␍"}
+"""How white space is shown."""
 
 
 _WITHIN_WORD = re.compile(r"(?:(?![\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uf900-\ufaff])[^\W_]){2}")
@@ -300,8 +301,8 @@ def _show_character(character: str) -> str:
     code = ord(character)
     if 0xDC80 <= code <= 0xDCFF:  # how surrogateescape marks an invalid byte
         return f"⟨{code - 0xDC00:02X}⟩"
-    if character in _VISIBLE:
-        return _VISIBLE[character]
+    if character in MARKS:
+        return MARKS[character]
     if character.isprintable():
         return character
     return f"⟨{code:02X}⟩" if code < 0x80 else f"⟨U+{code:04X}⟩"

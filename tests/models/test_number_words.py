@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from models.number_words import (
     capitalized,
+    format_about,
     format_compact,
     format_done,
     format_duration,
@@ -21,6 +22,12 @@ def test_times() -> None:
     assert [format_duration(seconds) for seconds in (0.4, 59.4, 61, 3661)] == ["0 s", "59 s", "1 min 1 s", "1 h 1 min"]
     fine = [format_duration(seconds, fine=True) for seconds in (0.04, 0.9996, 59.9, 59.96, 61, 3661)]
     assert fine == ["40 ms", "1.0 s", "59.9 s", "1 min 0 s", "1 min 1 s", "1 h 1 min"]
+
+
+def test_estimated_times_are_no_finer_than_an_estimate() -> None:
+    estimates = (4.6, 59.6, 61, 243, 247, 1234, 7200, 7500)
+    said = ("5 s", "1 min", "1 min", "4 min", "4 min 10 s", "21 min", "2 h", "2 h 5 min")
+    assert [format_about(seconds) for seconds in estimates] == [f"about {each}" for each in said]
 
 
 def test_what_is_done_is_rounded_down() -> None:

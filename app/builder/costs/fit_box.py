@@ -11,7 +11,7 @@ from app.kit.figures.fit_gauge import FitGauge
 from app.kit.labels import ElidedLabel, NumberLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.device_memory import DeviceMemory, Fit, format_memory_use
-from models.number_words import format_compact, format_duration, format_percent, format_size
+from models.number_words import format_about, format_compact, format_percent, format_size
 
 _STEPS = 1000
 _NONE = "–"
@@ -76,8 +76,11 @@ class FitBox(QWidget):
             grid.addWidget(label(words, "caption"), 0, column, right)
         tips = {
             "memory": ("Memory", "The peak of a training step: weights, gradients, optimizer, activations"),
-            "step": ("Step", "One update of the weights. Measured only: the speed of a device cannot be estimated"),
-            "speed": ("Tokens", "Tokens trained per second"),
+            "step": (
+                "Step time",
+                "One update of the weights. Measured only: the speed of a device cannot be estimated",
+            ),
+            "speed": ("Tokens/s", "Tokens trained per second"),
         }
         for line, (key, (words, tip)) in enumerate(tips.items(), start=1):
             name = label(words, "muted")
@@ -114,7 +117,7 @@ class FitBox(QWidget):
         run = result.run
         self.measured["memory"].setText(_NONE if run.peak_bytes is None else format_size(run.peak_bytes))
         self.measured["step"].setText(_milliseconds(run.ms_per_step))
-        self.measured["speed"].setText(f"{format_compact(run.tokens_per_s)}/s")
+        self.measured["speed"].setText(format_compact(run.tokens_per_s))
         self.origin.setText(origin or f"on {_texts(result)}, {run.precision}")
 
     def show_run(self, note: str, is_problem: bool, running: bool, phase: str) -> None:
@@ -136,7 +139,7 @@ def note_of(result: DryRunMeasured | None, origin: str, needed: int, level: str)
     if origin:
         return "Try again to measure the current design."
     run = result.run
-    sentence = f"{_STEPS:,} such steps take about {format_duration(_STEPS * run.ms_per_step / 1000)}."
+    sentence = f"{_STEPS:,} such steps take {format_about(_STEPS * run.ms_per_step / 1000)}."
     if run.peak_bytes:
         off = needed / run.peak_bytes - 1
         words = "The estimate is exact" if abs(off) < 0.005 else f"The estimate is {format_percent(abs(off))} too "

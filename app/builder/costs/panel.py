@@ -90,7 +90,7 @@ class CostPanel(QWidget):
             None,
             _heading("Work per token", "estimated", work_tip, self.flops),
             self.work,
-            _line("to train", self.training_flops, work_tip),
+            _line("in training", self.training_flops, work_tip),
             None,
             _heading(
                 "Memory to train", "estimated", f"With {OPTIMIZERS[OPTIMIZER].title}, on one batch", self.memory_total

@@ -21,7 +21,7 @@ _FEW = 16
 """Tokens at first: each cell is large enough to point at."""
 _WIDE_LINES = 36
 """Heights of a line: a view of this width has room for the sentence beside a grid."""
-_HINT = "Point at a cell, or use the arrow keys, to read it."
+_HINT = "A filled cell: the query in its row attends to the key in its column. Point at a cell, or use the arrow keys."
 
 
 class MaskView(QWidget):
@@ -172,8 +172,8 @@ class MaskView(QWidget):
         is_beside = has_room and sum(not grid.isHidden() for grid in self.grids) == 1
         down, right = QBoxLayout.Direction.TopToBottom, QBoxLayout.Direction.LeftToRight
         self._body.setDirection(right if is_beside else down)
-        self._body.setStretch(0, 3 if is_beside else 0)
-        self._body.setStretch(1, 2 if is_beside else 1)
+        self._body.setStretch(0, 2 if is_beside else 0)
+        self._body.setStretch(1, 1)
 
     @Slot()
     def _draw(self) -> None:

@@ -20,6 +20,8 @@ from models.number_words import format_count
 _MAX_CELL = 400
 _COMBO = 20
 """The least height of a combo box's text in pixels (see the style sheet)."""
+_TEXT_MARGIN = 3
+"""Pixels that Qt leaves at both sides of a cell's text, but not of a widget in it."""
 _HISTOGRAM = 18
 """Height in pixels."""
 _MIN_CHARACTERS, _MAX_CHARACTERS = 22, 48
@@ -112,12 +114,12 @@ class ColumnTable(QWidget):
         box.addItem("Not used", "")
         keep_wheel_for_scrolling(box)
         box.activated.connect(lambda _, box=box, name=found.name: self.role_chosen.emit(name, box.currentData()))
-        holder = QWidget()
-        lines = QVBoxLayout(holder)
-        lines.setContentsMargins(0, 0, 0, 0)  # a cell has a padding
-        lines.addWidget(box)
-        self._head.setCellWidget(0, at, holder)
-        self._head.setCellWidget(1, at, ColumnFacts(found, self._theme))
+        for row, widget in enumerate((box, ColumnFacts(found, self._theme))):
+            holder = QWidget()
+            lines = QVBoxLayout(holder)
+            lines.setContentsMargins(_TEXT_MARGIN, 0, _TEXT_MARGIN, 0)  # a cell has a padding
+            lines.addWidget(widget)
+            self._head.setCellWidget(row, at, holder)
         self.roles[found.name] = box
 
     @Slot(int, int, int)

@@ -40,10 +40,10 @@ from models.settings.tasks import TASKS
 
 _EXAMPLES = (
     ("Tables", "a .csv, .tsv or Parquet file with one row per example: spam.csv with the columns text and label"),
-    ("JSON", "a .jsonl or .json file: one object per example, conversations (messages, ShareGPT, alpaca) too"),
+    ("JSON", "a .jsonl or .json file: one object per example, also conversations (messages, ShareGPT, Alpaca)"),
     ("Tagged words", "CoNLL or CoNLL-U files: one word and its tag per line"),
-    ("Preferences", "pairs of replies as TRL, HH, UltraFeedback, ShareGPT, Alpaca and OpenAI have them"),
-    ("Questions", "SQuAD's JSON: questions, a text, and where the answer stands"),
+    ("Preferences", "pairs of replies in the formats of TRL, HH, UltraFeedback, ShareGPT, Alpaca and OpenAI"),
+    ("Questions", "SQuAD's JSON: questions, a text, and where in it the answer is"),
     ("Translations", "two files line by line (x.en and x.fr), or TMX, .po, .mo and .qm"),
     ("Texts", "text files or a folder of them, one folder per label if you like; also in .zip and .gz"),
 )
@@ -147,7 +147,7 @@ class ImportPage(QWidget):
         lines = column(
             label(
                 "Drop files or a folder here, or open them. A dataset is a list of examples: each row has what the "
-                "model reads, and what it is to answer.",
+                "model reads, and what it should answer.",
                 wrap=True,
             )
         )

@@ -19,15 +19,17 @@ if TYPE_CHECKING:
     from models.data.corpus import Corpus
 
 WORLD_TASKS = {
-    "mood": ("Moods", "Which of ten moods a sentence is in: classification."),
+    "mood": ("Moods", "Which of ten moods a text implies: classification."),
     "names": ("Names", "Mark people, places and things in stories: tagging."),
-    "qa": ("Questions", "Mark the answer to a question in a story, or say that it has none."),
+    "qa": ("Questions", "Mark the answer in a story, or say that it has none."),
     "translation": ("Translation", "English into French, German and Spanish."),
     "summary": ("Summaries", "A story in a sentence or two."),
     "code": ("Code", "A small Python function from its description."),
 }
 """Tasks that models.data.tiny_world.tasks has -> title and what is learned."""
 _SEED = 0
+_LINES = 3
+"""Tasks one below the other; the others are beside them, so that the page needs no scroll bar at 720 pixels."""
 
 
 class WorldTasks(QWidget):
@@ -45,9 +47,10 @@ class WorldTasks(QWidget):
             self.buttons[name] = make = button(
                 title, theme, partial(self.make, name), tip=f"Make this dataset. {words}"
             )
-            grid.addWidget(make, at, 0)
-            grid.addWidget(label(words, "muted", wrap=True), at, 1, Qt.AlignmentFlag.AlignVCenter)
-        grid.setColumnStretch(1, 1)
+            line, left = at % _LINES, 2 * (at // _LINES)
+            grid.addWidget(make, line, left)
+            grid.addWidget(label(words, "muted", wrap=True), line, left + 1, Qt.AlignmentFlag.AlignVCenter)
+            grid.setColumnStretch(left + 1, 1)
         self._words = label("", "caption", wrap=True)
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)

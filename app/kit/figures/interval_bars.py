@@ -94,7 +94,8 @@ class IntervalBars(PaintedRows):
                 colors.color(bar.tone) if bar.category is None else QColor(colors.categories[bar.category])
             )
             length = width * min(max(bar.share, 0.0), 1.0)
-            painter.drawRoundedRect(QRectF(left, middle - _BAR / 2, max(length, 2.0), _BAR), _RADIUS, _RADIUS)
+            if length:  # of nothing there is no bar
+                painter.drawRoundedRect(QRectF(left, middle - _BAR / 2, max(length, 2.0), _BAR), _RADIUS, _RADIUS)
             if bar.interval is not None:
                 first, last = (left + width * min(max(end, 0.0), 1.0) for end in bar.interval)
                 painter.setPen(self._theme.pen("text", width=1.5))

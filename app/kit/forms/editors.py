@@ -148,7 +148,8 @@ def _lines_editor() -> Editor:
     """An editor for a tuple of strings, one per line."""
     text = QPlainTextEdit()
     text.setTabChangesFocus(True)
-    text.setFixedHeight(4 * text.fontMetrics().lineSpacing())
+    text.setPlaceholderText("One per line")
+    text.setFixedHeight(3 * text.fontMetrics().lineSpacing() + 8)
 
     def read() -> tuple[str, ...]:
         return tuple(line for line in text.toPlainText().splitlines() if line.strip())

@@ -12,12 +12,14 @@ from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, QTimer, Si
 from PySide6.QtGui import QColor, QFontMetrics, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QToolTip, QWidget
 
+from app.kit.layout.whole_rows import cut_row
 from app.kit.theme import ThemeProvider
+from app.kit.tokens.glyphs import Glyphs
 from app.kit.tokens.pill_layout import PillLayout
 from models.tokenizers import Piece
 from models.tokenizers.text.encoded import TokenArrays
 
-_GAP, _MARGIN = 2, 8  # pixels between pills, around all
+_GAP, _ROW_GAP, _MARGIN = 2, 6, 8  # pixels between pills, below a row, around all
 BATCH_SIZE = 150_000
 """Pills that are laid out before control returns to the window: about 20 ms."""
 
@@ -152,8 +154,10 @@ class TokenView(QAbstractScrollArea):
         return np.fromiter(map(fact, pieces), dtype, len(pieces))
 
     def _set_range(self) -> None:
-        bar = self.verticalScrollBar()
-        bar.setRange(0, max(0, self.pills.n_rows * self._row_height + 2 * _MARGIN - self.viewport().height()))
+        bar, contents = self.verticalScrollBar(), self.pills.n_rows * self._row_height + _MARGIN
+        cut = cut_row(self.contentsRect().height() - _MARGIN + _ROW_GAP, self._row_height, contents)
+        self.setViewportMargins(0, 0, 0, cut)
+        bar.setRange(0, max(0, contents + _MARGIN - self.viewport().height()))
         bar.setPageStep(self.viewport().height())
         bar.setSingleStep(self._row_height)
         self.viewport().update()
@@ -309,7 +313,8 @@ class PillPainter:
         self._font, self._id_font = theme.mono_font(), theme.mono_font(0.78)
         self.metrics, self._id_metrics = QFontMetrics(self._font), QFontMetrics(self._id_font)
         self.pill_height = self.metrics.height() + 4
-        self.row_height = self.pill_height + (self._id_metrics.height() if show_ids else 0) + 6
+        self.row_height = self.pill_height + (self._id_metrics.height() if show_ids else 0) + _ROW_GAP
+        self._glyphs = Glyphs(self._font)
         self._widths: dict[tuple[str, int], int] = {}
 
     def width(self, piece: Piece) -> int:
@@ -317,7 +322,7 @@ class PillPainter:
         key = (piece.display, piece.id if self._show_ids else -1)
         width = self._widths.get(key)
         if width is None:
-            text = self.metrics.horizontalAdvance(piece.display) + 2 * _PAD
+            text = self.metrics.horizontalAdvance(self._glyphs.drawable(piece.display)) + 2 * _PAD
             id_width = self._id_metrics.horizontalAdvance(str(piece.id)) + 4 if self._show_ids else 0
             width = self._widths[key] = max(text, id_width)
         return width
@@ -327,7 +332,8 @@ class PillPainter:
         colors = self._colors
         painter.setFont(self._font)
         painter.setPen(ink or QColor(colors.text if piece.special else colors.pill_text))
-        text = self.metrics.elidedText(piece.display, Qt.TextElideMode.ElideMiddle, rect.width() - _PAD)
+        shown = self._glyphs.drawable(piece.display)
+        text = self.metrics.elidedText(shown, Qt.TextElideMode.ElideMiddle, rect.width() - _PAD)
         painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, text)
         if self._show_ids:
             painter.setFont(self._id_font)

@@ -64,7 +64,7 @@ _OF_SETTINGS: Mapping[str, str] = {
 
 _OF_WORDS: Mapping[str, str] = {
     "parameters": "Parameter",
-    "to train": "FLOP",
+    "in training": "FLOP",
     "kv cache": "KV cache",
     "loss": "Loss",
     "validation loss": "Loss",

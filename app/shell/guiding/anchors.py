@@ -1,4 +1,4 @@
-"""The widgets of the window that steps of the guide point at and press, by name."""
+"""The widgets and tabs of the window that steps of the guide point at and press, by name."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from PySide6.QtWidgets import QWidget
 
+from app.guide.ring import Tab
+from app.kit.layout.views import Views
 from app.shell.places import Screens
 
 if TYPE_CHECKING:
@@ -39,11 +41,19 @@ def _newest_reply(tab: ChatTab) -> QWidget:
     return view
 
 
-def _builder_views(window: GuidedWindow) -> QWidget:
-    """The builder's tabs of views; while some are hidden, the link that shows them."""
-    views = _tab(window, "builder").views
-    more: QWidget = views.more
-    return more if views.n_hidden else views.bar
+def _view_tab(views: Views, name: str) -> QWidget | Tab:
+    """The tab of a view; while that is hidden, the link that shows it."""
+    index = views.names.index(name)
+    return Tab(bar=views.bar, index=index) if views.bar.isTabVisible(index) else views.more
+
+
+def _card_of(widget: QWidget) -> QWidget:
+    """The card that a widget fills: a ring around the widget itself would lie on the card's title."""
+    card = widget.parentWidget()
+    while card is not None and card.property("role") != "card":
+        card = card.parentWidget()
+    assert card is not None
+    return card
 
 
 def _recipe_start(name: str) -> Callable[[GuidedWindow], QWidget]:
@@ -71,7 +81,7 @@ def _result_of(card: RecipeCard | DemonstrationCard, result: QWidget) -> QWidget
 
 
 _RECIPES = ("mood", "translation", "code")
-ANCHORS: Mapping[str, Callable[[GuidedWindow], QWidget]] = {
+ANCHORS: Mapping[str, Callable[[GuidedWindow], QWidget | Tab]] = {
     "chat/send": lambda window: _tab(window, "chat").page.composer.send,
     "chat/reply": lambda window: _newest_reply(_tab(window, "chat")),
     "chat/next": lambda window: _tab(window, "chat").side.view("next"),
@@ -79,17 +89,18 @@ ANCHORS: Mapping[str, Callable[[GuidedWindow], QWidget]] = {
     "chat/serve": lambda window: _tab(window, "chat").serve.start,
     "chat/pair": lambda window: _tab(window, "chat").modes.view("pairs").sentences,
     "chat/pair/grow": lambda window: _tab(window, "chat").modes.view("pairs").grow.grow,
-    "chat/judge": lambda window: _tab(window, "chat").modes.view("prefer").arena,
+    "chat/judge": lambda window: _card_of(_tab(window, "chat").modes.view("prefer").arena),
     "chat/judge/start": lambda window: _tab(window, "chat").modes.view("prefer").start_button,
     "chat/judge/dataset": lambda window: _tab(window, "chat").modes.view("prefer").results.make,
     "data/train": lambda window: _tab(window, "data").views.view("dataset").train,
     "tokenizer/text": lambda window: _tab(window, "tokenizer").views.explore.lab.editor,
-    "tokenizer/views": lambda window: _tab(window, "tokenizer").views.bar,
+    "tokenizer/steps": lambda window: _view_tab(_tab(window, "tokenizer").views, "steps"),
     "tokenizer/train": lambda window: _tab(window, "tokenizer").views.trainer.start_button,
-    "builder/designs": lambda window: _tab(window, "builder").list,
-    "builder/settings": lambda window: _tab(window, "builder").settings,
-    "builder/views": _builder_views,
+    "builder/designs": lambda window: _card_of(_tab(window, "builder").list),
+    "builder/settings": lambda window: _card_of(_tab(window, "builder").settings),
+    "builder/code": lambda window: _view_tab(_tab(window, "builder").views, "code"),
     "training/more": lambda window: window.training.run_view.head.more,
+    "training/doctor": lambda window: _view_tab(window.training.run_view.views, "doctor"),
     "training/start": lambda window: window.training.new_run.start,
     "training/machine": lambda window: window.training.run_view.views.view("machine").timeline,
     **{f"recipe/{name}": _recipe_start(name) for name in _RECIPES},
@@ -99,4 +110,4 @@ ANCHORS: Mapping[str, Callable[[GuidedWindow], QWidget]] = {
     "recipe/refuse/open": lambda window: window.training.recipes.demonstrations["refuse"].result,
     "recipe/refuse/result": _refusal_result,
 }
-"""The widgets that steps may point at or press, by name."""
+"""The widgets and tabs that steps may point at or press, by name."""

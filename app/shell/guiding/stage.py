@@ -36,7 +36,7 @@ from app.guide.actions import (
     TypeText,
 )
 from app.guide.facts import Facts, RunFact
-from app.guide.ring import Ring
+from app.guide.ring import Ring, Tab
 from app.shell.guiding.anchors import ANCHORS, NO_REPLY, GuidedWindow
 from app.shell.guiding.facts import FactReader
 from app.training.new_run.choices import DEFAULT_PROMPTS
@@ -72,6 +72,7 @@ class Snapshot:
     side: tuple[str, bool]
     tokenizer_view: str
     tokenizer_text: str
+    tokenizer_vocabulary: int
     message: str
     sampling: SamplingConfig
     builder_view: str
@@ -110,6 +111,7 @@ class GuideStage:
             side=(chat.side.current, chat.side.is_folded),
             tokenizer_view=tokenizer.views.current,
             tokenizer_text=tokenizer.views.explore.text,
+            tokenizer_vocabulary=tokenizer.views.trainer.vocab.value(),
             message=chat.page.composer.field.toPlainText(),
             sampling=chat.sampling.config,
             builder_view=builder.views.current,
@@ -127,6 +129,7 @@ class GuideStage:
         tokenizer, builder, new_run = self._page("tokenizer"), self._page("builder"), self._window.training.new_run
         if now.tokenizer_text != snapshot.tokenizer_text:
             tokenizer.views.explore.set_text(snapshot.tokenizer_text)
+        tokenizer.views.trainer.vocab.setValue(snapshot.tokenizer_vocabulary)
         if now.tokenizer_view != snapshot.tokenizer_view:
             tokenizer.views.show_view(snapshot.tokenizer_view)
         if now.message != snapshot.message:
@@ -175,8 +178,7 @@ class GuideStage:
             case OpenModel():
                 self._open_model()
             case NewChat():
-                if self._chat.conversation.chat.messages:
-                    self._chat.chats.new_chat()
+                self._chat.chats.new_chat()  # also while another one is being read, which would take its place
             case TypeText(field=name, text=text):
                 self._type(name, text)
             case ChooseDesign(preset=preset, slots=slots):
@@ -216,8 +218,8 @@ class GuideStage:
             case Judge(choice=choice):
                 self._judge(choice)
 
-    def anchor(self, name: str) -> QWidget:
-        """The widget that a step points at; ValueError if there is none of that name."""
+    def anchor(self, name: str) -> QWidget | Tab:
+        """The widget or tab that a step points at; ValueError if there is none of that name."""
         try:
             return ANCHORS[name](self._window)
         except KeyError as error:
@@ -287,6 +289,8 @@ class GuideStage:
         if name == "tokenizer/text":
             self._page("tokenizer").views.explore.set_text(text)
             self._page("tokenizer").views.explore.lab.editor.setFocus()
+        elif name == "tokenizer/vocabulary":
+            self._page("tokenizer").views.trainer.vocab.setValue(int(text))
         elif name == "chat/message":
             self._chat.page.composer.field.setPlainText(text)
             self._chat.page.composer.field.setFocus()

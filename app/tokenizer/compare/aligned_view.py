@@ -9,9 +9,10 @@ from PySide6.QtGui import QFontMetrics, QHelpEvent, QKeyEvent, QMouseEvent, QPai
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QToolTip, QWidget
 
 from app.kit.basics import plain_tip
+from app.kit.layout.whole_rows import cut_row
 from app.kit.theme import SPACE, ThemeProvider
 from app.tokenizer.compare.grid_lines import GridLines
-from app.tokenizer.compare.line_painter import LinePainter, Measures
+from app.tokenizer.compare.line_painter import BLOCK_GAP, LinePainter, Measures
 from app.tokenizer.compare.spot import AlignedRow, Spot, describe_spot, spot_at, token_spot
 from app.tokenizer.compare.text_grid import TextGrid
 
@@ -94,9 +95,10 @@ class AlignedView(QAbstractScrollArea):
         self._measures = Measures(self._theme, widest, show_ids=self._show_ids)
         available = (self.viewport().width() - self._measures.left - self._measures.right) / self._measures.cell
         self._lines = GridLines(self._grid, max(int(available), _MIN_COLUMNS))
-        bar = self.verticalScrollBar()
-        height = len(self._lines) * self._block_height + SPACE
-        bar.setRange(0, max(0, height - self.viewport().height()))
+        bar, contents = self.verticalScrollBar(), len(self._lines) * self._block_height
+        cut = cut_row(self.contentsRect().height() - SPACE // 2 + BLOCK_GAP, self._block_height, contents)
+        self.setViewportMargins(0, 0, 0, cut)
+        bar.setRange(0, max(0, contents + SPACE - self.viewport().height()))
         bar.setPageStep(self.viewport().height())
         bar.setSingleStep(max(self._block_height // 3, 1))
         self.viewport().update()

@@ -95,11 +95,11 @@ class FiguresTable(QTableWidget):
         return [each.name for each, item in rows if item is not None and item.font().bold()]
 
     def sizeHint(self) -> QSize:
-        rows = min(max(len(self._compared), 3), 5)
+        rows = min(max(len(self._compared), 1), 8)
         return QSize(720, self.horizontalHeader().sizeHint().height() + rows * self._row_height + 14)
 
     def minimumSizeHint(self) -> QSize:
-        rows = min(max(len(self._compared), 2), 4)
+        rows = min(max(len(self._compared), 1), 4)
         return QSize(240, self.horizontalHeader().sizeHint().height() + rows * self._row_height + 6)
 
     def resizeEvent(self, event: QResizeEvent) -> None:

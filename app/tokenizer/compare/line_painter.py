@@ -15,6 +15,8 @@ from app.tokenizer.compare.spot import AlignedRow, Spot
 from app.tokenizer.compare.text_grid import TextGrid
 
 SWATCH = 9  # pixels, of the square in a tokenizer's colour
+BLOCK_GAP = SPACE + SPACE // 2
+"""Pixels below the block of a line."""
 _RADIUS = 3.5
 
 
@@ -33,7 +35,7 @@ class Measures:
 
     def block_height(self, n_rows: int) -> int:
         """The height of a block of `n_rows`, including the gap below."""
-        return max(n_rows, 1) * self.row_height + SPACE + SPACE // 2
+        return max(n_rows, 1) * self.row_height + BLOCK_GAP
 
 
 def series_color(theme: Theme, number: int) -> QColor:

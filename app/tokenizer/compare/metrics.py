@@ -35,7 +35,7 @@ class Metric:
     @property
     def direction(self) -> str:
         """Which direction is better, for display."""
-        return {-1: "less is better", 1: "more is better"}.get(self.better, "")
+        return {-1: "lower is better", 1: "higher is better"}.get(self.better, "")
 
     def format(self, value: float) -> str:
         """The formatted value."""
@@ -115,7 +115,7 @@ TABLE = (
         of_design=lambda cost: float(cost.vocabulary_parameters),
     ),
     Metric(
-        "Of model",
+        "Share of model",
         "The vocabulary’s share of all parameters of the design",
         _share,
         0,

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from app.kit.tokens.glyphs import escape
 from models.tokenizers.codec import encode_with_offsets, show_bytes
 from models.tokenizers.special_tokens import unknown_ids
 
@@ -33,7 +34,7 @@ _LINKERS = "\u094d\u09cd\u0acd\u0b4d\u0c4d\u0d4d"
 
 
 class TextGrid:
-    """The n grapheme clusters of a text.
+    """The n grapheme clusters of a text. For characters of `missing`, which no font has, it shows their numbers.
 
     Attributes:
         text: without lone surrogates.
@@ -43,13 +44,13 @@ class TextGrid:
         is_rtl: (n,) whether its script runs from right to left.
     """
 
-    def __init__(self, text: str) -> None:
-        self.text = text
+    def __init__(self, text: str, missing: frozenset[str] = frozenset()) -> None:
+        self.text, self._missing = text, missing
         codes = np.frombuffer(text.encode("utf-32-le"), np.uint32)
         sizes = 1 + (codes > 0x7F).astype(np.int64) + (codes > 0x7FF) + (codes > 0xFFFF)
         self.edges: NDArray[np.int64] = np.array(cluster_edges(text), np.int64)
         self.byte_edges: NDArray[np.int64] = np.concatenate(([0], np.cumsum(sizes)))[self.edges]
-        facts = [_facts(self.cluster(i)) for i in range(len(self))]
+        facts = [self._facts(i) for i in range(len(self))]
         self.columns = np.fromiter((fact[1] for fact in facts), np.int64, len(self))
         self.ends_line = np.fromiter((fact[2] for fact in facts), np.bool_, len(self))
         self.is_rtl = np.fromiter((fact[3] for fact in facts), np.bool_, len(self))
@@ -63,7 +64,14 @@ class TextGrid:
 
     def shown(self, i: int) -> str:
         """The display form of cluster `i`, with invisible characters made visible."""
-        return _facts(self.cluster(i))[0]
+        return self._facts(i)[0]
+
+    def _facts(self, i: int) -> tuple[str, int, bool, bool]:
+        facts = _facts(self.cluster(i))
+        if self._missing.isdisjoint(facts[0]):
+            return facts
+        shown = escape(facts[0], self._missing)
+        return shown, len(shown), facts[2], False
 
     def positions(self, bytes_at: NDArray[np.int64]) -> Floats:
         """The positions of byte offsets in the UTF-8 text."""

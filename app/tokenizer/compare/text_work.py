@@ -38,13 +38,16 @@ class ComparedText:
 
 
 def text_work(
-    cache: TokenizerCache, names: Sequence[str], text: str
+    cache: TokenizerCache, names: Sequence[str], text: str, missing: frozenset[str]
 ) -> Callable[[], Generator[Event, None, ComparedText]]:
-    """Work for a LatestTask: encode the text with each tokenizer, special tokens in it as plain text."""
+    """Work for a LatestTask: encode the text with each tokenizer, special tokens in it as plain text.
+
+    missing: the characters that no font has.
+    """
 
     def work() -> Generator[Event, None, ComparedText]:
         whole = replace_surrogates(text)
-        grid = TextGrid(whole[:MAX_DRAWN])
+        grid = TextGrid(whole[:MAX_DRAWN], missing)
         loaded, problems, tokens = {}, {}, {}
         for i, name in enumerate(names):
             yield Progress(done=i, total=len(names))

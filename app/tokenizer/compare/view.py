@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
-from PySide6.QtWidgets import QCheckBox, QComboBox, QFrame, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QFrame, QSizePolicy, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 from tokenizers import Tokenizer
 
 from app.kit.basics import EmptyState, frame, label, row, set_role
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
+from app.kit.tokens.glyphs import Glyphs
 from app.kit.words.value_words import words
 from app.session.session import Session
 from app.tokenizer.compare.aligned_view import AlignedView
@@ -47,6 +48,7 @@ class TokenizerCompareView(QWidget):
         super().__init__(parent)
         self._session = session
         self._cache = TokenizerCache(session.library)
+        self._glyphs = Glyphs(theme.mono_font())
         self._selection, self._text = Selection(), ""
         self._infos: dict[str, TokenizerInfo] = {}
         self._stamps: dict[str, object] = {}
@@ -96,6 +98,7 @@ class TokenizerCompareView(QWidget):
         assert isinstance(lines, QVBoxLayout)
         lines.addLayout(row(label("Figures of", "subheading"), self.of, self._costs))
         self._costs.setMinimumWidth(200)
+        figures.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)  # what it does not need is left
         lines.addWidget(self.table, 1)
         bars = _card()
         lines = bars.layout()
@@ -182,7 +185,8 @@ class TokenizerCompareView(QWidget):
         self._pages.setCurrentIndex(1 if self._infos else 0)
         self._show_hint()
         self._fill()
-        self._task.drive(text_work(self._cache, names, self._text))
+        missing = self._glyphs.missing(self._text[:MAX_DRAWN])
+        self._task.drive(text_work(self._cache, names, self._text, missing))
 
     @Slot(object)
     def _on_done(self, result: ComparedText) -> None:

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 from app.kit.painted_rows import RowTips
 from app.kit.theme import SPACE, ThemeProvider
 
-_BAR, _GAP = 5, 10  # pixels: height of a bar, space below it
+_BAR, _GAP = 5, 9  # pixels: height of a bar, space below it
 
 
 @dataclass(frozen=True)

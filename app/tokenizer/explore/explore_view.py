@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 from app.kit.basics import button, column, frame, label, panes, row, scrolling
 from app.kit.stat_strip import StatStrip
 from app.kit.theme import SPACE, ThemeProvider
+from app.kit.tokens.glyphs import Glyphs
 from app.tokenizer.explore.bar_list import Bar, BarList
 from app.tokenizer.explore.round_trip_strip import RoundTripStrip
 from app.tokenizer.explore.token_card import TokenCard
@@ -27,7 +28,7 @@ def add(a, b):
     return a + b
 """
 
-_FREQUENT = 8
+_FREQUENT = 7
 _STATS = {
     "tokens": "Number of tokens in the text: what the model reads",
     "characters": "Number of characters in the text",
@@ -50,6 +51,7 @@ class ExploreView(QWidget):
         super().__init__(parent)
         self._theme = theme
         self._tokenizer: Tokenizer | None = None
+        self._glyphs = Glyphs(theme.mono_font())
         self.lab = TokenLab(theme)
         self.round_trip = RoundTripStrip(theme)
         self.card = TokenCard()
@@ -79,7 +81,6 @@ class ExploreView(QWidget):
         frequent = frame("card")
         inside = frequent.layout()
         assert isinstance(inside, QVBoxLayout)
-        inside.setSpacing(2 * SPACE)
         inside.addWidget(label("Most frequent here", "subheading"))
         inside.addWidget(scrolling(self.frequent), 1)
         self.frequent.setAccessibleName("Most frequent tokens of the text")
@@ -120,7 +121,12 @@ class ExploreView(QWidget):
         for name, number in numbers.items():
             self.stats.set_number(name, number)
         frequent = [] if tokens is None else tokens.most_common(_FREQUENT)
-        self.frequent.set_bars([Bar(piece.display, count, f"{count:,}", f"id {piece.id}") for piece, count in frequent])
+        self.frequent.set_bars(
+            [
+                Bar(self._glyphs.drawable(piece.display), count, f"{count:,}", f"id {piece.id}")
+                for piece, count in frequent
+            ]
+        )
 
     @Slot(int)
     def _on_token_changed(self, index: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPoint, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QPoint, QSize, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -84,9 +84,6 @@ class RoundTripStrip(QFrame):
             words.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)  # the whole line is clickable
         for words in (self._state, self._change):
             words.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
-        keeps_height = self._find.sizePolicy()
-        keeps_height.setRetainSizeWhenHidden(True)  # a changed height would trigger a layout of all above
-        self._find.setSizePolicy(keeps_height)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(SPACE, 1, SPACE // 2, 1)
         layout.setSpacing(SPACE)
@@ -95,6 +92,17 @@ class RoundTripStrip(QFrame):
         layout.addWidget(self._why, 1)
         layout.addWidget(self._find)
         layout.addWidget(self.show_all)
+
+    def sizeHint(self) -> QSize:
+        return super().sizeHint().expandedTo(self._least)
+
+    def minimumSizeHint(self) -> QSize:
+        return super().minimumSizeHint().expandedTo(self._least)
+
+    @property
+    def _least(self) -> QSize:
+        """As high as with its buttons, also without: a changed height would trigger a layout of all above."""
+        return QSize(0, self._find.sizeHint().height() + 2)
 
     @property
     def words(self) -> str:
@@ -154,7 +162,7 @@ class RoundTripStrip(QFrame):
         self._patience.stop()
         self.result = result
         if result.equal:
-            self._show_state("equal", _EQUATION, "decoding restores the text exactly")
+            self._show_state("equal", _EQUATION, "nothing is lost")
         else:
             self._show_difference(0)
 

@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QFormLayout, QFrame, QStackedWidget, QVBoxLayout, 
 
 from app.kit.basics import label, plain_tip
 from app.kit.theme import SPACE
+from app.kit.tokens.glyphs import Glyphs
 from models.tokenizers import Piece
 
 _HINT = "Point at a token, or select one with the arrow keys, to see its details."
@@ -57,7 +58,7 @@ class TokenCard(QFrame):
         self._pages.setCurrentIndex(0 if piece is None else 1)
         if piece is None:
             return
-        self._display.setText(piece.display)
+        self._display.setText(Glyphs(self._display.font()).drawable(piece.display))
         values = {
             "Id": f"{piece.id:,}",
             "Text": _format_text(piece),

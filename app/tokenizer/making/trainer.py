@@ -39,14 +39,14 @@ _SOURCES = {
 _KIND_TIPS = {
     "byte": "Each byte is a token: 256 tokens, nothing to train, long sequences",
     "char": "Each character is a token; rare ones are spelled in bytes",
-    "bpe": "Frequent pieces of text become tokens, merged pair by pair, as in GPT and Llama 3",
+    "bpe": "Frequent pairs are merged, as in GPT and Llama 3",
     "wordpiece": "Words, and continuations marked ##, longest match first, as in BERT",
     "unigram": "Pieces with probabilities; text is split the most probable way, as in T5 and SentencePiece",
     "word": "Whole words; all but the most frequent are unknown",
 }
 _HINT = (
-    "Byte-level BPE learns merges in order, so the compression of smaller vocabularies can be measured afterwards. "
-    "It is drawn here."
+    "After the training of a byte-level BPE, a chart shows here how well smaller vocabularies would compress the same "
+    "text: its merges are learned one after another, so a smaller one has just the first of them."
 )
 
 
@@ -113,7 +113,7 @@ class TokenizerTrainer(QWidget):
                 widget.setAccessibleName(text)
                 for each in (name, widget):
                     each.setToolTip(plain_tip(tip))
-        self._options_box.setContentsMargins(0, SPACE, 0, 0)
+        self._options_box.setContentsMargins(0, 0, 0, 0)
         lines.addLayout(self._options_box, lines.rowCount(), 0, 1, 2)
         lines.setRowStretch(lines.rowCount(), 1)
         self.start_button = button(

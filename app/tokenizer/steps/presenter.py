@@ -119,8 +119,8 @@ class _BpePresenter(_OneRowPerStep):
         elif not found.n_steps:
             sentence = f"No merge applies: {format_count(found.n_symbols, kinds)}, {format_count(n, 'token')}."
         else:
-            merges = "1 merge makes" if found.n_steps == 1 else f"{found.n_steps:,} merges make"
-            sentence = f"{merges} {format_count(n, 'token')} of {format_count(found.n_symbols, kinds)}."
+            merges = "1 merge turns" if found.n_steps == 1 else f"{found.n_steps:,} merges turn"
+            sentence = f"{merges} {format_count(found.n_symbols, kinds)} into {format_count(n, 'token')}."
         if found.dropped:
             sentence += f" Lost, as not in the vocabulary: {found.dropped[:20]}"
         return sentence

@@ -125,7 +125,8 @@ class ScanDrawing(Drawing):
             rect = QRectF(self._x(i), top, self._x(i + 1) - self._x(i), self.style.pill_height)
             if i == 0:
                 rect.setWidth(self._column)
-            painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, self._steps.display(self._found.word[i]))
+            shown = self.style.drawable(self._steps.display(self._found.word[i]))
+            painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, shown)
 
     def _write_prefix(self, painter: QPainter, rect: QRectF, role: str) -> None:
         before = QRectF(rect.left() + 3, rect.top(), self._prefix + 2, rect.height())

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QGridLayout, QLineEdit, QWidget
 from app.kit.basics import label, set_role
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
+from app.kit.tokens.glyphs import Glyphs
 from app.tokenizer.steps.analysis import MAX_TEXT, TextAnalysis
 from app.tokenizer.steps.word_strip import WordStrip
 from models.number_words import format_count
@@ -61,11 +62,14 @@ class Stages(QWidget):
     def show_analysis(self, analysis: TextAnalysis) -> None:
         """Show the stages of an analysis."""
         split = analysis.split
-        self.text.setText(_beginning(split.text))
-        self.normalized.setText(_beginning(split.normalized))
-        same = "no changes" if split.normalized == split.text else ""
-        names = analysis.normalizer or "no normaliser"
-        self.about_normalized.setText(f"{names}: {same}" if same else names)
+        glyphs = Glyphs(self.text.font())
+        self.text.setText(glyphs.drawable(_beginning(split.text)))
+        self.normalized.setText(glyphs.drawable(_beginning(split.normalized)))
+        if not analysis.normalizer:
+            self.about_normalized.setText("No normaliser: unchanged.")
+        else:
+            same = ": changes nothing here" if split.normalized == split.text else ""
+            self.about_normalized.setText(f"{analysis.normalizer}{same}")
         how = f"by {analysis.pre_tokenizer}" if analysis.pre_tokenizer else "not split"
         n = f"{format_count(split.n_words, 'word')}, {len(split.words):,} distinct" if split.words else "no words"
         words = [f"{n} ({how})"]

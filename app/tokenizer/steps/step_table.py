@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QHeaderView, QTableView, QWidget
 from app.kit.basics import plain_tip
 from app.kit.tables import plain_table
 from app.kit.theme import ThemeProvider
+from app.kit.tokens.glyphs import Glyphs
 from app.tokenizer.steps.presenter import StepPresenter
 
 _Index = QModelIndex | QPersistentModelIndex
@@ -96,7 +97,7 @@ class StepTable(QTableView):
 class _Rows(QAbstractTableModel):
     def __init__(self, theme: ThemeProvider, parent: QObject) -> None:
         super().__init__(parent)
-        self._theme = theme
+        self._theme, self._glyphs = theme, Glyphs(theme.mono_font(0.95))
         self.presenter: StepPresenter | None = None
 
     def set_presenter(self, presenter: StepPresenter | None) -> None:
@@ -122,7 +123,7 @@ class _Rows(QAbstractTableModel):
     def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
         assert self.presenter is not None
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
-            cell = self.presenter.cell(index.row(), index.column())
+            cell = self._glyphs.drawable(self.presenter.cell(index.row(), index.column()))
             return cell if role == Qt.ItemDataRole.DisplayRole else plain_tip(cell)
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return self._alignment(index.column())

@@ -6,6 +6,7 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QFontMetricsF, QPainter, QPen
 
 from app.kit.theme import ThemeProvider
+from app.kit.tokens.glyphs import Glyphs
 
 PAD, GAP, MARGIN = 6.0, 4.0, 14.0
 """Pixels: padding in a pill, gap between columns, margin of a drawing."""
@@ -20,13 +21,18 @@ class DrawingStyle:
         self.colors = theme.theme
         self.font, self.small, self.plain = theme.mono_font(), theme.mono_font(0.8), theme.font(0.85)
         self._metrics, self._small_metrics = QFontMetricsF(self.font), QFontMetricsF(self.small)
+        self._glyphs = Glyphs(self.font)
         self.pill_height = self._metrics.height() + 6
         self.small_height = self._small_metrics.height()
         self.text_height = QFontMetricsF(self.plain).height()
 
     def width(self, text: str) -> float:
         """The width of a token's text."""
-        return self._metrics.horizontalAdvance(text)
+        return self._metrics.horizontalAdvance(self.drawable(text))
+
+    def drawable(self, text: str) -> str:
+        """A token's text with an escape in place of each character that no font has."""
+        return self._glyphs.drawable(text)
 
     def small_width(self, text: str) -> float:
         """The width of small text beside a pill."""
@@ -54,7 +60,7 @@ class DrawingStyle:
         painter.setFont(self.font)
         painter.setPen(self.colors.color(role))
         inside = rect if seen is None else self._visible_part(rect, seen, text)
-        shown = self._metrics.elidedText(text, Qt.TextElideMode.ElideMiddle, rect.width() - 2)
+        shown = self._metrics.elidedText(self.drawable(text), Qt.TextElideMode.ElideMiddle, rect.width() - 2)
         painter.drawText(inside, Qt.AlignmentFlag.AlignCenter, shown)
         return inside
 

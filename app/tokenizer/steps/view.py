@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, QTimer, Slot
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 from tokenizers import Tokenizer
 
 from app.kit.basics import EmptyState, frame, label, panes, set_role, titled_card
 from app.kit.labels import ElidedLabel
+from app.kit.layout.whole_rows import WholeRows
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.tokenizer.steps.analysis import MAX_WORD, TextAnalysis, WordTrace, analyse_text, trace_word
@@ -34,6 +35,8 @@ from models.tokenizers.steps.unigram import UnigramSteps
 from models.tokenizers.steps.wordpiece import WordPieceSteps
 
 _PAUSE_MS = 40  # while keys are pressed
+_TALL = 640
+"""Pixels at the usual text size: a view of this height shows more than the least lines of words."""
 
 
 class StepsView(QWidget):
@@ -79,7 +82,7 @@ class StepsView(QWidget):
         for page in (self.board, self.message, self.problem):
             self.boards.addWidget(page)
         drawn = titled_card("", self.summary, self.verdict, self.boards)
-        listed = titled_card("", self._table_title, self.table, self.frequencies)
+        listed = titled_card("", self._table_title, WholeRows(self.table), self.frequencies)
         lines = listed.layout()
         assert isinstance(lines, QVBoxLayout)
         lines.setStretch(lines.count() - 2, 1)
@@ -121,6 +124,10 @@ class StepsView(QWidget):
         self.board.pointed_at_changed.connect(self._on_pointed_at)
         self.frequencies.changed.connect(self._refresh)
         self._theme.theme_changed.connect(self._refresh)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.stages.strip.set_lines(4 if self.height() >= _TALL * self._theme.text_scale else 2)
 
     def set_tokenizer(self, tokenizer: Tokenizer | None, name: str) -> None:
         """Set the tokenizer; None for none."""

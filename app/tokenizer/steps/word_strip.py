@@ -43,7 +43,7 @@ class WordStrip(QListView):
         self.setSpacing(1)
         self.setVerticalScrollMode(QListView.ScrollMode.ScrollPerItem)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._silent = False
+        self._silent, self._n_lines = False, 2
         self.selectionModel().currentChanged.connect(self._on_current)
         theme.theme_changed.connect(self._on_theme)
         self._on_theme()
@@ -59,6 +59,12 @@ class WordStrip(QListView):
         self.words.set_words(words)
         self._silent = False
 
+    def set_lines(self, n: int) -> None:
+        """Be as tall as `n` lines of words."""
+        if n != self._n_lines:
+            self._n_lines = n
+            self._on_theme()
+
     def choose(self, row: int) -> None:
         """Select a word."""
         self.setCurrentIndex(self.words.index(row))
@@ -70,7 +76,7 @@ class WordStrip(QListView):
             self.chosen.emit(index.row())
 
     def _on_theme(self) -> None:
-        self.setFixedHeight(2 * (round(DrawingStyle(self._theme).pill_height) + 2 + self.spacing()) + 2)
+        self.setFixedHeight(self._n_lines * (round(DrawingStyle(self._theme).pill_height) + 2 + self.spacing()) + 2)
         self.scheduleDelayedItemsLayout()
 
 
@@ -133,7 +139,8 @@ class _Pill(QStyledItemDelegate):
             room -= style.small_width(_times(word)) + 5
         painter.setFont(style.font)
         painter.setPen(style.colors.color("pill_text" if fill else "text"))
-        shown = metrics.elidedText(word.display[:_LONGEST], Qt.TextElideMode.ElideRight, round(room) + 1)
+        whole = style.drawable(word.display[:_LONGEST])
+        shown = metrics.elidedText(whole, Qt.TextElideMode.ElideRight, round(room) + 1)
         painter.drawText(text, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, shown)
         painter.restore()
 

@@ -11,6 +11,7 @@ from PySide6.QtGui import QColor, QFont
 from PySide6.QtWidgets import QWidget
 
 from app.kit.theme import ThemeProvider
+from app.kit.tokens.glyphs import Glyphs
 from models.number_words import with_minus
 from models.tokenizers.vocabulary.table import Vocabulary, VocabularyEntry
 from models.tokenizers.vocabulary.token_counts import USE_NAMES, USES, Usage
@@ -120,7 +121,7 @@ class VocabularyModel(QAbstractTableModel):
         if name == "id":
             return f"{table.ids[row]}"
         if name == "token":
-            return table.shown[row][:_MAX_CHARACTERS]
+            return self._glyphs.drawable(table.shown[row][:_MAX_CHARACTERS])
         if name == "bytes":
             return format_hex(table.data[row])
         if name == "length":
@@ -129,7 +130,7 @@ class VocabularyModel(QAbstractTableModel):
             return table[row].type.capitalize()
         if name == "count":
             return "" if self.usage is None else f"{self.usage.counts[row]:,}"
-        return format_origin(table, table[row])
+        return self._glyphs.drawable(format_origin(table, table[row]))
 
     def _tip(self, name: str, row: int) -> str:
         assert self.vocabulary is not None
@@ -152,6 +153,7 @@ class VocabularyModel(QAbstractTableModel):
     @Slot()
     def _restyle(self) -> None:
         self._mono, self._faint = self._theme.mono_font(0.95), self._theme.theme.color("muted")
+        self._glyphs = Glyphs(self._mono)
 
 
 def format_hex(data: bytes) -> str:

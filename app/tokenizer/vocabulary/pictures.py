@@ -96,7 +96,11 @@ def describe_usage(vocabulary: Vocabulary, usage: Usage, corpus: str) -> str:
         f"{usage.corpus.n_bytes / usage.n_tokens:.2f} bytes each on average.",
         f"{n_produced:,} of the {len(vocabulary):,} tokens occur; "
         + (f"the {n_90:,} most frequent are 90 % of the corpus," if n_90 > 1 else "a single one is 90 % of the corpus,")
-        + f" and {n_once:,} ({format_percent(n_once / n_produced, 1)}) {'occurs' if n_once == 1 else 'occur'} once.",
+        + (
+            f" and {n_once:,} ({format_percent(n_once / n_produced, 1)}) {'occurs' if n_once == 1 else 'occur'} once."
+            if n_once
+            else " and each occurs more than once."
+        ),
     ]
     never = f"{n_never:,} {'is' if n_never == 1 else 'are'} never produced"
     if n_cannot:

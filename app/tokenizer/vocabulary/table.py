@@ -49,6 +49,7 @@ class VocabularyTable(QTableView):
         self.contents = VocabularyModel(theme, self)
         self.setModel(self.contents)
         self.setAccessibleName("Tokens of the vocabulary")
+        self.setProperty("role", "plain")  # a card frames it
         self.setShowGrid(False)
         self.setWordWrap(False)
         self.setTabKeyNavigation(False)

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QStackedWidget, QVBox
 
 from app.kit.basics import button, label, plain_tip, row, scrolling
 from app.kit.theme import SPACE, ThemeProvider
+from app.kit.tokens.glyphs import Glyphs
 from app.tokenizer.vocabulary.model import copied_text, format_hex
 from models.number_words import format_count, with_minus
 from models.tokenizers.vocabulary.table import Vocabulary, VocabularyEntry
@@ -182,7 +183,8 @@ class TokenFacts(QFrame):
         return f'<a href="{row}">{escape(self._cut(self._vocabulary.shown[row]))}</a>'
 
     def _cut(self, words: str, size: float = 1.0) -> str:
-        metrics = QFontMetrics(self._theme.mono_font(size))
+        font = self._theme.mono_font(size)
+        metrics, words = QFontMetrics(font), Glyphs(font).drawable(words)
         return metrics.elidedText(words, Qt.TextElideMode.ElideRight, round(_WIDEST * size * self._theme.text_scale))
 
     @Slot(str)

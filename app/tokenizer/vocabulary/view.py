@@ -14,6 +14,7 @@ from app.kit.figures.bar_plot import BarPlot
 from app.kit.figures.line_plot import LinePlot
 from app.kit.figures.pictures import LinePicture
 from app.kit.labels import ElidedLabel
+from app.kit.layout.whole_rows import WholeRows
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.tokenizer.vocabulary.filters import VocabularyFilters
@@ -64,7 +65,11 @@ class VocabularyView(QWidget):
         self._busy = EmptyState("Reading the vocabulary…", "Every token with its bytes, type and merge.")
         self._nothing = EmptyState("No token matches", "Change the search, or choose all types and uses.")
         self._found = QStackedWidget()
-        self._found.addWidget(self.table)
+        listed = frame("card", margin=1)
+        inside = listed.layout()
+        assert inside is not None
+        inside.addWidget(WholeRows(self.table))
+        self._found.addWidget(listed)
         self._found.addWidget(self._nothing)
         upper = QWidget()
         lines = QVBoxLayout(upper)
@@ -201,7 +206,7 @@ class VocabularyView(QWidget):
         self.export.setEnabled(n > 0)
         self.table.show_rows(found.rows)
         self.table.select(self.facts.row)
-        self._found.setCurrentWidget(self.table if n else self._nothing)
+        self._found.setCurrentIndex(0 if n else 1)
 
     @Slot(object)
     def _on_progress(self, events: tuple[Event, ...]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -118,7 +119,8 @@ class LayerHeat(RunChart):
         at = len(layers) - 1 if row is None else nearest_row(layers["step"], float(train["step"][row]))
         step = layers["step"][at]
         if self._layer is not None and row is not None:
-            return f"{self.layer_names[self._layer]}, step {step:,.0f}: {format_ratio(self.cell(at, self._layer))}"
+            name = short_name(self.layer_names[self._layer])
+            return f"{name}, step {step:,.0f}: {format_ratio(self.cell(at, self._layer))}"
         values = np.array([self.cell(at, layer) for layer in range(len(self.layer_names))])
         known = values[np.isfinite(values)]
         if not len(known):
@@ -152,9 +154,9 @@ _SHORT = {
     "encoder.": "enc ",
     "decoder.": "dec ",
     "embedding_norm": "emb. norm",
-    "blocks.": "block ",
     "_": " ",
 }
+_BLOCK = re.compile(r"blocks\.(\d+)")
 
 
 def in_model_order(layers: Sequence[str]) -> tuple[str, ...]:
@@ -167,7 +169,8 @@ def in_model_order(layers: Sequence[str]) -> tuple[str, ...]:
 
 
 def short_name(layer: str) -> str:
-    """A layer's name for the axis: “encoder.blocks.0” is “enc block 0”."""
+    """A layer's name for the axis, counted from 1 as everywhere: “encoder.blocks.0” is “enc layer 1”."""
+    layer = _BLOCK.sub(lambda found: f"layer {int(found[1]) + 1}", layer)
     for whole, short in _SHORT.items():
         layer = layer.replace(whole, short)
     return layer

@@ -190,6 +190,22 @@ class LossChart(RunChart):
         self.chart.show_window(None)
         self.refresh()
 
+    @property
+    def latest(self) -> float:
+        """The training loss after the last step, as the thick line shows it; NaN before the first one."""
+        return _last(self._smoothed())
+
+    def _smoothed(self) -> Floats:
+        """The thick line's values."""
+        train, quantity = self.history.train, self.quantity
+        if not self._smoothing:
+            return quantity.of(train[quantity.column])
+        means, rows = train[f"mean:{quantity.column}"], train["rows"]
+        is_log = self.axis.is_log
+        return quantity.of(
+            trailing_average(means, _TRAILING, rows) if is_log else moving_average(means, self._smoothing, rows)
+        )
+
     def _draw(self) -> None:
         train, val, axis = self.history.train, self.history.val, self.axis
         bits_known = bool(np.isfinite(train[BITS_PER_BYTE.column]).any())
@@ -197,13 +213,7 @@ class LossChart(RunChart):
         quantity = self.quantity
         x, x_val = axis.of_rows(train), axis.of_rows(val)
         raw, dots = quantity.of(train[quantity.column]), quantity.of(val[quantity.column])
-        smoothed = raw
-        if self._smoothing:
-            means, rows = train[f"mean:{quantity.column}"], train["rows"]
-            is_log = self.axis.is_log
-            smoothed = quantity.of(
-                trailing_average(means, _TRAILING, rows) if is_log else moving_average(means, self._smoothing, rows)
-            )
+        smoothed = self._smoothed()
         anything = len(train) > 1
         self.raw.setPen(self._theme.pen("accent", alpha=0.35 if self._smoothing else 1.0))
         self.raw.setData(x, raw)

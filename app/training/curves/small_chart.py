@@ -26,7 +26,7 @@ class SmallChart(RunChart):
     Args:
         column: of RunHistory.train. `sparse`: not measured at every step; the last measurement is shown.
         format_row: formats the value of a row; by default with `form`.
-        scale: the largest value -> (divisor of all values, unit).
+        scale: the largest value -> (divisor of all values, unit, which stands beside the name).
         noisy: draw it thin, with a smoothed line on top.
         has_x: whether it shows its x axis, see RunChart.show_x.
     """
@@ -49,8 +49,10 @@ class SmallChart(RunChart):
         heading = label(title, "subheading")
         heading.setToolTip(plain_tip(tip))
         super().__init__(theme, Chart(theme), heading, unit)
-        self._column, self._sparse, self._scale = column, sparse, scale
-        self._format_row: RowFormat = format_row or (lambda train, row: format_number(float(train[column][row]), form))
+        self._column, self._sparse, self._scale, self._divisor = column, sparse, scale, 1.0
+        self._format_row: RowFormat = format_row or (
+            lambda train, row: format_number(float(train[column][row]) / self._divisor, form)
+        )
         self.smoothing = SMOOTHING
         self.chart.setAccessibleName(title)
         self.show_x(shown=has_x)
@@ -76,8 +78,8 @@ class SmallChart(RunChart):
             known = np.isfinite(values)
             values, x = values[known], x[known]
         if self._scale is not None:
-            divisor, unit = self._scale(float(values.max(initial=0.0)))
-            values = values / divisor
+            self._divisor, unit = self._scale(float(values.max(initial=0.0)))
+            values = values / self._divisor
             self.show_unit(unit)
         self._x, self._values = x, values
         self.line.setData(x, values)

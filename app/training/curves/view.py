@@ -33,7 +33,7 @@ from app.training.curves.sample_feed import SampleFeed
 from app.training.curves.small_chart import SmallChart, format_number
 from app.training.shown_run import ShownRun
 from models.events import Noted
-from models.number_words import format_duration, format_percent, format_size, size_unit
+from models.number_words import format_duration, format_percent, size_unit
 from models.runs.curve import Table
 from models.runs.run_folder import RunFolder
 from models.settings.tasks import TASKS
@@ -99,7 +99,6 @@ class CurvesView(QWidget):
             theme,
             "Memory in use",
             "memory_bytes",
-            format_row=_format_memory,
             scale=_memory_scale,
             sparse=True,
             tip=_MEMORY_TIP,
@@ -293,7 +292,8 @@ class CurvesView(QWidget):
         if not len(train):
             return ""
         at = len(train) - 1 if row is None else row
-        words = f"{train['tokens'][at]:,.0f} tokens in {format_duration(float(train['elapsed_s'][at]))}"
+        seconds = self.history.elapsed_s if row is None else float(train["elapsed_s"][at])
+        words = f"{train['tokens'][at]:,.0f} tokens in {format_duration(seconds)}"
         if row is None:
             return words
         chart = self.loss.chart
@@ -327,10 +327,6 @@ def _format_speed(train: Table, row: int) -> str:
     share = float(train["peak_share"][row])
     words = format_number(float(train["tokens_per_s"][row]), ",.0f")
     return f"{words} · {format_percent(share)} of peak" if share <= 1 else words
-
-
-def _format_memory(train: Table, row: int) -> str:
-    return format_size(float(train["memory_bytes"][row]))
 
 
 def _memory_scale(most: float) -> tuple[float, str]:

@@ -103,7 +103,7 @@ class DoctorView(QWidget):
             self.heading.setText("Too early to tell" if examination.is_early else "No problems found")
             later = len(examination.checks) - made
             passed = f"{format_count(made, 'check')} passed"
-            self.summary.setText(f"{passed}; {later} not possible yet." if later else f"All {passed}.")
+            self.summary.setText(f"{passed}; {later} could not be made: see below." if later else f"All {passed}.")
         if n or made:
             self._empty.hide()
             self._found.show()

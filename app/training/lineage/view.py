@@ -135,7 +135,7 @@ class LineageView(QWidget):
     @Slot()
     def _show_part(self) -> None:
         part = self.parts.value
-        self._legend.setVisible(part == "tree" and self.tree is not None)
+        self._legend.setVisible(part == "tree" and self.tree is not None and len(self.tree.stages) > 1)
         self.choice.setVisible(part in _COMPARED and self.tree is not None)
         self._show_chosen()
         for name, page in self._pages.items():

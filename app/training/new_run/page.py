@@ -25,7 +25,7 @@ from app.training.trials.trials import Trials
 from models.alignment.stage_tree import world_seed_of
 from models.data.tiny_world.wishes import HAPPY
 from models.interop.graphs.graphs import LOOKBACK_STEPS, what_differs
-from models.number_words import format_duration
+from models.number_words import format_about
 from models.runs.run_folder import RunFolder
 from models.settings.align_spec import AlignSpec, usual_align
 from models.settings.model_config import ModelConfig
@@ -368,7 +368,7 @@ class NewRun(QWidget):
             seconds = self._expected.seconds
         words = describe_length(seconds, facts, epochs_of(spec, facts))
         packing = describe_packing(spec, facts)
-        price = f"{LONGER} × longer" + ("" if seconds is None else f": about {format_duration(LONGER * seconds)}")
+        price = f"{LONGER} × longer" + ("" if seconds is None else f": {format_about(LONGER * seconds)}")
         is_cut = proposal is not None and proposal.is_cut
         words = words[:1].upper() + words[1:] + (f". {packing}" if words and packing else packing)
         self.choices.proposed.show_length(words, price, is_cut=is_cut)

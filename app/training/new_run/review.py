@@ -28,7 +28,7 @@ from app.session.device_memory import DeviceMemory, check_fit, format_memory_use
 from app.training.new_run.draft import TimeEstimate
 from app.training.trials.trials import TrialState
 from models.cost.tuning import trained
-from models.number_words import format_compact, format_duration
+from models.number_words import format_about, format_compact, format_duration
 from models.settings.align_spec import AlignSpec
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
@@ -298,7 +298,7 @@ class RunReview(QFrame):
             self.facts[name].setText(_NONE)
         if not known:
             waits = "measuring…" if is_measuring else "unknown"
-            self.facts["time"].setText(waits if expected is None else f"about {format_duration(expected.seconds)}")
+            self.facts["time"].setText(waits if expected is None else format_about(expected.seconds))
         if measured is not None and measured.ms_per_step is not None and measured.tokens_per_s is not None:
             self.facts["time"].setText(format_duration(measured.seconds))
             self.facts["per step"].setText(_milliseconds(measured.ms_per_step))

@@ -203,9 +203,14 @@ class DemonstrationCard(Tile):
         note = self._missing or self._halted_words() or self._first_words()
         self.show_words("" if is_going else note, problem)
 
+    @property
+    def _measured_s(self) -> float | None:
+        """Seconds that it took here last time."""
+        return next((each.seconds for each in self._found if each.seconds is not None), None)
+
     def _show_time(self) -> None:
         """How long it takes: as it took here last time, else as it took elsewhere; and what a weak base takes more."""
-        measured = next((each.seconds for each in self._found if each.seconds is not None), None)
+        measured = self._measured_s
         seconds, took = 60 * self.recipe.minutes, f"{self.recipe.minutes:g} min, on two cores that do nothing else"
         if measured is not None:
             seconds, took = measured, f"{format_duration(measured)}, as it took here last time"
@@ -213,7 +218,7 @@ class DemonstrationCard(Tile):
         more = 0.0 if base is None or base.seconds_more is None or measured is not None else base.seconds_more
         total = (seconds + more) / 60
         self.minutes.setText(f"{total:.0f} min" if total >= 10 else f"{total:.2g} min")
-        of_base = f", and {about_minutes(more)} to train the base on first" if more else ""
+        of_base = f", and {about_minutes(more)} to train the base further first" if more else ""
         self.takes.setText(f"{took}{of_base}")
 
     def _first_words(self) -> str:
@@ -221,8 +226,10 @@ class DemonstrationCard(Tile):
         base = self.base.base
         if base is None or not base.n_more:
             return ""
-        took = "" if base.seconds_more is None else f", {about_minutes(base.seconds_more)}"
-        return f"Trains its base on first: {base.n_more:,} steps{took}."
+        if base.seconds_more is None:
+            return f"First trains its base further: {base.n_more:,} steps."
+        verb = "Includes" if self._measured_s is None else "First takes"
+        return f"{verb} {about_minutes(base.seconds_more)} to train its base further."
 
     def _halted_words(self) -> str:
         """How far it came with these choices, where it was stopped."""

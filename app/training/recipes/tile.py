@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QEvent, Signal, Slot
+from PySide6.QtCore import QEvent, QSize, Signal, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from app.kit.basics import button, label, plain_tip, row, set_enabled
@@ -117,6 +117,7 @@ class Tile(QFrame):
         hidden: tuple[QWidget, ...] = (self.note, self.problem, self.going)
         for widget in hidden:
             lines.addWidget(widget)
+        lines.addSpacing(SPACE)  # a ring of the guide around a button leaves the words above legible
         self.buttons = row(self.start, self.more, None)
         lines.addLayout(self.buttons)
         for widget in (self.result, *hidden):
@@ -232,6 +233,11 @@ class TileGrid(QWidget):
             tile.unfolded.connect(lambda is_open, tile=tile: self._on_unfolded(tile, is_open))
         Refit(self, self._arrange)
         self._arrange()
+
+    def minimumSizeHint(self) -> QSize:
+        """That of one column, to which it turns where it is narrow: what is hidden must not widen what is shown."""
+        widest = max((tile.minimumSizeHint().width() for tile in self._tiles), default=0)
+        return QSize(widest, super().minimumSizeHint().height())
 
     def _arrange(self) -> None:
         room = (self.width() + SPACE) / (_TILE_WIDTH * self._theme.text_scale + SPACE)

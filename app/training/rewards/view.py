@@ -389,7 +389,8 @@ class RewardsView(QWidget):
         if not len(train):
             return ""
         at = len(train) - 1 if self._row is None or self._row >= len(train) else self._row
-        words = f"Step {train['step'][at]:,.0f}, {format_duration(float(train['elapsed_s'][at]))}"
+        seconds = self.history.elapsed_s if self._row is None else float(train["elapsed_s"][at])
+        words = f"Step {train['step'][at]:,.0f}, {format_duration(seconds)}"
         return words if self._row is None else f"{words}. Click for its replies."
 
 

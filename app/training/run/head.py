@@ -91,7 +91,7 @@ class RunHead(QFrame):
             icon="git-fork",
             tip="A new run from one of the checkpoints, with the same or other settings",
         )
-        self.more = button("", theme, icon="dots-three", tip="More actions")
+        self.more = button("", theme, icon="dots-three", role="quiet-icon", tip="More actions")
         self.menu = RunMenu(session, theme, self)
         self.menu.asked.connect(self.action_asked)
         self.more.setMenu(self.menu)
@@ -127,15 +127,13 @@ class RunHead(QFrame):
         title.addWidget(self.summary, 1)
         title.addWidget(self.count)
         steering = (self.resume, self.resume_saved, self.pause, self.step, self.stop)
-        buttons = (*steering, self.chat, self.tune, self.longer, self.fork, self.more)
+        buttons = (*steering, self.chat, self.tune, self.longer, self.fork)
         lines = QVBoxLayout(self)
         lines.setContentsMargins(2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
         lines.setSpacing(SPACE)
         lines.addLayout(title)
         lines.addWidget(self.progress)
-        noted = row(self.note, self.scores)
-        noted.setStretch(0, 1)
-        lines.addLayout(noted)
+        lines.addWidget(self.note)
         lines.addWidget(self.problem)
         bar = QWidget()
         flow = FlowLayout(bar)  # in a widget of its own: else PySide takes its items for deleted after a while
@@ -143,7 +141,8 @@ class RunHead(QFrame):
             flow.addWidget(each)
         below = row()
         below.addWidget(bar, 1)
-        below.addWidget(self.settings, 0, Qt.AlignmentFlag.AlignTop)
+        for each in (self.scores, self.settings, self.more):
+            below.addWidget(each, 0, Qt.AlignmentFlag.AlignTop)
         lines.addLayout(below)
 
     def show_live(self, state: TrainingState, chat_state: str) -> None:

@@ -13,13 +13,13 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.training.run.forks import Forks
 from models.library.run_record import RESUMABLE, RunInfo, last_saved_step
-from models.number_words import format_count, format_duration
+from models.number_words import format_about, format_count, format_duration
 from models.training.proposal.longer import longer, longer_name, measured_seconds, rate_rises, why_not_longer
 
 _TIMES = {1: "As long again", 2: "Twice as long again", 10: "Ten times as long again"}
 """How many times as many steps as the run has come, in words."""
-_REST, _OWN = 0, -1
-"""The other choices: what is left of the plan, and a custom number."""
+_REST, _OWN = 0, 1000
+"""The other choices: what is left of the plan, and a custom number. (A button group gives ids of its own to -1.)"""
 _MAX_STEPS = 1_000_000_000
 _WIDTH = 560
 """Pixels at the usual text size."""
@@ -115,7 +115,7 @@ class LongerDialog(Dialog):
             grid.addWidget(radio, at, 0)
             grid.addWidget(label(f"{format_count(steps, 'step')} more", "muted"), at, 1)
             seconds = measured_seconds(self._info, steps)
-            grid.addWidget(label("" if seconds is None else f"about {format_duration(seconds)}", "mono"), at, 2)
+            grid.addWidget(label("" if seconds is None else format_about(seconds), "mono"), at, 2)
             radio.setAccessibleName(f"{words[choice]}: {format_count(steps, 'step')} more")
         own = QRadioButton("Another number of steps:")
         self.choices.addButton(own, _OWN)
@@ -143,7 +143,7 @@ class LongerDialog(Dialog):
     @Slot()
     def _show(self) -> None:
         seconds = measured_seconds(self._info, self.steps.value())
-        self._own_time.setText("" if seconds is None else f"about {format_duration(seconds)}")
+        self._own_time.setText("" if seconds is None else format_about(seconds))
         resumes, to = self._resumes, self._step + self.n_more
         for widget in self._name:
             widget.setVisible(not resumes)

@@ -116,7 +116,10 @@ class RunsPanel(QFrame):
         model = self.list.runs
         shown, total, chosen = len(model.runs), len(model.all_runs), len(self.list.chosen)
         page: QWidget = self.list if shown else self.no_match if total else self._none
+        had_focus = self.list.hasFocus()
         self.pages.setCurrentWidget(page if model.is_read else self._reading)
+        if had_focus and not total and model.is_read:
+            self.new.setFocus()  # its last run was deleted
         self._tools.setVisible(total > 1 or bool(model.query))
         several = chosen > 1
         found = f"{shown:,} of {format_count(total, 'run')}" if shown < total else format_count(total, "run")

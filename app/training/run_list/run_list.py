@@ -42,7 +42,7 @@ class RunList(QListView):
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self._session, self._theme = session, theme
         self._chosen: tuple[str, ...] = ()
-        self._wanted, self._is_changing, self._live_run = "", False, ""
+        self._wanted, self._is_changing, self._live_run, self._first_row = "", False, "", -1
         self.runs = RunModel(session, self)
         self.setModel(self.runs)
         self.setItemDelegate(RunDelegate(theme, self.runs, self))
@@ -118,16 +118,19 @@ class RunList(QListView):
     @Slot()
     def _on_about_to_change(self) -> None:
         self._is_changing = True
+        self._first_row = min((row for row, run in enumerate(self.runs.runs) if run.id in self._chosen), default=-1)
 
     @Slot()
     def _on_changed(self) -> None:
-        """Keep runs chosen that the search hides, but not those that are gone."""
+        """Keep runs chosen that the search hides; where all chosen ones are gone, the next in the list takes over."""
         there = {run.id for run in self.runs.all_runs}
         self._is_changing = False
         if self._wanted in there:
             self.choose(self._wanted)
             return
         left = tuple(run_id for run_id in self._chosen if run_id in there)
+        if self._chosen and not left and self._first_row >= 0 and self.runs.runs:
+            left = (self.runs.runs[min(self._first_row, len(self.runs.runs) - 1)].id,)
         self._set_chosen(left)
         self._select_chosen()
 

@@ -22,7 +22,7 @@ COLUMNS = {
     "text": ("Text", "What the model read"),
     "gold": ("Right answer", "The answer of the dataset"),
     "prediction": ("Model's answer", "The answer of the model"),
-    "score": ("Sure", "How sure the model is of its answer, from its own probabilities"),
+    "score": ("Confidence", "How sure the model is of its answer, from its own probabilities"),
     "worth": ("Result", "What the answer is worth, compared with the right one"),
 }
 """Column -> title and tooltip."""

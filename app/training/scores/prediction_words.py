@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,7 +42,7 @@ def format_answer(task: str, row: Mapping[str, Any], value: Any) -> str:
             return ", ".join(value) or "none"
         case "regression":
             return with_minus(f"{value:.3g}")
-    return str(value)
+    return textwrap.dedent(str(value)).strip("\n")  # code is answered with its indentation
 
 
 def format_worth(task: str, row: ScoredRow) -> str:

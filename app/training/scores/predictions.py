@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.kit.basics import button, column, frame, label, row, scrolling, set_enabled
+from app.kit.basics import button, column, frame, label, row, scrolling, set_enabled, set_role
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.layout.flow_layout import FlowLayout
 from app.kit.layout.refit import Refit
@@ -29,13 +29,14 @@ from app.training.scores.prediction_words import format_answer, format_worth
 from models.number_words import format_count, format_percent
 from models.tasks.stored_scores import ScoredRow, StoredScores
 
-_WIDTHS = {"gold": 190, "prediction": 190, "score": 80, "worth": 110}
+_WIDTHS = {"gold": 190, "prediction": 190, "score": 110, "worth": 110}
 """Pixels of columns at the usual text size; the text takes the rest."""
 _MIN_WIDTH = 120
 """Pixels of the narrowest column."""
 _MIN_ROWS = 4
 _MAX_SHOWN = 5
 """Probabilities of labels that are written out."""
+_PARTS = _TEXT, _RIGHT, _MODEL, _DETAILS = "Text", "Right answer", "Model's answer", "Details"
 
 
 class Predictions(QWidget):
@@ -182,7 +183,7 @@ class PredictionDetail(QWidget):
             tip="Open this row in the chat tab, where you can change it and look into the model (Enter)",
         )
         self.worth = label("", "pill")
-        self.values = {name: label("", selectable=True, wrap=True) for name in ("Read", "Right", "Model", "Details")}
+        self.values = {name: label("", selectable=True, wrap=True) for name in _PARTS}
         self._names = {name: label(name, "muted") for name in self.values}
         inside = QWidget()
         grid = QGridLayout(inside)
@@ -207,10 +208,10 @@ class PredictionDetail(QWidget):
         """Show no row."""
         for value in self.values.values():
             value.setText("")
-        self.values["Read"].setText("No row matches.")
+        self.values[_TEXT].setText("No row matches.")
         self.worth.hide()
         set_enabled(self.open, "Choose a row first.")
-        for name in ("Right", "Model", "Details"):
+        for name in _PARTS[1:]:
             self._names[name].hide()
             self.values[name].hide()
 
@@ -218,14 +219,16 @@ class PredictionDetail(QWidget):
         """Show a row of an evaluation."""
         set_enabled(self.open, "")
         texts = {
-            "Read": _whole_text(task, found),
-            "Right": format_answer(task, found.row, found.gold),
-            "Model": format_answer(task, found.row, found.prediction),
-            "Details": _details(found),
+            _TEXT: _whole_text(task, found),
+            _RIGHT: format_answer(task, found.row, found.gold),
+            _MODEL: format_answer(task, found.row, found.prediction),
+            _DETAILS: _details(found),
         }
+        is_code = "outcome" in found.details  # of a function that was run
         for name, text in texts.items():
             self.values[name].setText(text)
             self.values[name].setVisible(bool(text))
+            set_role(self.values[name], "mono" if is_code and name != _DETAILS else "")
             self._names[name].setVisible(bool(text))
         self.worth.setText(format_worth(task, found))
         self.worth.show()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -258,7 +259,7 @@ class Headline(QWidget):
         self.baselines.show_bars(bars)
         self.verdict.setText(words := describe_lead(found))
         self.verdict.setVisible(bool(words))
-        set_role(self.verdict, "warning" if words.startswith("No better") else "")
+        set_role(self.verdict, "warning" if _lead(found) <= 0 else "")
         groups = [
             make_bar(f"{group} ({each.n:,})", name, each.scores[name], share, "info")
             for group, each in found.groups.items()
@@ -291,16 +292,28 @@ class Signatures(QWidget):
 
 def describe_lead(found: StoredScores) -> str:
     """How far the model is above the best baseline; "" where there is none, or one of them has no score."""
-    name = found.report.headline
-    title, best = next(((title, each) for title, each in found.baselines.items() if each.value is not None), ("", None))
-    if best is None or best.value is None or found.report.value is None:
+    title, lead = _best_rule(found), _lead(found)
+    if math.isnan(lead):
         return ""
-    sign = -1 if METRICS[name].higher_is_better is False else 1
-    lead = sign * (found.report.value - best.value)
     rule = f"“{title}”, a rule without a model" + (f", which {HELP[title]}." if title in HELP else ".")
-    if lead <= 0:
+    if not lead:
         return f"No better than {rule}"
-    return f"{format_difference(name, lead).removeprefix('+')} better than {rule}"
+    size = format_difference(found.report.headline, abs(lead)).removeprefix("+")
+    return f"{size} {'better' if lead > 0 else 'worse'} than {rule}"
+
+
+def _best_rule(found: StoredScores) -> str:
+    """The best baseline with a score, "" for none: they are in order."""
+    return next((title for title, each in found.baselines.items() if each.value is not None), "")
+
+
+def _lead(found: StoredScores) -> float:
+    """How much better the model is than the best baseline, below 0 where it is worse; NaN where that is not known."""
+    best = found.baselines.get(_best_rule(found))
+    if best is None or best.value is None or found.report.value is None:
+        return math.nan
+    sign = -1 if METRICS[found.report.headline].higher_is_better is False else 1
+    return sign * (found.report.value - best.value)
 
 
 def format_interval(name: str, score: Score) -> str:

@@ -98,7 +98,8 @@ class ScoresView(QWidget):
         self.progress, self.phase = QProgressBar(), ElidedLabel()
         self.problem = label("", "error", wrap=True)
         self.parts = ScoreParts(theme)
-        self._empty = EmptyState(*_NO_TASK)
+        self.bring = button("Open the Data tab", theme, lambda: session.tab_requested.emit("data"), icon="table")
+        self._empty = EmptyState(*_NO_TASK, self.bring)
         self._pages = QStackedWidget()
         self._task = LatestTask(self)
         self._build()
@@ -270,10 +271,10 @@ class ScoresView(QWidget):
         elif not self.checkpoints.count():
             self._say(*_NO_MODEL)
         elif not self.data.count() and stored.evaluated is not None:
-            self._say(*_describe_evaluation(stored.evaluated))
+            self._say(*_describe_evaluation(stored.evaluated), needs_data=True)
         elif not self.data.count():
             heading, sentence = _NO_DATA if self._is_imported else _NO_SCORE
-            self._say(heading, sentence.format(title=TASKS[self.task].title.lower()))
+            self._say(heading, sentence.format(title=TASKS[self.task].title.lower()), needs_data=True)
         else:
             title = TASKS[self.task].title
             self._say(
@@ -288,8 +289,9 @@ class ScoresView(QWidget):
         self._say("The scores cannot be shown", failure.sentence)
         self._show_state()
 
-    def _say(self, heading: str, sentence: str) -> None:
+    def _say(self, heading: str, sentence: str, *, needs_data: bool = False) -> None:
         self._empty.set_words(heading, sentence)
+        self.bring.setVisible(needs_data)
         self._pages.setCurrentWidget(self._empty)
 
     @Slot()
@@ -426,6 +428,5 @@ def _describe_evaluation(evaluated: Evaluated) -> tuple[str, str]:
     kinds = ", ".join(f"{kind_title(kind.kind)} {format_percent(kind.accuracy)}" for kind in evaluated.kinds)
     return (
         f"Right in {format_of_100(evaluated.accuracy)} questions it had never seen",
-        f"Measured when its training had ended: {kinds}. To score it on something else, import a dataset in the Data "
-        "tab.",
+        f"Measured after its training: {kinds}. To score it on something else, import a dataset in the Data tab.",
     )

@@ -100,7 +100,8 @@ class Timeline(Chart):
         bare, full = [step for step in steps if step not in kept], [step for step in steps if step in kept]
         self._ticks.setData(x=bare, y=[low] * len(bare))
         self._checkpoints.setData(x=full, y=[low] * len(full))
-        self._legend.setText("● validation   ◆ checkpoint on disk" if full else "● validation")
+        kept_words = "   ◆ checkpoint on disk" if full else ""
+        self._legend.setText(f"━ training loss   ● validation{kept_words}")
 
     def show_step(self, step: int) -> None:
         """Move the playhead to a step."""

@@ -11,9 +11,10 @@ from models.data.formats.registry import open_source
 from models.data.formats.rows import BadRecord, Record
 from models.data.importing.cells import RowError
 from models.data.importing.columns import Rows, parts
+from models.data.importing.near_duplicates import SIMILAR
 from models.data.importing.plan import MENDS, SPLIT_WORDS, ImportPlan
-from models.data.importing.scan import MAX_NEAR, TRAIN, Scan, input_text, paced, row_labels, scan_events
-from models.data.importing.splitting import LEFT_OUT, Codes, assign_splits, find_rows
+from models.data.importing.scan import MAX_NEAR, TEST, TRAIN, VAL, Scan, input_text, paced, row_labels, scan_events
+from models.data.importing.splitting import LEFT_OUT, Codes, assign_splits, find_rows, keeps_together
 from models.data.importing.task_rows import task_row
 from models.events import Event, Phase, Progress
 from models.library.library import Library
@@ -24,6 +25,7 @@ SPLIT_NAMES = ("train", "val", "test")
 """By their codes in a scan."""
 
 _EXAMPLE_LENGTH = 80
+_N_LABELS = 3
 _IMBALANCED = 0.9
 _SENTENCES = {
     "damaged": "{rows} that cannot be read. Correct the file and check again, or leave out what is wrong.",
@@ -31,7 +33,7 @@ _SENTENCES = {
     "invalid": "{rows} that cannot be read as this task.",
     "duplicates": "{rows} with the same content as an earlier one.",
     "leaks": "{rows} for training with a text of validation or test.",
-    "near-duplicates": "{rows} almost the same as an earlier one{compared}.",
+    "near-duplicates": "{rows} with {alike} or more of their wording in common with an earlier one{compared}.{kept}",
     "contradictions": "{rows} with a text that has another answer elsewhere.",
     "rare-labels": "{rows} with a label that occurs only once.",
     "too-long": "{rows} longer than {context}, whose end would be cut off.",
@@ -40,12 +42,15 @@ _SENTENCES = {
 }
 _OF_PROMPTS = {
     "leaks": "{rows} for training with a prompt of validation or test.",
-    "near-duplicates": "{rows} with a prompt that is almost the same as an earlier one{compared}.",
+    "near-duplicates": "{rows} whose prompt has {alike} or more of its wording in common with an earlier one"
+    "{compared}.{kept}",
 }
 _OF_REPLIES = {
     "preference": {"empty": "{rows} with an empty side, or with two replies that are the same.", **_OF_PROMPTS},
     "unpaired": {"empty": "{rows} with an empty reply.", **_OF_PROMPTS},
 }
+_TOGETHER = " If you keep them, none is in training while its like is held out."
+_SPREAD = " So many are alike that they are not kept on one side of the split: scores may be better than on new texts."
 _SHORT = {
     "damaged": "that cannot be read",
     "empty": "empty",
@@ -122,6 +127,9 @@ def revise_events(plan: ImportPlan, scan: Scan) -> Generator[Event, None, Checks
     others = _other_rows(scan, plan, codes)
     examples = yield from _examples(plan, {**found, **others})
     sentences = _SENTENCES | _OF_REPLIES.get(plan.task, {})
+    offer = _offer(plan, scan)
+    is_split_here = offer and not (scan.n_given[VAL] or scan.n_given[TEST])
+    kept = (_TOGETHER if keeps_together(scan) else _SPREAD) if is_split_here else ""
     findings = [
         Finding(
             name=name,
@@ -130,6 +138,8 @@ def revise_events(plan: ImportPlan, scan: Scan) -> Generator[Event, None, Checks
                 rows=format_count(n, "row"),
                 context=format_count(plan.context, "token"),
                 compared=f" (of the first {MAX_NEAR:,} texts)" if len(scan.compared) == MAX_NEAR else "",
+                alike=format_percent(SIMILAR),
+                kept=kept if name not in plan.mends else "",
             ),
             examples=tuple(examples[name]),
             can_mend=name in MENDS,
@@ -158,7 +168,7 @@ def revise_events(plan: ImportPlan, scan: Scan) -> Generator[Event, None, Checks
         labels=labels,
         n_tokens=n_tokens,
         sentence=_sentence(plan, codes, splits, labels, n_tokens, findings),
-        offer=_offer(plan, scan),
+        offer=offer,
         scan=scan,
     )
 
@@ -251,7 +261,9 @@ def _sentence(
     shares = ", ".join(f"{splits[name]:,} for {word}" for name, word in SPLIT_WORDS.items() if splits[name])
     parts = [f"{format_count(n, 'row')} ({shares})" if shares else format_count(n, "row")]
     if plan.task == "classification":
-        parts += [f"{format_percent(count / max(n, 1))} {label}" for label, count in list(labels.items())[:3]]
+        shown = [f"{format_percent(count / max(n, 1))} {label}" for label, count in list(labels.items())[:_N_LABELS]]
+        more = len(labels) - len(shown)
+        parts.append(" ".join([", ".join(shown), f"(and {more:,} more labels)" if more > 1 else ""]).strip())
     if n_tokens is not None:
         parts.append(f"{format_compact(n_tokens)} tokens")
     parts += [

@@ -290,8 +290,9 @@ def _labelled(columns: Mapping[str, Column], rows: Sequence[Row]) -> Guess | Non
     if label and (_has_few_values(others[label], rows) or others[label].type != "number"):
         found = others[label]
         if found.n_unique <= _MAX_LABELS:
-            few_words = ", ".join(found.examples[:3])
-            reason = f"{label}: {found.n_unique} {'value' if found.n_unique == 1 else 'values'} ({few_words})"
+            few_words = ", ".join(found.examples[:3]) + (", …" if found.n_unique > 3 else "")
+            values = "value" if found.n_unique == 1 else "values"
+            reason = f"{label!r} has {found.n_unique} {values} ({few_words})"
             return Guess(task="classification", roles={**roles, "label": label}, reason=reason)
     score = _named(others, "score", kinds=("number",)) or next(
         (name for name, column in others.items() if column.type == "number" and _is_fraction(column)), ""

@@ -96,6 +96,14 @@ def assign_splits(scan: Scan, plan: ImportPlan, found: Mapping[str, Rows]) -> Ge
     return codes
 
 
+def keeps_together(scan: Scan) -> bool:
+    """Whether rows that are almost the same stay together in a split, see _MAX_NEAR_SHARE."""
+    if not len(scan.near):
+        return True
+    sizes = np.bincount(np.unique(scan.near, return_inverse=True)[1].reshape(-1))
+    return bool(sizes.max() <= max(2, _MAX_NEAR_SHARE * len(scan)))
+
+
 def _orders(scan: Scan, plan: ImportPlan, codes: Codes) -> Callable[[Rows, Hashes], Hashes]:
     """A function of rows for training and their inputs: what orders them. Rows that stay together have the same.
 
@@ -104,10 +112,7 @@ def _orders(scan: Scan, plan: ImportPlan, codes: Codes) -> Callable[[Rows, Hashe
     """
     is_mine = codes[scan.compared] == TRAIN
     compared, near = scan.compared[is_mine], scan.near[is_mine]
-    is_joined = len(near) and np.bincount(np.unique(scan.near, return_inverse=True)[1].reshape(-1)).max() <= max(
-        2, _MAX_NEAR_SHARE * len(scan)
-    )
-    if not is_joined:
+    if not keeps_together(scan):
         compared = near = _NONE
     if scan.group is None:
         inputs = np.concatenate([_NO_HASHES, *(_at(compared, at, part) for at, (part,) in parts(scan.input))])

@@ -30,10 +30,12 @@ from models.recipes.alignment.table import BASE_STAGE, DEMONSTRATIONS
 
 _TITLES = DEMONSTRATIONS[FORMAT].stages
 LESSONS: Mapping[str, Lesson] = {
-    "format": Lesson(title=_TITLES["format"], dataset=TWICE, steps=250, batch=5),
-    "no_old_rows": Lesson(title=_TITLES["no_old_rows"], dataset=TWICE_ONLY, steps=250, batch=5),
+    "format": Lesson(title=_TITLES["format"], dataset=TWICE, steps=600, batch=5),
+    "no_old_rows": Lesson(title=_TITLES["no_old_rows"], dataset=TWICE_ONLY, steps=600, batch=5),
 }
-"""Stage → how it comes about; the stage “base” is the model that is given."""
+"""Stage → how it comes about; the stage “base” is the model that is given.
+
+After 250 steps a model that had learned Tiny World for long said 78 % twice and rightly, after 600 steps 92 %."""
 
 
 def format_replies(bench: Bench) -> Generator[Event, None, FormatResult]:

@@ -54,7 +54,7 @@ DEMONSTRATIONS: Mapping[str, AlignRecipe] = MappingProxyType(
                 "most 5 points.",
                 stages={BASE_STAGE: "Base", "format": "Says it twice", "no_old_rows": "Says everything twice"},
                 trained=("format", "no_old_rows"),
-                minutes=1,
+                minutes=2.5,
             ),
             AlignRecipe(
                 name="taught",
@@ -82,7 +82,7 @@ DEMONSTRATIONS: Mapping[str, AlignRecipe] = MappingProxyType(
                 title="Goodhart on a laptop",
                 summary="annotators secretly like long stories: best of n and PPO, past the peak of what was meant",
                 help="The judges say that they want happy, short stories, but secretly like long ones. Their score "
-                "only rises, while good stories become more, and then fewer: one has to stop at the peak.",
+                "only rises; good stories first become more, then fewer: the time to stop is at the peak.",
                 goal="The score keeps rising while the share of good stories first rises, then falls, each by at least "
                 "15 points.",
                 stages={

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from models import cost
-from models.number_words import format_count, format_duration
+from models.number_words import format_about, format_count
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import RunSpec, TokenizerSpec, TrainConfig
 from models.settings.tune_spec import TuneSpec, usual_train
@@ -152,7 +152,7 @@ def describe_length(seconds: float | None, facts: DataFacts | None, epochs: floa
     reading = describe_reading(facts, epochs)
     if seconds is None:
         return reading[:1].upper() + reading[1:]
-    return f"about {format_duration(seconds)}{': ' if reading else ''}{reading}"
+    return f"{format_about(seconds)}{': ' if reading else ''}{reading}"
 
 
 def seconds_of(spec: RunSpec, facts: DataFacts | None, speed: Speed) -> float:

@@ -13,7 +13,7 @@ from models.data.objectives import objective_on
 from models.device import DeviceChoice, choose_device, is_out_of_memory, pick_precision
 from models.events import Event, Phase, Progress, result_of
 from models.library.library import Library
-from models.number_words import format_duration
+from models.number_words import format_about
 from models.settings.model_config import objective_of
 from models.settings.run_spec import RunSpec, TrainConfig
 from models.tasks.rows import LABEL_TASKS
@@ -131,7 +131,7 @@ def _measure(
         while len(steps) < 1 + TIMED_STEPS and sum(step.seconds for step in steps) < MAX_TIMED_S:
             steps.append(trial.step(len(steps)))
             yield Progress(done=len(steps), total=_N_WORK)
-        yield Phase(name=f"Measuring the memory of a step, which takes about {format_duration(steps[-1].seconds)}")
+        yield Phase(name=f"Measuring the memory of a step, which takes {format_about(steps[-1].seconds)}")
         if len(steps) > 1:
             del steps[0]
         yield Progress(done=_N_WORK - 2, total=_N_WORK)

@@ -76,6 +76,21 @@ def test_designs_are_renamed_deleted_and_brought_back(
     assert tab.list.keys[-1] == tab.list.current_key == session.designs.name == "better"
 
 
+def test_after_a_deletion_the_keyboard_goes_on_from_there(qtbot: QtBot, tab: BuilderTab, session: Session) -> None:
+    for i, name in enumerate(("a", "b", "c"), start=1):
+        tab.form.apply({"n_layer": i})
+        save_as(qtbot, tab, name)
+    for key, name in ((Qt.Key.Key_Down, "c"), (Qt.Key.Key_Up, "a")):
+        session.designs.choose("b")
+        tab.list.setFocus()
+        with qtbot.waitSignal(session.notices.deleted) as deleted:
+            qtbot.keyClick(tab.list, Qt.Key.Key_Delete)
+        assert tab.list.hasFocus()
+        qtbot.keyClick(tab.list, key)
+        assert session.designs.name == name
+        deleted.args[1]()
+
+
 def test_a_rename_to_a_taken_name_is_refused(
     qtbot: QtBot, tab: BuilderTab, session: Session, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,8 +47,7 @@ def test_a_single_button_stands_out(listed: DataTab) -> None:
 def test_the_list_says_task_rows_labels_and_size(listed: DataTab, letters: Corpus, until: Until) -> None:
     item = listed.list.item_of(letters.sha)
     assert item is not None
-    rows, size, *_ = item.detail.split(" · ")
-    assert (rows, size) == ("40 rows", format_size(letters.n_bytes)), "what may be cut off comes last"
+    assert item.detail == "40 rows · Classification", "short enough for the list"
     listed.list.setCurrentRow(0)
     assert listed.views.current == "dataset"
     view = listed.views.view("dataset")
@@ -56,7 +55,8 @@ def test_the_list_says_task_rows_labels_and_size(listed: DataTab, letters: Corpu
     assert view.title.text() == "letters"
     assert "30 training, 10 validation" in view.facts["Rows"].text()
     assert view.facts["Labels"].text() == "ham, spam"
-    assert view.facts["Used by"].text() == "no run"
+    assert view.facts["Size"].text() == format_size(letters.n_bytes)
+    assert view.facts["Used by"].text() == "no run yet"
     assert view.example.answers.text() == "ham (output 1 of 2)"
 
 

@@ -20,6 +20,7 @@ from app.session.session import Session
 from app.shell.guiding import stage
 from app.shell.main_window import MainWindow
 from app.training import tab as training_tab
+from app.training.new_run import choices
 from app.training.recipes.page import RecipesPage
 from models.data.tiny_world import corpus
 from models.evaluation import held_out_questions
@@ -28,6 +29,8 @@ from models.recipes import pronoun_specs, quickstart
 from models.recipes.tasks.table import with_steps
 from models.settings.run_spec import TrainConfig
 from models.settings.sampling_config import SamplingConfig
+from models.settings.tune_spec import usual_train
+from models.training.proposal import propose
 from tests.app.heard import Until
 from tests.models.recipes.alignment.support import make_little, make_little_refusals
 from tests.models.recipes.small_recipes import few_rows, small
@@ -85,8 +88,10 @@ def small_trainings() -> Iterator[None]:
         short = with_steps(pronoun_specs.TRAINING, 2)
         short = dataclasses.replace(short, batch_size=8, eval_batches=1, eval_interval=2, sample_interval=0)
         patch.setattr(pronoun_specs, "TRAINING", short)
-        often = {"steps": STEPS, "eval_interval": 1, "sample_interval": 1}
+        often = {"steps": STEPS, "batch_size": 2, "eval_batches": 1, "eval_interval": 1, "sample_interval": 1}
         patch.setattr(stage, "TrainConfig", lambda **settings: TrainConfig(**{**settings, **often}))
+        for module in (choices, propose):  # what the form of a new run says of a fine-tuning
+            patch.setattr(module, "usual_train", lambda *given: usual_train(*given) | {"steps": STEPS})
         yield
 
 

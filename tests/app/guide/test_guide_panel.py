@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PySide6.QtCore import QRect, Qt
 from PySide6.QtGui import QImage
-from PySide6.QtWidgets import QFileDialog, QPushButton, QWidget
+from PySide6.QtWidgets import QFileDialog, QLabel, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.chat.archive.message_tree import Message
@@ -17,6 +17,7 @@ from app.guide.home_card import GuideCard
 from app.guide.panel import GuidePanel
 from app.guide.progress import read_progress
 from app.kit.layout.tab_order import stops_in
+from app.session.remembered import EVERYTHING
 from app.shell.main_window import MainWindow
 from models.library.library import Library
 from tests.app.heard import Heard, Until
@@ -90,6 +91,45 @@ def test_the_ring_around_the_settings_lies_outside_their_scroll_bar(
     place = QRect(bar.mapTo(window, bar.rect().topLeft()), bar.size())
     line = 4
     assert ring.geometry().adjusted(line, line, -line, -line).contains(place)
+    (title,) = (each for each in ring.target.findChildren(QLabel) if each.text() == "Settings")
+    assert ring.geometry().contains(QRect(title.mapTo(window, title.rect().topLeft()), title.size()))
+
+
+def test_the_ring_lies_around_the_tab_that_a_step_asks_for(window: MainWindow, until: Until) -> None:
+    guide, views = window.guide.guide, window.pages.page("builder").views  # type: ignore[attr-defined]
+    ring = guide.stage.ring  # type: ignore[attr-defined]
+    guide.open("13-sharing", 2)
+    guide.set_up()
+    until(lambda: ring.isVisible() and ring.target is views.more)  # which shows the tab, at first
+    window.session.detail.choose(EVERYTHING)
+    until(lambda: ring.isVisible() and ring.target is views.bar)
+    tabs = {name: views.bar.tabRect(index).center() for index, name in enumerate(views.names)}
+    seen = [name for name, at in tabs.items() if ring.geometry().contains(views.bar.mapTo(window, at))]
+    assert seen == ["code"]
+
+
+def test_a_step_that_makes_a_tokenizer_asks_for_another_than_the_one_there(window: MainWindow) -> None:
+    guide, views = window.guide.guide, window.pages.page("tokenizer").views  # type: ignore[attr-defined]
+    guide.open("02-tokens", 3)
+    guide.set_up()
+    assert (views.trainer.vocab.value(), views.trainer.name.text()) == (512, "tiny-world-bpe-512")
+    guide.put_back()
+    assert views.trainer.vocab.value() == 1024
+
+
+def test_a_new_chat_takes_the_place_of_one_that_is_still_being_read(window: MainWindow, until: Until) -> None:
+    stage, conversation = window.guide.guide.stage, window.pages.page("chat").conversation  # type: ignore[attr-defined]
+    window.show_tab("chat")
+    window.session.chat.open(window.session.runs.list()[0].id)
+    until(lambda: window.session.chat.state == "ready")
+    conversation.say(Message(content="Tell me a story."))
+    until(lambda: not conversation.writing)
+    said = conversation.chat.id
+    stage.perform(NewChat())
+    conversation.open_saved(said)
+    stage.perform(NewChat())
+    until(lambda: not conversation.chat_library.busy)
+    assert not conversation.chat.messages
 
 
 def test_the_ring_goes_with_what_it_lies_around(window: MainWindow, qtbot: QtBot, until: Until) -> None:

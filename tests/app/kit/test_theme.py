@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QApplication, QComboBox, QDialog, QPushButton, QWidget
+from PySide6.QtWidgets import QApplication, QComboBox, QDialog, QLineEdit, QPlainTextEdit, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.kit.basics import button, column, label
@@ -53,6 +53,16 @@ def test_words_are_readable_on_every_ground(theme: Theme) -> None:
 def test_placeholders_are_readable(theme: Theme) -> None:
     palette = palette_of(theme)
     assert contrast(palette.placeholderText().color().name(), palette.base().color().name()) >= 4.5
+
+
+def test_placeholders_are_drawn_in_their_colour(theme: ThemeProvider, qtbot: QtBot) -> None:
+    for field in (QLineEdit(), QPlainTextEdit()):
+        qtbot.addWidget(field)
+        theme.dress(field)
+        for mode in ("light", "dark"):
+            theme.set_mode(mode)
+            field.ensurePolished()
+            assert field.palette().placeholderText().color() == theme.theme.color("hint"), "not at half its strength"
 
 
 def test_a_change_reaches_icons_fonts_and_charts(theme: ThemeProvider, qtbot: QtBot, qapp: QApplication) -> None:

@@ -29,7 +29,11 @@ def with_kind(sample: AccuracyMeasured, kind: str, accuracy: float) -> AccuracyM
             "It no longer writes the marks of a conversation as text.",
         ),
         (measured(0, 0.0, "The door is"), measured(10, 0.0, "The door is now."), "It now ends its sentences."),
-        (measured(0, 0.0, "The door."), measured(10, 0.0, "The door of Mia and Ben."), "Names appear: Ben, Mia."),
+        (
+            measured(0, 0.0, "The door."),
+            measured(10, 0.0, "The door of Mia and Ben."),
+            "Names appear in its answers: Ben, Mia.",
+        ),
         (measured(0, 0.0, "Mia."), measured(10, 0.0, "Mia Ben."), "No change beyond chance."),
         (
             measured(0, 0.0, "Xu vor."),

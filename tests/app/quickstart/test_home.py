@@ -19,6 +19,7 @@ from app.quickstart.next_step import CHAT
 from app.session.session import Session
 from models.evaluation.record import write_evaluation
 from models.events import Evaluated
+from models.recipes.queued import queued_quick_start
 from tests.app.quickstart.script import STARTED, Script, trained
 from tests.app.small_models import put_model
 
@@ -104,6 +105,50 @@ def test_what_was_grown_is_shown_with_what_can_be_done(
     assert (step.args[0].action, step.args[0].run_id) == (CHAT, "mine")
     with qtbot.waitSignal(home.pronouns_requested):
         qtbot.mouseClick(home.pronouns, Qt.MouseButton.LeftButton)
+
+
+def test_the_quick_start_is_scrolled_to(
+    home: Home, session: Session, byte_tokenizer: Tokenizer, qtbot: QtBot, until: Until
+) -> None:
+    home.focus_quickstart()
+    assert home.quickstart.hasFocus()
+    for i in range(MAX_SHOWN):
+        put_model(session.library, byte_tokenizer, "decoder-only", name=f"model {i}")
+    session.runs.changed.emit()
+    until(lambda: home.models.isVisible())
+    home.resize(900, 240)
+    assert home.another.visibleRegion().isEmpty()
+    home.focus_quickstart()
+    until(lambda: home.another.visibleRegion().boundingRect() == home.another.rect())
+    assert home.another.hasFocus()
+
+
+def test_the_next_step_has_the_focus_once_it_is_known(
+    session: Session, theme: ThemeProvider, byte_tokenizer: Tokenizer, qtbot: QtBot, until: Until
+) -> None:
+    put_model(session.library, byte_tokenizer, "decoder-only", name="mine")
+    home = Home(session, theme)
+    qtbot.addWidget(home)
+    home.show()
+    qtbot.waitExposed(home)
+    home.focus_first()
+    home.refresh()
+    until(lambda: home.models.isVisible())
+    assert home.focusWidget() is home.next_button
+
+
+def test_what_could_not_start_is_told(home: Home, session: Session, until: Until) -> None:
+    """In a library without a model, too; it does not wait."""
+    recipe = queued_quick_start(files=["/nowhere/book.txt"])
+    assert session.queue.add_recipe(recipe, "Quick start with book.txt")
+    assert home.running.waiting.text() == "1 run waiting"
+    session.queue.start()
+    until(lambda: home.running.waiting.text() == "1 could not start")
+    home.refresh()
+    until(lambda: home.next_button.isVisible())
+    assert "/nowhere/book.txt is gone" in home.next_sentence.text()
+    assert (home.next_button.text(), home.remove.isVisible()) == ("Try again", True)
+    assert home.quickstart.isVisible()
 
 
 def test_what_cannot_be_trained_longer_says_why(home: Home) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QWidget
@@ -123,6 +125,17 @@ def test_in_a_low_window_the_loss_is_told_in_words(view: QuickStartView, script:
     assert not view.loss.isVisible()
     assert "step 3 of 400" in view.phase.text()
     assert "loss 2.500" in view.phase.text()
+
+
+def test_the_loss_in_words_is_that_of_the_curve(view: QuickStartView, script: Script) -> None:
+    """Not the mean of the last steps, which lags far behind while it falls."""
+    losses = [*np.linspace(7.0, 1.5, 30), *[1.5] * 20]
+    metrics = [dataclasses.replace(trained(step), loss=float(loss)) for step, loss in enumerate(losses, start=1)]
+    script.give(STARTED, *metrics, measured(50, 0.0))
+    view.resize(1100, 560)
+    view.loss.refresh()
+    drawn = view.loss.smooth.getData()[1][-1]
+    assert f"loss {drawn:.3f}" in view.phase.text()
 
 
 def test_a_text_keeps_its_bits_per_byte_and_samples(session: Session, until: Until, view: QuickStartView) -> None:

@@ -30,6 +30,7 @@ from PySide6.QtWidgets import (
 from pytestqt.qtbot import QtBot
 
 from app.chat.archive.message_tree import Message
+from app.chat.side import SETTINGS
 from app.chat.tab import ChatTab
 from app.data.tab import DataTab
 from app.download.model_list import DISK, HUB, LISTED
@@ -37,6 +38,7 @@ from app.download.page import ModelsPage
 from app.kit.basics import plain_tip
 from app.kit.labels import ElidedCombo, ElidedLabel
 from app.kit.layout.rail import Rail
+from app.kit.layout.section import Section
 from app.kit.layout.views import Views
 from app.kit.text.growing_field import GrowingField
 from app.kit.theme import ThemeProvider
@@ -253,7 +255,10 @@ def chat_pages(window: MainWindow, until: Until) -> Pages:
             chat.focus.lock(len(text.ids) // 2)
         until(lambda: not any(work.busy for work in chat.findChildren(LatestJob)))
         yield f"chat, {panel}", window
-    chat.side.show_view(chat.side.names[0])
+    chat.side.show_view(SETTINGS)
+    for section in chat.side.view(SETTINGS).findChildren(Section):
+        section.set_folded(False)
+    yield "chat, settings unfolded", window
     yield from views_of("chat", chat.modes, window, until)
 
 

@@ -30,7 +30,9 @@ from app.shell.status_bar import StatusBar
 from app.shell.top_bar import TABS
 from models.architecture.transformer import build_model
 from models.data.corpus import build_examples_corpus
+from models.data.tiny_world.questions import KINDS
 from models.evaluation.text_verdict import sentence_of
+from models.events import Evaluated, KindAccuracy
 from models.interop.sharing.gguf_export import write_gguf
 from models.interop.sharing.gguf_plan import plan_gguf
 from models.library.library import Library
@@ -41,7 +43,7 @@ from models.settings.run_spec import RunSpec
 from models.tokenizers import save_tokenizer
 from tests import ROOT
 from tests.app.heard import Heard
-from tests.app.quickstart.script import Script
+from tests.app.quickstart.script import STARTED, Script, trained
 from tests.app.small_models import put_model
 from tests.models.runs_on_disk import put_run
 
@@ -121,6 +123,35 @@ def test_an_opened_text_file_is_offered_for_a_quick_start_and_a_run(
     until(lambda: window.session.chat.state == "ready")
     assert window.session.chat.model is not None
     assert not window.session.chat.model.is_chat_model
+
+
+def test_a_quick_start_that_ends_while_another_page_is_in_view_is_told(
+    window: MainWindow, session: Session, until: Until, qtbot: QtBot
+) -> None:
+    script = Script(session, until)
+    script.give(STARTED, trained(400))
+    window.show_tab("builder")
+    kinds = tuple(KindAccuracy(kind=kind, n=24, accuracy=0.9, most_frequent=0.1) for kind in KINDS)
+    script.give(Evaluated(accuracy=0.9, kinds=kinds, seconds=1.0))
+    script.end()
+    assert window.toasts.sentences == ["“Tiny World” has been grown: see what it can do."]
+    (show,) = (each for each in window.toasts.findChildren(QPushButton) if each.text() == "Show it")
+    qtbot.mouseClick(show, Qt.MouseButton.LeftButton)
+    assert window.pages.current == "quickstart"
+
+
+def test_the_quick_start_button_leads_to_where_one_is_started(
+    window: MainWindow, session: Session, byte_tokenizer: Tokenizer, until: Until, qtbot: QtBot
+) -> None:
+    for i in range(4):
+        put_model(session.library, byte_tokenizer, "decoder-only", name=f"model {i}")
+    window.resize(window.minimumSize())
+    window.show_tab("builder")
+    qtbot.mouseClick(window.top_bar.quickstart_button, Qt.MouseButton.LeftButton)
+    home = window.home
+    until(lambda: home.models.isVisible() and not home.busy)
+    until(lambda: home.another.visibleRegion().boundingRect() == home.another.rect())
+    assert home.another.hasFocus()
 
 
 def test_a_file_that_is_no_text_is_refused_when_it_is_chosen(

@@ -86,7 +86,7 @@ def test_it_finds_all_kinds_of_things(window: MainWindow, byte_tokenizer: Tokeni
     assert {f"place/{place}" for place, words in PLACES.items() if " → " in words} <= set(entries)
     assert {f"design/{name}" for name in PRESETS} | {f"recipe/{name}" for name in TASK_RECIPES} <= set(entries)
     assert {f"run/{run_id}", "term/Perplexity", "menu/New run", "menu/Training", "menu/Theme: Light"} <= set(entries)
-    assert entries["menu/New run"].where == "Menu File"
+    assert entries["menu/New run"].where == "File menu"
     assert entries["menu/New run"].keys
     assert "menu/Find anything…" not in entries
     assert not any(key.startswith("menu/Undo") for key in entries)  # there is nothing to undo

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 from PySide6.QtCore import QPoint, QRect, QSize
-from PySide6.QtWidgets import QFrame, QStackedWidget, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QFrame, QLineEdit, QStackedWidget, QToolButton, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.kit.basics import button
 from app.kit.text.growing_field import GrowingField
 from app.kit.theme import ThemeProvider
-from app.shell.toasts import Toasts, lowest_free
+from app.shell.toasts import Toasts, best_place
 
 AREA, SIZE = QRect(0, 0, 1000, 700), QSize(500, 50)
 
@@ -21,18 +21,53 @@ AREA, SIZE = QRect(0, 0, 1000, 700), QSize(500, 50)
         ([], (250, 650)),
         ([QRect(100, 600, 800, 60)], (250, 550)),  # a composer: above it
         ([QRect(700, 660, 100, 30)], (0, 650)),  # a button at the right: beside it
+        ([QRect(0, 660, 200, 30), QRect(790, 660, 210, 30)], (250, 650)),  # buttons at both sides: between them
+        ([QRect(0, 660, 280, 30), QRect(790, 660, 210, 30)], (280, 650)),  # and not in the middle, where that is taken
         ([QRect(0, 0, 1000, 700)], (250, 650)),  # no place at all
         ([QRect(0, 20, 1000, 680)], (250, 650)),  # none that is high enough
     ],
 )
 def test_a_message_takes_the_lowest_free_place(taken: list[QRect], place: tuple[int, int]) -> None:
-    found = lowest_free(AREA, SIZE, taken)
+    found = best_place(AREA, [SIZE], taken)
     assert (found.x(), found.y(), found.size()) == (*place, SIZE)
+
+
+def test_a_message_is_narrower_where_it_would_cover_something() -> None:
+    columns = [QRect(x, 0, 200, 700) for x in (0, 600)]
+    narrow = QSize(300, 90)
+    assert best_place(AREA, [SIZE, narrow], columns) == QRect(200, 610, 300, 90)
+    assert best_place(AREA, [SIZE, narrow], columns[:1]).size() == SIZE
 
 
 def test_where_not_all_can_stay_clear_the_main_things_do() -> None:
     everything = [QRect(0, 20, 1000, 680)]
-    assert lowest_free(AREA, SIZE, everything, [QRect(100, 600, 800, 60)]).y() == 550
+    assert best_place(AREA, [SIZE], everything, [QRect(100, 600, 800, 60)]).y() == 550
+
+
+def lies_over(toasts: Toasts, widget: QWidget) -> bool:
+    return widget.isVisible() and toasts.geometry().intersects(widget.geometry())
+
+
+def test_messages_cover_nothing_that_one_may_press(theme: ThemeProvider, qtbot: QtBot) -> None:
+    """Also where it comes up below one that lies there already."""
+    pages, page = QStackedWidget(), QWidget()
+    qtbot.addWidget(pages)
+    lines = QVBoxLayout(page)
+    lines.addStretch(1)
+    controls = [button("Fork from here", theme), QCheckBox("Wrong only"), QComboBox(), QToolButton(), QLineEdit()]
+    for each in controls:
+        lines.addWidget(each)
+        each.hide()
+    pages.addWidget(page)
+    pages.resize(900, 600)
+    pages.show()
+    qtbot.waitExposed(pages)
+    toasts = Toasts(theme, pages)
+    toasts.notice("None of the replies earned anything.")
+    assert toasts.geometry().bottom() == pages.rect().bottom()
+    for each in controls:
+        each.show()
+        qtbot.waitUntil(lambda: not any(lies_over(toasts, shown) for shown in controls))
 
 
 @pytest.fixture

@@ -222,6 +222,7 @@ def test_options_reach_the_tokenizer_and_growth_is_measured(
     assert tab.views.current == "explore"
     about = tab.views.view("about")
     assert about.facts["Normaliser"] == "Lowercase"
+    assert about.facts["Made from"] == "story.txt", "not a path within the library"
     assert about.growth.points == trainer.growth.points
     assert about.growth.isVisibleTo(about)
 

@@ -195,6 +195,7 @@ def test_a_reply_is_given_up_only_where_it_cannot_become_right() -> None:
     assert not may_become_right(story, "word " * 40), "longer than any sentence"
 
 
-def test_more_questions_than_a_world_has_are_refused() -> None:
+def test_more_questions_than_a_world_has_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "_MOST_DRAWN", 5)  # 10,000 draws find most of what there is
     with pytest.raises(ValueError, match=r"only \d+ held-out questions of the kind “knowledge”"):
         held_out_questions(WORLD, "knowledge", 2000)

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 import pytest
 
 from models.data.tiny_world.tasks import corpora
+from models.recipes.tasks import table
 from models.recipes.tasks.table import TASK_RECIPES, TaskRecipe, with_steps
+from models.settings.tune_spec import usual_train
 
 N_ROWS = 10
 """Of each split and group; in training four times as many."""
@@ -26,7 +28,7 @@ def small(name: str) -> TaskRecipe:
 
 @contextmanager
 def few_rows() -> Iterator[None]:
-    """Datasets of N_ROWS."""
+    """Datasets of N_ROWS; and as few steps from a parent's weights as `small` takes from nothing."""
     tasks = {
         name: dataclasses.replace(
             task, sizes={(split, group): N_ROWS * (4 if split == "train" else 1) for split, group in task.sizes}
@@ -35,4 +37,5 @@ def few_rows() -> Iterator[None]:
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(corpora, "WORLD_TASKS", tasks)
+        patch.setattr(table, "usual_train", lambda mode: usual_train(mode) | {"steps": 4, "eval_interval": 1})
         yield

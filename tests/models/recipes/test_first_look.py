@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from models.data.shown_texts import N_SHOWN, read_shown_texts
 from models.data.text_corpora import build_text_corpus_events
+from models.data.tiny_world import corpus
 from models.data.tiny_world.corpus import build_tiny_world_corpus
 from models.events import TextsShown, result_of
 from models.library.library import Library
 from models.recipes.first_look import merge_words
 from models.tokenizers import train_tokenizer
+
+
+@pytest.fixture(autouse=True)
+def little_world(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is shown are the first texts, however many follow."""
+    monkeypatch.setattr(corpus, "N_TRAIN", 200)
+    monkeypatch.setattr(corpus, "N_VAL", 10)
 
 
 def test_the_first_pieces_come_from_the_data_itself(library: Library) -> None:
@@ -19,9 +29,9 @@ def test_the_first_pieces_come_from_the_data_itself(library: Library) -> None:
     assert isinstance(first, TextsShown)
     assert len(first.texts) == N_SHOWN
     assert all(text.answer for text in first.texts)
-    corpus = result_of(building)
-    assert read_shown_texts(corpus) == first.texts
-    messages = corpus.rows("train")[0]["messages"]
+    made = result_of(building)
+    assert read_shown_texts(made) == first.texts
+    messages = made.rows("train")[0]["messages"]
     assert first.texts[0].answer in messages[1]["content"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
 import signal
@@ -13,6 +14,7 @@ import pytest
 from app.cli import main
 from models.events import Event, Phase
 from models.library.library import Library
+from models.recipes import own_text, quickstart
 from models.recipes.alignment.running import DemonstrationRun
 from models.recipes.queued import (
     make_recipe,
@@ -60,6 +62,9 @@ def test_commands_queue_recipes_and_the_queue_carries_them_out(
     library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TERRARIUM_HOME", str(library.home))
+    monkeypatch.setattr(quickstart, "TEXT_MODEL", dataclasses.replace(quickstart.TEXT_MODEL, n_layer=1, d_model=32))
+    monkeypatch.setattr(quickstart, "PROBE_STEPS", 4)
+    monkeypatch.setattr(own_text, "MIN_STEPS", 8)
     text = tmp_path / "text.txt"
     words = random.Random(0).choices(("The cat", "a dog", "sat", "ran", "to the park.", "on", "mats"), k=6000)
     text.write_text("\n".join(" ".join(words[i : i + 8]) for i in range(0, len(words), 8)), encoding="utf-8")

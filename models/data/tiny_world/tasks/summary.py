@@ -48,25 +48,27 @@ def draw(world: World, rng: random.Random) -> list[Drawn]:
 
 
 def summarise(events: Sequence[WorldEvent]) -> str:
-    """The end of a story in one line, everybody in the order in which they came in.
+    """The end of a story in one line: where each person is, in the order in which they came in, and who has what.
 
-    "In the end, Anna was in the garden with the ball and the key, and Ben was in the mill."
+    "In the end, Anna was in the garden, Ben was in the mill, the ball was with Anna, and the key was with Anna." Each
+    thing is named before its holder: who had it last can be looked up, what somebody still has cannot.
     """
     state = WorldState()
-    people: dict[str, None] = {}
     for event in events:
         state.apply(event)
-        people.update(dict.fromkeys(_people_in(event)))
-    assert people, "a story without people has no summary"
-    return f"In the end, {_join([_clause(person, state) for person in people], ', and ')}."
+    clauses = [f"{person} was in the {place}" for person, place in state.place_of.items()]
+    clauses += [f"the {thing} was with {holder}" for thing, holder in sorted(state.holder_of.items())]
+    assert clauses, "a story that puts nobody anywhere has no summary"
+    *before, last = clauses
+    return f"In the end, {', and '.join([', '.join(before), last] if before else [last])}."
 
 
 def most_important(events: Sequence[WorldEvent]) -> str | None:
     """What became of the thing that changed hands most often; None where no thing did so more often than the others.
 
-    "The key ended up with Ben, and went from the garden to the mill.", "The key ended up with nobody, and stayed in the
-    garden." Who has it comes before where it is: from the one a model can look up the other. With the place first, two
-    layers have to find both at once, and four errors in five were that place.
+    "The key lay in the garden at first, and ended up with Ben in the mill.", "The key lay in the garden at first, and
+    ended up in the mill." Each word that matters can be looked up from those before it: whoever writes the place before
+    the person has to find both at once.
     """
     state = WorldState()
     origin: dict[str, str] = {}
@@ -84,47 +86,29 @@ def most_important(events: Sequence[WorldEvent]) -> str | None:
     thing = ranked[0][0]
     holder = state.holder_of.get(thing)
     place = state.place_of[holder] if holder else state.lies_in[thing]
-    way = f"stayed in the {place}" if place == origin[thing] else f"went from the {origin[thing]} to the {place}"
-    return f"The {thing} ended up with {holder or NOBODY}, and {way}."
+    whose = f"with {holder} " if holder else ""
+    return f"The {thing} lay in the {origin[thing]} at first, and ended up {whose}in the {place}."
 
 
 def facts_of(summary: str) -> set[Fact] | None:
     """What a summary of either kind says; None where it is no such sentence."""
     found = re.fullmatch(
-        r"The (\w+) ended up with (\w+), and (?:stayed in the (\w+)|went from the (\w+) to the (\w+))\.", summary.strip()
+        r"The (\w+) lay in the (\w+) at first, and ended up (?:with (\w+) )?in the (\w+)\.", summary.strip()
     )
     if found:
-        thing, holder, only, origin, end = found.groups()
-        return {(thing, "from", origin or only), (thing, "to", end or only), (thing, "with", holder)}
+        thing, origin, holder, end = found.groups()
+        return {(thing, "from", origin), (thing, "to", end), (thing, "with", holder or NOBODY)}
     found = re.fullmatch(r"In the end, (.+)\.", summary.strip())
-    clauses = re.split(r", (?:and )?", found[1]) if found else []
     facts: set[Fact] = set()
-    for clause in clauses:
-        parts = re.fullmatch(r"(\w+) was in the (\w+)(?: with ((?:the \w+(?:, | and )?)+))?", clause)
+    for clause in re.split(r", (?:and )?", found[1]) if found else []:
+        parts = re.fullmatch(r"(\w+) was in the (\w+)|the (\w+) was with (\w+)", clause)
         if parts is None:
             return None
-        facts.add((parts[1], "in", parts[2]))
-        facts |= {(parts[1], "had", thing) for thing in re.findall(r"the (\w+)", parts[3] or "")}
+        person, place, thing, holder = parts.groups()
+        facts.add((person, "in", place) if person else (holder, "had", thing))
     return facts or None
 
 
 def are_all_facts_right(summary: str, facts: Iterable[Sequence[str]]) -> bool:
     """Whether a summary says all of the `facts` of a row, in any order, and nothing else."""
     return facts_of(summary) == {tuple(fact) for fact in facts}
-
-
-def _people_in(event: WorldEvent) -> list[str]:
-    named = [event.person] if hasattr(event, "person") else []
-    return [*named, event.receiver] if isinstance(event, Gives) else named
-
-
-def _clause(person: str, state: WorldState) -> str:
-    things = _join([f"the {thing}" for thing, holder in sorted(state.holder_of.items()) if holder == person], " and ")
-    place = state.place_of.get(person)
-    if place is None:
-        return f"{person} had {things or 'nothing'}"
-    return f"{person} was in the {place}" + (f" with {things}" if things else "")
-
-
-def _join(parts: list[str], last: str) -> str:
-    return last.join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)

@@ -160,7 +160,7 @@ def test_a_real_dry_run_stands_beside_the_estimate(
     until(lambda: not dry_runs.state.running)
     assert panel.fit.start.isVisible()
     assert panel.fit.measured["step"].text().endswith("s")
-    assert panel.fit.measured["speed"].text().endswith("/s")
+    assert panel.fit.measured["speed"].text() not in ("", "–")
     assert "iB" in panel.fit.measured["memory"].text()
     assert panel.fit.origin.text() == "on 2 × 32 tokens, float32"
     assert panel.fit.note.text().startswith("1,000 such steps take about ")

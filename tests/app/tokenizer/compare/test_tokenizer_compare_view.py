@@ -71,6 +71,12 @@ def test_invisible_characters_are_shown() -> None:
     assert grid.columns.tolist() == [1, 1, 1, 1, 1, 4, 8]
 
 
+def test_what_no_font_has_is_shown_by_its_number() -> None:
+    grid = TextGrid("a你é", frozenset("你"))
+    assert [grid.shown(i) for i in range(len(grid))] == ["a", "⟨U+4F60⟩", "é"]
+    assert grid.columns.tolist() == [1, 8, 1]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_tokens_are_aligned_by_their_bytes(trained: dict[str, Tokenizer], kind: str) -> None:
     grid, tokenizer = TextGrid(TEXT), trained[kind]

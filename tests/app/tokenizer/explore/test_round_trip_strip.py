@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
+from app.kit.labels import ElidedLabel
 from app.kit.text import text_box
 from app.kit.theme import ThemeProvider
 from app.tokenizer.explore.explore_view import ExploreView
@@ -50,9 +51,21 @@ def test_short_lossless_texts_are_confirmed_at_once(strip: RoundTripStrip, bpe: 
         check(strip, bpe, text)
         assert strip.result is not None
         assert strip.result.equal
-        assert strip.words == "decode(encode(text)) = text decoding restores the text exactly"
+        assert strip.words == "decode(encode(text)) = text nothing is lost"
     strip.set_encoded(None, "text", None)
     assert strip.words == "Nothing to check yet"
+
+
+def test_the_words_have_the_room_of_buttons_that_are_not_there(
+    strip: RoundTripStrip, bpe: Tokenizer, small: Tokenizer
+) -> None:
+    check(strip, bpe, "The cat")
+    height = strip.sizeHint().height()
+    strip.resize(strip.sizeHint())
+    (why,) = (each for each in strip.findChildren(ElidedLabel) if each.text() == "nothing is lost")
+    assert why.width() >= why.sizeHint().width()
+    check(strip, small, "The cat")
+    assert strip.sizeHint().height() == height, "what is above it stays where it is"
 
 
 @pytest.mark.qt_log_ignore("This plugin does not support (raise|grabbing the keyboard)")  # popups, offscreen

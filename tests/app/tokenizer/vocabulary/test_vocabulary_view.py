@@ -157,7 +157,9 @@ def test_headers_sort(qtbot: QtBot, view: VocabularyView) -> None:
     click("length")
     assert [int(n) for n in column(view, "length")] == sorted(lengths)
     click("token")
-    assert column(view, "token") == sorted(column(view, "token"))
+    assert view.vocabulary is not None
+    texts = [view.vocabulary.shown[row] for row in view.table.contents.rows]  # cells have escapes where fonts lack some
+    assert texts == sorted(texts)
 
 
 def test_narrow_tables_hide_columns(view: VocabularyView) -> None:

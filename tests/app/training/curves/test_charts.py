@@ -252,11 +252,11 @@ def test_small_charts_name_the_latest_value(qtbot: QtBot, theme: ThemeProvider) 
     chart.draw(run, axis)
     memory.draw(run, axis)
     assert chart.read_out.text() == "0.003"
-    assert memory.read_out.text() == f"{191 * 2**20}", "looked at every tenth step"
+    assert memory.read_out.text() == f"{191 * 2**19}", "looked at every tenth step"
     assert np.array_equal(memory.line.xData, np.arange(1.0, 200.0, 10))
     assert memory.line.yData[0] == 2**19
     memory.show_row(14)
-    assert memory.read_out.text() == f"{11 * 2**20}"
+    assert memory.read_out.text() == f"{11 * 2**19}", "in the unit that stands beside the name"
     run.train.append({"step": 201})
     chart.draw(run, axis)
     assert chart.read_out.text() == "–", "a step without one"

@@ -138,12 +138,20 @@ def test_the_pointer_in_one_chart_reads_all(view: CurvesView) -> None:
     assert view.layers.read_out.text() == "3.0e-6 to 3.0e-3"
     assert view.position.text() == "6,000 tokens in 6 s · learning rate multiplied by 0.5"
     view.layers.chart.pointed.emit(QPointF(119, 1.5))
-    assert view.layers.read_out.text() == "blocks.1, step 120: 6.0e-4"
+    assert view.layers.read_out.text() == "layer 2, step 120: 6.0e-4"
     assert "step 119" in view.loss.read_out.text()
     view.layers.chart.pointed.emit(None)
     assert view.loss.read_out.text() == ""
     assert view.layers.read_out.text() == "1.0e-5 to 1.0e-2"
     assert view.position.text() == "20,000 tokens in 20 s"
+
+
+def test_the_time_of_a_run_is_that_of_its_last_measurement(view: CurvesView) -> None:
+    """As the head and the list tell it: with the validation at its end."""
+    view.history.take("metrics", [{"kind": "val", "step": 200, "tokens": 20_000, "elapsed_s": 21.0, "loss": 1.0}])
+    view.speed.chart.pointed.emit(QPointF(60.2, 1000))
+    view.speed.chart.pointed.emit(None)
+    assert view.position.text() == "20,000 tokens in 21 s"
 
 
 def test_keys_read_values_and_zoom(view: CurvesView, qtbot: QtBot) -> None:
@@ -289,7 +297,7 @@ def test_layers_are_named_in_model_order() -> None:
         "final_norm",
         "head",
     )
-    assert short_name("encoder.blocks.11") == "enc block 11"
+    assert short_name("encoder.blocks.11") == "enc layer 12"
     assert [format_ratio(ratio) for ratio in (1.23e-3, 0.0, math.nan)] == ["1.2e-3", "0", "–"]
 
 
@@ -344,7 +352,7 @@ def test_charts_are_exported_as_pictures(view: CurvesView, tmp_path: Path) -> No
     assert (tmp_path / "run.png").read_bytes().startswith(b"\x89PNG")
     view.export.export_to(tmp_path / "run.svg", "svg")
     text = (tmp_path / "run.svg").read_text("utf-8")
-    for words in ("Gradient norm", "uniform guess", "block 1"):
+    for words in ("Gradient norm", "uniform guess", "layer 2"):
         assert words in text
 
 

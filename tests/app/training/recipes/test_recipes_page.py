@@ -188,6 +188,14 @@ def all_page(session: Session, theme: ThemeProvider, qtbot: QtBot) -> RecipesPag
     return shown(session, theme, qtbot, dict(ALL_RECIPES))
 
 
+def test_a_page_that_was_wide_needs_no_more_than_one_column(all_page: RecipesPage, qtbot: QtBot) -> None:
+    """Where another page is in view, it would scroll sideways in a narrower window."""
+    all_page.resize(1200, 700)
+    tiles = [card.start.parentWidget() for card in list(all_page.cards.values())[:2]]
+    qtbot.waitUntil(lambda: tiles[0].mapTo(all_page, QPoint()).y() == tiles[1].mapTo(all_page, QPoint()).y())
+    assert all_page.minimumSizeHint().width() < 2 * 310
+
+
 def test_every_recipe_has_a_card(all_page: RecipesPage) -> None:
     assert list(all_page.cards) == list(ALL_RECIPES)
     for name, card in all_page.cards.items():

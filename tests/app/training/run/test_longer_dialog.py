@@ -70,6 +70,18 @@ def test_a_finished_run_goes_on_as_a_new_one(
     assert session.runs.find(run_id).step == 12, "the run itself stays as it is"
 
 
+def test_a_number_that_is_typed_is_what_is_chosen(tab: TrainingTab, run_id: str) -> None:
+    tab.run_view.head.longer.click()
+    dialog = dialog_of(tab)
+    dialog.steps.setValue(60)
+    assert dialog.n_more == 60
+    assert dialog.name.text() == "little, 72 steps"
+    choose(dialog, "As long again")
+    assert dialog.n_more == 12
+    choose(dialog, "Another number of steps:")
+    assert dialog.n_more == 60
+
+
 def test_a_stopped_run_resumes_or_goes_beyond_its_plan(
     tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until
 ) -> None:

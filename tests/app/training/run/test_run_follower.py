@@ -52,8 +52,13 @@ def test_a_run_is_followed_while_it_grows_and_after_truncation(
 
 
 def test_a_damaged_log_is_reported_once_and_read_once_repaired(
-    follower: RunFollower, library: Library, tiny_config: ModelConfig, until: Until
+    follower: RunFollower,
+    library: Library,
+    tiny_config: ModelConfig,
+    until: Until,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("app.training.run.follower._DAMAGED_POLL_MS", 50)
     folder = make_run(library, tiny_config, "damaged", losses=(5.0,))
     whole = (folder / "metrics.jsonl").read_bytes()
     (folder / "metrics.jsonl").write_bytes(b"no\n" + whole)

@@ -111,7 +111,7 @@ def test_several_runs_are_compared_or_deleted(panel: RunsPanel, session: Session
     assert names(panel) == "dcba"
     session.runs.delete(("b", "gone", "d"))
     assert "no longer in the library" in heard.failures.pop()
-    assert (names(panel), panel.list.chosen) == ("ca", ())
+    assert (names(panel), panel.list.chosen) == ("ca", ("c",))
 
 
 def test_a_run_is_renamed_and_gets_notes(

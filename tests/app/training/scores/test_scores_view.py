@@ -19,17 +19,20 @@ from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.training.run.view import RunView
 from app.training.scores.comparison import distinct_names
+from app.training.scores.prediction_words import format_answer
+from app.training.scores.summary import describe_lead
 from app.training.scores.view import ScoresView
 from models.data.corpus import list_corpora
 from models.evaluation.record import Forgetting, write_evaluation, write_forgetting
 from models.events import Evaluated, KindAccuracy, KnowledgeMeasured, KnownFigure, result_of
 from models.interop.importing import import_model
 from models.library.library import Library, RunInfo
+from models.metrics.report import Report, Score
 from models.metrics.texts import score_texts
 from models.runs.run_folder import RunFolder
 from models.tasks.predicting import Prediction
 from models.tasks.scoring import Evaluation, TaskRows, write_scores
-from models.tasks.stored_scores import list_scores
+from models.tasks.stored_scores import StoredScores, list_scores
 from tests.app.heard import Heard, Until
 from tests.app.small_models import put_model
 from tests.models.tasks.small_tasks import make_row
@@ -117,6 +120,27 @@ def test_a_run_is_evaluated_and_shown(
     assert not heard.failures
 
 
+@pytest.mark.parametrize(("best", "words"), [(0.5, "better"), (0.7, "worse"), (0.6, "No better")])
+def test_the_lead_over_the_best_rule_is_a_number(best: float, words: str) -> None:
+    model, rule = (Report(headline="accuracy", n=10, scores={"accuracy": Score(value=value)}) for value in (0.6, best))
+    found = StoredScores(
+        name="a",
+        task="classification",
+        step=1,
+        labels=(),
+        report=model,
+        baselines={"Naive Bayes": rule},
+        groups={},
+        rows=(),
+    )
+    lead = describe_lead(found)
+    assert lead.startswith("No better than" if words == "No better" else f"10.0 points {words} than “Naive Bayes”")
+
+
+def test_code_is_shown_without_the_indentation_that_all_its_lines_have() -> None:
+    assert format_answer("text-to-text", {}, "    if n:\n        return 1\n") == "if n:\n    return 1"
+
+
 def test_the_checkpoint_named_is_the_one_whose_scores_are_shown(
     run_view: RunView, session: Session, until: Until, qtbot: QtBot
 ) -> None:
@@ -195,7 +219,11 @@ def test_a_model_that_writes_is_scored_on_any_texts(
     for path in list_scores(session.runs.find(base).folder):
         path.unlink()
     opened(run_view, runs(session, "classification")[0], until)
-    assert "What it learned from has no score" in opened(run_view, base, until).words
+    view = opened(run_view, base, until)
+    assert "What it learned from has no score" in view.words
+    with qtbot.waitSignal(session.tab_requested) as asked:
+        view.bring.click()
+    assert asked.args == ["data"]
     kinds = (KindAccuracy(kind="knowledge", n=100, accuracy=0.98, most_frequent=0.1),)
     write_evaluation(session.runs.find(base).folder, Evaluated(accuracy=0.98, kinds=kinds, seconds=1.0))
     opened(run_view, runs(session, "classification")[0], until)
@@ -230,7 +258,7 @@ def test_predictions_are_searched_and_filtered_and_one_is_opened(
     assert not page.detail.open.isEnabled()
     page.search.clear()
     assert page.chosen is not None
-    assert page.detail.values["Read"].text() == page.chosen.row["text"]
+    assert page.detail.values["Text"].text() == page.chosen.row["text"]
     asked: list[Any] = []
     run_view.views.example_asked.connect(lambda *what: asked.append(what))
     qtbot.mouseClick(page.detail.open, Qt.MouseButton.LeftButton)

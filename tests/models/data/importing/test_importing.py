@@ -199,7 +199,7 @@ def test_a_source_is_described(tmp_path: Path) -> None:
     rows = [*mails(30), {"text": None, "label": "spam", "note": [1]}]
     info = result_of(inspect_events([write_rows(tmp_path / "a.jsonl", rows)]))
     assert (info.format, info.n_rows, info.n_seen, info.is_estimate, len(info.rows)) == ("jsonl", 31, 31, False, 20)
-    assert info.reason == "label: 2 values (ham, spam)"
+    assert info.reason == "'label' has 2 values (ham, spam)"
     text, label, note = info.columns
     assert (text.name, text.type, text.n_missing, text.n_unique) == ("text", "text", 1, 30)
     assert text.lengths[0] <= text.lengths[1] <= text.lengths[2]
@@ -289,6 +289,27 @@ def test_almost_the_same_rows_stay_together(tmp_path: Path, library: Library) ->
     split = rows_of(imported(library, plan_of(write_rows(tmp_path / "a.jsonl", rows))))
     held_out = {row["text"].rstrip(".") for row in split["val"] + split["test"]}
     assert not held_out & {row["text"].rstrip(".") for row in split["train"]}
+
+
+def near_duplicates(library: Library, plan: ImportPlan) -> str:
+    """What the checks say of them."""
+    return next(each.sentence for each in check(library, plan).findings if each.name == "near-duplicates")
+
+
+def test_whether_almost_the_same_rows_stay_together_is_said(tmp_path: Path, library: Library) -> None:
+    rows = mails(100)
+    pairs = write_rows(tmp_path / "pairs.jsonl", rows + [{**row, "text": row["text"] + "."} for row in rows])
+    known = "100 rows with 80\xa0% or more of their wording in common with an earlier one."
+    kept = f"{known} If you keep them, none is in training while its like is held out."
+    assert near_duplicates(library, plan_of(pairs)) == kept
+    assert near_duplicates(library, plan_of(pairs, mends=frozenset({"near-duplicates"}))) == known, "they go"
+    form = "Dear customer, your parcel is waiting at the counter of our office number"
+    rows += [{"text": f"{form} {i}.", "label": "spam"} for i in range(40)]
+    plan = plan_of(write_rows(tmp_path / "form.jsonl", rows))
+    assert "So many are alike that they are not kept on one side of the split" in near_duplicates(library, plan)
+    split = rows_of(imported(library, plan))
+    for side in (split["train"], split["val"] + split["test"]):
+        assert any(row["text"].startswith(form) for row in side)
 
 
 def test_a_given_split_is_never_touched(tmp_path: Path, library: Library) -> None:

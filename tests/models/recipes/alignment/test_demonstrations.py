@@ -16,7 +16,7 @@ from models.data.preferences.store import SIMULATED, Pair, PreferenceSet, Reply,
 from models.data.tiny_world import corpus
 from models.events import Evaluated, Finished, Progress, RunStarted, TrainMetrics
 from models.library.library import Library
-from models.recipes import own_text
+from models.recipes import own_text, quickstart
 from models.recipes.alignment import bases, goodhart, running, taught
 from models.recipes.alignment.bases import list_bases
 from models.recipes.alignment.demonstrated import mark_stage, read_demonstrated
@@ -291,6 +291,9 @@ def test_a_weak_base_is_trained_on_first(
     monkeypatch.setattr(corpus, "N_TRAIN", 30)
     monkeypatch.setattr(corpus, "N_VAL", 4)
     monkeypatch.setattr(bases, "STRONG_STEPS", 4)
+    narrow = dataclasses.replace(quickstart.TINY_WORLD_MODEL, n_layer=1, d_model=32)
+    monkeypatch.setattr(quickstart, "TINY_WORLD_MODEL", narrow)
+    monkeypatch.setattr(quickstart, "PROBE_STEPS", 4)
     quick = QuickStart(library, minutes=0.001, device="cpu", seed=3)
     monkeypatch.setattr(own_text, "MIN_STEPS", 2)
     drive(quick.events())

@@ -28,26 +28,26 @@ def test_a_summary_says_who_ended_where_with_what() -> None:
     events = [*OPENING, Takes("Anna", "key"), Takes("Anna", "ball")]
     assert summarise(OPENING) == "In the end, Anna was in the garden, and Ben was in the mill."
     assert summarise(events) == (
-        "In the end, Anna was in the garden with the ball and the key, and Ben was in the mill."
+        "In the end, Anna was in the garden, Ben was in the mill, the ball was with Anna, and the key was with Anna."
     )
     events += [Moves("Anna", "mill"), Gives("Anna", "ball", "Ben"), Thanks("Ben", "Anna"), Moves("Ben", "barn")]
     events += [Drops("Anna", "key"), Is("Zoe", "attic")]
     assert summarise(events) == (
-        "In the end, Anna was in the mill, Ben was in the barn with the ball, and Zoe was in the attic."
+        "In the end, Anna was in the mill, Ben was in the barn, Zoe was in the attic, and the ball was with Ben."
     )
-    assert summarise([Holds("Anna", "key")]) == "In the end, Anna had the key."
+    assert summarise([Holds("Anna", "key")]) == "In the end, the key was with Anna."
 
 
 def test_most_important_is_what_changed_hands_most_often() -> None:
     assert most_important(OPENING) is None
     events = [*OPENING, Takes("Anna", "key")]
-    assert most_important(events) == "The key ended up with Anna, and stayed in the garden."
+    assert most_important(events) == "The key lay in the garden at first, and ended up with Anna in the garden."
     events += [Takes("Anna", "ball")]
     assert most_important(events) is None
     events += [Moves("Anna", "mill"), Gives("Anna", "ball", "Ben"), Moves("Ben", "barn")]
-    assert most_important(events) == "The ball ended up with Ben, and went from the garden to the barn."
+    assert most_important(events) == "The ball lay in the garden at first, and ended up with Ben in the barn."
     events += [Drops("Ben", "ball"), Moves("Ben", "mill")]
-    assert most_important(events) == "The ball ended up with nobody, and went from the garden to the barn."
+    assert most_important(events) == "The ball lay in the garden at first, and ended up in the barn."
 
 
 def story(row: Example) -> str:
@@ -87,16 +87,23 @@ def test_summaries_agree_with_their_stories(rows: Callable[[str], Splits]) -> No
         assert are_all_facts_right(row["target"], row["facts"])
 
 
+PLACES = "In the end, Anna was in the garden, Ben was in the mill"
+
+
 @pytest.mark.parametrize(
     ("summary", "right"),
     [
-        ("In the end, Anna was in the garden with the ball and the key, and Ben was in the mill.", True),
-        (" In the end, Ben was in the mill, and Anna was in the garden with the key and the ball.\n", True),
-        ("In the end, Anna was in the garden with the ball and the key.", False),
-        ("In the end, Anna was in the garden with the ball, and Ben was in the mill.", False),
-        ("In the end, Anna was in the garden with the ball and the key, and Ben was in the mill with the cup.", False),
-        ("In the end, Anna was in the mill with the ball and the key, and Ben was in the mill.", False),
-        ("In the end, Anna was in the garden with the ball and the key, and Ben was in the mill. And so on.", False),
+        (f"{PLACES}, the ball was with Anna, and the key was with Anna.", True),
+        (
+            " In the end, the key was with Anna, the ball was with Anna, Ben was in the mill, Anna was in the garden. ",
+            True,
+        ),
+        ("In the end, Anna was in the garden, the ball was with Anna, and the key was with Anna.", False),
+        (f"{PLACES}, and the ball was with Anna.", False),
+        (f"{PLACES}, the ball was with Anna, the key was with Anna, and the cup was with Ben.", False),
+        (f"{PLACES}, the ball was with Anna, and the key was with Ben.", False),
+        (f"{PLACES}, the ball was with Anna, and the key was with Anna. And so on.", False),
+        ("In the end, Anna had the ball, and so on.", False),
         ("Anna was in the garden.", False),
         ("", False),
     ],
@@ -136,5 +143,6 @@ def test_sentences_of_the_story_are_no_summary(rows: Callable[[str], Splits], gr
 
 def test_the_most_important_is_no_majority(rows: Callable[[str], Splits]) -> None:
     targets = [row["target"] for row in rows("summary")["test"] if row["group"] == MOST_IMPORTANT]
-    assert 0.25 < sum("went from" in target for target in targets) / len(targets) < 0.75
-    assert 0.25 < sum("nobody" in target for target in targets) / len(targets) < 0.75
+    assert 0.25 < sum(" with " in target for target in targets) / len(targets) < 0.75
+    moved = [re.findall(r"in the (\w+)", target) for target in targets]
+    assert 0.25 < sum(first != last for first, last in moved) / len(targets) < 0.75
