@@ -168,7 +168,7 @@ class ModelPicker(ElidedCombo):
             plain_tip("Which model answers: a run's latest checkpoint, or the model in training as it is now")
         )
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setMinimumContentsLength(28)
+        self.setMinimumContentsLength(26)
         self.setPlaceholderText("Choose a model")
         self.activated.connect(lambda _: self.picked.emit(str(self.currentData())))
 

@@ -307,9 +307,12 @@ class OutcomeTable(QTableWidget):
         self._fit()
 
     def _fit(self) -> None:
-        """Columns as wide as their contents, but so that the last one has room."""
-        for j, share in enumerate(_SHARES):
-            named = self.horizontalHeader().sectionSizeHint(j)
-            least = max(self.sizeHintForColumn(j), named) if j else self.sizeHintForColumn(j)
-            most = int(share * self.viewport().width())
-            self.setColumnWidth(j, min(least + SPACE, max(most, named)))
+        """The expected value and the outcome as wide as their contents, but within their share, and never narrower than
+        their titles; the arguments have what is left beside the title of the last column."""
+        width, header = self.viewport().width(), self.horizontalHeader()
+        left = width - header.sectionSizeHint(3)
+        for j in (1, 2, 0):
+            most = max(int(_SHARES[j] * width), header.sectionSizeHint(j)) if j else min(int(_SHARES[0] * width), left)
+            least = max(self.sizeHintForColumn(j), header.sectionSizeHint(j)) + (SPACE if not j else 0)
+            self.setColumnWidth(j, max(min(least, most), header.minimumSectionSize()))
+            left -= self.columnWidth(j)

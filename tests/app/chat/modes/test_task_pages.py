@@ -344,6 +344,7 @@ def test_functions_are_run_and_five_outcomes_told_apart(
     header = page.outcomes.horizontalHeader()
     for column in (1, 2):
         assert header.sectionSize(column) >= header.sectionSizeHint(column), "“Expected” was “Exp”"
+    assert header.length() <= page.outcomes.viewport().width(), "nothing to scroll to"
     page.cases.set_text("not a case")
     page.run.click()
     until(lambda: not page.busy)
