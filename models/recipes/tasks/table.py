@@ -210,14 +210,14 @@ _RECIPES = (
         title="Summaries",
         help="Says in one line how a story ends, or what became of the thing that changed hands most. The story never "
         "says it in one sentence, so the model has to follow who has what.",
-        model=dataclasses.replace(_DECODER, context_length=192),
+        model=dataclasses.replace(_DECODER, context_length=192, n_layer=3),
         tokenizer=_bpe(1024),
-        train=_train(1300, eval_batches=4, context_loss_weight=0.2),
+        train=_train(3200, eval_batches=4, context_loss_weight=0.2),
         baselines=(LeadSentence, LastSentences),
         bars=(Bar(metric="facts_right", value=0.90), Bar(metric="rouge_l", value=0.97)),
-        minutes=4,
-        caveat="In four minutes about three of four were right, in two worlds; with three times as many steps 83 of "
-        "100, in one: the goal takes more than that.",
+        minutes=13,
+        caveat="After 2,000 of its steps 89 of 100 were right. What it gets wrong is where a thing was put down: who did it, "
+        "and where that person was then, are three steps of reasoning for three layers.",
     ),
     TaskRecipe(
         name="code",
