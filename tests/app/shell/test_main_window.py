@@ -112,8 +112,10 @@ def test_an_opened_text_file_is_offered_for_a_quick_start_and_a_run(
     assert view.result.text_result.isVisible()
     compared = window.session.training.state.compared  # type: ignore[union-attr]
     assert compared is not None
-    assert view.result.text_result.sentence.text() == sentence_of(compared)
-    assert {bar.name: bar.text for bar in view.result.text_result.bars.bars}["Your model"] == f"{compared.model:.2f}"
+    assert view.result.text_result.comparison.sentence.text() == sentence_of(compared)
+    assert {bar.name: bar.text for bar in view.result.text_result.comparison.bars.bars}[
+        "Your model"
+    ] == f"{compared.model:.2f}"
     assert view.result.text_result.sample.text().startswith("The")
     window.show_tab("builder")
     window.show_quickstart()  # what it ended in can be seen again
