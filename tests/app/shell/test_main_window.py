@@ -455,6 +455,8 @@ def test_closing_while_training_asks_saves_and_offers_to_resume(
         assert (again.training.run_view.run_id == run.id) == bool(offers)
         if offers:
             assert f"“tiny” was saved at step {run.step:,}" in again.toasts.sentences[0]
+            marks = [each for each in again.toasts.findChildren(QToolButton) if each.property("role") == "mark"]
+            assert [mark.property("iconName") for mark in marks] == ["check-circle"], "what is done leaves by itself"
             session.training.resume_run(run.id)  # from the training tab, say
             assert not again.toasts.sentences
             session.training.stop(status="paused")
