@@ -42,7 +42,8 @@ class SignedBars(PaintedRows):
         """Show other amounts; are_points: percentage points, each with two digits, however small."""
         self._amounts = amounts
         self._digits = None if are_points else digits_for(self._reach)
-        self.setAccessibleDescription(", ".join(f"{a.name} {self.written(a.value)}" for a in amounts))
+        unit = "Percentage points: " if are_points else ""
+        self.setAccessibleDescription(unit + ", ".join(f"{a.name} {self.written(a.value)}" for a in amounts))
         self._restyle()
 
     @property
