@@ -60,9 +60,7 @@ def answer_row(
             source_ids=source_ids,
             source_words=tuple(names[id] for id in source_ids),
             step=step,
-            start=_start(
-                question, prediction, read_from=0 if model.config.topology == "encoder-only" else len(ids) - 1
-            ),
+            start=_start(question, prediction, read_from),
             segments=segments,
             question=question,
         )

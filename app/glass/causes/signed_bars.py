@@ -17,7 +17,7 @@ from app.kit.theme import SPACE, ThemeProvider
 from models.number_words import format_exponent, format_signed
 
 _BAR = 8  # pixels
-_SMALLEST = 1e-3
+_SMALLEST = 1e-4
 """Percentage points that are written without an exponent."""
 
 

@@ -205,7 +205,7 @@ def test_in_simple_amounts_are_in_per_cent(tab: ChatTab, session: Session, until
         100 * page.answered.prediction.score * (1 - math.exp(inputs.changes[token])), rel=1e-3
     )
     assert inputs.bars.accessibleDescription().startswith("Percentage points: ")
-    assert inputs.scale.name == "Effect on the probability"
+    assert inputs.scale.name == "Effect on the probability, in percentage points"
     session.detail.choose(EVERYTHING)
     assert inputs.scale.name == "Effect in nats"
 
