@@ -21,14 +21,13 @@ from app.kit.layout.segments import Segments
 from app.kit.theme import HEADLINE_SIZE, SPACE, ThemeProvider
 from app.quickstart.accuracy_chart import AccuracyChart
 from app.quickstart.answer_feed import AnswerFeed
-from app.quickstart.bits_chart import BitsChart
 from app.quickstart.preparing import Preparing
 from app.quickstart.result import ResultPage
 from app.quickstart.stepper import Stepper
 from app.session.run_history import RunHistory
 from app.session.session import Session
 from app.session.training_state import TrainingState
-from app.training.curves.loss_chart import LossChart
+from app.training.curves.loss_chart import BITS_PER_BYTE, LossChart
 from app.training.curves.sample_feed import SampleFeed
 from models.data.tiny_world.question_words import kind_title
 from models.data.tiny_world.questions import HEADLINE_KINDS
@@ -116,7 +115,7 @@ class QuickStartView(QWidget):
         self._left = label("", "mono")
         self.preparing = Preparing(theme)
         self.loss = LossChart(theme, controls=False)
-        self.bits = BitsChart(theme)
+        self.bits = LossChart(theme, controls=False, quantity=BITS_PER_BYTE)
         self.log_axis = QPushButton("Log axis")
         self.log_axis.setCheckable(True)
         self.log_axis.setProperty("role", "segment")
@@ -243,7 +242,7 @@ class QuickStartView(QWidget):
             spec = self._session.runs.spec(state.run_id) if state.run_id else None
             vocab_size = spec.model.vocab_size if spec is not None else 0
             self._chart = self.bits if state.files else self.loss
-            self._chart.show_history(self._history, vocab_size)
+            self._chart.show_history(self._history, 0 if state.files else vocab_size)  # tables tell more than a guess
             self._curves.setCurrentWidget(self._chart)
             self._chart.head.addWidget(self.log_axis)
             self.samples.show_history(self._history, spec)

@@ -28,7 +28,8 @@ class TrainingQueue(QObject):
     """Holds queued runs, and trains them one after the other while it is draining; problems are reported as notices.
 
     waiting: the queued runs, the next one first. is_draining: whether the next one starts as soon as nothing is
-    trained. started_automatically: whether the current training was started by the queue, not by the user.
+    trained. is_held: whether the user has put it on hold, which only `start` ends. started_automatically: whether the
+    current training was started by the queue, not by the user.
 
     Signals:
         changed(): `waiting` or `is_draining` has changed.
@@ -41,7 +42,7 @@ class TrainingQueue(QObject):
         self._queue = RunQueue(library, _LOCK_TIMEOUT_S)
         self._runs, self._training, self._notices = runs, training, notices
         self.waiting: Sequence[QueuedRun] = []
-        self.is_draining = self.started_automatically = False
+        self.is_draining = self.is_held = self.started_automatically = False
         self._starting: QueuedRun | None = None  # handed to the worker, but not training yet
         self._started: set[str] = set()  # to be removed from the queue on disk
         self._problem = ""
@@ -52,7 +53,7 @@ class TrainingQueue(QObject):
         self.read()
 
     def add(self, specs: Sequence[RunSpec], tags: Sequence[str] = ()) -> bool:
-        """Queue new runs; whether it worked. If a run is training, they follow it automatically."""
+        """Queue new runs; whether it worked. If a run is training, they follow it, unless the queue is held."""
         return self._change(lambda: self._queue.add_new(specs, tags)) and self._follow_training()
 
     def add_run(self, run_id: str) -> bool:
@@ -64,13 +65,15 @@ class TrainingQueue(QObject):
         return self._change(add) and self._follow_training()
 
     def add_recipe(self, recipe: QueuedRecipe, name: str) -> bool:
-        """Queue a recipe; whether it worked. If something is training, it follows automatically, which is said."""
+        """Queue a recipe; whether it worked. Says what it waits for: what is training, or a queue on hold."""
         state = self._training.state
         before = [state.name] if state is not None and self._training.active else []
         before += [item.name for item in self.waiting if not item.problem] if before else []
         if not self._change(lambda: self._queue.add_recipe(recipe, name)) or not self._follow_training():
             return False
         after = f" and starts after “{before[-1]}”" if before else ""
+        if self.is_held:
+            after = ", which is held: press Start in the queue"
         self._notices.say(f"“{name}” is in the queue{after}.")
         return True
 
@@ -96,19 +99,23 @@ class TrainingQueue(QObject):
         """Start training the queued runs one after the other; whether this window may."""
         if not self._notices.attempt(self._queue.begin_draining):
             return False
-        self.is_draining = True
+        self.is_draining, self.is_held = True, False
         self.changed.emit()
         self._begin_next(by_itself=False)
         return True
 
     def hold(self) -> None:
-        """Start no further run; the current training continues."""
+        """Start no further run until `start`; the current training continues."""
+        self.is_held = True
+        self._end_draining()
+
+    def _end_draining(self) -> None:
         self.is_draining = False
         self._queue.end_draining()
         self.changed.emit()
 
     def _follow_training(self) -> bool:
-        return self.start() if self._training.active and not self.is_draining else True
+        return self.start() if self._training.active and not self.is_draining and not self.is_held else True
 
     def _change(self, change: Callable[[], object]) -> bool:
         done = self._notices.attempt(change)
@@ -139,7 +146,7 @@ class TrainingQueue(QObject):
         self.read()
         item = next((item for item in self.waiting if not item.problem), None)
         if item is None:
-            self.hold()
+            self._end_draining()
             return
         self._starting, self.started_automatically = item, by_itself
         try:
@@ -160,7 +167,7 @@ class TrainingQueue(QObject):
         try:
             self._queue.set_problem(item.id, sentence)
         except (OSError, QueueBusyError) as error:  # as on a full disk: the next one would fail as well
-            self.hold()
+            self._end_draining()
             self._notices.refuse(describe(error).sentence)
             return
         except ValueError:
@@ -211,9 +218,10 @@ class TrainingQueue(QObject):
     def _hold_after_stop(self) -> None:
         if not self.is_draining:
             return
-        self.hold()
+        self._end_draining()
         self.read()
         if self.waiting:
+            self.hold()
             self._notices.say("The queue is on hold, because you stopped a run. Press Start in the queue to continue.")
 
     def close(self) -> None:

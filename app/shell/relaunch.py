@@ -96,10 +96,12 @@ class Relaunch(QObject):
         interrupted = session.runs.check()
         closed = take_saved_run(session)
         saved = [run for run in session.runs.list() if run.id == closed and run.status == "paused"]
-        for run, what in [(run, "was interrupted") for run in interrupted[:1]] or [(run, "was saved") for run in saved]:
+        toasts = self._window.toasts
+        offers = [(run, "was interrupted", toasts.offer) for run in interrupted[:1]]
+        for run, what, show in offers or [(run, "was saved", toasts.done) for run in saved]:  # which leaves by itself
             sentence = f"“{run.name}” {what} at step {run.step:,} of {run.total_steps:,}."
             self._offer = f"{sentence} You can resume it from its last checkpoint."
-            self._window.toasts.offer(self._offer, "Resume", partial(self.resume, run.id))
+            show(self._offer, "Resume", partial(self.resume, run.id))
             if self._window.pages.current == "training":
                 self._window.training.show_run(run.id)
 

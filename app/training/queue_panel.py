@@ -29,7 +29,7 @@ class QueuePanel(QWidget):
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session, self._theme = session, theme
-        self._title = label("", "subheading")
+        self.title = label("", "subheading")
         self.start = button(
             "Start", theme, session.queue.start, icon="play-fill", tip="Train the queued runs one after the other"
         )
@@ -42,8 +42,8 @@ class QueuePanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE // 2)
-        self._title.setContentsMargins(SPACE, 0, 0, 0)
-        layout.addLayout(row(self._title, None, self.start, self.hold))
+        self.title.setContentsMargins(SPACE, 0, 0, 0)
+        layout.addLayout(row(self.title, None, self.start, self.hold))
         layout.addWidget(self.list)
         session.queue.changed.connect(self._show)
         self._show()
@@ -82,7 +82,8 @@ class QueuePanel(QWidget):
     def _show(self) -> None:
         session, n = self._session, len(self._session.queue.waiting)
         self.setVisible(n > 0)
-        self._title.setText(f"{format_count(n, 'run')} queued")
+        held = ", held" if session.queue.is_held else ""
+        self.title.setText(f"{format_count(n, 'run')} queued{held}")
         self.start.setVisible(not session.queue.is_draining)
         self.hold.setVisible(session.queue.is_draining)
         self.list.show_items()

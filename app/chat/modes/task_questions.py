@@ -50,6 +50,7 @@ def answer_row(
     ids = tuple(batch.inputs[0].tolist())
     source_ids = () if batch.source is None else tuple(batch.source[0].tolist())
     names = token_names(tokenizer, {*ids, *source_ids})
+    read_from = 0 if model.config.topology == "encoder-only" else len(ids) - 1  # as of `Model.pooled`
 
     def read(step: int) -> ReadText:
         return ReadText(
@@ -59,7 +60,7 @@ def answer_row(
             source_ids=source_ids,
             source_words=tuple(names[id] for id in source_ids),
             step=step,
-            start=_start(question, prediction),
+            start=_start(question, prediction, read_from),
             segments=segments,
             question=question,
         )
@@ -94,13 +95,14 @@ def _question(
     return LabelQuestion(head="span", labels=outcomes, outcome=1, span=span, candidates=candidates)
 
 
-def _start(question: LabelQuestion | None, prediction: Prediction) -> int | None:
-    """The token that the glass box opens on: the first word with a tag, the answer's first token, else the first."""
+def _start(question: LabelQuestion | None, prediction: Prediction, read_from: int) -> int | None:
+    """The token that the glass box opens on: the first word with a tag, the answer's first token, else the token that
+    the label is read from, `read_from`."""
     if question is None:
         return None
     if question.span is not None:
         return question.span[0]
     if not question.word_starts:
-        return 0
+        return read_from
     first = next((i for i, tag in enumerate(prediction.value) if tag != "O"), 0)
     return question.word_starts[min(first, len(question.word_starts) - 1)]

@@ -207,6 +207,9 @@ class AttentionPanel(AnswerPanel):
 
     @property
     def _which_row(self) -> str | None:
+        text = self.focus.text
+        if text is not None and text.question is not None:  # a label is read at a token, none is predicted after it
+            return None
         sees_both_sides = self._kind == "encoder" or (self._kind == "self" and not self.stack.is_causal)
         return None if sees_both_sides else self.detail.which_row.value
 
@@ -281,7 +284,10 @@ class AttentionPanel(AnswerPanel):
         else:
             head = f"{('the average head', 'one of the heads')[tile.head - site.n_head]} of {layer}"
         is_causal = self._kind != "encoder" and self.stack.is_causal
-        return describe_row(head, row, weights, words, others, is_causal=is_causal)
+        text = self.focus.text
+        is_whole = text is not None and text.question is not None and text.question.head == "sequence"
+        gives_label = is_whole and text is not None and self._kind != "encoder" and row.query == text.start
+        return describe_row(head, row, weights, words, others, is_causal=is_causal, gives_label=gives_label)
 
     @Slot(int, int)
     def _on_cell(self, row: int, column: int) -> None:

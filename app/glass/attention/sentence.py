@@ -14,7 +14,14 @@ from models.inspect.attention_maps import StackMaps
 
 
 def describe_row(
-    head: str, row: ShownRow, weights: Floats, words: Sequence[str], others: Sequence[str] | None, *, is_causal: bool
+    head: str,
+    row: ShownRow,
+    weights: Floats,
+    words: Sequence[str],
+    others: Sequence[str] | None,
+    *,
+    is_causal: bool,
+    gives_label: bool = False,
 ) -> str:
     """Where a head looks in its row for one token.
 
@@ -23,11 +30,14 @@ def describe_row(
         weights: (S) its attention; NaN where it may not look.
         words: of the tokens that look. others: of those that are looked at, if they are another text.
         is_causal: whether it sees only what comes before.
+        gives_label: whether the label of the text is read at that token.
     """
     at = int(np.nanargmax(weights))
     share = format_rough(float(weights[at]))
     whose = row.query if row.marked is None else row.marked
     aim = f"To predict {spoken(words[whose])}" if row.marked is not None else f"At {spoken(words[whose])}"
+    if gives_label:
+        aim = f"At {spoken(words[whose])}, where the label is read"
     if others is not None:
         return f"{aim}, {head} looks most at {spoken(others[at])} in the source ({share})."
     if at == row.query:

@@ -54,8 +54,10 @@ def describe_move(word: str, before: float, after: float, *, would: bool) -> str
     start, end = format_rough(before), format_rough(after)
     if start == end:  # “from 2 % to 2 %” would be no move
         start, end = format_prob(before), format_prob(after)
-    if start == end:
+    if before == after:
         return f"{word} {'would stay' if would else 'stays'} at {end}"
+    if start == end:
+        return f"{word} {'would hardly change' if would else 'hardly changes'} ({end})"
     ends = f"from {start} to {end}"
     if after < before:
         return f"{word} {'would fall' if would else 'falls'} {ends}"

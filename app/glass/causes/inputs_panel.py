@@ -204,7 +204,8 @@ class InputsPanel(AnswerPanel):
             ]
             strip.show_amounts(values, reach, tips)
         is_logit = self.by.value == "gradient" and self.of.value == "logit"
-        shown = "Effect on the logit" if is_logit else "Effect on the probability" if percent else "Effect in nats"
+        in_points = "Effect on the probability, in percentage points"
+        shown = "Effect on the logit" if is_logit else in_points if percent else "Effect in nats"
         names, sources = short_names(text.words[: len(tokens)]), short_names(text.source_words)
         rows = [(sources[i], value, i, True) for i, value in enumerate(source) if self._has_bar(i, in_source=True)]
         rows += [(names[i], value, i, False) for i, value in enumerate(tokens) if self._has_bar(i, in_source=False)]
@@ -212,7 +213,7 @@ class InputsPanel(AnswerPanel):
         rows = [row for row in rows if format_signed(row[1], digits).strip("+−0.")] or rows[:1]
         self.bars.show_amounts(
             [Amount(name, value, self._explain(i, side, value, digits)) for name, value, i, side in rows[:_N_ROWS]],
-            are_percent=percent,
+            are_points=percent,
         )
         self.scale.show_values(shown, self.bars.written(-reach), self.bars.written(reach))
         for widget in (self.bars_title, self.bars, self.scale):

@@ -37,7 +37,7 @@ def unit_of(text: ReadText) -> str:
 def describe_inputs(
     word: str, share: float, changes: Mapping[InputToken, float], text: ReadText, *, is_complete: bool, busy: bool
 ) -> str:
-    """What the answer depends on most.
+    """What moves the answer's probability most, up or down, where it is hidden.
 
     Args:
         word: the answer, in quotes. share: its probability.
@@ -51,10 +51,9 @@ def describe_inputs(
         return f"“Hide each {unit}” will tell which of them {now} depends on most."
     if not changes:
         return f"There is nothing to hide: {word} follows a single {unit}."
-    worst, best = min(changes, key=lambda token: changes[token]), max(changes, key=lambda token: changes[token])
-    most = worst if changes[worst] <= -_SMALL else best
+    most = max(changes, key=lambda token: abs(math.expm1(min(changes[token], -math.log(share)))))  # at most to 100 %
     if abs(changes[most]) < _SMALL:
-        least = share * math.exp(min(changes[worst], 0.0))
+        least = share * math.exp(min(*changes.values(), 0.0))
         return f"No single {unit} decides it: {word} stays {format_least(least)} without any one of them."
     moved = describe_move(word, share, share * math.exp(changes[most]), would=True)
     return f"Without {_placed(most, text)}, {moved}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,10 +14,11 @@ from app.glass.names import digits_for
 from app.kit.figures.heat_map import colour_table
 from app.kit.painted_rows import PaintedRows
 from app.kit.theme import SPACE, ThemeProvider
-from models.number_words import format_signed
+from models.number_words import format_exponent, format_signed
 
-_PERCENT = "\N{NO-BREAK SPACE}%"
 _BAR = 8  # pixels
+_SMALLEST = 1e-4
+"""Percentage points that are written without an exponent."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +36,14 @@ class SignedBars(PaintedRows):
     def __init__(self, name: str, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(name, theme, parent)
         self._amounts: Sequence[Amount] = ()
-        self._digits, self._unit = 3, ""
+        self._digits: int | None = 3
 
-    def show_amounts(self, amounts: Sequence[Amount], *, are_percent: bool = False) -> None:
-        """Show other amounts; are_percent: percentage points, written as such."""
-        self._amounts, self._unit = amounts, _PERCENT if are_percent else ""
-        digits = digits_for(self._reach)
-        self._digits = digits if not are_percent else 0 if self._reach >= 10 else max(digits - 2, 1)
-        self.setAccessibleDescription(", ".join(f"{a.name} {self.written(a.value)}" for a in amounts))
+    def show_amounts(self, amounts: Sequence[Amount], *, are_points: bool = False) -> None:
+        """Show other amounts; are_points: percentage points, each with two digits, however small."""
+        self._amounts = amounts
+        self._digits = None if are_points else digits_for(self._reach)
+        unit = "Percentage points: " if are_points else ""
+        self.setAccessibleDescription(unit + ", ".join(f"{a.name} {self.written(a.value)}" for a in amounts))
         self._restyle()
 
     @property
@@ -51,7 +53,12 @@ class SignedBars(PaintedRows):
 
     def written(self, value: float) -> str:
         """An amount as it stands beside its bar."""
-        return format_signed(value, self._digits) + self._unit
+        if self._digits is not None:
+            return format_signed(value, self._digits)
+        size = abs(value)
+        if 0.0 < size < _SMALLEST:
+            return f"{'−' if value < 0 else '+'}{format_exponent(size)}"
+        return format_signed(value, 0 if size >= 9.95 or not size else 1 - math.floor(math.log10(float(f"{size:.1e}"))))
 
     @property
     def _reach(self) -> float:
@@ -74,7 +81,8 @@ class SignedBars(PaintedRows):
         ends = QColor.fromRgb(int(table[0])), QColor.fromRgb(int(table[-1]))
         longest = max((metrics.horizontalAdvance(amount.name) for amount in self._amounts), default=0)
         name_width = min(longest + 2 * SPACE, int(0.4 * self.width()))
-        number = metrics.horizontalAdvance("+00." + self._digits * "0" + self._unit)
+        widest = max((metrics.horizontalAdvance(self.written(amount.value)) for amount in self._amounts), default=0)
+        number = max(widest, metrics.horizontalAdvance("+00.000"))
         track = QRectF(name_width, 0, self.width() - name_width - number - SPACE, self.height())
         reach = self._reach
         painter.setFont(font)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import html
 import itertools
+import math
 import re
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QSize, Qt, Signal, Slot
 from PySide6.QtGui import (
     QColor,
     QFont,
     QFontMetrics,
+    QFontMetricsF,
     QHelpEvent,
     QKeyEvent,
     QMouseEvent,
@@ -31,7 +34,7 @@ from app.glass.tokens.draft_colours import DRAFT, draft_colours
 from app.kit.theme import ThemeProvider
 from app.kit.tokens.pill_layout import PillLayout
 
-_PAD, _LEADING = 1, 5  # pixels on either side of a token; between the rows
+_LEADING = 5  # pixels between the rows
 _SPACE, _LINE_FEED = "·", "⏎"
 _LINE = re.compile(f"[^{_LINE_FEED}]*{_LINE_FEED}|[^{_LINE_FEED}]+")
 _MAX_CHARS = 40
@@ -144,7 +147,8 @@ class TokenText(QWidget):
 
     def position_at(self, point: QPointF) -> int | None:
         """The position in the text of the token at a point of the widget."""
-        piece = self._layout_for(self.width()).at(int(point.x()), int(point.y()) // self._row_height)
+        layout, row = self._layout_for(self.width()), int(point.y()) // self._row_height
+        piece = layout.at(int(point.x()) + self._hidden(row), row) if 0 <= row < layout.n_rows else None
         return None if piece is None or piece >= len(self._pieces) else self._first + int(self._owners[piece])
 
     def rects_of(self, position: int) -> list[QRect]:
@@ -161,18 +165,32 @@ class TokenText(QWidget):
 
     def _rect_of_piece(self, piece: int) -> QRect:
         layout = self._layout_for(self.width())
-        left, top = layout.x_of(piece), layout.row_of(piece) * self._row_height
-        return QRect(left, top, min(layout.width_of(piece), self.width() - left), self._row_height - _LEADING + 2)
+        row, left, width = layout.row_of(piece), layout.x_of(piece), layout.width_of(piece)
+        hidden = self._hidden(row)
+        left, width = (left - hidden, width) if left else (0, width - hidden)
+        height = self._row_height - _LEADING + 2
+        return QRect(left, row * self._row_height, min(width, self.width() - left), height)
+
+    def _hidden(self, row: int) -> int:
+        """Pixels of the space at the beginning of a line that was broken for want of room: plain text shows none."""
+        layout = self._layout_for(self.width())
+        first = layout.pills_in(row).start
+        if self._quantity != NO_COLOURS or not first or self._pieces[first - 1].endswith(_LINE_FEED):
+            return 0
+        piece = self._pieces[first]
+        marks = piece[: len(piece) - len(piece.lstrip(_SPACE))]
+        return min(QFontMetrics(self._font).horizontalAdvance(marks), layout.width_of(first) - 1) if marks else 0
 
     def _measure(self) -> None:
         """Break the tokens after line feeds, since an indentation belongs to the next line, and measure the pieces."""
-        metrics = QFontMetrics(self._font)
+        metrics = QFontMetricsF(self._font)
         broken = [_LINE.findall(word[:_MAX_CHARS]) or [""] for word in self._words]
         self._pieces = list(itertools.chain.from_iterable(broken))
         self._owners = np.repeat(np.arange(len(broken)), np.array([len(pieces) for pieces in broken], np.int64))
-        known = {piece: metrics.horizontalAdvance(piece) + 2 * _PAD for piece in set(self._pieces)}
-        self._widths = np.array([known[piece] for piece in self._pieces], np.int64)
-        self._row_height = metrics.height() + _LEADING
+        self._widths, self._is_inside = _measure_words(self._pieces, metrics)
+        if self._is_code:  # no piece's width depends on where it stands
+            self._widths = np.array([math.ceil(metrics.horizontalAdvance(piece)) for piece in self._pieces], np.int64)
+        self._row_height = QFontMetrics(self._font).height() + _LEADING
         self._layout = None
         self.updateGeometry()
         self.update()
@@ -180,7 +198,9 @@ class TokenText(QWidget):
     def _layout_for(self, width: int) -> PillLayout:
         if self._layout is None or self._laid_out != width:
             ends = np.array([piece.endswith(_LINE_FEED) for piece in self._pieces], bool)
-            self._layout, self._laid_out = PillLayout(np.minimum(self._widths, width), ends, width), width
+            widths = np.minimum(self._widths, width)
+            ends |= _ends_of_lines(widths, ends, self._is_inside, width)
+            self._layout, self._laid_out = PillLayout(widths, ends, width), width
         return self._layout
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -207,11 +227,12 @@ class TokenText(QWidget):
     def _paint_piece(self, painter: QPainter, piece: int) -> None:
         word, rect = self._pieces[piece], self._rect_of_piece(piece)
         ink = self._paint_ground(painter, int(self._owners[piece]), rect)
-        text = rect.adjusted(_PAD, 0, 0, 0)
+        text = QRect(rect)
         middle = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
         n_marks = len(word) - len(word.lstrip(_SPACE))
         if self._quantity == NO_COLOURS:  # plain text has no marks
-            text.adjust(painter.fontMetrics().horizontalAdvance(word[:n_marks]), 0, 0, 0)
+            if rect.width() >= int(self._widths[piece]):  # or its space is not shown
+                text.adjust(painter.fontMetrics().horizontalAdvance(word[:n_marks]), 0, 0, 0)
             word = word[n_marks:].removesuffix(_LINE_FEED).replace(_SPACE, " ")
         elif 0 < n_marks < len(word):  # marks of spaces are drawn faintly
             faint = QColor(ink)
@@ -327,3 +348,47 @@ class TokenText(QWidget):
     def _restyle(self) -> None:
         self._shade()
         self._measure()
+
+
+def _measure_words(pieces: Sequence[str], metrics: QFontMetricsF) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The widths (n,) in pixels of pieces of text, and whether each continues the word of the one before (n,).
+
+    Pieces of a word lie where its letters would if it were painted whole: rounded together, with the kerning between.
+    """
+    known: dict[tuple[str, str], float] = {}
+    widths, inside = np.zeros(len(pieces)), np.zeros(len(pieces), np.bool_)
+    before = ""
+    for i, piece in enumerate(pieces):
+        inside[i] = bool(before) and not before.endswith((_SPACE, _LINE_FEED)) and piece[:1] not in (_SPACE, _LINE_FEED)
+        pair = (before if inside[i] else "", piece)
+        if pair not in known:
+            known[pair] = metrics.horizontalAdvance("".join(pair)) - (
+                metrics.horizontalAdvance(pair[0]) if pair[0] else 0
+            )
+        widths[i] = known[pair]
+        before = piece
+    edges = np.concatenate(([0.0], np.cumsum(widths)))
+    word_starts = np.maximum.accumulate(np.where(inside, 0, np.arange(len(pieces))))
+    left = edges[word_starts]  # where its word begins: each word is as wide in every line
+    return np.ceil(edges[1:] - left).astype(np.int64) - np.ceil(edges[:-1] - left).astype(np.int64), inside
+
+
+def _ends_of_lines(
+    widths: NDArray[np.int64], ends: NDArray[np.bool_], inside: NDArray[np.bool_], available: int
+) -> NDArray[np.bool_]:
+    """After which pieces (n,) a line ends so that no word is broken that fits into one."""
+    breaks = np.zeros(len(widths), np.bool_)
+    starts = np.append(np.flatnonzero(~inside), len(widths)).tolist()
+    sums = np.concatenate(([0], np.cumsum(widths)))
+    left = 0
+    for start, end in itertools.pairwise(starts):
+        word = int(sums[end] - sums[start])
+        if left and left + word > available and word <= available:
+            breaks[start - 1], left = True, 0
+        if ends[end - 1]:
+            left = 0
+        elif word <= available:
+            left += word
+        else:  # it is broken anywhere
+            left = (left + word) % available
+    return breaks

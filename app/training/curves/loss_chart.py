@@ -19,8 +19,10 @@ from app.kit.charts.curve_points import SMOOTHING, moving_average, thinned, trai
 from app.kit.help_mark import HelpMark, set_term
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.run_history import RunHistory
+from app.training.curves.reference_line import ReferenceLine, TableLines
 from app.training.curves.run_axis import RunAxis
 from app.training.curves.run_chart import Floats, RunChart, finite_between, span_of
+from models.events import TextCompared
 from models.number_words import with_minus
 from models.runs.curve import Table
 
@@ -61,12 +63,12 @@ class Quantity:
         with np.errstate(over="ignore"):
             return np.exp(values)
 
-    def of_nats(self, nats: float, train: Table) -> float:
-        """Convert a loss in nats per token to the quantity; NaN where the run has no conversion rate yet."""
+    def of_nats(self, nats: float, table: Table) -> float:
+        """Convert a loss in nats per token to the quantity, at the rate of a table; NaN where it has none yet."""
         if self.column == "loss":
             return float(self.of(np.array([nats]))[0])
-        known = np.flatnonzero(np.isfinite(train[self.column]) & (train["loss"] > 0))
-        return nats * float(train[self.column][known[-1]] / train["loss"][known[-1]]) if len(known) else math.nan
+        known = np.flatnonzero(np.isfinite(table[self.column]) & (table["loss"] > 0))
+        return nats * float(table[self.column][known[-1]] / table["loss"][known[-1]]) if len(known) else math.nan
 
     def format(self, value: float) -> str:
         """A value as text, “–” where it is not finite."""
@@ -82,7 +84,7 @@ QUANTITIES = (LOSS, PERPLEXITY, BITS_PER_BYTE)
 
 
 class LossChart(RunChart):
-    """Training loss (thin), smoothed (thick), validation (dots), and the baselines of guessing.
+    """Training loss (thin), smoothed (thick), validation (dots), and the baselines: guesses, gzip and tables.
 
     Args:
         controls: whether another quantity can be chosen, as perplexity instead of the loss.
@@ -108,6 +110,7 @@ class LossChart(RunChart):
             self.head.insertWidget(1, HelpMark("Loss"))
         self._vocab_size = 0
         self._noun = "token"
+        self._compared: TextCompared | None = None
         self._measured: Mapping[str, float] = {}
         self._smoothing, self.is_log, self._has_log_steps = SMOOTHING, False, False
         self.chart.setAccessibleName(quantity.name)
@@ -122,6 +125,7 @@ class LossChart(RunChart):
         self.chart.addItem(self.val)
         self.uniform_guess = ReferenceLine(self.chart, "The loss of giving every token or label the same probability")
         self.frequencies = ReferenceLine(self.chart, "")
+        self.tables = TableLines(self.chart)
         self.line_names = [pg.TextItem(anchor=(0, 0.5)), pg.TextItem(anchor=(0, 0.5))]
         for name in self.line_names:
             name.textItem.document().setDocumentMargin(1)
@@ -165,6 +169,12 @@ class LossChart(RunChart):
         self.history = history
         self.chart.show_whole()
         self.refresh()
+
+    def show_tables(self, compared: TextCompared | None) -> None:
+        """Show in bits per byte what gzip and tables need for the held-out text; None: nothing is known."""
+        if compared != self._compared:
+            self._compared = compared
+            self.refresh()
 
     def refresh(self) -> None:
         """Redraw the history."""
@@ -247,10 +257,12 @@ class LossChart(RunChart):
             self._draw_dots()
 
     def _show_references(self, train: Table) -> None:
-        quantity, vocab_size = self.quantity, self._vocab_size
-        guess = quantity.of_nats(math.log(vocab_size), train) if vocab_size > 1 and len(train) else math.nan
+        quantity, vocab_size, val = self.quantity, self._vocab_size, self.history.val
+        # Tokens of the held-out text may be shorter: its validations are what is compared with the lines.
+        rates = val if np.isfinite(val[quantity.column]).any() else train
+        guess = quantity.of_nats(math.log(vocab_size), rates) if vocab_size > 1 and len(train) else math.nan
         entropy = self._measured.get("unigram_entropy", math.nan)
-        frequencies = quantity.of_nats(entropy, train) if len(train) else math.nan
+        frequencies = quantity.of_nats(entropy, rates) if len(train) else math.nan
         logarithm = f"ln {vocab_size:,} = " if quantity is LOSS else ""
         format = quantity.format if quantity is PERPLEXITY else "{:.2f}".format
         self.uniform_guess.show(guess, f"uniform guess: {logarithm}{format(guess)}", log=self.is_log)
@@ -259,6 +271,8 @@ class LossChart(RunChart):
             f"The lowest loss without any context, from {self._noun} frequencies alone: "
             f"the entropy of {self._measured.get('unigram_tokens', 0):,.0f} {self._noun}s of the training data"
         )
+
+        self.tables.show(self._compared if quantity is BITS_PER_BYTE else None, log=self.is_log)
 
     def _offer(self, quantity: Quantity, *, known: bool, keep: bool = False) -> None:
         """Offer a quantity if it is known. keep: if it is not known but already chosen, it stays chosen."""
@@ -291,7 +305,7 @@ class LossChart(RunChart):
     @property
     def references(self) -> Sequence[ReferenceLine]:
         """The lines that are always in view where the whole run is."""
-        return self.uniform_guess, self.frequencies
+        return self.uniform_guess, self.frequencies, *self.tables.lines
 
     # -- Text ------------------------------------------------------------------------------------------
 
@@ -320,6 +334,7 @@ class LossChart(RunChart):
         self.uniform_guess.place_name(right)
         apart = self.line_names[0].boundingRect().height() * per_pixel
         self._place_frequencies(right, low, apart)
+        self.tables.place_names(right, low, apart)
         right += _GAP * view.viewPixelSize()[0]
         ends: dict[int, float] = {}
         for i, value in enumerate(self._ends):
@@ -374,6 +389,7 @@ class LossChart(RunChart):
         self.val.setSymbolBrush(colors.validation)
         self.uniform_guess.restyle(theme)
         self.frequencies.restyle(theme)
+        self.tables.restyle(theme)
         for name, color in zip(self.line_names, (colors.accent, colors.validation), strict=True):
             name.setColor(color)
             name.fill = pg.mkBrush(colors.surface)  # so that no line crosses it
@@ -386,60 +402,3 @@ def _last(values: Floats) -> float:
     """The last finite value, NaN where there is none."""
     known = values[np.isfinite(values)]
     return float(known[-1]) if len(known) else math.nan
-
-
-class ReferenceLine:
-    """A labelled dashed line at a reference value, shown once there is one.
-
-    The label is above the line, or below where it would cover a curve.
-    """
-
-    def __init__(self, chart: Chart, tip: str) -> None:
-        self._line = pg.InfiniteLine(angle=0, movable=False)
-        self.name = pg.TextItem(anchor=(1, 1))
-        self.name.textItem.document().setDocumentMargin(1)
-        self.value = math.nan
-        self.name.setZValue(-0.5)  # below the curves, so that it hides none
-        self._line.setZValue(-1)  # below the names of the curves
-        self._view, self._words = chart.getPlotItem().getViewBox(), ""
-        for item in (self._line, self.name):
-            chart.addItem(item)
-        self.set_tip(tip)
-        self.show(math.nan, "", log=False)
-
-    def set_tip(self, tip: str) -> None:
-        """Set the tooltip of line and label."""
-        self._tip = tip
-        self._line.setToolTip(plain_tip(tip))
-        self.name.setToolTip(plain_tip(tip))
-
-    def show(self, value: float, words: str, *, log: bool) -> None:
-        """Show it at a value with a label; hide it where the value is NaN."""
-        self.value, self._words = value, words
-        shown = math.isfinite(value) and value > 0
-        self._line.setVisible(shown)
-        self.name.setVisible(shown)
-        if shown:
-            self._line.setValue(math.log10(value) if log else value)
-            self.name.setText(words)
-
-    def place_name(self, right: float, *, below: bool = False, fits: bool = True, at_left: bool = False) -> None:
-        """Place the label so that it ends at this x, or begins at the left edge where it is longer or is to be
-        `at_left`, above or below the line; hide it where it does not fit."""
-        self.name.setVisible(self._line.isVisible() and fits)
-        view = self._view
-        left, per_pixel = view.viewRange()[0][0], view.viewPixelSize()[0]
-        metrics = QFontMetrics(self.name.textItem.font())
-        shown = metrics.elidedText(self._words, Qt.TextElideMode.ElideRight, int(view.width()) - _GAP)
-        self.name.setText(shown)
-        self.name.setToolTip(plain_tip(self._tip if shown == self._words else f"{self._words}\n{self._tip}"))
-        starts = at_left or self.name.boundingRect().width() * per_pixel > right - left
-        self.name.setAnchor((0 if starts else 1, 0 if below else 1))
-        self.name.setPos(left if starts else right, self._line.value())
-
-    def restyle(self, theme: ThemeProvider) -> None:
-        """Take the theme's colours."""
-        self._line.setPen(theme.pen("faint", style=Qt.PenStyle.DashLine))
-        self.name.setColor(theme.theme.muted)
-        self.name.fill = pg.mkBrush(theme.theme.surface)
-        self.name.setFont(theme.font(0.9))

@@ -32,7 +32,8 @@ from app.training.curves.run_chart import RunChart
 from app.training.curves.sample_feed import SampleFeed
 from app.training.curves.small_chart import SmallChart, format_number
 from app.training.shown_run import ShownRun
-from models.events import Noted
+from models.evaluation.record import read_comparison
+from models.events import Noted, TextCompared
 from models.number_words import format_duration, format_percent, size_unit
 from models.runs.curve import Table
 from models.runs.run_folder import RunFolder
@@ -209,11 +210,13 @@ class CurvesView(QWidget):
         n_classes, noun, unit, spec = 0, "token", LOSS.unit, run.spec
         if spec is not None and spec.align is not None:  # its loss is none of guesses about tokens
             self.loss.show_history(run.history, 0, unit="")
+            self.loss.show_tables(None)
             return
         if spec is not None:
             n_classes, noun = spec.n_classes, "label" if spec.model.head in ("sequence", "token") else "token"
             unit = TASKS[spec.data.task].loss_unit
         self.loss.show_history(run.history, n_classes, initial_measurements(run), noun, unit)
+        self.loss.show_tables(_stored_comparison(run))
 
     @Slot()
     def refresh(self) -> None:
@@ -319,6 +322,14 @@ def initial_measurements(run: ShownRun) -> Mapping[str, float]:
         with contextlib.suppress(ValueError):
             return RunFolder.open(run.folder).measured
     return {}
+
+
+def _stored_comparison(run: ShownRun) -> TextCompared | None:
+    """What gzip and tables need for the run's held-out text, where that was measured."""
+    if run.folder is not None:
+        with contextlib.suppress(ValueError):
+            return read_comparison(run.folder)
+    return None
 
 
 def _format_speed(train: Table, row: int) -> str:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from models.recipes.tasks.table import TaskRecipe
 
 _WAITS = "A run is training: what you start now waits in the queue, and follows by itself."
+_IS_HELD = "A run is training, and the queue is held: what you start now waits there until you press Start."
 _ABOUT = "Each trains a small model and scores it on rows that it has never seen. Your own rows: drop them on a card."
 _ABOUT_DEMONSTRATIONS = "Each takes one of your models through several stages. A stopped one continues where it was."
 _TITLES = {False: "Tiny World", True: "Real data and published models"}
@@ -111,6 +112,7 @@ class RecipesPage(QWidget):
         self._task.done.connect(self._on_read)
         self._task.failed.connect(session.notices.fail)
         session.training.changed.connect(self._show_waits)
+        session.queue.changed.connect(self._show_waits)
         session.runs.changed.connect(self.reload)
         session.training.ended.connect(self.reload)  # it may have kept how far it came
         session.datasets.list_changed.connect(self._offer)
@@ -209,6 +211,7 @@ class RecipesPage(QWidget):
 
     @Slot()
     def _show_waits(self) -> None:
+        self.waits.setText(_IS_HELD if self._session.queue.is_held else _WAITS)
         self.waits.setVisible(self._session.training.active)
 
     @Slot()

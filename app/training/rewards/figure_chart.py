@@ -21,7 +21,7 @@ from app.kit.help_mark import HelpMark
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.run_history import FIGURE_COLUMNS
-from app.training.curves.loss_chart import ReferenceLine
+from app.training.curves.reference_line import ReferenceLine
 from app.training.curves.run_chart import Floats, RunChart, finite_between, span_of
 from app.training.curves.small_chart import format_number
 from models.alignment.figures import about, figure_of, overfitting_of

@@ -65,7 +65,9 @@ class RunDelegate(QStyledItemDelegate):
         self._paint_name(painter, QRect(inner.left(), inner.top(), inner.width(), name), run)
         self._paint_status(painter, QRect(inner.left(), inner.top() + name, width, line), run)
         if spark:
-            box = QRectF(inner.right() - spark, inner.top() + name + 1, spark, line - 3)
+            box = QRectF(
+                inner.right() - spark, inner.top() + name + 4, spark, line - 5
+            )  # clear of the name's descenders
             _paint_sparkline(painter, box, points, self._theme)
         below = QRect(inner.left(), inner.top() + name + line, inner.width(), line)
         facts = self._model.facts(run)

@@ -11,7 +11,7 @@ from PySide6.QtCore import QSignalBlocker, Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QComboBox, QProgressBar, QStackedWidget, QVBoxLayout, QWidget
 
-from app.kit.basics import EmptyState, button, label, plain_tip, row, scrolling, set_enabled, set_role
+from app.kit.basics import EmptyState, button, column, label, plain_tip, row, scrolling, set_enabled, set_role
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedCombo, ElidedLabel
 from app.kit.layout.flow_layout import FlowLayout
@@ -22,13 +22,14 @@ from app.training.scores.comparison import OtherScores, ScoresComparison, distin
 from app.training.scores.evaluator import EvaluationRequest, RunEvaluator
 from app.training.scores.predictions import Predictions
 from app.training.scores.summary import ScoresSummary
+from app.training.scores.text_comparison import TextComparison
 from app.training.shown_run import ShownRun
 from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.data.corpus import list_corpora
 from models.data.tiny_world.question_words import kind_title
-from models.evaluation.record import Forgetting, read_evaluation, read_forgetting
-from models.events import Evaluated
+from models.evaluation.record import Forgetting, read_comparison, read_evaluation, read_forgetting
+from models.events import Evaluated, TextCompared
 from models.library.library import Library
 from models.library.run_record import RunInfo, inspect_run
 from models.number_words import format_done, format_of_100, format_percent
@@ -45,10 +46,9 @@ _NO_DATA = (
     "This model can be scored on {title}: import or make such a dataset in the Data tab.",
 )
 _NO_SCORE = (
-    "What it learned from has no score",
-    "Many replies are right in a conversation, and many words in a text, so the test rows of its own data give no "
-    "score: its validation loss is in Curves. It can be scored on {title}: import or make such a dataset in the "
-    "Data tab.",
+    "Its own data has no right answers to count",
+    "A text can go on in many ways, and a conversation has many good replies. How well it predicts them is its "
+    "validation loss, in Curves. To score it on {title} as well, import or make such a dataset in the Data tab.",
 )
 _NO_MODEL = ("No model yet", "The run can be evaluated as soon as it has a checkpoint.")
 
@@ -72,6 +72,7 @@ class _Stored:
     others: tuple[OtherScores, ...]
     datasets: Mapping[str, str]
     evaluated: Evaluated | None
+    compared: TextCompared | None
 
 
 class ScoresView(QWidget):
@@ -100,6 +101,7 @@ class ScoresView(QWidget):
         self.parts = ScoreParts(theme)
         self.bring = button("Open the Data tab", theme, lambda: session.tab_requested.emit("data"), icon="table")
         self._empty = EmptyState(*_NO_TASK, self.bring)
+        self.comparison = TextComparison(theme)
         self._pages = QStackedWidget()
         self._task = LatestTask(self)
         self._build()
@@ -144,7 +146,10 @@ class ScoresView(QWidget):
         working.setStretch(0, 1)
         working.setStretch(1, 2)
         self._working.setLayout(working)
-        for page in (self._empty, self.parts):
+        at_top = QWidget()
+        at_top.setLayout(column(self.comparison, None))
+        self._text_page = scrolling(at_top)
+        for page in (self._empty, self.parts, self._text_page):
             self._pages.addWidget(page)
         lines = QVBoxLayout(self)
         lines.setContentsMargins(0, 0, 0, 0)
@@ -169,7 +174,7 @@ class ScoresView(QWidget):
     @property
     def words(self) -> str:
         """What stands instead of scores; "" while there are some."""
-        return "" if self._pages.currentWidget() is self.parts else self._empty.words
+        return self._empty.words if self._pages.currentWidget() is self._empty else ""
 
     def show_run(self, run: ShownRun) -> None:
         """Show the scores of a run."""
@@ -266,6 +271,9 @@ class ScoresView(QWidget):
         elif not self._has_own_data and stored.forgetting is not None and stored.forgetting.changes:
             self.parts.show_forgetting(stored.forgetting)
             self._pages.setCurrentWidget(self.parts)
+        elif stored.compared is not None and stored.compared.model is not None:
+            self.comparison.show_comparison(stored.compared)
+            self._pages.setCurrentWidget(self._text_page)
         elif not self.task:
             self._say(*_NO_TASK)
         elif not self.checkpoints.count():
@@ -420,6 +428,7 @@ def _read_stored(
         ),
         datasets=datasets,
         evaluated=None if found is not None or datasets else read_evaluation(folder),
+        compared=read_comparison(folder),
     )
 
 

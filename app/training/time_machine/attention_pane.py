@@ -21,6 +21,12 @@ from models.settings.model_config import ModelConfig
 
 _SCALES = {scale: SCALES[scale] for scale in ("root", "linear")}  # no space for more
 
+_NOT_RECORDED = "No attention recorded", "It is recorded for pinned prompts, not for samples on request."
+_SINGLE = (
+    "The prompt is a single token",
+    "It can only attend to itself. A longer prompt shows what heads look at.",
+)
+
 
 class AttentionPane(QWidget):
     """One layer's heads at one step."""
@@ -39,10 +45,10 @@ class AttentionPane(QWidget):
         self.map = TokenMap(theme)
         maps = QWidget()
         maps.setLayout(row(self.heads, self.map))
-        nothing = EmptyState("No attention recorded", "It is recorded for pinned prompts, not for samples on request.")
+        self.nothing = EmptyState(*_NOT_RECORDED)
         self._pages = QStackedWidget()
         self._pages.addWidget(maps)
-        self._pages.addWidget(nothing)
+        self._pages.addWidget(self.nothing)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE // 2)
@@ -72,8 +78,10 @@ class AttentionPane(QWidget):
     @Slot()
     def _draw(self) -> None:
         seen = self._seen
-        self._pages.setCurrentIndex(1 if seen is None else 0)
-        self.scale.setEnabled(seen is not None)
+        is_map = seen is not None and self._weights.shape[1] > 1
+        self._pages.setCurrentIndex(0 if is_map else 1)
+        self.nothing.set_words(*(_NOT_RECORDED if seen is None or is_map else _SINGLE))
+        self.scale.setEnabled(is_map)
         if seen is None:
             self.title.setText("Attention")
             return

@@ -79,6 +79,7 @@ def little_data(signs: Signs) -> Finding:
     )
     steps, losses = _validations(signs)
     if passes <= _PASSES or len(losses) < 2 or not signs.n_blocks:
+        words += f" Up to {_PASSES:.0f} times, that is about as good as new text."
         return Check(kind="little_data", words=words)
     gap = float(losses[-1]) - signs.loss_near(steps[-1])
     gaps = losses - np.interp(steps, signs.steps, signs.loss)
@@ -87,7 +88,10 @@ def little_data(signs: Signs) -> Finding:
         words += f" The validation loss is {abs(gap):.2g} {'above' if gap > 0 else 'below'} that of training."
         return Check(kind="little_data", words=words)
     wide = np.flatnonzero(gaps < _GAP * losses)
-    onset = int(steps[wide[-1]]) if len(wide) else int(steps[0])
+    often = (
+        math.floor(_PASSES * per_pass / signs.log.spec.train.grad_accum_steps) + 1
+    )  # what came before was new enough
+    onset = max(int(steps[wide[-1]]) if len(wide) else int(steps[0]), often)
     sentence = (
         f"The whole text was read {passes:.0f} times, and the loss on it ({signs.loss_near(steps[-1]):.3g}) is "
         f"{gap:.2g} below that on the validation text ({losses[-1]:.3g}): more text of this kind would help most."

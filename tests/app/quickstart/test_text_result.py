@@ -50,9 +50,9 @@ def test_its_bits_per_byte_fall_against_the_lines_of_tables(
     view.bits.refresh()
     assert view.bits.isVisible()
     assert not view.loss.isVisible()
-    assert [line.value for line in view.bits.tables] == [2.9, 2.6, 2.0]
+    assert [line.value for line in view.bits.tables.lines] == [2.9, 2.6, 2.0]
     assert math.isnan(view.bits.uniform_guess.value)
-    assert view.bits.tables[2].name.toPlainText() == "a table of the last six letters: 2.00"
+    assert view.bits.tables.lines[2].name.toPlainText() == "a table of the last six letters: 2.00"
     top = view.bits.chart.getPlotItem().getViewBox().viewRange()[1]
     assert top[0] < 2.0 < 2.9 < top[1], "all lines are in view"
     script.end()
@@ -75,10 +75,10 @@ def test_headline_sentence_and_bars_follow_the_comparison(
     result = view.result.text_result
     assert result.isVisible()
     assert headline in [each.text() for each in view.findChildren(ElidedLabel)]
-    assert result.sentence.text() == sentence_of(compared)
-    assert [bar.text for bar in result.bars.bars] == [f"{one:.2f}" for one in sorted((bits, 2.0, 2.6, 2.9))]
+    assert result.comparison.sentence.text() == sentence_of(compared)
+    assert [bar.text for bar in result.comparison.bars.bars] == [f"{one:.2f}" for one in sorted((bits, 2.0, 2.6, 2.9))]
     assert result.sample.text() == "The end of it"
-    assert max(bar.share or 0 for bar in result.bars.bars) == 1.0
+    assert max(bar.share or 0 for bar in result.comparison.bars.bars) == 1.0
 
 
 def test_one_that_stopped_by_itself_has_a_result_and_one_that_was_stopped_has_none(

@@ -12,7 +12,9 @@ import pytest
 from filelock import FileLock
 from pytestqt.qtbot import QtBot
 
+from app.kit.theme import ThemeProvider
 from app.session.session import Session
+from app.training.queue_panel import QueuePanel
 from app.training.run.forks import Forks
 from models.events import Event, Phase, RunStarted
 from models.library.library import Library
@@ -124,6 +126,28 @@ def test_a_paused_queue_starts_nothing(session: Session, tiny_spec: RunSpec, unt
     assert not session.queue.waiting
     session.queue.put_back(removed, 0)
     assert session.queue.waiting[0] == removed
+
+
+def test_a_hold_stays_until_the_user_ends_it(
+    session: Session, heard: Heard, theme: ThemeProvider, qtbot: QtBot, tiny_spec: RunSpec, until: Until
+) -> None:
+    panel = QueuePanel(session, theme)
+    qtbot.addWidget(panel)
+    session.training.start(named(tiny_spec, "first"))
+    session.queue.add([named(tiny_spec, "second")])
+    session.queue.hold()
+    assert panel.title.text() == "1 run queued, held"
+    assert session.queue.add([named(tiny_spec, "third")])
+    assert session.queue.add_recipe(QueuedRecipe(kind="task", arguments={"name": "telepathy"}), "Telepathy")
+    assert "“Telepathy” is in the queue, which is held: press Start in the queue." in heard.notices
+    assert not session.queue.is_draining
+    assert not panel.start.isHidden()
+    until(lambda: not session.training.active)
+    assert [item.name for item in session.queue.waiting] == ["second", "third", "Telepathy"]
+    session.queue.start()
+    assert panel.title.text().endswith("queued")
+    until(lambda: [item.name for item in session.queue.waiting] == ["Telepathy"] and not session.training.active)
+    assert {run.name for run in session.runs.list()} == {"first", "second", "third"}
 
 
 def test_a_resumed_run_waits_its_turn(session: Session, tiny_spec: RunSpec, until: Until) -> None:

@@ -112,8 +112,10 @@ def test_an_opened_text_file_is_offered_for_a_quick_start_and_a_run(
     assert view.result.text_result.isVisible()
     compared = window.session.training.state.compared  # type: ignore[union-attr]
     assert compared is not None
-    assert view.result.text_result.sentence.text() == sentence_of(compared)
-    assert {bar.name: bar.text for bar in view.result.text_result.bars.bars}["Your model"] == f"{compared.model:.2f}"
+    assert view.result.text_result.comparison.sentence.text() == sentence_of(compared)
+    assert {bar.name: bar.text for bar in view.result.text_result.comparison.bars.bars}[
+        "Your model"
+    ] == f"{compared.model:.2f}"
     assert view.result.text_result.sample.text().startswith("The")
     window.show_tab("builder")
     window.show_quickstart()  # what it ended in can be seen again
@@ -453,6 +455,8 @@ def test_closing_while_training_asks_saves_and_offers_to_resume(
         assert (again.training.run_view.run_id == run.id) == bool(offers)
         if offers:
             assert f"“tiny” was saved at step {run.step:,}" in again.toasts.sentences[0]
+            marks = [each for each in again.toasts.findChildren(QToolButton) if each.property("role") == "mark"]
+            assert [mark.property("iconName") for mark in marks] == ["check-circle"], "what is done leaves by itself"
             session.training.resume_run(run.id)  # from the training tab, say
             assert not again.toasts.sentences
             session.training.stop(status="paused")

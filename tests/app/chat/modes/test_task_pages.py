@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
 import pytest
 from PySide6.QtCore import QPointF, Qt
 from pytestqt.qtbot import QtBot
+from tokenizers import Tokenizer
 
 from app.chat.modes.code_page import CodePage, judge_cases
 from app.chat.modes.entity_page import EntityPage, spans_of
 from app.chat.modes.label_page import LabelPage
 from app.chat.modes.span_page import SpanPage
 from app.chat.modes.task_page import qt_position
+from app.chat.modes.task_questions import answer_row
 from app.chat.modes.text_to_text import TextToText
 from app.chat.tab import ChatTab
 from app.kit.theme import ThemeProvider
 from app.session.remembered import EVERYTHING, SIMPLE
 from app.session.session import Session
+from models.architecture.transformer import build_model
 from models.data.corpus import open_corpus
 from models.library.library import Library
 from models.number_words import format_prob
+from models.settings.presets import PRESETS
 from models.tasks import code_judge
 from models.tasks.code_judge import Outcome
+from models.tokenizers.special_tokens import add_missing_special_tokens
 from tests.app.heard import Heard, Until
 
 
@@ -198,8 +204,8 @@ def test_in_simple_amounts_are_in_per_cent(tab: ChatTab, session: Session, until
     assert biggest.value == pytest.approx(
         100 * page.answered.prediction.score * (1 - math.exp(inputs.changes[token])), rel=1e-3
     )
-    assert "%" in inputs.bars.accessibleDescription()
-    assert inputs.scale.name == "Effect on the probability"
+    assert inputs.bars.accessibleDescription().startswith("Percentage points: ")
+    assert inputs.scale.name == "Effect on the probability, in percentage points"
     session.detail.choose(EVERYTHING)
     assert inputs.scale.name == "Effect in nats"
 
@@ -381,3 +387,16 @@ def test_the_body_is_written_for_the_head(tab: ChatTab, session: Session, until:
     until(lambda: tab.focus.text is not read and tab.focus.text is not None and not page.busy)
     assert tab.focus.text.ids[: read.n_prompt + 1] == (*read.ids[: read.n_prompt], other)
     assert not heard.failures
+
+
+@pytest.mark.parametrize(("design", "is_first"), [("gpt2-tiny", False), ("bert-tiny", True)])
+def test_a_label_is_inspected_where_it_is_read_from(byte_tokenizer: Tokenizer, design: str, *, is_first: bool) -> None:
+    labels = ("bad", "good")
+    tokenizer = Tokenizer.from_str(byte_tokenizer.to_str())
+    config = dataclasses.replace(PRESETS[design], vocab_size=380).for_task("classification", labels)
+    add_missing_special_tokens(tokenizer, config.topology)
+    answered = answer_row(build_model(config).eval(), tokenizer, "classification", {"text": "lovely soup"}, labels)
+    assert answered.read is not None
+    read = answered.read(7)
+    assert read.start == (0 if is_first else len(read.ids) - 1)
+    assert len(read.ids) > 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ from tokenizers import Tokenizer
 from app.glass.attention.head_tiles import Tile, paint_tiles
 from app.glass.attention.panel import AttentionPanel
 from app.glass.focus import Focus, Head
+from app.glass.names import spoken
+from app.glass.read_text import LabelQuestion
 from app.kit.figures.attention_pictures import format_share
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
@@ -49,6 +52,19 @@ def opened(
     focus.show(text_of(tokenizer, SENTENCE, 10))
     until(lambda: not panel.message)
     return panel
+
+
+def test_of_a_label_it_shows_the_token_that_the_label_is_read_from(opened: AttentionPanel, until: Until) -> None:
+    read = opened.focus.text
+    assert read is not None
+    question = LabelQuestion(head="sequence", labels=("bad", "good"))
+    opened.focus.show(dataclasses.replace(read, start=len(read.ids) - 1, question=question))
+    until(lambda: not opened.message)
+    assert f"At {spoken(read.words[-1])}, where the label is read, head" in opened.sentence.text()
+    assert not opened.detail.which_row.isVisible(), "no row predicts a token"
+    assert "predicts" not in opened.detail.row_caption.text()
+    opened.focus.hover(3)
+    assert opened.sentence.text().startswith(f"At {spoken(read.words[3])}, head")
 
 
 def middle(rect: QRectF) -> QPoint:

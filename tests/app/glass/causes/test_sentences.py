@@ -45,6 +45,8 @@ def test_a_small_move_is_not_from_a_number_to_itself() -> None:
     word = "“happy”"
     assert plain(describe_move(word, 0.0231, 0.0212, would=True)) == "“happy” would fall from 2.3 % to 2.1 %"
     assert plain(describe_move(word, 0.0713, 0.0713, would=False)) == "“happy” stays at 7.1 %"
+    assert plain(describe_move(word, 4e-7, 2e-7, would=True)) == "“happy” would hardly change (<0.0001 %)"
+    assert plain(describe_move(word, 0.07131, 0.07129, would=False)) == "“happy” hardly changes (7.1 %)"
 
 
 def test_before_it_is_measured() -> None:
@@ -87,6 +89,14 @@ def test_the_token_that_matters_most() -> None:
     )
     assert inputs({}).startswith("There is nothing to hide")
     assert inputs({}, done=False, busy=True).startswith("Measuring")
+
+
+def test_the_token_that_moves_the_probability_most_is_named_though_it_speaks_against_it() -> None:
+    changes = {InputToken(0): math.log(7 / 11), InputToken(1): math.log(10)}
+    moved = plain(describe_inputs("“direct”", 1.1e-5, changes, TEXT, is_complete=True, busy=False))
+    assert moved == "Without “Mia” in the prompt, “direct” would rise from 0.0011 % to 0.011 %."
+    changes = {InputToken(0): math.log(0.1), InputToken(1): 3.0}  # which could add no more than what is left to 100 %
+    assert "Without “sad”" in describe_inputs("“good”", 0.9, changes, TEXT, is_complete=True, busy=False)
 
 
 def test_the_sum_stands_beside_the_total() -> None:

@@ -6,6 +6,7 @@ import math
 
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QFontMetricsF
 from PySide6.QtWidgets import QToolTip
 from pytestqt.qtbot import QtBot
 
@@ -171,3 +172,30 @@ def test_an_indentation_begins_the_next_line(view: TokenText) -> None:
     assert view.rect_of(3).left() == indent.right() + 1
     assert [view.position_at(QPointF(rect.center())) for rect in (feed, indent)] == [2, 2]
     assert view.rect_of(5).top() > view.rects_of(4)[1].top(), "an empty line stays one"
+
+
+def test_the_tokens_of_a_word_are_painted_as_one_word(view: TokenText) -> None:
+    letters = ("in", "st", "em", "s", "·lo", "ck")
+    view.set_text(text_of(*letters, n_prompt=0))
+    metrics = QFontMetricsF(view.font())
+    for first, end, word in ((0, 4, "instems"), (4, 6, "·lock")):
+        width = view.rect_of(end - 1).right() + 1 - view.rect_of(first).left()
+        assert width == math.ceil(metrics.horizontalAdvance(word))
+    for index in range(1, len(letters)):
+        assert view.rect_of(index).left() == view.rect_of(index - 1).right() + 1
+
+
+def test_lines_are_broken_between_words_and_begin_without_a_space(view: TokenText) -> None:
+    words = ("des", "cri", "bed", "·pack", "ages", "·over", "rides")
+    view.set_quantity("")
+    view.set_text(text_of(*words, n_prompt=0))
+    view.resize(view.rect_of(3).right() + 8, 200)  # "packages" does not fit beside "described"
+    assert view.rect_of(2).top() < view.rect_of(3).top() == view.rect_of(4).top()
+    assert view.rect_of(3).left() == 0
+    shown = QFontMetricsF(view.font()).horizontalAdvance("packages")
+    assert abs(view.rect_of(4).right() + 1 - shown) <= 2, "without the space"
+    for position in range(len(words)):
+        assert view.position_at(QPointF(view.rect_of(position).center())) == position
+    view.grab()
+    view.set_quantity("surprisal")
+    assert view.rect_of(4).right() + 1 > shown + 2, "with its mark"

@@ -17,6 +17,7 @@ from app.session.run_history import RunHistory
 from app.training.curves.loss_chart import BITS_PER_BYTE, PERPLEXITY, QUANTITIES, LossChart
 from app.training.curves.run_axis import RunAxis, nearest_row
 from app.training.curves.small_chart import SmallChart
+from models.events import TextCompared
 from models.settings.tasks import TASKS
 from tests.app.training.curves.runs import history
 
@@ -94,6 +95,26 @@ def test_bits_per_byte_are_drawn_where_they_were_measured(chart: LossChart) -> N
     chart.show_history(masked, 1024)
     assert np.array_equal(chart.raw.yData, masked.train["loss"]), "a run without any shows its loss"
     assert not chart.quantities.model().item(QUANTITIES.index(BITS_PER_BYTE)).isEnabled()
+
+
+def test_baselines_in_bits_per_byte_are_those_of_the_held_out_text(chart: LossChart) -> None:
+    run = history()
+    run.val["bits_per_byte"][:] = run.val["loss"] / 2  # its tokens are shorter
+    chart.show_history(run, 1024, MEASURED)
+    choose(chart, BITS_PER_BYTE)
+    assert chart.uniform_guess.value == pytest.approx(math.log(1024) / 2)
+    assert chart.frequencies.value == pytest.approx(5.214 / 2)
+
+
+def test_tables_of_the_text_are_lines_in_bits_per_byte_only(chart: LossChart) -> None:
+    chart.show_history(history(), 1024)
+    chart.show_tables(TextCompared(n_held_out=9, n_train=90, gzip=2.6, trigram=2.9, table=2.0, table_order=7))
+    assert all(math.isnan(line.value) for line in chart.tables.lines)
+    choose(chart, BITS_PER_BYTE)
+    assert [line.value for line in chart.tables.lines] == [2.9, 2.6, 2.0]
+    assert chart.tables.lines[1].name.toPlainText() == "gzip: 2.60"
+    chart.show_tables(None)
+    assert all(math.isnan(line.value) for line in chart.tables.lines)
 
 
 def test_baselines_are_marked(chart: LossChart) -> None:

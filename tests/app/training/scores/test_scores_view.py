@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 import re
@@ -23,8 +24,9 @@ from app.training.scores.prediction_words import format_answer
 from app.training.scores.summary import describe_lead
 from app.training.scores.view import ScoresView
 from models.data.corpus import list_corpora
-from models.evaluation.record import Forgetting, write_evaluation, write_forgetting
-from models.events import Evaluated, KindAccuracy, KnowledgeMeasured, KnownFigure, result_of
+from models.evaluation.record import Forgetting, write_comparison, write_evaluation, write_forgetting
+from models.evaluation.text_verdict import sentence_of
+from models.events import Evaluated, KindAccuracy, KnowledgeMeasured, KnownFigure, TextCompared, result_of
 from models.interop.importing import import_model
 from models.library.library import Library, RunInfo
 from models.metrics.report import Report, Score
@@ -220,7 +222,7 @@ def test_a_model_that_writes_is_scored_on_any_texts(
         path.unlink()
     opened(run_view, runs(session, "classification")[0], until)
     view = opened(run_view, base, until)
-    assert "What it learned from has no score" in view.words
+    assert "Its own data has no right answers to count" in view.words
     with qtbot.waitSignal(session.tab_requested) as asked:
         view.bring.click()
     assert asked.args == ["data"]
@@ -230,6 +232,15 @@ def test_a_model_that_writes_is_scored_on_any_texts(
     words = opened(run_view, base, until).words
     assert "98 of 100 questions" in words
     assert "Facts 98" in words
+    tables = TextCompared(n_held_out=90_000, n_train=900_000, gzip=2.6, trigram=2.9, table=2.0, table_order=7)
+    compared = dataclasses.replace(tables, model=1.9, step=3)
+    write_comparison(session.runs.find(base).folder, compared)
+    opened(run_view, runs(session, "classification")[0], until)
+    view = opened(run_view, base, until)
+    assert not view.words, "what was measured is shown"
+    assert view.comparison.isVisible()
+    assert view.comparison.sentence.text() == sentence_of(compared)
+    assert [bar.text for bar in view.comparison.bars.bars] == ["1.90", "2.00", "2.60", "2.90"]
     encoder = put_model(library, byte_tokenizer, "encoder-only")
     assert "no task to be scored" in opened(run_view, encoder, until).words
 

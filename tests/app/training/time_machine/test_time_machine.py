@@ -17,7 +17,7 @@ from app.kit.basics import EmptyState
 from app.kit.charts.chart import Curve
 from app.kit.figures.attention_pictures import head_picture, side_of
 from app.kit.theme import ThemeProvider
-from app.session.run_history import RunHistory
+from app.session.run_history import AttentionSnapshot, RunHistory
 from app.training.curves.sample_text import changes
 from app.training.shown_run import ShownRun
 from app.training.time_machine import panes
@@ -292,6 +292,19 @@ def test_a_run_without_samples_says_what_to_set(view: TimeMachine, tiny_spec: Ru
     assert not view.timeline.isVisible()
     view.show_run(ShownRun(id="", name="", folder=None, spec=None, history=RunHistory()))
     assert view.step == -1
+
+
+def test_the_attention_of_a_single_token_is_no_map(theme: ThemeProvider, qtbot: QtBot) -> None:
+    pane = AttentionPane(theme)
+    qtbot.addWidget(pane)
+    pane.show()
+    for tokens in (["The"], ["The", "·cat"]):
+        n = len(tokens)
+        weights = np.full((2, n, n), 1 / n, np.float32)
+        seen = AttentionSnapshot(step=1, prompt="The", site="blocks.0.attention", ids=tuple(range(n)), weights=weights)
+        pane.show_attention(seen, tokens, None)
+        assert pane.map.isVisible() == (n > 1)
+        assert ("single token" in pane.nothing.words) == (n == 1)
 
 
 def test_only_new_samples_are_indexed() -> None:

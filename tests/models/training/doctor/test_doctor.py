@@ -250,6 +250,23 @@ def test_a_loss_of_nearly_0_is_no_proof_of_a_large_validation(
     assert ("12.5\N{NO-BREAK SPACE}%" if is_small else "0.5\N{NO-BREAK SPACE}%") in words[0]
 
 
+def test_little_data_begins_when_the_text_has_been_read_often(library: Library, tiny_config: ModelConfig) -> None:
+    run = make_run(library, tiny_config, steps=60, eval_interval=5, layer_interval=5)
+    train(run, library)
+    log = RunLog.read(RunFolder.open(run.folder))
+    apart = dataclasses.replace(
+        log,
+        loss=np.full_like(log.loss, 1.5),
+        val_loss=np.full_like(log.val_loss, 3.0),
+        val_error=np.full_like(log.val_error, 0.01),
+        measured=log.measured | {"train_batches": 10.0},
+    )
+    (found,) = [each for each in examine(apart).diagnoses if each.kind == "little_data"]
+    assert found.step == 41, "at step 40 the text had been read four times, and was enough"
+    (early,) = [check.words for check in examine(apart.until(found.step - 1)).checks if check.kind == "little_data"]
+    assert early == "The text was read 4.0 times. Up to 4 times, that is about as good as new text."
+
+
 def test_a_run_that_has_learned_all_is_told_that_longer_cannot_help(library: Library, tiny_config: ModelConfig) -> None:
     run = make_run(library, tiny_config, steps=40)
     train(run, library)
