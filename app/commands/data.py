@@ -367,16 +367,16 @@ def _corrections(library: Library, args: argparse.Namespace) -> None:
         raise UsageError(f"“{run.name}” has no label {args.label!r}: use one of {', '.join(labels) or 'none'}.")
     if args.text is not None:
         set_correction(run.folder, {"text": args.text, "text_pair": args.second}, args.label)
-    corpus = build_corrections_corpus(library, run, labels) if args.dataset else None
+    made = build_corrections_corpus(library, run, labels) if args.dataset else None
     rows = read_corrections(run.folder)
     if args.json:
-        print_json({"run": run.id, "corrections": rows, "dataset": corpus.label if corpus is not None else None})
+        print_json({"run": run.id, "corrections": rows, "dataset": made.corpus.label if made is not None else None})
         return
     for row in rows:
         text = " / ".join(filter(None, (row["text"], row.get("text_pair"))))
         print(_printable(f"{row['label']}: {text}")[:_SHOWN])
-    if corpus is not None:
-        print(f"“{corpus.label}” is a dataset now.")
+    if made is not None:
+        print(f"“{made.corpus.label}” is a dataset now. {made.sentence}")
 
 
 def _export(corpus: Corpus, args: argparse.Namespace) -> None:

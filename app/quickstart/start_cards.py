@@ -10,6 +10,9 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton, QVBoxLay
 from app.kit.basics import button, frame, label
 from app.kit.theme import SPACE, ThemeProvider
 
+_FILE_CARD = ("Open a text file", "Train on your own words: a book, notes, code.")
+"""The button and the caption of the card for text files, before one was opened."""
+
 
 class StartCards(QWidget):
     """Cards for a text file, a tokenizer and a design.
@@ -46,7 +49,7 @@ class StartCards(QWidget):
             tip="Choose the design and training settings yourself",
         )
         cards = (
-            ("Open a text file", "Train on your own words: a book, notes, code.", "file-text", self.file_requested),
+            (*_FILE_CARD, "file-text", self.file_requested),
             (
                 "Make a tokenizer",
                 "Choose how text is cut into the pieces a model reads.",
@@ -90,10 +93,10 @@ class StartCards(QWidget):
             self._fit()
 
     def offer_files(self, files: tuple[str, ...]) -> None:
-        """Offer actions for these text files."""
+        """Offer actions for these text files; () = for none, as where they were refused."""
         self.files = files
         self._show_files()
-        self.quickstart.setFocus()
+        (self.quickstart if files else self.buttons[0]).setFocus()
 
     def _show_files(self) -> None:
         for each in (self.quickstart, self.run):
@@ -104,7 +107,9 @@ class StartCards(QWidget):
                 f"Grow a model on “{Path(self.files[0]).name}”{more}: about 3 minutes on a computer that does nothing "
                 "else."
             )
-            self.buttons[0].setText("Another file…")
+        else:
+            self._captions[0].setText(_FILE_CARD[1])
+        self.buttons[0].setText("Another file…" if self.files else _FILE_CARD[0])
 
     @Slot()
     def _fit(self) -> None:

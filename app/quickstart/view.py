@@ -90,6 +90,7 @@ class QuickStartView(QWidget):
         machine_requested(run_id), inside_requested(run_id): show how it learned; take a reply of it apart.
         tokenizer_requested(run_id): show its tokenizer.
         tune_requested(files): fine-tune a published model on these text files instead.
+        another_requested(): choose another text in place of one that it failed on.
         closed(): back to Home.
     """
 
@@ -98,6 +99,7 @@ class QuickStartView(QWidget):
     inside_requested = Signal(str)
     tokenizer_requested = Signal(str)
     tune_requested = Signal(object)
+    another_requested = Signal()
     closed = Signal()
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
@@ -134,6 +136,14 @@ class QuickStartView(QWidget):
             "Stop", theme, self._on_stop, icon="stop-fill", tip="Stop the quick start; the model so far is kept"
         )
         self.again = button("Try again", theme, self._on_again, icon="arrow-counter-clockwise")
+        self.another = button(
+            "Another file…",
+            theme,
+            self.another_requested.emit,
+            icon="folder-open",
+            role="primary",
+            tip="Choose another text, for which Home then offers a quick start",
+        )
         self.back = button("Back", theme, self.closed.emit, role="quiet", tip="Training continues in the background")
         self.chat = button(_LEARNING, theme, self._on_chat, icon="chat-circle", role="primary")
         self._build()
@@ -193,7 +203,7 @@ class QuickStartView(QWidget):
         head_lines = head.layout()
         assert isinstance(head_lines, QVBoxLayout)
         head_lines.setSpacing(SPACE + SPACE // 2)
-        head_lines.addLayout(row(self._title, self.shows, self.back, self.stop, self.again, self.chat))
+        head_lines.addLayout(row(self._title, self.shows, self.back, self.stop, self.again, self.another, self.chat))
         head_lines.addWidget(self.stepper)
         head_lines.addLayout(row(self.phase, self._left, spacing=2 * SPACE))
         head_lines.addWidget(self._progress)
@@ -258,6 +268,7 @@ class QuickStartView(QWidget):
         self.stop.setVisible(self._is_current)
         set_enabled(self.stop, "It stops after the current step." if state.status == "stopping" else "")
         self.again.setVisible(state.over and (failed or not state.run_id))
+        self.another.setVisible(failed and bool(state.files))
         is_open = bool(state.run_id and (state.total_steps or state.over)) and stage >= TRAINING and not failed
         self.chat.setVisible(not (state.over and not is_open))
         self.chat.setText(_LEARNED if stage == CHAT else _LEARNING)
@@ -282,6 +293,8 @@ class QuickStartView(QWidget):
         self.shows.setVisible(has_result)
         for each in (self.stepper, self._progress):
             each.setVisible(not has_result)
+        if state.status == "failed":
+            self._progress.hide()  # there is no progress to what has ended
         if shows_result:
             self.chat.hide()  # the result has a card for it
         self.preparing.setVisible(not has_begun)

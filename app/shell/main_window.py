@@ -192,6 +192,7 @@ class MainWindow(QMainWindow):
             page.inside_requested.connect(self.show_glass_box)  # type: ignore[attr-defined]
             page.tokenizer_requested.connect(self.show_tokenizer_of)  # type: ignore[attr-defined]
             page.tune_requested.connect(self.texts.tune_published)  # type: ignore[attr-defined]
+            page.another_requested.connect(self.texts.choose)  # type: ignore[attr-defined]
         elif name == "models":
             self.imports.connect_page(page)
             page.card.inside_requested.connect(self.show_glass_box)  # type: ignore[attr-defined]

@@ -49,6 +49,7 @@ class TextFiles(QObject):
         """Offer on the home page what can be done with text files; say why nothing can, where that is to be seen."""
         self._window.show_home()
         if not self._window.session.notices.attempt(lambda: check_text_files(files)):
+            self._window.home.offer_files(())  # not the files before them, which nobody asks for any more
             return
         self._window.home.offer_files(tuple(files))
         if about := about_rows(files):

@@ -81,7 +81,7 @@ class CorpusPicker(QWidget):
     def reload(self) -> None:
         """Refresh the list; keeps the choice unless it is gone."""
         entries = [("Tiny World", _TINY_WORLD, "Stories, questions and dialogue of Terrarium's own synthetic world")]
-        entries.append(("Python docstrings", _STDLIB, "Docstrings of Python's standard library"))
+        entries.append(("Python's documentation", _STDLIB, "Docstrings of Python's standard library"))
         if self._text:
             entries.append(("Your text", CorpusChoice(source="text"), "The text in the editor"))
         for corpus in list_corpora(self._session.library):

@@ -226,7 +226,7 @@ class LatestTask(QObject):
             self.done.emit(task.result)
             return
         failure = describe(task.error)
-        log.warning("Background work failed: %s", failure.details)
+        log.warning("Background work failed: %s", failure.details or failure.sentence)
         self.failed.emit(failure)
 
 

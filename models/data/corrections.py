@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
-from models.data.corpus import Corpus
+from models.data.corpus import Corpus, open_run_corpus
 from models.data.preferences.dataset import VAL_SHARE, preference_corpus
 from models.library.library import Library
 from models.library.run_corrections import read_corrections
@@ -14,26 +15,61 @@ from models.number_words import format_count
 from models.runs.run_folder import RunFolder
 
 
-def build_corrections_corpus(library: Library, run: RunFolder, labels: Sequence[str]) -> Corpus:
+@dataclass(frozen=True, kw_only=True)
+class CorrectionsCorpus:
+    """The dataset, and in a sentence what it is validated on."""
+
+    corpus: Corpus
+    sentence: str
+
+
+def build_corrections_corpus(library: Library, run: RunFolder, labels: Sequence[str]) -> CorrectionsCorpus:
     """A dataset of the corrections of a run's model. With all of the model's `labels` in their order, a fine-tuning
     keeps its head.
 
+    All are trained on, and validation has the rows of the run's own dataset; where that is gone, some corrections.
+
     Raises:
-        ValueError: where there are fewer than two corrections, or one has a label that the model does not have.
+        ValueError: where there are no corrections, or just one and the dataset is gone; or one has a label that the
+            model does not have.
     """
     rows = read_corrections(run.folder)
-    if len(rows) < 2:
+    held_out = _held_out(library, run, labels, {_digest(row) for row in rows})
+    if len(rows) < (1 if held_out else 2):
         raise ValueError(
-            f"“{run.name}” has {format_count(len(rows), 'correction')}: correct two texts at least, since validation "
-            "needs one of its own."
+            f"“{run.name}” has {format_count(len(rows), 'correction')}, too few to learn from: correct "
+            f"{'a text' if held_out else 'two texts'} first."
         )
     strange = next((row["label"] for row in rows if row["label"] not in labels), None)
     if strange is not None:
         raise ValueError(f"“{run.name}” has a correction with the label “{strange}”, which its model does not have.")
     order = sorted(rows, key=_digest)
-    n_val = max(1, round(VAL_SHARE * len(rows)))
+    n_val = 0 if held_out else max(1, round(VAL_SHARE * len(rows)))
     wanted = f"Corrections of {run.name}, {format_count(len(rows), 'text')}"
-    return preference_corpus(library, order[n_val:], order[:n_val], wanted, "classification", labels)
+    val = held_out or order[:n_val]
+    corpus = preference_corpus(library, order[n_val:], val, wanted, "classification", labels)
+    if held_out:
+        sentence = "All corrections are trained on, and validated on the texts that the model was validated on before."
+    else:
+        sentence = (
+            "The dataset that the model learned from is not in the library any more, so "
+            f"{format_count(n_val, 'correction')} of {len(rows):,} is kept apart for validation."
+        )
+    return CorrectionsCorpus(corpus=corpus, sentence=sentence)
+
+
+def _held_out(library: Library, run: RunFolder, labels: Sequence[str], corrected: set[bytes]) -> list[dict[str, Any]]:
+    """The validation rows of what the run's model learned from, without those that are corrected.
+
+    None where that is not there any more, or has other labels.
+    """
+    try:
+        corpus = open_run_corpus(library, run)
+        rows = corpus.read_examples("val") if corpus.task == "classification" else []
+    except (ValueError, KeyError):
+        return []
+    known = [{name: row[name] for name in ("text", "text_pair", "label") if row.get(name)} for row in rows]
+    return [row for row in known if row.get("label") in labels and _digest(row) not in corrected]
 
 
 def _digest(row: dict[str, Any]) -> bytes:

@@ -7,7 +7,7 @@ import platform
 import sysconfig
 import warnings
 import zlib
-from codecs import getincrementaldecoder
+from codecs import IncrementalDecoder, getincrementaldecoder
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from io import IncrementalNewlineDecoder
@@ -17,10 +17,11 @@ from pathlib import Path
 from models.data import blocks
 from models.data.corpus import Corpus, CorpusWriter, list_corpora
 from models.events import Event, Progress, result_of
+from models.files.encodings import SAVE_AS_UTF8, encoding_of
 from models.library.library import Library
 from models.number_words import format_count
 
-_CONTROL = frozenset(range(32)) - frozenset(b"\t\n\r\f\v\b\x1b")
+_CONTROL = frozenset(map(chr, range(32))) - frozenset("\t\n\r\f\v\b\x1b")
 _NEAR = 200
 _CHUNK_BYTES = 1 << 22
 _SAMPLE_BYTES = 1 << 20
@@ -40,7 +41,9 @@ def build_text_corpus(library: Library, files: Sequence[Path | str], val_fractio
 def build_text_corpus_events(
     library: Library, files: Sequence[Path | str], val_fraction: float, max_bytes: int = 0
 ) -> Generator[Event, None, Corpus]:
-    """A corpus of one or more UTF-8 text files; the end of the joined text is for validation (`split_index`).
+    """A corpus of one or more text files in UTF-8, or in UTF-16 with its mark.
+
+    The end of the joined text is for validation (`split_index`).
 
     max_bytes: read at most, from the beginning of the first file on; 0 = all.
 
@@ -73,23 +76,24 @@ def check_text_files(files: Sequence[Path | str], *, is_all: bool = False) -> No
     """See at once, in the first megabytes of each file, whether something can be learned from them.
 
     Args:
-        is_all: whether nothing else is learned from, so that there has to be enough of it.
+        is_all: whether nothing else is learned from, so that there has to be enough of it. A fine-tuning, and a run
+            whose settings the user chooses, can make something of less.
 
     Raises:
-        ValueError: for a file that is missing, empty, binary or not UTF-8; with `is_all` also where they have too few
-            bytes together, or only repeat themselves.
+        ValueError: for a file that is missing, empty, binary or not UTF-8, and where they only repeat themselves; with
+            `is_all` also where they have too few bytes together.
     """
     paths = [Path(file) for file in files]
     if not paths:
         return
-    sizes = [_text_file_size(path) for path in paths]
+    for path in paths:
+        _text_file_size(path)
     texts = ["".join(text for text, _ in _text_file_parts(path, _CHUNK_BYTES)) for path in paths]
-    if not is_all:
-        return
-    if sum(sizes) < MIN_BYTES:
+    data = "".join(texts).encode()
+    if is_all and len(data) < MIN_BYTES:
         raise too_short(paths[0].name, " ".join(texts))
-    sample = "".join(texts).encode()[:_SAMPLE_BYTES]
-    bits = 8 * len(zlib.compress(sample)) / len(sample)
+    sample = data[:_SAMPLE_BYTES]
+    bits = 8 * len(zlib.compress(sample)) / max(1, len(sample))  # of a byte order mark alone, no text is left
     if bits < SAME_AGAIN:
         raise repetitive(paths[0].name, bits)
 
@@ -160,14 +164,17 @@ def _text_file_parts(path: Path, max_bytes: int) -> Iterator[tuple[str, int]]:
 
     max_bytes: where it ends, without a character that is cut there.
     """
-    decoder = getincrementaldecoder("utf-8-sig")()
+    decoder: IncrementalDecoder = getincrementaldecoder("utf-8-sig")()
     newlines = IncrementalNewlineDecoder(None, translate=True)
     position = 0
     try:
         with path.open("rb") as file:
             while part := file.read(min(_CHUNK_BYTES, max_bytes - position)):
-                _check_is_text(path, part, is_first=position == 0)
-                yield newlines.decode(decoder.decode(part)), len(part)
+                if not position:
+                    decoder = getincrementaldecoder(encoding_of(part))()
+                text = decoder.decode(part)
+                _check_is_text(path, text, is_first=position == 0)
+                yield newlines.decode(text), len(part)
                 position += len(part)
             is_cut = bool(file.read(1))
         yield newlines.decode("" if is_cut else decoder.decode(b"", final=True), final=True), 0
@@ -175,7 +182,8 @@ def _text_file_parts(path: Path, max_bytes: int) -> Iterator[tuple[str, int]]:
         # The decoder was given the end of the part before, where that ends within a character.
         offset = position - (len(error.object) - len(part)) + error.start
         raise ValueError(
-            f"{path} is not UTF-8 text (invalid byte at offset {offset}): save it as UTF-8 first."
+            f"{path} is not {error.encoding.upper().removesuffix('-LE').removesuffix('-BE')} text (invalid byte at "
+            f"offset {offset}): {SAVE_AS_UTF8}."
         ) from error
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}): check its permissions.") from error
@@ -183,11 +191,9 @@ def _text_file_parts(path: Path, max_bytes: int) -> Iterator[tuple[str, int]]:
         raise ValueError(f"{path} is empty: choose a file with text in it.")
 
 
-def _check_is_text(path: Path, part: bytes, *, is_first: bool) -> None:
-    if is_first and part.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise ValueError(f"{path} is UTF-16 text: save it as UTF-8 first.")
-    beginning = part[:4096] if is_first else b""
-    if b"\x00" in part or sum(byte in _CONTROL for byte in beginning) > len(beginning) // 20:
+def _check_is_text(path: Path, part: str, *, is_first: bool) -> None:
+    beginning = part[:4096] if is_first else ""
+    if "\0" in part or sum(character in _CONTROL for character in beginning) > len(beginning) // 20:
         raise ValueError(f"{path} is not a text file (it contains binary data): choose a plain text file.")
 
 

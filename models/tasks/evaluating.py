@@ -17,6 +17,7 @@ from models.data.importing.inspection import inspect_events
 from models.data.importing.plan import ImportPlan
 from models.data.importing.task_rows import task_row
 from models.events import Event, Phase, Progress, result_of
+from models.files.encodings import SAVE_AS_UTF8, encoding_of_file
 from models.library.library import Library
 from models.metrics.intervals import RESAMPLES, Comparison
 from models.metrics.report import Report, compare
@@ -214,9 +215,9 @@ def _read_file(path: Path, task: str) -> list[Row]:
 
 def _read_lines(path: Path) -> list[Row]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding=encoding_of_file(path))
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text: save it as UTF-8.") from error
+        raise ValueError(f"{path} is not UTF-8 text: {SAVE_AS_UTF8}.") from error
     rows = []
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():

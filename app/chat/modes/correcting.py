@@ -9,7 +9,7 @@ from typing import Any
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QMenu, QWidget
 
-from app.kit.basics import button, column, label, row, set_enabled
+from app.kit.basics import button, column, label, row
 from app.kit.theme import ThemeProvider
 from app.session.chat_model import ChatModel
 from app.session.session import Session
@@ -17,8 +17,6 @@ from app.session.undo import Step
 from app.worker.background import LatestTask
 from models.library.run_corrections import find_correction, read_corrections, set_correction
 from models.number_words import format_count
-
-_TOO_FEW = "Correct one more text: one of them is kept apart, to see what is learned."
 
 
 class Correcting(QWidget):
@@ -33,7 +31,7 @@ class Correcting(QWidget):
         self._folder: Path | None = None
         self._run_id, self._labels = "", tuple[str, ...]()
         self._row: Mapping[str, Any] | None = None
-        self._made = self._tuned = ""
+        self._made = self._tuned = self._own = ""
         self.kept: list[dict[str, Any]] = []
         self.correct = button(
             "Correct…", theme, icon="pencil-simple", tip="Say which label is right: it is kept with this model's run"
@@ -72,9 +70,9 @@ class Correcting(QWidget):
         self._folder = runs.find(model.run_id).folder if can_keep else None
         self._read()
 
-    def show_answer(self, row: Mapping[str, Any] | None) -> None:
-        """Another text has a label; None: none has."""
-        self._row = row
+    def show_answer(self, row: Mapping[str, Any] | None, own: str = "") -> None:
+        """Another text has a label, `own`; None: none has."""
+        self._row, self._own = row, own
         self._show()
 
     def _read(self) -> None:
@@ -100,7 +98,6 @@ class Correcting(QWidget):
         self.said.setVisible(right is not None)
         self.tune.setText(f"Fine-tune on {format_count(n, 'correction')}…")
         self.tune.setVisible(bool(n))
-        set_enabled(self.tune, "" if n > 1 else _TOO_FEW)
 
     @Slot()
     def _fill(self) -> None:
@@ -110,14 +107,18 @@ class Correcting(QWidget):
         for name in self._labels:
             action = self.menu.addAction(name.replace("&", "&&"))
             action.setCheckable(True)
-            action.setChecked(name == right)
+            action.setChecked(name == (self._own if right is None else right))
             action.triggered.connect(lambda checked=False, name=name: self.give(name))
         if right is not None:
             self.menu.addSeparator()
             self.menu.addAction("Take the correction back").triggered.connect(lambda: self.give(None))
 
     def give(self, right: str | None) -> None:
-        """Keep which label is right for the text, None for no correction; this can be undone."""
+        """Keep which label is right for the text, None for no correction; this can be undone.
+
+        The model's own answer is no correction, and takes one back.
+        """
+        right = None if right == self._own else right
         before, given, folder = self.corrected, self._row, self._folder
         if given is None or folder is None or right == before:
             return
@@ -138,17 +139,19 @@ class Correcting(QWidget):
         folder, library, labels, run_id = self._folder, self._session.library, self._labels, self._run_id
         assert folder is not None
 
-        def work() -> tuple[str, str]:
+        def work() -> tuple[str, str, str]:
             from models.data.corrections import build_corrections_corpus
             from models.runs.run_folder import RunFolder
 
-            return build_corrections_corpus(library, RunFolder.open(folder), labels).sha, run_id
+            made = build_corrections_corpus(library, RunFolder.open(folder), labels)
+            return made.corpus.sha, made.sentence, run_id
 
         self._task.ask(work)
 
     @Slot(object)
-    def _on_made(self, made: tuple[str, str]) -> None:
-        self._made, self._tuned = made
+    def _on_made(self, made: tuple[str, str, str]) -> None:
+        self._made, sentence, self._tuned = made
+        self._session.notices.say(sentence)
         self._session.datasets.add(self._made)
 
     @Slot(str)

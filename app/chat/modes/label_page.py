@@ -85,8 +85,9 @@ class LabelPage(TaskPage):
         self._show_pair(is_shown=bool(row.get("text_pair")))
 
     def show_answer(self, answered: Answered | None) -> None:
-        self.correcting.show_answer(answered.row if answered is not None else None)
         found = answered.prediction if answered is not None else None
+        own = found.value if found is not None and isinstance(found.value, str) else ""
+        self.correcting.show_answer(answered.row if answered is not None else None, own)
         model = self._session.chat.model
         labels = model.labels if model is not None else ()
         self.bars.setVisible(bool(labels))

@@ -11,6 +11,7 @@ from app.commands.align.report import describe
 from app.commands.common import UsageError, add_common, print_json
 from app.commands.progress import ProgressLine, drive, stop_on_interrupt
 from app.commands.queue import add_queue_option, queue_recipe
+from models.files.encodings import SAVE_AS_UTF8, encoding_of_file
 from models.library.library import Library
 from models.recipes.alignment.results import CONSTITUTION, REFUSE
 from models.recipes.alignment.table import DEMONSTRATIONS, N_EACH
@@ -90,11 +91,11 @@ def _text_of(path: Path) -> str:
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise ValueError(f"{path} is too large for a list of rules: name a file with one rule per line.")
-        return path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding=encoding_of_file(path))
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}): name a file with one rule per line.") from error
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text: save it as UTF-8 first.") from error
+        raise ValueError(f"{path} is not UTF-8 text: {SAVE_AS_UTF8}.") from error
 
 
 def _newest(library: Library) -> Path:

@@ -64,7 +64,7 @@ _WORDS = {
     "span": "Span",
     "span-corruption": "Filling gaps (T5)",
     "pronouns": "Pronoun pairs",
-    "stdlib": "Python docstrings",
+    "stdlib": "Python's documentation",
     "t5-base": "T5 base",
     "t5-large": "T5 large",
     "t5-small": "T5 small",

@@ -34,8 +34,10 @@ from models.tokenizers import check_training
 _SOURCES = {
     "tiny-world": ("Tiny World", "Terrarium's own synthetic world: stories, questions and dialogue"),
     "stdlib": ("Python's documentation", "The docstrings of Python's standard library, over a million characters"),
-    "files": ("A text file…", "A text file in UTF-8"),
+    "files": ("A text file…", "A text file in UTF-8, or in UTF-16 with a byte order mark"),
 }
+_CHOSEN = "chosen"
+"""The entry of the text file that was chosen, above the one that asks for another."""
 _KIND_TIPS = {
     "byte": "Each byte is a token: 256 tokens, nothing to train, long sequences",
     "char": "Each character is a token; rare ones are spelled in bytes",
@@ -220,7 +222,7 @@ class TokenizerTrainer(QWidget):
         kind = self.kind.currentData()
         self.vocab.setEnabled(kind != "byte")
         if self._name_is_automatic:
-            source = Path(self._file).stem if self.source.currentData() == "files" else self.source.currentData()
+            source = Path(self._file).stem if self.source.currentData() == _CHOSEN else self.source.currentData()
             size = "" if kind == "byte" else f"-{self.vocab.value()}"
             self.name.setText(self._free_name(kind if not size else f"{source}-{kind}{size}"))
         self.show_problem(self._find_problem())
@@ -252,15 +254,19 @@ class TokenizerTrainer(QWidget):
         if not self._file:
             self.source.setCurrentIndex(0)
             return
-        index = self.source.findData("files")
+        index = self.source.findData(_CHOSEN)
+        if index < 0:
+            index = self.source.findData("files")
+            self.source.insertItem(index, "", _CHOSEN)
         self.source.setItemText(index, Path(self._file).name)
+        self.source.setItemData(index, plain_tip(self._file), Qt.ItemDataRole.ToolTipRole)
         self.source.setCurrentIndex(index)
         self._on_choice()
 
     def _on_train(self) -> None:
         assert self.options is not None
         self.vocab.interpretText()
-        source = self.source.currentData()
+        source = "files" if self.source.currentData() == _CHOSEN else self.source.currentData()
         try:
             data = DataSpec(source=source, files=(self._file,) if source == "files" else ())
         except ValueError as error:

@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from app.session.tokenizers import Tokenizers
 from app.worker.background import LatestTask
 from app.worker.notices import Notices
-from models.events import Event
+from models.events import Event, Notice
 from models.library.library import Library, safe_name
 
 if TYPE_CHECKING:
@@ -34,9 +34,11 @@ class TokenizerTraining(QObject):
     def __init__(self, library: Library, tokenizers: Tokenizers, notices: Notices, parent: QObject) -> None:
         super().__init__(parent)
         self._library, self._tokenizers, self._notices = library, tokenizers, notices
+        self._said: list[str] = []
         self._task = LatestTask(self)
         self._task.busy_changed.connect(self.changed)
         self._task.events_received.connect(self.events_received)
+        self._task.events_received.connect(self._on_events)
         self._task.done.connect(self._on_done)
         self._task.failed.connect(notices.fail)
 
@@ -68,6 +70,7 @@ class TokenizerTraining(QObject):
             yield from train_in_child(files, kind, vocab_size, folder, options, growth=True)
             return name
 
+        self._said = []
         self._task.drive(work)
 
     def cancel(self) -> None:
@@ -81,6 +84,12 @@ class TokenizerTraining(QObject):
         self._task.wait()
 
     @Slot(object)
+    def _on_events(self, events: tuple[Event, ...]) -> None:
+        self._said += [event.sentence for event in events if isinstance(event, Notice)]
+
+    @Slot(object)
     def _on_done(self, name: str) -> None:
         self._tokenizers.add(name)
         self.trained.emit(name)
+        for sentence in dict.fromkeys(self._said):  # the form that showed them has closed
+            self._notices.say(f"“{name}”: {sentence}")

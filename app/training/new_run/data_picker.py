@@ -24,7 +24,11 @@ from models.settings.tasks import ALIGNED_TASKS, TASKS
 SOURCES = (
     ("tiny-world", "Tiny World", "A small synthetic world of people, places and things: stories, questions, chats."),
     ("files", "Text files", "Your own UTF-8 text. Its end is held out for validation."),
-    ("stdlib", "Python docstrings", "The documentation inside Python's standard library: over a megabyte of English."),
+    (
+        "stdlib",
+        "Python's documentation",
+        "The docstrings of Python's standard library: over a megabyte of English.",
+    ),
     ("dataset", "A dataset", "Rows with a task, from the data tab. Their task and labels come with them."),
     ("pronouns", "Pronoun pairs", "Pairs of sentences that differ in one adjective, which decides what “it” means."),
 )

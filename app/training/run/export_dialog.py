@@ -30,7 +30,7 @@ from app.training.run.export_outcome import ExportOutcome
 from app.training.run.hub_target import HubTarget
 from app.training.run.model_export import ModelExport
 from models.events import Event, Phase, Progress
-from models.interop.graphs.graphs import portable
+from models.interop.graphs.graphs import DETAILS, portable
 from models.interop.sharing.onnx_fit import onnx_misfit, onnx_packages_missing
 from models.library.library import RunInfo
 from models.number_words import format_size
@@ -237,7 +237,9 @@ class ExportDialog(Dialog):
         is_gguf, is_hub, is_adapter = (self.kind.value == kind for kind in ("gguf", "hub", "adapter"))
         self.about.setText(self._about[self.kind.value])
         self.formats.setVisible(is_gguf and not refusal)
-        self.refusal.setText(refusal)
+        plain, _, details = refusal.partition(DETAILS)
+        self.refusal.setText(plain)
+        self.refusal.setToolTip(plain_tip(details))
         self.refusal.setVisible(bool(refusal))
         self.same.setVisible(is_gguf and bool(refusal and self._portable))
         self.adapter_as.setVisible(is_adapter)

@@ -77,6 +77,10 @@ class LongerDialog(Dialog):
         caption = label("Name")
         caption.setBuddy(self.name)
         self._name = (caption, self.name)
+        for widget in self._name:  # so that the buttons stay where they are
+            policy = widget.sizePolicy()
+            policy.setRetainSizeWhenHidden(True)
+            widget.setSizePolicy(policy)
         lines.addLayout(column(caption, self.name, spacing=SPACE // 2))
         lines.addWidget(self.about)
         lines.addStretch(1)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from models.files.encodings import SAVE_AS_UTF8, encoding_of_file
+
 MAX_RUN_LENGTH = 1000
 """Characters without a space: longer runs take the trainers minutes, or crash them (measured on 1 MB)."""
 
@@ -45,14 +47,14 @@ def read_texts(paths: Sequence[Path]) -> Iterator[str]:
     """
     for path in paths:
         try:
-            with path.open(encoding="utf-8", newline="") as file:
+            with path.open(encoding=encoding_of_file(path), newline="") as file:
                 if path.suffix == ".jsonl":
                     yield from example_texts(_lines(file, path), path)
                 else:
                     while block := file.read(_BLOCK):
                         yield block + file.readline(_BLOCK)
         except UnicodeDecodeError as error:
-            raise ValueError(f"{path} is not UTF-8 text{_where_not_utf8(path)}: save it as UTF-8.") from error
+            raise ValueError(f"{path} is not UTF-8 text{_where_not_utf8(path)}: {SAVE_AS_UTF8}.") from error
         except OSError as error:
             raise ValueError(f"{path} cannot be read: {error.strerror or error}.") from error
 

@@ -35,7 +35,7 @@ def entries(picker: CorpusPicker) -> list[str]:
 def test_new_corpora_of_the_library_are_offered(
     qtbot: QtBot, picker: CorpusPicker, session: Session, text_file: Path
 ) -> None:
-    assert entries(picker) == ["Tiny World", "Python docstrings"]
+    assert entries(picker) == ["Tiny World", "Python's documentation"]
     corpus = build_text_corpus(session.library, [text_file], 0.1)
     session.tokenizers.list_changed.emit()
     assert entries(picker) == ["Tiny World", "Python docstrings", "text.txt (38.3 KiB)"]

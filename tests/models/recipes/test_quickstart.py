@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from models.data.corpus import open_run_corpus
+from models.data.text_corpora import build_text_corpus, check_text_files
 from models.data.tiny_world import corpus
 from models.data.tiny_world.questions import KINDS
 from models.data.tiny_world.world import World
@@ -41,6 +42,7 @@ from models.recipes.quickstart import QuickStart
 from models.recipes.resuming import resume
 from models.runs.run_folder import RunFolder
 from models.tokenizers import train_in_child
+from models.tokenizers.making.texts import read_texts
 from models.training import prepare
 from models.training.proposal.longer import fork_longer
 
@@ -355,17 +357,31 @@ def test_bad_input_is_refused_in_a_sentence(library: Library, tmp_path: Path) ->
     (tmp_path / "three.txt").write_text("Anna sat down")
     (tmp_path / "short.txt").write_text("Anna sat.\n" * 100)
     (tmp_path / "again.txt").write_text("Anna sat down on the old mat by the door.\n" * 1000)
-    (tmp_path / "utf16.txt").write_text("Anna sat down.\n" * 2000, encoding="utf-16")
+    (tmp_path / "latin.txt").write_text("Anna saß da.\n" * 2000, encoding="latin-1")
     for name, words in (
         ("none.txt", "does not exist"),
         ("three.txt", "has only 3 words, too few to learn from.*some 3,500 words"),
         ("short.txt", "has only 200 words, too few to learn from"),
         ("again.txt", "repeats the same text again and again.*choose one that does not repeat itself"),
-        ("utf16.txt", "is UTF-16 text: save it as UTF-8 first"),
+        ("latin.txt", "is not UTF-8 text .*: save it as UTF-8 .in your editor: Save as"),
     ):
         with pytest.raises(ValueError, match=words):
             list(tiny(library, files=[tmp_path / name]).events())
     assert library.list_runs() == library.list_tokenizers() == []
+    with pytest.raises(ValueError, match="repeats the same text"):
+        check_text_files([tmp_path / "again.txt"])  # whatever is wanted of it
+    check_text_files([tmp_path / "three.txt"])
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_a_text_with_a_byte_order_mark_is_read(library: Library, tmp_path: Path, encoding: str) -> None:
+    text = "".join(f"Anna saß {n} Tage da.\n" for n in range(2000))
+    marked, plain = tmp_path / "marked.txt", tmp_path / "plain.txt"
+    marked.write_text(text, encoding=encoding)
+    plain.write_text(text, encoding="utf-8")
+    check_text_files([marked], is_all=True)
+    assert build_text_corpus(library, [marked], 0.1).read_text("val").endswith("Anna saß 1999 Tage da.\n")
+    assert "".join(read_texts([marked])) == "".join(read_texts([plain])) == text
 
 
 def test_of_a_large_text_the_beginning_is_read_and_that_is_said(

@@ -224,7 +224,7 @@ def test_a_label_is_corrected_and_corrections_are_trained_on(
     bar.menu.actions()[2].trigger()
     assert bar.corrected == "sad"
     assert "“sad”" in bar.said.text()
-    assert not bar.tune.isEnabled(), "one text is not enough: validation needs one of its own"
+    assert bar.tune.isEnabled(), "one text is enough: validation has the rows of the model's dataset"
     session.undo.stack("chat").undo()
     assert bar.corrected is None
     session.undo.stack("chat").redo()
@@ -241,10 +241,13 @@ def test_a_label_is_corrected_and_corrections_are_trained_on(
     corpus = open_corpus(library, asked[1][0])
     assert asked[0] == (model.run_id, "tune")
     assert (corpus.task, corpus.labels) == ("classification", model.labels), "so that the head is kept"
-    rows = [row for split in ("train", "val") for row in corpus.read_examples(split)]
+    rows = corpus.read_examples("train")
+    corrected = {row["text"] for row in rows}
+    assert not corrected & {row["text"] for row in corpus.read_examples("val")}
     assert sorted((row["text"], row["label"]) for row in rows) == [("anna smiles", "sad"), ("ben smiles", "angry")]
-    bar.give(None)
-    assert [row["text"] for row in bar.kept] == ["anna smiles"]
+    assert page.answered is not None
+    bar.give(str(page.answered.prediction.value))
+    assert [row["text"] for row in bar.kept] == ["anna smiles"], "the model's own answer is no correction"
     opened(tab, session, "regression decoder-only", until, {"text": "ben cries", "score": 0.0})
     assert not bar.isVisible(), "a number is no label"
     assert not heard.failures
