@@ -68,7 +68,7 @@ class ChatModes(Views):
     ) -> None:
         self._session, self._theme, self._focus = session, theme, focus
         self._draw, self._system = draw, system
-        self._mode = ("", "")
+        self._mode, self._left_main = ("", ""), False
         self.notebook_text: QPlainTextEdit | None = None
         """The editor of the notebook, once that was made."""
         views = {
@@ -108,9 +108,10 @@ class ChatModes(Views):
 
     @Slot()
     def _offer(self) -> None:
-        """Offer the views that fit the open model; when its mode changes, show the main one."""
+        """Offer the views that fit the open model; when its mode changes, show the main one in place of another's."""
         model: ChatModel | None = self._session.chat.model
         mode = model.mode if model is not None else ""
+        self._left_main |= self.current == self._mode[1]  # before its view is withdrawn, while a model is loaded
         for name in self.names:
             is_offered = name not in _MODES or mode in _MODES[name] or (name == "chat" and not mode)
             if name == _CODE:
@@ -119,8 +120,10 @@ class ChatModes(Views):
         first = _first_view(model) if model is not None else "chat"
         if mode and (mode, first) != self._mode:
             self._mode = (mode, first)
-            if first != "chat" or not self.is_offered(self.current):
+            if first != "chat" or self._left_main or not self.is_offered(self.current):
                 self.show_view(first)
+        if mode:
+            self._left_main = False
 
     @Slot()
     def _show_requested(self) -> None:

@@ -162,4 +162,7 @@ def _find(path: Path) -> tuple[Path, Path]:
         raise ValueError(f"{path} does not exist: give the folder of {choices}.")
     if path.is_dir() and any(path.glob("*.safetensors")):
         raise ValueError(f"{path} has weights but no config.json, which describes the model: download it beside them.")
+    inner = [file.parent for file in path.glob("*/config.json")] if path.is_dir() else []
+    if len(inner) == 1:
+        raise ValueError(f"{path} holds no model itself, but its folder “{inner[0].name}” does: choose that one.")
     raise ValueError(f"{path} holds no model: give the folder of {choices}.")

@@ -67,7 +67,10 @@ class MessageView(QWidget):
             both.addLayout(line)
             self._layout.addLayout(both)
         else:
-            self._layout.addLayout(row(self.note, None, self.buttons, self.bubble, spacing=SPACE // 2))
+            line = row(self.note, None, self.buttons, self.bubble, spacing=SPACE // 2)
+            line.setAlignment(self.note, Qt.AlignmentFlag.AlignBottom)  # a long message begins far above what one sees
+            line.setAlignment(self.buttons, Qt.AlignmentFlag.AlignBottom)
+            self._layout.addLayout(line)
             self._layout.setContentsMargins(0, 0, 0, SPACE)
             self.note.setContentsMargins(14, 0, 0, 0)
         self._layout.addWidget(self.gold)
@@ -116,6 +119,7 @@ class MessageView(QWidget):
             self.bubble.setVisible(not is_lead and self.editor is None)
             self.buttons.retry.setVisible(not has_reply)
             self.set_note("Your text" if is_lead else "" if has_reply else "No reply.")
+            self._fit()
 
     def set_markdown(self, on: bool) -> None:
         """Show a reply as Markdown, or as plain text; a continued text and the user's messages are always plain."""
@@ -234,11 +238,13 @@ class MessageView(QWidget):
         self._fit()
 
     def _fit(self) -> None:
-        """Give the bubble its share of the width; beside the user's there are buttons."""
+        """Give the bubble its share of the width; beside the user's there are buttons, and perhaps a note."""
         if self.message.is_reply:
             self.bubble.set_max_width(round(self.width() * _ITS_SHARE))
         else:
             beside = self.buttons.sizeHint().width() + SPACE
+            if self.note.text():
+                beside += self.note.sizeHint().width() + SPACE // 2
             self.bubble.set_max_width(min(round(self.width() * _MINE_SHARE), self.width() - beside))
 
     # -- What is seen of its details -----------------------------------------------------------------------------------

@@ -164,8 +164,8 @@ class SamplingPanel(QWidget):
         if edited_with != run_id and (self.presets.has_own_defaults or not was_edited):
             self.set_config(dataclasses.replace(self.presets.defaults, seed=self.seed.value()))
         self._leave()
+        self._show()  # what differs from the defaults of another model
         if self.config != before:
-            self._show()
             self.changed.emit()
 
     @Slot()
@@ -225,7 +225,7 @@ class SamplingPanel(QWidget):
 
     def _show(self) -> None:
         """Show which preset this is, and how many of the folded settings are changed."""
-        config, usual = self.config, SamplingConfig()
+        config, usual = self.config, self.presets.defaults
         self.presets.show_config(config)
         n_set = sum(getattr(config, name) != getattr(usual, name) for name in (*_MORE, "stop", "logit_bias"))
         self.more.set_title(f"More ({n_set} changed)" if n_set else "More")

@@ -290,10 +290,14 @@ def _between(low: float, high: float) -> Heights:
     return lambda first, last: (low, high)
 
 
+_DASH = 6
+"""Pixels, of the dash that stands for a single point."""
+
+
 class Curve(pg.PlotCurveItem):  # type: ignore[misc]
     """A line that stays fast with 100,000 points, thinned to pixels without losing peaks.
 
-    x must not decrease; non-finite values are gaps.
+    x must not decrease; non-finite values are gaps. A single point is a short dash.
     """
 
     def __init__(self, *, smooth: bool = False) -> None:
@@ -330,8 +334,11 @@ class Curve(pg.PlotCurveItem):  # type: ignore[misc]
         x, y = thinned(self._x, self._y, left, right, width)
         if self._log:
             y = np.log10(y, out=np.full(len(y), np.nan), where=y > 0)
-        if not np.isfinite(y).any():
-            x, y = x[:0], y[:0]
+        known = np.isfinite(y)
+        x, y = (x, y) if known.sum() > 1 else (x[known], y[known])
+        if len(x) == 1:  # a line of one point would not be seen
+            half = _DASH / 2 * (right - left) / width
+            x, y = x + np.array([-half, half]), np.repeat(y, 2)
         self.updateData(x, y)
 
 

@@ -49,6 +49,10 @@ def test_what_cannot_be_loaded_is_named(library: Library, tiny_config: ModelConf
         load_model(tmp_path / "nowhere")
     with pytest.raises(ValueError, match="holds no model"):
         load_model(tmp_path)
+    (tmp_path / "package" / "model").mkdir(parents=True)
+    (tmp_path / "package" / "model" / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match="its folder “model” does"):
+        load_model(tmp_path / "package")
     run = make_run(library, tiny_config)
     with pytest.raises(ValueError, match="has no checkpoint yet"):
         load_model(run.folder)

@@ -26,11 +26,13 @@ from models.architecture.transformer import build_model
 from models.data.corpus import open_corpus
 from models.library.library import Library
 from models.number_words import format_prob
+from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.tasks import code_judge
 from models.tasks.code_judge import Outcome
 from models.tokenizers.special_tokens import add_missing_special_tokens
 from tests.app.heard import Heard, Until
+from tests.models.training.support import make_run, train
 
 
 @pytest.fixture
@@ -63,6 +65,19 @@ def opened(tab: ChatTab, session: Session, name: str, until: Until, row: dict[st
 
 def offered(tab: ChatTab) -> list[str]:
     return [name for i, name in enumerate(tab.modes.names) if tab.modes.bar.isTabVisible(i)]
+
+
+def test_another_kind_of_model_is_used_on_its_own_page(tab: ChatTab, session: Session, until: Until) -> None:
+    config = ModelConfig(vocab_size=261, context_length=32, n_layer=1, n_head=2, d_model=16)
+    run = make_run(session.library, config, steps=1)
+    train(run, session.library)
+    opened(tab, session, "classification encoder-only", until)
+    opened(tab, session, run.name, until)
+    assert tab.modes.current == "chat", "and not what both kinds have"
+    tab.modes.show_view("embeddings")
+    opened(tab, session, "text-to-text decoder-only", until)
+    opened(tab, session, run.name, until)
+    assert tab.modes.current == "chat"
 
 
 def test_labels_follow_as_one_types(tab: ChatTab, session: Session, until: Until, qtbot: QtBot, heard: Heard) -> None:

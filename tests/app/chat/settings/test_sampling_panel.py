@@ -145,6 +145,17 @@ def test_settings_that_nobody_chose_are_those_of_the_model(
     assert again.config.temperature == 0.8, "a reset is no choice"
 
 
+def test_what_differs_is_counted_from_the_open_model(
+    panel: SamplingPanel, session: Session, theme: ThemeProvider, qtbot: QtBot, byte_tokenizer: Tokenizer
+) -> None:
+    usual = SamplingConfig(top_k=7, min_p=0.1)
+    panel.open_model("one", byte_tokenizer, usual)
+    assert panel.more.title == "More"
+    again = relaunched(session, theme, qtbot)
+    again.open_model("one", byte_tokenizer, usual)
+    assert again.more.title == "More", "as it was left"
+
+
 def test_stop_texts(qtbot: QtBot, panel: SamplingPanel) -> None:
     for text in (r"\n\n", "User:", "User:", ""):
         panel.stop.field.setText(text)
