@@ -35,7 +35,7 @@ LESSONS: Mapping[str, Lesson] = {
 }
 """Stage → how it comes about; the stage “base” is the model that is given.
 
-After 250 steps a model that had learned Tiny World for long said 78 % twice and rightly, after 600 steps 92 %."""
+A base that had learned Tiny World for long said 78 % twice and right after 250 steps, and 92 % after 600."""
 
 
 def format_replies(bench: Bench) -> Generator[Event, None, FormatResult]:
