@@ -164,17 +164,20 @@ def _text_file_parts(path: Path, max_bytes: int) -> Iterator[tuple[str, int]]:
 
     max_bytes: where it ends, without a character that is cut there.
     """
-    decoder: IncrementalDecoder = getincrementaldecoder("utf-8-sig")()
+    encoding = "utf-8-sig"
+    decoder: IncrementalDecoder = getincrementaldecoder(encoding)()
     newlines = IncrementalNewlineDecoder(None, translate=True)
     position = 0
     try:
         with path.open("rb") as file:
             while part := file.read(min(_CHUNK_BYTES, max_bytes - position)):
                 if not position:
-                    decoder = getincrementaldecoder(encoding_of(part))()
-                text = decoder.decode(part)
-                _check_is_text(path, text, is_first=position == 0)
-                yield newlines.decode(text), len(part)
+                    encoding = encoding_of(part)
+                    decoder = getincrementaldecoder(encoding)()
+                # Of a file that is no text, this is to be said, and not which of its bytes are not UTF-8.
+                seen = part.decode("utf-16" if encoding == "utf-16" else "latin-1", errors="replace")
+                _check_is_text(path, seen, is_first=position == 0)
+                yield newlines.decode(decoder.decode(part)), len(part)
                 position += len(part)
             is_cut = bool(file.read(1))
         yield newlines.decode("" if is_cut else decoder.decode(b"", final=True), final=True), 0

@@ -216,8 +216,8 @@ _RECIPES = (
         baselines=(LeadSentence, LastSentences),
         bars=(Bar(metric="facts_right", value=0.90), Bar(metric="rouge_l", value=0.97)),
         minutes=13,
-        caveat="After 2,000 of its steps 89 of 100 were right. Most errors are about where a thing was put down: that "
-        "takes who did it, and where that person was then.",
+        caveat="In one world 89.5 of 100 were right. Most errors are about where a thing was put down: that takes who "
+        "did it, and where that person was then.",
     ),
     TaskRecipe(
         name="code",

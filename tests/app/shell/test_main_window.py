@@ -242,14 +242,14 @@ def test_a_quick_start_that_runs_is_announced_and_shown(
     assert window.home.quickstart.text() == "Quick start"
 
 
-def test_texts_that_are_dropped_are_offered_on_home(window: MainWindow, text_file: Path, tmp_path: Path) -> None:
+def test_texts_that_are_dropped_are_offered_on_home(window: MainWindow, story_file: Path, tmp_path: Path) -> None:
     window.show_tab("training")
     assert not drop(window, tmp_path / "a picture.png")
-    assert not drop(window, text_file, tmp_path / "mine.terrarium")
+    assert not drop(window, story_file, tmp_path / "mine.terrarium")
     assert window.pages.current == "training"
-    assert drop(window, text_file, text_file)
+    assert drop(window, story_file, story_file)
     assert window.pages.current == "home"
-    assert window.home.cards.files == (str(text_file), str(text_file))
+    assert window.home.cards.files == (str(story_file), str(story_file))
     assert window.home.cards.quickstart.isVisible()
 
 

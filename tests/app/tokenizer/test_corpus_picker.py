@@ -38,7 +38,7 @@ def test_new_corpora_of_the_library_are_offered(
     assert entries(picker) == ["Tiny World", "Python's documentation"]
     corpus = build_text_corpus(session.library, [text_file], 0.1)
     session.tokenizers.list_changed.emit()
-    assert entries(picker) == ["Tiny World", "Python docstrings", "text.txt (38.3 KiB)"]
+    assert entries(picker) == ["Tiny World", "Python's documentation", "text.txt (38.3 KiB)"]
     with qtbot.waitSignal(picker.changed):
         picker.box.activated.emit(2)
     label, n_bytes, texts = texts_of(picker, session)

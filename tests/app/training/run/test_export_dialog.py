@@ -104,7 +104,8 @@ def test_a_design_without_a_graph_says_so_and_goes_as_a_folder(
 ) -> None:
     dialog = opened(session_with, theme, qtbot)
     qtbot.waitUntil(dialog.refusal.isVisible)
-    assert "Short convolution 0 (here 4)" in dialog.refusal.text()
+    assert "cannot run this design" in dialog.refusal.text()
+    assert "Short convolution 0 (here 4)" in " ".join(dialog.refusal.toolTip().split())
     assert not dialog.start.isEnabled()
     assert not any(each.isVisible() for each in (dialog.formats, dialog.place, dialog.licence))
     with qtbot.waitSignal(dialog.same_asked) as asked:
