@@ -62,7 +62,10 @@ class CandidatePicker(QWidget):
         if candidate is None:
             return ""
         newest = self.steps.itemData(1) if self.steps.count() > 1 else None
-        step = newest if candidate.step is None else candidate.step
+        return self.name_at(newest if candidate.step is None else candidate.step)
+
+    def name_at(self, step: int | None) -> str:
+        """The run's name with the step of one of its checkpoints, if it has one."""
         return str(self.runs.currentText()) + (f" at step {step:,}" if step else "")
 
     def offer(self, runs: Sequence[tuple[str, str]]) -> None:

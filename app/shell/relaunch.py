@@ -1,4 +1,4 @@
-"""What the window does after its first picture: it loads its pages, reads the library, and opens what was open."""
+"""What the window offers by itself: after its first picture, what was open; after a quick start, what came of it."""
 
 from __future__ import annotations
 

@@ -52,8 +52,8 @@ def build_corrections_corpus(library: Library, run: RunFolder, labels: Sequence[
         sentence = "All corrections are trained on, and validated on the texts that the model was validated on before."
     else:
         sentence = (
-            "The dataset that the model learned from is not in the library any more, so "
-            f"{format_count(n_val, 'correction')} of {len(rows):,} is kept apart for validation."
+            "The dataset that the model learned from is not in the library any more, so validation has "
+            f"{n_val:,} of the {format_count(len(rows), 'correction')}."
         )
     return CorrectionsCorpus(corpus=corpus, sentence=sentence)
 
@@ -61,7 +61,7 @@ def build_corrections_corpus(library: Library, run: RunFolder, labels: Sequence[
 def _held_out(library: Library, run: RunFolder, labels: Sequence[str], corrected: set[bytes]) -> list[dict[str, Any]]:
     """The validation rows of what the run's model learned from, without those that are corrected.
 
-    None where that is not there any more, or has other labels.
+    Empty where that is not there any more, or has other labels.
     """
     try:
         corpus = open_run_corpus(library, run)

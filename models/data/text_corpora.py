@@ -7,7 +7,7 @@ import platform
 import sysconfig
 import warnings
 import zlib
-from codecs import IncrementalDecoder, getincrementaldecoder
+from codecs import getincrementaldecoder
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from io import IncrementalNewlineDecoder
@@ -17,7 +17,7 @@ from pathlib import Path
 from models.data import blocks
 from models.data.corpus import Corpus, CorpusWriter, list_corpora
 from models.events import Event, Progress, result_of
-from models.files.encodings import SAVE_AS_UTF8, encoding_of
+from models.files.encodings import SAVE_AS_UTF8, encoding_of_file
 from models.library.library import Library
 from models.number_words import format_count
 
@@ -164,16 +164,13 @@ def _text_file_parts(path: Path, max_bytes: int) -> Iterator[tuple[str, int]]:
 
     max_bytes: where it ends, without a character that is cut there.
     """
-    encoding = "utf-8-sig"
-    decoder: IncrementalDecoder = getincrementaldecoder(encoding)()
     newlines = IncrementalNewlineDecoder(None, translate=True)
     position = 0
     try:
+        encoding = encoding_of_file(path)
+        decoder = getincrementaldecoder(encoding)()
         with path.open("rb") as file:
             while part := file.read(min(_CHUNK_BYTES, max_bytes - position)):
-                if not position:
-                    encoding = encoding_of(part)
-                    decoder = getincrementaldecoder(encoding)()
                 # Of a file that is no text, this is to be said, and not which of its bytes are not UTF-8.
                 seen = part.decode("utf-16" if encoding == "utf-16" else "latin-1", errors="replace")
                 _check_is_text(path, seen, is_first=position == 0)

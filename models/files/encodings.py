@@ -9,15 +9,10 @@ SAVE_AS_UTF8 = "save it as UTF-8 (in your editor: Save as… › Encoding › UT
 """What to do with a text in another encoding, within a sentence."""
 
 
-def encoding_of(beginning: bytes) -> str:
-    """Python's name of the encoding of a text with this beginning: UTF-16 where a byte order mark says so, else UTF-8.
-
-    Both decode without the mark.
-    """
-    return "utf-16" if beginning.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
-
-
 def encoding_of_file(path: Path) -> str:
-    """As `encoding_of`, of a file; OSError where it cannot be read."""
+    """Python's name of the encoding of a text file: UTF-16 where a byte order mark says so, else UTF-8.
+
+    Both decode without the mark. OSError where the file cannot be read.
+    """
     with path.open("rb") as file:
-        return encoding_of(file.read(2))
+        return "utf-16" if file.read(2) in (BOM_UTF16_LE, BOM_UTF16_BE) else "utf-8-sig"

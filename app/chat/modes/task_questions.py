@@ -50,7 +50,7 @@ def answer_row(
     ids = tuple(batch.inputs[0].tolist())
     source_ids = () if batch.source is None else tuple(batch.source[0].tolist())
     names = token_names(tokenizer, {*ids, *source_ids})
-    read_from = 0 if model.config.topology == "encoder-only" else len(ids) - 1  # as of `Model.pooled`
+    read_from = 0 if model.config.topology == "encoder-only" else len(ids) - 1  # where `pooled` reads the text
 
     def read(step: int) -> ReadText:
         return ReadText(

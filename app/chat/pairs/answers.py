@@ -121,7 +121,7 @@ class ChangesCard(QFrame):
                 "earlier tokens. Choose a later token."
             )
         else:
-            self.summary.setText(f"Largest difference between two logits: {found.largest_logit:.3g}.")
+            self.summary.setText(f"Largest difference in the logit of a token: {found.largest_logit:.3g}.")
             self.bars.show_changes(found.changes)
         self.about.setText(
             "Probabilities over the whole vocabulary, before any sampling; the tokens whose probability differs most. "

@@ -95,7 +95,7 @@ class CandidateColumn(QWidget):
     def show_model(self, model: ChatModel) -> None:
         """Show the size and device of the loaded model."""
         step = f"step {model.step:,}, " if model.step else ""
-        self._name = str(self.runs.currentText()) + (f" at step {model.step:,}" if model.step else "")
+        self._name = self.picker.name_at(model.step)
         self.about.setText(f"{step}{format_compact(model.n_parameters)} parameters, on {model.device}")
 
     def take(self, events: Sequence[Event]) -> None:

@@ -24,7 +24,7 @@ from app.glass.attention.sentence import describe_row, most_focused
 from app.glass.attention.shown_row import ShownRow, position_of_row, shown_row
 from app.glass.focus import Focus, Head
 from app.glass.panel_head import About
-from app.glass.read_text import ReadText
+from app.glass.read_text import LabelQuestion, ReadText
 from app.glass.sheet import Sheet
 from app.glass.target_token import TargetToken
 from app.kit.chart_export import Columns
@@ -206,9 +206,13 @@ class AttentionPanel(AnswerPanel):
         return self._source if self._kind == "encoder" else self.focus
 
     @property
+    def _question(self) -> LabelQuestion | None:
+        """What a model that labels is asked about the text; None for one that predicts tokens."""
+        return self.focus.text.question if self.focus.text is not None else None
+
+    @property
     def _which_row(self) -> str | None:
-        text = self.focus.text
-        if text is not None and text.question is not None:  # a label is read at a token, none is predicted after it
+        if self._question is not None:  # a label is read at a token, none is predicted after it
             return None
         sees_both_sides = self._kind == "encoder" or (self._kind == "self" and not self.stack.is_causal)
         return None if sees_both_sides else self.detail.which_row.value
@@ -284,9 +288,9 @@ class AttentionPanel(AnswerPanel):
         else:
             head = f"{('the average head', 'one of the heads')[tile.head - site.n_head]} of {layer}"
         is_causal = self._kind != "encoder" and self.stack.is_causal
-        text = self.focus.text
-        is_whole = text is not None and text.question is not None and text.question.head == "sequence"
-        gives_label = is_whole and text is not None and self._kind != "encoder" and row.query == text.start
+        text, question = self.focus.text, self._question
+        is_of_text = question is not None and question.head == "sequence" and self._kind != "encoder"
+        gives_label = is_of_text and text is not None and row.query == text.start
         return describe_row(head, row, weights, words, others, is_causal=is_causal, gives_label=gives_label)
 
     @Slot(int, int)

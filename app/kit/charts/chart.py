@@ -29,6 +29,9 @@ _BARE = 6
 _DECADE = 0.8
 """Below this range of log10, axis ticks are evenly spaced: powers of ten would be too few."""
 
+_DASH = 6
+"""Pixels, of the dash that stands for a single point."""
+
 
 class _View(pg.ViewBox):  # type: ignore[misc]
     """Wheel and drag act on the x axis only; over the left axis, on y."""
@@ -288,10 +291,6 @@ class Chart(pg.GraphicsView):  # type: ignore[misc]
 
 def _between(low: float, high: float) -> Heights:
     return lambda first, last: (low, high)
-
-
-_DASH = 6
-"""Pixels, of the dash that stands for a single point."""
 
 
 class Curve(pg.PlotCurveItem):  # type: ignore[misc]

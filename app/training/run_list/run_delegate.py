@@ -65,9 +65,8 @@ class RunDelegate(QStyledItemDelegate):
         self._paint_name(painter, QRect(inner.left(), inner.top(), inner.width(), name), run)
         self._paint_status(painter, QRect(inner.left(), inner.top() + name, width, line), run)
         if spark:
-            box = QRectF(
-                inner.right() - spark, inner.top() + name + 4, spark, line - 5
-            )  # clear of the name's descenders
+            top = inner.top() + name + 4  # clear of the name's descenders
+            box = QRectF(inner.right() - spark, top, spark, line - 5)
             _paint_sparkline(painter, box, points, self._theme)
         below = QRect(inner.left(), inner.top() + name + line, inner.width(), line)
         facts = self._model.facts(run)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from PySide6.QtCore import Qt
@@ -13,7 +13,6 @@ from app.chat.archive.message_tree import Chat, Message
 from app.chat.tab import ChatTab
 from app.data.tab import DataTab
 from app.kit.item_list import ItemList
-from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.shell.main_window import MainWindow
 from app.tokenizer.tab import TokenizerTab
@@ -24,17 +23,6 @@ from tests.runs_on_disk import make_run
 
 Until = Callable[[Callable[[], bool]], None]
 NAMES = ("a", "b", "c")
-
-
-@pytest.fixture
-def window(session: Session, theme: ThemeProvider, qtbot: QtBot) -> Iterator[MainWindow]:
-    window = MainWindow(session, theme)
-    qtbot.addWidget(window)
-    window.show()
-    qtbot.waitExposed(window)
-    window.activateWindow()
-    yield window
-    window.close()
 
 
 def items_of(window: MainWindow, name: str) -> ItemList:

@@ -21,25 +21,12 @@ from app.kit.basics import column
 from app.kit.dialog import Dialog
 from app.kit.forms.slot_row import SlotRow
 from app.kit.help_mark import HelpMark, set_term, term_at
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
 from app.shell.main_window import MainWindow
 from tests import ROOT
 from tests.app.heard import Heard
 from tests.app.small_models import put_model
 
 Until = Callable[[Callable[[], bool]], None]
-
-
-@pytest.fixture
-def window(session: Session, theme: ThemeProvider, qtbot: QtBot) -> Iterator[MainWindow]:
-    """The shown window over an empty library."""
-    window = MainWindow(session, theme)
-    qtbot.addWidget(window)
-    window.show()
-    qtbot.waitExposed(window)
-    yield window
-    window.close()
 
 
 def shown_term(window: MainWindow) -> str:

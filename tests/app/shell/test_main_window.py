@@ -6,7 +6,7 @@ import dataclasses
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -48,17 +48,6 @@ from tests.app.small_models import put_model
 from tests.models.runs_on_disk import put_run
 
 Until = Callable[[Callable[[], bool]], None]
-
-
-@pytest.fixture
-def window(session: Session, theme: ThemeProvider, qtbot: QtBot) -> Iterator[MainWindow]:
-    """The shown window over an empty library."""
-    window = MainWindow(session, theme)
-    qtbot.addWidget(window)
-    window.show()
-    qtbot.waitExposed(window)
-    yield window
-    window.close()
 
 
 def action(window: MainWindow, words: str) -> QAction:

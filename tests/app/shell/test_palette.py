@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator
 
-import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 from shiboken6 import invalidate
@@ -14,23 +12,10 @@ from tokenizers import Tokenizer
 
 from app.help.palette import Palette, PaletteEntry
 from app.help.places import PLACES
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
 from app.shell.main_window import MainWindow
 from models.recipes.tasks.table import TASK_RECIPES
 from models.settings.presets import PRESETS
 from tests.app.small_models import put_model
-
-
-@pytest.fixture
-def window(session: Session, theme: ThemeProvider, qtbot: QtBot) -> Iterator[MainWindow]:
-    """The shown window over an empty library."""
-    window = MainWindow(session, theme)
-    qtbot.addWidget(window)
-    window.show()
-    qtbot.waitExposed(window)
-    yield window
-    window.close()
 
 
 def opened(window: MainWindow, qtbot: QtBot, query: str = "") -> Palette:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
@@ -15,10 +14,8 @@ from app.chat.archive.message_tree import Message
 from app.chat.modes.label_page import LabelPage
 from app.chat.pairs.page import MinimalPairs
 from app.chat.tab import ChatTab
-from app.kit.theme import ThemeProvider
 from app.quickstart.view import QuickStartView
 from app.session.chat_model import use_words
-from app.session.session import Session
 from app.session.training_state import TrainingState
 from app.shell.main_window import MainWindow
 from models.library.library import Library
@@ -27,17 +24,6 @@ from tests.app.heard import Heard, long
 from tests.app.small_models import put_model
 
 Until = Callable[[Callable[[], bool]], None]
-
-
-@pytest.fixture
-def window(session: Session, theme: ThemeProvider, qtbot: QtBot) -> Iterator[MainWindow]:
-    window = MainWindow(session, theme)
-    qtbot.addWidget(window)
-    window.show()
-    qtbot.waitExposed(window)
-    window.activateWindow()
-    yield window
-    window.close()
 
 
 def chat_tab(window: MainWindow) -> ChatTab:
