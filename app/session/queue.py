@@ -65,17 +65,21 @@ class TrainingQueue(QObject):
         return self._change(add) and self._follow_training()
 
     def add_recipe(self, recipe: QueuedRecipe, name: str) -> bool:
-        """Queue a recipe; whether it worked. Says what it waits for: what is training, or a queue on hold."""
+        """Queue a recipe; whether it worked. Says what it waits for."""
+        waits = self.what_waits()
+        if not self._change(lambda: self._queue.add_recipe(recipe, name)) or not self._follow_training():
+            return False
+        self._notices.say(f"“{name}” {waits}.")
+        return True
+
+    def what_waits(self) -> str:
+        """What is to be said of something that is queued now: it waits for what is training, or for a held queue."""
+        if self.is_held:
+            return "is in the queue, which is held: press Start in the queue"
         state = self._training.state
         before = [state.name] if state is not None and self._training.active else []
         before += [item.name for item in self.waiting if not item.problem] if before else []
-        if not self._change(lambda: self._queue.add_recipe(recipe, name)) or not self._follow_training():
-            return False
-        after = f" and starts after “{before[-1]}”" if before else ""
-        if self.is_held:
-            after = ", which is held: press Start in the queue"
-        self._notices.say(f"“{name}” is in the queue{after}.")
-        return True
+        return "is in the queue" + (f" and starts after “{before[-1]}”" if before else "")
 
     def move(self, item_id: str, to: int) -> bool:
         """Move a queued run to another index, counted from 0 in the list without it."""

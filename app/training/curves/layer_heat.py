@@ -82,10 +82,7 @@ class LayerHeat(RunChart):
         self._logs = np.where(np.isneginf(logs), LEVELS[0], logs)
         anything = len(self.positions) > 0
         self.chart.show_scales(anything)
-        nothing = self.history.empty_caption or (
-            "Nothing measured yet" if len(self.history.train) < 2 else "Not measured"
-        )
-        self.chart.say("" if anything else nothing)
+        self.chart.say("" if anything else self.history.empty_caption or "Nothing measured so far")
         self.image.setVisible(anything)
         self.chart.show_range((0.0, self._length()), (0.0, float(len(self.layer_names) or 1)))
         self._paint()

@@ -78,10 +78,11 @@ class Forks(QObject):
             return self._notices.refuse(str(error))
         if not self._training.active:
             return self._training.start(spec)
-        waits = self._queue.add([spec])
-        if waits:
-            self._notices.say(f"“{spec.name}” is queued and starts after the current run.")
-        return waits
+        waits = self._queue.what_waits()
+        is_queued = self._queue.add([spec])
+        if is_queued:
+            self._notices.say(f"“{spec.name}” {waits}.")
+        return is_queued
 
     @Slot()
     def close(self) -> None:

@@ -307,7 +307,7 @@ def test_a_run_without_layers_says_so(view: CurvesView, tiny_spec: RunSpec) -> N
     bare.replace_with(run)
     bare.layers, bare.layer_names = RunHistory().layers, ()
     view.show_run(ShownRun(id="c", name="C", folder=None, spec=tiny_spec, history=bare))
-    assert view.layers.chart.message.textItem.toPlainText() == "Not measured"
+    assert view.layers.chart.message.textItem.toPlainText() == "Nothing measured so far"
     assert not view.layers.image.isVisible()
     view.show_run(ShownRun(id="d", name="D", folder=None, spec=tiny_spec, history=RunHistory()))
     assert view.loss.chart.message.isVisible()
