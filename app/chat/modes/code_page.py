@@ -271,7 +271,7 @@ class OutcomeTable(QTableWidget):
         super().__init__(0, 4, parent)
         self._theme = theme
         self._judged: Sequence[JudgedCase] = ()
-        self.setHorizontalHeaderLabels(["Arguments", "Expected", "Outcome", "What happened"])
+        self.setHorizontalHeaderLabels(["Arguments", "Expected", "Outcome", "Details"])
         self.setAccessibleName("Outcomes of the cases")
         self.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
@@ -284,7 +284,7 @@ class OutcomeTable(QTableWidget):
         header.setHighlightSections(False)
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-        header.setStretchLastSection(True)
+        header.setSectionResizeMode(3, QHeaderView.ResizeMode.Stretch)
         Refit(self.viewport(), self._fit)
         theme.theme_changed.connect(lambda: self.show_cases(self._judged))
 

@@ -190,7 +190,8 @@ class NotebookEditor(QPlainTextEdit):
         first, last = self.cursorRect(start), self.cursorRect(end)
         painter = QPainter(self.viewport())
         painter.setPen(QPen(self._theme.theme.color("text"), self._outline))
-        frame = QRect(first.left(), first.top(), last.left() - first.left(), first.height())
+        left = first.left() - 1  # beside the letters, since a dot is hardly wider than the line
+        frame = QRect(left, first.top(), last.left() - left, first.height())
         if first.top() == last.top():
             painter.drawRect(frame)
         else:  # the token continues on the next line

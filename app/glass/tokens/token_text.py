@@ -136,7 +136,8 @@ class TokenText(QWidget):
         return True
 
     def heightForWidth(self, width: int) -> int:
-        return self._layout_for(width).n_rows * self._row_height + 2
+        rows = self._layout_for(width).n_rows
+        return max(rows * self._row_height - _LEADING, 0) + 3  # no leading after the last row
 
     def sizeHint(self) -> QSize:
         width = max(min(int(self._widths.sum()), 480), 40)

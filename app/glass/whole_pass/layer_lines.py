@@ -229,7 +229,7 @@ class LayerLines(Figure):
     def _draw_chip_from_right(self, painter: QPainter, room: QRectF, word: str, share: float) -> float:
         """A token on a ground as its probability, and that at the right of it; returns where the chip begins."""
         plain, mono = self._theme.font(0.9), self._theme.mono_font(0.88)
-        wide = QFontMetrics(plain).horizontalAdvance("100 %")
+        wide = QFontMetrics(plain).horizontalAdvance(">99 %")
         painter.setFont(plain)
         painter.setPen(self._theme.theme.color("text"))
         painter.drawText(room, _RIGHT, format_share(share))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from app.glass.names import format_rough, spoken
+from app.glass.names import format_rough, quoted, spoken
 from app.glass.token_sentence import named_settings
 from app.glass.whole_pass.answer import PassAnswer
 from app.kit.words.site_words import part_of_layer
@@ -119,8 +119,8 @@ def _describe_lead(answer: PassAnswer) -> str:
 def describe_text(answer: PassAnswer) -> str:
     """The text that was read, and the token at its end."""
     text, at = answer.target.text, answer.given.at
-    read = f"{spoken(text.words[at])} (id {text.ids[at]:,}, {format_count(answer.read_bytes, 'byte')})"
-    target = f"{spoken(answer.word)} (id {answer.given.token:,} of {len(answer.given.logits):,})"
+    read = f"{quoted(text.words[at])} (id {text.ids[at]:,}, {format_count(answer.read_bytes, 'byte')})"
+    target = f"{quoted(answer.word)} (id {answer.given.token:,} of {len(answer.given.logits):,})"
     if answer.how in ("seen", "masked"):
         all_at_once = f"It reads all {format_count(len(text.ids), 'token')} at once"
         if answer.how == "seen":

@@ -49,7 +49,12 @@ def scale_ticks(scale: str) -> tuple[tuple[float, str], ...]:
 
 
 def format_share(weight: float) -> str:
-    """A weight in percent, with as many decimals as it needs not to be 0: “12 %”, “4.0 %”, “0.03 %”, “<0.01 %”."""
+    """A weight in percent, with as many decimals as it needs not to be 0: “12 %”, “4.0 %”, “0.03 %”, “<0.01 %”.
+
+    “100 %” is said of all of it only: “>99 %”.
+    """
+    if 0.995 <= weight < 1.0:
+        return f">{format_percent(0.99)}"
     if 0 < weight < 0.0001:
         return f"<{format_percent(0.0001, 2)}"
     return format_percent(weight, 0 if weight >= 0.0995 or weight == 0 else 1 if weight >= 0.00995 else 2)

@@ -122,7 +122,8 @@ class DifferenceLegend(QWidget):
     def __init__(self, theme: ThemeProvider, other: str = "the other", parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
-        self._less, self._more = f"less likely than for {other}", "likelier"
+        self._less = f"less likely than for {other}  −{FULL_COLOUR:g}"
+        self._more = f"+{FULL_COLOUR:g} nats  likelier"
         self.setToolTip(
             plain_tip(
                 f"The strongest colours mean {FULL_COLOUR:g} nats or more: 55 times the probability. A quarter of that "

@@ -102,7 +102,7 @@ def test_the_draw_is_that_of_the_reply(
             assert panel.answer.xray.lands == drawn_token(final, draws[1])
             assert panel.answer.xray.n_left == np.count_nonzero(final) <= 20
             assert " before temperature 0.8 and top-k 20: " in panel.sentence.text()
-        assert f"id {panel.answer.given.token:,} of" in panel.view.text.text()
+        assert f"“{panel.answer.word}” (id {panel.answer.given.token:,} of" in panel.view.text.text()
 
 
 def test_keys_move_the_token_and_the_line_and_open_panels(

@@ -36,8 +36,8 @@ def test_scales_go_from_nothing_to_all(scale: str) -> None:
 
 
 def test_weights_in_words() -> None:
-    assert [format_share(w) for w in (0, 0.00004, 0.0004, 0.001, 0.0123, 0.07, 0.1, 1)] == [
-        f"{words}{S}%" for words in ("0", "<0.01", "0.04", "0.10", "1.2", "7.0", "10", "100")
+    assert [format_share(w) for w in (0, 0.00004, 0.0004, 0.001, 0.0123, 0.07, 0.1, 0.9993, 1)] == [
+        f"{words}{S}%" for words in ("0", "<0.01", "0.04", "0.10", "1.2", "7.0", "10", ">99", "100")
     ]
 
 
