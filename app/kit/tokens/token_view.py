@@ -154,10 +154,10 @@ class TokenView(QAbstractScrollArea):
         return np.fromiter(map(fact, pieces), dtype, len(pieces))
 
     def _set_range(self) -> None:
-        bar, contents = self.verticalScrollBar(), self.pills.n_rows * self._row_height + _MARGIN
-        cut = cut_row(self.contentsRect().height() - _MARGIN + _ROW_GAP, self._row_height, contents)
-        self.setViewportMargins(0, 0, 0, cut)
-        bar.setRange(0, max(0, contents + _MARGIN - self.viewport().height()))
+        bar, rows = self.verticalScrollBar(), self.pills.n_rows * self._row_height
+        room = self.contentsRect().height() - _MARGIN + _ROW_GAP  # the gap below the last row may be cut
+        self.setViewportMargins(0, 0, 0, cut_row(room, self._row_height, rows))
+        bar.setRange(0, rows + 2 * _MARGIN - self.viewport().height() if rows > room else 0)
         bar.setPageStep(self.viewport().height())
         bar.setSingleStep(self._row_height)
         self.viewport().update()

@@ -142,6 +142,8 @@ class FigureChart(RunChart):
         assert isinstance(below, QVBoxLayout)
         below.insertWidget(1, self.plain)
         self._tall = tall
+        if len(self.series) > 1 and not tall:
+            self.read_out.setMinimumWidth(1)  # its captions say it all: else it would take the room of other charts
         self._scale = 100.0 if is_share or self._figure.unit == "share" else 1.0
         unit = _UNITS.get(self._figure.unit, self._figure.unit)
         self.show_unit(unit if self._scale != 100 else "%" if len(self.series) == 1 else "")

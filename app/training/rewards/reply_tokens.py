@@ -85,18 +85,22 @@ class ReplyTokens(TokenView):
 
 
 class DivergingScale(QWidget):
-    """The legend of the colours: from − limit over 0 to + limit, or from 0 where no value is negative."""
+    """The legend of the colours: from − limit over 0 to + limit, or from 0 where no value is negative.
 
-    def __init__(self, theme: ThemeProvider, *, signed: bool = True) -> None:
+    Args:
+        unit: that of the values, "" where they have none, or where it is said beside the legend.
+    """
+
+    def __init__(self, theme: ThemeProvider, *, signed: bool = True, unit: str = "") -> None:
         super().__init__()
-        self._theme, self._limit, self._signed = theme, 1.0, signed
+        self._theme, self._limit, self._signed, self._unit = theme, 1.0, signed, f" {unit}" if unit else ""
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         theme.theme_changed.connect(self.update)
 
     def show_limit(self, limit: float) -> None:
         """Show another limit."""
         self._limit = limit
-        self.setAccessibleName(f"Scale from {f'−{limit:.2g}' if self._signed else '0'} to {limit:.2g}")
+        self.setAccessibleName(f"Scale from {f'−{limit:.2g}' if self._signed else '0'} to {limit:.2g}{self._unit}")
         self.update()
 
     def sizeHint(self) -> QSize:
@@ -117,7 +121,7 @@ class DivergingScale(QWidget):
         for side, words in (
             (Qt.AlignmentFlag.AlignLeft, f"≤ −{self._limit:.2g}" if self._signed else "0"),
             (Qt.AlignmentFlag.AlignHCenter, "0" if self._signed else ""),
-            (Qt.AlignmentFlag.AlignRight, f"≥ {'+' if self._signed else ''}{self._limit:.2g}"),
+            (Qt.AlignmentFlag.AlignRight, f"≥ {'+' if self._signed else ''}{self._limit:.2g}{self._unit}"),
         ):
             painter.drawText(below.adjusted(0, 0, -SPACE // 8, 0), side, words)
         painter.end()

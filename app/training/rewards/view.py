@@ -297,7 +297,7 @@ class RewardsView(QWidget):
         share = float(first["value"][0]) if first is not None and len(first) else 0.0
         least, words, tip = price(share), "", ""
         if math.isfinite(least):
-            words = f"at least {least:.1f} for 100 %"
+            words = f"at least {least:.1f} for 100 % {'reward' if 'pass@1' in self._names else 'as meant'}"
             tip = (
                 f"How far it must move at least: before training {format_percent(share, 1)} of its replies were what "
                 f"is wanted; for 100 % it must change by {least:.1f} nats (ln 1/{share:.3g})."

@@ -437,5 +437,6 @@ def _describe_evaluation(evaluated: Evaluated) -> tuple[str, str]:
     kinds = ", ".join(f"{kind_title(kind.kind)} {format_percent(kind.accuracy)}" for kind in evaluated.kinds)
     return (
         f"Right in {format_of_100(evaluated.accuracy)} questions it had never seen",
-        f"Measured after its training: {kinds}. To score it on something else, import a dataset in the Data tab.",
+        f"Measured after its training, as the mean of the first four kinds: {kinds}. To score it on something else, "
+        "import a dataset in the Data tab.",
     )

@@ -93,7 +93,7 @@ class KlPane(QWidget):
         self.forward = button("", theme, lambda: self._turn(1), icon="skip-forward", role="quiet", tip="Next reply")
         self.asked = ElidedLabel()
         self.asked.setProperty("role", "muted")
-        self.tokens, self.scale = ReplyTokens(theme), DivergingScale(theme, signed=False)
+        self.tokens, self.scale = ReplyTokens(theme), DivergingScale(theme, signed=False, unit="nats")
         self.tokens.setMinimumHeight(_LEAST_TOKENS)
         self.token = label("", "caption", wrap=True)
         self._build()

@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 import pytest
-from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QApplication, QComboBox, QDialog, QLineEdit, QPlainTextEdit, QPushButton, QWidget
+from PySide6.QtCore import QRect, Qt
+from PySide6.QtGui import QColor, QImage
+from PySide6.QtWidgets import (
+    QApplication,
+    QComboBox,
+    QDialog,
+    QLineEdit,
+    QPlainTextEdit,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QWidget,
+)
 from pytestqt.qtbot import QtBot
 
 from app.kit.basics import button, column, label
@@ -138,3 +151,35 @@ def test_a_list_to_choose_from_shows_all_of_its_few_entries(n: int, theme: Theme
     assert box.view().viewport().rect().contains(rows[-1])
     assert box.view().verticalScrollBar().maximum() == 0
     box.hidePopup()
+
+
+@pytest.mark.parametrize("dense", [False, True])
+def test_the_words_of_a_header_begin_where_those_of_its_cells_do(
+    theme: ThemeProvider, qtbot: QtBot, *, dense: bool
+) -> None:
+    table, tree = QTableWidget(1, 1), QTreeWidget()
+    table.setProperty("dense", dense)
+    table.setHorizontalHeaderLabels(["H"])
+    table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+    table.setItem(0, 0, QTableWidgetItem("H"))
+    tree.setHeaderLabels(["H"])
+    tree.setRootIsDecorated(False)
+    QTreeWidgetItem(tree, ["H"])
+    for view, header in ((table, table.horizontalHeader()), (tree, tree.header())):
+        qtbot.addWidget(view)
+        theme.dress(view)
+        view.show()
+        cell = view.visualRect(view.model().index(0, 0))
+        above = QRect(0, 0, header.sectionSize(0), header.height())
+        of_cell, of_header = (
+            _first_ink(part.grab(rect.adjusted(3, 3, -3, -3)).toImage())
+            for part, rect in ((view.viewport(), cell), (header.viewport(), above))
+        )
+        assert abs(of_cell - of_header) <= 1
+
+
+def _first_ink(image: QImage) -> int:
+    """The first column in which not every pixel has the colour of the corner."""
+    ground = image.pixel(0, 0)
+    columns, lines = range(image.width()), range(image.height())
+    return next(x for x in columns if any(image.pixel(x, y) != ground for y in lines))

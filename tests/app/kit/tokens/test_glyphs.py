@@ -69,6 +69,22 @@ def test_no_row_of_pills_is_cut_in_half(qtbot: QtBot, theme: ThemeProvider) -> N
     assert view.viewport().height() == 10_000, "all of them fit"
 
 
+def test_nothing_is_scrolled_where_all_rows_are_in_sight(theme: ThemeProvider, qtbot: QtBot) -> None:
+    view = TokenView(theme)
+    qtbot.addWidget(view)
+    view.set_show_ids(False)
+    view.set_pieces([Piece(1, b"the", 0, 3, "the")] * 12)
+    view.resize(300, 300)
+    view.show()
+    last = view.pill_rect(11)
+    view.resize(300, last.bottom() + 1)
+    assert view.pill_rect(11) == last, "the same rows"
+    assert view.verticalScrollBar().maximum() == 0
+    assert view.viewport().height() > last.bottom()
+    view.resize(300, last.bottom())
+    assert view.verticalScrollBar().maximum() > 0
+
+
 def test_only_what_is_scrolled_is_shortened() -> None:
     assert cut_row(100, 30, 300) == 10
     assert cut_row(100, 30, 100) == 0

@@ -331,3 +331,11 @@ def test_a_number_that_is_nothing_has_no_sign(theme: ThemeProvider, qtbot: QtBot
         history.add(AlignMetrics(step=step, tokens=step, elapsed_s=step, is_validation=False, figures=figures))
     chart.draw(history, RunAxis())
     assert chart.read_out.text() == "0"
+
+
+def test_a_small_chart_whose_captions_say_it_all_takes_no_room_beside_them(theme: ThemeProvider, qtbot: QtBot) -> None:
+    both = (Series(name="reward"), Series(name="gold", role="danger"))
+    small, tall = FigureChart(theme, both), FigureChart(theme, both, tall=True)
+    for chart in (small, tall):
+        qtbot.addWidget(chart)
+    assert small.head.minimumSize().width() < tall.head.minimumSize().width()
