@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 import pytest
+from PySide6.QtCore import QRect, Qt
 from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QApplication, QComboBox, QDialog, QLineEdit, QPlainTextEdit, QPushButton, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QComboBox,
+    QDialog,
+    QLineEdit,
+    QPlainTextEdit,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QWidget,
+)
 from pytestqt.qtbot import QtBot
 
 from app.kit.basics import button, column, label
@@ -53,6 +64,28 @@ def test_words_are_readable_on_every_ground(theme: Theme) -> None:
 def test_placeholders_are_readable(theme: Theme) -> None:
     palette = palette_of(theme)
     assert contrast(palette.placeholderText().color().name(), palette.base().color().name()) >= 4.5
+
+
+@pytest.mark.parametrize("dense", [False, True])
+def test_cells_begin_below_their_headers_words(theme: ThemeProvider, qtbot: QtBot, dense: bool) -> None:
+    table = QTableWidget(1, 1)
+    qtbot.addWidget(table)
+    table.setProperty("dense", dense)
+    table.setHorizontalHeaderLabels(["H"])
+    table.setItem(0, 0, QTableWidgetItem("H"))
+    table.verticalHeader().hide()
+    table.setShowGrid(False)
+    theme.dress(table)
+    header = table.horizontalHeader()
+    header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+    table.show()
+    begins = []
+    for part, height in ((header.viewport(), header.height()), (table.viewport(), table.rowHeight(0))):
+        image = part.grab(QRect(0, 4, 60, height - 8)).toImage()  # without the header's lower border
+        ground = image.pixelColor(0, 0)
+        columns = range(image.width())
+        begins.append(next(x for x in columns if any(image.pixelColor(x, y) != ground for y in range(image.height()))))
+    assert abs(begins[0] - begins[1]) <= 1, begins
 
 
 def test_placeholders_are_drawn_in_their_colour(theme: ThemeProvider, qtbot: QtBot) -> None:
