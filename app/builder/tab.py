@@ -94,7 +94,12 @@ class BuilderTab(QWidget):
     def _build(self) -> None:
         left = QSplitter(Qt.Orientation.Vertical)
         sizes = label("parameters", "caption")
-        sizes.setContentsMargins(0, 0, SPACE, 0)  # above the numbers of the list
+        shown = self.list.viewport()
+
+        def stand_above_numbers() -> None:
+            sizes.setContentsMargins(0, 0, SPACE + self.list.width() - shown.width(), 0)  # beside the scroll bar
+
+        Refit(shown, stand_above_numbers)
         left.addWidget(titled_card("Designs", self.list, trailing=sizes))
         self.settings = scrolling(self.form)
         self.settings.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its editors scroll it

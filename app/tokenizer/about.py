@@ -143,7 +143,7 @@ def facts(tokenizer: Tokenizer, about: Mapping[str, Any], library: Library) -> d
 def _name(source: Any, library: Library) -> str:
     """What the user calls a source: a file of the library's by the name of its corpus, another by its path."""
     folder = Path(str(source)).parent
-    if folder.parent.resolve() == library.corpora.resolve():
+    if folder.parent.name == library.corpora.name:  # of this library, or of one that it was copied from
         with contextlib.suppress(ValueError):
             return open_corpus(library, folder.name).label
     return str(source)

@@ -32,6 +32,9 @@ class WholeRows(QWidget):
         if isinstance(view, QTableView):
             view.verticalHeader().geometriesChanged.connect(self._fit)
 
+    def sizeHint(self) -> QSize:
+        return self._view.sizeHint()  # with what is left, a page that is as high as its hint would never come to rest
+
     def minimumSizeHint(self) -> QSize:
         return self._view.minimumSizeHint()  # what is left below the last row can be given away
 

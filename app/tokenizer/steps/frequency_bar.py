@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QProgressBar, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QProgressBar, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
 from app.kit.basics import button, label, row
 from app.kit.labels import ElidedLabel
@@ -63,6 +63,7 @@ class FrequencyBar(QWidget):
         beside.addLayout(lines, 1)
         beside.addWidget(self.cancel_button)
         counting.setLayout(beside)
+        counting.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Ignored)  # as high as the other page
         self._pages.addWidget(choosing)
         self._pages.addWidget(counting)
         layout = QVBoxLayout(self)

@@ -99,7 +99,7 @@ def describe_usage(vocabulary: Vocabulary, usage: Usage, corpus: str) -> str:
         + (
             f" and {n_once:,} ({format_percent(n_once / n_produced, 1)}) {'occurs' if n_once == 1 else 'occur'} once."
             if n_once
-            else " and each occurs more than once."
+            else " and no token occurs only once."
         ),
     ]
     never = f"{n_never:,} {'is' if n_never == 1 else 'are'} never produced"

@@ -17,6 +17,7 @@ from tokenizers import Tokenizer
 
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
+from app.tokenizer.about import facts
 from app.tokenizer.explore.explore_view import EXAMPLE
 from app.tokenizer.tab import TokenizerTab
 from models.library.library import Library
@@ -223,6 +224,9 @@ def test_options_reach_the_tokenizer_and_growth_is_measured(
     about = tab.views.view("about")
     assert about.facts["Normaliser"] == "Lowercase"
     assert about.facts["Made from"] == "story.txt", "not a path within the library"
+    sources = session.tokenizers.about("story-bpe-290")["trained_on"]
+    copied = {"trained_on": [each.replace(str(session.library.home), "/elsewhere") for each in sources]}
+    assert facts(session.tokenizers.current, copied, session.library)["Made from"] == "story.txt"
     assert about.growth.points == trainer.growth.points
     assert about.growth.isVisibleTo(about)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from PySide6.QtWidgets import QTableWidget
+from PySide6.QtWidgets import QTableWidget, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
+from app.kit.basics import label, scrolling
 from app.kit.layout.whole_rows import WholeRows
 from app.kit.theme import ThemeProvider
 
@@ -24,3 +25,22 @@ def test_a_table_ends_below_a_whole_row(qtbot: QtBot, theme: ThemeProvider) -> N
     qtbot.waitUntil(lambda: table.height() == box.height())
     table.setRowCount(40)
     qtbot.waitUntil(lambda: table.viewport().height() % row == 0)
+
+
+def test_a_page_that_is_as_high_as_its_table_asks_for_comes_to_rest(qtbot: QtBot, theme: ThemeProvider) -> None:
+    table = QTableWidget(40, 2)
+    page = QWidget()
+    lines = QVBoxLayout(page)
+    lines.addWidget(label("The words above the table. " * 20, wrap=True))
+    lines.addWidget(WholeRows(table), 1)
+    area = scrolling(page)
+    qtbot.addWidget(area)
+    theme.dress(area)
+    area.resize(400, 200)
+    area.show()
+    heights = [table.rowHeight(0)]
+    for _ in range(20):
+        qtbot.wait(1)
+        heights.append(page.height())
+    assert len(set(heights[-10:])) == 1, heights
+    assert table.viewport().height() % table.rowHeight(0) == 0

@@ -70,7 +70,7 @@ def test_the_summary_states_the_counts(table: Vocabulary) -> None:
     assert f"3 of the {len(table)} tokens occur; the 2 most frequent are 90 % of the corpus" in words
     assert "and 1 (33.3\N{NO-BREAK SPACE}%) occurs once" in words
     one = describe_usage(table, used(table, {100: 6}), "notes.txt")
-    assert "a single one is 90 % of the corpus, and each occurs more than once." in one
+    assert "a single one is 90 % of the corpus, and no token occurs only once." in one
 
 
 def test_numbers_of_an_axis_are_short() -> None:
