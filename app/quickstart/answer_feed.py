@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics
-from PySide6.QtWidgets import QComboBox, QFrame, QGridLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QFrame, QGridLayout, QLabel, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from app.kit.basics import column, frame, headed, label, row, set_role
 from app.kit.labels import ElidedLabel, NumberLabel
@@ -70,6 +70,8 @@ class AnswerFeed(QWidget):
         self._grid.setColumnStretch(2, 1)
         self._area = _area(body, "What it said before")
         self._area.setMinimumHeight(4 * SPACE)
+        across = self._area.sizePolicy().horizontalPolicy()
+        self._area.setSizePolicy(across, QSizePolicy.Policy.Ignored)  # what wraps above would have it show all rows
         self._before = label("", "caption")
         parts = (self._head(), self.changed, self.question, self.gold, box, self._before, self._area)
         layout = column(*parts, spacing=SPACE)

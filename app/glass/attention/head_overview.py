@@ -61,7 +61,7 @@ class HeadOverview(QWidget):
         sorting = QWidget()
         sorting.setLayout(row(label("Sort by", "caption"), self.sort))
         scaling = QWidget()
-        scaling.setLayout(row(label("Colours", "caption"), self.scale))
+        scaling.setLayout(row(label("Scale", "caption"), self.scale))
         layout.addWidget(wrapping(sorting, scaling))
         layout.addWidget(self._area)
         layout.addWidget(self.legend, 0, Qt.AlignmentFlag.AlignRight)

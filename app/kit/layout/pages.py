@@ -10,6 +10,8 @@ from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QScrollArea, QSizePol
 
 _LEAST = QSize(360, 240)
 """Pixels of a page that scrolls, at least: with less, one would see nothing of it."""
+_BORDER = QSize(2, 2)
+"""Pixels that the area around a page takes for its border, see the style sheet."""
 
 
 class Pages(QStackedWidget):
@@ -96,7 +98,7 @@ class _PageArea(QScrollArea):
         return self._page.sizeHint()
 
     def minimumSizeHint(self) -> QSize:
-        return self._page.minimumSizeHint().boundedTo(_LEAST)
+        return self._page.minimumSizeHint().boundedTo(_LEAST) + _BORDER
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

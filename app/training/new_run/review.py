@@ -56,7 +56,7 @@ _FACTS = (
         "About how many tokens an update of the weights reads: short rows fill less than the context",
     ),
     ("tokens", "Tokens in all", "All tokens read by the end, including repetitions"),
-    ("guess", "Uniform guess", "The loss of uniform guessing: ln(tokens or labels to choose from), in nats"),
+    ("guess", "Uniform guess", "The loss of uniform guessing: ln(tokens or labels to choose from)"),
 )
 _COSTS = (
     (
@@ -251,7 +251,7 @@ class RunReview(QFrame):
         self.facts["step"].setText(f"{read:,}" if read else _NONE)
         self.facts["tokens"].setText(format_compact(read * train.steps) if read else _NONE)
         has_guess = n_classes > 1 and (align is None or align.task != "prompts")
-        self.facts["guess"].setText(f"{math.log(n_classes):.3f}" if has_guess else _NONE)
+        self.facts["guess"].setText(f"{math.log(n_classes):.3f} nats" if has_guess else _NONE)
 
     def show_template_name(self, name: str, differs: str = "") -> None:
         """Show the name of the run whose settings these are, and what differs; '' for none."""

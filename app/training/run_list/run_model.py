@@ -213,7 +213,7 @@ class RunModel(QAbstractListModel):
 
     def facts(self, run: RunInfo) -> tuple[str, ...]:
         """Facts, the most important first: best metric or loss on validation, training time, size on disk."""
-        best = _format_metric(run) or ("" if run.best_loss is None else f"lowest loss {run.best_loss:.3f}")
+        best = _format_metric(run) or ("" if run.best_loss is None else f"Lowest loss {run.best_loss:.3f}")
         time_words = "" if run.elapsed_s is None else format_duration(run.elapsed_s)
         size = "" if run.size_bytes is None else format_size(run.size_bytes)
         return tuple(filter(None, (best, time_words, size)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QCoreApplication
-from PySide6.QtWidgets import QCheckBox, QGridLayout, QLabel, QWidget
+from PySide6.QtWidgets import QCheckBox, QGridLayout, QLabel, QScrollArea, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.kit.basics import column, label, row, scrolling
@@ -54,3 +54,16 @@ def test_what_scrolls_is_as_high_as_its_larger_text_needs(qtbot: QtBot, theme: T
     theme.set_text_scale(1.5)
     pages.show_page("page")
     qtbot.waitUntil(lambda: all(name.height() >= name.sizeHint().height() for name in names), timeout=5000)
+
+
+def test_a_page_does_not_scroll_at_its_least_width(qtbot: QtBot, theme: ThemeProvider) -> None:
+    page, inside = QWidget(), QWidget()
+    inside.setFixedSize(180, 60)
+    page.setLayout(column(inside))
+    pages = shown(qtbot, theme, page, 400)
+    pages.show_page("page")
+    pages.resize(pages.minimumSizeHint())
+    area = pages.currentWidget()
+    assert isinstance(area, QScrollArea)
+    qtbot.waitUntil(lambda: area.width() == pages.minimumSizeHint().width(), timeout=5000)
+    assert area.horizontalScrollBar().maximum() == area.verticalScrollBar().maximum() == 0

@@ -95,9 +95,9 @@ def test_labels_give_the_model_its_head(form: NewRun, session: Session, letters:
     assert (spec.data.task, spec.data.labels) == ("classification", ("a", "b", "c"))
     assert (spec.model.head, spec.model.n_label) == ("sequence", 3)
     assert (form.data.metric_box.itemText(1), form.data.metric_box.itemData(1)) == ("Macro F1", "macro_f1")
-    until(lambda: form.review.fact("guess") == f"{math.log(3):.3f}")
+    until(lambda: form.review.fact("guess") == f"{math.log(3):.3f} nats")
     form.data.source.setCurrentIndex(form.data.source.findData("tiny-world"))
-    until(lambda: form.review.fact("guess") == f"{math.log(form.draft.model.vocab_size):.3f}")
+    until(lambda: form.review.fact("guess") == f"{math.log(form.draft.model.vocab_size):.3f} nats")
 
 
 def test_a_model_from_outside_the_library_is_opened_in_the_form(

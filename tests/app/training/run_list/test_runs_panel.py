@@ -165,7 +165,7 @@ def test_runs_of_other_processes_appear_and_update(
     with (folder / "metrics.jsonl").open("a") as file:
         file.write(metrics_line("val", 200, 0.5))
     until(lambda: [(run.step, run.best_loss) for run in looked(panel).list.runs.runs[:1]] == [(200, 0.5)])
-    assert panel.list.runs.facts(panel.list.runs.runs[0])[0] == "lowest loss 0.500"
+    assert panel.list.runs.facts(panel.list.runs.runs[0])[0] == "Lowest loss 0.500"
     assert panel.list.current_id == "b"
     assert [index.row() for index in panel.list.selectedIndexes()] == [3]
     panel.grab()
