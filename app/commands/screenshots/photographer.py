@@ -86,7 +86,7 @@ def _work_of(widget: QWidget) -> Sequence[LatestJob | LatestTask]:
     return [*widget.findChildren(LatestJob), *widget.findChildren(LatestTask)]
 
 
-def _is_at_rest(widget: QWidget) -> bool:
+def is_at_rest(widget: QWidget) -> bool:
     """Whether nothing is computed, or about to be redrawn, for what is seen of a widget."""
     from PySide6.QtCore import QTimer
 
@@ -430,7 +430,7 @@ class Photographer:
         """A picture of a widget for which nothing is computed, or about to be redrawn."""
         self._wait_for(_seconds_from_now(SETTLE_S))
         is_too_late = _seconds_from_now(_PATIENCE_S)
-        self._wait_for(lambda: _is_at_rest(widget) or is_too_late())
+        self._wait_for(lambda: is_at_rest(widget) or is_too_late())
         return widget.grab().toImage()
 
     def _wait_for(self, condition: Callable[[], bool]) -> None:
