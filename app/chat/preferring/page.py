@@ -90,7 +90,7 @@ class JudgePage(QWidget):
             plain_tip("1 draws from the model's own probabilities, which is what a model is aligned on")
         )
         self.start_button = button(
-            "Start comparing", theme, self.start, icon="play", role="primary", tip="Draw the first two replies"
+            "Start judging", theme, self.start, icon="play", role="primary", tip="Draw the first two replies"
         )
         self.arena = Arena(theme, self.start_button)
         self.setFocusProxy(self.arena)
