@@ -114,6 +114,12 @@ def format_duration(seconds: float, *, fine: bool = False) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def format_minutes(seconds: float) -> str:
+    """What something takes, in whole minutes from one on: “45 s”, “3 min”, “1 h 5 min”."""
+    whole = seconds if seconds < 60 else 60 * int(seconds / 60 + 0.5)
+    return format_duration(whole).removesuffix(" 0 s").removesuffix(" 0 min")
+
+
 def format_about(seconds: float) -> str:
     """An estimated duration, no finer than an estimate is: “about 45 s”, “about 3 min 20 s”, “about 25 min”."""
     unit = 1 if seconds < 60 else 10 if seconds < 600 else 60

@@ -84,8 +84,12 @@ class ChatModes(Views):
             "answer": View(
                 "Text to text", "A text that the model writes from yours", self._make_answer, "Encoder-decoder"
             ),
-            "prefer": View("Compare", "Judge two replies blind, with one key", self._make_prefer, "Preference pair"),
-            "compare": View("Side by side", "Several models on one prompt", self._make_compare, "Sampling"),
+            "prefer": View(
+                "Judge replies", "Two replies, blind: you say which is better", self._make_prefer, "Preference pair"
+            ),
+            "compare": View(
+                "Compare models", "Up to four models reply to one prompt, side by side", self._make_compare, "Sampling"
+            ),
             "pairs": View(
                 "Minimal pairs", "Two texts that differ in a word, inside one model", self._make_pairs, "Attention"
             ),
@@ -210,9 +214,9 @@ class ChatModes(Views):
         return SideBySidePage(self._session, self._theme, self._draw, self._system)
 
     def _make_prefer(self) -> QWidget:
-        from app.chat.preferring.page import ComparePage
+        from app.chat.preferring.page import JudgePage
 
-        return ComparePage(self._session, self._theme, self._system)
+        return JudgePage(self._session, self._theme, self._system)
 
     def _make_pairs(self) -> QWidget:
         from app.chat.pairs.page import MinimalPairs

@@ -354,7 +354,7 @@ def _list_pair_sets(library: Library, *, as_json: bool) -> None:
         rated = f"; thumbs: {thumbs[each]['up']:,} up, {thumbs[each]['down']:,} down" if each in thumbs else ""
         print(f"{each}: {words}{rated}")
     if not sets:
-        print("There are no sets yet: pairs are judged on the Compare page of the Chat tab.")
+        print("There are no sets yet: pairs are judged in Chat → Judge replies.")
 
 
 def _corrections(library: Library, args: argparse.Namespace) -> None:

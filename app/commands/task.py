@@ -12,6 +12,7 @@ from app.commands.queue import add_queue_option, queue_recipe
 from models.data.collections.corpora import COLLECTIONS
 from models.library.library import Library
 from models.metrics.table import METRICS, format_score
+from models.number_words import format_minutes
 from models.recipes.queued import queued_task
 from models.recipes.tasks.published import ALL_RECIPES
 from models.recipes.tasks.table import Bar
@@ -30,7 +31,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         description="Make a dataset, train a small model on it, predict its held-out rows, and set the scores beside "
         "those of simple rules on the same rows.",
         epilog="\n".join(
-            f"{name}: {recipe.help} {bars_text(recipe.bars)} ({recipe.minutes:g} min)"
+            f"{name}: {recipe.help} {bars_text(recipe.bars)} ({format_minutes(60 * recipe.minutes)})"
             for name, recipe in ALL_RECIPES.items()
         ),
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -11,7 +11,7 @@ from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
 from app.download.shown import ShownModel, with_details
-from app.kit.basics import button, frame, label, plain_tip, row, scrolling, set_enabled, set_role
+from app.kit.basics import button, column, frame, label, plain_tip, row, scrolling, set_enabled, set_role
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.layout.flow_layout import FlowLayout
 from app.kit.stat_strip import StatStrip
@@ -56,7 +56,6 @@ class ModelCard(QFrame):
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setProperty("role", "card")
         self._session, self._theme = session, theme
         self._model: ShownModel | None = None
         self._details: ModelDetails | None = None
@@ -113,10 +112,9 @@ class ModelCard(QFrame):
         self.progress.setTextVisible(False)
         self.state = label("", "caption", wrap=True)
         self.ready = self._build_ready()
-        inner = QWidget()
-        lines = QVBoxLayout(inner)
-        lines.setContentsMargins(0, 0, SPACE, 0)
-        lines.setSpacing(SPACE + SPACE // 2)
+        card = frame(margin=2 * SPACE, spacing=SPACE + SPACE // 2)  # no higher than what it says
+        lines = card.layout()
+        assert isinstance(lines, QVBoxLayout)
         for widget in (self.title, self.id, self._pills, self.sentence, self.figures, self.fit, self.problem):
             lines.addWidget(widget)
         lines.addLayout(row(self.variants, None))
@@ -125,10 +123,11 @@ class ModelCard(QFrame):
         lines.addWidget(self.state)
         lines.addLayout(row(self.disk, None))
         lines.addWidget(self.ready)
-        lines.addStretch(1)
+        body = QWidget()
+        body.setLayout(column(card, None))
         whole = QVBoxLayout(self)
-        whole.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
-        whole.addWidget(scrolling(inner))
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.addWidget(scrolling(body))
 
     def _build_fit(self) -> QFrame:
         """The banner that says that it is too large, and what would fit."""

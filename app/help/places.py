@@ -50,8 +50,8 @@ _VIEWS: Mapping[str, str] = {
     "chat/mode/notebook": "Chat → Notebook",
     "chat/mode/fill": "Chat → Fill masks",
     "chat/mode/answer": "Chat → Text to text",
-    "chat/mode/prefer": "Chat → Compare",
-    "chat/mode/compare": "Chat → Side by side",
+    "chat/mode/prefer": "Chat → Judge replies",
+    "chat/mode/compare": "Chat → Compare models",
     "chat/mode/pairs": "Chat → Minimal pairs",
     "chat/mode/embeddings": "Chat → Embeddings",
 }

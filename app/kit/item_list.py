@@ -74,7 +74,7 @@ class ItemList(QListWidget):
             self._add_action("Rename…", QKeySequence(Qt.Key.Key_F2), self.rename_requested)
         if has_folders:
             self._add_action("Duplicate", QKeySequence("Ctrl+D"), self.duplicate_requested)
-            self._add_action("Reveal in folder", QKeySequence(), self.reveal_requested)
+            self._add_action("Show in folder", QKeySequence(), self.reveal_requested)
         self._add_action("Delete", QKeySequence(QKeySequence.StandardKey.Delete), self.delete_requested)
         self.delete_requested.connect(self._on_delete)
         self.currentItemChanged.connect(self._on_current_changed)

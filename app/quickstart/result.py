@@ -50,27 +50,26 @@ class ResultPage(QWidget):
         self.sums = label("", "muted", wrap=True)
         self.rows = {kind: ResultRow(theme) for kind in KINDS}
         self.text_result = TextResult(theme)
-        self._results = QStackedWidget()
-        for page in (self._make_answers(), self.text_result):
-            self._results.addWidget(page)
-        card = frame("card")
-        inside = card.layout()
+        text_card = frame("card")
+        inside = text_card.layout()
         assert inside is not None
-        inside.addWidget(self._results)
+        inside.addWidget(self.text_result)
+        self._results = QStackedWidget()
+        for page in (self._make_answers(), text_card):
+            self._results.addWidget(page)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2 * SPACE)
-        layout.addWidget(card, 7)
+        layout.addWidget(self._results, 7)
         following = QWidget()
         following.setLayout(self._make_next())
         layout.addWidget(scrolling(following), 3)
         theme.theme_changed.connect(self._restyle)
 
     def _make_answers(self) -> QWidget:
-        body = QWidget()
-        lines = QVBoxLayout(body)
-        lines.setContentsMargins(0, 0, SPACE, 0)
-        lines.setSpacing(SPACE)
+        card = frame("card")  # no higher than what it says
+        lines = card.layout()
+        assert isinstance(lines, QVBoxLayout)
         headline = row(self.sentence, HelpMark("Held-out"))
         headline.setStretch(0, 1)
         lines.addLayout(headline)
@@ -85,7 +84,8 @@ class ResultPage(QWidget):
         lines.addLayout(grid)
         lines.addSpacing(SPACE // 2)
         lines.addWidget(self.sums)
-        lines.addStretch(1)
+        body = QWidget()
+        body.setLayout(column(card, None))
         return scrolling(body)
 
     def _make_next(self) -> QVBoxLayout:
@@ -141,7 +141,7 @@ class ResultPage(QWidget):
 
     def show_text(self, compared: TextCompared, history: RunHistory) -> None:
         """Show the result of a quick start on a text."""
-        self._results.setCurrentWidget(self.text_result)
+        self._results.setCurrentIndex(1)
         self._show_cards(is_text=True)
         self.text_result.show_result(compared, history)
 

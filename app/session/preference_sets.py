@@ -38,8 +38,8 @@ class PreferenceSets(QObject):
 
     Signals:
         changed(): another set is current, or it has other pairs.
-        judging_requested(first, second): replies of two Candidates are to be judged on the Compare page of the chat
-            tab, which is shown already; those of one model, where both are the same.
+        judging_requested(first, second): replies of two Candidates are to be judged on the page “Judge
+            replies”, which is shown already; those of one model, where both are the same.
     """
 
     changed = Signal()

@@ -15,6 +15,7 @@ from app.kit.help_mark import HelpRequested
 from app.kit.layout.pages import Pages
 from app.kit.logo import program_icon
 from app.kit.theme import ThemeProvider
+from app.quickstart.grown_notice import GrownNotice
 from app.quickstart.home import SEEN, TIME_MACHINE_SEEN, Home
 from app.quickstart.next_step import (
     CHAT,
@@ -42,7 +43,7 @@ from app.shell.palette_sources import LibrarySource, MenuSource, PlaceSource, Te
 from app.shell.places import Places
 from app.shell.preferences import Preferences
 from app.shell.preferences_window import KEYS, PreferencesWindow
-from app.shell.relaunch import GrownNotice, Relaunch
+from app.shell.relaunch import Relaunch
 from app.shell.report_window import ReportWindow
 from app.shell.screens import page_factories
 from app.shell.splitters import remember_splitters, restore_splitters

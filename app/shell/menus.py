@@ -58,7 +58,7 @@ def build_menus(window: QMainWindow, preferences: Preferences, undo: UndoActions
     _add(file, "Import a &Hugging Face folder…", actions.import_folder)
     _add(file, "Import a &GGUF file…", actions.import_file)
     file.addSeparator()
-    _add(file, "Re&veal library in folder", actions.reveal_library)
+    _add(file, "&Show library in folder", actions.reveal_library)
     _add(file, "&Trash…", actions.show_trash)
     file.addSeparator()
     quit_action = _add(file, "&Quit", window.close, "Ctrl+Q")

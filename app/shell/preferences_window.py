@@ -152,7 +152,7 @@ class LibraryRow(_Row):
         self.change = button("Change…", theme, self.choose, tip="Use another folder from the next launch on")
         self.change.setAutoDefault(False)
         set_enabled(self.change, f"It is set by {VARIABLE}." if location.is_fixed else "")
-        show = button("Reveal", theme, self._reveal, icon="folder-open", tip="Show the folder in the file manager")
+        show = button("Show in folder", theme, self._reveal, icon="folder-open", tip="Open it in the file manager")
         show.setAutoDefault(False)
         note = "Everything that you make is in this folder."
         if location.is_fixed:

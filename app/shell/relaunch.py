@@ -1,4 +1,4 @@
-"""What the window offers by itself: after its first picture, what was open; after a quick start, what came of it."""
+"""What the window offers by itself after its first picture: what was open, and what was interrupted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Protocol
 from PySide6.QtCore import QObject, QTimer, Slot
 
 from app.quickstart.home import Home
-from app.session.training_state import TrainingState
 from app.shell.closing import take_saved_run
 from app.shell.places import Screens
 from app.shell.screens import load_pages
@@ -29,10 +28,6 @@ class LaunchedWindow(Screens, Protocol):
 
     @property
     def home(self) -> Home: ...
-
-    def show_quickstart(self) -> None: ...
-
-    def show_run(self, run_id: str) -> None: ...
 
 
 class Relaunch(QObject):
@@ -113,34 +108,3 @@ class Relaunch(QObject):
         """Resume a run and show the training tab."""
         if self._session.training.resume_run(run_id):
             self._window.show_tab("training")
-
-
-class GrownNotice(QObject):
-    """Says that a quick start has ended where another page than its own is in view, and leads to what came of it."""
-
-    def __init__(self, window: LaunchedWindow) -> None:
-        super().__init__(window.pages)
-        self._window, self._training = window, window.session.training
-        self._was_growing = False
-        self._training.changed.connect(self._on_training)
-
-    @Slot()
-    def _on_training(self) -> None:
-        state = self._training.state
-        grows = self._training.active and state is not None and state.quickstart
-        if self._was_growing and not grows and state is not None and state.has_result:
-            self._say(state)
-        self._was_growing = grows
-
-    def _say(self, state: TrainingState) -> None:
-        if self._window.pages.current != "quickstart":
-            show = partial(self._show, state.run_id)
-            self._window.toasts.done(f"“{state.name}” has been grown: see what it can do.", "Show it", show)
-
-    def _show(self, run_id: str) -> None:
-        """Show its result; where something else is being trained by now, its run."""
-        now = self._training.state
-        if now is not None and now.run_id == run_id:
-            self._window.show_quickstart()
-        else:
-            self._window.show_run(run_id)

@@ -32,8 +32,8 @@ from models.alignment.alarms import (
 )
 
 _OVERFITS = (
-    "The pairs that it learns from are in the right order much more often than those held out: more pairs, or fewer "
-    "passes."
+    "The pairs that it learns from are in the right order much more often than those of the validation: more pairs, or "
+    "fewer passes."
 )
 
 FIGURES: Mapping[str, Figure] = MappingProxyType(
@@ -187,7 +187,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
         ),
         "accuracy": Figure(
             title="Right order",
-            help="The share of held-out pairs in which the better reply has the higher reward.",
+            help="The share of validation pairs in which the better reply has the higher reward.",
             plain="Pairs that it has not seen, and whose better reply gets the higher score.",
             healthy="75 to 95 % here. People agree with each other on 60 to 75 %.",
             low=0.75,
@@ -200,8 +200,9 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
         ),
         "accuracy/clear": Figure(
             title="Right order, clear pairs",
-            help="The share of those held-out pairs in the right order of which one reply is as wished, and the other "
-            "is not; the others differ in less, such as their length, and are harder. Known where pairs name a wish.",
+            help="The share of those validation pairs in the right order of which one reply is as wished, and the "
+            "other is not; the others differ in less, such as their length, and are harder. Known where pairs name a "
+            "wish.",
             healthy="Above the accuracy of all pairs.",
             unit="share",
         ),
@@ -278,8 +279,8 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             unit="nats/reply",
         ),
         "loss": Figure(
-            title="Loss, held out",
-            help="The loss on held-out pairs.",
+            title="Validation loss",
+            help="The loss on validation pairs.",
             healthy="Begins at ln 2 = 0.693 for a reward model and DPO, at 0.5 for KTO, and falls.",
         ),
         "margin": Figure(

@@ -135,7 +135,7 @@ def _match(first: str, second: str, ours: Sequence[float], theirs: Sequence[floa
 
 
 def judged_by_people(pairs: Sequence[Pair], contenders: Sequence[Contender]) -> Grid:
-    """Who wins by what people chose on the Compare page between replies of exactly these checkpoints."""
+    """Who wins by what people chose on the page “Judge replies” between replies of exactly these checkpoints."""
 
     def key(reply: Reply) -> str:
         return f"{reply.run}@{reply.step}"

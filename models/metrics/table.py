@@ -67,7 +67,7 @@ METRICS = {
     "facts_right": _share("All facts right", "summaries that say all that they must, and nothing else"),
     "valid_form": _share("Valid", "replies that are a JSON object with the wanted fields and no others"),
     "case_errors": _share("Case errors", "German articles, endings and pronouns in a wrong case", False),
-    "reward": Metric(title="Reward", help="what replies to held-out prompts earn, on average", unit="number"),
+    "reward": Metric(title="Reward", help="what replies to validation prompts earn, on average", unit="number"),
 }
 
 

@@ -8,6 +8,7 @@ from models.number_words import (
     format_compact,
     format_done,
     format_duration,
+    format_minutes,
     format_percent,
     format_prob,
     format_signed,
@@ -28,6 +29,12 @@ def test_estimated_times_are_no_finer_than_an_estimate() -> None:
     estimates = (4.6, 59.6, 61, 243, 247, 1234, 7200, 7500)
     said = ("5 s", "1 min", "1 min", "4 min", "4 min 10 s", "21 min", "2 h", "2 h 5 min")
     assert [format_about(seconds) for seconds in estimates] == [f"about {each}" for each in said]
+
+
+def test_minutes_are_whole() -> None:
+    some = (45, 60, 89, 150, 7.7 * 60, 13 * 60, 3600, 3900)
+    said = ["45 s", "1 min", "1 min", "3 min", "8 min", "13 min", "1 h", "1 h 5 min"]
+    assert [format_minutes(seconds) for seconds in some] == said
 
 
 def test_what_is_done_is_rounded_down() -> None:

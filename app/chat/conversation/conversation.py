@@ -315,7 +315,7 @@ class Conversation(QObject):
             self._session.notices.say(f"That is in “{preferences.name}” already.")
         elif preferences.add(new, "preference") is not None:
             kept = "A preference was" if len(new) == 1 else f"{len(new)} preferences were"
-            self._session.notices.say(f"{kept} added to “{preferences.name}” (see Compare).")
+            self._session.notices.say(f"{kept} added to “{preferences.name}” (see Judge replies).")
 
     def rate(self, message_id: str, is_good: bool) -> None:
         """Call a reply good or bad, in the current set of preferences; the same again takes that back."""

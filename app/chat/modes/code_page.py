@@ -310,9 +310,10 @@ class OutcomeTable(QTableWidget):
         """The expected value and the outcome as wide as their contents, but within their share, and never narrower than
         their titles; the arguments have what is left beside the title of the last column."""
         width, header = self.viewport().width(), self.horizontalHeader()
-        left = width - header.sectionSizeHint(3)
-        for j in (1, 2, 0):
-            most = max(int(_SHARES[j] * width), header.sectionSizeHint(j)) if j else min(int(_SHARES[0] * width), left)
-            least = max(self.sizeHintForColumn(j), header.sectionSizeHint(j)) + (SPACE if not j else 0)
-            self.setColumnWidth(j, max(min(least, most), header.minimumSectionSize()))
-            left -= self.columnWidth(j)
+        shares = [int(share * width) for share in _SHARES]
+        titles = [header.sectionSizeHint(j) for j in range(self.columnCount())]
+        wanted = [max(self.sizeHintForColumn(j), titles[j]) for j in range(len(shares))]
+        for j in (1, 2):
+            self.setColumnWidth(j, min(wanted[j], max(shares[j], titles[j])))
+        left = width - self.columnWidth(1) - self.columnWidth(2) - titles[3]
+        self.setColumnWidth(0, max(min(wanted[0] + SPACE, shares[0], left), header.minimumSectionSize()))

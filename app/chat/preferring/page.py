@@ -1,4 +1,4 @@
-"""The Compare page: two replies to a prompt, judged blind with one key, and what the judgements say."""
+"""The page “Judge replies”: two replies to a prompt, judged blind with one key, and what the judgements say."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QBoxLayout, QComboBox, QProgressBar, QToolButton, 
 
 from app.chat.candidate_picker import CandidatePicker, runs_to_pick
 from app.chat.preferring.arena import SIDES, Arena
-from app.chat.preferring.pair_maker import COMPARE, REPEAT_EVERY, Contest, PairMaker, PromptSource
+from app.chat.preferring.pair_maker import JUDGE, REPEAT_EVERY, Contest, PairMaker, PromptSource
 from app.chat.preferring.results import Results
 from app.chat.preferring.simulated import SimulatedAnnotator
 from app.kit.basics import button, column, frame, label, plain_tip, row, scrolling
@@ -56,7 +56,7 @@ _IDLE = (
 )
 
 
-class ComparePage(QWidget):
+class JudgePage(QWidget):
     """A page of the chat tab.
 
     Args:
@@ -72,7 +72,7 @@ class ComparePage(QWidget):
         self._n_chosen, self._shown_at = 0, 0.0
         self._rng = random.Random()
         self.maker = PairMaker(session, self)
-        self.departure = session.models.release_when_left(COMPARE, self, lambda: self.maker.busy or self.simulated.busy)
+        self.departure = session.models.release_when_left(JUDGE, self, lambda: self.maker.busy or self.simulated.busy)
         self.first = CandidatePicker(session.runs, "Which run writes the replies")
         self.second = CandidatePicker(session.runs, "What it is compared with: another run or checkpoint", _SAME)
         self.prompts = ElidedCombo()
@@ -90,7 +90,7 @@ class ComparePage(QWidget):
             plain_tip("1 draws from the model's own probabilities, which is what a model is aligned on")
         )
         self.start_button = button(
-            "Start comparing", theme, self.start, icon="play", role="primary", tip="Draw the first two replies"
+            "Start judging", theme, self.start, icon="play", role="primary", tip="Draw the first two replies"
         )
         self.arena = Arena(theme, self.start_button)
         self.setFocusProxy(self.arena)
@@ -128,7 +128,7 @@ class ComparePage(QWidget):
         self.help_button = QToolButton()
         self._theme.set_icon(self.help_button, "question", "muted")
         self.help_button.setCheckable(True)
-        self.help_button.setAccessibleName("About: Compare")
+        self.help_button.setAccessibleName("About: Judge replies")
         self.help_button.setToolTip(f"<p>{_ABOUT}</p>")
         self.help_button.toggled.connect(self.about.setVisible)
         flow.addWidget(self.help_button)

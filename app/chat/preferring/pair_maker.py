@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from models.data.tiny_world.world import World
     from models.runs.run_folder import RunFolder
 
-COMPARE = "Compare"
+JUDGE = "Judge replies"
 """The user of these models among those in memory, which are kept by their checkpoints."""
 REPEAT_EVERY = 20
 """One pair in so many is an earlier one, with its sides swapped."""
@@ -145,7 +145,7 @@ class PairMaker(QObject):
 
             runs = [RunFolder.open(folder) for folder in folders]
             paths = [candidate_path(run, each) for run, each in zip(runs, (contest.first, contest.second), strict=True)]
-            session.models.release(COMPARE, but=paths)
+            session.models.release(JUDGE, but=paths)
             opened: list[LoadedModel] = []
             for run, path in zip(runs, paths, strict=True):
                 opened.append((yield from loaded_chat_model(session, run, path, device)))
@@ -174,7 +174,7 @@ class PairMaker(QObject):
 
 def loaded_chat_model(session: Session, run: RunFolder, path: Path, device: str) -> Generator[Event, None, LoadedModel]:
     """Worker's thread: as `loaded_candidate`, for this page; ValueError also where the model does not reply."""
-    loaded = yield from loaded_candidate(session.library, session.models, COMPARE, run, path, device)
+    loaded = yield from loaded_candidate(session.library, session.models, JUDGE, run, path, device)
     if not loaded.about.is_chat_model:
         raise ValueError(f"{run.name} does not reply to messages: choose a chat model.")
     return loaded

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from models.inspect.spans import Judgement
 
 
-SIDE_BY_SIDE = "Side by side"
+SIDE_BY_SIDE = "Compare models"
 """The user of these models among those in memory, which are kept by their checkpoints."""
 
 

@@ -34,7 +34,7 @@ from models.settings.sampling_config import SamplingConfig
 
 _MAX_MODELS = 4
 _ABOUT = About(
-    title="Side by side",
+    title="Compare models",
     shows="Every model replies to the same prompt with the same settings and the same seed. "
     "Ochre: this model finds it likelier than the other; blue: less likely.",
     source="Each model reads prompt and reply once; the log-probabilities are exact, in nats over its whole "

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 _ABOUT = (
     "Every stage replies to the same held-out prompts; of two replies the better one wins: by the judge of the wish "
-    "(gold), by a reward model (proxy), and by what people chose between the same checkpoints on the Compare page. "
+    "(gold), by a reward model (proxy), and by what people chose between the same checkpoints in Chat → Judge replies. "
     "Replies are kept in the runs' folders, and drawn once."
 )
 _TITLES = {
     "gold": "By the judge of the wish (gold)",
     "proxy": "By the reward model {reward_model} (proxy)",
-    "you": "By people, on the Compare page",
+    "you": "By people, in Chat → Judge replies",
 }
 _WIDTH = 16
 
@@ -92,7 +92,7 @@ def describe(found: WinRates) -> str:
             for title, row in zip(titles, grid, strict=True)
         ]
     if not any(match is not None for row in found.grids["you"] for match in row):
-        lines += ["", "People have not judged replies of these checkpoints: compare them in Chat, on the Compare page."]
+        lines += ["", "People have not judged replies of these checkpoints: do so in Chat → Judge replies."]
     return "\n".join(lines)
 
 

@@ -15,18 +15,26 @@ from app.commands.progress import ProgressLine
 from app.commands.screenshots.contents import add_pairs, moods
 
 if TYPE_CHECKING:
+    from PySide6.QtCore import QObject
+    from PySide6.QtGui import QImage
     from PySide6.QtWidgets import QWidget
 
     from app.chat.tab import ChatTab
     from app.kit.layout.views import Views
     from app.shell.main_window import MainWindow
+    from app.worker.background import LatestTask
+    from app.worker.latest_job import LatestJob
     from models.events import Event
 
 MODES = ("light", "dark")
 SIZES = ((1440, 900), (1280, 720))
 
-SETTLE_S = 0.4
-"""Longer than any delay of a widget's redrawing."""
+SETTLE_S, _MAX_LOOKS = 0.2, 4
+"""Between two looks at a screen, and how many there are at most: the pictures of one that moves are never alike."""
+_PATIENCE_S = 10.0
+"""How long what is still computed for a screen is waited for: while a model trains, that may be until its end."""
+_SOON_MS = 2000
+"""A timer that comes once, within that, is for something that is still to be drawn; notices stay longer."""
 _REPLIES = 3
 _REWARDED_STEPS, _ROOM = 9, 120
 """Steps of a run that learns from rewards, and the tokens that its prompts and replies need."""
@@ -34,7 +42,7 @@ _PROMPT = "Once upon a time"
 _TABLE = "moods"
 """The dataset that is imported, shown and deleted."""
 _N_JUDGED = 8
-"""Pairs that are judged on the Compare page."""
+"""Pairs that are judged on the page “Judge replies”."""
 TASKS_SHOWN = ("mood", "names", "qa", "code")
 """Tasks of Tiny World, one for each kind of page in the chat tab: labels, entities, answers and functions."""
 
@@ -67,11 +75,34 @@ def _begin(mode: str, page: Any) -> None:
 
 def _has_answers(tab: ChatTab) -> bool:
     """Whether nothing in the tab waits for the worker, or for a task in the background."""
+    return not any(work.busy for work in _work_of(tab))
+
+
+def _work_of(widget: QWidget) -> Sequence[LatestJob | LatestTask]:
+    """What is computed for a widget, or was."""
     from app.worker.background import LatestTask
     from app.worker.latest_job import LatestJob
 
-    waiting: list[LatestJob | LatestTask] = [*tab.findChildren(LatestJob), *tab.findChildren(LatestTask)]
-    return not any(work.busy for work in waiting)
+    return [*widget.findChildren(LatestJob), *widget.findChildren(LatestTask)]
+
+
+def is_at_rest(widget: QWidget) -> bool:
+    """Whether nothing is computed, or about to be redrawn, for what is seen of a widget."""
+    from PySide6.QtCore import QTimer
+
+    computed = [work for work in _work_of(widget) if work.busy]
+    timers = [timer for timer in widget.findChildren(QTimer) if timer.isActive() and timer.isSingleShot()]
+    return not any(map(_is_seen, (*computed, *(timer for timer in timers if timer.interval() <= _SOON_MS))))
+
+
+def _is_seen(work: QObject) -> bool:
+    """Whether the widget that something is done for is visible."""
+    from PySide6.QtWidgets import QWidget
+
+    owner: QObject | None = work
+    while owner is not None and not isinstance(owner, QWidget):
+        owner = owner.parent()
+    return owner is not None and owner.isVisible()
 
 
 class Photographer:
@@ -281,7 +312,7 @@ class Photographer:
         modes.show_view(modes.names[0])
 
     def _judge(self, page: Any) -> None:
-        """Judge some pairs of the Compare page, and mark the words in which the next ones differ."""
+        """Judge some pairs of the page “Judge replies”, and mark the words in which the next ones differ."""
         page.start()
         for i in range(_N_JUDGED):
             self._wait_for(lambda: page.arena.pair is not None or not page.busy)
@@ -380,12 +411,27 @@ class Photographer:
             for width, height in (sizes or SIZES) if dialog is None else ((0, 0),):
                 if dialog is None:
                     self._window.resize(width, height)
-                self._wait_for(_seconds_from_now(SETTLE_S))
                 size = "" if dialog is not None else f"-{width}x{height}"
                 path = self._folder / f"{name}-{mode}{size}.png"
-                if not (dialog or self._window).grab().save(str(path)):
+                if not self._picture_of(dialog or self._window).save(str(path)):
                     raise OSError(f"{path} could not be written.")
                 self.pictures.append(path)
+
+    def _picture_of(self, widget: QWidget) -> QImage:
+        """A widget as it looks when all is drawn: twice the same."""
+        picture = self._look_at(widget)
+        for _ in range(_MAX_LOOKS - 1):
+            before, picture = picture, self._look_at(widget)
+            if picture == before:
+                break
+        return picture
+
+    def _look_at(self, widget: QWidget) -> QImage:
+        """A picture of a widget for which nothing is computed, or about to be redrawn."""
+        self._wait_for(_seconds_from_now(SETTLE_S))
+        is_too_late = _seconds_from_now(_PATIENCE_S)
+        self._wait_for(lambda: is_at_rest(widget) or is_too_late())
+        return widget.grab().toImage()
 
     def _wait_for(self, condition: Callable[[], bool]) -> None:
         """Run the event loop until the condition holds; ended by Ctrl-C and failed jobs."""

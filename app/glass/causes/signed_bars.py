@@ -79,24 +79,22 @@ class SignedBars(PaintedRows):
         metrics, height = QFontMetrics(font), self._row_height
         table = colour_table(self._theme, "diverging")
         ends = QColor.fromRgb(int(table[0])), QColor.fromRgb(int(table[-1]))
+        numbers = [self.written(amount.value) for amount in self._amounts]
         longest = max((metrics.horizontalAdvance(amount.name) for amount in self._amounts), default=0)
-        name_width = min(longest + 2 * SPACE, int(0.4 * self.width()))
-        widest = max((metrics.horizontalAdvance(self.written(amount.value)) for amount in self._amounts), default=0)
-        number = max(widest, metrics.horizontalAdvance("+00.000"))
-        track = QRectF(name_width, 0, self.width() - name_width - number - SPACE, self.height())
-        reach = self._reach
+        left = min(longest + 2 * SPACE, int(0.4 * self.width()))
+        right = self.width() - SPACE - max(map(metrics.horizontalAdvance, ("+00.000", *numbers)))
+        zero, per_amount = (left + right) / 2, (right - left) / 2 / self._reach
         painter.setFont(font)
-        for i, amount in enumerate(self._amounts):
+        for i, (amount, number) in enumerate(zip(self._amounts, numbers, strict=True)):
             line = QRectF(0, i * height, self.width(), height)
             painter.setPen(colors.color("text"))
-            name = metrics.elidedText(amount.name, Qt.TextElideMode.ElideRight, name_width - SPACE)
+            name = metrics.elidedText(amount.name, Qt.TextElideMode.ElideRight, left - SPACE)
             painter.drawText(line, Qt.AlignmentFlag.AlignVCenter, name)
-            right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-            painter.drawText(line, right, self.written(amount.value))
-            long = amount.value / reach * track.width() / 2
-            bar = QRectF(track.center().x(), line.center().y() - _BAR / 2, long, _BAR).normalized()
+            painter.drawText(line, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, number)
+            long = amount.value * per_amount
+            bar = QRectF(zero, line.center().y() - _BAR / 2, long, _BAR).normalized()
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(ends[amount.value > 0])
             painter.drawRoundedRect(bar, 2, 2)
         painter.setPen(QPen(colors.color("border_strong"), 1))
-        painter.drawLine(QPointF(track.center().x(), 0), QPointF(track.center().x(), self.height()))
+        painter.drawLine(QPointF(zero, 0), QPointF(zero, self.height()))

@@ -41,13 +41,21 @@ class IntervalBars(PaintedRows):
     def __init__(self, name: str, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(name, theme, parent)
         self.bars: tuple[Bar, ...] = ()
+        self.aligned: tuple[IntervalBars, ...] = (self,)
+        """The bars that begin and end at the same x."""
+
+    def align(self, *others: IntervalBars) -> None:
+        """Begin and end its bars at the same x as these, which are shown above or below it."""
+        for each in (aligned := (self, *others)):
+            each.aligned = aligned
 
     def show_bars(self, bars: Sequence[Bar]) -> None:
         """Show these."""
         self.bars = tuple(bars)
         self.setAccessibleDescription(", ".join(f"{bar.name} {bar.text}" for bar in bars))
         self.updateGeometry()
-        self.update()
+        for each in self.aligned:
+            each.update()
 
     @property
     def _n_rows(self) -> int:
@@ -72,11 +80,10 @@ class IntervalBars(PaintedRows):
         colors, font = self._theme.theme, self._theme.font()
         metrics = QFontMetrics(font)
         painter.setFont(font)
-        names = min(
-            max((metrics.horizontalAdvance(bar.name) for bar in self.bars), default=0) + 2 * SPACE,
-            int(_NAMES * self.width()),
-        )
-        values = max((metrics.horizontalAdvance(bar.text) for bar in self.bars), default=0) + SPACE
+        all_bars = [bar for each in self.aligned if not each.isHidden() for bar in each.bars]
+        names = max((metrics.horizontalAdvance(bar.name) for bar in all_bars), default=0) + 2 * SPACE
+        names = min(names, int(_NAMES * self.width()))
+        values = max((metrics.horizontalAdvance(bar.text) for bar in all_bars), default=0) + SPACE
         left, width = float(names), float(max(self.width() - names - values - SPACE, 1))
         for i, bar in enumerate(self.bars):
             line = QRectF(0, i * self._row_height, self.width(), self._row_height)

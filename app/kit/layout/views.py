@@ -16,7 +16,7 @@ from app.kit.layout.pages import Pages
 from app.kit.layout.tab_order import put_after, stops_in
 from app.kit.theme import SPACE
 
-_SPARED = 16  # pixels of a tab's padding, where the tabs are compact (see the style sheet)
+_SPARED = 18  # pixels of a tab's padding, where the tabs are compact (see the style sheet)
 
 
 class View(NamedTuple):

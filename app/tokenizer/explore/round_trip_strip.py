@@ -31,6 +31,7 @@ MAX_SYNC_BYTES = 20_000
 """Texts of up to this many bytes are checked at once, together with the tokens."""
 
 _PATIENCE_MS = 150
+_NO_TEXT = "Type a text above", "its tokens are then decoded, and compared with it"
 _EQUATION = "decode(encode(text)) = text"
 _UNEQUAL = "decode(encode(text)) ≠ text"
 _ICONS = {"": ("circle-dashed", "muted"), "equal": ("check-circle-fill", "accent"), "differs": ("warning", "warning")}
@@ -161,7 +162,9 @@ class RoundTripStrip(QFrame):
     def _show(self, result: RoundTrip) -> None:
         self._patience.stop()
         self.result = result
-        if result.equal:
+        if result.equal and not result.back:
+            self._show_state("", *_NO_TEXT)
+        elif result.equal:
             self._show_state("equal", _EQUATION, "nothing is lost")
         else:
             self._show_difference(0)

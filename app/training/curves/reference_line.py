@@ -14,8 +14,8 @@ from app.kit.theme import ThemeProvider
 from models.evaluation.text_verdict import GZIP, TRIGRAM, short_table_words
 from models.events import TextCompared
 
-_GAP = 6
-"""Pixels that the name keeps from the edge."""
+_GAP, _START = 6, 14
+"""Pixels that the name keeps from the right edge, and from the axis at the left, where curves begin."""
 
 
 class ReferenceLine:
@@ -60,9 +60,10 @@ class ReferenceLine:
         view = self._view
         left, per_pixel = view.viewRange()[0][0], view.viewPixelSize()[0]
         metrics = QFontMetrics(self.name.textItem.font())
-        shown = metrics.elidedText(self._words, Qt.TextElideMode.ElideRight, int(view.width()) - _GAP)
+        shown = metrics.elidedText(self._words, Qt.TextElideMode.ElideRight, int(view.width()) - _GAP - _START)
         self.name.setText(shown)
         self.name.setToolTip(plain_tip(self._tip if shown == self._words else f"{self._words}\n{self._tip}"))
+        left += _START * per_pixel
         starts = at_left or self.name.boundingRect().width() * per_pixel > right - left
         self.name.setAnchor((0 if starts else 1, 0 if below else 1))
         self.name.setPos(left if starts else right, self._line.value())

@@ -71,10 +71,10 @@ def _with_writer(tree: StageTree, stage: Stage) -> Iterator[NextStep]:
     me = Candidate(stage.id)
     parent = tree.find(stage.parent) if stage.parent else None
     if parent is not None and parent.writes:
-        tip = f"Judge replies of {stage.name} and {parent.name} blind, on the Compare page, and see who wins"
+        tip = f"Judge replies of {stage.name} and {parent.name} blind, in Chat → Judge replies, and see who wins"
         yield NextStep(f"Compare it blind with {parent.name}…", "scales", tip, Judging(me, Candidate(parent.id)))
     yield NextStep("Fine-tune it…", "graduation-cap", "On texts, conversations or a task", NextRun(stage.id))
-    tip = "Judge pairs of its replies on the Compare page: a reward model and DPO learn from them"
+    tip = "Judge pairs of its replies in Chat → Judge replies: a reward model and DPO learn from them"
     yield NextStep("Collect preferences…", "hand-pointing", tip, Judging(me, me))
     tip = "A reward model learns from pairs to score replies"
     yield NextStep("Train a reward model…", "scales", tip, NextRun(stage.id, "reward", data=pairs))

@@ -36,7 +36,7 @@ _ABOUT = {
     "shows the replies.",
     PROXY: "Each cell: how often the reply of the row's stage got the higher score from {reward_model}. It is a "
     "stand-in: where it favours a stage much more than the judge does, it has been gamed.",
-    YOU: "Each cell: which replies you chose, blind, between these checkpoints on the Compare page of the chat. Click "
+    YOU: "Each cell: which replies you chose, blind, between these checkpoints in Chat → Judge replies. Click "
     "one to judge more pairs of the two.",
 }
 _FEW, _TOO_FEW = 2, "Choose at least two stages that can reply, at the top right."

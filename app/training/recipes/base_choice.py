@@ -18,7 +18,7 @@ from app.worker.latest_job import LatestJob
 from app.worker.worker import Worker
 from models.events import Event
 from models.library.library import Library
-from models.number_words import format_percent
+from models.number_words import format_minutes, format_percent
 from models.recipes.alignment.bases import STRONG, Base, format_accuracy, usual_base
 
 _NONE = "You have no model that can chat yet. Grow one with the quick start, on Home."
@@ -170,7 +170,7 @@ class BaseChoice(QWidget):
 
 def about_minutes(seconds: float) -> str:
     """“about 3 min”: of an estimate."""
-    return f"about {max(1, round(seconds / 60))} min"
+    return f"about {format_minutes(seconds)}"
 
 
 def _verdict(base: Base) -> str:

@@ -20,7 +20,7 @@ from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.data.collections.corpora import COLLECTIONS, read_collection
 from models.metrics.table import METRICS, format_score
-from models.number_words import format_count
+from models.number_words import format_count, format_minutes
 from models.recipes.queued import queued_task
 from models.recipes.tasks.published import PublishedRecipe
 from models.recipes.tasks.table import TaskRecipe
@@ -55,7 +55,7 @@ class RecipeCard(Tile):
         self.recipe = recipe
         self.setAcceptDrops(True)
         self.start.setAccessibleName(f"Learn {recipe.title}")
-        self.minutes.setText(f"{recipe.minutes:g} min")
+        self.minutes.setText(format_minutes(60 * recipe.minutes))
         self.minutes.setToolTip("On two cores that do nothing else")
         self.choices = StartChoices(recipe)
         what = "model" if self.choices.needs_parent else "file"
@@ -218,7 +218,7 @@ def recipe_facts(recipe: TaskRecipe) -> list[tuple[str, str]]:
     if published is not None and published.tuning is not None:
         beside.append("the model before" if published.needs_parent else "from scratch")
     facts.append(("Compared with", ", ".join(beside)))
-    facts.append(("Takes", f"about {recipe.minutes:g} min on two cores that do nothing else"))
+    facts.append(("Takes", f"about {format_minutes(60 * recipe.minutes)} on two cores that do nothing else"))
     if recipe.caveat:
         facts.append(("Note", recipe.caveat))
     return facts

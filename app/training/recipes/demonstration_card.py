@@ -21,7 +21,7 @@ from app.training.recipes.card import facts_grid
 from app.training.recipes.demonstration_view import GONE
 from app.training.recipes.rules_editor import RulesEditor
 from app.training.recipes.tile import Tile
-from models.number_words import format_count, format_date, format_duration, format_percent
+from models.number_words import format_count, format_date, format_duration, format_minutes, format_percent
 from models.recipes.alignment.bases import STRONG, Base
 from models.recipes.alignment.demonstrated import Demonstrated
 from models.recipes.alignment.kept import Halted
@@ -74,7 +74,7 @@ class DemonstrationCard(Tile):
         self.own = ElidedCombo()
         self.own.setAccessibleName("Your own pairs")
         self.own.setToolTip(
-            plain_tip("Pairs that you have judged in Chat → Compare come first; the program judges the others")
+            plain_tip("Pairs that you have judged in Chat → Judge replies come first; the program judges the others")
         )
         self.own.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.own.setMinimumContentsLength(18)
@@ -85,7 +85,7 @@ class DemonstrationCard(Tile):
             self._on_judge,
             icon="scales",
             role="quiet",
-            tip="Compare replies of the base in Chat",
+            tip="Judge pairs of what the base writes, in Chat → Judge replies",
         )
         self.rules = RulesEditor(theme)
         self.rules.changed.connect(self.show_state)
@@ -211,13 +211,13 @@ class DemonstrationCard(Tile):
     def _show_time(self) -> None:
         """How long it takes: as it took here last time, else as it took elsewhere; and what a weak base takes more."""
         measured = self._measured_s
-        seconds, took = 60 * self.recipe.minutes, f"{self.recipe.minutes:g} min, on two cores that do nothing else"
+        seconds = 60 * self.recipe.minutes
+        took = f"{format_minutes(seconds)}, on two cores that do nothing else"
         if measured is not None:
             seconds, took = measured, f"{format_duration(measured)}, as it took here last time"
         base = self.base.base
         more = 0.0 if base is None or base.seconds_more is None or measured is not None else base.seconds_more
-        total = (seconds + more) / 60
-        self.minutes.setText(f"{total:.0f} min" if total >= 10 else f"{total:.2g} min")
+        self.minutes.setText(format_minutes(seconds + more))
         of_base = f", and {about_minutes(more)} to train the base further first" if more else ""
         self.takes.setText(f"{took}{of_base}")
 

@@ -44,6 +44,7 @@ class RecipeOutcome(QWidget):
         self.verdict, self.reached = label("", "accent"), label("", "small", wrap=True)
         self.bars = IntervalBars("The model beside simple rules", theme)
         self.groups, self.outcomes = IntervalBars("By group", theme), IntervalBars("Outcomes of the functions", theme)
+        self.bars.align(self.groups, self.outcomes)
         self._group_title = label("By group", "subheading")
         self._outcome_title = label("Outcomes of the functions", "subheading")
         self.earlier = label("", "caption", wrap=True)

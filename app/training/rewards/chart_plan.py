@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -59,7 +58,6 @@ class ChartPlan:
     """A chart that is to be made: see FigureChart."""
 
     series: tuple[Series, ...]
-    is_share: bool = False
     stacked: bool = False
 
 
@@ -69,13 +67,9 @@ def plan_charts(figures: Collection[str]) -> tuple[list[ChartPlan], list[ChartPl
     head = next((name for name in _HEADLINES if name in names), "")
     tall: list[ChartPlan] = []
     if head:
-        is_share = "pass@1" in names or head == "accuracy"
-        beside = [Series(name=name, role="validation") for name in ("gold", _BESIDE.get(head, "")) if name in names]
-        first = Series(name=head, role="accent")
-        if beside and not is_share:
-            tall = [ChartPlan((first,)), ChartPlan(tuple(beside))]
-        else:
-            tall = [ChartPlan((first, *beside), is_share=is_share)]
+        beside = [Series(name=name, role="validation") for name in (_BESIDE.get(head, ""),) if name in names]
+        tall = [ChartPlan((Series(name=head, role="accent"), *beside))]
+        tall += [ChartPlan((Series(name="gold", role="validation"),))] if "gold" in names else []
     tall += [ChartPlan((Series(name=name),)) for name in [n for n in KL if n in names][:1]]
     seconds = tuple(series for series in _SECONDS if series.name in names)
     names -= {each.name for plan in tall for each in plan.series} | {each.name for each in seconds} | _UNDRAWN
@@ -94,15 +88,7 @@ def plan_charts(figures: Collection[str]) -> tuple[list[ChartPlan], list[ChartPl
 def first_charts(tall: list[ChartPlan], small: list[ChartPlan]) -> tuple[list[ChartPlan], int]:
     """The four charts that matter most, and how many there are beside them."""
     by_length = sorted(small, key=lambda plan: plan.series[0].name != _LENGTH)  # which is first, if there is one
-    apart = [part for plan in tall for part in _apart(plan)]
-    few = [*apart, *by_length][:_N_FEW]
+    few = [*tall, *by_length][:_N_FEW]
     if few and few[-1].series[0].name == _LENGTH:  # left and right: what is earned; below: how it is
         few = [*few[:-2], few[-1], few[-2]]
-    return few, len(apart) + len(small) - len(few)
-
-
-def _apart(plan: ChartPlan) -> list[ChartPlan]:
-    """What is optimized and what was meant, each in a chart of its own."""
-    if plan.series[-1].name != "gold":
-        return [plan]
-    return [dataclasses.replace(plan, series=(series,)) for series in plan.series]
+    return few, len(tall) + len(small) - len(few)

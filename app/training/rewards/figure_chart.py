@@ -101,11 +101,10 @@ class _Drawn:
 
 
 class FigureChart(RunChart):
-    """Figures of `history.figures`: thin as measured, thick smoothed, and dots on held-out prompts.
+    """Figures of `history.figures`: thin as measured, thick smoothed, and dots on validation prompts.
 
     Args:
         series: of the same unit, all drawn from zero.
-        is_share: whether they are shares, where the first figure need not be one.
         stacked: draw them as areas upon each other instead.
         tall: whether it is read closely: with its x axis, and keys.
         explained: whether a line below its name says what it is.
@@ -121,7 +120,6 @@ class FigureChart(RunChart):
         theme: ThemeProvider,
         series: Sequence[Series],
         *,
-        is_share: bool = False,
         stacked: bool = False,
         tall: bool = False,
         explained: bool = False,
@@ -144,7 +142,7 @@ class FigureChart(RunChart):
         self._tall = tall
         if len(self.series) > 1 and not tall:
             self.read_out.setMinimumWidth(1)  # its captions say it all: else it would take the room of other charts
-        self._scale = 100.0 if is_share or self._figure.unit == "share" else 1.0
+        self._scale = 100.0 if self._figure.unit == "share" else 1.0
         unit = _UNITS.get(self._figure.unit, self._figure.unit)
         self.show_unit(unit if self._scale != 100 else "%" if len(self.series) == 1 else "")
         self.alarm = label("look", "pill")
@@ -279,7 +277,7 @@ class FigureChart(RunChart):
         held_out = ", ".join(filter(None, (self._value_text(series, row, held_out=True) for series in self.series)))
         if not self._tall:
             held_out = "" if any(values) else held_out
-        words = f"held out {held_out}" if held_out and self._tall else held_out
+        words = f"validation {held_out}" if held_out and self._tall else held_out
         if len(self.series) == 1:
             self._show_captions([""])
             return "   ".join(filter(None, (values[0], words))) or "–"

@@ -104,7 +104,7 @@ class KlPanel(QWidget):
             theme,
             self._on_measure,
             icon="gauge",
-            tip=f"Draw {N_REPLIES} replies of the parent to each of at most {N_PROMPTS} held-out prompts, and choose "
+            tip=f"Draw {N_REPLIES} replies of the parent to each of at most {N_PROMPTS} validation prompts, and choose "
             "the best by this run's reward: what one gets without any training",
         )
         self.cancel = button("Cancel", theme, self.measurer.cancel, icon="stop", tip="Stop measuring")

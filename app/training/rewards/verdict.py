@@ -93,7 +93,7 @@ def _about_length(figures: Figures) -> str:
 
 
 def _steps(figures: Figures, name: str) -> tuple[Floats, Floats]:
-    """Steps and values of a share: on held-out prompts where there are several, else in training, as running means."""
+    """Steps and values of a share: on validation prompts where there are several, else of training, as means."""
     held_out = figures.get((name, True))
     if held_out is not None and len(held_out) >= 3:
         return held_out["step"], held_out["value"]

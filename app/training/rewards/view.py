@@ -169,9 +169,7 @@ class RewardsView(QWidget):
             self._arrange(first, others)
 
     def _chart(self, plan: ChartPlan, *, tall: bool, explained: bool = False) -> FigureChart:
-        chart = FigureChart(
-            self._theme, plan.series, is_share=plan.is_share, stacked=plan.stacked, tall=tall, explained=explained
-        )
+        chart = FigureChart(self._theme, plan.series, stacked=plan.stacked, tall=tall, explained=explained)
         chart.set_smoothing(self.choices.smoothing)
         return chart
 
@@ -200,8 +198,8 @@ class RewardsView(QWidget):
         on_top = QVBoxLayout(left)
         on_top.setContentsMargins(0, 0, 0, 0)
         on_top.setSpacing(SPACE)
-        on_top.addWidget(self._left, 1)
-        if tall:  # else it would be thrown away with what is beside nothing
+        if tall:  # else they would be thrown away with what is beside nothing
+            on_top.addWidget(self._left, 1)
             on_top.addWidget(self._unlearned_card)
         on_top.addStretch()
         beside = right.layout()
@@ -297,7 +295,7 @@ class RewardsView(QWidget):
         share = float(first["value"][0]) if first is not None and len(first) else 0.0
         least, words, tip = price(share), "", ""
         if math.isfinite(least):
-            words = f"at least {least:.1f} for 100 % {'reward' if 'pass@1' in self._names else 'as meant'}"
+            words = f"at least {least:.1f} for {'a reward of 1' if 'pass@1' in self._names else '100 % as meant'}"
             tip = (
                 f"How far it must move at least: before training {format_percent(share, 1)} of its replies were what "
                 f"is wanted; for 100 % it must change by {least:.1f} nats (ln 1/{share:.3g})."

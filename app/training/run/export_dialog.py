@@ -30,7 +30,7 @@ from app.training.run.export_outcome import ExportOutcome
 from app.training.run.hub_target import HubTarget
 from app.training.run.model_export import ModelExport
 from models.events import Event, Phase, Progress
-from models.interop.graphs.graphs import DETAILS, portable
+from models.interop.graphs.graphs import portable
 from models.interop.sharing.onnx_fit import onnx_misfit, onnx_packages_missing
 from models.library.library import RunInfo
 from models.number_words import format_size
@@ -79,7 +79,7 @@ class ExportDialog(Dialog):
         self.about = label("", "muted", wrap=True)
         self.formats = _Formats()
         self.refusal = label("", "warning", wrap=True)
-        self._gguf_refusal = ""
+        self._gguf_refusal = ("", "")  # plain, and in detail
         is_from_scratch = run.spec is not None and run.spec.tune is None and run.spec.align is None
         self._portable = portable(config) if is_from_scratch else None
         self.same = button(
@@ -185,11 +185,11 @@ class ExportDialog(Dialog):
         return self.kind.value if self.kind.value in ("gguf", "onnx") else ""
 
     @property
-    def _refusal(self) -> str:
-        """Why the chosen format is not for this model; "" where it is."""
+    def _refusal(self) -> tuple[str, str]:
+        """Why the chosen format is not for this model, plainly and in detail; "" where it is."""
         if self.kind.value == "onnx":
-            return self._onnx_refusal
-        return self._gguf_refusal if self._ending == "gguf" else ""
+            return self._onnx_refusal, ""
+        return self._gguf_refusal if self._ending == "gguf" else ("", "")
 
     # -- What is chosen -------------------------------------------------------------------------------------
 
@@ -209,9 +209,9 @@ class ExportDialog(Dialog):
         self.formats.set_sizes(sizes)
         self._check()
 
-    @Slot(str)
-    def _on_refused(self, sentence: str) -> None:
-        self._gguf_refusal = sentence
+    @Slot(str, str)
+    def _on_refused(self, sentence: str, details: str) -> None:
+        self._gguf_refusal = sentence, details
         self._check()
 
     @Slot()
@@ -233,12 +233,11 @@ class ExportDialog(Dialog):
     @Slot()
     def _check(self) -> None:
         """Show what there is to choose, and allow what can be done."""
-        busy, refusal = self.export.busy, self._refusal
+        busy, (refusal, details) = self.export.busy, self._refusal
         is_gguf, is_hub, is_adapter = (self.kind.value == kind for kind in ("gguf", "hub", "adapter"))
         self.about.setText(self._about[self.kind.value])
         self.formats.setVisible(is_gguf and not refusal)
-        plain, _, details = refusal.partition(DETAILS)
-        self.refusal.setText(plain)
+        self.refusal.setText(refusal)
         self.refusal.setToolTip(plain_tip(details))
         self.refusal.setVisible(bool(refusal))
         self.same.setVisible(is_gguf and bool(refusal and self._portable))

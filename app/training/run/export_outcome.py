@@ -32,7 +32,7 @@ class ExportOutcome(QWidget):
         self.notes = label("", "caption", wrap=True)
         self.commands = label("", "mono-small", wrap=True, selectable=True)
         self.copy = button("Copy", theme, self._on_copy, icon="copy", tip="Copy this text")
-        self.open = button("Open the folder", theme, self._on_open, icon="folder-open", role="quiet")
+        self.open = button("Show in folder", theme, self._on_open, icon="folder-open", role="quiet")
         self._box = frame("sunken", margin=SPACE)
         line = row(self.commands, self.copy)
         line.setStretch(0, 1)
@@ -97,7 +97,7 @@ class ExportOutcome(QWidget):
 
     def _show_folder_of(self, path: Path) -> None:
         self._place = QUrl.fromLocalFile(str(path.parent))
-        self.open.setText("Open the folder")
+        self.open.setText("Show in folder")
 
     def _set(self, notes: str, commands: str) -> None:
         self.notes.setText(notes)

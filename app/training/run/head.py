@@ -20,8 +20,11 @@ from models.library.library import RunInfo
 from models.library.run_record import RESUMABLE, last_saved_step
 from models.metrics.table import METRICS, format_score
 from models.number_words import format_done, format_duration
+from models.settings.run_spec import RunSpec
 from models.settings.tasks import TASKS
 
+_NO_SCORE = "Its score appears here when it has ended."
+"""In its place, so that the buttons do not move when it arrives."""
 _PILL_TONES = {"accent": "ok", "warning": "warning", "danger": "danger"}
 
 
@@ -160,7 +163,9 @@ class RunHead(QFrame):
         can_pause = state.status in ("running", "preparing", "evaluating", "blocked")
         can_pause = can_pause and not (state.wants_pause or state.ends)
         waits_paused = state.status == "blocked" and state.wants_pause
-        self._show_note("", scored="")
+        spec = self._session.runs.spec(state.run_id) if state.run_id else None
+        self._show_note(_NO_SCORE if _is_scored(spec) else "", is_scored=_is_scored(spec))
+        set_enabled(self.scores, _NO_SCORE)
         self._show_problem(f"{state.problem} It pauses as soon as there is room." if waits_paused else state.problem)
         resting = state.status in ("paused", "blocked", "pausing")
         stops = "It stops after the current step." if state.status == "stopping" or state.over else ""
@@ -173,7 +178,7 @@ class RunHead(QFrame):
         set_enabled(self.stop, stops, "Stop here and save a checkpoint" if keeps else "Do not start training")
         set_enabled(self.more, stops)
         self.menu.run_id = state.run_id
-        use = use_words(self._session.runs.spec(state.run_id) if state.run_id else None)
+        use = use_words(spec)
         self.chat.setText(f"{use} as it learns")
         set_enabled(self.chat, "")
         _set_visible(
@@ -197,7 +202,9 @@ class RunHead(QFrame):
         self.name.setText(info.name)
         self._show_pill(info.status, TONES.get(info.status, "muted"))
         self._show_progress(info.step, info.total_steps, None, info.elapsed_s, steps=True)
-        self._show_note(info.early_stop, scored=_describe_score(info))
+        scored = _describe_score(info)
+        self._show_note(" ".join(filter(None, (info.early_stop, scored))), is_scored=bool(scored))
+        set_enabled(self.scores, "")
         self._show_problem(info.problem or "")
         self.menu.run_id = info.id
         self.chat.setText(use_words(info.spec))
@@ -231,11 +238,10 @@ class RunHead(QFrame):
         if self.status.property("tone") != tone:
             set_role(self.status, "pill", tone=tone)
 
-    def _show_note(self, sentence: str, *, scored: str) -> None:
-        words = " ".join(filter(None, (sentence, scored)))
+    def _show_note(self, words: str, *, is_scored: bool) -> None:
         self.note.setText(words)
         self.note.setVisible(bool(words))
-        self.scores.setVisible(bool(scored))
+        self.scores.setVisible(is_scored)
 
     def _show_problem(self, sentence: str) -> None:
         self.problem.setText(sentence)
@@ -252,9 +258,14 @@ class RunHead(QFrame):
         self.count.setText("   ".join(words))
 
 
+def _is_scored(spec: RunSpec | None) -> bool:
+    """Whether it learns a task that is scored."""
+    return spec is not None and bool(TASKS[spec.data.task].metrics)
+
+
 def _describe_score(info: RunInfo) -> str:
     """What a run that has learned a task is worth, in a sentence; "" where nothing was measured, or that is no task."""
-    if info.best_metric is None or info.spec is None or not TASKS[info.spec.data.task].metrics:
+    if info.best_metric is None or not _is_scored(info.spec):
         return ""
     name, value = info.best_metric
     return f"{METRICS[name].title} {format_score(name, value)} on its validation rows, at its best."

@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject, Signal, SignalInstance, Slot
 from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.events import Event
+from models.interop.graphs.graphs import NoGraphError
 from models.library.library import Library
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class ModelExport(QObject):
     Signals:
         changed(): `busy` has changed.
         sizes_found(sizes): the size of a GGUF file in bytes, by format.
-        sizes_refused(sentence): it cannot be a GGUF file, and why.
+        sizes_refused(sentence, details): it cannot be a GGUF file, and why; details: for experts, "" for none.
         events_received(events): Phase, Progress (bytes) and Notice.
         token_looked_up(is_known, has_keyring): whether there is a token of the hub, and whether one would be kept.
         gguf_written(shared), onnx_written(shared), folder_written(path), adapter_written(path), uploaded(address): it
@@ -34,7 +35,7 @@ class ModelExport(QObject):
 
     changed = Signal()
     sizes_found = Signal(object)
-    sizes_refused = Signal(str)
+    sizes_refused = Signal(str, str)
     events_received = Signal(object)
     gguf_written = Signal(object)
     folder_written = Signal(object)
@@ -50,7 +51,7 @@ class ModelExport(QObject):
         self._written = self.gguf_written
         self._sizes, self._token, self._task = LatestTask(self), LatestTask(self), LatestTask(self)
         self._token.done.connect(self._on_token)
-        self._sizes.done.connect(self.sizes_found)
+        self._sizes.done.connect(self._on_sizes)
         self._sizes.failed.connect(self._on_refused)
         self._task.busy_changed.connect(self.changed)
         self._task.events_received.connect(self.events_received)
@@ -65,10 +66,13 @@ class ModelExport(QObject):
     def look_up(self, source: Path) -> None:
         """Find the sizes of the GGUF files of the model in `source`."""
 
-        def work() -> dict[str, int]:
+        def work() -> dict[str, int] | NoGraphError:
             from models.interop.sharing.share import gguf_sizes
 
-            return gguf_sizes(source)
+            try:
+                return gguf_sizes(source)
+            except NoGraphError as refusal:
+                return refusal
 
         self._sizes.ask(work)
 
@@ -160,8 +164,15 @@ class ModelExport(QObject):
         self.token_looked_up.emit(*found)
 
     @Slot(object)
+    def _on_sizes(self, found: dict[str, int] | NoGraphError) -> None:
+        if isinstance(found, NoGraphError):
+            self.sizes_refused.emit(found.plain, found.details)
+        else:
+            self.sizes_found.emit(found)
+
+    @Slot(object)
     def _on_refused(self, failure: Failure) -> None:
-        self.sizes_refused.emit(failure.sentence)
+        self.sizes_refused.emit(failure.sentence, "")
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:

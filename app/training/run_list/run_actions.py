@@ -119,7 +119,7 @@ def _of_run(session: Session, info: RunInfo) -> list[ActionGroup]:
         (
             RunAction("rename", "Rename…", "pencil-simple", "", damaged),
             RunAction("notes", "Notes and tags…", "tag", "", damaged),
-            RunAction("reveal", "Reveal in folder", "folder-open"),
+            RunAction("reveal", "Show in folder", "folder-open"),
         )
     )
     export = ActionGroup(

@@ -224,6 +224,7 @@ class Headline(QWidget):
         self.interval = label("", "muted", wrap=True)
         self.verdict = label("", "", wrap=True)
         self.baselines, self.groups = IntervalBars("The model and its baselines", theme), IntervalBars("Groups", theme)
+        self.baselines.align(self.groups)
         self._group_title = label("By group", "subheading")
         lines = QVBoxLayout(self)
         lines.setContentsMargins(0, 0, 0, 0)

@@ -67,7 +67,7 @@ class KlPane(QWidget):
         self.prompt.setPlaceholderText("Held-out prompts of its data, or write one")
         self.prompt.setAccessibleName("Prompt")
         self.prompt.setToolTip(
-            plain_tip("What is asked at every checkpoint. Empty: the first held-out prompts of its data")
+            plain_tip("What is asked at every checkpoint. Empty: the first validation prompts of its data")
         )
         self.whose = Segments("Replies", _WHOSE, _ABOUT_WHOSE)
         self.measure = button("Measure", theme, self._on_measure, icon="gauge", role="primary", tip=_ASK)

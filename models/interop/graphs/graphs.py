@@ -19,18 +19,25 @@ LOOKBACK_STEPS = 2.1
 """What the steps of a training are multiplied by where a layer that looks back takes the place of convolutions: Tiny
 World is learned in 1,500 steps with those (97 % of the held-out questions), and in 3,150 with that (98 %)."""
 
-DETAILS = " In detail: "
-"""What parts the plain sentence of a refusal from what experts want to know."""
-
 _INSTEAD = {"decoder-only": "llama-tiny", "encoder-only": "bert-tiny", "encoder-decoder": "t5-tiny"}
 """A preset that has a graph, by topology."""
+
+
+class NoGraphError(ValueError):
+    """None of llama.cpp's graphs computes a design. plain: so in plain words, and what to do instead. details: the
+    closest graph, and what it needs."""
+
+    def __init__(self, plain: str, details: str) -> None:
+        super().__init__(f"{plain} {details}")
+        self.plain, self.details = plain, details
 
 
 def graph_of(config: ModelConfig) -> Graph:
     """The graph that computes this design.
 
     Raises:
-        ValueError: where there is none; it says what to do instead, then names the closest one and what that needs.
+        NoGraphError: where there is none.
+        ValueError: where llama.cpp has no place for its head.
     """
     if config.head not in ("language", "none") and not _labels_texts(config):
         raise ValueError(
@@ -44,10 +51,10 @@ def graph_of(config: ModelConfig) -> Graph:
     instead = f"train the design {_INSTEAD[config.topology]} on the same data"
     if _has_convolutions(config):
         instead = "train the same with a first layer that looks back in place of the convolutions"
-    raise ValueError(
+    raise NoGraphError(
         "Ollama, LM Studio and llama.cpp cannot run this design: grow one that they can, or export it as a Hugging "
-        f"Face folder.{DETAILS}To grow one, {instead}. Their closest one, {closest}, needs "
-        f"{', '.join(lacking[closest])}."
+        "Face folder.",
+        f"To grow one, {instead}. Their closest one, {closest}, needs {', '.join(lacking[closest])}.",
     )
 
 

@@ -78,14 +78,14 @@ def pairs_unlearned(signs: Signs) -> Finding:
     if not math.isfinite(share):
         words = "Needs half of the planned steps, and a validation after that."
         return Check(kind="pairs_unlearned", words=words, possible=False)
-    words = f"Of the held-out pairs, {format_percent(share)} are in the right order"
+    words = f"Of the validation pairs, {format_percent(share)} are in the right order"
     if share > _GUESSING:
         return Check(kind="pairs_unlearned", words=f"{words}.")
     if share + _ERRORS * error > _LEARNED:
-        words = f"Needs more held-out pairs: {format_percent(share)} are in the right order, which may be chance."
+        words = f"Needs more validation pairs: {format_percent(share)} are in the right order, which may be chance."
         return Check(kind="pairs_unlearned", words=words, possible=False)
     seen = own.last(_RECENT)
-    evidence = {"right, held-out": share, "right, learned from": seen, "standard error": error}
+    evidence = {"right, validation": share, "right, learned from": seen, "standard error": error}
     if seen > _LEARNED:
         why = (
             f", but {format_percent(seen)} of those it learns from: it knows them by heart. More pairs would help most."
@@ -114,12 +114,12 @@ def weak_judge(signs: Signs) -> Finding:
     by_length = log.figure("spearman_length", held_out=True).last()
     sure = log.figure("confidence", held_out=True).last()
     evidence = {
-        "right, held-out": share,
+        "right, validation": share,
         "right, learned from": seen,
         "correlation with length": by_length,
         "confidence": sure,
     }
-    words = f"The judge puts {format_percent(share)} of the held-out pairs in the right order"
+    words = f"The judge puts {format_percent(share)} of the validation pairs in the right order"
     remedy: Remedy | None = None
     if share <= _GUESSING and share + _ERRORS * error <= _LEARNED:
         words += f", hardly more than by guessing, and {format_percent(seen)} of those it learns from"
@@ -152,7 +152,7 @@ def weak_judge(signs: Signs) -> Finding:
 
 
 def _held_out(signs: Signs, name: str) -> tuple[float, float]:
-    """A share of held-out pairs and its standard error; NaN where none was measured in the run's second half."""
+    """A share of validation pairs and its standard error; NaN where none was measured in the run's second half."""
     curve = signs.log.figure(name, held_out=True)
     if not len(curve) or curve.step[-1] < signs.log.begin + signs.log.planned_steps / 2:
         return math.nan, math.nan

@@ -267,8 +267,8 @@ def _about_start(rollouts: Rollouts) -> Generator[str, None, None]:
         )
     if rollouts.is_bounded and not (rollouts.earned > 0).any():
         yield (
-            f"None of the {n} replies that the parent drew to held-out prompts earned anything, and what never happens "
-            "cannot be rewarded: teach it first, by fine-tuning on examples."
+            f"None of the {n} replies that the parent drew to validation prompts earned anything, and what never "
+            "happens cannot be rewarded: teach it first, by fine-tuning on examples."
         )
 
 

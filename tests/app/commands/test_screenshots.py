@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QImage
+from PySide6.QtWidgets import QWidget
+from pytestqt.qtbot import QtBot
 
 from app.cli import main
 from app.commands import selftest
 from app.commands.screenshots import photographer
 from app.guide.chapters import read_chapters
 from app.kit.theme import ThemeProvider
+from app.worker.background import LatestTask
 from models.library.library import Library
 from models.recipes.tasks import table
 from tests.models.recipes.small_recipes import few_rows, small
@@ -83,3 +87,24 @@ def test_an_unknown_run_is_refused(
     monkeypatch.setenv("TERRARIUM_HOME", str(tmp_path / "home"))
     assert main(["screenshots", str(tmp_path), "--run", "nobody"]) == 1
     assert "no run called 'nobody'" in capsys.readouterr().err
+
+
+def test_a_screen_is_at_rest_once_nothing_is_computed_or_redrawn_for_what_is_seen_of_it(qtbot: QtBot) -> None:
+    window, part = QWidget(), QWidget()
+    part.setParent(window)
+    qtbot.addWidget(window)
+    window.show()
+    notice, redraw = (QTimer(part, singleShot=True, interval=ms) for ms in (20_000, 1_000))
+    notice.start()
+    assert photographer.is_at_rest(window), "a notice that leaves later is part of the picture"
+    redraw.start()
+    assert not photographer.is_at_rest(window)
+    part.hide()
+    assert photographer.is_at_rest(window), "what is not seen is not waited for"
+    part.show()
+    redraw.stop()
+    may_end, task = threading.Event(), LatestTask(part)
+    task.ask(may_end.wait)
+    assert not photographer.is_at_rest(window)
+    may_end.set()
+    qtbot.wait_until(lambda: photographer.is_at_rest(window))

@@ -34,7 +34,7 @@ def test_the_shown_version_beats_the_other_one(asked: Bench, actor: Actor, qtbot
         {"role": "user", "content": "Who is it?"},
     ]
     assert (pair.a.run, pair.a.step, pair.a.edited, pair.by) == ("r1", 41, False, "person")
-    assert heard.notices == ["A preference was added to “My preferences” (see Compare)."]
+    assert heard.notices == ["A preference was added to “My preferences” (see Judge replies)."]
     press(asked, qtbot)
     assert heard.notices[-1] == "That is in “My preferences” already."
     actor.session.undo.stack("chat").undo()

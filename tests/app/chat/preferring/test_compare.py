@@ -1,4 +1,4 @@
-"""The Compare page, in the chat tab, with a model that really draws its replies (of random weights)."""
+"""The page “Judge replies”, in the chat tab, with a model that really draws its replies (of random weights)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from app.chat.preferring import page as compare
 from app.chat.preferring import pair_maker
-from app.chat.preferring.page import ComparePage
+from app.chat.preferring.page import JudgePage
 from app.chat.preferring.pair_maker import Contest, PairMaker, PromptSource
 from app.chat.tab import ChatTab
 from app.session.candidates import Candidate
@@ -54,14 +54,14 @@ def run_id(library: Library, byte_tokenizer: Tokenizer) -> str:
 
 
 @pytest.fixture
-def page(run_id: str, session: Session, tab: ChatTab, until: Until) -> ComparePage:
+def page(run_id: str, session: Session, tab: ChatTab, until: Until) -> JudgePage:
     """The page, with a prompt of one's own, and the first pair in view."""
     session.runs.changed.emit()
     assert session.chat.open(run_id)
     until(lambda: session.chat.state == "ready")
     tab.modes.show_view("prefer")
     page = tab.modes.view("prefer")
-    assert isinstance(page, ComparePage)
+    assert isinstance(page, JudgePage)
     page.prompts.setCurrentIndex(page.prompts.count() - 1)
     page.prompts.activated.emit(page.prompts.currentIndex())
     assert page.arena.words.startswith("Write a prompt")
@@ -85,14 +85,14 @@ def test_a_pair_has_the_prompt_that_was_read(run_id: str, session: Session, tab:
     maker.stop()
 
 
-def press(page: ComparePage, qtbot: QtBot, until: Until, choice: str) -> None:
+def press(page: JudgePage, qtbot: QtBot, until: Until, choice: str) -> None:
     """Press a key, and wait for the next pair."""
     qtbot.keyClick(page.arena, KEYS[choice])
     until(lambda: page.arena.pair is not None)
 
 
 def test_each_key_is_a_choice_that_is_saved_at_once(
-    page: ComparePage, session: Session, qtbot: QtBot, until: Until
+    page: JudgePage, session: Session, qtbot: QtBot, until: Until
 ) -> None:
     shown = []
     for choice in KEYS:
@@ -123,7 +123,7 @@ def page_reply(pair: Pair, content: str) -> Reply:
 
 
 def test_a_choice_is_taken_back_with_a_key_and_made_again(
-    page: ComparePage, session: Session, qtbot: QtBot, until: Until
+    page: JudgePage, session: Session, qtbot: QtBot, until: Until
 ) -> None:
     first = page.arena.pair
     press(page, qtbot, until, "left")
@@ -146,7 +146,7 @@ def test_a_choice_is_taken_back_with_a_key_and_made_again(
 
 
 def test_one_pair_in_twenty_comes_back_with_its_sides_swapped(
-    page: ComparePage, session: Session, qtbot: QtBot, until: Until, monkeypatch: pytest.MonkeyPatch
+    page: JudgePage, session: Session, qtbot: QtBot, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compare, "REPEAT_EVERY", 8)
     for _ in range(7):
@@ -166,7 +166,7 @@ def test_one_pair_in_twenty_comes_back_with_its_sides_swapped(
 
 
 def test_the_better_one_is_improved_and_beats_both(
-    page: ComparePage, session: Session, qtbot: QtBot, until: Until
+    page: JudgePage, session: Session, qtbot: QtBot, until: Until
 ) -> None:
     right = page.arena.reply_at("right")
     qtbot.keyClick(page.arena, Qt.Key.Key_E)
@@ -199,7 +199,7 @@ def test_the_better_one_is_improved_and_beats_both(
     assert session.preferences.pairs == (), "it was one step"
 
 
-def test_words_that_differ_are_marked_on_demand(page: ComparePage, qtbot: QtBot) -> None:
+def test_words_that_differ_are_marked_on_demand(page: JudgePage, qtbot: QtBot) -> None:
     def shown() -> str:  # both, as one of the replies may be empty
         return "".join(card.text.text() for card in page.arena.cards.values())
 
@@ -210,9 +210,7 @@ def test_words_that_differ_are_marked_on_demand(page: ComparePage, qtbot: QtBot)
     assert "background-color" not in shown()
 
 
-def test_two_stages_give_a_win_rate(
-    page: ComparePage, session: Session, run_id: str, qtbot: QtBot, until: Until
-) -> None:
+def test_two_stages_give_a_win_rate(page: JudgePage, session: Session, run_id: str, qtbot: QtBot, until: Until) -> None:
     page.second.choose(Candidate(run_id, session.runs.checkpoint_steps(run_id)[-1]))
     page.second.changed.emit()
     until(lambda: page.arena.pair is not None)
@@ -229,7 +227,7 @@ def test_two_stages_give_a_win_rate(
 
 
 def test_two_runs_of_one_name_are_two_models(
-    page: ComparePage, session: Session, library: Library, run_id: str, qtbot: QtBot, until: Until
+    page: JudgePage, session: Session, library: Library, run_id: str, qtbot: QtBot, until: Until
 ) -> None:
     shutil.copytree(library.runs / run_id, library.runs / "twin")
     record = read_json(library.runs / "twin" / "run.json")
@@ -245,7 +243,7 @@ def test_two_runs_of_one_name_are_two_models(
     assert "Both were" not in page.arena.hint.text()
 
 
-def test_replies_that_are_always_the_same_are_said_to_be(page: ComparePage, until: Until) -> None:
+def test_replies_that_are_always_the_same_are_said_to_be(page: JudgePage, until: Until) -> None:
     page.temperature.setValue(0.0)
     until(lambda: not page.maker.busy)
     assert "Both replies are the same, again and again: choose a higher temperature" in page.arena.words
@@ -256,7 +254,7 @@ def test_replies_that_are_always_the_same_are_said_to_be(page: ComparePage, unti
 
 
 def test_sets_are_chosen_and_become_datasets(
-    page: ComparePage,
+    page: JudgePage,
     session: Session,
     qtbot: QtBot,
     until: Until,
@@ -288,7 +286,7 @@ def test_sets_are_chosen_and_become_datasets(
 
 
 def test_what_the_annotator_judges_is_its_own(
-    page: ComparePage, session: Session, until: Until, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    page: JudgePage, session: Session, until: Until, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from models.alignment import simulated_pairs
     from tests.models.data.preferences.support import make_pair
@@ -309,7 +307,7 @@ def test_what_the_annotator_judges_is_its_own(
 
 
 def test_thumbs_of_a_set_become_a_dataset_for_kto(
-    page: ComparePage, session: Session, qtbot: QtBot, until: Until, heard: Heard
+    page: JudgePage, session: Session, qtbot: QtBot, until: Until, heard: Heard
 ) -> None:
     results = page.results
     assert results.make_rated.isHidden()
@@ -325,7 +323,7 @@ def test_thumbs_of_a_set_become_a_dataset_for_kto(
 
 
 def test_a_set_is_renamed_and_deleted_in_its_menu(
-    page: ComparePage, session: Session, heard: Heard, monkeypatch: pytest.MonkeyPatch
+    page: JudgePage, session: Session, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = page.results
     assert not results.more.isEnabled(), "the set is made with its first choice"
@@ -347,7 +345,7 @@ def test_a_set_is_renamed_and_deleted_in_its_menu(
 
 @pytest.mark.parametrize(("width", "is_beside"), [(1100, True), (760, False)])
 def test_both_replies_are_in_view_where_it_is_narrow(
-    page: ComparePage, tab: ChatTab, until: Until, width: int, is_beside: bool
+    page: JudgePage, tab: ChatTab, until: Until, width: int, is_beside: bool
 ) -> None:
     """The results give way: they stand below the pair."""
     tab.side.fold.click()

@@ -136,6 +136,7 @@ def test_baselines_can_be_read_at_any_width(chart: LossChart, width: int) -> Non
     name, view = chart.uniform_guess.name, chart.chart.getPlotItem().getViewBox()
     place = name.mapRectToScene(name.boundingRect())
     assert view.sceneBoundingRect().adjusted(-1, -1, 1, 1).contains(place)
+    assert place.left() >= view.sceneBoundingRect().left() + 10, "it touches neither the axis nor a curve's beginning"
     words = "uniform guess: ln 200 = 5.30"
     assert name.textItem.toPlainText() == words or words in name.toolTip()
 

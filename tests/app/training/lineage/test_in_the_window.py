@@ -8,7 +8,7 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from app.chat.preferring.page import ComparePage
+from app.chat.preferring.page import JudgePage
 from app.chat.tab import ChatTab
 from app.kit.theme import ThemeProvider
 from app.session.candidates import Candidate
@@ -46,7 +46,7 @@ def test_from_a_stage_to_its_replies_on_the_compare_page(window: MainWindow, unt
     assert isinstance(chat, ChatTab)
     assert chat.modes.current == "prefer"
     page = chat.modes.pages.page("prefer")
-    assert isinstance(page, ComparePage)
+    assert isinstance(page, JudgePage)
     assert (page.first.candidate, page.second.candidate) == (Candidate("dpo"), Candidate("sft"))
     assert page.start_button.isVisibleTo(page)
     menu = view.stages.cards["sft"].next_button.menu()

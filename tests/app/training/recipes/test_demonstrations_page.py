@@ -218,7 +218,7 @@ def test_stopped_and_gone_on_with(
     kept = next(each for info in runs if (each := read_demonstrated(info.folder)) is not None)
     assert kept.mark == mark
     assert kept.seconds is None, "the rest of it says nothing of the whole"
-    assert card.takes.text().startswith("4.5 min, ")
+    assert card.takes.text().startswith("5 min, ")
     assert [base.run_id for base in tab.recipes.demonstrations["refuse"].base.bases] == [base], "no stages among them"
     tab.recipes.show_result("taught")
     assert "1 pair judged by people, 5 pairs by the simulated annotator" in tab.recipes.result.about.text()

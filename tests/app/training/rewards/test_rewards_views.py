@@ -17,12 +17,14 @@ from app.session.run_history import RunHistory
 from app.session.session import Session
 from app.training.curves.run_axis import RunAxis
 from app.training.curves.view import CurvesView
+from app.training.rewards.chart_plan import plan_charts
 from app.training.rewards.figure_chart import FigureChart, FigureMark, Series
 from app.training.rewards.replies import RepliesView
 from app.training.rewards.reply_list import about_group, about_reply
 from app.training.rewards.reply_tokens import shade_of
 from app.training.rewards.view import RewardsView
 from app.training.run.view import RunView
+from app.training.shown_run import ShownRun
 from models.alignment.rollout_log import KeptGroup, KeptReply
 from models.evaluation.record import Forgetting, write_forgetting
 from models.events import AlignMetrics, KnowledgeMeasured, KnownFigure
@@ -320,6 +322,32 @@ def test_the_loss_of_an_alignment_has_no_line_of_a_uniform_guess(
     run_view.show_run(parent)
     run_view.views.show_view("curves")
     until(lambda: math.isfinite(curves.loss.uniform_guess.value))
+
+
+def test_a_reward_has_one_unit_whatever_the_run(theme: ThemeProvider, qtbot: QtBot) -> None:
+    history = RunHistory()
+    for step in (1, 2):
+        for is_validation in (False, True):
+            figures = (("reward", 0.234), ("gold", 0.5), ("pass@1", 0.2))
+            said = AlignMetrics(step=step, tokens=step, elapsed_s=step, is_validation=is_validation, figures=figures)
+            history.add(said)
+    tall, _ = plan_charts({"reward", "gold", "pass@1"})
+    words = []
+    for plan in tall:
+        chart = FigureChart(theme, plan.series, tall=True)
+        qtbot.addWidget(chart)
+        chart.draw(history, RunAxis())
+        words.append(chart.read_out.text())
+    assert words == ["0.234   validation 0.234", "50 %   validation 50 %"]
+
+
+def test_the_theme_changes_after_a_run_without_figures(
+    run_view: RunView, theme: ThemeProvider, run_id: str, until: Until
+) -> None:
+    view = rewards_of(run_view, run_id, until)
+    view.show_run(ShownRun(id="", name="", folder=None, spec=None, history=RunHistory()))
+    theme.theme_changed.emit()
+    assert not view.charts
 
 
 def test_a_number_that_is_nothing_has_no_sign(theme: ThemeProvider, qtbot: QtBot) -> None:

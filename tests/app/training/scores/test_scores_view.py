@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QGuiApplication
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
+from app.session.training_state import TrainingState
 from app.training.run.view import RunView
 from app.training.scores.comparison import distinct_names
 from app.training.scores.prediction_words import format_answer
@@ -177,6 +178,13 @@ def test_the_page_of_a_run_says_its_validation_score_and_leads_to_the_scores(
     list(session.runs.index.measure())
     run_view.show_run(run_id)
     head = run_view.head
+    run_view.resize(1000, 700)
+    run_view.show()
+    buttons = head.chat.mapTo(run_view, QPoint()).y()
+    head.show_live(TrainingState(name="it learns", status="running", run_id=run_id, step=1, total_steps=9), "none")
+    qtbot.wait_until(lambda: not head.scores.isEnabled())
+    assert head.chat.mapTo(run_view, QPoint()).y() == buttons, "nothing moves when the score arrives"
+    head.show_resting(session.runs.find(run_id))
     assert head.note.text().endswith(" on its validation rows, at its best.")
     assert re.match(r"\w.* \d[\d.]*\s%", head.note.text())
     assert run_view.views.current != "scores"

@@ -117,7 +117,12 @@ def test_a_deleted_parent_and_another_tokenizer_do_not_matter_to_the_judge_of_th
 def test_words_say_who_wins(family: Library, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["align", "compare", "sft", "dpo", "--reward", "rm", "--n", "3", "--device", "cpu"]) == 0
     words = capsys.readouterr().out
-    for part in ("1 sft, step 40", "By the judge of the wish (gold)", "By the reward model rm (proxy)", "Compare page"):
+    for part in (
+        "1 sft, step 40",
+        "By the judge of the wish (gold)",
+        "By the reward model rm (proxy)",
+        "Judge replies",
+    ):
         assert part in words
     assert main(["align", "compare", "sft", "--n", "3"]) == 1
     assert main(["align", "compare", "sft", "dpo", "--n", "0"]) == 2

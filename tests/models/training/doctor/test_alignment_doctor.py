@@ -289,7 +289,7 @@ def test_few_pairs_that_are_wrong_are_no_clean_bill_of_health(shared_library: Li
     assert found_in(examination) == {}
     [check] = [check for check in examination.checks if check.kind == "pairs_unlearned"]
     assert not check.possible
-    assert check.words.startswith("Needs more held-out pairs: 0")
+    assert check.words.startswith("Needs more validation pairs: 0")
 
 
 def test_a_log_without_figures_is_not_judged(shared_library: Library, parent: RunFolder) -> None:

@@ -286,7 +286,7 @@ def test_a_parent_that_earns_nothing_or_never_ends_is_named(
         if isinstance(event, Notice):
             said.append(event.sentence)
     assert any(
-        "None of the 32 replies that the parent drew to held-out prompts earned anything" in each for each in said
+        "None of the 32 replies that the parent drew to validation prompts earned anything" in each for each in said
     )
     assert any(
         "The parent never ends its replies: all 32 that were drawn were cut at 1 tokens" in each for each in said

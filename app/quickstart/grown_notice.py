@@ -1,0 +1,64 @@
+"""What is said of a quick start that has ended where another page than its own is in view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+from PySide6.QtCore import QObject, Slot
+
+from app.kit.layout.pages import Pages
+from app.session.session import Session
+from app.session.training_state import TrainingState
+
+
+class Toasts(Protocol):
+    """What says that something is done, with a button that leads on."""
+
+    def done(self, sentence: str, text: str, action: Callable[[], object]) -> None: ...
+
+
+class QuickStartWindow(Protocol):
+    """The window, as far as the notice needs it."""
+
+    session: Session
+    pages: Pages
+
+    @property
+    def toasts(self) -> Toasts: ...
+
+    def show_quickstart(self) -> None: ...
+
+    def show_run(self, run_id: str) -> None: ...
+
+
+class GrownNotice(QObject):
+    """Says that a quick start has ended where another page than its own is in view, and leads to what came of it."""
+
+    def __init__(self, window: QuickStartWindow) -> None:
+        super().__init__(window.pages)
+        self._window, self._training = window, window.session.training
+        self._was_growing = False
+        self._training.changed.connect(self._on_training)
+
+    @Slot()
+    def _on_training(self) -> None:
+        state = self._training.state
+        grows = self._training.active and state is not None and state.quickstart
+        if self._was_growing and not grows and state is not None and state.has_result:
+            self._say(state)
+        self._was_growing = grows
+
+    def _say(self, state: TrainingState) -> None:
+        if self._window.pages.current != "quickstart":
+            show = partial(self._show, state.run_id)
+            self._window.toasts.done(f"“{state.name}” has been grown: see what it can do.", "Show it", show)
+
+    def _show(self, run_id: str) -> None:
+        """Show its result; where something else is being trained by now, its run."""
+        now = self._training.state
+        if now is not None and now.run_id == run_id:
+            self._window.show_quickstart()
+        else:
+            self._window.show_run(run_id)
