@@ -41,6 +41,7 @@ class Conversation(QObject):
     Signals:
         chat_changed(): another conversation is open.
         path_changed(): the shown messages have changed.
+        prompting_changed(): how prompts are built has changed, and with it which replies can be continued.
         reply_started(message): a reply, still empty, has been requested.
         reply_progressed(text): what is done before the reply can start, such as reading a long prompt.
         reply_appended(text): more text of the reply.
@@ -50,6 +51,7 @@ class Conversation(QObject):
 
     chat_changed = Signal()
     path_changed = Signal()
+    prompting_changed = Signal()
     reply_started = Signal(object)
     reply_progressed = Signal(str)
     reply_appended = Signal(str)
@@ -141,7 +143,7 @@ class Conversation(QObject):
             self.chat = dataclasses.replace(self.chat, prompting=prompting)
             if self.chat.messages:
                 self.chat_library.save(self.chat)
-                self.path_changed.emit()  # whether replies can be continued depends on them
+            self.prompting_changed.emit()
 
     def when_free(self, action: Callable[[], None]) -> None:
         """Stop the reply that is being written, if any, and do `action`."""
