@@ -24,11 +24,11 @@ NAME = "taught"
 N_FEW = 300
 """Pairs of the smaller reward model, which shows what to expect of so few."""
 STEPS = {"rm": 94, "rm_few": 75, "ppo": 60, "dpo": 62, "grpo": 50}
-"""Of each stage. A reward model reads 1,000 pairs one and a half times, DPO once; rm_few reads its pairs twice, 8 a step:
-reading them three times puts up to 5 points more of the held-out pairs in the wrong order."""
+"""Of each stage. A reward model reads 1,000 pairs one and a half times, DPO once; rm_few reads its pairs twice, 8 at
+a step: read a third time, up to 5 points more of the held-out pairs were in the wrong order."""
 GRPO_BETA = 0.05
-"""As PPO's: without it GRPO moves twice as far from the base (in nats), for 1 to 4 points more of what it is rewarded for,
-and a weak base may forget what it knew."""
+"""As PPO's. Without it GRPO moves up to twice as far from the base, in nats, for 4 points of happy ends at most, and a
+base that is only just strong enough may forget what it knew."""
 _TITLES = DEMONSTRATIONS[NAME].stages
 _ALIGNED = ("ppo", "dpo", "grpo")
 _KEPT = ("knowledge", "reading", "state")
