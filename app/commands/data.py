@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from app.commands.common import UsageError, add_common, print_json
+from app.commands.common import UsageError, add_common, open_model, print_json
 from app.commands.progress import ProgressLine, drive
 from models.data.corpus import Corpus, find_dataset, list_corpora
 from models.data.corrections import build_corrections_corpus
@@ -25,6 +25,7 @@ from models.data.preferences.dataset import build_set_corpus
 from models.data.preferences.measures import makers
 from models.data.preferences.store import GOLD, PERSON, SIMULATED, PreferenceSet, list_sets, rename_set
 from models.data.preferences.writing import PREFERENCE_FORMS, write_preferences
+from models.events import result_of
 from models.library.library import Library
 from models.library.run_corrections import read_corrections, set_correction
 from models.number_words import capitalized, format_count, format_size
@@ -82,7 +83,10 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     corrections.add_argument("model", metavar="MODEL", help="a run's path, id or name")
     corrections.add_argument("--text", help="the text whose label is corrected")
     corrections.add_argument("--second", default="", metavar="TEXT", help="the second text, of a model that reads two")
-    corrections.add_argument("--label", help="its right label (default: take the correction back)")
+    corrections.add_argument(
+        "--label",
+        help="its right label; the model's own is no correction (default: take the correction back)",
+    )
     corrections.add_argument("--dataset", action="store_true", help="make a dataset to fine-tune the model on")
     export = actions.add_parser(
         "export",
@@ -365,18 +369,34 @@ def _corrections(library: Library, args: argparse.Namespace) -> None:
         raise UsageError("A label needs the text that it belongs to: give it with --text.")
     if args.label is not None and args.label not in labels:
         raise UsageError(f"“{run.name}” has no label {args.label!r}: use one of {', '.join(labels) or 'none'}.")
+    own = ""
     if args.text is not None:
-        set_correction(run.folder, {"text": args.text, "text_pair": args.second}, args.label)
+        row = {"text": args.text, "text_pair": args.second}
+        own = _own_label(run, row, args.device) if args.label is not None else ""
+        set_correction(run.folder, row, None if args.label == own else args.label)
     made = build_corrections_corpus(library, run, labels) if args.dataset else None
     rows = read_corrections(run.folder)
     if args.json:
-        print_json({"run": run.id, "corrections": rows, "dataset": made.corpus.label if made is not None else None})
+        dataset = made.corpus.label if made is not None else None
+        print_json({"run": run.id, "corrections": rows, "dataset": dataset} | ({"own": own} if own else {}))
         return
+    if own:
+        print(f"The model's own label is “{own}”{', so this is no correction' if args.label == own else ''}.")
     for row in rows:
         text = " / ".join(filter(None, (row["text"], row.get("text_pair"))))
         print(_printable(f"{row['label']}: {text}")[:_SHOWN])
     if made is not None:
         print(f"“{made.corpus.label}” is a dataset now. {made.sentence}")
+
+
+def _own_label(run: RunFolder, row: dict[str, str], device: str) -> str:
+    """The label that the best checkpoint of a run gives to a text, as the window opens it."""
+    from models.tasks.predicting import predict
+
+    best = None if run.best_step is None else run.checkpoint_path(run.best_step)
+    model, tokenizer, _ = open_model(str(best if best in run.checkpoints() else run.folder), device)
+    [prediction] = result_of(predict(model, tokenizer, "classification", [row], run.spec.data.labels))
+    return str(prediction.value)
 
 
 def _export(corpus: Corpus, args: argparse.Namespace) -> None:

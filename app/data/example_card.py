@@ -24,10 +24,10 @@ Row = Mapping[str, Any]
 
 
 class ExampleCard(QFrame):
-    """Shows one of some rows for a tokenizer of the library, or byte by byte.
+    """Shows one of some rows for a tokenizer of the library, that of an imported model, or byte by byte.
 
     Signals:
-        tokenizer_chosen(name): another tokenizer was chosen, '' for bytes.
+        tokenizer_chosen(name): another tokenizer was chosen, or its path; '' for bytes.
         step_requested(by): the next (1) or previous (-1) row is wanted.
     """
 
@@ -86,6 +86,7 @@ class ExampleCard(QFrame):
         self.tokenizer.activated.connect(self._on_tokenizer)
         session.tokenizers.list_changed.connect(self._reload)
         session.tokenizers.changed.connect(self._reload)
+        session.runs.changed.connect(self._reload)
         self._reload()
         self.clear("")
 
@@ -173,15 +174,22 @@ class ExampleCard(QFrame):
 
     @Slot()
     def _reload(self) -> None:
-        """List the tokenizers of the library; that of the tokenizer tab is chosen until the user chooses another."""
+        """List the tokenizers of the library and of imported models, which are not in it; that of the tokenizer tab is
+        chosen until the user chooses another."""
         tokenizers = self._session.tokenizers
-        names = [info.name for info in tokenizers.list() if info.problem is None]
+        models = {
+            str(run.folder): run.name
+            for run in self._session.runs.known()
+            if run.status == "imported" and run.has_model
+        }
+        known = {info.name: info.name for info in tokenizers.list() if info.problem is None} | models
+        names = list(known)
         was = self.tokenizer.currentData()
         wanted = was if self._is_touched and was in names else tokenizers.name
         with QSignalBlocker(self.tokenizer):
             self.tokenizer.clear()
-            for name in names:
-                self.tokenizer.addItem(name, name)
+            for name, words in known.items():
+                self.tokenizer.addItem(f"{words} (imported model)" if name in models else words, name)
             self.tokenizer.addItem("Bytes (needs no training)", _BYTES)
             self.tokenizer.setItemData(len(names), "Each byte is a token", Qt.ItemDataRole.ToolTipRole)
             self.tokenizer.setCurrentIndex(names.index(wanted) if wanted in names else len(names))

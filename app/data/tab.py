@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import QEvent, QObject, Qt, Slot
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
 from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
@@ -37,6 +39,8 @@ class DataTab(QWidget):
         session.datasets.changed.connect(self._on_dataset)
         session.datasets.added.connect(lambda _: self.views.show_view("dataset"))
         self.draft.source_changed.connect(self._on_source)
+        self._is_untouched = not session.datasets.is_read
+        """Whether nothing was chosen since the launch, whose dataset is shown when the list has been read."""
         self._on_list()
         if session.datasets.sha:  # added before this tab was shown
             self.views.show_view("dataset")
@@ -94,14 +98,21 @@ class DataTab(QWidget):
             return True
         return False
 
+    def open_import(self, files: Sequence[str]) -> None:
+        """Read files as the source of an import, and show it."""
+        self.draft.open(files)
+        self._on_new()
+
     @Slot()
     def _on_new(self) -> None:
+        self._is_untouched = False
         self.views.show_view("import")
-        self.views.importing.setFocus()
+        self.views.importing.setFocus()  # the list would choose its first dataset, which then is shown instead
 
     @Slot()
     def _on_source(self) -> None:
         if self.draft.paths:
+            self._is_untouched = False
             self.views.show_view("import")
 
     @Slot(str)
@@ -116,6 +127,10 @@ class DataTab(QWidget):
         self.list.set_items([Item(info.corpus.sha, info.name, in_short(info)) for info in found], datasets.sha)
         self.none.setVisible(datasets.is_read and not found)
         self._on_dataset()
+        if self._is_untouched and datasets.is_read:
+            self._is_untouched = False
+            if datasets.sha and self.views.current == "import":
+                self.views.show_view("dataset")
 
     @Slot()
     def _on_dataset(self) -> None:

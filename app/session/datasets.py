@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from app.session.remembered import Remembered
 from app.session.trash import Trash
 from app.worker.background import LatestTask
 from app.worker.notices import Notices
@@ -15,11 +16,13 @@ from models.data.datasets import DatasetInfo
 from models.library.library import Library
 from models.settings.tasks import TASKS
 
+_LAST = "dataset"
+
 
 class Datasets(QObject):
     """Lists and deletes datasets; problems are reported as notices. Their list is read in the background.
 
-    sha: the one that is looked at, '' for none.
+    sha: the one that is looked at, '' for none; that of the last launch, once the list is read.
 
     Signals:
         list_changed(): `list` is new.
@@ -35,9 +38,11 @@ class Datasets(QObject):
     run_requested = Signal(str)
     import_requested = Signal(object)
 
-    def __init__(self, library: Library, trash: Trash, notices: Notices, parent: QObject) -> None:
+    def __init__(
+        self, library: Library, remembered: Remembered, trash: Trash, notices: Notices, parent: QObject
+    ) -> None:
         super().__init__(parent)
-        self._library, self._trash = library, trash
+        self._library, self._remembered, self._trash = library, remembered, trash
         self._list: tuple[DatasetInfo, ...] | None = None
         self.sha = self._added = self._deleted = ""
         self._reader = LatestTask(self)
@@ -74,6 +79,7 @@ class Datasets(QObject):
         """Look at a dataset, '' for none."""
         if sha != self.sha:
             self.sha = sha
+            self._remembered.set(_LAST, sha)
             self.changed.emit()
 
     def add(self, sha: str) -> None:
@@ -106,7 +112,10 @@ class Datasets(QObject):
 
     @Slot(object)
     def _on_read(self, found: builtins.list[DatasetInfo]) -> None:
-        self._list = tuple(found)
+        is_first, self._list = not self.is_read, tuple(found)
+        last = self._remembered.get(_LAST, "")
+        if is_first and not self.sha and self.info(last) is not None:
+            self.choose(last)
         self.list_changed.emit()
         if self._added and self.info(self._added) is not None:
             added, self._added = self._added, ""

@@ -79,6 +79,11 @@ class Device(QObject):
             bfloat16_from=found.bfloat16_from,
         )
 
+    @property
+    def is_loading(self) -> bool:
+        """Whether torch is being loaded."""
+        return not self.ready and bool(self._jobs)
+
     def warm_up(self) -> None:
         """Import torch on the worker, set its threads, and look up the chosen device."""
         self._submit("Load torch", self.name, is_first=True)

@@ -57,7 +57,7 @@ class Session(QObject):
         self.worker = worker = Worker(self, name="worker")
         self.tokenizers = Tokenizers(library, remembered, trash, notices, self)
         self.designs = Designs(library, remembered, trash, notices, self)
-        self.datasets = Datasets(library, trash, notices, self)
+        self.datasets = Datasets(library, remembered, trash, notices, self)
         self.preferences = PreferenceSets(library, remembered, trash, notices, undo, self)
         self.device = device = Device(worker, remembered, notices, self)
         index = RunIndex(library.runs)

@@ -433,7 +433,7 @@ class MainWindow(QMainWindow):
     def show_import(self, files: tuple[str, ...]) -> None:
         """Show the import of the data tab with these files."""
         self.show_tab("data")
-        self.pages.page("data").draft.open(files)  # type: ignore[attr-defined]
+        self.pages.page("data").open_import(files)  # type: ignore[attr-defined]
 
     # -- Following --------------------------------------------------------------------------------------
 

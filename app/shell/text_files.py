@@ -54,7 +54,7 @@ class TextFiles(QObject):
         self._window.home.offer_files(tuple(files))
         if about := about_rows(files):
             datasets = self._window.session.datasets
-            self._window.toasts.offer(about, "Import them", lambda: datasets.import_requested.emit(tuple(files)))
+            self._window.toasts.offer(about, "Import them…", lambda: datasets.import_requested.emit(tuple(files)))
 
     @Slot()
     def start_quickstart(self) -> None:

@@ -1,25 +1,27 @@
-"""Chooses the texts to measure a tokenizer on: Tiny World, Python's docstrings, a corpus of the library, files."""
+"""Chooses the texts to train or measure a tokenizer on: built-in ones, a corpus of the library, or files."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QSizePolicy, QWidget
 
-from app.kit.basics import button, plain_tip
-from app.kit.file_dialogs import FILE_FILTER
+from app.kit.basics import plain_tip
+from app.kit.file_dialogs import FILE_FILTER, safe_file_name
 from app.kit.forms.editors import keep_wheel_for_scrolling
-from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from models.data.corpus import list_corpora
 from models.data.corpus_texts import CorpusChoice, files_label
 from models.number_words import format_size
 
 _TINY_WORLD, _STDLIB = CorpusChoice(source="tiny-world"), CorpusChoice(source="stdlib")
+_FILES = "Text files…"
 _TIP = Qt.ItemDataRole.ToolTipRole
 
 
 class CorpusPicker(QWidget):
-    """A combo box for a CorpusChoice, and a button to choose files.
+    """A combo box for a CorpusChoice, whose last entry asks for files.
 
     Signals:
         changed(): `choice` has changed.
@@ -27,28 +29,28 @@ class CorpusPicker(QWidget):
 
     changed = Signal()
 
-    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, tip: str = "Texts to count on", parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
+        self._stems: dict[CorpusChoice, str] = {}
         self._files: tuple[str, ...] = ()
         self._text = ""
         self._shown = _TINY_WORLD
         self.box = QComboBox()
         self.box.setAccessibleName("Corpus")
-        self.box.setToolTip("Texts to count on")
+        self.box.setToolTip(plain_tip(tip))
         self.box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.box.setMinimumContentsLength(12)
         self.box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         keep_wheel_for_scrolling(self.box)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE // 2)
-        layout.addWidget(self.box, 1)
-        tip = "Choose text files (UTF-8)"
-        layout.addWidget(button("", theme, self.choose_files, icon="folder-open", role="quiet-icon", tip=tip))
+        layout.addWidget(self.box)
+        self.setFocusProxy(self.box)
         self.box.activated.connect(self._on_activated)
         session.tokenizers.list_changed.connect(self.reload)
         session.runs.changed.connect(self.reload)
+        session.datasets.list_changed.connect(self.reload)
         self.reload()
 
     @property
@@ -60,6 +62,11 @@ class CorpusPicker(QWidget):
     def words(self) -> str:
         """The label of the choice."""
         return self.box.currentText()
+
+    @property
+    def stem(self) -> str:
+        """The beginning of a name for what is made of the chosen text, which file systems allow."""
+        return self._stems[self._shown]
 
     def set_files(self, files: tuple[str, ...]) -> None:
         """Choose these files."""
@@ -82,21 +89,26 @@ class CorpusPicker(QWidget):
         """Refresh the list; keeps the choice unless it is gone."""
         entries = [("Tiny World", _TINY_WORLD, "Stories, questions and dialogue of Terrarium's own synthetic world")]
         entries.append(("Python's documentation", _STDLIB, "Docstrings of Python's standard library"))
+        self._stems = {choice: choice.source for _, choice, _ in entries}
         if self._text:
             entries.append(("Your text", CorpusChoice(source="text"), "The text in the editor"))
         for corpus in list_corpora(self._session.library):
             choice = CorpusChoice(source="corpus", sha=corpus.sha)
             size = format_size(corpus.n_bytes)
             entries.append((f"{corpus.label} ({size})", choice, f"Corpus {corpus.sha} of the library, {size}"))
+            self._stems[choice] = safe_file_name(Path(corpus.label).stem if corpus.kind == "text" else corpus.label)
         if self._files:
-            names = "\n".join(self._files)
-            entries.append((files_label(self._files), CorpusChoice(source="files", files=self._files), names))
+            names, choice = "\n".join(self._files), CorpusChoice(source="files", files=self._files)
+            entries.append((files_label(self._files), choice, names))
+            self._stems[choice] = Path(self._files[0]).stem
         choices = [choice for _, choice, _ in entries]
         with QSignalBlocker(self.box):
             self.box.clear()
             for i, (words, choice, tip) in enumerate(entries):
                 self.box.addItem(words, choice)
                 self.box.setItemData(i, plain_tip(tip), _TIP)
+            self.box.addItem(_FILES)
+            self.box.setItemData(len(entries), "Choose text files in UTF-8, or in UTF-16 with a byte order mark", _TIP)
         gone = self._shown not in choices
         if gone:
             self._shown = _TINY_WORLD
@@ -113,7 +125,12 @@ class CorpusPicker(QWidget):
 
     @Slot(int)
     def _on_activated(self, row: int) -> None:
-        self._choose(self.box.itemData(row))
+        choice = self.box.itemData(row)
+        if choice is None:
+            self.reload()  # until files are chosen, what was chosen before
+            self.choose_files()
+        else:
+            self._choose(choice)
 
     def _choose(self, choice: CorpusChoice) -> None:
         changed = choice != self._shown

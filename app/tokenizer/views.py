@@ -104,7 +104,7 @@ class TokenizerViews(Views):
         return TokenizerAbout(self._session, self._theme)
 
     def _make_train(self) -> QWidget:
-        return TokenizerTrainer(self._theme, self._free_name)
+        return TokenizerTrainer(self._session, self._theme, self._free_name)
 
     @Slot(str)
     def _explore(self, text: str) -> None:

@@ -137,6 +137,41 @@ def check_fits(prompt: Prompt, n_prefix: int = 0) -> None:
         )
 
 
+def check_continuation(
+    context_length: int,
+    tokenizer: Tokenizer,
+    messages: Sequence[Message],
+    prompting: PromptSettings,
+    template_config: ChatTemplateConfig,
+    *,
+    n_prompt: int,
+    n_prefix: int,
+) -> None:
+    """Raise ValueError if a reply that was cut short cannot be continued, as `build_prompt` would.
+
+    A template of others is not rendered, since that may take seconds: its texts have at least the tokens of the system
+    prompt and of the newest message.
+
+    Args:
+        n_prompt: how many tokens were read for the reply. n_prefix: how many it has.
+    """
+    from models.chat.own_template import max_prompt_tokens
+    from models.tokenizers import encode_text
+
+    if n_prompt + n_prefix <= max_prompt_tokens(context_length):
+        return
+    if not (prompting.template or template_config.template):
+        build_prompt(context_length, tokenizer, messages, prompting, template_config, n_prefix=n_prefix)
+        return
+    read = [prompting.system, messages[-1]["content"]]
+    n = n_prefix + sum(len(encode_text(tokenizer, text)) for text in read)
+    if n > context_length or (prompting.when_full == "stop" and len(messages) > 1):
+        raise ValueError(
+            f"The context is full: the model can read {context_length:,} tokens at once, and they are used up. Ask "
+            "again, or start a new chat."
+        )
+
+
 def truncate_to_fit(
     context_length: int,
     tokenizer: Tokenizer,

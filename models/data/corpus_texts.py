@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from models.data.corpus import SPLITS, open_corpus
+from models.data.corpus import SPLITS, Corpus, open_corpus
 from models.data.sources import prepare_corpus
 from models.data.tiny_world.parallel import N_STORIES, stories
 from models.events import Event, Phase, Progress
@@ -37,6 +37,17 @@ class CorpusTexts(NamedTuple):
     texts: Iterator[str]
 
 
+def chosen_corpus(library: Library, choice: CorpusChoice) -> Generator[Event, None, Corpus]:
+    """The corpus of a choice that is no given text; it is built where the library does not have it yet.
+
+    Raises:
+        ValueError: as open_corpus and prepare_corpus.
+    """
+    if choice.source == "corpus":
+        return open_corpus(library, choice.sha)
+    return (yield from prepare_corpus(library, DataSpec(source=choice.source, files=choice.files)))
+
+
 def corpus_texts(library: Library, choice: CorpusChoice) -> Generator[Event, None, CorpusTexts]:
     """The texts of a choice, both splits of a corpus; the corpus is built where the library does not have it yet.
 
@@ -50,10 +61,7 @@ def corpus_texts(library: Library, choice: CorpusChoice) -> Generator[Event, Non
         return CorpusTexts("your text", len(data), iter([data.decode()]))
     if choice.source == "files":
         return _of_files([Path(file) for file in choice.files])
-    if choice.source == "corpus":
-        corpus = open_corpus(library, choice.sha)
-    else:
-        corpus = yield from prepare_corpus(library, DataSpec(source=choice.source))
+    corpus = yield from chosen_corpus(library, choice)
     paths = [corpus.path(split) for split in SPLITS]
     return CorpusTexts(corpus.label, sum(map(_n_bytes, paths)), read_texts(paths))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import islice
 from typing import Any
 
 from models.data.corpus import Corpus, open_run_corpus
@@ -14,10 +15,15 @@ from models.library.run_corrections import read_corrections
 from models.number_words import format_count
 from models.runs.run_folder import RunFolder
 
+_MIN_OLD = 8
+"""Old rows of each label that are mixed in at least: a few corrections to one label alone teach to always give it."""
+_MAX_READ = 100_000
+"""Rows of the model's own dataset that are read."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class CorrectionsCorpus:
-    """The dataset, and in a sentence what it is validated on."""
+    """The dataset, and in sentences what is trained on and what it is validated on."""
 
     corpus: Corpus
     sentence: str
@@ -27,14 +33,16 @@ def build_corrections_corpus(library: Library, run: RunFolder, labels: Sequence[
     """A dataset of the corrections of a run's model. With all of the model's `labels` in their order, a fine-tuning
     keeps its head.
 
-    All are trained on, and validation has the rows of the run's own dataset; where that is gone, some corrections.
+    All are trained on, mixed with about as many rows of the run's own dataset, alike of each label, so that the model
+    keeps what it knew; validation has the validation rows of that. Where it is gone, some corrections are held out.
 
     Raises:
         ValueError: where there are no corrections, or just one and the dataset is gone; or one has a label that the
             model does not have.
     """
     rows = read_corrections(run.folder)
-    held_out = _held_out(library, run, labels, {_digest(row) for row in rows})
+    corrected = {_digest(row) for row in rows}
+    held_out = _own_rows(library, run, "val", labels, corrected)
     if len(rows) < (1 if held_out else 2):
         raise ValueError(
             f"“{run.name}” has {format_count(len(rows), 'correction')}, too few to learn from: correct "
@@ -47,9 +55,15 @@ def build_corrections_corpus(library: Library, run: RunFolder, labels: Sequence[
     n_val = 0 if held_out else max(1, round(VAL_SHARE * len(rows)))
     wanted = f"Corrections of {run.name}, {format_count(len(rows), 'text')}"
     val = held_out or order[:n_val]
-    corpus = preference_corpus(library, order[n_val:], val, wanted, "classification", labels)
+    seen = corrected | {_digest(row) for row in val}
+    old = _balanced(_own_rows(library, run, "train", labels, seen), labels, len(rows))
+    corpus = preference_corpus(library, [*order[n_val:], *old], val, wanted, "classification", labels)
     if held_out:
-        sentence = "All corrections are trained on, and validated on the texts that the model was validated on before."
+        known = f", beside {format_count(len(old), 'row')} of what it learned before, so that it keeps what it knew"
+        sentence = (
+            f"The model learns all corrections{known if old else ''}, and is validated on the texts that it was "
+            "validated on before."
+        )
     else:
         sentence = (
             "The dataset that the model learned from is not in the library any more, so validation has "
@@ -58,18 +72,28 @@ def build_corrections_corpus(library: Library, run: RunFolder, labels: Sequence[
     return CorrectionsCorpus(corpus=corpus, sentence=sentence)
 
 
-def _held_out(library: Library, run: RunFolder, labels: Sequence[str], corrected: set[bytes]) -> list[dict[str, Any]]:
-    """The validation rows of what the run's model learned from, without those that are corrected.
+def _own_rows(
+    library: Library, run: RunFolder, split: str, labels: Sequence[str], excluded: set[bytes]
+) -> list[dict[str, Any]]:
+    """The rows of a split of what the run's model learned from, without those with the digests `excluded`.
 
     Empty where that is not there any more, or has other labels.
     """
     try:
         corpus = open_run_corpus(library, run)
-        rows = corpus.read_examples("val") if corpus.task == "classification" else []
+        rows = list(islice(corpus.rows(split), _MAX_READ)) if corpus.task == "classification" else []
     except (ValueError, KeyError):
         return []
     known = [{name: row[name] for name in ("text", "text_pair", "label") if row.get(name)} for row in rows]
-    return [row for row in known if row.get("label") in labels and _digest(row) not in corrected]
+    return [row for row in known if row.get("label") in labels and _digest(row) not in excluded]
+
+
+def _balanced(rows: list[dict[str, Any]], labels: Sequence[str], n: int) -> list[dict[str, Any]]:
+    """At least `n` of the rows, as many of each label as far as there are some; always the same ones."""
+    n_each = max(_MIN_OLD, -(-n // max(len(labels), 1)))
+    distinct = {_digest(row): row for row in rows}
+    order = [distinct[digest] for digest in sorted(distinct)]
+    return [row for label in labels for row in [row for row in order if row["label"] == label][:n_each]]
 
 
 def _digest(row: dict[str, Any]) -> bytes:

@@ -18,7 +18,7 @@ from app.session.chat_model import ChatModel
 from app.session.drafts import Drafting
 from app.session.session import Session
 from app.session.undo import Step
-from models.chat.prompting import PromptSettings, with_system
+from models.chat.prompting import PromptSettings, check_continuation, with_system
 from models.events import Event, Phase, Progress
 from models.inference.reply import ReplyStarted
 from models.settings.sampling_config import SamplingConfig
@@ -41,6 +41,7 @@ class Conversation(QObject):
     Signals:
         chat_changed(): another conversation is open.
         path_changed(): the shown messages have changed.
+        prompting_changed(): how prompts are built has changed, and with it which replies can be continued.
         reply_started(message): a reply, still empty, has been requested.
         reply_progressed(text): what is done before the reply can start, such as reading a long prompt.
         reply_appended(text): more text of the reply.
@@ -50,6 +51,7 @@ class Conversation(QObject):
 
     chat_changed = Signal()
     path_changed = Signal()
+    prompting_changed = Signal()
     reply_started = Signal(object)
     reply_progressed = Signal(str)
     reply_appended = Signal(str)
@@ -141,6 +143,7 @@ class Conversation(QObject):
             self.chat = dataclasses.replace(self.chat, prompting=prompting)
             if self.chat.messages:
                 self.chat_library.save(self.chat)
+            self.prompting_changed.emit()
 
     def when_free(self, action: Callable[[], None]) -> None:
         """Stop the reply that is being written, if any, and do `action`."""
@@ -185,10 +188,31 @@ class Conversation(QObject):
         is_text = not model.is_chat_model
         # Of a conversation, older messages can be left out; a text, or a single message, fills the context alone.
         n_older = 0 if is_text else len(self.chat.read_for(message.parent)) - 1 - generation.n_left_out
-        if n_older > 0 or len(generation.prompt_ids) + len(generation.tokens) <= model.context_length:
+        if n_older > 0:
+            return self._why_too_long(message.parent, generation)
+        if len(generation.prompt_ids) + len(generation.tokens) <= model.context_length:
             return ""
         full = f"The context is full: the model can read {model.context_length:,} tokens at once, and they are used up."
         return f"{full} “Notebook” goes on with a long text: it reads only its end." if model.mode == "text" else full
+
+    def _why_too_long(self, message_id: str, generation: GenerationInfo) -> str:
+        """Why a reply to a message cannot be continued even where older messages are left out; "" if it can."""
+        model, tokenizer = self._model, self._session.chat.tokenizer
+        if tokenizer is None:
+            return ""
+        try:
+            check_continuation(
+                model.context_length,
+                tokenizer,
+                self.chat.read_for(message_id),
+                self.chat.prompting,
+                model.template_config,
+                n_prompt=len(generation.prompt_ids),
+                n_prefix=len(generation.tokens),
+            )
+        except ValueError as error:
+            return str(error)
+        return ""
 
     def say(self, message: Message) -> None:
         """Add a user message to the shown path, and request a reply."""

@@ -73,6 +73,7 @@ class ChatView(QScrollArea):
         app.focusChanged.connect(self._on_focus)
         conversation.chat_changed.connect(self._on_chat_changed)
         conversation.path_changed.connect(self._show)
+        conversation.prompting_changed.connect(self._enable)
         conversation.ratings_changed.connect(self._show_ratings)
         conversation.reply_started.connect(self._on_reply_started)
         conversation.reply_progressed.connect(self.set_note)
@@ -254,6 +255,7 @@ class ChatView(QScrollArea):
         self.set_markdown(not self._as_markdown)
         self.markdown_changed.emit(self._as_markdown)
 
+    @Slot()
     def _enable(self) -> None:
         can_change = not self._conversation.writing
         can_reply = self._can_reply and can_change

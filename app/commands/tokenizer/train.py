@@ -32,8 +32,15 @@ PROGRESS_FROM_BYTES, PROGRESS_FROM_TOKENS = 4_000_000, 16_384
 
 def add_parser(actions: Any) -> argparse.ArgumentParser:
     """Add the parser of this action."""
-    train: argparse.ArgumentParser = actions.add_parser("train", help="learn a vocabulary from text files")
-    train.add_argument("--data", nargs="+", action="extend", required=True, type=Path, metavar="FILE")
+    train: argparse.ArgumentParser = actions.add_parser("train", help="learn a vocabulary from text files or a corpus")
+    texts = train.add_mutually_exclusive_group(required=True)
+    texts.add_argument("--data", nargs="+", action="extend", default=[], type=Path, metavar="FILE")
+    texts.add_argument(
+        "--corpus",
+        metavar="C",
+        help="tiny-world, stdlib, or a corpus of the library by its label or the digits of its SHA-256: its training "
+        "part is read",
+    )
     train.add_argument("--kind", choices=KINDS, default="bpe", help="default: bpe")
     train.add_argument("--vocab-size", type=int, default=1024, metavar="V", help="default: 1024")
     _add_options(train)
@@ -84,6 +91,8 @@ def _options_from(args: argparse.Namespace) -> TokenizerOptions:
 
 def run(args: argparse.Namespace) -> None:
     """Train in this process with --json, else in a child process, which Ctrl-C ends."""
+    if args.corpus is not None:
+        args.data = [_corpus_file(args)]
     if args.json:
         with ProgressLine(as_json=True) as line:
             print_json(_train_here(args, line))
@@ -94,6 +103,18 @@ def run(args: argparse.Namespace) -> None:
         about = drive(events, line)
         line.say(f"{about['vocab_size']:,} tokens, kind {about['kind']}")
     print(args.out)
+
+
+def _corpus_file(args: argparse.Namespace) -> Path:
+    """The training part of a corpus. The child that trains is given files, and imports none of this."""
+    from app.commands.tokenizer.corpora import find_corpus
+    from models.data.corpus_texts import chosen_corpus
+    from models.library.library import Library
+
+    library = Library()
+    with ProgressLine(as_json=args.json) as line:
+        corpus = drive(chosen_corpus(library, find_corpus(args.corpus, library)), line)
+        return drive(corpus.sample_events("train"), line)
 
 
 def _train_here(args: argparse.Namespace, line: ProgressLine) -> dict[str, Any]:

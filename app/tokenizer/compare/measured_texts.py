@@ -53,7 +53,7 @@ class MeasuredTexts(QWidget):
         self._pending: list[_Part] = []
         self._task = LatestTask(self)
         self.figure, self.source = ElidedCombo(), ElidedCombo()
-        self.corpus = CorpusPicker(session, theme)
+        self.corpus = CorpusPicker(session)
         self.measure = button("Measure", theme, self.start, icon="play", tip="Encode all these texts and measure")
         self.clear = button(
             "Clear", theme, self.forget_all, role="quiet", tip="Remove all measured texts from the chart"

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QComboBox,
-    QFileDialog,
     QGridLayout,
     QHBoxLayout,
     QLineEdit,
@@ -24,20 +22,14 @@ from app.kit.forms.config_form import ConfigForm
 from app.kit.forms.editors import IntBox, keep_wheel_for_scrolling
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.value_words import words
+from app.session.session import Session
+from app.tokenizer.corpus_picker import CorpusPicker
 from app.tokenizer.making.growth_chart import GrowthChart
 from app.worker.background import latest_progress
 from models.events import Event, Notice, Phase, Progress, VocabularyGrowth
-from models.settings.run_spec import DataSpec
 from models.settings.tokenizer_options import KINDS, TokenizerOptions, pre_tokenizers_of, used_options
 from models.tokenizers import check_training
 
-_SOURCES = {
-    "tiny-world": ("Tiny World", "Terrarium's own synthetic world: stories, questions and dialogue"),
-    "stdlib": ("Python's documentation", "The docstrings of Python's standard library, over a million characters"),
-    "files": ("A text file…", "A text file in UTF-8, or in UTF-16 with a byte order mark"),
-}
-_CHOSEN = "chosen"
-"""The entry of the text file that was chosen, above the one that asks for another."""
 _KIND_TIPS = {
     "byte": "Each byte is a token: 256 tokens, nothing to train, long sequences",
     "char": "Each character is a token; rare ones are spelled in bytes",
@@ -46,6 +38,7 @@ _KIND_TIPS = {
     "unigram": "Pieces with probabilities; text is split the most probable way, as in T5 and SentencePiece",
     "word": "Whole words; all but the most frequent are unknown",
 }
+_TEXT_TIP = "The text whose frequent pieces become tokens"
 _HINT = (
     "After the training of a byte-level BPE, a chart shows here how well smaller vocabularies would compress the same "
     "text: its merges are learned one after another, so a smaller one has just the first of them."
@@ -59,20 +52,22 @@ class TokenizerTrainer(QWidget):
         free_name: makes a name unique in the library.
 
     Signals:
-        train_requested(name, kind, vocab_size, data, options): a DataSpec and TokenizerOptions.
+        train_requested(name, kind, vocab_size, data, options): a CorpusChoice and TokenizerOptions.
         cancel_requested(): the user wants to cancel.
     """
 
     train_requested = Signal(str, str, int, object, object)
     cancel_requested = Signal()
 
-    def __init__(self, theme: ThemeProvider, free_name: Callable[[str], str], parent: QWidget | None = None) -> None:
+    def __init__(
+        self, session: Session, theme: ThemeProvider, free_name: Callable[[str], str], parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self._theme, self._free_name = theme, free_name
-        self._file = ""
         self._name_is_automatic = True
         self._busy = False
-        self.kind, self.source = _combo({kind: (words(kind), _KIND_TIPS[kind]) for kind in KINDS}), _combo(_SOURCES)
+        self.kind = _combo({kind: (words(kind), _KIND_TIPS[kind]) for kind in KINDS})
+        self.source = CorpusPicker(session, _TEXT_TIP)
         self.vocab = IntBox(2, 1_000_000, 256)
         self.name = QLineEdit()
         self.options: ConfigForm | None = None
@@ -90,7 +85,7 @@ class TokenizerTrainer(QWidget):
         self._on_kind()
         self.kind.currentIndexChanged.connect(self._on_kind)
         self.vocab.valueChanged.connect(self._on_choice)
-        self.source.activated.connect(self._on_source)
+        self.source.changed.connect(self._on_choice)
         self.name.textEdited.connect(self._on_name_edited)
 
     def _build(self) -> None:
@@ -100,7 +95,7 @@ class TokenizerTrainer(QWidget):
         lines.setSpacing(SPACE)
         lines.setColumnStretch(1, 1)
         for text, widget, tip in (
-            ("Text", self.source, "The text whose frequent pieces become tokens"),
+            ("Text", self.source, _TEXT_TIP),
             ("Kind", self.kind, "What a token is"),
             ("", self._about_kind, ""),
             ("Vocabulary", self.vocab, "Maximum number of distinct tokens"),
@@ -222,9 +217,8 @@ class TokenizerTrainer(QWidget):
         kind = self.kind.currentData()
         self.vocab.setEnabled(kind != "byte")
         if self._name_is_automatic:
-            source = Path(self._file).stem if self.source.currentData() == _CHOSEN else self.source.currentData()
             size = "" if kind == "byte" else f"-{self.vocab.value()}"
-            self.name.setText(self._free_name(kind if not size else f"{source}-{kind}{size}"))
+            self.name.setText(self._free_name(kind if not size else f"{self.source.stem}-{kind}{size}"))
         self.show_problem(self._find_problem())
         self.start_button.setEnabled(not self.problem.text())
 
@@ -242,38 +236,11 @@ class TokenizerTrainer(QWidget):
         self._name_is_automatic = not text
         self.show_problem("")
 
-    def _on_source(self) -> None:
-        if self.source.currentData() == "files":
-            chosen, _ = QFileDialog.getOpenFileName(self, "Choose a text to train on", self._file)
-            self.set_file(chosen)
-        self._on_choice()
-
-    def set_file(self, path: str) -> None:
-        """Use the text file at `path`; "" falls back to Tiny World if no file was chosen before."""
-        self._file = path or self._file
-        if not self._file:
-            self.source.setCurrentIndex(0)
-            return
-        index = self.source.findData(_CHOSEN)
-        if index < 0:
-            index = self.source.findData("files")
-            self.source.insertItem(index, "", _CHOSEN)
-        self.source.setItemText(index, Path(self._file).name)
-        self.source.setItemData(index, plain_tip(self._file), Qt.ItemDataRole.ToolTipRole)
-        self.source.setCurrentIndex(index)
-        self._on_choice()
-
     def _on_train(self) -> None:
         assert self.options is not None
         self.vocab.interpretText()
-        source = "files" if self.source.currentData() == _CHOSEN else self.source.currentData()
-        try:
-            data = DataSpec(source=source, files=(self._file,) if source == "files" else ())
-        except ValueError as error:
-            self.show_problem(str(error))
-            return
         kind, size = self.kind.currentData(), self.vocab.value()
-        self.train_requested.emit(self.name.text().strip(), kind, size, data, self.options.config)
+        self.train_requested.emit(self.name.text().strip(), kind, size, self.source.choice, self.options.config)
 
 
 def _combo(choices: dict[str, tuple[str, str]]) -> QComboBox:

@@ -14,7 +14,7 @@ from models.events import Event, Notice
 from models.library.library import Library, safe_name
 
 if TYPE_CHECKING:
-    from models.settings.run_spec import DataSpec
+    from models.data.corpus_texts import CorpusChoice
     from models.settings.tokenizer_options import TokenizerOptions
 
 
@@ -48,24 +48,26 @@ class TokenizerTraining(QObject):
         return self._task.busy
 
     def train(
-        self, name: str, kind: str, vocab_size: int, data: DataSpec, options: TokenizerOptions | None = None
+        self, name: str, kind: str, vocab_size: int, data: CorpusChoice, options: TokenizerOptions | None = None
     ) -> bool:
         """Train on `data`; returns whether it started."""
         if self.busy:
             return self._notices.refuse("A tokenizer is already being trained: wait or cancel it.")
         return self._notices.attempt(lambda: self._train(name, kind, vocab_size, data, options))
 
-    def _train(self, name: str, kind: str, vocab_size: int, data: DataSpec, options: TokenizerOptions | None) -> None:
+    def _train(
+        self, name: str, kind: str, vocab_size: int, data: CorpusChoice, options: TokenizerOptions | None
+    ) -> None:
         name = safe_name(name)
         folder = self._library.tokenizers / name
         if folder.exists():
             raise ValueError(f"There is a tokenizer called {name!r} already: choose another name.")
 
         def work() -> Generator[Event, None, str]:
-            from models.data.sources import prepare_corpus
+            from models.data.corpus_texts import chosen_corpus
             from models.tokenizers import train_in_child
 
-            corpus = yield from prepare_corpus(self._library, data)
+            corpus = yield from chosen_corpus(self._library, data)
             files = [(yield from corpus.sample_events("train"))]
             yield from train_in_child(files, kind, vocab_size, folder, options, growth=True)
             return name

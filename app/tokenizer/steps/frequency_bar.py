@@ -38,7 +38,7 @@ class FrequencyBar(QWidget):
         self._steps: TokenizerSteps | None = None
         self.frequencies: Frequencies | None = None
         self._task = LatestTask(self)
-        self.picker = CorpusPicker(session, theme)
+        self.picker = CorpusPicker(session)
         tip = "Encode the corpus with this tokenizer and count its merges and tokens"
         self.count_button = button("Count", theme, self.count, tip=tip)
         self.cancel_button = button("Cancel", theme, self.cancel, tip="Stop counting")

@@ -47,7 +47,7 @@ class UsageCounter(QWidget):
         self._session = session
         self._work: tuple[Tokenizer, Vocabulary] | None = None
         self._task = LatestTask(self)
-        self.picker = CorpusPicker(session, theme)
+        self.picker = CorpusPicker(session)
         self.picker.setMaximumWidth(320)
         tip = "Encode the corpus and count how often each token occurs"
         self.start = button("Count", theme, self.count, icon="hash", tip=tip)

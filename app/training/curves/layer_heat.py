@@ -19,7 +19,8 @@ from app.kit.charts.chart import Chart
 from app.kit.theme import SPACE, ThemeProvider
 from app.training.curves.run_axis import nearest_row
 from app.training.curves.run_chart import RunChart
-from models.number_words import format_exponent
+from models.number_words import format_count, format_exponent
+from models.settings.run_spec import TrainConfig
 
 LEVELS = (-6.0, -1.0)
 """log10 of the ratios at the ends of the colour scale, fixed so that runs can be compared."""
@@ -53,6 +54,7 @@ class LayerHeat(RunChart):
         self.image.setZValue(-10)
         self.chart.addItem(self.image)
         self.layer_names: tuple[str, ...] = ()
+        self._train: TrainConfig | None = None
         self._layer: int | None = None
         self.positions, self._logs = np.empty(0), np.empty((0, 0))
         self.body.addWidget(ScaleBar(theme, self.chart, theme.quantity_map, LEVELS, _MARKS, _USUAL))
@@ -65,6 +67,10 @@ class LayerHeat(RunChart):
 
     def sizeHint(self) -> QSize:
         return QSize(480, 130)
+
+    def set_train(self, train: TrainConfig | None) -> None:
+        """The settings of the run that is drawn next, None where they are not known."""
+        self._train = train
 
     def cell(self, row: int, layer: int) -> float:
         """The ratio of a row of `history.layers` for a layer, by its index in the model."""
@@ -82,7 +88,8 @@ class LayerHeat(RunChart):
         self._logs = np.where(np.isneginf(logs), LEVELS[0], logs)
         anything = len(self.positions) > 0
         self.chart.show_scales(anything)
-        self.chart.say("" if anything else self.history.empty_caption or "Nothing measured so far")
+        step = int(self.history.train["step"][-1]) if len(self.history.train) else 0
+        self.chart.say("" if anything else self.history.empty_caption or when_measured(self._train, step))
         self.image.setVisible(anything)
         self.chart.show_range((0.0, self._length()), (0.0, float(len(self.layer_names) or 1)))
         self._paint()
@@ -154,6 +161,18 @@ _SHORT = {
     "_": " ",
 }
 _BLOCK = re.compile(r"blocks\.(\d+)")
+
+
+def when_measured(train: TrainConfig | None, step: int) -> str:
+    """When the layers of a run are measured for the first time, after `step` without; why they never are."""
+    if train is not None and not train.layer_interval:
+        return "Not measured: “Layer statistics every” is 0"
+    first = 0 if train is None else (step // train.layer_interval + 1) * train.layer_interval
+    if train is None or (first > train.steps and step >= train.layer_interval):
+        return "Nothing measured so far"
+    if first > train.steps:
+        return f"Not measured: the run ends at step {train.steps:,}, before step {first:,}"
+    return f"Measured at step {first:,} for the first time, then every {format_count(train.layer_interval, 'step')}"
 
 
 def in_model_order(layers: Sequence[str]) -> tuple[str, ...]:

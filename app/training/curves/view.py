@@ -200,6 +200,7 @@ class CurvesView(QWidget):
         self._run = run
         self._close_up.show_run(run.history, run.folder)
         self._show_loss()
+        self.layers.set_train(None if run.spec is None else run.spec.train)
         self.samples.show_history(run.history, run.spec)
         self._draw()
 

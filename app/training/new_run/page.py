@@ -33,6 +33,8 @@ from models.settings.presets import PRESETS
 from models.settings.run_spec import DataSpec, RunSpec, TrainConfig
 from models.training.proposal.propose import LONGER, describe_length, describe_packing, epochs_of
 
+_MEASURING = "Measuring this computer… How long the run takes is proposed when its speed is known."
+
 
 class NewRun(QWidget):
     """The form from which a run starts.
@@ -366,6 +368,9 @@ class NewRun(QWidget):
         seconds = measured.seconds if measured is not None and measured.ms_per_step is not None else None
         if seconds is None and self._expected is not None:
             seconds = self._expected.seconds
+        if seconds is None and self.proposer.is_measuring and self.choices.proposed.proposes_steps:
+            self.choices.proposed.show_length(_MEASURING, "", is_cut=False)
+            return
         words = describe_length(seconds, facts, epochs_of(spec, facts))
         packing = describe_packing(spec, facts)
         price = f"{LONGER} × longer" + ("" if seconds is None else f": {format_about(LONGER * seconds)}")

@@ -49,6 +49,11 @@ class ProposedSettings(QWidget):
         return self._is_held
 
     @property
+    def proposes_steps(self) -> bool:
+        """Whether the number of steps is the proposed one."""
+        return not self._is_held and "steps" not in self.edited
+
+    @property
     def edited(self) -> tuple[str, ...]:
         """The settings that the user has changed; none of a run that is repeated."""
         if self._is_held:
@@ -92,15 +97,14 @@ class ProposedSettings(QWidget):
         Args:
             is_cut: whether it ends before everything is learned.
         """
-        is_proposed = not self._is_held and "steps" not in self.edited
         self.words.setText(words)
         self.words.setVisible(bool(words))
-        self.why.setText(_WHY_CUT if is_cut and is_proposed else "")
+        self.why.setText(_WHY_CUT if is_cut and self.proposes_steps else "")
         self.why.setVisible(bool(self.why.text()))
         self.longer.setText(price)
         self.longer.setAccessibleName(price)
         self.longer.setToolTip("Learn longer: sets the steps, and how often the run is validated and sampled")
-        self.longer.setVisible(bool(price) and is_proposed)
+        self.longer.setVisible(bool(price) and self.proposes_steps)
 
     @Slot()
     def _on_longer(self) -> None:

@@ -100,7 +100,8 @@ class Proposer(QObject):
     @property
     def is_measuring(self) -> bool:
         """Whether the computer is measured, or will be in a moment, since the speed of the draft is not known."""
-        return self.speed is None and (self._later.isActive() or self._job.busy)
+        will_be = self.may_measure and self._session.device.is_loading and not self._session.training.active
+        return self.speed is None and (will_be or self._later.isActive() or self._job.busy)
 
     @property
     def speed(self) -> Speed | None:

@@ -16,6 +16,7 @@ import pytest
 from app.cli import COMMANDS, main
 from app.commands.progress import ProgressLine
 from app.commands.replying import add_sampling_options, sampling_from
+from models.data.text_corpora import build_text_corpus
 from models.evaluation.record import read_evaluation
 from models.events import Event, RunStarted, TrainMetrics
 from models.library.library import Library
@@ -98,6 +99,17 @@ def test_train_with_an_existing_tokenizer(home: Path, capsys: pytest.CaptureFixt
     assert main([*words, "--tokenizer", out_dir, *LITTLE]) == 0
     run = RunFolder.open(Path(capsys.readouterr().out.strip()))
     assert run.spec.model.vocab_size == 270
+
+
+def test_a_tokenizer_is_trained_on_a_corpus_of_the_library(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus = build_text_corpus(Library(), [home / "text.txt"], 0.1)
+    words = ["tokenizer", "train", "--vocab-size", "270", "--out", str(home / "bpe")]
+    assert main([*words, "--corpus", "text.txt"]) == 0
+    assert capsys.readouterr().out.strip() == str(home / "bpe")
+    assert json.loads((home / "bpe" / "about.json").read_text())["trained_on"] == [str(corpus.path("train"))]
+    assert main([*words, "--corpus", "nothing"]) == 1
+    assert "There is no corpus called 'nothing'" in capsys.readouterr().err
+    assert main([*words, "--corpus", "text.txt", "--data", "text.txt"]) == 2
 
 
 def test_bad_specs_are_bad_usage(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from app.cli import main
+from models.data.corpus import find_dataset
 from models.data.preferences.store import PreferenceSet
 from models.library.library import Library
+from models.library.run_corrections import set_correction
 from tests.models.data.preferences.support import make_pair, make_thumb
 
 
@@ -173,12 +176,23 @@ def test_corrections_of_labels_become_a_dataset(learned_library: Library, capsys
     assert "has no label 'bored': use one of angry, glad, sad" in capsys.readouterr().err
     assert corrections("--dataset") == 1
     assert "correct a text first" in capsys.readouterr().err
-    assert corrections("--text", "anna smiles", "--label", "angry") == 0
-    assert corrections("--text", "ben cries", "--second", "so loud", "--label", "glad") == 0
-    assert capsys.readouterr().out.endswith("angry: anna smiles\nglad: ben cries / so loud\n")
+    assert corrections("--text", "anna smiles", "--label", "angry", "--json") == 0
+    own = json.loads(capsys.readouterr().out.splitlines()[-1])["own"]
+    assert corrections("--text", "anna smiles", "--label", own) == 0
+    out = capsys.readouterr().out
+    assert out == f"The model's own label is “{own}”, so this is no correction.\n", "it takes one back"
+    wrong, other = (label for label in ("angry", "glad", "sad") if label != own)
+    assert corrections("--text", "anna smiles", "--label", wrong) == 0
+    assert f"The model's own label is “{own}”.\n{wrong}: anna smiles\n" in capsys.readouterr().out
+    assert corrections("--text", "ben cries", "--second", "so loud", "--label", "none") == 2
+    run = Library().find_run("classification encoder-only")
+    set_correction(run, {"text": "ben cries", "text_pair": "so loud"}, other)
     assert corrections("--dataset", "--json") == 0
     made = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert made["dataset"] == "Corrections of classification encoder-only, 2 texts"
-    assert [row["label"] for row in made["corrections"]] == ["angry", "glad"]
+    assert [row["label"] for row in made["corrections"]] == [wrong, other]
+    corpus = find_dataset(learned_library, made["dataset"])
+    old = [row for row in corpus.rows("train") if row not in made["corrections"]]
+    assert set(Counter(row["label"] for row in old)) == {"angry", "glad", "sad"}, "what it knew is mixed in"
     assert corrections("--text", "ben cries", "--second", "so loud", "--json") == 0
     assert len(json.loads(capsys.readouterr().out.splitlines()[-1])["corrections"]) == 1

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
+from tokenizers import Tokenizer
 
 from app.data.importing import world_tasks
 from app.data.tab import DataTab
+from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from models.data.corpus import Corpus, build_examples_corpus
 from models.data.tiny_world.tasks import corpora
+from models.library.library import Library
 from models.number_words import format_size
 from models.settings.run_spec import DataSpec, RunSpec
+from tests.app.small_models import put_model
 
 Until = Callable[[Callable[[], bool]], None]
 
@@ -58,6 +64,79 @@ def test_the_list_says_task_rows_labels_and_size(listed: DataTab, letters: Corpu
     assert view.facts["Size"].text() == format_size(letters.n_bytes)
     assert view.facts["Used by"].text() == "no run yet"
     assert view.example.answers.text() == "ham (output 1 of 2)"
+
+
+def test_what_was_looked_at_last_is_looked_at_after_a_restart(
+    listed: DataTab, letters: Corpus, session: Session, theme: ThemeProvider, qtbot: QtBot, until: Until
+) -> None:
+    build_examples_corpus(session.library, [{"text": "One."}], [{"text": "Two."}], "a first one", None, task="language")
+    listed.list.setCurrentRow(0)
+    assert session.datasets.sha == letters.sha
+    session.remembered.flush()
+    later = Session(session.library)
+    later.start(warm_up=False)
+    tab = DataTab(later, theme)
+    qtbot.addWidget(tab)
+    tab.show()
+    until(lambda: tab.list.count() == 2)
+    assert tab.list.current_key == letters.sha
+    assert tab.views.current == "dataset"
+    tab.views.show_view("import")
+    later.datasets.refresh()
+    until(lambda: not later.datasets.busy)
+    assert tab.views.current == "import", "only once"
+    later.close()
+    other = Session(session.library)
+    other.start(warm_up=False)
+    tab = DataTab(other, theme)
+    qtbot.addWidget(tab)
+    tab.draft.open([str(letters.path("train"))])
+    tab.show()
+    until(lambda: tab.list.current_key == letters.sha)
+    assert tab.views.current == "import", "what one has begun stays in view"
+    other.close()
+
+
+def test_an_import_that_was_asked_for_elsewhere_stays_in_view(
+    listed: DataTab, letters: Corpus, session: Session, tmp_path: Path, qtbot: QtBot, until: Until
+) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("text,label\n" + "".join(f"Review number {n},{'ab'[n % 2]}\n" for n in range(40)))
+    listed.activateWindow()
+    listed.list.clearFocus()
+    session.datasets.choose("")
+    listed.open_import([str(table)])
+    until(lambda: not listed.busy and listed.draft.task == "classification")
+    assert not listed.list.hasFocus(), "when the window is activated again, the list would choose its first dataset"
+    assert listed.views.current == "import"
+
+
+@pytest.mark.parametrize("is_imported", [True, False])
+def test_the_example_is_cut_by_the_tokenizer_of_an_imported_model_too(
+    listed: DataTab,
+    session: Session,
+    byte_tokenizer: Tokenizer,
+    library: Library,
+    until: Until,
+    is_imported: bool,
+) -> None:
+    run_id = put_model(library, byte_tokenizer, "decoder-only", name="SmolLM")
+    if is_imported:
+        record = library.runs / run_id / "run.json"
+        record.write_text(json.dumps(json.loads(record.read_text()) | {"status": "imported"}))
+    session.runs.changed.emit()
+    listed.list.setCurrentRow(0)
+    view = listed.views.view("dataset")
+    until(lambda: not view.busy)
+    box = view.example.tokenizer
+    words = [box.itemText(i) for i in range(box.count())]
+    assert ("SmolLM (imported model)" in words) == is_imported
+    if is_imported:
+        box.setCurrentIndex(words.index("SmolLM (imported model)"))
+        box.activated.emit(box.currentIndex())
+        until(lambda: not view.busy)
+        assert view.example.seen is not None
+        assert view.example.note.isHidden()
 
 
 def test_delete_is_undone(listed: DataTab, letters: Corpus, session: Session, qtbot: QtBot, until: Until) -> None:

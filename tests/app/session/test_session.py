@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 from app.session.session import Session
 from app.session.training_state import TrainingState
 from app.tokenizer.making.training import TokenizerTraining
+from models.data.corpus_texts import CorpusChoice
 from models.events import Event, Finished, Phase, RunStarted
 from models.library.library import Library
 from models.settings.run_spec import RunSpec
@@ -195,15 +196,16 @@ def test_a_tokenizer_is_trained_beside_a_training(
 ) -> None:
     session.training.begin(TrainingState(name="e"), lambda: session.training.drive(Endless()))
     until(lambda: session.training.state is not None and session.training.state.status == "running")
+    text = CorpusChoice(source="files", files=tiny_spec.data.files)
     training = TokenizerTraining(session.library, session.tokenizers, session.notices, session)
-    assert training.train("words", "bpe", 300, tiny_spec.data)
+    assert training.train("words", "bpe", 300, text)
     assert training.busy
-    assert not training.train("others", "bpe", 300, tiny_spec.data)
+    assert not training.train("others", "bpe", 300, text)
     until(lambda: session.tokenizers.name == "words" and not session.tokenizers.is_loading)
     assert session.tokenizers.current is not None
     assert session.tokenizers.current.get_vocab_size() <= 300
     assert session.training.state.status == "running"  # type: ignore[union-attr]
-    assert not training.train("words", "bpe", 300, tiny_spec.data)
+    assert not training.train("words", "bpe", 300, text)
     assert "already" in heard.failures[-1]
     session.training.stop()
     until(lambda: not session.training.active)

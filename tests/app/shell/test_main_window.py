@@ -248,7 +248,7 @@ def test_rows_that_are_dropped_as_a_text_are_offered_to_the_import(
     reviews = tmp_path / "reviews.csv"
     reviews.write_text("text,label\n" + "".join(f"Review number {n},{'ab'[n % 2]}\n" for n in range(40)))
     assert drop(window, reviews)
-    link = next(each for each in window.toasts.findChildren(QPushButton) if each.text() == "Import them")
+    link = next(each for each in window.toasts.findChildren(QPushButton) if each.text() == "Import them…")
     link.click()
     data = window.pages.page("data")
     assert isinstance(data, DataTab)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from PySide6.QtWidgets import QFileDialog, QPushButton
+from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.tokenizer.corpus_picker import CorpusPicker
 from models.data.corpus import build_examples_corpus
@@ -18,8 +17,8 @@ from tests.models.training.support import result_of
 
 
 @pytest.fixture
-def picker(qtbot: QtBot, session: Session, theme: ThemeProvider) -> CorpusPicker:
-    picker = CorpusPicker(session, theme)
+def picker(qtbot: QtBot, session: Session) -> CorpusPicker:
+    picker = CorpusPicker(session)
     qtbot.addWidget(picker)
     return picker
 
@@ -29,7 +28,10 @@ def texts_of(picker: CorpusPicker, session: Session) -> CorpusTexts:
 
 
 def entries(picker: CorpusPicker) -> list[str]:
-    return [picker.box.itemText(i) for i in range(picker.box.count())]
+    """The texts that are offered, above the entry that asks for files."""
+    words = [picker.box.itemText(i) for i in range(picker.box.count())]
+    assert words.pop() == "Text files…"
+    return words
 
 
 def test_new_corpora_of_the_library_are_offered(
@@ -69,12 +71,12 @@ def test_files_are_read_unchanged(
     names = [str(first), str(second)]
     monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *_: (names, ""))
     with qtbot.waitSignal(picker.changed):
-        picker.findChild(QPushButton).click()
+        picker.box.activated.emit(picker.box.count() - 1)
     assert picker.words == "first.txt and 1 more"
     label, n_bytes, texts = texts_of(picker, session)
     assert (label, n_bytes, "".join(texts)) == ("first.txt and 1 more", 12, "naïve\ncafé")
     monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *_: ([], ""))
-    picker.choose_files()  # cancelled
+    picker.box.activated.emit(picker.box.count() - 1)  # cancelled
     assert picker.words == "first.txt and 1 more"
 
 

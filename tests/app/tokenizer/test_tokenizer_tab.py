@@ -20,8 +20,10 @@ from app.session.session import Session
 from app.tokenizer.about import facts
 from app.tokenizer.explore.explore_view import EXAMPLE
 from app.tokenizer.tab import TokenizerTab
+from models.data.corpus import build_examples_corpus
+from models.data.corpus_texts import CorpusChoice
+from models.data.text_corpora import build_text_corpus
 from models.library.library import Library
-from models.settings.run_spec import DataSpec
 from models.settings.tokenizer_options import TokenizerOptions
 from models.tokenizers import load_tokenizer, save_tokenizer, token_pieces, train_tokenizer
 
@@ -64,7 +66,7 @@ def test_training_from_a_file_shows_its_tokens(
 ) -> None:
     text = tmp_path / "story.txt"
     text.write_text("Anna gives the kite to Ben.\n" * 200)
-    tab.trainer.set_file(str(text))
+    tab.trainer.source.set_files((str(text),))
     tab.trainer.vocab.setValue(280)
     assert tab.trainer.name.text() == "story-bpe-280"
     tab.trainer.train()
@@ -76,6 +78,32 @@ def test_training_from_a_file_shows_its_tokens(
     assert tab.views.explore.stats.number("tokens") == f"{tab.views.explore.lab.n_tokens:,}"
     assert not tab.trainer.progress_bar.isVisible()
     assert tab.trainer.name.text() == "story-bpe-280-2", "the next one gets a free name"
+
+
+@pytest.mark.parametrize("is_dataset", [False, True])
+def test_a_text_or_a_dataset_of_the_library_can_be_learned(
+    tab: TokenizerTab, session: Session, text_file: Path, until: Until, is_dataset: bool
+) -> None:
+    rows = [{"text": f"Film {n} was a quokka of a film.", "label": "ab"[n % 2]} for n in range(60)]
+    if is_dataset:
+        corpus = build_examples_corpus(
+            session.library, rows[:50], rows[50:], "films: 2025", None, task="classification", labels=("a", "b")
+        )
+    else:
+        corpus = build_text_corpus(session.library, [text_file], 0.1)
+    session.datasets.refresh()
+    box = tab.trainer.source.box
+    until(lambda: any(corpus.label in box.itemText(i) for i in range(box.count())))
+    box.activated.emit(next(i for i in range(box.count()) if corpus.label in box.itemText(i)))
+    tab.trainer.vocab.setValue(270)
+    name = "films--2025-bpe-270" if is_dataset else "text-bpe-270"
+    assert tab.trainer.name.text() == name
+    tab.trainer.train()
+    until(lambda: session.tokenizers.name == name and not session.tokenizers.is_loading)
+    assert session.tokenizers.about(name)["trained_on"] == [str(corpus.path("train"))]
+    assert session.tokenizers.current is not None
+    learned = "".join(session.tokenizers.current.get_vocab())
+    assert ("film" if is_dataset else "the") in learned
 
 
 @pytest.mark.parametrize("closes", [False, True])
@@ -96,7 +124,7 @@ def test_cancelling_and_closing_end_the_child_and_leave_nothing(
 
     text = tmp_path / "story.txt"
     text.write_text("Anna gives the kite to Ben.\n" * 200)
-    tab.trainer.set_file(str(text))
+    tab.trainer.source.set_files((str(text),))
     tab.trainer.train()
     until(lambda: bool(children()))
     if closes:
@@ -113,7 +141,7 @@ def test_cancelling_and_closing_end_the_child_and_leave_nothing(
 def test_a_taken_name_gives_an_error_message(qtbot: QtBot, tab: TokenizerTab, session: Session) -> None:
     keep(session, "mine")
     with qtbot.waitSignal(session.notices.failed) as failed:
-        tab.trainer.train_requested.emit("mine", "byte", 261, DataSpec(source="stdlib"), TokenizerOptions())
+        tab.trainer.train_requested.emit("mine", "byte", 261, CorpusChoice(source="stdlib"), TokenizerOptions())
     assert "mine" in failed.args[0]
 
 
@@ -209,7 +237,7 @@ def test_options_reach_the_tokenizer_and_growth_is_measured(
     qtbot.mouseClick(tab.new, Qt.MouseButton.LeftButton)
     trainer = tab.trainer
     assert trainer.isVisible()
-    trainer.set_file(str(text))
+    trainer.source.set_files((str(text),))
     trainer.vocab.setValue(290)
     assert trainer.options is not None
     trainer.options.apply({"normalizer": "lowercase", "pre_tokenizer": "gpt2"})

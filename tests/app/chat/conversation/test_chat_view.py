@@ -9,12 +9,14 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from pytestqt.qtbot import QtBot
+from tokenizers import Tokenizer
 
 from app.chat.archive.message_tree import Chat, Message
 from app.chat.conversation.glass_replies import GlassReplies
 from app.chat.conversation.tree_view import ChatTree
 from app.glass.focus import Focus
 from app.glass.read_text import ReadText
+from models.chat.prompting import PromptSettings
 from tests.app.chat.chat_actor import TALKER, Actor
 from tests.app.chat.conversation.bench import Bench, last, texts
 
@@ -125,6 +127,23 @@ def test_what_fills_the_context_alone_cannot_be_continued(bench: Bench, actor: A
     assert not button.isEnabled()
     assert "The context is full" in button.toolTip()
     assert ("Notebook" in button.toolTip()) == (mode == "text")
+
+
+@pytest.mark.parametrize(
+    ("n", "when_full", "is_possible"), [(90, "slide", True), (110, "slide", False), (97, "stop", False)]
+)
+def test_a_reply_that_does_not_fit_beside_its_message_alone_cannot_be_continued(
+    asked: Bench, actor: Actor, byte_tokenizer: Tokenizer, n: int, when_full: str, is_possible: bool
+) -> None:
+    actor.session.chat.tokenizer = byte_tokenizer  # a token for each letter, of a context of 128
+    asked.composer.sent.emit("Tell me all about it.")
+    asked.conversation.set_prompting(PromptSettings(when_full=when_full))
+    actor.reply(*"x" * n, reason="length")
+    button = last(asked).buttons.continue_button
+    assert button.isEnabled() == is_possible, "with older messages left out"
+    assert ("The context is full" in button.toolTip()) != is_possible
+    asked.conversation.set_prompting(PromptSettings())
+    assert button.isEnabled() == (n < 100), "it follows the settings"
 
 
 def test_older_messages_make_room_for_a_longer_reply(asked: Bench, actor: Actor) -> None:

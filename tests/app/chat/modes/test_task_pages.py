@@ -23,9 +23,10 @@ from app.kit.theme import ThemeProvider
 from app.session.remembered import EVERYTHING, SIMPLE
 from app.session.session import Session
 from models.architecture.transformer import build_model
-from models.data.corpus import open_corpus
+from models.data.corpus import open_corpus, open_run_corpus
 from models.library.library import Library
 from models.number_words import format_prob
+from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.tasks import code_judge
@@ -259,7 +260,11 @@ def test_a_label_is_corrected_and_corrections_are_trained_on(
     rows = corpus.read_examples("train")
     corrected = {row["text"] for row in rows}
     assert not corrected & {row["text"] for row in corpus.read_examples("val")}
-    assert sorted((row["text"], row["label"]) for row in rows) == [("anna smiles", "sad"), ("ben smiles", "angry")]
+    given = sorted((row["text"], row["label"]) for row in rows[:2])
+    assert given == [("anna smiles", "sad"), ("ben smiles", "angry")]
+    known = list(open_run_corpus(library, RunFolder.open(session.runs.find(model.run_id).folder)).rows("train"))
+    assert rows[2:], "what the model knew is mixed in"
+    assert all(row in known for row in rows[2:])
     assert page.answered is not None
     bar.give(str(page.answered.prediction.value))
     assert [row["text"] for row in bar.kept] == ["anna smiles"], "the model's own answer is no correction"

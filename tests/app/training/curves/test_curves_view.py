@@ -38,6 +38,21 @@ def view(qtbot: QtBot, session: Session, theme: ThemeProvider, tiny_spec: RunSpe
     return view
 
 
+def test_before_the_layers_are_measured_it_says_when_they_will_be(view: CurvesView, tiny_spec: RunSpec) -> None:
+    def said(step: int, **changes: int) -> object:
+        run = RunHistory()
+        if step:
+            run.train.append({"step": step, "tokens": 100 * step, "elapsed_s": 0.1, "loss": 5.0})
+        spec = dataclasses.replace(tiny_spec, train=dataclasses.replace(tiny_spec.train, **changes))
+        view.show_run(ShownRun(id="a", name="Tiny", folder=None, spec=spec, history=run))
+        return view.layers.chart.message.textItem.toPlainText()
+
+    assert said(3, steps=100, layer_interval=10) == "Measured at step 10 for the first time, then every 10 steps"
+    assert said(10, steps=100, layer_interval=10).startswith("Measured at step 20 "), "a fork continues from there"
+    assert said(3, steps=8, layer_interval=10) == "Not measured: the run ends at step 8, before step 10"
+    assert said(3, steps=100, layer_interval=0) == "Not measured: “Layer statistics every” is 0"
+
+
 def zoom(chart: Chart, share: float) -> None:
     """As the wheel does it."""
     view = chart.getPlotItem().getViewBox()

@@ -151,6 +151,24 @@ def test_a_slow_computer_is_proposed_what_fits_into_ten_minutes(
     until(about.longer.isHidden)
 
 
+def test_no_length_is_said_while_the_computer_is_measured(form: NewRun, session: Session, until: Until) -> None:
+    session.device.warm_up()
+    train_on(form, reviews(session), until)
+    about = form.choices.proposed
+    until(lambda: about.words.text().startswith("Measuring this computer"))
+    assert about.longer.isHidden()
+    until(lambda: session.device.ready and form.is_settled)
+    assert about.words.text().startswith("Measuring this computer"), "from the first look at the data on"
+    form.form.apply({"steps": 40})
+    until(lambda: "times through your 216 rows" in about.words.text())  # that is the user's choice
+    form.begin()
+    form.choices.learn_from(next(info.corpus.sha for info in session.datasets.list()))
+    until(lambda: form.is_settled and about.words.text().startswith("Measuring this computer"))
+    know_speed(form)
+    until(lambda: about.words.text().startswith("About "))
+    assert not about.longer.isHidden()
+
+
 def test_what_other_programs_took_is_said_beside_the_time(form: NewRun, session: Session, until: Until) -> None:
     train_on(form, reviews(session), until)
     know_speed(form, base_s=0.01, others=0.7)
