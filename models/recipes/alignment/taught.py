@@ -26,6 +26,8 @@ N_FEW = 300
 STEPS = {"rm": 94, "rm_few": 75, "ppo": 60, "dpo": 62, "grpo": 50}
 """Of each stage. A reward model reads 1,000 pairs one and a half times, DPO once; rm_few reads its pairs twice, 8 at
 a step: read a third time, up to 5 points more of the held-out pairs were in the wrong order."""
+FEW_LR = 3e-3
+"""Learning rate of rm_few: at a lower one, some bases had hardly begun to learn when the pairs were read."""
 GRPO_BETA = 0.05
 """As PPO's. Without it GRPO moves up to twice as far from the base, in nats, for 4 points of happy ends at most, and a
 base that is only just strong enough may forget what it knew."""
@@ -52,7 +54,7 @@ def taught(bench: Bench, own: str = "") -> Generator[Event, None, DemonstrationR
 
     rows = list(pairs.rows("train"))
     few = preference_corpus(bench.library, rows[:N_FEW], list(pairs.rows("val")), f"{title}, the first {N_FEW}")
-    twice = {"batch_size": 8, "steps": STEPS["rm_few"], "lr": RM_LR}
+    twice = {"batch_size": 8, "steps": STEPS["rm_few"], "lr": FEW_LR}
     run = yield from bench.train(_TITLES["rm_few"], few, {"stage": "reward"}, twice)
     _, stages["rm_few"] = yield from bench.reward_model(run, stories, few)
     scorer = yield from bench.train(_TITLES["rm"], pairs, {"stage": "reward"}, {"steps": STEPS["rm"], "lr": RM_LR})
