@@ -48,6 +48,7 @@ def little_world() -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(quickstart, "TINY_WORLD_MODEL", model)
         patch.setattr(corpus, "N_TRAIN", 600)
         patch.setattr(corpus, "N_VAL", 30)
+        patch.setattr(quickstart, "evaluate", partial(held_out_questions.evaluate, n_per_kind=4))
         patch.setattr(held_out_questions, "N_SEEN", 40)
         patch.setattr(held_out_questions, "N_SAMPLE", 4)
         patch.setattr(held_out_questions, "MAX_REPLY_TOKENS", 4)
