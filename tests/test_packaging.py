@@ -241,9 +241,24 @@ def test_the_bundle_spec_keeps_its_promises() -> None:
     assert (ROOT / str(options["EXE", "entitlements_file"])).is_file()
 
 
-def test_the_readme_names_only_what_there_is() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    linked = [target for target in re.findall(r"\]\(([^)]+)\)", text) if not target.startswith("http")]
-    assert linked
-    assert not [target for target in linked if not (ROOT / target).is_file()]
+@pytest.mark.parametrize("page", ["README.md", *(str(page.relative_to(ROOT)) for page in ROOT.glob("docs/**/*.md"))])
+def test_a_document_links_only_to_what_there_is(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    linked = [target for target in re.findall(r"\]\(([^)#]+)[)#]", text) if not target.startswith("http")]
+    assert not [target for target in linked if not (ROOT / page).parent.joinpath(target).is_file()]
+
+
+def test_all_documents_can_be_reached_from_the_readme() -> None:
+    reached, to_read = set[Path](), [ROOT / "README.md"]
+    while to_read:
+        page = to_read.pop()
+        reached.add(page)
+        linked = re.findall(r"\]\(([^)#:]+\.md)[)#]", page.read_text(encoding="utf-8"))
+        to_read += {(page.parent / target).resolve() for target in linked} - reached
+    assert set(ROOT.glob("docs/**/*.md")) <= reached
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_the_docs_list_every_command() -> None:
+    text = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^\| `terrarium (\w+)", text, re.MULTILINE)) == set(COMMANDS)

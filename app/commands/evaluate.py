@@ -57,7 +57,9 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the predictions to this file, as JSON lines")
     suite = parser.add_argument_group("suites of questions, instead of data")
-    suite.add_argument("--suite", choices=SUITES, help="safety: a toy rule in a toy world; see the README")
+    suite.add_argument(
+        "--suite", choices=SUITES, help="safety: a toy rule in a toy world; see docs/experiments/demonstrations.md"
+    )
     suite.add_argument(
         "--world-seed",
         type=int,

@@ -264,9 +264,9 @@ def test_a_file_of_results_is_kept_up_to_date(tmp_path: Path, capsys: pytest.Cap
     assert "holds no measurements" in capsys.readouterr().err
 
 
-def test_the_readme_has_the_table_of_what_was_measured() -> None:
+def test_the_docs_have_the_table_of_what_was_measured() -> None:
     table = markdown(read_results(ROOT / "docs" / "speed.json"), bench.TOO_BUSY)
-    assert table in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert table in (ROOT / "docs" / "experiments" / "speed.md").read_text(encoding="utf-8")
 
 
 def test_the_bare_loop_learns_exactly_what_the_trainer_does(
