@@ -93,9 +93,11 @@ def faster_thread_count(rounds: int = 12) -> int:
     Measured with matrices of a quick start's size, by turns, in a tenth of a second.
     """
     n = torch.get_num_threads()
+    if n == 1:
+        return 1
     layers = torch.nn.Sequential(torch.nn.Linear(128, 512), torch.nn.ReLU(), torch.nn.Linear(512, 128))
     x = torch.ones(1000, 128)
-    seconds: dict[int, list[float]] = {threads: [] for threads in sorted({n, max(1, n // 2)})}
+    seconds: dict[int, list[float]] = {threads: [] for threads in (n // 2, n)}
     for _ in range(rounds + 1):
         for threads, found in seconds.items():
             torch.set_num_threads(threads)

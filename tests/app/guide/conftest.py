@@ -30,9 +30,11 @@ from models.recipes.tasks.table import with_steps
 from models.settings.run_spec import TrainConfig
 from models.settings.sampling_config import SamplingConfig
 from models.settings.tune_spec import usual_train
+from models.training import prepare
 from models.training.proposal import propose
 from tests.app.heard import Until
 from tests.models.recipes.alignment.support import make_little, make_little_refusals
+from tests.models.recipes.conftest import train_here
 from tests.models.recipes.small_recipes import few_rows, small
 
 SMALL_RECIPES = ("mood", "translation", "code")
@@ -48,6 +50,7 @@ def little_world() -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(quickstart, "TINY_WORLD_MODEL", model)
         patch.setattr(corpus, "N_TRAIN", 600)
         patch.setattr(corpus, "N_VAL", 30)
+        patch.setattr(quickstart, "evaluate", partial(held_out_questions.evaluate, n_per_kind=4))
         patch.setattr(held_out_questions, "N_SEEN", 40)
         patch.setattr(held_out_questions, "N_SAMPLE", 4)
         patch.setattr(held_out_questions, "MAX_REPLY_TOKENS", 4)
@@ -84,6 +87,7 @@ def small_trainings() -> Iterator[None]:
     with little_world() as patch, few_rows():
         make_little(patch)
         make_little_refusals(patch)
+        patch.setattr(prepare, "train_in_child", train_here)
         patch.setattr(training_tab, "RecipesPage", partial(RecipesPage, recipes={n: small(n) for n in SMALL_RECIPES}))
         short = with_steps(pronoun_specs.TRAINING, 2)
         short = dataclasses.replace(short, batch_size=8, eval_batches=1, eval_interval=2, sample_interval=0)

@@ -12,7 +12,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 from tokenizers import Tokenizer
 
 from models.architecture.cache import KVCache
@@ -156,6 +155,8 @@ def test_the_result_has_the_distribution_of_the_large_model(p: tuple[int, ...], 
 @pytest.mark.parametrize("more", [{}, {"top_k": 3, "presence_penalty": 0.5}])
 def test_sampled_replies_have_the_distribution_of_the_large_model(more: dict[str, Any], tokenizer: Tokenizer) -> None:
     """Of all replies of four tokens from a vocabulary of four, by a chi-square test with fixed seeds."""
+    from scipy import stats
+
     model, draft = (model_of(seed=seed, vocab_size=4, d_model=16, n_layer=1, init_std=0.25) for seed in (0, 1))
     prompt, n = [1, 2, 3], 600
     config = SamplingConfig(temperature=0.9, max_tokens=4, **more)

@@ -91,18 +91,18 @@ def mo(pairs: list[tuple[str, str]], order: str = "<") -> bytes:
     """A compiled catalogue."""
     n = len(pairs)
     head = struct.pack(f"{order}7I", 0x950412DE, 0, n, 28, 28 + 8 * n, 0, 0)
-    texts, tables = b"", [b"", b""]
+    texts, tables = bytearray(), bytearray()  # bytes would be copied for each entry
     for side in (0, 1):
         for pair in pairs:
             data = pair[side].encode()
-            tables[side] += struct.pack(f"{order}2I", len(data), 28 + 16 * n + len(texts))
+            tables += struct.pack(f"{order}2I", len(data), 28 + 16 * n + len(texts))
             texts += data + b"\0"
-    return head + tables[0] + tables[1] + texts
+    return bytes(head + tables + texts)
 
 
 def qm(messages: list[tuple[str, str, str]]) -> bytes:
     """A compiled catalogue of Qt: context, source, translation."""
-    items = b""
+    items = bytearray()
     for context, source, target in messages:
         for tag, data in ((3, target.encode("utf-16-be")), (5, None), (6, source.encode()), (7, context.encode())):
             items += bytes([tag]) + (bytes(4) if data is None else struct.pack(">I", len(data)) + data)

@@ -14,6 +14,7 @@ from models.data.tiny_world.constitution import RULES
 from models.data.tiny_world.questions import KINDS
 from models.evaluation import held_out_questions, safety
 from models.evaluation.safety_report import Cell, SafetyReport
+from models.recipes import quickstart
 from models.recipes.alignment import demonstration, goodhart, refuse, strength, taught
 from models.recipes.alignment.results import (
     ConstitutionResult,
@@ -26,16 +27,24 @@ from models.recipes.alignment.results import (
 from models.recipes.alignment.running import DemonstrationRun
 
 
+def ask_little(patch: pytest.MonkeyPatch) -> None:
+    """Let what a base knows be measured with two questions of each kind, and replies of few tokens."""
+    patch.setattr(held_out_questions, "N_SEEN", 40)
+    patch.setattr(held_out_questions, "N_SAMPLE", 2)
+    patch.setattr(held_out_questions, "MAX_REPLY_TOKENS", 4)
+    for module in (quickstart, strength):
+        patch.setattr(module, "evaluate", partial(held_out_questions.evaluate, n_per_kind=2))
+
+
 def make_little(patch: pytest.MonkeyPatch) -> None:
     """Let “taught by hand” and “Goodhart” have few stories, pairs and steps."""
+    ask_little(patch)
     patch.setattr(wishes, "SIZES", {"train": 12, "val": 3, "test": 3})
     patch.setattr(demonstration, "N_PAIRS", 6)
     patch.setattr(demonstration, "N_HELD_OUT", 4)
     patch.setattr(demonstration, "N_REPLIES", 2)
     patch.setattr(demonstration, "MAX_REPLY_TOKENS", 8)
     patch.setattr(demonstration, "_AT_ONCE", 4)
-    patch.setattr(held_out_questions, "MAX_REPLY_TOKENS", 4)
-    patch.setattr(strength, "evaluate", partial(held_out_questions.evaluate, n_per_kind=2))
     patch.setattr(taught, "N_FEW", 3)
     patch.setattr(taught, "STEPS", dict.fromkeys(taught.STEPS, 1))
     patch.setattr(goodhart, "STEPS", {"rm": 1, "ppo": 2})
@@ -48,6 +57,7 @@ def make_little(patch: pytest.MonkeyPatch) -> None:
 
 def make_little_refusals(patch: pytest.MonkeyPatch) -> None:
     """Let “knows what to refuse” have few rows, and lessons of one step."""
+    ask_little(patch)
     patch.setattr(refusals, "SIZES", dict.fromkeys(refusals.SIZES, 4))
     patch.setattr(refusals, "_N_VAL", 2)
     patch.setattr(corpus, "N_TRAIN", 30)

@@ -140,16 +140,13 @@ def test_goodhart_has_its_curves_and_the_step_to_fork_from(
     assert json.loads(json.dumps(kept.result.to_dict())) == found, "it can be opened again"
     mark_stage(kept.run, dataclasses.replace(kept.mark, n_each=9))
     assert read_demonstrated(kept.run) == kept, "what a stage has come to is kept when another try begins"
+    assert main(["align", "goodhart", "--base", base, "--n", "3", "--device", "cpu"]) == 0
+    words = capsys.readouterr().out  # of what is there already
+    for part in ("best_of", "Best of n by the annotator's own score", "SHORT", "Stop at the peak", "goals mean little"):
+        assert part in words
     (kept.run / "demonstration.json").write_text('{"name": "goodhart", "result": {}}')
     with pytest.raises(ValueError, match=r"demonstration\.json is damaged"):
         read_demonstrated(kept.run)
-
-
-def test_words_say_what_came_of_it(library: Library, base: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["align", "goodhart", "--base", base, "--n", "3", "--device", "cpu"]) == 0
-    words = capsys.readouterr().out
-    for part in ("best_of", "Best of n by the annotator's own score", "SHORT", "Stop at the peak", "goals mean little"):
-        assert part in words
 
 
 def test_it_goes_on_where_it_was_cut_short(library: Library, base: str) -> None:

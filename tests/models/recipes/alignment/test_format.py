@@ -18,12 +18,13 @@ from models.recipes.alignment.results import FormatResult
 from models.runs.run_folder import RunFolder
 from models.tokenizers import train_tokenizer
 from tests.app.small_models import put_model
-from tests.models.recipes.alignment.support import format_result
+from tests.models.recipes.alignment.support import ask_little, format_result
 
 
 def test_each_stage_is_a_run_from_the_base(
     library: Library, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    ask_little(monkeypatch)
     monkeypatch.setattr(reply_format, "SIZES", dict.fromkeys(reply_format.SIZES, 6))
     monkeypatch.setattr(reply_format, "_N_VAL", 3)
     monkeypatch.setattr(demonstration, "MAX_REPLY_TOKENS", 8)
