@@ -1,0 +1,186 @@
+"""What a restructuring must leave as it is: counts of 431 designs, losses and gradients, exported files.
+
+    python scripts/baseline.py record before.json
+    python scripts/baseline.py compare before.json
+
+Compare on the processor that recorded, with the same torch: losses and gradients are compared bit for bit. Exits with 1
+where something differs, and names it. For screens, `terrarium screenshots` before and after; for libraries of earlier
+versions, tests/old_library.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import random
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models.architecture.transformer import AnyModel, build_model
+from models.cost import active_parameters, memory, operations, parameters, trained
+from models.events import result_of
+from models.interop.export import export_hf
+from models.interop.graphs.graphs import NoGraphError
+from models.interop.sharing.gguf_export import write_gguf
+from models.interop.sharing.gguf_plan import plan_gguf
+from models.settings.model_config import ModelConfig
+from models.settings.presets import PRESETS
+from models.settings.tune_spec import TuneSpec
+from models.training.trials.measure import RandomTexts
+
+N_DESIGNS = 431
+_VARIANTS = {
+    "llama-tiny, grouped, experts": ("llama-tiny", {"n_kv_head": 1, "n_expert": 4, "n_expert_used": 2}),
+    "llama-tiny, sliding window": ("llama-tiny", {"sliding_window": 5}),
+    "gpt2-tiny, labels": ("gpt2-tiny", {"head": "sequence", "n_label": 3}),
+    "bert-tiny, labels": ("bert-tiny", {"head": "sequence", "n_label": 3, "pooler": True}),
+    "bart-tiny, labels": ("bart-tiny", {"head": "sequence", "n_label": 3}),
+    "t5-tiny, another encoder": ("t5-tiny", {"n_encoder_layer": 2, "n_encoder_head": 2, "d_encoder_ff": 64}),
+}
+_SIZES = {"vocab_size": (2, 50), "context_length": (2, 20), "n_layer": (1, 3), "d_model": (2, 24), "n_head": (1, 4)}
+_MAYBE = {
+    "n_kv_head": 4,
+    "n_encoder_layer": 3,
+    "n_encoder_head": 4,
+    "d_ff": 9,
+    "d_encoder_ff": 9,
+    "d_head": 6,
+    "n_expert": 4,
+    "n_expert_used": 4,
+    "conv_width": 4,
+    "n_segment": 3,
+    "sliding_window": 5,
+    "max_ngram": 4,
+}
+"""Settings that are 0, or up to that."""
+_ROWS, _LENGTH, _SOURCE = 2, 13, 7
+_LORA = TuneSpec(parent="a parent", mode="lora", lora_r=8)
+
+
+def designs() -> dict[str, ModelConfig]:
+    """All presets, variants of them, and random designs."""
+    named = {name: dataclasses.replace(PRESETS[preset], **values) for name, (preset, values) in _VARIANTS.items()}
+    found = dict(PRESETS) | named
+    rng = random.Random(0)
+    while len(found) < N_DESIGNS:
+        values = dict(_random_values(rng))
+        if not ModelConfig.problems(values):
+            found[f"random {len(found)}"] = ModelConfig(**values)
+    return found
+
+
+def _random_values(rng: random.Random) -> Iterator[tuple[str, Any]]:
+    for field in dataclasses.fields(ModelConfig):
+        if field.name in _SIZES:
+            yield field.name, rng.randint(*_SIZES[field.name])
+        elif field.name in _MAYBE:
+            yield field.name, rng.choice([0, rng.randint(0, _MAYBE[field.name])])
+        elif field.name == "n_bucket":
+            yield field.name, rng.choice([4, 8, 32])
+        elif field.name in ("n_label", "ngram_rows", "d_ngram"):
+            yield field.name, rng.randint(1, 9)
+        elif "choices" in field.metadata:
+            yield field.name, rng.choice(field.metadata["choices"])
+        elif isinstance(field.default, bool):
+            yield field.name, rng.random() < 0.5
+
+
+def counts(config: ModelConfig) -> dict[str, Any]:
+    """What is counted and estimated of a design."""
+    length = min(_LENGTH, config.context_length)
+    found: dict[str, Any] = {
+        "parameters": parameters(config),
+        "active": active_parameters(config),
+        "operations": operations(config, length, length),
+        "memory": memory(config, _ROWS, length),
+    }
+    try:
+        found["lora"] = dataclasses.asdict(trained(config, _LORA))
+    except ValueError as error:
+        found["lora"] = str(error)
+    return found
+
+
+def computed(config: ModelConfig, model: AnyModel) -> dict[str, str]:
+    """The loss of a batch of random tokens, as a hexadecimal number, and a hash of its gradients."""
+    if config.head == "none":
+        return {}
+    texts = RandomTexts(config, _ROWS, _LENGTH, _SOURCE, torch.device("cpu"))
+    loss = texts.loss(model)
+    loss.backward()  # type: ignore[no-untyped-call]
+    digest = hashlib.sha256()
+    for name, weight in sorted(model.named_parameters()):
+        digest.update(name.encode())
+        if weight.grad is not None:
+            digest.update(weight.grad.contiguous().numpy().tobytes())
+    return {"loss": loss.item().hex(), "gradients": digest.hexdigest()}
+
+
+def exported(config: ModelConfig, model: AnyModel, folder: Path) -> dict[str, str]:
+    """A hash of each file of its Hugging Face folder, and of its GGUF file; why there is none."""
+    found: dict[str, str] = {}
+    try:
+        out = result_of(export_hf(model, None, folder / "hf"))
+        found |= {f"hf/{file.name}": _sha256(file) for file in sorted(out.iterdir())}
+    except ValueError as error:
+        found["hf"] = str(error)
+    try:
+        file = result_of(write_gguf(model, plan_gguf(config, None, "F32"), folder / "model.gguf"))
+        found["gguf"] = _sha256(file)
+    except (NoGraphError, ValueError) as error:
+        found["gguf"] = str(error)
+    return found
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def baseline() -> dict[str, Any]:
+    """All that is compared, by the name of a design."""
+    torch.set_num_threads(1)  # a sum depends on how many threads share it
+    found: dict[str, Any] = {
+        "about": {"torch": torch.__version__, "processor": torch.backends.cpu.get_cpu_capability()}
+    }
+    for name, config in designs().items():
+        found[name] = {"counts": counts(config)}
+        if name.endswith("-tiny") or name in _VARIANTS:
+            torch.manual_seed(0)
+            model = build_model(config).eval()
+            with tempfile.TemporaryDirectory() as folder:
+                found[name] |= {"computed": computed(config, model), "exported": exported(config, model, Path(folder))}
+    return json.loads(json.dumps(found))  # type: ignore[no-any-return]
+
+
+def differences(before: Any, after: Any, where: str = "") -> Iterator[str]:
+    """Where two baselines differ, a line each."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key in sorted(before.keys() | after.keys()):
+            yield from differences(before.get(key), after.get(key), f"{where} › {key}" if where else key)
+    elif before != after:
+        yield f"{where}: {before} → {after}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("action", choices=("record", "compare"))
+    parser.add_argument("file", type=Path)
+    args = parser.parse_args()
+    found = baseline()
+    if args.action == "record":
+        args.file.write_text(json.dumps(found, indent=1), encoding="utf-8")
+        return 0
+    different = list(differences(json.loads(args.file.read_text(encoding="utf-8")), found))
+    sys.stdout.writelines(f"{line}\n" for line in different)
+    return 1 if different else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
