@@ -19,7 +19,7 @@ from models.library.library import Library
 from models.settings.run_spec import DataSpec
 from models.settings.tasks import TASKS
 
-EDITION = 3
+EDITION = 4
 """Raised whenever a generator changes, so that a dataset made before is not taken for its own."""
 _MAX_TRIES = 400
 """How often, per row that is wanted, the generator is asked before it counts as unable to give one."""
@@ -86,7 +86,7 @@ WORLD_TASKS: Mapping[str, WorldTask] = MappingProxyType(
             draw=summary.draw,
             sizes={
                 (split, group): n
-                for split, n in (("train", 10_000), ("val", 200), ("test", 500))
+                for split, n in (("train", 20_000), ("val", 200), ("test", 500))
                 for group in summary.PROMPTS
             },
         ),

@@ -47,7 +47,7 @@ def test_all_sizes_can_be_drawn_and_give_500_test_items() -> None:
     ("dataset", "found"),
     [
         ("Tiny World 0, names", ("names", 0)),
-        ("Tiny World 12, mood, edition 3", ("mood", 12)),
+        ("Tiny World 12, mood, edition 4", ("mood", 12)),
         ("Tiny World 12, mood, edition 99", None),
         ("Tiny World 0, poems", None),
         ("mails", None),
@@ -68,7 +68,7 @@ def test_a_run_names_its_dataset(library: Library, monkeypatch: pytest.MonkeyPat
         metric="accuracy",
     )
     corpus = result_of(prepare_corpus(library, data))
-    assert (corpus.label, corpus.seed, corpus.task) == ("Tiny World 3, mood, edition 3", 3, "classification")
+    assert (corpus.label, corpus.seed, corpus.task) == ("Tiny World 3, mood, edition 4", 3, "classification")
     assert corpus.labels == data.labels
     again = build_task_corpus(library, "mood", 3)
     with pytest.raises(StopIteration) as done:
