@@ -258,6 +258,8 @@ class ChatTab(QWidget):
         if self._has_opened or text is None or text.start is None or self.page.is_pointed_at:
             return
         self._has_opened = True
+        if self._gives_labels and self._shows_tokens:
+            self.side.show_view("inputs")
         if self._is_narrow is False:
             self.side.set_folded(self._wants_folded)
             self._show_sides()
@@ -266,7 +268,7 @@ class ChatTab(QWidget):
     def _on_side_view(self, name: str) -> None:
         if name == "next":  # which is about what the colours show
             self._show_colours()
-        if self.modes.current != "compare":  # which shows the settings by itself
+        if self.modes.current != "compare" and not self._gives_labels:  # both show what suits them by themselves
             self._session.remembered.set(_VIEW, name)
         self._show_sides()
 
@@ -335,11 +337,20 @@ class ChatTab(QWidget):
 
         Of a model that gives labels, what decides them; attention otherwise.
         """
-        model = self._session.chat.model
-        gives_labels = model is not None and model.config.head != "language"
-        is_without_tokens = gives_labels and self.side.current in (FIRST_VIEW, "next")
-        if not self._is_narrow and (is_without_tokens or not self.side.is_glass):
+        gives_labels = self._gives_labels
+        if not self._is_narrow and ((gives_labels and self._shows_tokens) or not self.side.is_glass):
             self.side.show_view("inputs" if gives_labels else "attention")
+
+    @property
+    def _gives_labels(self) -> bool:
+        """Whether the open model gives labels, tags or answers and predicts no tokens."""
+        model = self._session.chat.model
+        return model is not None and model.config.head != "language"
+
+    @property
+    def _shows_tokens(self) -> bool:
+        """Whether the side shows how a token was predicted."""
+        return self.side.current in (FIRST_VIEW, "next")
 
     @Slot(str)
     def _show_drafted(self, message_id: str) -> None:

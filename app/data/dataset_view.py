@@ -295,8 +295,9 @@ class DatasetView(QWidget):
         self._session.notices.say(f"{format_count(written.n, *self._nouns)} written to {self._writing}.{notes}")
 
     def _reveal(self) -> None:
-        if self._info is not None:
-            reveal(self._info.corpus.folder)
+        folder = None if self._info is None else self._info.corpus.folder
+        if folder is not None and not reveal(folder):
+            self._session.notices.say(f"No file manager could be opened. The dataset is in {folder}.")
 
     def _delete(self) -> None:
         self._session.datasets.delete(self._session.datasets.sha)

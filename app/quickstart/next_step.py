@@ -69,6 +69,8 @@ def next_step(facts: LibraryFacts) -> NextStep:
         return NextStep(
             "A model is learning right now: talk to it and hear how far it is.", "Chat as it learns", CHAT, LIVE
         )
+    if facts.training == LEARNING:
+        return NextStep("A model is learning right now: watch how its answers get better.", "Show it", SHOW)
     if facts.training:
         return NextStep("A model is on its way: watch how it begins.", "Show it", SHOW)
     if interrupted is not None:

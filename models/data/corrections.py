@@ -11,7 +11,7 @@ from typing import Any
 from models.data.corpus import Corpus, open_run_corpus
 from models.data.preferences.dataset import VAL_SHARE, preference_corpus
 from models.library.library import Library
-from models.library.run_corrections import read_corrections
+from models.library.run_corrections import corrections_name, read_corrections
 from models.number_words import format_count
 from models.runs.run_folder import RunFolder
 
@@ -53,7 +53,7 @@ def build_corrections_corpus(library: Library, run: RunFolder, labels: Sequence[
         raise ValueError(f"“{run.name}” has a correction with the label “{strange}”, which its model does not have.")
     order = sorted(rows, key=_digest)
     n_val = 0 if held_out else max(1, round(VAL_SHARE * len(rows)))
-    wanted = f"Corrections of {run.name}, {format_count(len(rows), 'text')}"
+    wanted = f"{corrections_name(run.name)}, {format_count(len(rows), 'text')}"
     val = held_out or order[:n_val]
     seen = corrected | {_digest(row) for row in val}
     old = _balanced(_own_rows(library, run, "train", labels, seen), labels, len(rows))

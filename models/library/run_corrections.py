@@ -21,6 +21,11 @@ def read_corrections(folder: Path) -> list[dict[str, Any]]:
     return read_rows(folder / FILE, {"text": str, "label": str})
 
 
+def corrections_name(run_name: str) -> str:
+    """How the name of a dataset of the corrections of this run begins."""
+    return f"Corrections of {run_name}"
+
+
 def find_correction(corrections: list[dict[str, Any]], row: Row) -> str | None:
     """The label that the user gave to the text of a row; None if there is none."""
     return next((each["label"] for each in corrections if _text_of(each) == _text_of(row)), None)

@@ -17,6 +17,7 @@ from models import cost
 from models.computer_load import describe_load
 from models.cost.memory import FLOAT32_BYTES
 from models.cost.tuning import trained
+from models.library.run_corrections import corrections_name
 from models.library.run_record import RunInfo
 from models.settings.align_spec import AlignSpec
 from models.settings.model_config import ModelConfig
@@ -32,6 +33,9 @@ _MIN_STEPS = 20
 """The first steps of a run are slower, so a shorter one says little about the speed."""
 _ALIKE = 1.5
 """Ratio of operations per update up to which a run of the same model tells the speed."""
+_COMPARABLE = 5.0
+"""Ratio of operations per update up to which another run tells about how long one takes: of small updates, most of the
+time is not spent on operations."""
 _N_COMPARED = 20
 """Of that many runs, the newest, the one that is most alike tells the speed."""
 
@@ -59,7 +63,9 @@ class RunDraft:
         """A name that no run has, after what is learned from which model, or the run whose settings these are."""
         of, model = self.choices, self.choices.start.name or self.session.designs.name or "my-design"
         on = of.wish.title.lower() if of.draws else of.dataset.name if of.dataset is not None else ""
-        return self.session.runs.free_name(self.like or (f"{model} on {on}" if on else model))
+        is_corrected = bool(of.start.name) and on.startswith(corrections_name(model))
+        learned = f"{model}, corrected" if is_corrected else f"{model} on {on}" if on else model
+        return self.session.runs.free_name(self.like or learned)
 
     @property
     def model(self) -> ModelConfig:
@@ -171,9 +177,9 @@ class RunDraft:
 
     def estimated_time(self) -> TimeEstimate | None:
         """From a run of the same model whose steps are about as large; else from what was measured here; else from the
-        operations per second of that of the newest runs whose steps are most alike in size, the longest of them. Where
-        replies are drawn, from how long that took for the base rate. None where there is none, and while this computer
-        is measured."""
+        operations per second of that of the newest runs whose steps are most alike in size, the longest of them, unless
+        theirs are far larger or smaller. Where replies are drawn, from how long that took for the base rate. None where
+        there is none, and while this computer is measured."""
         align = self.choices.align_spec
         if align is not None:
             base = self.base_rate()
@@ -189,6 +195,7 @@ class RunDraft:
             (per_step, info)
             for info in islice(filter(_tells_speed, self.session.runs.known()), _N_COMPARED)
             if (per_step := _flops_per_step(info)) is not None
+            and per_step / _COMPARABLE < flops < per_step * _COMPARABLE
         ]
         # A small model uses the processor worse: its speed says little about that of a large one. And of a short run,
         # much of the time is that of its first tests.

@@ -100,7 +100,8 @@ class Proposer(QObject):
     @property
     def is_measuring(self) -> bool:
         """Whether the computer is measured, or will be in a moment, since the speed of the draft is not known."""
-        will_be = self.may_measure and self._session.device.is_loading and not self._session.training.active
+        waits = self.busy or self._session.device.is_loading
+        will_be = waits and self.may_measure and not self._session.training.active
         return self.speed is None and (will_be or self._later.isActive() or self._job.busy)
 
     @property

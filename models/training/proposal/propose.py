@@ -126,8 +126,8 @@ def describe_reading(facts: DataFacts | None, epochs: float | None) -> str:
         return ""
     what = "your text" if facts.unit == TEXT else f"your {format_count(facts.n_rows, 'row')}"
     if epochs < 0.95:
-        part = f"{round(100 * epochs)} of 100" if epochs >= 0.01 else "fewer than 1 of 100"
-        return f"{part} parts of your text" if facts.unit == TEXT else f"{round(epochs * facts.n_rows):,} of {what}"
+        part = f"{round(100 * epochs)} %" if epochs >= 0.01 else "less than 1 %"
+        return f"{part} of your text" if facts.unit == TEXT else f"{round(epochs * facts.n_rows):,} of {what}"
     times = f"{epochs:.1f}".removesuffix(".0") if epochs < 3 else f"{epochs:.0f}"
     return f"once through {what}" if times == "1" else f"{times} times through {what}"
 

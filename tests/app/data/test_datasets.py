@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
+from app.data import dataset_view
 from app.data.importing import world_tasks
 from app.data.tab import DataTab
 from app.kit.theme import ThemeProvider
@@ -22,6 +23,7 @@ from models.data.tiny_world.tasks import corpora
 from models.library.library import Library
 from models.number_words import format_size
 from models.settings.run_spec import DataSpec, RunSpec
+from tests.app.heard import Heard
 from tests.app.small_models import put_model
 
 Until = Callable[[Callable[[], bool]], None]
@@ -174,6 +176,15 @@ def test_a_dataset_in_use_is_said_to_be(
     view = listed.views.view("dataset")
     assert view.facts["Used by"].text() == "1 run: “my run”"
     assert "cannot be resumed" in view.delete.toolTip()
+
+
+def test_where_it_is_is_said_if_no_file_manager_shows_it(
+    listed: DataTab, letters: Corpus, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dataset_view, "reveal", lambda path: False)
+    listed.list.setCurrentRow(0)
+    listed.views.view("dataset").show_folder.click()
+    assert str(letters.folder) in heard.notices[-1]
 
 
 def test_a_run_on_it_is_asked_for(listed: DataTab, letters: Corpus, session: Session, qtbot: QtBot) -> None:

@@ -81,6 +81,8 @@ def test_every_library_has_one_next_step() -> None:
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
+        (LibraryFacts(training=PREPARING), "on its way"),
+        (LibraryFacts(training=LEARNING, can_chat=False), "is learning right now"),
         (LibraryFacts(newest=MINE), "“Mine” has grown"),
         (LibraryFacts(newest=NamedRun("text", "Text", "has grown")), "“Text” has grown: it continues what you begin"),
         (LibraryFacts(newest=HALF), "“Half” is half grown: a table of letters still predicts its text better"),

@@ -226,6 +226,16 @@ def test_in_simple_amounts_are_in_per_cent(tab: ChatTab, session: Session, until
     assert inputs.scale.name == "Effect in nats"
 
 
+def test_the_first_text_opens_what_decides_its_label(tab: ChatTab, session: Session, until: Until) -> None:
+    tab.resize(1500, 800)
+    page = opened(tab, session, "classification encoder-only", until)
+    assert tab.side.is_folded
+    page.text.set_text("anna smiles")
+    until(lambda: not tab.side.is_folded)
+    assert tab.side.current == "inputs", "the model predicts no tokens that the whole pass could show"
+    assert not session.remembered.get("chat side view", ""), "nor is it what is shown of another model"
+
+
 def test_a_label_is_corrected_and_corrections_are_trained_on(
     tab: ChatTab, session: Session, library: Library, until: Until, heard: Heard
 ) -> None:

@@ -374,3 +374,5 @@ def test_before_it_is_measured_the_time_is_said_to_be_unknown_or_a_guess(
     long = dataclasses.replace(run, step=200, elapsed_s=10 * run.elapsed_s, tokens=10 * run.tokens)
     monkeypatch.setattr(session.runs, "known", lambda: [short, long])
     assert form.draft.estimated_time() == estimate, "of equal ones the longest, whose first tests count less"
+    form.form.apply({"batch_size": 20 * train.batch_size})
+    assert form.draft.estimated_time() is None, "steps of another size say little"

@@ -211,6 +211,20 @@ def test_the_computer_is_measured_while_the_form_is_in_view(
     assert "a few steps on random words" in form.review.note.text()
 
 
+def test_no_time_is_said_while_the_data_is_looked_at(form: NewRun, session: Session, until: Until) -> None:
+    corpus = reviews(session)
+    session.datasets.refresh()
+    until(lambda: session.datasets.info(corpus.sha) is not None)
+    form.proposer.may_measure = True
+    form.begin()
+    form.choices.learn_from(corpus.sha)
+    form.proposer.stop()
+    form.proposer.look(form.draft.learned)
+    assert form.proposer.busy
+    assert form.proposer.is_measuring, "in a moment"
+    until(lambda: form.is_settled and form.proposer.facts is not None)
+
+
 def test_what_cannot_be_measured_is_tried_once(
     session: Session, theme: ThemeProvider, qtbot: QtBot, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:

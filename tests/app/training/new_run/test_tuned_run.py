@@ -19,6 +19,7 @@ from app.training.new_run.page import NewRun
 from models import cost
 from models.data.corpus import Corpus, build_examples_corpus
 from models.files.atomic import atomic_write_json, read_json
+from models.library.run_corrections import corrections_name
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, TrainConfig
@@ -60,6 +61,26 @@ def form(session: Session, theme: ThemeProvider, parent: str, dialogues: Corpus,
 
 def words(form: NewRun) -> str:
     return " ".join(label.text() for label in form.choices.start.findChildren(QLabel) if label.isVisible())
+
+
+def test_a_model_that_learns_corrections_is_named_after_itself(
+    form: NewRun, session: Session, parent: str, until: Until
+) -> None:
+    rows = [{"text": f"Letter {n}.", "label": "spam" if n % 2 else "ham"} for n in range(8)]
+    corpus = build_examples_corpus(
+        session.library,
+        rows[:4],
+        rows[4:],
+        f"{corrections_name('decoder-only')}, 4 texts",
+        None,
+        task="classification",
+        labels=("ham", "spam"),
+    )
+    session.datasets.refresh()
+    until(lambda: session.datasets.info(corpus.sha) is not None)
+    form.choices.start.start_from(parent)
+    form.data.set_dataset(corpus.sha)
+    assert form.draft.default_name == "decoder-only, corrected"
 
 
 def test_a_dataset_brings_its_task(form: NewRun, session: Session, dialogues: Corpus) -> None:

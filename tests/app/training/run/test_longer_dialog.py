@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import Qt
+from pytestqt.qtbot import QtBot
 
 from app.session.session import Session
 from app.training.run.longer_dialog import LongerDialog
@@ -80,6 +82,23 @@ def test_a_number_that_is_typed_is_what_is_chosen(tab: TrainingTab, run_id: str)
     assert dialog.n_more == 12
     choose(dialog, "Another number of steps:")
     assert dialog.n_more == 60
+
+
+def test_enter_after_a_number_trains_or_queues_it(
+    tab: TrainingTab, session: Session, run_id: str, tiny_spec: RunSpec, qtbot: QtBot, until: Until
+) -> None:
+    tab.run_view.head.longer.click()
+    dialog = dialog_of(tab)
+    dialog.show()
+    dialog.steps.setValue(3)
+    assert dialog.start.isDefault()
+    session.training.start(long(tiny_spec))
+    until(lambda: not dialog.start.isEnabled())
+    qtbot.keyClick(dialog.steps, Qt.Key.Key_Return)
+    until(lambda: [item.name for item in session.queue.waiting] == ["little, 15 steps"])
+    session.queue.hold()
+    session.training.stop()
+    until(lambda: not session.training.active)
 
 
 def test_a_stopped_run_resumes_or_goes_beyond_its_plan(

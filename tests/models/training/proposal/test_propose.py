@@ -153,7 +153,7 @@ def test_it_is_said_in_words_that_anybody_understands() -> None:
     assert describe_length(40.2, rows(216), 10.0) == "about 40 s: 10 times through your 216 rows"
     assert describe_length(None, rows(1), 1.0) == "Once through your 1 row"
     assert describe_length(60.0, rows(1000), 0.5) == "about 1 min: 500 of your 1,000 rows"
-    assert describe_length(60.0, text(1000), 0.255) == "about 1 min: 26 of 100 parts of your text"
+    assert describe_length(60.0, text(1000), 0.255) == "about 1 min: 26 % of your text"
     assert describe_length(5.0, None, None) == "about 5 s"
 
 
