@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
@@ -41,7 +42,8 @@ class ExampleCard(QFrame):
         self._wanted: tuple[str, Row, tuple[str, ...]] | None = None
         self._is_touched = False
         self.seen: SeenExample | None = None
-        self._tokenizers: dict[str, Any] = {}
+        self._models: Mapping[str, str] = {}  # folder of an imported model -> its name
+        self._tokenizers: dict[str, tuple[Any, Any]] = {}  # as self.tokenizer names it, with a model's chat template
         self.tokenizer: QComboBox = ElidedCombo()
         self.tokenizer.setAccessibleName("Tokenizer of the example")
         self.tokenizer.setToolTip(
@@ -126,16 +128,18 @@ class ExampleCard(QFrame):
             return
         task, values, labels = self._wanted
         name, known, library = self.tokenizer.currentData(), self._tokenizers, self._session.library
+        models = self._models
 
         def work() -> SeenExample:
+            from models.interop.chat_templates import read_template_config
             from models.tasks.seen_example import see_example
             from models.tokenizers import load_tokenizer, train_tokenizer
 
-            tokenizer = known.get(name)
-            if tokenizer is None:
+            if name not in known:
                 tokenizer = load_tokenizer(name, library) if name else train_tokenizer([""], "byte", 0)
-                known[name] = tokenizer
-            return see_example(task, values, tokenizer, labels)
+                known[name] = tokenizer, read_template_config(Path(name)) if name in models else None
+            tokenizer, template = known[name]
+            return see_example(task, values, tokenizer, labels, template)
 
         self._task.ask(work)
 
@@ -177,7 +181,7 @@ class ExampleCard(QFrame):
         """List the tokenizers of the library and of imported models, which are not in it; that of the tokenizer tab is
         chosen until the user chooses another."""
         tokenizers = self._session.tokenizers
-        models = {
+        self._models = models = {
             str(run.folder): run.name
             for run in self._session.runs.known()
             if run.status == "imported" and run.has_model

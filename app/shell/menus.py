@@ -48,7 +48,7 @@ def build_menus(window: QMainWindow, preferences: Preferences, undo: UndoActions
     """Fill the window's menu bar: File, Edit, View and Help."""
     bar = window.menuBar()
     file = bar.addMenu("&File")
-    _add(file, "&Quick start", actions.quickstart, "Ctrl+Shift+Q")
+    _add(file, "Quic&k start", actions.quickstart, "Ctrl+Shift+Q")
     _add(file, "&New run", actions.new_run, "Ctrl+Shift+N")  # Ctrl+N is the chat tab's
     _add(file, "&Learn a task", actions.recipes, "Ctrl+Shift+L")
     _add(file, "&Open text file…", actions.open_text, QKeySequence.StandardKey.Open)
@@ -71,10 +71,13 @@ def build_menus(window: QMainWindow, preferences: Preferences, undo: UndoActions
     entry.setMenuRole(QAction.MenuRole.PreferencesRole)
     view = bar.addMenu("&View")
     _add(view, "&Home", actions.show_home, HOME_KEYS)
+    taken = set("hies")  # by the other entries
     for number, (name, text, _, _) in enumerate(TABS, start=1):
-        _add(view, f"&{text}", partial(actions.show_tab, name), f"Ctrl+{number}")
+        at = next(at for at, letter in enumerate(text.lower()) if letter not in taken)
+        taken.add(text[at].lower())
+        _add(view, f"{text[:at]}&{text[at:]}", partial(actions.show_tab, name), f"Ctrl+{number}")
     view.addSeparator()
-    _add_choices(view.addMenu("&Detail"), preferences.detail)
+    _add_choices(view.addMenu("Deta&il"), preferences.detail)
     _add_choices(view.addMenu("Th&eme"), preferences.theme)
     size = view.addMenu("Text &size")
     _add(size, "&Larger", partial(preferences.change_text_size, 1), QKeySequence.StandardKey.ZoomIn)

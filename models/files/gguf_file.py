@@ -112,7 +112,7 @@ def read_gguf_header(path: Path) -> tuple[dict[str, Any], dict[str, GgufTensor]]
     ) as error:  # empty, truncated, not UTF-8, or an unknown value type
         if isinstance(error, DamagedError):
             raise
-        raise DamagedError(f"{path} is damaged or cut off: it is not a complete GGUF file.") from error
+        raise DamagedError(f"{path} is damaged or cut off: it is not a complete GGUF file. Get it again.") from error
 
 
 class _HeaderReader:
@@ -123,8 +123,10 @@ class _HeaderReader:
 
     def read(self) -> tuple[dict[str, Any], dict[str, GgufTensor]]:
         magic, version = self._numbers("II")
-        if magic != GGUF_MAGIC or version not in (2, 3):
-            raise ValueError(f"magic {magic:x}, version {version}")
+        if magic != GGUF_MAGIC:
+            raise DamagedError(f"{self._path} is not a GGUF file, whatever its name: choose another one.")
+        if version not in (2, 3):
+            raise ValueError(f"version {version}")
         n_tensors, n_values = self._numbers("QQ")
         if n_tensors > _MAX_TENSORS:
             raise ValueError(f"{n_tensors} tensors")
@@ -143,7 +145,9 @@ class _HeaderReader:
         check_disjoint(self._path, ((entry.name, entry.start, entry.n_bytes) for entry in entries))
         for tensor in found.values():
             if tensor.start + tensor.n_bytes > len(self._data):
-                raise DamagedError(f"{self._path} is damaged or cut off: it ends before {tensor.name!r} does.")
+                raise DamagedError(
+                    f"{self._path} is damaged or cut off: it ends before {tensor.name!r} does. Get it again."
+                )
         return metadata, found
 
     def _tensor(self) -> GgufTensor:

@@ -54,7 +54,13 @@ class SeenExample:
     answers: tuple[str, ...] = ()
 
 
-def see_example(task: str, row: Mapping[str, Any], tokenizer: Tokenizer, labels: Sequence[str] = ()) -> SeenExample:
+def see_example(
+    task: str,
+    row: Mapping[str, Any],
+    tokenizer: Tokenizer,
+    labels: Sequence[str] = (),
+    template: ChatTemplateConfig | None = None,
+) -> SeenExample:
     """What a model of `tokenizer` sees of a row in the form of its task (models.settings.tasks): as in training.
 
     Its topology is that which the tokenizer is made for: an encoder's has a mask token. Of a source and its target it
@@ -62,6 +68,7 @@ def see_example(task: str, row: Mapping[str, Any], tokenizer: Tokenizer, labels:
 
     Args:
         labels: in the order of the model's outputs, as far as they are known.
+        template: the chat template that came with the model; without one, what a model of this tokenizer is taught.
 
     Raises:
         ValueError: where the tokenizer lacks a token that the task needs.
@@ -70,7 +77,7 @@ def see_example(task: str, row: Mapping[str, Any], tokenizer: Tokenizer, labels:
         return _labelled(task, row, tokenizer, labels)
     topology = "encoder-decoder" if task == "text-to-text" else "decoder-only"
     config = ModelConfig(topology=topology, context_length=_MAX_CONTEXT)
-    form = ExampleForm(template=template_to_teach(ChatTemplateConfig(), config, tokenizer), model=config)
+    form = ExampleForm(template=template_to_teach(template or ChatTemplateConfig(), config, tokenizer), model=config)
     if task == "preference":
         return _compared(row, tokenizer, form)
     if task == "unpaired":
@@ -129,12 +136,17 @@ def _replies(
     """Title → reply to the prompt of a row, as texts of which the reply's own tokens count."""
     sides = [{"messages": [*row["messages"], {"role": "assistant", "content": reply}]} for reply in replies.values()]
     read, _ = encode_examples(sides, ManyTextsEncoder(tokenizer), form)
-    # Of the conversation, what counts are all replies; a preference is about the last one.
-    lasts = [max((i for i, each in enumerate(counts) if not each), default=-1) + 1 for _, counts in read]
     return tuple(
-        SeenText(title=title, tokens=token_row(tokenizer, ids, predicted=range(last, len(ids))))
-        for title, (ids, _), last in zip(replies, read, lasts, strict=True)
+        SeenText(title=title, tokens=token_row(tokenizer, ids, predicted=_last_counted(counts)))
+        for title, (ids, counts) in zip(replies, read, strict=True)
     )
+
+
+def _last_counted(counts: Sequence[bool]) -> range:
+    """Where the last reply is: of a conversation all replies count, but a preference is about the last one. A template
+    may go on after it, with a line break."""
+    end = max((i for i, each in enumerate(counts) if each), default=-1) + 1
+    return range(max((i for i, each in enumerate(counts[:end]) if not each), default=-1) + 1, end)
 
 
 def _labelled(task: str, row: Mapping[str, Any], tokenizer: Tokenizer, labels: Sequence[str]) -> SeenExample:

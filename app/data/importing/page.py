@@ -211,6 +211,7 @@ class ImportPage(QWidget):
         for number in (self.val_share, self.test_share, self.seed):
             number.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
             number.setMinimumWidth(130)
+            keep_wheel_for_scrolling(number)
         extras = list[QWidget]()
         for at, (words, editor) in enumerate(
             (

@@ -27,6 +27,8 @@ class GrowingField(QPlainTextEdit):
         self._hint = ""
         self.setTabChangesFocus(True)
         self.document().setDocumentMargin(1)
+        # Lines wrap, but a space at the end of one would bring a bar that hides the last line.
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.document().documentLayout().documentSizeChanged.connect(self._fit)
         self._fit()
 

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QFileDialog, QGridLayou
 
 from app.kit.basics import button, column, label, plain_tip, row
 from app.kit.file_dialogs import FILE_FILTER
+from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedCombo, ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.datasets import about_rows
@@ -71,6 +72,8 @@ class DataPicker(QWidget):
         self._share.setAlignment(Qt.AlignmentFlag.AlignRight)
         self._share.setAccessibleName("Validation share")
         self._share.setToolTip("How much of the text, at its end, is held out for validation")
+        for box in (self.source, self._seed, self._share):
+            keep_wheel_for_scrolling(box)
         choose = button(
             "Choose files…",
             theme,
@@ -244,6 +247,7 @@ class DataPicker(QWidget):
         for box in (self.dataset, self.metric_box):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             box.setMinimumContentsLength(18)
+            keep_wheel_for_scrolling(box)
         self.metric_box.setAccessibleName("Metric")
         self.metric_box.setToolTip("The metric that decides which checkpoint is the best")
         self._about_dataset = label("", "caption", wrap=True)

@@ -8,6 +8,7 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSpinBox, QWidget
 
 from app.kit.basics import column, label
+from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.theme import SPACE
 from app.kit.words.value_words import words
 from app.session.session import Session
@@ -61,6 +62,8 @@ class TokenizerPicker(QWidget):
         new.addWidget(self._size)
         self._about = label("", "caption", wrap=True)
         self.setLayout(column(self.choice, self._about, self._new))
+        for box in (self.choice, self._kind, self._size):
+            keep_wheel_for_scrolling(box)
         self.choice.currentIndexChanged.connect(self._on_choice)
         self._kind.currentIndexChanged.connect(self._on_choice)
         self._size.valueChanged.connect(self.changed)

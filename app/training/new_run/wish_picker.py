@@ -6,6 +6,7 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QProgressBar, QSpinBox, QWidget
 
 from app.kit.basics import button, column, label, row, set_enabled, set_role
+from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedLabel
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
@@ -52,6 +53,8 @@ class WishPicker(QWidget):
         self.seed.setAlignment(Qt.AlignmentFlag.AlignRight)
         self.seed.setAccessibleName("World seed")
         self.seed.setToolTip("The world that the prompts are about: choose the one that the model knows")
+        for box in (self.wish, self.seed):
+            keep_wheel_for_scrolling(box)
         caption = label("World seed")
         caption.setBuddy(self.seed)
         self.make = button(

@@ -262,7 +262,7 @@ def _best_words(point: Mapping[str, float]) -> str:
 def peak_pictures(stage: StageResult, peak: int) -> tuple[DotPicture, DotPicture]:
     """The reward model's score and what was meant over the steps of a run that goes past its peak."""
     points = stage.curve
-    x = Axis(title="Updates", low=0, high=max(point["step"] for point in points))
+    x = Axis(title="Steps", low=0, high=max(point["step"] for point in points))
     proxy = tuple(Dot(x=point["step"], y=point["proxy"], words=_step_words(point)) for point in points)
     marks = ((float(peak), f"peak at {peak:,}"),)
     return (

@@ -72,7 +72,9 @@ class DemonstrationView(QWidget):
         self._found: list[Demonstrated] = []
         self._known: Mapping[str, str] = {}
         self.shown: Demonstrated | None = None
-        self.back = button("Recipes", theme, self.back_asked.emit, icon="caret-left", role="quiet", tip="All recipes")
+        self.back = button(
+            "Learn a task", theme, self.back_asked.emit, icon="caret-left", role="quiet", tip="All tasks"
+        )
         self.title, self.about = label("", "title"), label("", "muted", wrap=True)
         self.list = ElidedCombo()
         self.list.setAccessibleName("Results")

@@ -47,21 +47,21 @@ def _about_score(figures: Figures, score: Floats) -> str:
     steps, gold = _steps(figures, "gold")
     if len(gold) < 2:
         moved = "rises" if rises else "does not rise yet"
-        return f"The score {moved}: {_number(first)} at the start, {_number(last)} now."
+        return f"The reward {moved}: {_number(first)} at the start, {_number(last)} now."
     peak = int(gold.argmax())
     lost = gold[peak] - gold[-1]
     if rises and lost >= _POINTS:
         words = (
-            f"The score rises, but good replies fell from {format_percent(gold[peak])} to {format_percent(gold[-1])} "
-            f"since step {steps[peak]:,.0f}: it is gaming the judge."
+            f"The reward rises, but replies as meant fell from {format_percent(gold[peak])} to "
+            f"{format_percent(gold[-1])} since step {steps[peak]:,.0f}: it is gaming the judge."
         )
         return words + _about_length(figures)
     if not rises:
-        return f"The score does not rise yet: {_number(first)} at the start, {_number(last)} now."
+        return f"The reward does not rise yet: {_number(first)} at the start, {_number(last)} now."
     was, now = format_percent(gold[0]), format_percent(gold[-1])
     if gold[-1] - gold[0] >= _POINTS:
-        return f"The score rises, and good replies with it: from {was} to {now}."
-    return f"The score rises, but there are not many more good replies: {was} at the start, {now} now."
+        return f"The reward rises, and replies as meant with it: from {was} to {now}."
+    return f"The reward rises, but there are not many more replies as meant: {was} at the start, {now} now."
 
 
 def _about_right_replies(shares: Floats) -> str:

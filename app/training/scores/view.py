@@ -50,6 +50,11 @@ _NO_SCORE = (
     "A text can go on in many ways, and a conversation has many good replies. How well it predicts them is its "
     "validation loss, in Curves. To score it on {title} as well, import or make such a dataset in the Data tab.",
 )
+_ALIGNED = (
+    _NO_SCORE[0],
+    "How its replies are judged is in Rewards. To score it on {title} as well, import or make such a dataset in the "
+    "Data tab.",
+)
 _NO_MODEL = ("No model yet", "The run can be evaluated as soon as it has a checkpoint.")
 
 
@@ -281,7 +286,8 @@ class ScoresView(QWidget):
         elif not self.data.count() and stored.evaluated is not None:
             self._say(*_describe_evaluation(stored.evaluated), needs_data=True)
         elif not self.data.count():
-            heading, sentence = _NO_DATA if self._is_imported else _NO_SCORE
+            is_aligned = run.spec is not None and run.spec.align is not None
+            heading, sentence = _NO_DATA if self._is_imported else _ALIGNED if is_aligned else _NO_SCORE
             self._say(heading, sentence.format(title=TASKS[self.task].title.lower()), needs_data=True)
         else:
             title = TASKS[self.task].title

@@ -18,6 +18,7 @@ from app.data.importing import world_tasks
 from app.data.tab import DataTab
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
+from models.chat.template_config import ChatTemplateConfig, write_template_config
 from models.data.corpus import Corpus, build_examples_corpus
 from models.data.tiny_world.tasks import corpora
 from models.library.library import Library
@@ -139,6 +140,32 @@ def test_the_example_is_cut_by_the_tokenizer_of_an_imported_model_too(
         until(lambda: not view.busy)
         assert view.example.seen is not None
         assert view.example.note.isHidden()
+
+
+def test_the_example_is_in_the_chat_format_of_an_imported_model(
+    tab: DataTab, session: Session, byte_tokenizer: Tokenizer, library: Library, until: Until
+) -> None:
+    pair = {"messages": [{"role": "user", "content": "Hi"}], "chosen": "Yo", "rejected": "No"}
+    build_examples_corpus(session.library, [pair], [pair], "pairs", None, task="preference")
+    folder = library.runs / put_model(library, byte_tokenizer, "decoder-only", name="SmolLM")
+    record = folder / "run.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"status": "imported"}))
+    lines = "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}</>\n{% endfor %}"
+    write_template_config(
+        folder, ChatTemplateConfig(template=lines + "{% if add_generation_prompt %}<assistant>{% endif %}")
+    )
+    session.runs.changed.emit()
+    session.datasets.refresh()
+    until(lambda: bool(session.datasets.list()))
+    tab.list.setCurrentRow(0)
+    card, view = tab.views.view("dataset").example, tab.views.view("dataset")
+    until(lambda: not view.busy)
+    card.tokenizer.setCurrentIndex(card.tokenizer.findText("SmolLM (imported model)"))
+    card.tokenizer.activated.emit(card.tokenizer.currentIndex())
+    until(lambda: not view.busy and card.seen is not None)
+    tokens = card.seen.texts[0].tokens
+    assert b"".join(piece.bytes for piece in tokens.pieces) == b"<user>Hi</>\n<assistant>Yo</>\n"
+    assert tokens.pieces[min(tokens.predicted)].bytes == b"Y"
 
 
 def test_delete_is_undone(listed: DataTab, letters: Corpus, session: Session, qtbot: QtBot, until: Until) -> None:

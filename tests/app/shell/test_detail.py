@@ -268,5 +268,5 @@ def test_the_menu_and_the_preferences_choose_it(window: MainWindow) -> None:
     assert window.session.detail.is_simple
     assert window.session.remembered.get("detail", "") == SIMPLE
     [view] = [action.menu() for action in window.menuBar().actions() if action.text() == "&View"]
-    [choices] = [action.menu() for action in view.actions() if action.text() == "&Detail"]  # type: ignore[attr-defined]
+    [choices] = [action.menu() for action in view.actions() if action.text() == "Deta&il"]  # type: ignore[attr-defined]
     assert [action.text() for action in choices.actions() if action.isChecked()] == ["Simple"]  # type: ignore[attr-defined]

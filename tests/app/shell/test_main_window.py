@@ -57,6 +57,13 @@ def action(window: MainWindow, words: str) -> QAction:
     return found[0]
 
 
+def test_each_letter_opens_one_entry_of_a_menu(window: MainWindow) -> None:
+    for top in window.menuBar().actions():
+        entries = top.menu().actions()
+        letters = [entry.text().partition("&")[2][:1].lower() for entry in entries if "&" in entry.text()]
+        assert len(letters) == len(set(letters)), (top.text(), letters)
+
+
 def test_importing_the_window_does_not_import_torch() -> None:
     code = "import sys, app.shell.main_window; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer
 
+from models.chat.template_config import ChatTemplateConfig
 from models.settings.model_config import ModelConfig
 from models.settings.tasks import TASKS
 from models.tasks.encoding import TaskEncoder
@@ -60,6 +61,15 @@ def test_what_counts(tokenizer: Tokenizer) -> None:
     asked = see_example("span", ROWS["span"], tokenizer)
     assert counting(asked.texts[0]) == b"Ben"
     assert asked.answers == ("“Ben”",)
+
+
+def test_a_template_that_goes_on_after_a_reply(tokenizer: Tokenizer) -> None:
+    lines = "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}</>\n{% endfor %}"
+    template = ChatTemplateConfig(template=f"{lines}{{% if add_generation_prompt %}}<assistant>{{% endif %}}")
+    better, worse = see_example("preference", ROWS["preference"], tokenizer, template=template).texts
+    assert b"".join(piece.bytes for piece in better.tokens.pieces) == b"<user>Hi</>\n<assistant>Yo</>\n"
+    for text, reply in ((better, b"Yo"), (worse, b"No")):
+        assert counting(text).startswith(reply)
 
 
 def test_answers_say_which_output_they_are(tokenizer: Tokenizer) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from PySide6.QtCore import QMimeData, Qt
+from PySide6.QtGui import QTextCursor
 from pytestqt.qtbot import QtBot
 
 from app.chat.conversation.bubble import Bubble
@@ -25,6 +26,14 @@ def test_a_long_paste_is_refused_in_a_sentence(bench: Bench, actor: Actor, monke
     field.insertFromMimeData(data)
     assert len(field.toPlainText()) == 1000
     assert not bench.composer.problem.isVisible()
+
+
+def test_a_long_message_wraps_without_a_bar_over_its_last_line(bench: Bench) -> None:
+    field = bench.composer.field
+    field.setPlainText("Over the hill and far away a cat sat by a tree. " * 60)
+    field.moveCursor(QTextCursor.MoveOperation.End)
+    assert field.verticalScrollBar().isVisible()
+    assert not field.horizontalScrollBar().isVisible()
 
 
 def test_an_empty_message_is_not_sent_and_the_button_says_why(qtbot: QtBot, bench: Bench, actor: Actor) -> None:

@@ -68,6 +68,14 @@ def test_it_begins_with_the_rewards_and_other_runs_have_none(
     assert not any(views.bar.isTabVisible(views.names.index(name)) for name in ("rewards", "replies"))
 
 
+def test_the_scores_view_leads_to_the_rewards(run_view: RunView, run_id: str, until: Until) -> None:
+    run_view.show_run(run_id)
+    run_view.views.show_view("scores")
+    view = run_view.views.view("scores")
+    until(lambda: not view.busy)
+    assert "How its replies are judged is in Rewards." in view.words
+
+
 def test_figures_are_those_of_the_log_and_say_what_they_are(
     run_view: RunView, session: Session, run_id: str, until: Until
 ) -> None:
@@ -296,7 +304,7 @@ def test_in_simple_four_charts_and_a_sentence_are_shown(
     marks = [mark for chart in view.charts for mark in chart.findChildren(FigureMark)]
     assert [mark.term for mark in marks] == ["RLHF", "Reward hacking", "RLHF", "KL divergence"]
     assert marks[1].toolTip().startswith("What was meant: The share of replies that are what was meant")
-    assert view.verdict.text().startswith("The score "), "what the numbers say comes first"
+    assert view.verdict.text().startswith("The reward "), "what the numbers say comes first"
     assert view.more.text() == f"{view.more.n_hidden} more charts"
     view.grab()
     qtbot.mouseClick(view.more, Qt.MouseButton.LeftButton)

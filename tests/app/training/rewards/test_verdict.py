@@ -27,22 +27,27 @@ def table(values: Sequence[float], every: int = 1) -> Table:
             [0, 1, 2, 3],
             [0.05, 0.42, 0.3, 0.11],
             [45, 45, 60, 61],
-            f"The score rises, but good replies fell from 42{NBSP}% to 11{NBSP}% since step 20: it is gaming the "
+            f"The reward rises, but replies as meant fell from 42{NBSP}% to 11{NBSP}% since step 20: it is gaming the "
             "judge. Its replies grew from",
         ),
         (
             [0, 1, 2, 3],
             [0.05, 0.4, 0.8, 0.84],
             [45, 45, 44, 44],
-            f"The score rises, and good replies with it: from 5{NBSP}% to 84{NBSP}%.",
+            f"The reward rises, and replies as meant with it: from 5{NBSP}% to 84{NBSP}%.",
         ),
         (
             [0, 1, 2, 3],
             [0.05, 0.06, 0.06, 0.05],
             [45, 45, 44, 44],
-            f"The score rises, but there are not many more good replies: 5{NBSP}% at the start, 5{NBSP}% now.",
+            f"The reward rises, but there are not many more replies as meant: 5{NBSP}% at the start, 5{NBSP}% now.",
         ),
-        ([1, 1, 0, 0], [0.05, 0.06, 0.06, 0.05], [45] * 4, "The score does not rise yet: 1.00 at the start, 0.00 now."),
+        (
+            [1, 1, 0, 0],
+            [0.05, 0.06, 0.06, 0.05],
+            [45] * 4,
+            "The reward does not rise yet: 1.00 at the start, 0.00 now.",
+        ),
     ],
 )
 def test_score_and_what_was_meant(
