@@ -160,7 +160,6 @@ class ChatModes(Views):
     @Slot(object, object)
     def _show_judging(self, first: Candidate, second: Candidate) -> None:
         """Let replies of two models be judged, whichever model is open."""
-        self.offer("prefer", is_offered=True)
         self.show_view("prefer")
         page: Any = self.pages.page("prefer")
         page.compare(first, second)

@@ -85,8 +85,10 @@ class Views(QWidget):
         return page
 
     def show_view(self, name: str) -> None:
-        """Show the view of that name."""
+        """Show the view of that name, with its tab also where it was not offered."""
         index = self.names.index(name)
+        if not self._offered[name]:
+            self.offer(name, is_offered=True)
         if name in self._extras and name not in self._revealed:
             self._revealed.add(name)
             self._show_tabs()
@@ -110,7 +112,7 @@ class Views(QWidget):
         self._on_folded()
 
     def offer(self, name: str, *, is_offered: bool) -> None:
-        """Set whether there is such a view now: a view that is not offered has no tab."""
+        """Set whether there is such a view now: a view that is not offered has no tab until it is shown."""
         self._offered[name] = is_offered
         self._show_tabs()
 

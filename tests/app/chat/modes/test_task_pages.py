@@ -226,6 +226,15 @@ def test_in_simple_amounts_are_in_per_cent(tab: ChatTab, session: Session, until
     assert inputs.scale.name == "Effect in nats"
 
 
+def test_a_page_that_is_asked_for_has_its_tab(tab: ChatTab, session: Session, until: Until) -> None:
+    opened(tab, session, "classification encoder-only", until)
+    assert "prefer" not in offered(tab)
+    tab.modes.show_view("prefer")
+    assert "prefer" in offered(tab), "also one that compares other models than the open one"
+    opened(tab, session, "tagging encoder-only", until)
+    assert "prefer" not in offered(tab)
+
+
 def test_the_first_text_opens_what_decides_its_label(tab: ChatTab, session: Session, until: Until) -> None:
     tab.resize(1500, 800)
     page = opened(tab, session, "classification encoder-only", until)
