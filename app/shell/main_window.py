@@ -39,7 +39,7 @@ from app.shell.help_desk import HelpDesk
 from app.shell.import_dialog import ImportDialog
 from app.shell.keys import key_groups
 from app.shell.menus import FIND_ANYTHING, MenuActions, build_menus
-from app.shell.palette_sources import LibrarySource, MenuSource, PlaceSource, TermSource
+from app.shell.palette_sources import LibrarySource, MenuSource, PlaceSource, RunSource, TermSource
 from app.shell.places import Places
 from app.shell.preferences import Preferences
 from app.shell.preferences_window import KEYS, PreferencesWindow
@@ -117,6 +117,8 @@ class MainWindow(QMainWindow):
 
     def _build_menus(self) -> None:
         self.imports = ImportDialog(self.session, self.toasts, self)
+        self.imports.importer.imported.connect(self.texts.offer_tuning)
+        self.session.downloads.downloaded.connect(self.texts.offer_tuning)
         others = ViewAndHelp(self.session, self.toasts)
         actions = MenuActions(
             new_run=self.show_new_run,
@@ -146,6 +148,7 @@ class MainWindow(QMainWindow):
         menus, places = MenuSource(self.menuBar, but=FIND_ANYTHING), PlaceSource(self.help.places.show)
         self.palette_sources: list[PaletteSource] = [
             menus,
+            RunSource(self),
             places,
             LibrarySource(self),
             TermSource(self.help),

@@ -1,4 +1,4 @@
-"""What the command palette finds: actions of the menus, places, runs, designs, tokenizers, recipes and terms."""
+"""What the command palette finds: actions of menus and of the run in view, places, what is in the library, and terms."""
 
 from __future__ import annotations
 
@@ -51,6 +51,39 @@ class MenuSource:
 def _of_action(action: QAction, title: str, where: str) -> PaletteEntry:
     keys = action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
     return PaletteEntry(key=f"menu/{title}", title=title.rstrip("…"), do=action.trigger, where=where, keys=keys)
+
+
+class RunSource:
+    """What can be done now to the run in view: of the training tab, or that of the chat."""
+
+    def __init__(self, window: Screens) -> None:
+        self._window = window
+
+    def entries(self) -> Sequence[PaletteEntry]:
+        """The enabled entries of its menu."""
+        session, run_id = self._window.session, self._run_in_view()
+        if not run_id or not session.runs.has(run_id):
+            return []
+        from app.training.run_list.run_actions import run_actions
+
+        return [
+            PaletteEntry(
+                key=f"run action/{action.name}",
+                title=action.words.rstrip("…"),
+                do=partial(session.run_action_requested.emit, run_id, action.name),
+                where=session.runs.find(run_id).name,
+                find_by=action.tip,
+            )
+            for group in run_actions(session, run_id)
+            for action in group.actions
+            if not action.problem
+        ]
+
+    def _run_in_view(self) -> str:
+        if self._window.pages.current == "training":
+            return self._window.training.run_in_view
+        model = self._window.session.chat.model
+        return model.run_id if model is not None and self._window.pages.current == "chat" else ""
 
 
 class PlaceSource:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 from PySide6.QtCore import QObject, Slot
@@ -14,6 +16,7 @@ from app.session.datasets import about_rows
 from app.shell.places import Screens
 from app.shell.toasts import Toasts
 from models.data.text_corpora import check_text_files
+from models.library.run_record import RunInfo
 
 
 class TextWindow(Screens, Protocol):
@@ -37,6 +40,8 @@ class TextFiles(QObject):
     def __init__(self, window: TextWindow, parent: QWidget) -> None:
         super().__init__(parent)
         self._window, self._parent = window, parent
+        self._to_tune_on: tuple[str, ...] = ()
+        """Files that wait for a published model, which was sent for to be fine-tuned on them."""
 
     @Slot()
     def choose(self) -> None:
@@ -72,12 +77,28 @@ class TextFiles(QObject):
     def tune_published(self, files: tuple[str, ...]) -> None:
         """Show the form for a fine-tuning of the newest published model of the library on files; where it has none,
         those that can be downloaded."""
-        window = self._window
-        for info in window.session.runs.list():
-            spec = info.spec
-            if info.status == "imported" and info.has_model and spec is not None and spec.model.is_causal:
-                window.do_to_run(info.id, "tune")
-                window.training.new_run.data.set_files(files)
-                return
-        window.show_models()
-        window.session.notices.say("Download a model here first, then fine-tune it on your text.")
+        published = [run.id for run in self._window.session.runs.list() if _is_published(run)]
+        if published:
+            self._tune(published[0], files)
+            return
+        self._to_tune_on = files
+        self._window.show_models()
+        self._window.session.notices.say("Download a model here first, or open one; then fine-tune it on your text.")
+
+    @Slot(str, str)
+    def offer_tuning(self, run_id: str, name: str) -> None:
+        """Offer to fine-tune a model that has just come into the library on the files that it was sent for."""
+        if self._to_tune_on and _is_published(self._window.session.runs.find(run_id)):
+            tune = partial(self._tune, run_id, self._to_tune_on)
+            texts = ", ".join(Path(file).name for file in self._to_tune_on)
+            self._window.toasts.offer(f"“{name}” is here: fine-tune it on {texts}?", "Fine-tune it…", tune)
+            self._to_tune_on = ()
+
+    def _tune(self, run_id: str, files: tuple[str, ...]) -> None:
+        self._window.do_to_run(run_id, "tune")
+        self._window.training.new_run.data.set_files(files)
+
+
+def _is_published(run: RunInfo) -> bool:
+    """Whether a run of the library is an imported model that writes text."""
+    return run.status == "imported" and run.has_model and run.spec is not None and run.spec.model.is_causal

@@ -226,6 +226,11 @@ class TrainingTab(QWidget):
             if self._follows and (began or any(map(self._is_showing, ("", state.run_id, self._leaving)))):
                 self.show_run(state.run_id)
 
+    @property
+    def run_in_view(self) -> str:
+        """The id of the run that is shown, "" where something else is."""
+        return self.run_view.run_id if self.pages.currentWidget() is self.run_view else ""
+
     def _is_showing(self, run_id: str) -> bool:
         return self.pages.currentWidget() is self.run_view and self.run_view.run_id == run_id
 

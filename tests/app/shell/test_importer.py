@@ -116,6 +116,28 @@ def test_the_window_shows_the_progress_of_an_import(
     window.close()
 
 
+def test_a_text_waits_for_the_published_model_that_was_sent_for(
+    session: Session, theme: ThemeProvider, tiny_spec: RunSpec, until: Until, story_file: Path, tmp_path: Path
+) -> None:
+    folders = {topology: tmp_path / topology for topology in ("encoder-only", "decoder-only")}
+    for topology, folder in folders.items():
+        export(session, trained(session, tiny_spec, until, topology), folder)
+    window = MainWindow(session, theme)
+    window.show()
+    window.texts.tune_published((str(story_file),))
+    assert window.pages.current == "models", "there is none yet"
+    for topology, folder in folders.items():
+        window.imports.start(folder)
+        until(lambda: window.imports.progress is None)
+        offers = [each for each in window.toasts.findChildren(QPushButton) if each.text() == "Fine-tune it…"]
+        assert bool(offers) == (topology == "decoder-only"), "what writes text"
+    assert any("on story.txt?" in sentence for sentence in window.toasts.sentences)
+    offers[0].click()
+    assert window.pages.current == "training"
+    assert window.training.new_run.data.spec.files == (str(story_file),)
+    window.close()
+
+
 @pytest.mark.parametrize("closes", [False, True])
 def test_cancelling_and_closing_end_an_import(
     session: Session,

@@ -86,6 +86,24 @@ def test_it_finds_all_kinds_of_things(window: MainWindow, byte_tokenizer: Tokeni
     assert window.help.panel.entry.term == "Perplexity"
 
 
+def test_it_finds_what_can_be_done_to_the_run_in_view(
+    window: MainWindow, byte_tokenizer: Tokenizer, qtbot: QtBot
+) -> None:
+    run_id = put_model(window.session.library, byte_tokenizer, "decoder-only", name="my run")
+    assert not [key for key in all_entries(window) if key.startswith("run action/")]
+    window.show_run(run_id)
+    entry = all_entries(window)["run action/model"]
+    assert (entry.title, entry.where) == ("Export the model", "my run")
+    asked: list[tuple[str, str]] = []
+    window.session.run_action_requested.disconnect(window.do_to_run)
+    window.session.run_action_requested.connect(lambda run, name: asked.append((run, name)))
+    palette = opened(window, qtbot, "export the model")
+    qtbot.keyClick(palette.field, Qt.Key.Key_Return)
+    assert asked == [(run_id, "model")]
+    window.show_home()
+    assert "run action/model" not in all_entries(window)
+
+
 def test_a_source_can_be_added(window: MainWindow, qtbot: QtBot) -> None:
     done: list[str] = []
 
