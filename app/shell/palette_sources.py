@@ -1,4 +1,4 @@
-"""What the command palette finds: actions of menus and of the run in view, places, what is in the library, and terms."""
+"""What the command palette finds: actions of menus and of the run in view, places, the library, and terms."""
 
 from __future__ import annotations
 
