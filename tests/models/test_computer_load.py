@@ -35,7 +35,7 @@ def test_what_a_child_process_uses_is_our_own() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the time of a child goes with it")
 def test_what_a_child_has_used_stays_our_own_when_it_has_ended() -> None:
-    burn = "import time\nwhile time.process_time() < 0.3: pass"
+    burn = "import time\nwhile time.process_time() < 0.4: pass"  # the system counts in hundredths
     before = read_times().own
     subprocess.run([sys.executable, "-c", burn], check=True)
     assert read_times().own - before >= 0.3

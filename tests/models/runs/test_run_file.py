@@ -355,7 +355,7 @@ def test_weights_that_are_none_are_refused(packed: Path, library: Library, name:
 def test_a_gguf_file_that_is_none_is_refused(packed: Path, library: Library) -> None:
     with zipfile.ZipFile(packed, "a") as file:
         file.writestr("base/model.gguf", b"x" * 5000)
-    assert_refused(rewritten(packed), library, r"cannot be opened: base/model.gguf is damaged")
+    assert_refused(rewritten(packed), library, r"cannot be opened: base/model.gguf is not a GGUF file")
 
 
 @pytest.mark.parametrize("folder", REWARD_MODELS.values())
