@@ -4,7 +4,6 @@ import dataclasses
 import statistics
 import subprocess
 import sys
-from typing import Any
 
 import pytest
 import torch
@@ -26,7 +25,7 @@ from models.settings.tune_spec import TuneSpec
 from models.training.optim import make_optimizers
 from models.training.trials.measure import RandomTexts, measured_activations, peak_allocated
 from models.training.tuning import build_run_model
-from tests.models.designs import TOPOLOGIES, random_design, small
+from tests.models.designs import TOPOLOGIES, random_design, small, tiny_design
 
 BATCH, LENGTH = 3, 48
 SMALL = {name: small(config, LENGTH) for name, config in PRESETS.items() if "tiny" in name}
@@ -49,34 +48,10 @@ PUBLISHED = {
 @st.composite
 def configs(draw: st.DrawFn) -> ModelConfig:
     """Any legal filling of all slots, with numbers small enough to build in milliseconds."""
-    values: dict[str, Any] = {}
-    sizes = {"vocab_size": (2, 50), "context_length": (2, 20), "n_layer": (1, 3), "d_model": (2, 24), "n_head": (1, 4)}
-    small_sizes = {"n_kv_head": 4, "n_encoder_layer": 3, "n_encoder_head": 4, "d_ff": 9, "d_encoder_ff": 9, "d_head": 6}
-    small_sizes |= {
-        "n_expert": 4,
-        "n_expert_used": 4,
-        "conv_width": 4,
-        "n_segment": 3,
-        "sliding_window": 5,
-        "max_ngram": 4,
-    }
-    for f in dataclasses.fields(ModelConfig):
-        if f.name in sizes:
-            values[f.name] = draw(st.integers(*sizes[f.name]))
-        elif f.name in small_sizes:
-            values[f.name] = draw(st.just(0) | st.integers(0, small_sizes[f.name]))
-        elif f.name == "n_bucket":
-            values[f.name] = draw(st.sampled_from([4, 8, 32]))
-        elif f.name == "n_label":
-            values[f.name] = draw(st.integers(1, 4))
-        elif f.name in ("ngram_rows", "d_ngram"):
-            values[f.name] = draw(st.integers(1, 9))
-        elif "choices" in f.metadata:
-            values[f.name] = draw(st.sampled_from(f.metadata["choices"]))
-        elif isinstance(f.default, bool):
-            values[f.name] = draw(st.booleans())
-    assume(not ModelConfig.problems(values))
-    return ModelConfig(**values)
+    config = tiny_design(draw(st.randoms(use_true_random=False)))
+    assume(config is not None)
+    assert config is not None
+    return config
 
 
 def by_component(model: AnyModel) -> dict[str, int]:

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QImage, QWheelEvent
+from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QApplication, QCheckBox, QComboBox
 from pytestqt.qtbot import QtBot
 
@@ -21,6 +21,7 @@ from app.kit.forms.editors import IntBox
 from app.kit.theme import ThemeProvider
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
+from tests.app.wheel import turn_wheel
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -231,12 +232,8 @@ def test_zoom_pan_and_fit(diagram: BlockDiagram, qtbot: QtBot) -> None:
     assert view.transform().m11() > 2, "a zoom that was chosen stays"
     diagram.fit()
     assert view.is_fitted
-    wheel = QWheelEvent(
-        QPoint(9, 9), port.mapToGlobal(QPoint(9, 9)), QPoint(), QPoint(0, 120), Qt.MouseButton.NoButton,
-        Qt.KeyboardModifier.ControlModifier, Qt.ScrollPhase.NoScrollPhase, False,
-    )  # fmt: skip
     before_wheel = view.transform().m11()
-    QApplication.sendEvent(port, wheel)
+    turn_wheel(port, keys=Qt.KeyboardModifier.ControlModifier)
     assert view.transform().m11() > before_wheel
     qtbot.keyClick(view, Qt.Key.Key_0)
     assert view.is_fitted

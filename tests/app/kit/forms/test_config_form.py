@@ -6,10 +6,9 @@ import dataclasses
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtGui import QValidator, QWheelEvent
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QValidator
 from PySide6.QtWidgets import (
-    QApplication,
     QCheckBox,
     QComboBox,
     QLabel,
@@ -27,6 +26,7 @@ from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.settings.run_spec import TrainConfig
 from models.settings.sampling_config import SamplingConfig
+from tests.app.wheel import turn_wheel
 
 
 @pytest.mark.parametrize("config", [ModelConfig(), TrainConfig(prompts=("Once", "Who")), SamplingConfig(stop=("x",))])
@@ -146,17 +146,7 @@ def test_the_wheel_scrolls_past_an_editor_without_focus(qtbot: QtBot, theme: The
     qtbot.addWidget(form)
     form.show()
     layers = form.editor("n_layer")
-    wheel = QWheelEvent(
-        QPointF(5, 5),
-        QPointF(layers.mapToGlobal(QPoint(5, 5))),
-        QPoint(0, 0),
-        QPoint(0, 120),
-        Qt.MouseButton.NoButton,
-        Qt.KeyboardModifier.NoModifier,
-        Qt.ScrollPhase.NoScrollPhase,
-        False,
-    )
-    QApplication.sendEvent(layers, wheel)
+    wheel = turn_wheel(layers)
     assert form.config.n_layer == 4
     assert not wheel.isAccepted()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
-from PySide6.QtGui import QMouseEvent, QWheelEvent
+from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -26,6 +26,7 @@ from app.training.shown_run import ShownRun
 from models.events import Noted, TrainMetrics
 from models.settings.run_spec import RunSpec
 from tests.app.training.curves.runs import LAYERS, history
+from tests.app.wheel import turn_wheel
 
 
 @pytest.fixture
@@ -62,18 +63,7 @@ def zoom(chart: Chart, share: float) -> None:
 
 def wheel(chart: Chart, at: QPointF) -> None:
     """Turn the wheel by one notch at a place of the scene."""
-    place = QPointF(chart.mapFromScene(at))
-    event = QWheelEvent(
-        place,
-        chart.viewport().mapToGlobal(place),
-        QPoint(0, 0),
-        QPoint(0, 120),
-        Qt.MouseButton.NoButton,
-        Qt.KeyboardModifier.NoModifier,
-        Qt.ScrollPhase.NoScrollPhase,
-        False,
-    )
-    QApplication.sendEvent(chart.viewport(), event)
+    turn_wheel(chart.viewport(), QPointF(chart.mapFromScene(at)))
 
 
 def test_all_charts_have_the_same_axis(view: CurvesView) -> None:

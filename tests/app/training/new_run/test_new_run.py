@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import torch
-from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtGui import QAction, QWheelEvent
-from PySide6.QtWidgets import QAbstractSpinBox, QApplication, QComboBox, QFileDialog, QLabel, QWidget
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QAbstractSpinBox, QComboBox, QFileDialog, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.kit.theme import ThemeProvider
@@ -30,6 +30,7 @@ from models.settings.tune_spec import TuneSpec
 from models.training.trials import trial
 from models.training.trials.findings import BatchFound, BatchPoint, LrFound, LrPoint
 from tests.app.heard import Heard
+from tests.app.wheel import turn_wheel
 
 Until = Callable[[Callable[[], bool]], None]
 
@@ -50,18 +51,7 @@ def test_the_wheel_scrolls_past_every_setting(form: NewRun) -> None:
     assert {"Validation share", "World seed", "Vocabulary", "Data"} <= {box.accessibleName() for box in boxes}
     form.setFocus()
     for box in boxes:
-        wheel = QWheelEvent(
-            QPointF(5, 5),
-            QPointF(box.mapToGlobal(QPoint(5, 5))),
-            QPoint(0, 0),
-            QPoint(0, 120),
-            Qt.MouseButton.NoButton,
-            Qt.KeyboardModifier.NoModifier,
-            Qt.ScrollPhase.NoScrollPhase,
-            False,
-        )
-        QApplication.sendEvent(box, wheel)
-        assert not wheel.isAccepted(), box.accessibleName()
+        assert not turn_wheel(box).isAccepted(), box.accessibleName()
         assert box.focusPolicy() != Qt.FocusPolicy.WheelFocus, "the wheel would give it the focus first"
 
 

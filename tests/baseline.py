@@ -1,7 +1,7 @@
 """What a restructuring must leave as it is: counts of 431 designs, losses and gradients, exported files.
 
-    python scripts/baseline.py record before.json
-    python scripts/baseline.py compare before.json
+    python -m tests.baseline record before.json
+    python -m tests.baseline compare before.json
 
 Compare on the processor that recorded, with the same torch: losses and gradients are compared bit for bit. Exits with 1
 where something differs, and names it. For screens, `terrarium screenshots` before and after; for libraries of earlier
@@ -34,6 +34,7 @@ from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.settings.tune_spec import TuneSpec
 from models.training.trials.measure import RandomTexts
+from tests.models.designs import tiny_design
 
 N_DESIGNS = 431
 _VARIANTS = {
@@ -44,22 +45,6 @@ _VARIANTS = {
     "bart-tiny, labels": ("bart-tiny", {"head": "sequence", "n_label": 3}),
     "t5-tiny, another encoder": ("t5-tiny", {"n_encoder_layer": 2, "n_encoder_head": 2, "d_encoder_ff": 64}),
 }
-_SIZES = {"vocab_size": (2, 50), "context_length": (2, 20), "n_layer": (1, 3), "d_model": (2, 24), "n_head": (1, 4)}
-_MAYBE = {
-    "n_kv_head": 4,
-    "n_encoder_layer": 3,
-    "n_encoder_head": 4,
-    "d_ff": 9,
-    "d_encoder_ff": 9,
-    "d_head": 6,
-    "n_expert": 4,
-    "n_expert_used": 4,
-    "conv_width": 4,
-    "n_segment": 3,
-    "sliding_window": 5,
-    "max_ngram": 4,
-}
-"""Settings that are 0, or up to that."""
 _ROWS, _LENGTH, _SOURCE = 2, 13, 7
 _LORA = TuneSpec(parent="a parent", mode="lora", lora_r=8)
 
@@ -70,26 +55,9 @@ def designs() -> dict[str, ModelConfig]:
     found = dict(PRESETS) | named
     rng = random.Random(0)
     while len(found) < N_DESIGNS:
-        values = dict(_random_values(rng))
-        if not ModelConfig.problems(values):
-            found[f"random {len(found)}"] = ModelConfig(**values)
+        if (config := tiny_design(rng)) is not None:
+            found[f"random {len(found)}"] = config
     return found
-
-
-def _random_values(rng: random.Random) -> Iterator[tuple[str, Any]]:
-    for field in dataclasses.fields(ModelConfig):
-        if field.name in _SIZES:
-            yield field.name, rng.randint(*_SIZES[field.name])
-        elif field.name in _MAYBE:
-            yield field.name, rng.choice([0, rng.randint(0, _MAYBE[field.name])])
-        elif field.name == "n_bucket":
-            yield field.name, rng.choice([4, 8, 32])
-        elif field.name in ("n_label", "ngram_rows", "d_ngram"):
-            yield field.name, rng.randint(1, 9)
-        elif "choices" in field.metadata:
-            yield field.name, rng.choice(field.metadata["choices"])
-        elif isinstance(field.default, bool):
-            yield field.name, rng.random() < 0.5
 
 
 def counts(config: ModelConfig) -> dict[str, Any]:
