@@ -190,10 +190,11 @@ class ModelPicker(ElidedCombo):
         set_enabled(self, "" if self.count() else "There is no model yet: train or download one.")
 
     @property
-    def newest_run(self) -> tuple[str, str]:
-        """Id and label of the newest run that can be opened; two empty strings if there is none."""
-        ids = [str(self.itemData(i)) for i in range(self.count())]
-        return next(((run_id, self.itemText(i)) for i, run_id in enumerate(ids) if run_id != LIVE), ("", ""))
+    def newest(self) -> tuple[str, str]:
+        """Id and label of the newest run that can be opened, of the model in training (LIVE) where there is no run yet;
+        two empty strings if there is neither."""
+        found = [(str(self.itemData(i)), self.itemText(i)) for i in range(self.count())]
+        return min(found, key=lambda model: model[0] == LIVE, default=("", ""))
 
 
 def _format_checkpoint(run: RunInfo, open_step: int | None) -> str:

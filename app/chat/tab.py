@@ -155,7 +155,7 @@ class ChatTab(QWidget):
         session.chat.changed.connect(self._ask_first)
         self.models.picked.connect(self._on_model_picked)
         self.models.choices_changed.connect(self._on_choices)
-        self.page.newest_requested.connect(lambda: self._on_model_picked(self.models.picker.newest_run[0]))
+        self.page.newest_requested.connect(lambda: self._on_model_picked(self.models.picker.newest[0]))
         self.page.model_requested.connect(self._on_model_picked)
         self.page.pointer_left.connect(self._open_glass)
         self.page.train_requested.connect(lambda: session.tab_requested.emit("training"))
@@ -186,7 +186,7 @@ class ChatTab(QWidget):
 
     @Slot()
     def _on_choices(self) -> None:
-        self.page.offer_newest(self.models.picker.newest_run[1])
+        self.page.offer_newest(self.models.picker.newest[1])
 
     @Slot()
     def _on_model(self) -> None:

@@ -256,7 +256,7 @@ class ChatPages(QStackedWidget):
     def __init__(self, chat: QWidget, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.open = button("Open", theme, self.open_requested.emit, icon="chat-circle", role="primary")
-        self.open.setToolTip("Load the latest checkpoint of the newest run")
+        self.open.setToolTip("Load its latest checkpoint; of a model in training, its weights at each reply")
         self.train = button("Train a model", theme, self.train_requested.emit, icon="play", role="primary")
         self.train.setToolTip("Go to the Training tab")
         self._pages = {
@@ -289,7 +289,7 @@ class ChatPages(QStackedWidget):
             "loading": EmptyState("The model is loading", "You can type now; send once the model has loaded."),
             "choose": EmptyState(
                 "Choose a model",
-                "Pick one above. Each run replies from its latest checkpoint.",
+                "Pick one above. A run replies from its latest checkpoint, a model in training as it is by then.",
                 self.open,
             ),
             "train": EmptyState(

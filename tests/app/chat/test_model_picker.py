@@ -33,6 +33,11 @@ def test_steps_are_those_of_the_weights(qtbot: QtBot, library: Library, tiny_con
     assert picker.currentText() == "whole, step 2"
     picker.set_choices(runs, "now", "died", 1)
     assert (picker.itemText(0), picker.currentText()) == ("now, in training now", "died, step 1")
+    assert picker.newest == (runs[0].id, "whole, step 3")
+    picker.set_choices([], "now", "", None)
+    assert picker.newest == (LIVE, "now, in training now"), "there is no run yet"
+    picker.set_choices([], "", "", None)
+    assert picker.newest == ("", "")
 
 
 def test_the_open_run_is_shown_while_its_training_is_not_over(

@@ -52,7 +52,7 @@ def test_a_real_model_is_opened_and_continues_a_text(
     qtbot.addWidget(tab)
     tab.resize(1280, 650)
     tab.show()
-    assert tab.models.picker.newest_run[0] == trained
+    assert tab.models.picker.newest[0] == trained
     qtbot.mouseClick(tab.page.pages.open, Qt.MouseButton.LeftButton)
     until(lambda: session.chat.state == "ready")
     assert session.chat.model is not None
