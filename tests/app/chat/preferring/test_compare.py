@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import shutil
+from types import SimpleNamespace
 
 import pytest
 from PySide6.QtCore import Qt
@@ -10,7 +12,7 @@ from PySide6.QtWidgets import QInputDialog
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.chat.preferring import page as compare
+from app.chat.preferring import page as judging
 from app.chat.preferring import pair_maker
 from app.chat.preferring.page import JudgePage
 from app.chat.preferring.pair_maker import Contest, PairMaker, PromptSource
@@ -54,8 +56,10 @@ def run_id(library: Library, byte_tokenizer: Tokenizer) -> str:
 
 
 @pytest.fixture
-def page(run_id: str, session: Session, tab: ChatTab, until: Until) -> JudgePage:
+def page(run_id: str, session: Session, tab: ChatTab, until: Until, monkeypatch: pytest.MonkeyPatch) -> JudgePage:
     """The page, with a prompt of one's own, and the first pair in view."""
+    # With some seeds a reply is empty, and no row is made of it.
+    monkeypatch.setattr(judging, "random", SimpleNamespace(Random=lambda: random.Random(0)))
     session.runs.changed.emit()
     assert session.chat.open(run_id)
     until(lambda: session.chat.state == "ready")
@@ -148,7 +152,7 @@ def test_a_choice_is_taken_back_with_a_key_and_made_again(
 def test_one_pair_in_twenty_comes_back_with_its_sides_swapped(
     page: JudgePage, session: Session, qtbot: QtBot, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compare, "REPEAT_EVERY", 8)
+    monkeypatch.setattr(judging, "REPEAT_EVERY", 8)
     for _ in range(7):
         press(page, qtbot, until, "left")
     again = page.arena.pair
