@@ -1,12 +1,10 @@
 """`python -m app` is `terrarium`."""
 
-import multiprocessing
 import sys
 
 from models.child_process import ANSWER_CALLS, answer_calls
 
 if __name__ == "__main__":
-    multiprocessing.freeze_support()  # the bench times the plain library in a process of its own, frozen too
     if sys.argv[1:] == [ANSWER_CALLS]:
         answer_calls()
     else:

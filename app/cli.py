@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import importlib
 import io
-import keyword
 import logging
 import logging.handlers
 import os
@@ -46,12 +45,14 @@ COMMANDS = (
     "pack",
     "unpack",
     "trash",
-    "bench",
-    "screenshots",
     "guide",
     "selftest",
 )
 """The modules of app.commands, in the order of the help. Only the requested one is imported."""
+
+TOOLS = ("bench", "screenshots")
+"""The packages of tools that are commands, too. They belong to a checkout, and are not installed with the program."""
+_CHECKOUT = Path(__file__).resolve().parents[1]
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -87,10 +88,17 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         return parser
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version, and end")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
-    names = arguments[:1] if arguments and arguments[0] in COMMANDS else COMMANDS if arguments else ()
-    for name in names:
-        module = f"{name}_" if keyword.iskeyword(name) else name
-        command = importlib.import_module(f"app.commands.{module}")
+    modules = {name: f"app.commands.{name}" for name in COMMANDS} | {"import": "app.commands.import_"}
+    if (_CHECKOUT / "tools" / "bench").is_dir():
+        modules |= {name: f"tools.{name}" for name in TOOLS}
+        sys.path.append(str(_CHECKOUT))  # where the script `terrarium` was started, there are only installed packages
+    elif arguments and arguments[0] in TOOLS:
+        parser.error(
+            f"{arguments[0]} is a tool for developers, and is not installed: run it in a checkout of the source, as "
+            f"python -m app {arguments[0]}"
+        )
+    for name in arguments[:1] if arguments and arguments[0] in modules else modules if arguments else ():
+        command = importlib.import_module(modules[name])
         command.add_parser(subparsers).set_defaults(run=command.run)
     return parser
 

@@ -2,9 +2,9 @@
 
     python scripts/try_program.py dist/terrarium/terrarium --pictures pictures
 
-The self-test, a quick start of one minute, a run saved as one file and opened again, and pictures of the window
-that are not blank: all in a library of their own. The program is only started, never imported: this needs nothing but
-Python; with --bare, the program finds no Python, and nothing else, on its PATH.
+The self-test, a quick start of one minute, and a run saved as one file and opened again: all in a library of their own.
+The program is only started, never imported: this needs nothing but Python; with --bare, the program finds no Python,
+and nothing else, on its PATH.
 """
 
 from __future__ import annotations
@@ -12,32 +12,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import struct
 import subprocess
 import sys
 import tempfile
-import zlib
 from pathlib import Path
-
-LEAST_VALUES = 32
-"""Different bytes in the data of a picture: one of a single colour has a handful, a window hundreds."""
-
-
-def is_blank(picture: Path) -> bool:
-    """Whether a PNG file shows nothing, or is none."""
-    data = picture.read_bytes()
-    if data[:8] != b"\x89PNG\r\n\x1a\n":
-        return True
-    parts, place = [], 8
-    while place + 8 <= len(data):
-        length, kind = struct.unpack(">I4s", data[place : place + 8])
-        if kind == b"IDAT":
-            parts.append(data[place + 8 : place + 8 + length])
-        place += length + 12
-    try:
-        return len(set(zlib.decompress(b"".join(parts)))) < LEAST_VALUES
-    except zlib.error:
-        return True
 
 
 class Program:
@@ -67,7 +45,9 @@ class Program:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", nargs="+", help="the program, and what it needs before its own arguments")
-    parser.add_argument("--pictures", type=Path, help="where to leave the pictures (default: nowhere)")
+    parser.add_argument(
+        "--pictures", type=Path, help="where the self-test leaves pictures (default: nowhere)"
+    )
     parser.add_argument("--minutes", default="1", help="how long the quick start trains (default: 1)")
     parser.add_argument("--bare", action="store_true", help="give it an empty PATH: for a bundle, which needs nothing")
     args = parser.parse_args()
@@ -75,20 +55,14 @@ def main() -> int:
         home = Path(folder)
         program = Program(args.command, home, bare=args.bare)
         print(program.run("--help").splitlines()[0])
-        print(program.run("selftest"))
+        print(program.run("selftest", *(("--pictures", str(args.pictures)) if args.pictures else ())))
         result = json.loads(program.run("quickstart", "--minutes", args.minutes, "--json").splitlines()[-1])
         print(f"The model of the quick start answers {result['accuracy']:.0%} of the held-out questions.")
         file = home / "a rün.terrarium"
         print(program.run("pack", "Tiny World", str(file)))
         print(program.run("unpack", str(file), "--name", "opened"))
         print(program.run("generate", "opened", "--prompt", "What is Mia's job?", "--max-tokens", "8"))
-        pictures = args.pictures or home / "pictures"
-        program.run("screenshots", str(pictures), "--run", "Tiny World", "--task-minutes", "0")
-        made = sorted(pictures.glob("*.png"))
-        blank = [picture.name for picture in made if is_blank(picture)]
-        if not made or blank:
-            raise SystemExit(f"{len(made)} pictures were made, and these are blank: {', '.join(blank) or 'none'}.")
-        print(f"All of it works; {len(made)} pictures, none of them blank.")
+        print("All of it works.")
     return 0
 
 

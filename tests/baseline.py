@@ -28,12 +28,12 @@ from models.cost import active_parameters, memory, operations, parameters, train
 from models.events import result_of
 from models.interop.export import export_hf
 from models.interop.graphs.graphs import NoGraphError
-from models.interop.sharing.gguf_export import write_gguf
-from models.interop.sharing.gguf_plan import plan_gguf
+from models.interop.publish.gguf_export import write_gguf
+from models.interop.publish.gguf_plan import plan_gguf
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.settings.tune_spec import TuneSpec
-from models.training.trials.measure import RandomTexts
+from models.training.estimates.measure import RandomTexts
 from tests.models.designs import tiny_design
 
 N_DESIGNS = 431

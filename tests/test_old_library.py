@@ -27,7 +27,7 @@ from app.session.undo import Undo
 from app.worker.notices import Notices
 from models import load_model
 from models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
-from models.data.corpus import list_corpora
+from models.corpora.corpus import list_corpora
 from models.evaluation.record import read_evaluation
 from models.events import Notice, TokenMade, result_of
 from models.inference.generate import generate

@@ -18,7 +18,7 @@ from pathlib import Path
 import grimp
 import pytest
 
-from app.cli import COMMANDS
+from app.cli import COMMANDS, TOOLS
 from tests import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -261,4 +261,4 @@ def test_all_documents_can_be_reached_from_the_readme() -> None:
 
 def test_the_docs_list_every_command() -> None:
     text = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"^\| `terrarium (\w+)", text, re.MULTILINE)) == set(COMMANDS)
+    assert set(re.findall(r"^\| `terrarium (\w+)", text, re.MULTILINE)) == {*COMMANDS, *TOOLS}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.builder.costs.design_costs import costs_of
-from app.kit.words.slot_words import UNUSED, differs, format_slot, label_of, value_in_use
+from app.kit.setting_names.slot_words import UNUSED, differs, format_slot, label_of, value_in_use
 from app.session.device_memory import DeviceMemory
 from models import cost
 from models.number_words import format_compact, format_size

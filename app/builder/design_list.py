@@ -28,8 +28,8 @@ from PySide6.QtWidgets import (
 )
 
 from app.kit.basics import plain_tip
+from app.kit.setting_names.preset_words import design_title, format_parameter_count, preset_families
 from app.kit.theme import ThemeProvider
-from app.kit.words.preset_words import design_title, format_parameter_count, preset_families
 from models.library.library import DesignInfo
 from models.settings.presets import PRESETS
 

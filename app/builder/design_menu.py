@@ -8,7 +8,7 @@ from functools import partial
 from PySide6.QtWidgets import QMenu, QWidget
 
 from app.builder.comparison import ComparedDesign
-from app.kit.words.preset_words import design_title, format_parameter_count, preset_families
+from app.kit.setting_names.preset_words import design_title, format_parameter_count, preset_families
 from app.session.session import Session
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS

@@ -185,7 +185,7 @@ class ChatSide(Views):
         self._hidden_groups.refresh()
 
     def _make_pass(self) -> QWidget:
-        from app.glass.whole_pass.panel import PassPanel
+        from app.whole_pass.pass_panel import PassPanel
 
         panel = PassPanel(self._session, self._theme, self._focus)
         panel.door_opened.connect(self._on_door)
@@ -199,7 +199,7 @@ class ChatSide(Views):
             self.place_requested.emit(name)
 
     def _make_next(self) -> QWidget:
-        from app.glass.next_token.panel import NextTokenPanel
+        from app.glass.next_token.next_token_panel import NextTokenPanel
 
         panel = NextTokenPanel(self._session, self._theme, self._focus)
         panel.set_sampling(self._sampling.config)
@@ -208,22 +208,22 @@ class ChatSide(Views):
         return panel
 
     def _make_attention(self) -> QWidget:
-        from app.glass.attention.panel import AttentionPanel
+        from app.glass.attention.attention_panel import AttentionPanel
 
         return self._made(AttentionPanel)
 
     def _make_layers(self) -> QWidget:
-        from app.glass.layers.panel import LensPanel
+        from app.glass.layers.lens_panel import LensPanel
 
         return self._made(LensPanel)
 
     def _make_ablation(self) -> QWidget:
-        from app.glass.causes.ablation_panel import AblationPanel
+        from app.glass.ablation.ablation_panel import AblationPanel
 
         return self._made(AblationPanel)
 
     def _make_inputs(self) -> QWidget:
-        from app.glass.causes.inputs_panel import InputsPanel
+        from app.glass.ablation.inputs_panel import InputsPanel
 
         return self._made(InputsPanel)
 

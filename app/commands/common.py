@@ -36,7 +36,7 @@ def add_weights(parser: argparse.ArgumentParser) -> None:
         "--weights",
         choices=KINDS,
         default=KINDS[0],
-        help="number format of the model's matrices; compare them with `terrarium bench weights MODEL` "
+        help="number format of the model's matrices; the chat's settings measure what each costs "
         f"(default: {KINDS[0]})",
     )
 

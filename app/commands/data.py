@@ -12,23 +12,23 @@ from typing import Any
 
 from app.commands.common import UsageError, add_common, open_model, print_json
 from app.commands.progress import ProgressLine, drive
-from models.data.corpus import Corpus, find_dataset, list_corpora
+from models.corpora.corpus import Corpus, find_dataset, list_corpora
 from models.data.corrections import build_corrections_corpus
-from models.data.formats.plain import UNITS
-from models.data.formats.registry import FORMATS
-from models.data.formats.rows import ReadOptions
-from models.data.importing.checks import Checks, check_events
-from models.data.importing.importer import dataset_name, describe_damage, import_events
-from models.data.importing.inspection import SourceInfo, inspect_events
-from models.data.importing.plan import DEFAULT_MENDS, GROUP, MENDS, ROLES, ImportPlan
-from models.data.preferences.dataset import build_set_corpus
-from models.data.preferences.measures import makers
-from models.data.preferences.store import GOLD, PERSON, SIMULATED, PreferenceSet, list_sets, rename_set
-from models.data.preferences.writing import PREFERENCE_FORMS, write_preferences
 from models.events import result_of
+from models.importing.checks import Checks, check_events
+from models.importing.formats.plain import UNITS
+from models.importing.formats.registry import FORMATS
+from models.importing.formats.rows import ReadOptions
+from models.importing.importer import dataset_name, describe_damage, import_events
+from models.importing.inspection import SourceInfo, inspect_events
+from models.importing.plan import DEFAULT_MENDS, GROUP, MENDS, ROLES, ImportPlan
 from models.library.library import Library
 from models.library.run_corrections import read_corrections, set_correction
 from models.number_words import capitalized, format_count, format_size
+from models.preferences.dataset import build_set_corpus
+from models.preferences.measures import makers
+from models.preferences.store import GOLD, PERSON, SIMULATED, PreferenceSet, list_sets, rename_set
+from models.preferences.writing import PREFERENCE_FORMS, write_preferences
 from models.runs.run_folder import RunFolder
 from models.settings.tasks import PREFERENCE_TASKS, TASKS
 

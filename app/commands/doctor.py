@@ -8,9 +8,9 @@ import shlex
 from typing import Any
 
 from app.commands.common import add_common, print_json
+from models.diagnosis import Diagnosis, Examination, Remedy, RunLog, examine
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
-from models.training.doctor import Diagnosis, Examination, Remedy, RunLog, examine
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:

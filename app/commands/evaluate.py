@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from app.commands.common import UsageError, add_common, add_weights, find_model, open_model, print_json
 from app.commands.progress import ProgressLine, drive
-from models.data.tiny_world.refusals import CAVEAT, FORBIDDEN, TRAINED_ATTACKS
 from models.files.atomic import atomic_write_text
 from models.library.library import Library
 from models.number_words import format_percent
 from models.settings.tasks import TASKS
+from models.tiny_world.refusals import CAVEAT, FORBIDDEN, TRAINED_ATTACKS
 
 if TYPE_CHECKING:
     from models.evaluation.safety_report import Cell, SafetyReport
@@ -119,9 +119,9 @@ def _safety(args: argparse.Namespace) -> int:
     path = find_model(args.model)
     model, tokenizer, _ = open_model(args.model, args.device, args.weights)
     from models.architecture.transformer import Decoder
-    from models.data.tiny_world.world import World
     from models.evaluation.over_refusal import keep_over_refusal
     from models.evaluation.safety import evaluate_safety
+    from models.tiny_world.world import World
 
     if not isinstance(model, Decoder) or model.config.head != "language":
         raise ValueError(f"{args.model!r} cannot reply, so there is nothing to ask it: choose a model that chats.")
@@ -175,7 +175,7 @@ def _share(cell: Cell, name: str) -> str:
 
 def _rows(args: argparse.Namespace, path: Path, learned: str) -> tuple[TaskRows, Sequence[Row]]:
     """What to evaluate on, and what baselines learn from."""
-    from models.data.corpus import find_dataset, open_run_corpus
+    from models.corpora.corpus import find_dataset, open_run_corpus
     from models.runs.run_folder import RunFolder
     from models.tasks.evaluating import dataset_rows, read_task_rows
 
@@ -206,7 +206,7 @@ def _as_json(found: Evaluation, seconds: float, path: Path, written: Path | None
 
 
 def _print(found: Evaluation, written: Path | None, worst: list[int]) -> None:
-    from models.metrics.table import METRICS, format_score
+    from models.metrics.metrics_table import METRICS, format_score
 
     report = found.report
     print(f"{TASKS[found.data.task].title} · {found.data.name} · {report.n:,} rows")

@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _share_gguf(args: argparse.Namespace) -> int:
     """Write a GGUF file; print its path, what the format costs, and Ollama's commands."""
-    from models.interop.sharing.share import share_gguf
+    from models.interop.publish.share import share_gguf
 
     with ProgressLine(as_json=args.json) as line:
         sharing = share_gguf(
@@ -128,7 +128,7 @@ def _share_gguf(args: argparse.Namespace) -> int:
 
 def _share_onnx(args: argparse.Namespace) -> int:
     """Write an ONNX file; print its path, what goes in and comes out, and how much it differs from the model."""
-    from models.interop.sharing.onnx_export import share_onnx
+    from models.interop.publish.onnx_export import share_onnx
 
     with ProgressLine(as_json=args.json) as line:
         shared = drive(share_onnx(find_model(args.model), _out(args), licence=args.licence), line)
@@ -156,8 +156,8 @@ def _share_onnx(args: argparse.Namespace) -> int:
 
 def _push(args: argparse.Namespace) -> int:
     """Upload a Hugging Face folder; print the address of its page."""
-    from models.interop.sharing.hub_token import find_token
-    from models.interop.sharing.upload import check_hub_name, hub_endpoint, push_hf
+    from models.interop.publish.hub_token import find_token
+    from models.interop.publish.upload import check_hub_name, hub_endpoint, push_hf
 
     source, name = find_model(args.model), check_hub_name(args.push)
     licence = args.licence or _ask("Licence, such as mit or cc-by-4.0 (empty: none is named): ", secret=False)
@@ -200,7 +200,7 @@ def _export_run(args: argparse.Namespace) -> Path:
 
 
 def _export(args: argparse.Namespace) -> Generator[Event, None, Path]:
-    from models.interop.sharing.share import share_hf
+    from models.interop.publish.share import share_hf
     from models.runs.run_folder import RunFolder
 
     if args.format == "peft":

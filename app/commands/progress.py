@@ -35,7 +35,7 @@ from models.events import (
     VocabularyGrowth,
 )
 from models.files.jsonl import finite
-from models.metrics.table import METRICS, format_score
+from models.metrics.metrics_table import METRICS, format_score
 from models.number_words import format_duration
 
 Result = TypeVar("Result")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from app.commands.common import UsageError, add_common, print_json
 from app.commands.progress import ProgressLine, drive, stop_on_interrupt
 from app.commands.queue import add_queue_option, queue_recipe
-from models.data.text_corpora import check_text_files
+from models.corpora.text_corpora import check_text_files
 from models.evaluation.text_verdict import TRIGRAM, sentence_of, table_words
 from models.events import Evaluated, Event, SampleMade, TextCompared, ValMetrics
 from models.library.library import Library

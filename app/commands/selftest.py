@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     from models.library.library import Library
 
+_LEAST_COLOURS = 32
+"""A blank page has a handful of colours; one with text that is smoothed at its edges, hundreds."""
+
 TEXT = "Ben is in the barn. Clara has the kite. The goat eats hay, and the kite is red. Where is Ben? In the barn.\n"
 
 
@@ -34,6 +37,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "selftest", help="check that Terrarium works on this computer", description=__doc__
     )
+    parser.add_argument("--pictures", type=Path, metavar="DIR", help="also save a picture of each page of the window")
     add_common(parser)
     return parser
 
@@ -48,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
     results = []
     with tempfile.TemporaryDirectory(prefix="terrarium-selftest-") as folder:
-        for name, check in checks(Library(Path(folder)), args.device).items():
+        for name, check in checks(Library(Path(folder)), args.device, args.pictures).items():
             started = time.monotonic()
             try:
                 finding = check()
@@ -64,8 +68,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def checks(library: Library, device: str) -> dict[str, Callable[[], str]]:
-    """The checks by name, in order: later ones use the results of earlier ones. Each returns what it found."""
+def checks(library: Library, device: str, pictures: Path | None = None) -> dict[str, Callable[[], str]]:
+    """The checks by name, in order: later ones use the results of earlier ones. Each returns what it found.
+
+    Args:
+        pictures: the folder to save pictures of the window in; None: nowhere.
+    """
     return {
         "tokenizer": partial(check_tokenizer, library),
         "chat template": check_chat_template,
@@ -79,6 +87,7 @@ def checks(library: Library, device: str) -> dict[str, Callable[[], str]]:
         "plot": check_plot,
         "icons": check_icons,
         "colour maps": check_colour_maps,
+        "window": partial(check_window, library, pictures),
     }
 
 
@@ -180,7 +189,7 @@ def check_parquet(library: Library) -> str:
     """duckdb, with its part for Parquet, writes a table, which is read as rows."""
     import duckdb
 
-    from models.data.formats.registry import open_source
+    from models.importing.formats.registry import open_source
 
     path = library.home / "rows.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -266,6 +275,27 @@ def check_colour_maps() -> str:
     for name in names:
         _require(len(pg.colormap.get(name).getLookupTable(nPts=256)) == 256, f"{name} is incomplete")
     return ", ".join(names)
+
+
+def check_window(library: Library, pictures: Path | None = None) -> str:
+    """The window opens, and draws its home page and each of its tabs."""
+    from PySide6.QtCore import QCoreApplication
+
+    from app.shell.offscreen import opened_window
+    from app.shell.top_bar import HOME, TABS
+
+    names = (HOME, *(name for name, *_ in TABS))
+    if pictures is not None:
+        pictures.mkdir(parents=True, exist_ok=True)
+    with opened_window(library) as window:
+        window.resize(1280, 720)
+        for name in names:
+            window.show_tab(name)
+            QCoreApplication.processEvents()
+            picture = window.grab().toImage()
+            _require(len(_colours(picture)) >= _LEAST_COLOURS, f"the page “{name}” is blank")
+            _require(pictures is None or picture.save(str(pictures / f"{name}.png")), f"{pictures} cannot be written")
+    return f"{len(names)} pages drawn"
 
 
 def _require(holds: object, sentence: str) -> None:

@@ -10,7 +10,7 @@ from app.commands.progress import ProgressLine
 from app.commands.queue import DONE, FAILED, INTERRUPTED, print_queue, work_through
 from app.commands.train import add_spec_options, spec_to_queue, with_proposals
 from models.library.library import Library
-from models.metrics.table import METRICS
+from models.metrics.metrics_table import METRICS
 from models.runs.run_queue import RunQueue
 from models.runs.sweep import SweepRange, SweepValues, grid, parse_range, parse_values, random_search
 from models.runs.sweep_result import SweepRun, sweep_runs, sweep_tag

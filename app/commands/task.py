@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from app.commands.common import UsageError, add_common, print_json
 from app.commands.progress import ProgressLine, drive, stop_on_interrupt
 from app.commands.queue import add_queue_option, queue_recipe
-from models.data.collections.corpora import COLLECTIONS
 from models.library.library import Library
-from models.metrics.table import METRICS, format_score
+from models.metrics.metrics_table import METRICS, format_score
 from models.number_words import format_minutes
+from models.published.corpora import COLLECTIONS
 from models.recipes.queued import queued_task
 from models.recipes.tasks.published import ALL_RECIPES
-from models.recipes.tasks.table import Bar
+from models.recipes.tasks.tasks_table import Bar
 
 if TYPE_CHECKING:
     from models.recipes.tasks.results import TaskResult

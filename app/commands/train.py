@@ -14,7 +14,7 @@ from models.evaluation.record import read_forgetting
 from models.events import Evaluated, RunStarted, TrainMetrics, ValMetrics
 from models.library.library import Library
 from models.library.run_record import inspect_run
-from models.metrics.table import METRICS, format_score
+from models.metrics.metrics_table import METRICS, format_score
 from models.runs.run_folder import RunFolder
 from models.settings.align_spec import STAGES, AlignSpec, usual_align, usual_align_train
 from models.settings.presets import PRESETS

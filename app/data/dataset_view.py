@@ -21,19 +21,19 @@ from PySide6.QtWidgets import (
 from app.data.example_card import ExampleCard
 from app.data.importing.column_table import cell_text
 from app.data.importing.role_words import role_title
-from app.data.pairs_view import PairsView
 from app.kit.basics import add_menu, button, frame, label, plain_tip, row, scrolling, titled_card
 from app.kit.file_dialogs import ask_save_path, reveal
 from app.kit.layout.refit import Refit
 from app.kit.layout.whole_rows import WholeRows
 from app.kit.theme import SPACE, ThemeProvider
+from app.preferences.pairs_view import PairsView
 from app.session.session import Session
 from app.worker.background import LatestTask
-from models.data.datasets import DatasetInfo
-from models.data.importing.plan import SPLIT_WORDS
-from models.data.preferences.examining import ExaminedPair, ExaminedPairs, examine
-from models.data.preferences.writing import PREFERENCE_FORMS, Written, write_preferences
+from models.corpora.datasets import DatasetInfo
+from models.importing.plan import SPLIT_WORDS
 from models.number_words import format_count, format_size
+from models.preferences.examining import ExaminedPair, ExaminedPairs, examine
+from models.preferences.writing import PREFERENCE_FORMS, Written, write_preferences
 from models.settings.tasks import JUDGED_BY, PREFERENCE_TASKS, TASKS
 
 _N_ROWS = 20

@@ -7,9 +7,9 @@ from PySide6.QtCore import QTimer, Slot
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from app.glass.focus import Focus
+from app.glass.glass_panel import GlassPanel
 from app.glass.label_choice import LabelChoice
 from app.glass.names import quoted
-from app.glass.panel import GlassPanel
 from app.glass.panel_head import About, PanelHead
 from app.glass.read_text import ReadText
 from app.glass.sheet import Sheet

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from models.architecture.transformer import AnyModel
-    from models.inspect.reading import Text
+    from models.inspect.read_text import Text
     from models.inspect.readout import Readout
 
 
@@ -42,7 +42,7 @@ class TargetToken:
 
     def to_text(self) -> Text:
         """The text for `models.inspect`."""
-        from models.inspect.reading import Text
+        from models.inspect.read_text import Text
 
         return Text(ids=self.text.ids, source_ids=self.text.source_ids, segments=self.text.segments)
 
@@ -52,7 +52,7 @@ class TargetToken:
         Raises:
             ValueError: for the first token of a text.
         """
-        from models.inspect.reading import answer_position
+        from models.inspect.read_text import answer_position
 
         at = answer_position(model.config, self.position)
         if at is None:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from app.guide.facts import Facts, ReplyFact, RunFact
-from models.data.tiny_world.questions import HEADLINE_KINDS
-from models.metrics.table import METRICS, format_score
+from models.metrics.metrics_table import METRICS, format_score
 from models.number_words import format_compact, format_percent, with_minus
+from models.tiny_world.questions import HEADLINE_KINDS
 
 _MAX_CHARACTERS = 120
 """Of a reply or a text that is quoted."""

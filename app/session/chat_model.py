@@ -90,7 +90,7 @@ def describe_model(
 ) -> ChatModel:
     """Worker's thread: describe a model at `step`, loaded from `run`."""
     from models.chat.template_config import shown_template
-    from models.data.corpus import open_corpus
+    from models.corpora.corpus import open_corpus
     from models.interop.chat_templates import read_template_config
     from models.interop.importing import task_of
 

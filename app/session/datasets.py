@@ -12,7 +12,7 @@ from app.session.remembered import Remembered
 from app.session.trash import Trash
 from app.worker.background import LatestTask
 from app.worker.notices import Notices
-from models.data.datasets import DatasetInfo
+from models.corpora.datasets import DatasetInfo
 from models.library.library import Library
 from models.settings.tasks import TASKS
 
@@ -71,7 +71,7 @@ class Datasets(QObject):
     @Slot()
     def refresh(self) -> None:
         """Read the list again."""
-        from models.data.datasets import list_datasets
+        from models.corpora.datasets import list_datasets
 
         self._reader.ask(lambda: list_datasets(self._library))
 
@@ -127,7 +127,7 @@ class Datasets(QObject):
 
 def about_rows(files: Sequence[str]) -> str:
     """What to say of files that are chosen as texts although one holds the rows of a task; "" where none does."""
-    from models.data.importing.inspection import task_of_rows
+    from models.importing.inspection import task_of_rows
 
     task = next(filter(None, map(task_of_rows, files)), "")
     if not task:

@@ -26,7 +26,7 @@ from models.events import (
     ValMetrics,
 )
 from models.files.log_tail import LogTail
-from models.metrics.table import METRICS, format_score
+from models.metrics.metrics_table import METRICS, format_score
 from models.runs.curve import STEP_COLUMNS, TRAIN_COLUMNS, VAL_COLUMNS, Table, TrainCurve
 from models.runs.curve_index import AT_ONCE, NO_CURVE, CurveIndex, IndexedCurve
 from models.runs.run_folder import READ_WHOLE, RunFolder

@@ -35,7 +35,7 @@ class Session(QObject):
         tab_requested(name): show the tab "tokenizer", "data", "builder", "training" or "chat".
         recipes_requested(name): show the recipes, at the one of that name (models.recipes.tasks), '' for none.
         pronouns_requested(): show the models that point at what “it” refers to.
-        run_action_requested(run_id, name): do something to a run, one of app.training.run_list.run_actions.
+        run_action_requested(run_id, name): do something to a run, one of app.runs.run_actions.
         closing(): the worker is about to stop: everything that uses it, or runs beside it, must end now.
     """
 

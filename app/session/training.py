@@ -24,7 +24,7 @@ from models.library.run_index import RunIndex
 from models.library.run_record import inspect_run
 
 if TYPE_CHECKING:
-    from models.recipes.tasks.table import TaskRecipe
+    from models.recipes.tasks.tasks_table import TaskRecipe
     from models.runs.run_queue import QueuedRecipe, QueuedRun
     from models.settings.run_spec import RunSpec
 
@@ -153,12 +153,12 @@ class Training(QObject):
         self, name: str, base: str, seed: int = 0, own: str = "", rules: Sequence[str] = ()
     ) -> bool:
         """Carry out a demonstration of alignment, with arguments as DemonstrationRun has them; whether it started."""
-        from models.recipes.alignment.table import DEMONSTRATIONS
+        from models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS
 
         device = self._device.name
 
         def make() -> Iterator[Event]:
-            from models.recipes.alignment.running import DemonstrationRun
+            from models.recipes.demonstrations.running import DemonstrationRun
 
             yield from self.drive(
                 DemonstrationRun(self._library, name, base, seed=seed, own=own, rules=rules, device=device)

@@ -17,7 +17,7 @@ from app.shell.places import Places
 
 if TYPE_CHECKING:  # loaded when it is first asked for: the window appears before
     from app.help.glossary import Glossary
-    from app.help.panel import HelpPanel
+    from app.help.help_panel import HelpPanel
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class HelpDesk(QObject):
         if window is self._body.window():
             self.show_term(term)
             return
-        from app.help.panel import HelpDialog
+        from app.help.help_panel import HelpDialog
 
         dialog = window if isinstance(window, HelpDialog) else window.findChild(HelpDialog)
         if dialog is None:
@@ -94,7 +94,7 @@ class HelpDesk(QObject):
     def show_term(self, term: str = "") -> None:
         """Show a term, or the search if that has no entry."""
         if self.panel is None:
-            from app.help.panel import HelpPanel
+            from app.help.help_panel import HelpPanel
 
             glossary, problem = self._read_once()
             self.panel = HelpPanel(glossary, self._theme, problem)

@@ -10,14 +10,9 @@ from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QPaintEvent
 from PySide6.QtWidgets import QMainWindow, QPlainTextEdit, QSplitter, QVBoxLayout, QWidget
 
 from app.help.palette import Palette, PaletteSource
-from app.kit.file_dialogs import dropped_models, dropped_texts
-from app.kit.help_mark import HelpRequested
-from app.kit.layout.pages import Pages
-from app.kit.logo import program_icon
-from app.kit.theme import ThemeProvider
-from app.quickstart.grown_notice import GrownNotice
-from app.quickstart.home import SEEN, TIME_MACHINE_SEEN, Home
-from app.quickstart.next_step import (
+from app.home.grown_notice import GrownNotice
+from app.home.home import SEEN, TIME_MACHINE_SEEN, Home
+from app.home.next_step import (
     CHAT,
     LEARN_TASK,
     LONGER,
@@ -32,9 +27,14 @@ from app.quickstart.next_step import (
     TIME_MACHINE,
     NextStep,
 )
+from app.kit.file_dialogs import dropped_models, dropped_texts
+from app.kit.help_mark import HelpRequested
+from app.kit.layout.pages import Pages
+from app.kit.logo import program_icon
+from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.shell.closing import ClosingQuestion, remember_training
-from app.shell.guiding.desk import GuideDesk
+from app.shell.guide.desk import GuideDesk
 from app.shell.help_desk import HelpDesk
 from app.shell.import_dialog import ImportDialog
 from app.shell.keys import key_groups
@@ -56,11 +56,11 @@ from app.shell.undo_actions import UndoActions
 from app.shell.view_and_help import ViewAndHelp
 from app.shell.window_place import MIN_SIZE, SIZE, remember_place
 from app.worker.failures import DISK_FULL
-from models.data.text_corpora import check_text_files
+from models.corpora.text_corpora import check_text_files
 from models.recipes.queued import title_of
 
 if TYPE_CHECKING:
-    from app.training.tab import TrainingTab
+    from app.training.training_tab import TrainingTab
 
 _RECENT = "palette"
 """Under which name the entries of the palette that were used last are remembered."""
@@ -289,7 +289,7 @@ class MainWindow(QMainWindow):
     @property
     def training(self) -> TrainingTab:
         """The training tab, made now if necessary."""
-        from app.training.tab import TrainingTab
+        from app.training.training_tab import TrainingTab
 
         tab = self.pages.page("training")
         assert isinstance(tab, TrainingTab)
@@ -326,7 +326,7 @@ class MainWindow(QMainWindow):
 
     @Slot(str, str)
     def do_to_run(self, run_id: str, name: str) -> None:
-        """Do something to a run in the training tab, one of app.training.run_list.run_actions."""
+        """Do something to a run in the training tab, one of app.runs.run_actions."""
         self.show_tab("training")
         self.training.do(run_id, name)
 
@@ -480,7 +480,7 @@ class MainWindow(QMainWindow):
         super().paintEvent(event)
         if not self._was_painted:
             self._was_painted = True
-            QTimer.singleShot(0, self.painted.emit)
+            QTimer.singleShot(0, self, self.painted.emit)
 
     def quit(self) -> None:
         """Save the running training and close without asking."""

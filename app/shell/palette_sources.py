@@ -64,7 +64,7 @@ class RunSource:
         session, run_id = self._window.session, self._run_in_view()
         if not run_id or not session.runs.has(run_id):
             return []
-        from app.training.run_list.run_actions import run_actions
+        from app.runs.run_actions import run_actions
 
         return [
             PaletteEntry(
@@ -125,7 +125,7 @@ class LibrarySource:
         ]
 
     def _designs(self, session: Session) -> list[PaletteEntry]:
-        from app.kit.words.preset_words import design_title
+        from app.kit.setting_names.preset_words import design_title
         from models.settings.presets import PRESETS
 
         return [
@@ -152,8 +152,8 @@ class LibrarySource:
         ]
 
     def _recipes(self) -> list[PaletteEntry]:
-        from models.recipes.alignment.table import DEMONSTRATIONS
-        from models.recipes.tasks.table import TASK_RECIPES
+        from models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS
+        from models.recipes.tasks.tasks_table import TASK_RECIPES
 
         titles = {name: recipe.title for name, recipe in TASK_RECIPES.items()}
         titles |= {name: recipe.title for name, recipe in DEMONSTRATIONS.items()}

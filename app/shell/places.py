@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from app.kit.forms.config_form import ConfigForm
     from app.kit.layout.pages import Pages
     from app.session.session import Session
-    from app.training.tab import TrainingTab
+    from app.training.training_tab import TrainingTab
 
 _WITHOUT_SIDE = ("compare", "prefer", "pairs", "embeddings")
 """Modes of the chat tab beside which there is no glass box, or none of the open model."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from PySide6.QtCore import QObject, QTimer, Slot
 
-from app.quickstart.home import Home
+from app.home.home import Home
 from app.shell.closing import take_saved_run
 from app.shell.places import Screens
 from app.shell.screens import load_pages
@@ -16,7 +16,7 @@ from app.shell.top_bar import HOME, TABS
 from app.worker.background import LatestTask
 
 if TYPE_CHECKING:
-    from app.shell.guiding.desk import GuideDesk
+    from app.shell.guide.desk import GuideDesk
     from app.shell.toasts import Toasts
 
 

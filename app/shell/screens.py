@@ -8,22 +8,22 @@ from collections.abc import Callable, Iterator
 
 from PySide6.QtWidgets import QWidget
 
+from app.home.home import Home
 from app.kit.theme import ThemeProvider
-from app.quickstart.home import Home
 from app.session.session import Session
 
 _PARTS = (
     "pyqtgraph",
-    "models.data.formats.registry",
-    "app.training.recipes.page",
-    "app.training.new_run.page",
-    "app.training.run.view",
-    *(f"app.{name}.tab" for name in ("training", "tokenizer", "data", "builder", "chat")),
-    "app.quickstart.view",
-    "app.download.page",
+    "models.importing.formats.registry",
+    "app.recipes.recipes_page",
+    "app.new_run.new_run_page",
+    "app.run.run_view",
+    *(f"app.{name}.{name}_tab" for name in ("training", "tokenizer", "data", "builder", "chat")),
+    "app.home.quickstart_view",
+    "app.download.models_page",
     "app.guide.home_card",
-    "app.guide.panel",
-    "app.shell.guiding.stage",
+    "app.guide.guide_panel",
+    "app.shell.guide.stage",
 )
 """What the pages and the guide consist of, in portions of 10 to 70 ms (measured)."""
 
@@ -44,37 +44,37 @@ def page_factories(session: Session, theme: ThemeProvider) -> dict[str, Callable
     """A factory for each page, in the order in which they are likely to be wanted."""
 
     def training() -> QWidget:
-        from app.training.tab import TrainingTab
+        from app.training.training_tab import TrainingTab
 
         return TrainingTab(session, theme)
 
     def tokenizer() -> QWidget:
-        from app.tokenizer.tab import TokenizerTab
+        from app.tokenizer.tokenizer_tab import TokenizerTab
 
         return TokenizerTab(session, theme)
 
     def data() -> QWidget:
-        from app.data.tab import DataTab
+        from app.data.data_tab import DataTab
 
         return DataTab(session, theme)
 
     def builder() -> QWidget:
-        from app.builder.tab import BuilderTab
+        from app.builder.builder_tab import BuilderTab
 
         return BuilderTab(session, theme)
 
     def chat() -> QWidget:
-        from app.chat.tab import ChatTab
+        from app.chat.chat_tab import ChatTab
 
         return ChatTab(session, theme)
 
     def quickstart() -> QWidget:
-        from app.quickstart.view import QuickStartView
+        from app.home.quickstart_view import QuickStartView
 
         return QuickStartView(session, theme)
 
     def models() -> QWidget:
-        from app.download.page import ModelsPage
+        from app.download.models_page import ModelsPage
 
         return ModelsPage(session, theme)
 

@@ -10,12 +10,12 @@ from typing import Protocol
 from PySide6.QtCore import QObject, Slot
 from PySide6.QtWidgets import QFileDialog, QWidget
 
+from app.home.home import Home
 from app.kit.file_dialogs import FILE_FILTER
-from app.quickstart.home import Home
 from app.session.datasets import about_rows
 from app.shell.places import Screens
 from app.shell.toasts import Toasts
-from models.data.text_corpora import check_text_files
+from models.corpora.text_corpora import check_text_files
 from models.library.run_record import RunInfo
 
 

@@ -13,11 +13,11 @@ from PySide6.QtWidgets import QFormLayout, QHBoxLayout, QPlainTextEdit, QVBoxLay
 from tokenizers import Tokenizer
 
 from app.kit.basics import column, frame, label, scrolling
+from app.kit.setting_names.value_words import words
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import words
 from app.session.session import Session
 from app.tokenizer.making.growth_chart import GrowthChart
-from models.data.corpus import open_corpus
+from models.corpora.corpus import open_corpus
 from models.events import VocabularyGrowth
 from models.library.library import Library
 from models.number_words import format_date, format_size

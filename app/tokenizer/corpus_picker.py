@@ -11,7 +11,7 @@ from app.kit.basics import plain_tip
 from app.kit.file_dialogs import FILE_FILTER, safe_file_name
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.session.session import Session
-from models.data.corpus import list_corpora
+from models.corpora.corpus import list_corpora
 from models.data.corpus_texts import CorpusChoice, files_label
 from models.number_words import format_size
 

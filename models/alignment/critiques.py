@@ -1,6 +1,6 @@
 """A model's own critique of replies by rules in plain words, and its own revision of those that break one.
 
-The model has been taught both as tasks (models.data.tiny_world.constitution). No right answer is used here.
+The model has been taught both as tasks (models.tiny_world.constitution). No right answer is used here.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from tokenizers import Tokenizer
 from models.alignment.rollouts import reply_batch, reply_end
 from models.architecture.transformer import Decoder
 from models.chat.own_template import Message, encode_messages, encode_reply
-from models.data.tiny_world.constitution import NO, YES, critique_prompt, revision_prompt
 from models.events import Event, Progress
 from models.inference.continuation import evaluating
 from models.inference.many_replies import generate_in_batches
 from models.tasks.forward import batch_states
+from models.tiny_world.constitution import NO, YES, critique_prompt, revision_prompt
 
 _AT_ONCE = 64
 _MAX_TOKENS = 40

@@ -9,9 +9,9 @@ from typing import Protocol
 
 from models.alignment.reward_model import RewardModel
 from models.alignment.rollouts import Prompt
-from models.data.corpus import Example
-from models.data.tiny_world.wishes import WISHES
+from models.corpora.corpus import Example
 from models.inference.many_replies import DrawnReply
+from models.tiny_world.wishes import WISHES
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from models.alignment.reward_model import RewardModel
 from models.alignment.rollouts import reply_batch
 from models.architecture.transformer import AnyModel
 from models.chat.own_template import encode_reply
-from models.data.corpus import Example
+from models.corpora.corpus import Example
 from models.events import Event, Progress, result_of
 from models.inference.continuation import evaluating
 

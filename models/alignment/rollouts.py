@@ -14,11 +14,11 @@ from tokenizers import Tokenizer
 
 from models.architecture.transformer import Decoder
 from models.chat.own_template import encode_messages
+from models.corpora.corpus import Corpus, Example
 from models.data.batch import Batch
-from models.data.corpus import Corpus, Example
 from models.data.epoch_permutations import EpochOrder, EpochPermutations
-from models.data.importing.plan import SPLIT_WORDS
 from models.events import Event, Progress, reporting
+from models.importing.plan import SPLIT_WORDS
 from models.inference.many_replies import DrawnReply, draw_batch
 from models.tokenizers.special_tokens import end_id
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from models.data.tiny_world.questions import HEADLINE_KINDS
-from models.data.tiny_world.world import seed_in
 from models.evaluation.record import Forgetting, read_evaluation, read_forgetting
 from models.events import KnowledgeMeasured
 from models.files.jsonl import last_row, read_rows
@@ -18,6 +16,8 @@ from models.library.library import RunInfo
 from models.library.run_record import last_saved_step
 from models.runs.run_folder import RunFolder
 from models.settings.run_spec import RunSpec
+from models.tiny_world.questions import HEADLINE_KINDS
+from models.tiny_world.world import seed_in
 
 PRETRAINED, FORKED, TUNED, IMPORTED, GONE = "pretrained", "forked", "tuned", "imported", "gone"
 """Kinds of stages; of those that learned from pairs or rewards, the stage of AlignSpec is the kind."""

@@ -24,7 +24,7 @@ class Batch:
     source_mask: Tensor | None = None
     """(B, S) bool: which source tokens are not padding; None where none is."""
     candidates: Tensor | None = None
-    """(B, T) bool: where targets are positions in the same row (models.pronouns, spans), the allowed positions."""
+    """(B, T) bool: the allowed positions, where targets are positions in the same row (tasks.pronouns, spans)."""
     segments: Tensor | None = None
     """(B, T) long: the segment of each input, for an encoder that tells two texts apart."""
     task: str = ""

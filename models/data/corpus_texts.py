@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from models.data.corpus import SPLITS, Corpus, open_corpus
+from models.corpora.corpus import SPLITS, Corpus, open_corpus
 from models.data.sources import prepare_corpus
-from models.data.tiny_world.parallel import N_STORIES, stories
 from models.events import Event, Phase, Progress
 from models.library.library import Library
 from models.settings.run_spec import DataSpec
+from models.tiny_world.parallel import N_STORIES, stories
 from models.tokenizers.making.texts import example_texts, read_texts
 
 _SAMPLE_CHARACTERS = 1 << 20

@@ -8,11 +8,11 @@ from hashlib import blake2b
 from itertools import islice
 from typing import Any
 
-from models.data.corpus import Corpus, open_run_corpus
-from models.data.preferences.dataset import VAL_SHARE, preference_corpus
+from models.corpora.corpus import Corpus, open_run_corpus
 from models.library.library import Library
 from models.library.run_corrections import corrections_name, read_corrections
 from models.number_words import format_count
+from models.preferences.dataset import VAL_SHARE, preference_corpus
 from models.runs.run_folder import RunFolder
 
 _MIN_OLD = 8

@@ -24,8 +24,8 @@ import numpy.typing as npt
 from filelock import FileLock, Timeout
 from tokenizers import Tokenizer
 
-from models.data.blocks import check_room
-from models.data.corpus import Corpus, Example
+from models.corpora.blocks import check_room
+from models.corpora.corpus import Corpus, Example
 from models.data.examples import (
     ExampleForm,
     Integers,

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from models.chat.foreign import encode_foreign_conversations
 from models.chat.own_template import Message, encode_conversations
 from models.chat.template_config import ChatTemplateConfig
-from models.data.corpus import Example
+from models.corpora.corpus import Example
 from models.settings.model_config import ModelConfig
 from models.tokenizers import encode_text
 from models.tokenizers.many_texts import ManyTextsEncoder

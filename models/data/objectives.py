@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tokenizers import Tokenizer
 
-from models.data.corpus import Corpus
+from models.corpora.corpus import Corpus
 from models.data.denoising import Denoising
 from models.data.plain_objectives import MaskedTokens, NextToken, Objective, SpanCorruption
 from models.data.source_to_target import SourceToTarget

@@ -9,10 +9,10 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from models.data.corpus import Corpus
+from models.corpora.corpus import Corpus
 from models.data.epoch_permutations import EpochPermutations
 from models.data.examples import EncodedExample, ExampleForm, encode_examples
-from models.data.tiny_world.corpus import row_kinds
+from models.tiny_world.corpus import row_kinds
 from models.tokenizers import encode_text
 from models.tokenizers.many_texts import ManyTextsEncoder
 

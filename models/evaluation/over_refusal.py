@@ -12,14 +12,14 @@ from tokenizers import Tokenizer
 
 from models.architecture.transformer import Decoder
 from models.chat.own_template import encode_messages
-from models.data.corpus import Example
-from models.data.tiny_world.refusals import is_refusal
-from models.data.tiny_world.world import MAX_REPLY_TOKENS
+from models.corpora.corpus import Example
 from models.evaluation.record import OverRefusal, Trigger, write_over_refusal
 from models.events import Event, Phase
 from models.inference.many_replies import generate_in_batches
 from models.library.run_record import checkpoint_step
 from models.runs.run_folder import RunFolder
+from models.tiny_world.refusals import is_refusal
+from models.tiny_world.world import MAX_REPLY_TOKENS
 from models.tokenizers.special_tokens import end_id
 
 MAX_QUESTIONS = 40

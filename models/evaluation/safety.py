@@ -1,6 +1,6 @@
 """What a model does with forbidden questions, with attacks on the rule, and with what is harmless: on held-out ones.
 
-A toy rule in a toy world (models.data.tiny_world.refusals). The share of refusals alone is worthless: a model that
+A toy rule in a toy world (models.tiny_world.refusals). The share of refusals alone is worthless: a model that
 refuses everything has the highest.
 """
 
@@ -15,12 +15,12 @@ from tokenizers import Tokenizer
 
 from models.architecture.transformer import Decoder
 from models.chat.own_template import encode_messages, encode_reply
-from models.data.corpus import Example
-from models.data.tiny_world.refusals import ATTACKS, FORBIDDEN, Marks, Secrets, mark_reply
-from models.data.tiny_world.world import MAX_REPLY_TOKENS, World
+from models.corpora.corpus import Example
 from models.evaluation.safety_report import Cell, SafetyReport
 from models.events import Event, Phase
 from models.inference.many_replies import generate_in_batches
+from models.tiny_world.refusals import ATTACKS, FORBIDDEN, Marks, Secrets, mark_reply
+from models.tiny_world.world import MAX_REPLY_TOKENS, World
 from models.tokenizers.special_tokens import end_id
 
 N_EACH = 120

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 
 from models.architecture.transformer import Decoder
-from models.data.corpus import Corpus
+from models.corpora.corpus import Corpus
 from models.evaluation.byte_ngrams import bits_by_order
 from models.events import Event, Phase, Progress, TextCompared
 from models.tokenizers import encode_text

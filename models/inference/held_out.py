@@ -10,11 +10,11 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from models.chat.template_config import ChatTemplateConfig, read_kept_template_config
-from models.data.corpus import Corpus, Example, open_corpus
+from models.corpora.corpus import Corpus, Example, open_corpus
 from models.data.examples import EncodedExample, ExampleForm, encode_examples
-from models.data.tiny_world.parallel import stories
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
+from models.tiny_world.parallel import stories
 from models.tokenizers import encode_text
 from models.tokenizers.many_texts import ManyTextsEncoder
 

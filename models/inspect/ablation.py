@@ -21,7 +21,7 @@ from models.inference.continuation import evaluating
 from models.inference.sampling import as_floats, draw_number
 from models.inference.sampling_steps import drawn_token, sampling_steps, state_at
 from models.inference.top_tokens import Floats
-from models.inspect.reading import (
+from models.inspect.read_text import (
     NEXT_TOKEN,
     Text,
     answer_logits,

@@ -19,7 +19,7 @@ from models.architecture.trace import Trace
 from models.architecture.transformer import AnyModel, Encoder, EncoderDecoder
 from models.events import Progress, result_of
 from models.inspect.leave_one_out import repeats_source
-from models.inspect.reading import Text, block_sites, check_readable, read_up_to
+from models.inspect.read_text import Text, block_sites, check_readable, read_up_to
 from models.inspect.readout import Readout
 
 OF = ("logit", "log-probability")

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from models.architecture.transformer import AnyModel
 from models.inference.continuation import check_prompt, evaluating
-from models.inspect.reading import Text, answer_logits, read
+from models.inspect.read_text import Text, answer_logits, read
 from models.inspect.spans import Judgement
 from models.tokenizers import IncrementalDecoder
 

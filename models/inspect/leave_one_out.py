@@ -18,7 +18,7 @@ from torch import Tensor
 from models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
 from models.inference.continuation import evaluating
 from models.inspect.ablation import FLOPS_PER_CALL
-from models.inspect.reading import Text, n_weights, read, read_up_to, segment_rows
+from models.inspect.read_text import Text, n_weights, read, read_up_to, segment_rows
 from models.inspect.readout import Readout
 
 

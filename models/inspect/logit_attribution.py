@@ -20,7 +20,7 @@ from models.architecture.heads import LanguageHead
 from models.architecture.trace import Trace
 from models.architecture.transformer import AnyModel
 from models.inference.continuation import evaluating
-from models.inspect.reading import answer_logits, answering_stack, block_sites
+from models.inspect.read_text import answer_logits, answering_stack, block_sites
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from models.architecture.trace import Trace
 from models.architecture.transformer import AnyModel
 from models.inference.continuation import evaluating
 from models.inference.top_tokens import Floats
-from models.inspect.reading import answer_logits, answering_stack, block_sites
+from models.inspect.read_text import answer_logits, answering_stack, block_sites
 
 _MAX_BATCH_LOGITS = 2**23  # 32 MB
 

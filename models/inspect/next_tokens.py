@@ -22,7 +22,7 @@ from models.inference.sampling import as_floats
 from models.inference.sampling_steps import entropy, rank, softmax
 from models.inference.threads import ThreadTuner
 from models.inference.top_tokens import Floats
-from models.inspect.reading import Text, answer_logits, answer_position, check_readable, read
+from models.inspect.read_text import Text, answer_logits, answer_position, check_readable, read
 
 MAX_LOGIT_BYTES = 2**27
 """Memory limit of the logits, in bytes: 512 positions with a vocabulary of 65,536. They are float32: float16 would
@@ -65,7 +65,7 @@ def read_logits_in_chunks(
         last: keep the logits of this many last tokens, fewer where the vocabulary is very large.
 
     Raises:
-        ValueError: as `models.inspect.reading.check_readable`, and if a logit is not a number.
+        ValueError: as `models.inspect.read_text.check_readable`, and if a logit is not a number.
     """
     size = model.config.vocab_size
     n_kept = max(1, min(last, MAX_LOGIT_BYTES // (4 * size)))

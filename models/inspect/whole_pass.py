@@ -27,7 +27,7 @@ from models.inference.threads import ThreadTuner
 from models.inference.top_tokens import Floats
 from models.inspect.logit_attribution import contributions, head_outputs
 from models.inspect.logit_lens import layer_logits
-from models.inspect.reading import Text, answer_logits, answering_stack, block_sites, check_readable, read, read_up_to
+from models.inspect.read_text import Text, answer_logits, answering_stack, block_sites, check_readable, read, read_up_to
 
 N_BEST = 5
 """Tokens that each layer would say, likeliest first."""

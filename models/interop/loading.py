@@ -16,7 +16,7 @@ from models.inference.weight_kinds import KINDS
 from models.interop.building import build_model_from, state_names
 from models.interop.family import Weight
 from models.interop.gguf import read_gguf, read_gguf_config, read_gguf_model
-from models.interop.reading import read_folder, read_folder_config
+from models.interop.model_folders import read_folder, read_folder_config
 from models.interop.stored import MergedTensor, StoredTensor, read_header
 from models.runs.checkpoint_state import PART_FORMAT, base_of, read_about, read_model_config
 from models.runs.run_folder import RunFolder

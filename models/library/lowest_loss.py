@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from models.files.atomic import read_json
 from models.library.run_record import checkpoint_step
-from models.metrics.table import METRICS, best_first
+from models.metrics.metrics_table import METRICS, best_first
 
 _START = b'{"kind": "val"'
 _BLOCK = 1 << 20

@@ -73,7 +73,7 @@ def add_result(run: Path, result: Mapping[str, Any]) -> None:
 
 
 def _read_stage_mark(run: Path) -> RunMark | None:
-    """That of a stage of a demonstration, which models.recipes.alignment.demonstrated writes."""
+    """That of a stage of a demonstration, which models.recipes.demonstrations.demonstrated writes."""
     if not (run / _OF_STAGE).is_file():
         return None
     about = read_json(run / _OF_STAGE)

@@ -8,8 +8,8 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from models.architecture.transformer import Decoder
-from models.data.corpus import Corpus, open_run_corpus
-from models.data.text_corpora import MIN_BYTES, SAME_AGAIN, repetitive, too_short
+from models.corpora.corpus import Corpus, open_run_corpus
+from models.corpora.text_corpora import MIN_BYTES, SAME_AGAIN, repetitive, too_short
 from models.evaluation.record import read_comparison, write_comparison
 from models.evaluation.text_comparison import compare_model, compare_tables
 from models.events import Event, Notice, TextCompared

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from models.data.tiny_world.pronoun_corpus import SOURCE
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from models.tiny_world.pronoun_corpus import SOURCE
 
 VOCAB_SIZE = 87
 """Vocabulary size of a word tokenizer trained on the sentences, special tokens included."""

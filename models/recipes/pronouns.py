@@ -8,10 +8,10 @@ from collections.abc import Generator
 
 from models.events import Event, Phase
 from models.library.library import Library
-from models.pronouns.evaluation import PronounEvaluation, write_pronouns
-from models.pronouns.resolving import evaluate_pronouns
 from models.recipes.pronoun_specs import KINDS, NAMES, pronoun_spec
 from models.runs.run_folder import RunFolder
+from models.tasks.pronouns.evaluation import PronounEvaluation, write_pronouns
+from models.tasks.pronouns.resolving import evaluate_pronouns
 from models.training.prepare import prepare_run
 from models.training.trainer import Trainer
 

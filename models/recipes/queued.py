@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.library.library import Library
-from models.recipes.alignment.table import DEMONSTRATIONS
+from models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS
 from models.recipes.mark import DEMONSTRATION, QUICK_START, TASK
 from models.recipes.tasks.published import ALL_RECIPES
 from models.runs.run_queue import QueuedRecipe
@@ -80,7 +80,7 @@ def make_recipe(library: Library, recipe: QueuedRecipe, device: str = "auto") ->
             from models.recipes.tasks.running import TaskRun
 
             return TaskRun(library, ALL_RECIPES[name], device=device, **arguments)
-        from models.recipes.alignment.running import DemonstrationRun
+        from models.recipes.demonstrations.running import DemonstrationRun
 
         return DemonstrationRun(library, name, device=device, **arguments)
     except TypeError as error:

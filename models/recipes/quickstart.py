@@ -12,10 +12,9 @@ from pathlib import Path
 import torch
 
 from models.architecture.transformer import Decoder
+from models.corpora.shown_texts import read_shown_texts
 from models.data.batches import Batches
-from models.data.shown_texts import read_shown_texts
 from models.data.sources import prepare_corpus
-from models.data.tiny_world.world import World
 from models.device import choose_device, pick_precision
 from models.evaluation.held_out_questions import AnsweredQuestion, evaluate
 from models.evaluation.record import write_comparison, write_evaluation
@@ -29,6 +28,7 @@ from models.recipes.mark import QUICK_START, RunMark, write_run_mark
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from models.tiny_world.world import World
 from models.tokenizers import load_tokenizer
 from models.training.batches import make_batches_events
 from models.training.objective import weighted_nll

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from models.events import Event
 from models.library.library import Library
-from models.recipes.alignment.running import DemonstrationRun
+from models.recipes.demonstrations.running import DemonstrationRun
 from models.recipes.mark import DEMONSTRATION, QUICK_START, TASK, find_run_mark
 from models.recipes.quickstart import QuickStart
 from models.recipes.tasks.running import TaskRun

@@ -12,7 +12,7 @@ from models.library.library import Library
 from models.library.run_index import RunIndex
 from models.library.run_notes import clean_tags
 from models.library.run_record import RunInfo
-from models.metrics.table import best_first, format_score
+from models.metrics.metrics_table import best_first, format_score
 from models.runs.run_folder import RunFolder
 from models.runs.run_queue import RunQueue
 from models.settings.spec_changes import differing_settings

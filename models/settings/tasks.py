@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.metrics.table import METRICS
+from models.metrics.metrics_table import METRICS
 from models.settings.slots import check_complete
 
 ALL_TOPOLOGIES = ("decoder-only", "encoder-only", "encoder-decoder")
@@ -37,7 +37,7 @@ class Task:
 
     title: its name on screen. help: what the model learns, for the setting's help. columns: those that a row must have;
     optional_columns: those that it may have. heads: topology -> the `ModelConfig.head` that learns it; topologies that
-    cannot are left out. metrics: their names (models.metrics.table), the usual headline first; one whose
+    cannot are left out. metrics: their names (models.metrics.metrics_table), the usual headline first; one whose
     `higher_is_better` is None cannot be it. label_column: where its answers come from a fixed list of labels, their
     column.
     """

@@ -13,8 +13,8 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from models.corpora.corpus import Corpus
 from models.data.batch import Batch
-from models.data.corpus import Corpus
 from models.data.epoch_permutations import POOL_BATCHES, BatchOrder, EpochPermutations
 from models.events import Event, ProgressMeter
 from models.settings.model_config import ModelConfig

@@ -10,14 +10,14 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from models.architecture.transformer import AnyModel
-from models.data.corpus import Corpus, find_dataset
-from models.data.formats.registry import open_source
-from models.data.importing.cells import RowError
-from models.data.importing.inspection import inspect_events
-from models.data.importing.plan import ImportPlan
-from models.data.importing.task_rows import task_row
+from models.corpora.corpus import Corpus, find_dataset
 from models.events import Event, Phase, Progress, result_of
 from models.files.encodings import SAVE_AS_UTF8, encoding_of_file
+from models.importing.cells import RowError
+from models.importing.formats.registry import open_source
+from models.importing.inspection import inspect_events
+from models.importing.plan import ImportPlan
+from models.importing.task_rows import task_row
 from models.library.library import Library
 from models.metrics.intervals import RESAMPLES, Comparison
 from models.metrics.report import Report, compare
@@ -37,8 +37,8 @@ _OF_PROBABILITIES = ("auc", "ece")
 
 
 def read_task_rows(library: Library, data: str, task: str = "", split: str = "test") -> TaskRows:
-    """The rows that `data` names: a dataset of the library, or a file of any format (models.data.formats), whose task
-    must be given. Of a dataset without a test split, the validation is taken.
+    """The rows that `data` names: a dataset of the library, or a file (models.importing.formats), whose task must be
+    given. Of a dataset without a test split, the validation is taken.
 
     Raises:
         ValueError: where there is no such file or dataset, or a row has not the form of the task, naming file and line.

@@ -7,8 +7,8 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 from models.chat.own_template import check_messages
-from models.data.blocks import CHUNK_BYTES
-from models.data.corpus import Corpus, prompt_digest
+from models.corpora.blocks import CHUNK_BYTES
+from models.corpora.corpus import Corpus, prompt_digest
 from models.events import Event, Progress
 from models.settings.tasks import PREFERENCE_TASKS, TASKS
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from models.data.corpus import SPLITS, TEST
+from models.corpora.corpus import SPLITS, TEST
 from models.files.atomic import read_json
+from models.metrics.metrics_table import best_first
 from models.metrics.report import Report, report_from_dict
-from models.metrics.table import best_first
 from models.settings.tasks import TASKS
 
 FOLDER = "scores"

@@ -124,7 +124,7 @@ def find_tokenizer(where: str | Path, library: Library) -> Path:
     Raises:
         ValueError: if there is none.
     """
-    from models.tokenizers.foreign.reading import find_tokenizer_file
+    from models.tokenizers.foreign.foreign_files import find_tokenizer_file
 
     candidates = [Path(where).expanduser()]
     if candidates[0].name == str(where):

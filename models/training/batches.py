@@ -8,8 +8,8 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from models.chat.template_config import PLAIN_TEMPLATE, ChatTemplateConfig
+from models.corpora.corpus import Corpus, open_corpus
 from models.data.batches import Batches, ExampleBatches, objective_batches
-from models.data.corpus import Corpus, open_corpus
 from models.data.encoded import encode_split_events
 from models.data.examples import ExampleForm
 from models.data.objectives import objective_on
@@ -17,11 +17,11 @@ from models.data.old_rows import OldRows, read_old_rows
 from models.events import Event, result_of
 from models.library.library import Library
 from models.number_words import format_count
-from models.pronouns.batches import PronounBatches
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
 from models.settings.tune_spec import TuneSpec
 from models.tasks.batches import make_task_batches
+from models.tasks.pronouns.batches import PronounBatches
 from models.tasks.rows import LABEL_TASKS, find_labels
 
 REPLY_TASKS = ("chat", "text-to-text")

@@ -8,14 +8,14 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
 from models.architecture.transformer import AnyModel, Decoder
-from models.data.corpus import Corpus
-from models.data.tiny_world.corpus import world_of
+from models.corpora.corpus import Corpus
 from models.evaluation.held_out_questions import answer_in_rounds
 from models.evaluation.record import Forgetting, read_forgetting, write_forgetting
 from models.events import Event, KnowledgeMeasured, KnownFigure, MicroStep, Phase
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.settings.run_spec import RunSpec
+from models.tiny_world.corpus import world_of
 from models.training.batches import make_batches, open_parent_corpus
 from models.training.evaluator import gather_full_model
 from models.training.objective import validate, validation_slice, validation_sums

@@ -9,9 +9,9 @@ from tokenizers import Tokenizer
 
 from models.architecture.transformer import AnyModel
 from models.chat.template_config import ChatTemplateConfig
-from models.data.corpus import Corpus
+from models.corpora.corpus import Corpus
 from models.events import Event
-from models.metrics.table import METRICS
+from models.metrics.metrics_table import METRICS
 from models.metrics.tagging import entities
 from models.metrics.texts import TEXT_METRICS
 from models.settings.run_spec import RunSpec

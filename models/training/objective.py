@@ -16,9 +16,9 @@ from models.architecture.transformer import AnyModel
 from models.cost.operations import SPARSE_BELOW
 from models.data.batch import Batch
 from models.data.batches import Batches
-from models.pronouns.pointing import pointing_nll
 from models.tasks.forward import batch_states, task_logits
 from models.tasks.losses import task_nll
+from models.tasks.pronouns.pointing import pointing_nll
 
 
 def weighted_nll(

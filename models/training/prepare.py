@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from models.alignment.reward_model import check_reward_model
 from models.architecture.transformer import AnyModel
 from models.chat.template_config import ChatTemplateConfig, template_to_teach
-from models.data.corpus import SPLITS, Corpus
+from models.corpora.corpus import SPLITS, Corpus
 from models.data.examples import ExampleForm
 from models.data.objectives import check_trainable
 from models.data.old_rows import OldRows
@@ -24,13 +24,13 @@ from models.files.atomic import TEMPORARY_PREFIX, atomic_write_json, read_json, 
 from models.interop.parents import Parent, open_parent, write_kept, write_parent
 from models.library.library import Library
 from models.library.run_notes import write_notes
-from models.pronouns.pointing import check_pointing
 from models.runs.run_folder import RunFolder
 from models.runs.run_queue import QueuedRun, RunQueue
 from models.settings.align_spec import REWARD_MODELS
 from models.settings.model_config import objective_of
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec
 from models.settings.tasks import PREFERENCE_TASKS
+from models.tasks.pronouns.pointing import check_pointing
 from models.tasks.rows import CHECKED_TASKS, LABEL_TASKS, check_prompts_apart, check_split, find_labels
 from models.tokenizers import find_tokenizer, load_tokenizer, save_tokenizer, train_in_child, train_tokenizer
 from models.tokenizers.special_tokens import add_missing_special_tokens

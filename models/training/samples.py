@@ -18,19 +18,19 @@ from models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderD
 from models.chat.foreign import foreign_chat_tokens
 from models.chat.own_template import encode_messages
 from models.chat.template_config import ChatTemplateConfig
-from models.data.corpus import Corpus
+from models.corpora.corpus import Corpus
 from models.data.examples import encode_source, fit_source
 from models.events import ARROW, TokenMade, result_of
 from models.inference.continuation import evaluating
 from models.inference.fill_mask import fill_mask
 from models.inference.generate import generate
 from models.number_words import format_percent
-from models.pronouns.reading import prepare_text, read_sentence
-from models.pronouns.resolving import resolve
 from models.settings.sampling_config import PINNED, SamplingConfig
 from models.settings.tasks import ALIGNED_TASKS
 from models.tasks.encoding import TaskEncoder
 from models.tasks.predicting import predict
+from models.tasks.pronouns.pronoun_reading import prepare_text, read_sentence
+from models.tasks.pronouns.resolving import resolve
 from models.tasks.rows import LABEL_TASKS, Row
 from models.tokenizers import decode, encode_text
 from models.tokenizers.special_tokens import (

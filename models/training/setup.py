@@ -16,11 +16,10 @@ from torch.optim import Optimizer
 from models.alignment.rollouts import RowBatches
 from models.architecture.transformer import AnyModel
 from models.chat.template_config import ChatTemplateConfig, read_kept_template_config
+from models.corpora.corpus import Corpus, open_run_corpus
 from models.cost import training_factor
 from models.data.batch import Batch
 from models.data.batches import Batches
-from models.data.corpus import Corpus, open_run_corpus
-from models.data.tiny_world.corpus import world_of
 from models.device import DeviceChoice, choose_device, core_count, pick_precision, seed_global
 from models.evaluation.held_out_questions import HeldOutSample
 from models.events import Event, Phase
@@ -29,6 +28,7 @@ from models.library.library import Library
 from models.runs.checkpoint_state import TrainState
 from models.runs.run_folder import RunFolder
 from models.settings.run_spec import RunSpec
+from models.tiny_world.corpus import world_of
 from models.tokenizers import read_tokenizer
 from models.training.batches import about_cut_replies, about_new_turns, make_batches_events, open_parent_corpus
 from models.training.checkpoint import read_checkpoint, restore

@@ -17,10 +17,11 @@ from models.device import is_out_of_memory
 from models.events import AlignMetrics, Event, Finished, LayerMetrics, Noted, Notice, RunStarted, Saved, TrainMetrics
 from models.library.library import Library
 from models.library.run_record import EARLY_STOP
-from models.metrics.table import METRICS
+from models.metrics.metrics_table import METRICS
 from models.runs.checkpoint_state import TrainState
 from models.runs.run_folder import RunFolder
 from models.training.clock import Clock, EtaEstimator
+from models.training.estimates.batch_finder import try_smaller_batches
 from models.training.evaluator import Evaluator, check_weights
 from models.training.failures import divergence_sentence, failure_sentence
 from models.training.forgetting import ForgettingMeter
@@ -33,7 +34,6 @@ from models.training.schedule import lr_factor
 from models.training.setup import TrainingContext, set_up
 from models.training.stages.make import make_stage
 from models.training.stages.stage import Stage
-from models.training.trials.batch_finder import try_smaller_batches
 from models.training.update import Gradients, apply_gradients, zero_gradients
 
 __all__ = ["Trainer", "prepare_run"]

@@ -20,13 +20,13 @@ from app.kit.theme import ThemeProvider
 from app.session import device
 from app.session.session import Session
 from app.worker.worker import Worker
-from models.data.tiny_world import corpus
 from models.evaluation import held_out_questions
 from models.events import result_of
 from models.library.library import Library
 from models.recipes import own_text, quickstart
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from models.tiny_world import corpus
 from models.training.prepare import prepare_run
 from tests.app.heard import Heard
 from tests.models.tasks.small_tasks import make_dataset, make_task_spec

@@ -11,7 +11,7 @@ import pytest
 from app.cli import main
 from app.session.session import Session
 from models.architecture.transformer import build_model
-from models.data.corpus import open_run_corpus
+from models.corpora.corpus import open_run_corpus
 from models.evaluation.record import read_evaluation, write_evaluation
 from models.events import Evaluated, KindAccuracy, TrainMetrics
 from models.library.library import Library

@@ -37,9 +37,6 @@ from app.sampling_presets import SamplingPresets
 from app.shell.offscreen import opened_window
 from models import load_model
 from models.config import ModelConfig
-from models.data.tiny_world.english import tell
-from models.data.tiny_world.stories import MIXED, draw_cast, simulate
-from models.data.tiny_world.world import World
 from models.evaluation_record import write_evaluation
 from models.events import Evaluated, KindAccuracy, Saved, TokenMade, TrainMetrics, result_of
 from models.inference.generate import generate
@@ -47,6 +44,9 @@ from models.inference.prompting import Prompting
 from models.inference.prompts import encode_for
 from models.inference.settings import SamplingConfig
 from models.library import Library
+from models.tiny_world.english import tell
+from models.tiny_world.stories import MIXED, draw_cast, simulate
+from models.tiny_world.world import World
 from models.tokenizers import change_about, load_tokenizer, train_in_child
 from models.training.fork import fork_run
 from models.training.prepare import prepare_run, prepare_waiting

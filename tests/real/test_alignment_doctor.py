@@ -1,6 +1,6 @@
 """The doctor on alignments of full size: of a quick start that knows Tiny World, each with the usual settings but one.
 
-The small ones of tests/models/training/doctor are trained in half a second each; these take about an hour together, the
+The small ones of tests/models/diagnosis are trained in half a second each; these take about an hour together, the
 quick start's ten minutes among it.
 """
 
@@ -18,23 +18,23 @@ import numpy as np
 import pytest
 
 from models.alignment.annotator import Annotator
-from models.data.corpus import Corpus, build_examples_corpus
-from models.data.preferences.dataset import preference_corpus
-from models.data.tiny_world.questions import draw
-from models.data.tiny_world.refusals import REFUSALS, REFUSALS_ONLY, build_rule_corpus
-from models.data.tiny_world.wishes import build_wish_corpus
-from models.data.tiny_world.world import World
+from models.corpora.corpus import Corpus, build_examples_corpus
+from models.diagnosis import Diagnosis, RunLog, examine
 from models.evaluation.over_refusal import keep_over_refusal
 from models.evaluation.record import read_over_refusal
 from models.evaluation.safety import evaluate_safety
 from models.events import Event, result_of
 from models.library.library import Library
-from models.recipes.alignment.demonstration import Bench, load_chat_model
-from models.recipes.alignment.stages import checkpoint_of, stage_spec, train_stage
+from models.preferences.dataset import preference_corpus
+from models.recipes.demonstrations.demonstration import Bench, load_chat_model
+from models.recipes.demonstrations.stages import checkpoint_of, stage_spec, train_stage
 from models.recipes.quickstart import QuickStart
 from models.runs.run_folder import RunFolder
 from models.settings.run_spec import DataSpec
-from models.training.doctor import Diagnosis, RunLog, examine
+from models.tiny_world.questions import draw
+from models.tiny_world.refusals import REFUSALS, REFUSALS_ONLY, build_rule_corpus
+from models.tiny_world.wishes import build_wish_corpus
+from models.tiny_world.world import World
 
 BASE, HOME = (os.environ.get(name, "") for name in ("TERRARIUM_BASE", "TERRARIUM_HOME"))
 """A run to start from, and its library, in which what is trained is kept; "": one is trained, in a library for now."""

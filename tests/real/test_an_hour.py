@@ -24,17 +24,17 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from app.chat.archive.store import ChatStore
-from app.chat.pairs.page import MinimalPairs
-from app.chat.tab import ChatTab
+from app.chat.chat_tab import ChatTab
+from app.home.home import Home
 from app.kit.theme import ThemeProvider
-from app.quickstart.home import Home
-from app.serve.panel import ServePanel
+from app.minimal_pairs.minimal_pairs_page import MinimalPairs
+from app.run.fork_dialog import ForkDialog
+from app.run.sweep_dialog import SweepDialog
+from app.serve.serve_panel import ServePanel
 from app.session.session import Session
 from app.shell.main_window import MainWindow
 from app.shell.top_bar import TABS
-from app.training.run.fork_dialog import ForkDialog
-from app.training.run.sweep_dialog import SweepDialog
-from app.training.tab import TrainingTab
+from app.training.training_tab import TrainingTab
 from models import load_model
 from models.library.library import Library
 from models.settings.model_config import ModelConfig

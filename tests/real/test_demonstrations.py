@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from models.library.library import Library
-from models.recipes.alignment.bases import format_accuracy
-from models.recipes.alignment.running import DemonstrationRun
-from models.recipes.alignment.strength import base_accuracy
-from models.recipes.alignment.table import DEMONSTRATIONS
+from models.recipes.demonstrations.bases import format_accuracy
+from models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS
+from models.recipes.demonstrations.running import DemonstrationRun
+from models.recipes.demonstrations.strength import base_accuracy
 from models.recipes.quickstart import QuickStart
 from models.runs.run_folder import RunFolder
 from tests.models.interop.support import drive

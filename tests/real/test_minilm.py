@@ -18,7 +18,7 @@ from transformers import AutoTokenizer, BertModel
 
 from models import load_model
 from models.architecture.transformer import AnyModel, Encoder
-from models.tokenizers.foreign.reading import read_foreign
+from models.tokenizers.foreign.foreign_files import read_foreign
 from tests.models.interop.support import assert_close
 from tests.models.tokenizers.foreign.support import all_texts
 

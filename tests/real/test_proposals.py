@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.data.corpus import build_examples_corpus
+from models.corpora.corpus import build_examples_corpus
 from models.events import TrainMetrics, ValMetrics, result_of
 from models.interop.parents import parent_config
 from models.library.library import Library
@@ -26,14 +26,14 @@ from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConf
 from models.settings.tune_spec import TuneSpec
 from models.training import clock
 from models.training.batches import make_batches
+from models.training.estimates import trial
+from models.training.estimates.trial import heaviest_batch, make_trial
 from models.training.prepare import prepare_run, prepare_trial
 from models.training.proposal import calibrate
 from models.training.proposal.facts import DataFacts, read_facts
 from models.training.proposal.propose import seconds_of, step_memory_parts
 from models.training.proposal.step_shape import step_shape
 from models.training.trainer import Trainer
-from models.training.trials import trial
-from models.training.trials.trial import heaviest_batch, make_trial
 
 TIME, MEMORY = 0.30, 0.15
 MOST_S = 20.0

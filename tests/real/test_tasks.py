@@ -6,7 +6,7 @@ import pytest
 
 from models.library.library import Library
 from models.recipes.tasks.running import TaskRun
-from models.recipes.tasks.table import TASK_RECIPES
+from models.recipes.tasks.tasks_table import TASK_RECIPES
 
 SEED = 7
 """The designs and steps were found on worlds 0 and 2."""

@@ -22,10 +22,10 @@ from models.settings.model_config import ModelConfig
 
 if TYPE_CHECKING:
     from models.settings.run_spec import TrainConfig
-    from models.training.trials.dry_run import DryRun
+    from models.training.estimates.dry_run import DryRun
 
 TIMED_STEPS = 3
-"""As in models.training.trials.dry_run, which the window cannot import, since it loads torch."""
+"""As in models.training.estimates.dry_run, which the window cannot import, since it loads torch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +111,7 @@ class DryRuns(QObject):
         tried = config if length is None else dataclasses.replace(config, context_length=length)
 
         def make() -> Iterator[Event]:
-            from models.training.trials.dry_run import dry_run
+            from models.training.estimates.dry_run import dry_run
 
             try:
                 run = yield from dry_run(tried, train, device)

@@ -7,8 +7,8 @@ from PySide6.QtWidgets import QGridLayout, QStackedLayout, QVBoxLayout, QWidget
 
 from app.builder.costs.dry_run import DryRunMeasured
 from app.kit.basics import button, label, plain_tip, row, set_role
-from app.kit.figures.fit_gauge import FitGauge
 from app.kit.labels import ElidedLabel, NumberLabel
+from app.kit.plots.fit_gauge import FitGauge
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.device_memory import DeviceMemory, Fit, format_memory_use
 from models.number_words import format_about, format_compact, format_percent, format_size

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QGraphicsScene, QVBoxLayout, QWidget
 
 from app.builder.diagram.card import HoverCard
 from app.builder.diagram.describe import describe
+from app.builder.diagram.diagram_view import DiagramView
 from app.builder.diagram.edits import STEPPED, step
 from app.builder.diagram.fonts import Fonts
 from app.builder.diagram.geometry import Picture
@@ -21,7 +22,6 @@ from app.builder.diagram.layout_area import layout_area
 from app.builder.diagram.lines import Backdrop, WireItem
 from app.builder.diagram.part import Part
 from app.builder.diagram.slot_card import SlotCard
-from app.builder.diagram.view import DiagramView
 from app.kit.basics import button, row
 from app.kit.chart_export import PNG_SCALE, write_drawing, write_image
 from app.kit.layout.segments import Segments

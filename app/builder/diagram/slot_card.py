@@ -13,7 +13,7 @@ from app.builder.diagram.edits import STEPPED, repaired, step
 from app.builder.diagram.part import Part
 from app.kit.basics import label
 from app.kit.forms.editors import Editor, IntBox, make_editor
-from app.kit.words.slot_words import zero_text
+from app.kit.setting_names.slot_words import zero_text
 from models.settings.model_config import ModelConfig
 from models.settings.slots import is_used
 

@@ -17,7 +17,7 @@ from app.builder.positions.scheme_pictures import (
     token_axis,
     token_axis_down,
 )
-from app.kit.figures.pictures import Axis, Floats, HeatPicture, Line, LinePicture, evenly_spaced, format_number
+from app.kit.plots.pictures import Axis, Floats, HeatPicture, Line, LinePicture, evenly_spaced, format_number
 from models.architecture import position_tables as tables
 from models.architecture.rope import alibi_slopes
 from models.settings.model_config import ModelConfig

@@ -8,7 +8,7 @@ from PySide6.QtGui import QBrush, QColor, QImage, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
 from app.builder.positions.masks import Grid
-from app.kit.figures.figure import Figure
+from app.kit.plots.figure import Figure
 from app.kit.theme import SPACE, ThemeProvider
 
 _GAP_FROM = 6

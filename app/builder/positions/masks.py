@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.builder.positions.schemes import display_of
-from app.kit.figures.pictures import Floats
+from app.kit.plots.pictures import Floats
 from models.architecture.mask_tables import MaskedText, block_edges, seen_across, seen_from, seen_pairs
 from models.inspect.position_weights import stacks
 from models.number_words import format_percent

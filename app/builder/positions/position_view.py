@@ -9,11 +9,11 @@ from app.builder.positions.scheme_pictures import SchemePictures
 from app.builder.positions.schemes import DisplayOptions, LearnedDisplay, display_of
 from app.builder.positions.trained_positions import TrainedPositions
 from app.kit.basics import EmptyState, label, row
-from app.kit.figures.heat_map import HeatMap
-from app.kit.figures.line_plot import LinePlot
-from app.kit.figures.pictures import HeatPicture, LinePicture
 from app.kit.forms.editors import IntBox
 from app.kit.layout.segments import Segments
+from app.kit.plots.heat_map import HeatMap
+from app.kit.plots.line_plot import LinePlot
+from app.kit.plots.pictures import HeatPicture, LinePicture
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from models.inspect.position_weights import (

@@ -19,7 +19,7 @@ from app.builder.positions.scheme_pictures import (
     similarity_plot,
     token_axis,
 )
-from app.kit.figures.pictures import Floats, HeatPicture, evenly_spaced, format_number
+from app.kit.plots.pictures import Floats, HeatPicture, evenly_spaced, format_number
 from models.architecture import position_tables as tables
 from models.architecture.rope import attention_factor, n_rotated_pairs
 from models.settings.model_config import ModelConfig

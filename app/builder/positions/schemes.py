@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from app.builder.positions import biases, rotations, tables
 from app.builder.positions.scheme_pictures import Ints, SchemePictures
-from app.kit.figures.pictures import Floats
+from app.kit.plots.pictures import Floats
 from models.architecture import position_tables
 from models.settings.model_config import ModelConfig
 from models.settings.positions import POSITIONS

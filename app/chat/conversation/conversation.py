@@ -24,7 +24,7 @@ from models.inference.reply import ReplyStarted
 from models.settings.sampling_config import SamplingConfig
 
 if TYPE_CHECKING:
-    from models.data.preferences.store import Pair, Reply
+    from models.preferences.store import Pair, Reply
 
 _SAVE_EVERY_MS = 1000
 _LAST = "open chat"
@@ -322,7 +322,7 @@ class Conversation(QObject):
 
     def keep_preference(self, message_id: str, others: Sequence[str]) -> None:
         """Add to the current set of preferences that a version of a reply is better than these versions of it."""
-        from models.data.preferences.store import Pair
+        from models.preferences.store import Pair
 
         chosen, preferences = self.chat.message(message_id), self._session.preferences
         prompt = self._prompt_of(chosen)
@@ -343,7 +343,7 @@ class Conversation(QObject):
 
     def rate(self, message_id: str, is_good: bool) -> None:
         """Call a reply good or bad, in the current set of preferences; the same again takes that back."""
-        from models.data.preferences.store import Thumb
+        from models.preferences.store import Thumb
 
         message, preferences = self.chat.message(message_id), self._session.preferences
         if not message.content.strip():
@@ -457,7 +457,7 @@ class Conversation(QObject):
 
 def _as_reply(message: Message) -> Reply:
     """A message as one side of a pair."""
-    from models.data.preferences.store import Reply
+    from models.preferences.store import Reply
 
     generation = message.generation
     if generation is None:

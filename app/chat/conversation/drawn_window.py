@@ -20,9 +20,9 @@ from app.chat.conversation.conversation import Conversation
 from app.chat.conversation.reply_captions import format_score, judge
 from app.kit.basics import button, label, panes, plain_tip, row, separator, set_enabled, titled_card
 from app.kit.dialog import Dialog
-from app.kit.figures.line_plot import LinePlot
-from app.kit.figures.pictures import Axis, Line, LinePicture
 from app.kit.help_mark import set_term
+from app.kit.plots.line_plot import LinePlot
+from app.kit.plots.pictures import Axis, Line, LinePicture
 from app.kit.tables import plain_table
 from app.kit.theme import SPACE, ThemeProvider
 from models.alignment.best_of_curve import BestOfPoint, best_of_curve

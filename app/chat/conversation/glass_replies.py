@@ -7,10 +7,10 @@ import itertools
 from PySide6.QtCore import QEvent, QObject, QRect, Signal, Slot
 
 from app.chat.archive.message_tree import GenerationInfo
+from app.chat.conversation.chat_view import ChatView
 from app.chat.conversation.conversation import Conversation
 from app.chat.conversation.message_view import MessageView
 from app.chat.conversation.reply_texts import ReplyTexts
-from app.chat.conversation.view import ChatView
 from app.glass.focus import Focus
 from app.glass.read_text import ReadText
 from app.glass.tokens.token_text import TokenText

@@ -6,8 +6,8 @@ import dataclasses
 
 from app.chat.archive.drawn_replies import DrawnReplies
 from app.chat.archive.message_tree import GenerationInfo, Message, shortened
-from models.data.tiny_world.judge import story_problem
 from models.number_words import format_count, format_duration, format_speed, with_minus
+from models.tiny_world.judge import story_problem
 
 _REASONS = {
     "stop": "finished",

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from app.chat.candidate_picker import CandidatePicker
 from app.kit.basics import button, column, frame, label, row, scrolling
 from app.kit.text.difference_text import DifferenceText
 from app.kit.theme import SPACE, ThemeProvider
+from app.preferences.candidate_picker import CandidatePicker
 from app.session.candidates import Candidate
 from app.session.chat_model import ChatModel
 from app.session.session import Session

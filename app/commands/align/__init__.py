@@ -13,8 +13,8 @@ from app.commands.progress import ProgressLine, drive, stop_on_interrupt
 from app.commands.queue import add_queue_option, queue_recipe
 from models.files.encodings import SAVE_AS_UTF8, encoding_of_file
 from models.library.library import Library
-from models.recipes.alignment.results import CONSTITUTION, REFUSE
-from models.recipes.alignment.table import DEMONSTRATIONS, N_EACH
+from models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS, N_EACH
+from models.recipes.demonstrations.results import CONSTITUTION, REFUSE
 from models.recipes.queued import queued_demonstration
 
 DONE, INTERRUPTED = 0, 130
@@ -59,9 +59,9 @@ def run(args: argparse.Namespace) -> int:
         return compare.run(args)
     if args.n < 3 or args.seed < 0:
         raise UsageError("--n must be at least 3, and --seed at least 0.")
-    from models.data.tiny_world.constitution import parse_rules
-    from models.recipes.alignment.running import DemonstrationRun
+    from models.recipes.demonstrations.running import DemonstrationRun
     from models.runs.run_folder import RunFolder
+    from models.tiny_world.constitution import parse_rules
 
     library = Library()
     base = RunFolder.open(library.find_run(args.base) if args.base else _newest(library))

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from app.commands.common import UsageError, add_common, print_json
 from app.commands.progress import ProgressLine, drive
-from models.data.tiny_world.wishes import HAPPY, SIZES, WISHES
 from models.library.library import Library
 from models.number_words import format_percent
+from models.tiny_world.wishes import HAPPY, SIZES, WISHES
 
 if TYPE_CHECKING:
     from models.alignment.win_rates import WinRates
-    from models.data.preferences.measures import Match
+    from models.preferences.measures import Match
 
 _ABOUT = (
     "Every stage replies to the same held-out prompts; of two replies the better one wins: by the judge of the wish "
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     """Compare them and print the win rates."""
     if args.n < 1 or args.seed < 0:
         raise UsageError("--n must be at least 1, and --seed at least 0.")
-    from models.recipes.alignment.comparison import compare_stages
+    from models.recipes.demonstrations.comparison import compare_stages
 
     with ProgressLine(as_json=args.json) as line:
         work = compare_stages(

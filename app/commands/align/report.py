@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from models.data.tiny_world.refusals import CAVEAT
 from models.number_words import format_count, format_duration, format_percent, with_minus
-from models.recipes.alignment.results import (
+from models.recipes.demonstrations.results import (
     AnyResult,
     ConstitutionResult,
     DemonstrationResult,
@@ -15,6 +14,7 @@ from models.recipes.alignment.results import (
     RefuseResult,
     StageResult,
 )
+from models.tiny_world.refusals import CAVEAT
 
 if TYPE_CHECKING:
     from models.evaluation.safety_report import SafetyReport

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from app.glass.read_text import ReadText
-    from app.glass.whole_pass.answer import PassAnswer
+    from app.whole_pass.answer import PassAnswer
     from models.architecture.transformer import AnyModel
     from models.chat.template_config import ChatTemplateConfig
     from models.settings.sampling_config import SamplingConfig
@@ -57,8 +57,8 @@ def run(args: argparse.Namespace) -> int:
     prompt = read_argument(args.prompt)
     model, tokenizer, _ = open_model(args.model, args.device, args.weights)
     from app.glass.target_token import TargetToken
-    from app.glass.whole_pass.answer import read_answer
-    from app.glass.whole_pass.wording import describe_all
+    from app.whole_pass.answer import read_answer
+    from app.whole_pass.wording import describe_all
     from models.events import result_of
     from models.inspect.whole_pass import PassCache
     from models.interop.chat_templates import read_template_config
@@ -126,7 +126,7 @@ def to_json(answer: PassAnswer) -> dict[str, Any]:
     """All stages as numbers."""
     import numpy as np
 
-    from app.glass.whole_pass.wording import describe_pass, reads_of
+    from app.whole_pass.wording import describe_pass, reads_of
 
     given, xray, names = answer.given, answer.xray, answer.names
     layers = [

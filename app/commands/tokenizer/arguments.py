@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from app.commands.tokenizer.corpora import BUILT_IN
-from models.data.tiny_world.parallel import LANGUAGE_NAMES
+from models.tiny_world.parallel import LANGUAGE_NAMES
 from models.tokenizers.vocabulary.token_types import TYPES
 
 LANGUAGES = "languages"

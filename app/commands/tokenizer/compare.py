@@ -14,9 +14,9 @@ from app.commands.progress import ProgressLine, drive
 from app.commands.tokenizer.arguments import LANGUAGES
 from app.commands.tokenizer.corpora import find_corpus
 from models.data.corpus_texts import CorpusChoice, corpus_texts, language_texts
-from models.data.tiny_world.parallel import LANGUAGE_NAMES
 from models.library.library import Library
 from models.settings.model_config import ModelConfig
+from models.tiny_world.parallel import LANGUAGE_NAMES
 from models.tokenizers import load_tokenizer, tokenizer_kind
 from models.tokenizers.text.compare import MeasuredPart, TextLoader, compare, model_cost
 from models.tokenizers.text.text_measures import Figures

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from models.data.corpus import list_corpora
+from models.corpora.corpus import list_corpora
 from models.data.corpus_texts import CorpusChoice
 from models.library.library import Library
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from app.commands.common import print_json
 from models.library.library import Library
+from models.tokenizers.foreign.foreign_files import FORMS
 from models.tokenizers.foreign.patterns import PATTERNS
-from models.tokenizers.foreign.reading import FORMS
 
 
 def add_parser(actions: Any) -> argparse.ArgumentParser:

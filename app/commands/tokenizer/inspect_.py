@@ -18,8 +18,8 @@ from models.events import Phase
 from models.library.library import Library
 from models.tokenizers import load_tokenizer, read_texts, special_ids, token_pieces, tokenizer_kind
 from models.tokenizers.vocabulary.csv_file import write_vocabulary_csv
-from models.tokenizers.vocabulary.table import TYPE_NAMES, Vocabulary, read_vocabulary
 from models.tokenizers.vocabulary.token_counts import USE_NAMES, Usage, count_tokens
+from models.tokenizers.vocabulary.vocabulary import TYPE_NAMES, Vocabulary, read_vocabulary
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -9,8 +9,8 @@ from app.data.importing.draft import ImportDraft
 from app.kit.basics import button, column, headed, label, separator, set_enabled
 from app.kit.layout.tab_order import put_after
 from app.kit.theme import SPACE, ThemeProvider
-from models.data.importing.checks import Checks, Finding
-from models.data.importing.plan import MENDS
+from models.importing.checks import Checks, Finding
+from models.importing.plan import MENDS
 from models.number_words import capitalized, format_count, format_percent
 
 IMPORTING = "The data is being imported: wait, or stop it."

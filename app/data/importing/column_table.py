@@ -13,8 +13,8 @@ from app.kit.basics import column, frame, plain_tip
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedCombo
 from app.kit.theme import SPACE, ThemeProvider
-from models.data.importing.guessing import Column
-from models.data.importing.inspection import SourceInfo
+from models.importing.guessing import Column
+from models.importing.inspection import SourceInfo
 from models.number_words import format_count
 
 _MAX_CELL = 400

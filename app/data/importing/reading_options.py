@@ -9,8 +9,8 @@ from app.kit.basics import label
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.layout.section import Section
 from app.kit.theme import SPACE, ThemeProvider
-from models.data.formats.registry import FORMATS
-from models.data.formats.rows import ReadOptions
+from models.importing.formats.registry import FORMATS
+from models.importing.formats.rows import ReadOptions
 
 _ENCODINGS = ("utf-8", "latin-1", "cp1252", "utf-16")
 _DELIMITERS = {",": "Comma", ";": "Semicolon", "\t": "Tab", "|": "Bar"}

@@ -16,7 +16,7 @@ from app.worker.background import LatestTask
 from models.events import Event, Progress
 
 if TYPE_CHECKING:
-    from models.data.corpus import Corpus
+    from models.corpora.corpus import Corpus
 
 WORLD_TASKS = {
     "mood": ("Moods", "Which of ten moods a text implies: classification."),
@@ -26,7 +26,7 @@ WORLD_TASKS = {
     "summary": ("Summaries", "A story in a sentence or two."),
     "code": ("Code", "A small Python function from its description."),
 }
-"""Tasks that models.data.tiny_world.tasks has -> title and what is learned."""
+"""Tasks that models.tiny_world.tasks has -> title and what is learned."""
 _SEED = 0
 _LINES = 3
 """Tasks one below the other; the others are beside them, so that the page needs no scroll bar at 720 pixels."""
@@ -94,7 +94,7 @@ class WorldTasks(QWidget):
         library = self._session.library
 
         def work() -> Generator[Event, None, Corpus]:
-            from models.data.tiny_world.tasks.corpora import build_task_corpus
+            from models.tiny_world.tasks.corpora import build_task_corpus
 
             return (yield from build_task_corpus(library, name, _SEED))
 

@@ -11,11 +11,11 @@ from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 from app.glass.attention.shown_row import ROWS
 from app.glass.tokens.attention_arcs import AttentionArcs
 from app.kit.basics import button, label, plain_tip, row
-from app.kit.figures.attention_pictures import Side, head_picture, short_names, side_of
-from app.kit.figures.pictures import Floats
-from app.kit.figures.token_map import TokenMap
 from app.kit.labels import ElidedLabel
 from app.kit.layout.segments import Segments
+from app.kit.plots.attention_pictures import Side, head_picture, short_names, side_of
+from app.kit.plots.pictures import Floats
+from app.kit.plots.token_map import TokenMap
 from app.kit.theme import SPACE, ThemeProvider
 from models.inspect.head_patterns import EXPLAINED, PATTERNS
 

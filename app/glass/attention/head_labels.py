@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from app.kit.figures.attention_pictures import format_share
-from app.kit.words.site_words import format_site
+from app.kit.plots.attention_pictures import format_share
+from app.kit.setting_names.site_words import format_site
 from models.inspect.attention_maps import SiteMap, StackMaps
 from models.inspect.head_patterns import PATTERNS, leading_pattern
 

@@ -71,7 +71,7 @@ class HeadMontage(QWidget):
         self._arrange()
 
     def set_scale(self, scale: str) -> None:
-        """Colour by one of `app.kit.figures.attention_pictures.SCALES`."""
+        """Colour by one of `app.kit.plots.attention_pictures.SCALES`."""
         self._scale = scale
         self._paint_image()
 

@@ -13,9 +13,9 @@ from app.glass.attention.head_montage import HeadMontage
 from app.glass.attention.head_tiles import Tile
 from app.glass.colour_scale import ColourScale
 from app.kit.basics import label, row
-from app.kit.figures.attention_pictures import SCALES, SCALES_TIP, SHOWN, format_share, scale_ticks
 from app.kit.layout.flow_layout import wrapping
 from app.kit.layout.segments import Segments
+from app.kit.plots.attention_pictures import SCALES, SCALES_TIP, SHOWN, format_share, scale_ticks
 from app.kit.theme import SPACE, ThemeProvider
 from models.inspect.attention_maps import StackMaps
 from models.inspect.head_patterns import EXPLAINED, order_by

@@ -10,9 +10,9 @@ import numpy as np
 from PySide6.QtCore import QPointF, QRect
 from PySide6.QtGui import QColor, QImage
 
-from app.kit.figures.attention_pictures import scaled
-from app.kit.figures.heat_map import colour_table
-from app.kit.figures.pictures import Floats
+from app.kit.plots.attention_pictures import scaled
+from app.kit.plots.heat_map import colour_table
+from app.kit.plots.pictures import Floats
 from app.kit.theme import ThemeProvider
 from models.inspect.attention_maps import StackMaps, pooled_to
 

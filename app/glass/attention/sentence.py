@@ -9,7 +9,7 @@ import numpy as np
 from app.glass.attention.head_tiles import Tile
 from app.glass.attention.shown_row import ShownRow
 from app.glass.names import format_rough, spoken
-from app.kit.figures.pictures import Floats
+from app.kit.plots.pictures import Floats
 from models.inspect.attention_maps import StackMaps
 
 

@@ -23,11 +23,11 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
+from app.glass.embeddings.embedding_table import EmbeddingTable
 from app.glass.embeddings.kinds import KINDS, Kind, label_order
 from app.glass.embeddings.point_view import PointView
 from app.glass.embeddings.symbols import colour_of, draw_symbol, symbol_path
-from app.glass.embeddings.table import EmbeddingTable
-from app.kit.figures.pictures import Floats
+from app.kit.plots.pictures import Floats
 from app.kit.theme import SPACE, ThemeProvider
 
 _NEAR = 12  # pixels from the pointer to a point that it names

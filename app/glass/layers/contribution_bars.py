@@ -9,9 +9,9 @@ from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
 from app.glass.layers.layer_figure import LayerFigure
-from app.kit.figures.pictures import Axis
+from app.kit.plots.pictures import Axis
+from app.kit.setting_names.site_words import PARTS
 from app.kit.theme import ThemeProvider
-from app.kit.words.site_words import PARTS
 from models.number_words import format_signed
 
 _CATEGORY = {"attention": 0, "cross_attention": 3, "feed_forward": 1}

@@ -8,8 +8,8 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPen
 from PySide6.QtWidgets import QWidget
 
-from app.kit.figures.figure import Figure
-from app.kit.figures.pictures import Axis
+from app.kit.plots.figure import Figure
+from app.kit.plots.pictures import Axis
 from app.kit.theme import SPACE, ThemeProvider
 
 

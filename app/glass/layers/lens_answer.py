@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from models.architecture.transformer import AnyModel
     from models.inspect.logit_attribution import Contributions
     from models.inspect.logit_lens import Lens
-    from models.inspect.reading import Reader
+    from models.inspect.read_text import Reader
 
 _N_BEST = 5
 
@@ -71,7 +71,7 @@ def read_lens_at(
     """The lens at `missing` positions and the target's, and the contributions there. Runs on the worker's thread."""
     from models.inspect.logit_attribution import contributions
     from models.inspect.logit_lens import read_lens
-    from models.inspect.reading import answering_stack, ids_read
+    from models.inspect.read_text import answering_stack, ids_read
 
     positions, at = [*missing, target.position], target.at(model)
     back = target.position - at

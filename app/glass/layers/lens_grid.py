@@ -10,8 +10,8 @@ from PySide6.QtGui import QColor, QFontMetrics, QKeyEvent, QMouseEvent, QPainter
 from PySide6.QtWidgets import QWidget
 
 from app.kit.colours import readable_on
-from app.kit.figures.heat_map import HeatMap, colour_table
-from app.kit.figures.pictures import Axis, Floats, HeatPicture
+from app.kit.plots.heat_map import HeatMap, colour_table
+from app.kit.plots.pictures import Axis, Floats, HeatPicture
 from app.kit.theme import SPACE, ThemeProvider
 
 _FONT = 0.82

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QWidget
 
 from app.glass.layers.layer_figure import LayerFigure
 from app.glass.names import quoted
-from app.kit.figures.pictures import Axis, Floats
+from app.kit.plots.pictures import Axis, Floats
 from app.kit.theme import ThemeProvider
 from models.number_words import format_prob
 

@@ -23,8 +23,8 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 from app.glass.focus import Focus
 from app.glass.tokens.token_flow import ARC_HEIGHT, TokenFlow
 from app.kit.basics import plain_tip
-from app.kit.figures.attention_pictures import format_share, strongest
-from app.kit.figures.pictures import Floats
+from app.kit.plots.attention_pictures import format_share, strongest
+from app.kit.plots.pictures import Floats
 from app.kit.theme import SPACE, ThemeProvider
 from models.number_words import format_count
 

@@ -9,7 +9,7 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QColor, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPen
 from PySide6.QtWidgets import QToolTip, QWidget
 
-from app.kit.figures.heat_map import colour_table
+from app.kit.plots.heat_map import colour_table
 from app.kit.theme import ThemeProvider
 from app.kit.tokens.token_view import TokenView
 from models.tokenizers import Piece

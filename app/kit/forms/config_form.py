@@ -15,8 +15,8 @@ from app.kit.forms.editors import FloatBox, IntBox, make_editor
 from app.kit.forms.slot_row import SlotRow
 from app.kit.layout.extras import HasDetail, MoreLink
 from app.kit.layout.section import Section
+from app.kit.setting_names.slot_words import with_labels
 from app.kit.theme import ThemeProvider
-from app.kit.words.slot_words import with_labels
 from models.settings.slots import Problem, SettingError, draft, is_used
 
 _FLASH_MS = 2200

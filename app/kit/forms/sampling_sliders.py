@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from app.kit.forms.slider_row import SliderRow
-from app.kit.words.terms import term_of_setting
+from app.kit.setting_names.terms import term_of_setting
 from models.settings.sampling_config import NUMERIC_SETTINGS, SamplingConfig
 from models.settings.slots import check_complete
 

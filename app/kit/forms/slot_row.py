@@ -13,9 +13,9 @@ from PySide6.QtWidgets import QCheckBox, QGridLayout, QLabel, QPlainTextEdit, QP
 from app.kit.basics import button, label, row
 from app.kit.forms.editors import Editor
 from app.kit.help_mark import HelpMark, set_term
+from app.kit.setting_names.terms import term_of_setting
+from app.kit.setting_names.value_words import words
 from app.kit.theme import ThemeProvider
-from app.kit.words.terms import term_of_setting
-from app.kit.words.value_words import words
 
 _ADVICE = re.compile(r"\buse (.+?)\.?$")
 _BAR = 3  # pixels: the highlight at the left

@@ -11,7 +11,7 @@ from app.kit.basics import button, column, label, plain_tip, row
 from app.kit.dialog import Dialog
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
-from app.shell.licences.reading import Package, licence_text, read_packages
+from app.shell.licences.packages import Package, licence_text, read_packages
 from app.worker.background import LatestTask
 from models.number_words import format_count
 

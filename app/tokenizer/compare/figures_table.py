@@ -10,8 +10,8 @@ from PySide6.QtGui import QFontMetrics, QPainter, QPixmap, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
 from app.kit.basics import plain_tip
+from app.kit.setting_names.value_words import words
 from app.kit.theme import ThemeProvider
-from app.kit.words.value_words import words
 from app.tokenizer.compare.line_painter import SWATCH, series_color
 from app.tokenizer.compare.metrics import TABLE, best
 from models.tokenizers.text.compare import ModelCost

@@ -11,8 +11,8 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
-from app.kit.figures.figure import Figure
-from app.kit.figures.pictures import Axis, round_ticks
+from app.kit.plots.figure import Figure
+from app.kit.plots.pictures import Axis, round_ticks
 from app.kit.theme import SPACE, ThemeProvider
 from app.tokenizer.compare.line_painter import SWATCH, series_color
 from app.tokenizer.compare.metrics import Metric

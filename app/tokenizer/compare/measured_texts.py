@@ -20,8 +20,8 @@ from app.tokenizer.corpus_picker import CorpusPicker
 from app.worker.background import LatestTask, latest_progress
 from app.worker.failures import Failure
 from models.data.corpus_texts import CorpusChoice, corpus_texts, language_texts
-from models.data.tiny_world.parallel import LANGUAGE_NAMES
 from models.events import Event, Phase, Progress
+from models.tiny_world.parallel import LANGUAGE_NAMES
 from models.tokenizers.text.compare import MeasuredPart, TextLoader, compare
 from models.tokenizers.text.text_measures import Figures
 

@@ -9,7 +9,7 @@ from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.kit.basics import label
-from app.kit.charts.chart import Chart
+from app.kit.plots.chart import Chart
 from app.kit.theme import SPACE, ThemeProvider
 from models.events import VocabularyGrowth
 from models.number_words import format_size

@@ -20,8 +20,8 @@ from PySide6.QtWidgets import (
 from app.kit.basics import button, frame, label, plain_tip, row, scrolling
 from app.kit.forms.config_form import ConfigForm
 from app.kit.forms.editors import IntBox, keep_wheel_for_scrolling
+from app.kit.setting_names.value_words import words
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import words
 from app.session.session import Session
 from app.tokenizer.corpus_picker import CorpusPicker
 from app.tokenizer.making.growth_chart import GrowthChart

@@ -11,9 +11,9 @@ from app.kit.basics import plain_tip, set_role
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.theme import SPACE
 from app.tokenizer.vocabulary.token_finder import USE_FILTERS
-from models.tokenizers.vocabulary.table import TYPE_NAMES, Vocabulary
 from models.tokenizers.vocabulary.token_counts import Usage
 from models.tokenizers.vocabulary.token_types import TYPES
+from models.tokenizers.vocabulary.vocabulary import TYPE_NAMES, Vocabulary
 
 _USE_LABELS = {
     "produced": ("Occur", "Tokens that occur in the corpus"),

@@ -13,9 +13,9 @@ from PySide6.QtWidgets import QWidget
 from app.kit.theme import ThemeProvider
 from app.kit.tokens.glyphs import Glyphs
 from models.number_words import with_minus
-from models.tokenizers.vocabulary.table import Vocabulary, VocabularyEntry
 from models.tokenizers.vocabulary.token_counts import USE_NAMES, USES, Usage
 from models.tokenizers.vocabulary.token_types import TYPES
+from models.tokenizers.vocabulary.vocabulary import Vocabulary, VocabularyEntry
 
 Index = QModelIndex | QPersistentModelIndex
 

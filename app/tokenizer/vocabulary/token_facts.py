@@ -13,9 +13,9 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.kit.tokens.glyphs import Glyphs
 from app.tokenizer.vocabulary.model import copied_text, format_hex
 from models.number_words import format_count, with_minus
-from models.tokenizers.vocabulary.table import Vocabulary, VocabularyEntry
 from models.tokenizers.vocabulary.token_counts import USE_NAMES, USES, Usage
 from models.tokenizers.vocabulary.token_types import TYPES
+from models.tokenizers.vocabulary.vocabulary import Vocabulary, VocabularyEntry
 
 _HINT = "Click a token, or select one with the arrow keys, to see its details."
 _MAX_MADE = 12

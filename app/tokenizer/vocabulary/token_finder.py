@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QRegularExpression
 
 from models.events import Event, Progress
-from models.tokenizers.vocabulary.table import TYPE_NAMES, Vocabulary
 from models.tokenizers.vocabulary.token_counts import USE_NAMES, Usage
+from models.tokenizers.vocabulary.vocabulary import TYPE_NAMES, Vocabulary
 
 USE_FILTERS = {
     "produced": ("repeated", "once"),

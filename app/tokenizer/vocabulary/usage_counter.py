@@ -19,8 +19,8 @@ from app.worker.failures import Failure
 from models.data.corpus_texts import CorpusChoice, corpus_texts
 from models.events import Event, Phase, Progress
 from models.library.library import Library
-from models.tokenizers.vocabulary.table import Vocabulary
 from models.tokenizers.vocabulary.token_counts import Usage, count_tokens
+from models.tokenizers.vocabulary.vocabulary import Vocabulary
 
 _SCALE = 1000
 

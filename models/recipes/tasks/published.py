@@ -12,11 +12,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from models.data.collections.corpora import COLLECTIONS, build_collection, build_orders
-from models.data.corpus import Corpus
+from models.corpora.corpus import Corpus
 from models.events import Event
 from models.library.library import Library
-from models.recipes.tasks.table import TASK_RECIPES, Bar, TaskRecipe, with_steps
+from models.published.corpora import COLLECTIONS, build_collection, build_orders
+from models.recipes.tasks.tasks_table import TASK_RECIPES, Bar, TaskRecipe, with_steps
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from models.settings.slots import check_complete

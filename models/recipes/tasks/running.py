@@ -10,8 +10,7 @@ from pathlib import Path
 
 import torch
 
-from models.data.corpus import Corpus, Example, build_examples_corpus, find_dataset, open_corpus
-from models.data.tiny_world.splits import split_of
+from models.corpora.corpus import Corpus, Example, build_examples_corpus, find_dataset, open_corpus
 from models.events import Event, Finished, Phase, Progress
 from models.interop.loading import load_model
 from models.library.library import Library
@@ -27,7 +26,7 @@ from models.recipes.tasks.results import (
     read_mark,
     write_result,
 )
-from models.recipes.tasks.table import TaskRecipe, with_steps
+from models.recipes.tasks.tasks_table import TaskRecipe, with_steps
 from models.runs.checkpoint_state import BASE
 from models.runs.run_folder import RunFolder
 from models.settings.run_spec import DataSpec, RunSpec
@@ -36,11 +35,12 @@ from models.tasks.evaluating import dataset_rows, evaluate_predictions, read_tas
 from models.tasks.predicting import Prediction, predict
 from models.tasks.scoring import TaskRows, write_scores
 from models.tasks.writing import Writing
+from models.tiny_world.splits import split_of
 from models.tokenizers import encode_text
+from models.training.estimates.findings import RunCost
+from models.training.estimates.forecast import forecast
 from models.training.prepare import prepare_run
 from models.training.trainer import Trainer
-from models.training.trials.findings import RunCost
-from models.training.trials.forecast import forecast
 
 THREADS = 1
 """Matrices this small are multiplied as fast by one thread as by two, and another program can have the other core."""

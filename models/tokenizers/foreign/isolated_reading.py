@@ -12,8 +12,8 @@ from tokenizers import Tokenizer
 from models.child_process import ChildProcess, LimitError, Limits
 from models.events import Event
 from models.files.atomic import DamagedError
+from models.tokenizers.foreign.foreign_files import ExternalTokenizer, read_foreign
 from models.tokenizers.foreign.patterns import PatternUnknownError
-from models.tokenizers.foreign.reading import ExternalTokenizer, read_foreign
 
 LIMITS = Limits(seconds=120.0, memory_bytes=768 << 20, answer_bytes=64 << 20)
 """The largest known, with 262,144 tokens and 520,000 merges, take 4 to 7 seconds, 536 MiB and an answer of 13 MiB."""

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from models.files.atomic import atomic_write_text
-from models.tokenizers.vocabulary.table import Vocabulary
 from models.tokenizers.vocabulary.token_counts import USE_NAMES, Usage
+from models.tokenizers.vocabulary.vocabulary import Vocabulary
 
 COLUMNS = ("id", "token", "text", "bytes", "n_bytes", "n_characters", "type", "script", "reachable")
 MERGE_COLUMNS = ("left", "right", "rank")

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from models.events import Progress
 from models.tokenizers.codec import text_parts
 from models.tokenizers.making.texts import batches
-from models.tokenizers.vocabulary.table import TYPE_NAMES, Vocabulary
+from models.tokenizers.vocabulary.vocabulary import TYPE_NAMES, Vocabulary
 
 USES = {
     "repeated": "Occurs at least twice in the corpus",

@@ -19,6 +19,8 @@ from models.device import choose_device
 from models.events import Event, Phase, Progress
 from models.library.library import Library
 from models.settings.run_spec import RunSpec
+from models.training.estimates.measure import RandomTexts
+from models.training.estimates.trial import Trial, free_bytes, out_of_memory_as_sentence
 from models.training.proposal.facts import read_facts, text_bytes
 from models.training.proposal.propose import (
     Proposal,
@@ -30,8 +32,6 @@ from models.training.proposal.propose import (
 )
 from models.training.proposal.speed import Speed
 from models.training.proposal.step_shape import StepShape, step_shape, update_flops
-from models.training.trials.measure import RandomTexts
-from models.training.trials.trial import Trial, free_bytes, out_of_memory_as_sentence
 from models.training.tuning import build_run_model, check_tuning
 
 _MOST_FLOPS = 6e10

@@ -14,7 +14,7 @@ from models.alignment.pairs import Pairs, RatedReplies
 from models.alignment.reward_model import RewardModel
 from models.alignment.rollouts import Prompts, longest_prompt
 from models.architecture.transformer import AnyModel
-from models.data.corpus import Corpus, open_run_corpus
+from models.corpora.corpus import Corpus, open_run_corpus
 from models.events import Event, Notice, Phase
 from models.interop.loading import load_model_events
 from models.library.library import Library

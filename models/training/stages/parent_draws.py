@@ -9,7 +9,7 @@ from models.alignment.judges import Judge, WishJudge, is_meant
 from models.alignment.overoptimisation import N_PROMPTS, N_REPLIES, ParentCurves, parent_curves, write_parent_curves
 from models.alignment.rollouts import Prompts, draw_replies, longest_prompt, reply_text
 from models.architecture.transformer import Decoder
-from models.data.corpus import open_run_corpus
+from models.corpora.corpus import open_run_corpus
 from models.device import choose_device
 from models.events import Event, Phase, Progress, reporting
 from models.library.library import Library

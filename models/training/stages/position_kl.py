@@ -11,7 +11,7 @@ from models.alignment.position_kl import OWN, PositionKl, ReadReply
 from models.alignment.rollouts import draw_replies, reply_batch
 from models.architecture.transformer import Decoder
 from models.chat.own_template import encode_messages
-from models.data.corpus import open_run_corpus
+from models.corpora.corpus import open_run_corpus
 from models.device import choose_device
 from models.events import Event, Phase
 from models.inference.many_replies import DrawnReply

@@ -13,7 +13,7 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QFileDialog, QInputDialog
 from pytestqt.qtbot import QtBot
 
-from app.builder.tab import BuilderTab
+from app.builder.builder_tab import BuilderTab
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from models.settings.presets import PRESETS

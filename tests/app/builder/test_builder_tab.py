@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QPushButton, QWid
 from pytestqt.qtbot import QtBot
 
 import app.kit.forms.config_form
-from app.builder.tab import BuilderTab
+from app.builder.builder_tab import BuilderTab
 from app.kit.forms.editors import IntBox
 from app.kit.layout.pages import Pages
 from app.kit.theme import ThemeProvider

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.chat.tab import ChatTab
+from app.chat.chat_tab import ChatTab
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from tests.app.chat.chat_actor import Actor

@@ -11,9 +11,9 @@ from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
 from app.chat.archive.json_format import chat_from, chat_text
+from app.chat.chat_tab import ChatTab
 from app.chat.conversation.drawn_window import DrawnWindow
 from app.chat.conversation.reply_captions import explain_reply
-from app.chat.tab import ChatTab
 from app.kit.layout.section import Section
 from app.kit.theme import ThemeProvider
 from app.session.best_of import BestOf

@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.chat.tab import ChatTab
+from app.chat.chat_tab import ChatTab
 from app.kit.theme import ThemeProvider
 from app.session.remembered import EVERYTHING, SIMPLE
 from app.session.session import Session

@@ -12,11 +12,11 @@ from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
 from app.chat.archive.message_tree import GenerationInfo
+from app.chat.chat_tab import ChatTab
 from app.chat.conversation.message_view import MessageView
-from app.chat.tab import ChatTab
 from app.session.session import Session
-from models.data.tiny_world.starters import STARTER_KINDS
 from models.events import TokenMade
+from models.tiny_world.starters import STARTER_KINDS
 from tests.app.chat.chat_actor import TALKER, Actor
 
 

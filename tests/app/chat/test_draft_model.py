@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from app.chat.archive.json_format import chat_from, chat_text
 from app.chat.archive.message_tree import Message
-from app.chat.tab import ChatTab
+from app.chat.chat_tab import ChatTab
 from app.glass.tokens.draft_colours import DRAFT, draft_colours
 from app.kit.layout.section import Section
 from app.kit.theme import ThemeProvider

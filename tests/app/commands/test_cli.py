@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import COMMANDS, main
+from app import cli
+from app.cli import COMMANDS, TOOLS, main
 from app.commands.progress import ProgressLine
 from app.commands.replying import add_sampling_options, sampling_from
-from models.data.text_corpora import build_text_corpus
+from models.corpora.text_corpora import build_text_corpus
 from models.evaluation.record import read_evaluation
 from models.events import Event, RunStarted, TrainMetrics
 from models.library.library import Library
@@ -412,14 +413,24 @@ def test_tokenizer_commands(home: Path, capsys: pytest.CaptureFixture[str], monk
 def test_help_names_every_command(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
-    assert {line.split()[0] for line in out.splitlines() if line.startswith("    ")} >= set(COMMANDS)
+    assert {line.split()[0] for line in out.splitlines() if line.startswith("    ")} >= {*COMMANDS, *TOOLS}
     assert main(["dance"]) == 2
-    for name in COMMANDS:
+    for name in (*COMMANDS, *TOOLS):
         assert main([name, "--help"]) == 0
         text = capsys.readouterr().out
         if name not in ("tokenizer", "models", "data", "queue", "find", "trash", "align"):  # there each action has them
             assert "--json" in text
             assert "--device" in text
+
+
+def test_where_the_tools_are_not_installed_a_sentence_says_where_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "_CHECKOUT", tmp_path)
+    assert main(["bench"]) == 2
+    assert "bench is a tool for developers, and is not installed" in capsys.readouterr().err
+    assert main(["--help"]) == 0
+    assert "bench" not in capsys.readouterr().out
 
 
 def test_a_broken_home_does_not_stop_a_command(
@@ -433,8 +444,8 @@ def test_a_broken_home_does_not_stop_a_command(
 
 def test_commands_start_without_torch_and_qt() -> None:
     code = (
-        "import sys; from app.cli import _parser, COMMANDS\n"
-        "for name in COMMANDS: _parser([name])\n"
+        "import sys; from app.cli import _parser, COMMANDS, TOOLS\n"
+        "for name in (*COMMANDS, *TOOLS): _parser([name])\n"
         "sys.exit(', '.join({'torch', 'PySide6'} & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -9,7 +9,7 @@ import pytest
 
 from app.cli import main
 from models.library.library import Library
-from models.training.trials import batch_finder
+from models.training.estimates import batch_finder
 from tests.app.commands.test_cli import SPEC, TEXT
 
 

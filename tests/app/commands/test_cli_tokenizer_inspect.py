@@ -16,7 +16,7 @@ from app.cli import main
 from app.commands.tokenizer import arguments as tokenizer_arguments
 from app.tokenizer.vocabulary.model import TITLES
 from app.tokenizer.vocabulary.token_finder import USE_FILTERS
-from models.data.text_corpora import build_text_corpus
+from models.corpora.text_corpora import build_text_corpus
 from models.library.library import Library
 from models.tokenizers import encode_text, load_tokenizer, save_tokenizer, train_tokenizer
 

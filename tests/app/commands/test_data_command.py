@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from app.cli import main
-from models.data.corpus import find_dataset
-from models.data.preferences.store import PreferenceSet
+from models.corpora.corpus import find_dataset
 from models.library.library import Library
 from models.library.run_corrections import set_correction
-from tests.models.data.preferences.support import make_pair, make_thumb
+from models.preferences.store import PreferenceSet
+from tests.models.preferences.support import make_pair, make_thumb
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 
 from app.cli import main
 from app.commands.tokenizer import compare
+from models.corpora.text_corpora import build_text_corpus
 from models.data.corpus_texts import language_texts
-from models.data.text_corpora import build_text_corpus
 from models.library.library import Library
 from models.settings.presets import PRESETS
 from models.tokenizers import encode_text, load_tokenizer, save_tokenizer, train_tokenizer

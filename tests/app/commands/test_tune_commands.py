@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.cli import main
-from models.data.corpus import build_examples_corpus
+from models.corpora.corpus import build_examples_corpus
 from models.interop.loading import load_model
 from models.library.library import Library
 from models.runs.run_folder import RunFolder

@@ -9,7 +9,6 @@ import pytest
 from tokenizers import Tokenizer
 
 from app.cli import main
-from app.commands.bench.weights import format_table
 from app.commands.common import open_model
 from models.architecture.transformer import Decoder
 from models.inference.held_out import HeldOut
@@ -17,6 +16,7 @@ from models.inference.weight_kinds import KINDS, WeightsFigures, WeightsMeasured
 from models.inference.weights import Int8Linear
 from models.library.library import Library
 from tests.app.small_models import put_model
+from tools.bench.weights import format_table
 
 
 @pytest.fixture

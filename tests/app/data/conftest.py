@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.data.tab import DataTab
+from app.data.data_tab import DataTab
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 

@@ -14,16 +14,16 @@ from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
 from app.data import dataset_view
+from app.data.data_tab import DataTab
 from app.data.importing import world_tasks
-from app.data.tab import DataTab
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from models.chat.template_config import ChatTemplateConfig, write_template_config
-from models.data.corpus import Corpus, build_examples_corpus
-from models.data.tiny_world.tasks import corpora
+from models.corpora.corpus import Corpus, build_examples_corpus
 from models.library.library import Library
 from models.number_words import format_size
 from models.settings.run_spec import DataSpec, RunSpec
+from models.tiny_world.tasks import corpora
 from tests.app.heard import Heard
 from tests.app.small_models import put_model
 

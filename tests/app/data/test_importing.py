@@ -12,16 +12,16 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
-from app.data.importing.page import FILE_FILTER
-from app.data.tab import DataTab
+from app.data.data_tab import DataTab
+from app.data.importing.import_page import FILE_FILTER
 from app.kit.layout.tab_order import stops_in
 from app.session.session import Session
-from models.data.corpus import Corpus, list_corpora
-from models.data.formats.registry import FORMATS
-from models.data.importing import checks as checking
-from models.data.importing.checks import Checks
-from models.data.importing.plan import ImportPlan
+from models.corpora.corpus import Corpus, list_corpora
 from models.events import Event, Progress
+from models.importing import checks as checking
+from models.importing.checks import Checks
+from models.importing.formats.registry import FORMATS
+from models.importing.plan import ImportPlan
 from models.library.library import Library
 from tests.app.heard import Heard
 
@@ -230,7 +230,7 @@ def test_a_source_can_be_read_in_another_way(tab: DataTab, tmp_path: Path, until
 def test_a_cancelled_import_leaves_nothing(
     opened: DataTab, library: Library, monkeypatch: pytest.MonkeyPatch, until: Until, heard: Heard
 ) -> None:
-    from models.data.importing import importer
+    from models.importing import importer
 
     page, going = opened.views.importing, threading.Event()
 

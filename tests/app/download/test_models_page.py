@@ -13,7 +13,7 @@ from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
 from app.download.model_list import DISK, HUB, LISTED
-from app.download.page import ModelsPage
+from app.download.models_page import ModelsPage
 from app.kit.theme import ThemeProvider
 from app.session.device import Device
 from app.session.device_memory import DeviceMemory

@@ -6,16 +6,16 @@ import pytest
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
+from app.glass.ablation.ablation_panel import AblationPanel
+from app.glass.ablation.inputs_panel import InputsPanel
 from app.glass.answer_panel import AnswerPanel
-from app.glass.attention.panel import AttentionPanel
-from app.glass.causes.ablation_panel import AblationPanel
-from app.glass.causes.inputs_panel import InputsPanel
+from app.glass.attention.attention_panel import AttentionPanel
 from app.glass.focus import Focus
-from app.glass.layers.panel import LensPanel
-from app.glass.next_token.panel import NextTokenPanel
-from app.glass.whole_pass.panel import PassPanel
+from app.glass.layers.lens_panel import LensPanel
+from app.glass.next_token.next_token_panel import NextTokenPanel
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
+from app.whole_pass.pass_panel import PassPanel
 from tests.app.glass.opened import open_random, text_of
 from tests.app.heard import Until
 

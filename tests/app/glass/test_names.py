@@ -16,7 +16,7 @@ from app.glass.names import (
     text_of,
     token_names,
 )
-from app.kit.words.site_words import format_site
+from app.kit.setting_names.site_words import format_site
 from models.number_words import format_signed
 
 

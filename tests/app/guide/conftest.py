@@ -15,26 +15,26 @@ from filelock import FileLock
 from pytestqt.qtbot import QtBot
 
 from app.kit.theme import ThemeProvider
+from app.new_run import choices
+from app.recipes.recipes_page import RecipesPage
 from app.session.remembered import SIMPLE
 from app.session.session import Session
-from app.shell.guiding import stage
+from app.shell.guide import stage
 from app.shell.main_window import MainWindow
-from app.training import tab as training_tab
-from app.training.new_run import choices
-from app.training.recipes.page import RecipesPage
-from models.data.tiny_world import corpus
+from app.training import training_tab
 from models.evaluation import held_out_questions
 from models.library.library import Library
 from models.recipes import pronoun_specs, quickstart
-from models.recipes.tasks.table import with_steps
+from models.recipes.tasks.tasks_table import with_steps
 from models.settings.run_spec import TrainConfig
 from models.settings.sampling_config import SamplingConfig
 from models.settings.tune_spec import usual_train
+from models.tiny_world import corpus
 from models.training import prepare
 from models.training.proposal import propose
 from tests.app.heard import Until
-from tests.models.recipes.alignment.support import make_little, make_little_refusals
 from tests.models.recipes.conftest import train_here
+from tests.models.recipes.demonstrations.support import make_little, make_little_refusals
 from tests.models.recipes.small_recipes import few_rows, small
 
 SMALL_RECIPES = ("mood", "translation", "code")

@@ -11,9 +11,9 @@ from app.guide.chapters import MAX_WORDS, Chapter, Step, guide_files, parse_chap
 from app.guide.checks import Judged, RunFinished, RunStarted
 from app.guide.missions import MISSIONS
 from app.help.places import PLACES
-from app.shell.guiding.anchors import ANCHORS
-from models.recipes.alignment.table import DEMONSTRATIONS
-from models.recipes.tasks.table import TASK_RECIPES
+from app.shell.guide.anchors import ANCHORS
+from models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS
+from models.recipes.tasks.tasks_table import TASK_RECIPES
 from models.settings.presets import PRESETS
 
 CHAPTERS, _ = read_chapters()

@@ -8,15 +8,15 @@ from functools import partial
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.chat.preferring import pair_maker
-from app.data.tab import DataTab
+from app.data.data_tab import DataTab
 from app.guide.actions import Action, Judge, PointAt
 from app.guide.chapters import Chapter, guide_files, read_chapters
 from app.guide.guide import Guide
-from app.shell.guiding.stage import GuideStage
+from app.preferences import pair_maker
+from app.shell.guide.stage import GuideStage
 from app.shell.main_window import MainWindow
-from models.data.corpus import Example, build_examples_corpus
-from models.recipes.alignment import strength
+from models.corpora.corpus import Example, build_examples_corpus
+from models.recipes.demonstrations import strength
 from tests.app.heard import Until
 
 CHAPTERS, PROBLEMS = read_chapters()

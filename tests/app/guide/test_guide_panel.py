@@ -13,8 +13,8 @@ from pytestqt.qtbot import QtBot
 
 from app.chat.archive.message_tree import Message
 from app.guide.actions import NewChat
+from app.guide.guide_panel import GuidePanel
 from app.guide.home_card import GuideCard
-from app.guide.panel import GuidePanel
 from app.guide.progress import read_progress
 from app.kit.layout.tab_order import stops_in
 from app.session.remembered import EVERYTHING

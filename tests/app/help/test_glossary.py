@@ -7,7 +7,7 @@ import pytest
 from app.help.glossary import MAX_WORDS, Glossary, load_glossary, parse_glossary
 from app.help.pictures import PICTURES, Bars, softmax
 from app.help.places import PLACES
-from app.kit.words.terms import TERMS
+from app.kit.setting_names.terms import TERMS
 
 GOOD = """# Glossary
 

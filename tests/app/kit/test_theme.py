@@ -23,7 +23,7 @@ from pytestqt.qtbot import QtBot
 from app.kit.basics import button, column, label
 from app.kit.colours import DARK, LIGHT, Theme, palette_of
 from app.kit.theme import TEXT_SCALES, ThemeProvider
-from app.training.curves.loss_chart import LossChart
+from app.run_views.curves.loss_chart import LossChart
 
 
 def contrast(a: str, b: str) -> float:

@@ -10,8 +10,8 @@ from pytestqt.qtbot import QtBot
 
 from app.kit.theme import ThemeProvider
 from app.serve.endpoint.request_log import RequestRecord
-from app.serve.panel import ServePanel, curl_snippet, python_snippet
 from app.serve.request_list import format_request
+from app.serve.serve_panel import ServePanel, curl_snippet, python_snippet
 from app.serve.serving import ServeState
 from app.session.chat_model import ChatModel
 from app.session.session import Session

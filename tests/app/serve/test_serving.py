@@ -14,7 +14,7 @@ from pytestqt.qtbot import QtBot
 
 from app.kit.theme import ThemeProvider
 from app.serve.endpoint.address import bind
-from app.serve.panel import ServePanel
+from app.serve.serve_panel import ServePanel
 from app.serve.serving import Serving
 from app.session.session import Session
 from models.events import Event, Progress

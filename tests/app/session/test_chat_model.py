@@ -9,7 +9,7 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from app.chat.tab import ChatTab
+from app.chat.chat_tab import ChatTab
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from models.library.library import Library

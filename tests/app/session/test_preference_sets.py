@@ -6,11 +6,11 @@ import pytest
 
 from app.session.session import Session
 from app.session.undo import Step
-from models.data.preferences import store
-from models.data.preferences.store import PreferenceSet, StoredPairs, list_sets
 from models.library.library import Library
+from models.preferences import store
+from models.preferences.store import PreferenceSet, StoredPairs, list_sets
 from tests.app.heard import Heard
-from tests.models.data.preferences.support import make_pair, make_thumb
+from tests.models.preferences.support import make_pair, make_thumb
 
 
 def test_a_choice_does_not_read_all_others_again(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:

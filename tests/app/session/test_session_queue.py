@@ -13,9 +13,9 @@ from filelock import FileLock
 from pytestqt.qtbot import QtBot
 
 from app.kit.theme import ThemeProvider
+from app.run.forks import Forks
+from app.runs.queue_panel import QueuePanel
 from app.session.session import Session
-from app.training.queue_panel import QueuePanel
-from app.training.run.forks import Forks
 from models.events import Event, Phase, RunStarted
 from models.library.library import Library
 from models.runs.run_folder import RunFolder

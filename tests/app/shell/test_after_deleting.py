@@ -10,12 +10,12 @@ from PySide6.QtWidgets import QAbstractItemView, QApplication
 from pytestqt.qtbot import QtBot
 
 from app.chat.archive.message_tree import Chat, Message
-from app.chat.tab import ChatTab
-from app.data.tab import DataTab
+from app.chat.chat_tab import ChatTab
+from app.data.data_tab import DataTab
 from app.kit.item_list import ItemList
 from app.session.session import Session
 from app.shell.main_window import MainWindow
-from app.tokenizer.tab import TokenizerTab
+from app.tokenizer.tokenizer_tab import TokenizerTab
 from models.settings.model_config import ModelConfig
 from models.tokenizers import save_tokenizer, train_tokenizer
 from tests.models.tasks.small_tasks import make_dataset

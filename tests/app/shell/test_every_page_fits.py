@@ -30,11 +30,11 @@ from PySide6.QtWidgets import (
 from pytestqt.qtbot import QtBot
 
 from app.chat.archive.message_tree import Message
+from app.chat.chat_tab import ChatTab
 from app.chat.side import SETTINGS
-from app.chat.tab import ChatTab
-from app.data.tab import DataTab
+from app.data.data_tab import DataTab
 from app.download.model_list import DISK, HUB, LISTED
-from app.download.page import ModelsPage
+from app.download.models_page import ModelsPage
 from app.kit.basics import plain_tip
 from app.kit.labels import ElidedCombo, ElidedLabel
 from app.kit.layout.rail import Rail

@@ -25,9 +25,9 @@ from app.kit.basics import why_disabled
 from app.kit.dialog import Dialog
 from app.kit.layout.section import Section
 from app.kit.theme import ThemeProvider
+from app.run.export_dialog import ExportDialog
 from app.session.session import Session
 from app.shell.main_window import MainWindow
-from app.training.run.export_dialog import ExportDialog
 from models.library.library import Library
 from models.settings.run_spec import RunSpec
 from tests.app.heard import long

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 
 from app.help import glossary
 from app.help.glossary import load_glossary
-from app.help.panel import HelpDialog
+from app.help.help_panel import HelpDialog
 from app.help.pictures import PICTURES
 from app.help.places import PLACES
 from app.kit.basics import column

@@ -80,7 +80,7 @@ with opened_window(Library(Path(sys.argv[1])), "cpu") as window:
     while window.pages.is_incomplete or not window.session.device.label:
         application().processEvents()
 assert not elsewhere, elsewhere
-assert "app.chat.tab" in sys.modules and "torch" in sys.modules
+assert "app.chat.chat_tab" in sys.modules and "torch" in sys.modules
 """
 
 

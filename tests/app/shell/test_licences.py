@@ -10,7 +10,7 @@ from pytestqt.qtbot import QtBot
 
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
-from app.shell.licences.reading import licence_text, read_packages
+from app.shell.licences.packages import licence_text, read_packages
 from app.shell.licences.window import LicencesWindow
 from app.shell.main_window import MainWindow
 from tests import ROOT

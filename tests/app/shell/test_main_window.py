@@ -17,33 +17,33 @@ from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
 from app.chat.archive.message_tree import Message
-from app.chat.tab import ChatTab
-from app.data.tab import DataTab
+from app.chat.chat_tab import ChatTab
+from app.data.data_tab import DataTab
+from app.home.home import Home
+from app.home.quickstart_view import QuickStartView
 from app.kit.colours import DARK, LIGHT
 from app.kit.labels import ElidedLabel
 from app.kit.theme import ThemeProvider
-from app.quickstart.home import Home
-from app.quickstart.view import QuickStartView
 from app.session.session import Session
 from app.shell.main_window import MainWindow
 from app.shell.status_bar import StatusBar
 from app.shell.top_bar import TABS
 from models.architecture.transformer import build_model
-from models.data.corpus import build_examples_corpus
-from models.data.tiny_world.questions import KINDS
+from models.corpora.corpus import build_examples_corpus
 from models.evaluation.text_verdict import sentence_of
 from models.events import Evaluated, KindAccuracy
-from models.interop.sharing.gguf_export import write_gguf
-from models.interop.sharing.gguf_plan import plan_gguf
+from models.interop.publish.gguf_export import write_gguf
+from models.interop.publish.gguf_plan import plan_gguf
 from models.library.library import Library
 from models.runs.run_queue import QueuedRecipe
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.settings.run_spec import RunSpec
+from models.tiny_world.questions import KINDS
 from models.tokenizers import save_tokenizer
 from tests import ROOT
 from tests.app.heard import Heard
-from tests.app.quickstart.script import STARTED, Script, trained
+from tests.app.home.script import STARTED, Script, trained
 from tests.app.small_models import put_model
 from tests.models.runs_on_disk import put_run
 

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from app.help.palette import Palette, PaletteEntry
 from app.help.places import PLACES
 from app.shell.main_window import MainWindow
-from models.recipes.tasks.table import TASK_RECIPES
+from models.recipes.tasks.tasks_table import TASK_RECIPES
 from models.settings.presets import PRESETS
 from tests.app.small_models import put_model
 

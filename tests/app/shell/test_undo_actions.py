@@ -8,8 +8,8 @@ from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMenu
 from pytestqt.qtbot import QtBot
 
-from app.builder.tab import BuilderTab
-from app.chat.tab import ChatTab
+from app.builder.builder_tab import BuilderTab
+from app.chat.chat_tab import ChatTab
 from app.kit.forms.editors import IntBox
 from app.kit.theme import ThemeProvider
 from app.session.session import Session

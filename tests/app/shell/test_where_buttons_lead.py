@@ -11,13 +11,13 @@ from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
 from app.chat.archive.message_tree import Message
-from app.chat.modes.label_page import LabelPage
-from app.chat.pairs.page import MinimalPairs
-from app.chat.tab import ChatTab
-from app.quickstart.view import QuickStartView
+from app.chat.chat_tab import ChatTab
+from app.home.quickstart_view import QuickStartView
+from app.minimal_pairs.minimal_pairs_page import MinimalPairs
 from app.session.chat_model import use_words
 from app.session.training_state import TrainingState
 from app.shell.main_window import MainWindow
+from app.task_pages.label_page import LabelPage
 from models.library.library import Library
 from models.settings.run_spec import DataSpec, RunSpec
 from tests.app.heard import Heard, long

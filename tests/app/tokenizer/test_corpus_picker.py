@@ -10,9 +10,9 @@ from pytestqt.qtbot import QtBot
 
 from app.session.session import Session
 from app.tokenizer.corpus_picker import CorpusPicker
-from models.data.corpus import build_examples_corpus
+from models.corpora.corpus import build_examples_corpus
+from models.corpora.text_corpora import build_text_corpus
 from models.data.corpus_texts import CorpusTexts, corpus_texts
-from models.data.text_corpora import build_text_corpus
 from tests.models.training.support import result_of
 
 

@@ -19,10 +19,10 @@ from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.tokenizer.about import facts
 from app.tokenizer.explore.explore_view import EXAMPLE
-from app.tokenizer.tab import TokenizerTab
-from models.data.corpus import build_examples_corpus
+from app.tokenizer.tokenizer_tab import TokenizerTab
+from models.corpora.corpus import build_examples_corpus
+from models.corpora.text_corpora import build_text_corpus
 from models.data.corpus_texts import CorpusChoice
-from models.data.text_corpora import build_text_corpus
 from models.library.library import Library
 from models.settings.tokenizer_options import TokenizerOptions
 from models.tokenizers import load_tokenizer, save_tokenizer, token_pieces, train_tokenizer

@@ -15,13 +15,13 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QInputDialog, QMenu, QWidget
 from pytestqt.qtbot import QtBot
 
-from app.kit.charts.curve_points import smooth
+from app.kit.plots.curve_points import smooth
 from app.kit.theme import ThemeProvider
+from app.runs.run_actions import run_actions
+from app.runs.run_model import loss_points
 from app.session.run_history import RunHistory, Table
 from app.session.session import Session
-from app.training.run_list.run_actions import run_actions
-from app.training.run_list.run_model import loss_points
-from app.training.tab import TrainingTab
+from app.training.training_tab import TrainingTab
 from models.events import SampleMade, TrainMetrics, ValMetrics
 from models.library.run_record import RunInfo
 from models.runs.run_queue import RunQueue

@@ -12,13 +12,13 @@ from tokenizers import Tokenizer
 from models.alignment.annotator import Annotator
 from models.alignment.simulated_pairs import N_DRAWS, PairsJudged, simulated_pairs
 from models.architecture.transformer import Decoder, build_model
-from models.data.corpus import Example
-from models.data.preferences.store import SIMULATED, Reply
-from models.data.tiny_world.english import tell
-from models.data.tiny_world.stories import requested_story
-from models.data.tiny_world.wishes import WISHES, marks_of
-from models.data.tiny_world.world import World
+from models.corpora.corpus import Example
+from models.preferences.store import SIMULATED, Reply
 from models.settings.model_config import ModelConfig
+from models.tiny_world.english import tell
+from models.tiny_world.stories import requested_story
+from models.tiny_world.wishes import WISHES, marks_of
+from models.tiny_world.world import World
 
 EXACT = Annotator(noise=0.0)
 

@@ -11,9 +11,9 @@ from tokenizers import Tokenizer
 from models.alignment.critiques import Critic
 from models.architecture.transformer import Decoder
 from models.chat.own_template import encode_messages
-from models.data.tiny_world.constitution import RULES, critique_prompt
 from models.events import result_of
 from models.settings.model_config import ModelConfig
+from models.tiny_world.constitution import RULES, critique_prompt
 from models.tokenizers import train_tokenizer
 from models.tokenizers.special_tokens import add_missing_special_tokens
 

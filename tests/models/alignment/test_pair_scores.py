@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from models.alignment.pair_scores import LOG_PROB, REWARD, pair_scores
 from models.architecture.transformer import AnyModel, build_model
 from models.chat.own_template import encode_reply
-from models.data.corpus import Example
+from models.corpora.corpus import Example
 from models.events import result_of
 from models.settings.model_config import ModelConfig
 

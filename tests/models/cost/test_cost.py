@@ -22,8 +22,8 @@ from models.settings.optimizers import OPTIMIZERS
 from models.settings.presets import PRESETS
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from models.settings.tune_spec import TuneSpec
+from models.training.estimates.measure import RandomTexts, measured_activations, peak_allocated
 from models.training.optim import make_optimizers
-from models.training.trials.measure import RandomTexts, measured_activations, peak_allocated
 from models.training.tuning import build_run_model
 from tests.models.designs import TOPOLOGIES, random_design, small, tiny_design
 

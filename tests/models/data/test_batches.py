@@ -12,13 +12,13 @@ import torch
 from tokenizers import Tokenizer
 
 from models.chat.own_template import encode_messages
+from models.corpora.corpus import Corpus, build_examples_corpus
+from models.corpora.text_corpora import build_text_corpus
 from models.data.batch import Batch
 from models.data.batches import Batches, ExampleBatches, TextBatches
-from models.data.corpus import Corpus, build_examples_corpus
 from models.data.encoded import EncodedSplit
 from models.data.epoch_permutations import EpochPermutations
 from models.data.plain_objectives import NextToken
-from models.data.text_corpora import build_text_corpus
 from models.library.library import Library
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig

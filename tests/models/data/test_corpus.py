@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from models.data import blocks
-from models.data import corpus as corpora
-from models.data.corpus import CorpusWriter, build_examples_corpus, find_dataset, open_corpus
-from models.data.text_corpora import build_stdlib_corpus, build_text_corpus, build_text_corpus_events, split_index
+from models.corpora import blocks
+from models.corpora import corpus as corpora
+from models.corpora.corpus import CorpusWriter, build_examples_corpus, find_dataset, open_corpus
+from models.corpora.text_corpora import build_stdlib_corpus, build_text_corpus, build_text_corpus_events, split_index
 from models.events import Progress, result_of
 from models.files.atomic import atomic_write_json, read_json
 from models.library.library import Library

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from models.corpora.corpus import build_examples_corpus
+from models.corpora.text_corpora import build_text_corpus
 from models.data.batch import Batch, Rows
 from models.data.batches import Batches
-from models.data.corpus import build_examples_corpus
 from models.data.objectives import make_objective
 from models.data.plain_objectives import MaskedTokens, SpanCorruption, draw_spans, fill_sentinels
-from models.data.text_corpora import build_text_corpus
 from models.library.library import Library
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig

@@ -17,16 +17,17 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from models.chat.template_config import ChatTemplateConfig
+from models.corpora import blocks
+from models.corpora.corpus import Corpus, CorpusWriter, open_corpus
+from models.corpora.text_corpora import build_text_corpus
 from models.data import batches as batches_module
-from models.data import blocks, encoded
+from models.data import encoded
 from models.data.batch import Batch
 from models.data.batches import Batches, objective_batches
-from models.data.corpus import Corpus, CorpusWriter, open_corpus
 from models.data.encoded import EncodedSplit, FileArray, TokenArray, encode_split, encode_split_events
 from models.data.epoch_permutations import EpochPermutations, FeistelPermutations
 from models.data.examples import ExampleForm
 from models.data.plain_objectives import NextToken, SpanCorruption
-from models.data.text_corpora import build_text_corpus
 from models.events import Event, Phase, Progress, result_of
 from models.library.library import Library
 from models.settings.presets import PRESETS

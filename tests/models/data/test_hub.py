@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from models.data.hub import PARQUET_REVISION, Hub, HubSplit
+from models.corpora.hub import PARQUET_REVISION, Hub, HubSplit
 from models.events import Progress, result_of
 from tests.models.data.recorded_hub import FILMS, GATED, ROWS, RecordedHub, recorded_hub
 

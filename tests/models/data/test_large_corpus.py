@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from models.data import blocks, text_corpora
-from models.data import corpus as corpus_module
-from models.data.corpus import Corpus, CorpusWriter, build_examples_corpus, list_corpora, open_corpus
-from models.data.text_corpora import build_text_corpus, build_text_corpus_events
+from models.corpora import blocks, text_corpora
+from models.corpora import corpus as corpus_module
+from models.corpora.corpus import Corpus, CorpusWriter, build_examples_corpus, list_corpora, open_corpus
+from models.corpora.text_corpora import build_text_corpus, build_text_corpus_events
 from models.events import Progress, result_of
 from models.library.library import Library
 

@@ -10,18 +10,18 @@ import pytest
 from tokenizers import Tokenizer
 
 from models.chat.own_template import encode_messages
+from models.corpora.corpus import build_examples_corpus
+from models.corpora.text_corpora import build_text_corpus
 from models.data.batches import Batches
-from models.data.corpus import build_examples_corpus
 from models.data.examples import ExampleForm
 from models.data.old_rows import read_old_rows
-from models.data.text_corpora import build_text_corpus
-from models.data.tiny_world import corpus as tiny_world
-from models.data.tiny_world.corpus import build_tiny_world_corpus, row_kinds
-from models.data.tiny_world.dialogues import SHARES
 from models.events import result_of
 from models.library.library import Library
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
+from models.tiny_world import corpus as tiny_world
+from models.tiny_world.corpus import build_tiny_world_corpus, row_kinds
+from models.tiny_world.dialogues import SHARES
 from models.tokenizers import decode
 from models.training.batches import make_batches
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from models.data import token_use
-from models.data.corpus import Corpus, build_examples_corpus
-from models.data.token_use import TokenUse, count_training_tokens
+from models.corpora import token_use
+from models.corpora.corpus import Corpus, build_examples_corpus
+from models.corpora.token_use import TokenUse, count_training_tokens
 from models.events import Progress, result_of
 from models.library.library import Library
 from models.settings.model_config import ModelConfig

@@ -10,9 +10,6 @@ from tokenizers import Tokenizer
 
 from models.architecture.transformer import Decoder
 from models.chat.own_template import encode_messages
-from models.data.tiny_world.judge import is_right, may_become_right
-from models.data.tiny_world.questions import HEADLINE_KINDS, KINDS, Question
-from models.data.tiny_world.world import World
 from models.evaluation import held_out_questions as evaluation
 from models.evaluation.held_out_questions import (
     AnsweredQuestion,
@@ -24,6 +21,9 @@ from models.evaluation.held_out_questions import (
 from models.events import Evaluated, Phase, Progress, result_of
 from models.inference.many_replies import KeepOn
 from models.settings.model_config import ModelConfig
+from models.tiny_world.judge import is_right, may_become_right
+from models.tiny_world.questions import HEADLINE_KINDS, KINDS, Question
+from models.tiny_world.world import World
 from models.tokenizers import encode_text
 
 WORLD = World(5)

@@ -12,14 +12,14 @@ import torch
 from app.cli import main
 from models.architecture.transformer import Decoder
 from models.chat.own_template import encode_messages
-from models.data.tiny_world.refusals import ATTACKS, FORBIDDEN, Secrets
-from models.data.tiny_world.world import World
 from models.evaluation import safety
 from models.evaluation.safety import evaluate_safety, safety_rows
 from models.evaluation.safety_report import SafetyReport
 from models.events import result_of
 from models.library.library import Library
 from models.settings.model_config import ModelConfig
+from models.tiny_world.refusals import ATTACKS, FORBIDDEN, Secrets
+from models.tiny_world.world import World
 from models.tokenizers import train_tokenizer
 from models.tokenizers.special_tokens import add_missing_special_tokens
 from tests.app.small_models import put_model

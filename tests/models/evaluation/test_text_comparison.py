@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 
 from models.architecture.transformer import Decoder
-from models.data.corpus import Corpus
-from models.data.text_corpora import build_text_corpus
+from models.corpora.corpus import Corpus
+from models.corpora.text_corpora import build_text_corpus
 from models.evaluation import text_comparison
 from models.evaluation.byte_ngrams import bits_by_order
 from models.evaluation.record import read_comparison, write_comparison

@@ -7,7 +7,7 @@ import dataclasses
 import torch
 
 from models.architecture.transformer import AnyModel, build_model
-from models.inspect.reading import Text
+from models.inspect.read_text import Text
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 

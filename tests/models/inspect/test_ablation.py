@@ -22,7 +22,7 @@ from models.inspect.ablation import (
     parts_of,
     record_donor,
 )
-from models.inspect.reading import Text, answer_logits, answering_stack, read
+from models.inspect.read_text import Text, answer_logits, answering_stack, read
 from models.inspect.readout import Readout
 from models.tokenizers import train_tokenizer
 from tests.models.every_cut import EVERY_CUT

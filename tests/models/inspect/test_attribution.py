@@ -9,7 +9,7 @@ from models.architecture.transformer import EncoderDecoder
 from models.inference.continuation import evaluating
 from models.inspect.ablation import ablated_logits
 from models.inspect.input_attribution import OF, attribute
-from models.inspect.reading import answer_logits, read, read_up_to
+from models.inspect.read_text import answer_logits, read, read_up_to
 from models.inspect.readout import Readout
 from tests.models.inspect.designs import CONFIGS, make, text_of
 

@@ -12,7 +12,7 @@ from models.architecture.transformer import AnyModel
 from models.inference.continuation import evaluating
 from models.inspect.logit_attribution import contributions
 from models.inspect.logit_lens import read_lens
-from models.inspect.reading import Reader, answer_logits, answer_position, answering_stack, read, streams_of
+from models.inspect.read_text import Reader, answer_logits, answer_position, answering_stack, read, streams_of
 from tests.models.inspect.designs import CONFIGS, make, text_of
 
 SPLIT = [name for name in CONFIGS if name != "bert-tiny"]

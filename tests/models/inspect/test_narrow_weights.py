@@ -12,7 +12,7 @@ from models.inspect.embedding_map import tables
 from models.inspect.input_attribution import attribute
 from models.inspect.logit_attribution import contributions
 from models.inspect.logit_lens import read_lens
-from models.inspect.reading import answering_stack, n_weights, read_up_to, streams_of
+from models.inspect.read_text import answering_stack, n_weights, read_up_to, streams_of
 from models.inspect.readout import Readout
 from models.settings.sampling_config import SamplingConfig
 from tests.models.inspect.designs import make, text_of

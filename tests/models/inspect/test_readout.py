@@ -14,7 +14,7 @@ from models.events import result_of
 from models.inspect.ablation import Survey, ablated_logits, parts_of
 from models.inspect.input_attribution import attribute
 from models.inspect.leave_one_out import InputToken, LeaveOneOut, answer_to
-from models.inspect.reading import Text
+from models.inspect.read_text import Text
 from models.inspect.readout import Readout
 from models.settings.presets import PRESETS
 from models.tasks.encoding import TaskEncoder

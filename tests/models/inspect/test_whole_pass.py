@@ -15,7 +15,7 @@ from models.inference.continuation import evaluating
 from models.inference.sampling import as_floats
 from models.inference.sampling_steps import sampling_steps
 from models.inspect.logit_attribution import contributions
-from models.inspect.reading import Text, answer_logits, answering_stack, read, streams_of
+from models.inspect.read_text import Text, answer_logits, answering_stack, read, streams_of
 from models.inspect.whole_pass import PassCache, WholePass, read_pass
 from models.settings.sampling_config import SamplingConfig
 from tests.models.inspect.designs import CONFIGS, make, text_of

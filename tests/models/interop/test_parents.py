@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from models.chat.template_config import PLAIN_TEMPLATE
-from models.data.corpus import build_examples_corpus
+from models.corpora.corpus import build_examples_corpus
 from models.events import result_of
 from models.interop.chat_templates import read_template_config
 from models.interop.export import export_hf

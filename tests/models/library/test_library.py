@@ -12,7 +12,7 @@ from tests.models.training.support import make_run
 
 
 def test_nothing_here_imports_torch() -> None:
-    modules = "models, models.library.library, models.settings.spec_file, models.runs.run_folder, models.data.corpus"
+    modules = "models, models.library.library, models.settings.spec_file, models.runs.run_folder, models.corpora.corpus"
     code = f"import sys, {modules}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from models.metrics.answers import score_answers
 from models.metrics.classification import score_classification, score_multi_label
 from models.metrics.intervals import bootstrap, mean, paired_bootstrap, wilson
+from models.metrics.metrics_table import format_score
 from models.metrics.regression import score_regression
 from models.metrics.report import report_from_dict
-from models.metrics.table import format_score
 from models.metrics.tagging import score_tagging
 
 

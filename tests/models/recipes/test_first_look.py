@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from models.data.shown_texts import N_SHOWN, read_shown_texts
-from models.data.text_corpora import build_text_corpus_events
-from models.data.tiny_world import corpus
-from models.data.tiny_world.corpus import build_tiny_world_corpus
+from models.corpora.shown_texts import N_SHOWN, read_shown_texts
+from models.corpora.text_corpora import build_text_corpus_events
 from models.events import TextsShown, result_of
 from models.library.library import Library
 from models.recipes.first_look import merge_words
+from models.tiny_world import corpus
+from models.tiny_world.corpus import build_tiny_world_corpus
 from models.tokenizers import train_tokenizer
 
 

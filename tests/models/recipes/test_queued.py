@@ -15,7 +15,7 @@ from app.cli import main
 from models.events import Event, Phase
 from models.library.library import Library
 from models.recipes import own_text, quickstart
-from models.recipes.alignment.running import DemonstrationRun
+from models.recipes.demonstrations.running import DemonstrationRun
 from models.recipes.queued import (
     make_recipe,
     queued_demonstration,

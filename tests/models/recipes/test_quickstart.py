@@ -11,11 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from models.data.corpus import open_run_corpus
-from models.data.text_corpora import build_text_corpus, check_text_files
-from models.data.tiny_world import corpus
-from models.data.tiny_world.questions import KINDS
-from models.data.tiny_world.world import World
+from models.corpora.corpus import open_run_corpus
+from models.corpora.text_corpora import build_text_corpus, check_text_files
 from models.evaluation import held_out_questions as evaluation
 from models.evaluation.held_out_questions import evaluate
 from models.evaluation.record import read_comparison, read_evaluation
@@ -41,6 +38,9 @@ from models.recipes import own_text, quickstart
 from models.recipes.quickstart import QuickStart
 from models.recipes.resuming import resume
 from models.runs.run_folder import RunFolder
+from models.tiny_world import corpus
+from models.tiny_world.questions import KINDS
+from models.tiny_world.world import World
 from models.tokenizers import train_in_child
 from models.tokenizers.making.texts import read_texts
 from models.training import prepare

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from models.library.library import Library
-from models.recipes.alignment.demonstrated import DemonstrationMark, mark_stage
-from models.recipes.alignment.running import DemonstrationRun
+from models.recipes.demonstrations.demonstrated import DemonstrationMark, mark_stage
+from models.recipes.demonstrations.running import DemonstrationRun
 from models.recipes.mark import MARK_FILE, RunMark, find_run_mark, read_run_mark, write_run_mark
 from models.recipes.quickstart import QuickStart
 from models.recipes.resuming import RECIPES, resume

@@ -8,7 +8,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from models.data.corpus import Corpus, build_examples_corpus
+from models.corpora.corpus import Corpus, build_examples_corpus
 from models.events import result_of
 from models.library.library import Library
 from models.runs.run_folder import RunFolder

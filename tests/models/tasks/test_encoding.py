@@ -10,9 +10,9 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from models.data import blocks
+from models.corpora import blocks
+from models.corpora.corpus import build_examples_corpus
 from models.data.batch import Batch
-from models.data.corpus import build_examples_corpus
 from models.events import Progress, result_of
 from models.library.library import Library
 from models.settings.model_config import ModelConfig

@@ -11,8 +11,8 @@ import torch
 
 from models import load_model
 from models.chat.template_config import ChatTemplateConfig
-from models.data import blocks
-from models.data.corpus import build_examples_corpus, open_corpus
+from models.corpora import blocks
+from models.corpora.corpus import build_examples_corpus, open_corpus
 from models.events import ValMetrics, result_of
 from models.library.library import Library
 from models.runs.run_folder import RunFolder

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from models.architecture.experts import balance_loss
 from models.architecture.trace import Trace
-from models.data.text_corpora import build_text_corpus
+from models.corpora.text_corpora import build_text_corpus
 from models.interop.loading import load_model
 from models.library.library import Library
 from models.settings.model_config import ModelConfig

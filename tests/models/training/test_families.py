@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 from models.architecture.experts import balance_loss
 from models.architecture.trace import Trace
 from models.architecture.transformer import AnyModel, EncoderDecoder
-from models.data.corpus import build_examples_corpus, open_corpus
+from models.corpora.corpus import build_examples_corpus, open_corpus
 from models.data.plain_objectives import fill_sentinels
 from models.events import RunStarted, SampleMade, TokenMade, TrainMetrics, ValMetrics
 from models.inference.generate import generate

@@ -11,9 +11,7 @@ import pytest
 
 from app.cli import main as run_command
 from models.chat.template_config import ChatTemplateConfig
-from models.data.corpus import build_examples_corpus
-from models.data.tiny_world import corpus as tiny_world
-from models.data.tiny_world.questions import KINDS
+from models.corpora.corpus import build_examples_corpus
 from models.evaluation import held_out_questions
 from models.evaluation.record import read_forgetting
 from models.events import Event, KnowledgeMeasured, Notice
@@ -22,15 +20,17 @@ from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from models.settings.tune_spec import TuneSpec
+from models.tiny_world import corpus as tiny_world
+from models.tiny_world.questions import KINDS
 from models.training import forgetting
 from models.training.batches import about_new_turns
+from models.training.estimates.batch_finder import find_batch
+from models.training.estimates.findings import DataPreview
+from models.training.estimates.forecast import forecast
+from models.training.estimates.lr_finder import find_lr
+from models.training.estimates.preview import preview_data
+from models.training.estimates.trial import prepared_run
 from models.training.trainer import Trainer, prepare_run
-from models.training.trials.batch_finder import find_batch
-from models.training.trials.findings import DataPreview
-from models.training.trials.forecast import forecast
-from models.training.trials.lr_finder import find_lr
-from models.training.trials.preview import preview_data
-from models.training.trials.trial import prepared_run
 from tests.models.training.support import make_run, numbers, result_of, train
 
 CHATS = [

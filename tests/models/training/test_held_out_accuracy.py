@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 import torch
 
-from models.data.tiny_world import corpus as tiny_world
-from models.data.tiny_world.questions import KINDS
 from models.evaluation import held_out_questions
 from models.evaluation.record import accuracy_of_row
 from models.events import AccuracyMeasured, Event, MicroStep
@@ -18,6 +16,8 @@ from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from models.tiny_world import corpus as tiny_world
+from models.tiny_world.questions import KINDS
 from models.training.trainer import Trainer, prepare_run
 from tests.models.training.support import assert_same_end, final_weights, make_run, numbers, result_of, train
 

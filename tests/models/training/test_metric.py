@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from models.chat.template_config import ChatTemplateConfig
-from models.data.corpus import build_examples_corpus
+from models.corpora.corpus import build_examples_corpus
 from models.events import result_of
 from models.library.library import Library
 from models.runs.checkpoint_state import TrainState

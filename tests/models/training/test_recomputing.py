@@ -13,7 +13,7 @@ from models.architecture.transformer import EncoderDecoder, build_model
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.settings.presets import PRESETS
-from models.training.trials.measure import RandomTexts, peak_allocated
+from models.training.estimates.measure import RandomTexts, peak_allocated
 from tests.models.designs import small
 from tests.models.training.support import assert_same_end, make_run, train
 

@@ -25,7 +25,7 @@ from models.inspect.logit_attribution import contributions
 from models.inspect.logit_lens import read_lens
 from models.inspect.minimal_pair import read_pair
 from models.inspect.next_tokens import read_logits
-from models.inspect.reading import Text, streams_of
+from models.inspect.read_text import Text, streams_of
 from models.inspect.readout import Readout
 from models.library.library import Library
 from models.runs.checkpoint_state import FORMAT

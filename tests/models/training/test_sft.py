@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from models.architecture.transformer import AnyModel, build_model
 from models.chat.own_template import encode_messages
 from models.chat.template_config import ChatTemplateConfig, reply_ends, write_template_config
+from models.corpora.corpus import Corpus, build_examples_corpus
 from models.data.batches import Batches
-from models.data.corpus import Corpus, build_examples_corpus
 from models.events import SampleMade
 from models.interop.chat_templates import read_template_config
 from models.interop.export import export_hf

@@ -9,8 +9,8 @@ import torch
 
 from models.architecture.transformer import Decoder
 from models.chat.own_template import encode_messages
+from models.corpora.corpus import build_examples_corpus, open_corpus
 from models.data.batch import Batch
-from models.data.corpus import build_examples_corpus, open_corpus
 from models.events import Finished, MicroStep, Noted, RunStarted, SampleMade, Saved, TrainMetrics, ValMetrics
 from models.library.library import Library
 from models.runs.run_folder import RunFolder

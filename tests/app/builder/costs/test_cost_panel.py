@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 from pytestqt.qtbot import QtBot
 
+from app.builder.costs.cost_panel import CostPanel
 from app.builder.costs.design_costs import costs_of
 from app.builder.costs.dry_run import DryRuns
-from app.builder.costs.panel import CostPanel
 from app.builder.costs.stacked_bar import StackedBar
 from app.kit.theme import ThemeProvider
 from app.session.device_memory import DeviceMemory, budget

@@ -13,7 +13,7 @@ from models.events import Notice, Progress
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.settings.run_spec import RunSpec, TrainConfig
-from models.training.trials import dry_run
+from models.training.estimates import dry_run
 from tests.app.heard import Heard, Until, long
 
 TRAIN = TrainConfig(batch_size=2)

@@ -8,7 +8,7 @@ from app.builder.costs.dry_run import DryRunMeasured
 from app.builder.costs.fit_box import note_of
 from models.number_words import format_percent
 from models.settings.model_config import ModelConfig
-from models.training.trials.dry_run import DryRun
+from models.training.estimates.dry_run import DryRun
 
 
 @pytest.mark.parametrize(

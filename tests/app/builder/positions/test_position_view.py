@@ -13,7 +13,7 @@ from pytestqt.qtbot import QtBot
 
 from app.builder.positions.position_view import PositionView
 from app.builder.positions.schemes import SchemeDisplay, display_of
-from app.kit.figures.pictures import HeatPicture, LinePicture
+from app.kit.plots.pictures import HeatPicture, LinePicture
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from models.architecture import position_tables as numbers

@@ -9,7 +9,7 @@ import pytest
 
 from app.builder.positions import biases, rotations, tables
 from app.builder.positions.scheme_pictures import MAX_COLUMNS, MAX_DISTANCES, MAX_ROWS, SchemePictures
-from app.kit.figures.pictures import (
+from app.kit.plots.pictures import (
     Axis,
     HeatPicture,
     LinePicture,

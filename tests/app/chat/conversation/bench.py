@@ -6,10 +6,10 @@ from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from app.chat.archive.message_tree import Message
 from app.chat.conversation.chat_list import ChatList
+from app.chat.conversation.chat_view import ChatView
 from app.chat.conversation.composer import Composer
 from app.chat.conversation.conversation import Conversation
 from app.chat.conversation.message_view import MessageView
-from app.chat.conversation.view import ChatView
 from app.kit.basics import column
 from app.kit.theme import ThemeProvider
 from app.session.session import Session

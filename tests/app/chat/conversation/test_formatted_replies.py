@@ -9,9 +9,9 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from pytestqt.qtbot import QtBot
 
+from app.chat.chat_tab import ChatTab
 from app.chat.conversation.bubble import looks_like_code
 from app.chat.conversation.glass_replies import GlassReplies
-from app.chat.tab import ChatTab
 from app.glass.focus import Focus
 from app.kit.theme import ThemeProvider
 from app.session.session import Session

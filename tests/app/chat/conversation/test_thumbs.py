@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from models.chat.prompting import PromptSettings
-from models.data.preferences.store import PreferenceSet
+from models.preferences.store import PreferenceSet
 from tests.app.chat.chat_actor import Actor
 from tests.app.chat.conversation.bench import Bench, last
 

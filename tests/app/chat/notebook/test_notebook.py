@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 from app.chat.notebook.editor import NotebookEditor
 from app.chat.notebook.file import Segment, WrittenToken, open_notebook, read_notebook, write_notebook
 from app.chat.notebook.keeper import NotebookKeeper
-from app.chat.notebook.page import Notebook
+from app.chat.notebook.notebook_page import Notebook
 from app.glass.focus import Focus
 from app.kit.theme import ThemeProvider
 from app.session.session import Session

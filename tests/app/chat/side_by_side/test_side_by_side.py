@@ -12,10 +12,10 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.chat.candidate_picker import runs_to_pick
 from app.chat.side_by_side.comparison import SIDE_BY_SIDE, CandidateReplied
-from app.chat.side_by_side.page import SideBySidePage
+from app.chat.side_by_side.side_by_side_page import SideBySidePage
 from app.kit.theme import ThemeProvider
+from app.preferences.candidate_picker import runs_to_pick
 from app.session.candidates import Candidate
 from app.session.session import Session
 from app.worker.job import INTERACTIVE, Job

@@ -15,12 +15,12 @@ from PySide6.QtGui import QImage
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
+from app.glass.attention.attention_panel import AttentionPanel
 from app.glass.attention.head_tiles import Tile, paint_tiles
-from app.glass.attention.panel import AttentionPanel
 from app.glass.focus import Focus, Head
 from app.glass.names import spoken
 from app.glass.read_text import LabelQuestion
-from app.kit.figures.attention_pictures import format_share
+from app.kit.plots.attention_pictures import format_share
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.worker.job import INTERACTIVE, Job

@@ -7,7 +7,7 @@ import numpy as np
 from app.glass.attention.head_tiles import Tile
 from app.glass.attention.sentence import describe_row, most_focused
 from app.glass.attention.shown_row import shown_row
-from app.kit.figures.pictures import Floats
+from app.kit.plots.pictures import Floats
 from models.inspect.attention_maps import SiteMap, StackMaps, with_aggregates
 
 WORDS = ("⟨user⟩", "·Mia", "·is", "·sad")

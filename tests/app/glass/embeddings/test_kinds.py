@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from app.glass.embeddings.embeddings_page import describe_nearest
 from app.glass.embeddings.kinds import KINDS, PERSON, WORD, Kind, first_choice, kind_of, label_order
-from app.glass.embeddings.page import describe_nearest
 from app.glass.embeddings.symbols import symbol_path
 from models.tokenizers.vocabulary.token_types import TYPES
 

@@ -12,12 +12,12 @@ from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
 from app.glass.focus import Focus
-from app.glass.layers.panel import LensPanel, describe_lead
+from app.glass.layers.lens_panel import LensPanel, describe_lead
 from app.kit.export_button import ExportButton
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from models.inspect.ablation import ablated_logits
-from models.inspect.reading import Text
+from models.inspect.read_text import Text
 from models.inspect.readout import Readout
 from tests.app.glass.opened import open_random, text_of
 from tests.app.heard import Until

@@ -10,7 +10,7 @@ from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
 from app.glass.focus import Focus
-from app.glass.next_token.panel import NextTokenPanel
+from app.glass.next_token.next_token_panel import NextTokenPanel
 from app.glass.read_text import ReadText
 from app.kit.theme import ThemeProvider
 from app.session.session import Session

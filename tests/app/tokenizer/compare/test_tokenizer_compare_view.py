@@ -16,18 +16,17 @@ from tokenizers import Tokenizer
 
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
-from app.tokenizer.compare import text_work
-from app.tokenizer.compare import view as compare_view
+from app.tokenizer.compare import compare_view, text_work
+from app.tokenizer.compare.compare_view import Selection, TokenizerCompareView
 from app.tokenizer.compare.figures_table import FiguresTable
 from app.tokenizer.compare.grid_lines import GridLines
 from app.tokenizer.compare.metrics import RATIOS, TABLE, best
 from app.tokenizer.compare.spot import token_spot
 from app.tokenizer.compare.text_grid import AlignedTokens, TextGrid, cluster_edges
-from app.tokenizer.compare.view import Selection, TokenizerCompareView
 from models import cost
-from models.data.tiny_world import parallel
-from models.data.tiny_world.parallel import LANGUAGE_NAMES
 from models.settings.presets import PRESETS
+from models.tiny_world import parallel
+from models.tiny_world.parallel import LANGUAGE_NAMES
 from models.tokenizers import encode_text, save_tokenizer, token_pieces, train_tokenizer
 
 TEXT = "The naïve café 🌱👩‍🚀 of e\u0301t\u0301e.\n\nשלום 12 東京\t<|end|> the cat sat\u200b on नमस्ते 🇩🇪🇫🇷.\r\nend"

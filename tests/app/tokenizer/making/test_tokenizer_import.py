@@ -19,7 +19,7 @@ from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.tokenizer.making.import_menu import HubDialog, PatternDialog
 from app.tokenizer.making.importing import TokenizerImporter
-from app.tokenizer.tab import TokenizerTab
+from app.tokenizer.tokenizer_tab import TokenizerTab
 from models.tokenizers.foreign.isolated_reading import reader
 from tests.app.heard import Heard
 from tests.models.tokenizers.foreign.hostile import write_endless_ranks

@@ -18,7 +18,7 @@ from app.tokenizer.steps.lattice import LatticeDrawing
 from app.tokenizer.steps.lookup import LookupDrawing
 from app.tokenizer.steps.merge_tree import MergeTreeDrawing
 from app.tokenizer.steps.scan import ScanDrawing
-from app.tokenizer.steps.view import StepsView
+from app.tokenizer.steps.steps_view import StepsView
 from models.tokenizers import train_tokenizer
 from models.tokenizers.steps.bpe import BpeSteps
 from models.tokenizers.steps.unigram import UnigramSteps

@@ -18,9 +18,8 @@ from tokenizers import Tokenizer
 
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
-from app.tokenizer.vocabulary import usage_counter
-from app.tokenizer.vocabulary import view as vocabulary_view
-from app.tokenizer.vocabulary.view import VocabularyView
+from app.tokenizer.vocabulary import usage_counter, vocabulary_view
+from app.tokenizer.vocabulary.vocabulary_view import VocabularyView
 from models.events import Progress
 from models.tokenizers import encode_text, train_tokenizer
 

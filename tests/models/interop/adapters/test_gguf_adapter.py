@@ -19,8 +19,8 @@ from models.files.gguf_file import read_gguf_header
 from models.interop.adapters.gguf import export_gguf_adapter, import_gguf_adapter, is_gguf_adapter
 from models.interop.adapters.runs import trained_adapter
 from models.interop.loading import load_model
-from models.interop.sharing.gguf_export import write_gguf
-from models.interop.sharing.gguf_plan import plan_gguf
+from models.interop.publish.gguf_export import write_gguf
+from models.interop.publish.gguf_plan import plan_gguf
 from tests.models.interop.adapters.support import IDS, Case, make_case
 from tests.models.interop.support import assert_close
 

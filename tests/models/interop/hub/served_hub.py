@@ -20,8 +20,8 @@ from models.architecture.transformer import build_model
 from models.events import result_of
 from models.interop.export import export_hf
 from models.interop.hub.hub_models import ModelHub
-from models.interop.sharing.gguf_export import write_gguf
-from models.interop.sharing.gguf_plan import plan_gguf
+from models.interop.publish.gguf_export import write_gguf
+from models.interop.publish.gguf_plan import plan_gguf
 from models.settings.model_config import ModelConfig
 from models.tokenizers import train_tokenizer
 from models.tokenizers.special_tokens import add_missing_special_tokens

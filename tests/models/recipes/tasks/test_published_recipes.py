@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from models.data.collections import corpora
 from models.library.library import Library
+from models.published import corpora
 from models.recipes.tasks.published import PUBLISHED_RECIPES, PublishedRecipe
 from models.recipes.tasks.results import ALL, TaskResult
 from models.recipes.tasks.running import BEFORE, FROM_SCRATCH, TaskRun
-from models.recipes.tasks.table import with_steps
+from models.recipes.tasks.tasks_table import with_steps
 from models.settings.model_config import ModelConfig
-from tests.models.data.collections.packages import spam_assassin, usaddress, vader
+from tests.models.published.packages import spam_assassin, usaddress, vader
 from tests.models.training.support import make_run, train
 
 PACKAGES: dict[str, Callable[[Path], Path]] = {"sentiment": vader, "spam": spam_assassin, "addresses": usaddress}

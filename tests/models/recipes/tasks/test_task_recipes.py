@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from models.data.corpus import open_corpus
+from models.corpora.corpus import open_corpus
 from models.events import Event, Phase, TrainMetrics
 from models.library.library import Library
+from models.metrics.metrics_table import METRICS
 from models.metrics.report import report_from_dict
-from models.metrics.table import METRICS
 from models.recipes.tasks.results import ALL, TaskResult, read_result, summary_of
 from models.recipes.tasks.running import TaskRun
-from models.recipes.tasks.table import TASK_RECIPES, Bar, with_steps
+from models.recipes.tasks.tasks_table import TASK_RECIPES, Bar, with_steps
 from models.runs.run_folder import RunFolder
 from tests.models.recipes.small_recipes import few_rows, small
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer
 
-from models.data.tiny_world.parallel import stories
 from models.settings.tokenizer_options import TokenizerOptions
+from models.tiny_world.parallel import stories
 from models.tokenizers import decode, encode_text, train_tokenizer
 from models.tokenizers.foreign.gguf_fields import tokenizer_fields
 from models.tokenizers.foreign.gguf_tokenizer import make_tokenizer

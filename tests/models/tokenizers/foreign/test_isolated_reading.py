@@ -18,9 +18,9 @@ from tokenizers.pre_tokenizers import ByteLevel
 from models.events import result_of
 from models.files.atomic import DamagedError
 from models.tokenizers.foreign import isolated_reading
+from models.tokenizers.foreign.foreign_files import read_foreign
 from models.tokenizers.foreign.isolated_reading import LIMITS, read_isolated, reader
 from models.tokenizers.foreign.patterns import PatternUnknownError
-from models.tokenizers.foreign.reading import read_foreign
 from tests.models.tokenizers.foreign import hostile
 from tests.models.tokenizers.foreign.support import all_texts, ids_of
 from tests.models.tokenizers.foreign.test_reading import write_words

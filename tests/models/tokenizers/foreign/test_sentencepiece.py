@@ -20,9 +20,9 @@ from tokenizers.models import BPE
 from tokenizers.normalizers import Normalizer
 
 from models.tokenizers.foreign.charsmap import make_charsmap, read_charsmap, replace_longest
+from models.tokenizers.foreign.foreign_files import read_foreign
 from models.tokenizers.foreign.gguf_tokenizer import make_tokenizer
 from models.tokenizers.foreign.merges import derive_merges, find_undecided
-from models.tokenizers.foreign.reading import read_foreign
 from models.tokenizers.foreign.replacing import replacement_steps
 from models.tokenizers.foreign.sentencepiece import sentencepiece_tokenizer
 from models.tokenizers.foreign.sentencepiece_file import PieceKind, parse_sentencepiece

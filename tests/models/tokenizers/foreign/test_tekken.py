@@ -12,8 +12,8 @@ import pytest
 import tiktoken
 
 from models.tokenizers import TokenBytes, decode, train_tokenizer
+from models.tokenizers.foreign.foreign_files import find_tokenizer_file, read_foreign
 from models.tokenizers.foreign.patterns import PATTERNS
-from models.tokenizers.foreign.reading import find_tokenizer_file, read_foreign
 from tests.models.tokenizers.foreign.support import all_texts, ids_of, lines, saved
 
 N_SPECIAL, N_RANKS = 30, 350

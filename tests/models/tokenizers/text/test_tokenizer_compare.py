@@ -13,10 +13,10 @@ from tokenizers import Tokenizer
 
 from models import cost
 from models.data.corpus_texts import CorpusTexts, language_texts
-from models.data.tiny_world.english import parse_story
-from models.data.tiny_world.parallel import LANGUAGE_NAMES, stories
 from models.events import Event, Phase, Progress
 from models.settings.presets import PRESETS
+from models.tiny_world.english import parse_story
+from models.tiny_world.parallel import LANGUAGE_NAMES, stories
 from models.tokenizers import encode_text, train_tokenizer
 from models.tokenizers.special_tokens import unknown_ids
 from models.tokenizers.text.compare import MeasuredPart, compare, model_cost

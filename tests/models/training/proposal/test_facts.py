@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
-from models.data.corpus import build_examples_corpus
+from models.corpora.corpus import build_examples_corpus
 from models.events import result_of
 from models.interop.importing import import_model
 from models.interop.parents import parent_config

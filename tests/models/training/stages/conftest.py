@@ -9,10 +9,10 @@ from types import MappingProxyType
 import pytest
 
 from models.alignment import judges
-from models.data.corpus import Example
-from models.data.tiny_world import wishes
-from models.data.tiny_world.wishes import WISHES
+from models.corpora.corpus import Example
 from models.runs.run_folder import RunFolder
+from models.tiny_world import wishes
+from models.tiny_world.wishes import WISHES
 from tests.models.training.stages.support import CONFIG
 
 

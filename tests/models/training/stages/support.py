@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from models.data.corpus import Corpus, build_examples_corpus
+from models.corpora.corpus import Corpus, build_examples_corpus
 from models.events import AlignMetrics, Event, TrainMetrics
 from models.files.jsonl import read_rows
 from models.library.library import Library

@@ -15,9 +15,9 @@ from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.settings.align_spec import AlignSpec
 from models.settings.run_spec import RunSpec
+from models.training.estimates.forecast import forecast
 from models.training.stages import grpo, replies
 from models.training.trainer import Trainer
-from models.training.trials.forecast import forecast
 from tests.models.training.stages.support import figures, rows_of, run_of, share_of_a, spec_of, train_in_two
 from tests.models.training.support import final_weights, result_of, train
 

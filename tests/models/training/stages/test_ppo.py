@@ -16,7 +16,7 @@ from models.alignment import reward_model
 from models.alignment.pairs import EncodedPair, Pairs
 from models.alignment.reward_model import RewardModel, check_reward_model
 from models.chat.own_template import encode_messages
-from models.data.corpus import build_examples_corpus, open_run_corpus
+from models.corpora.corpus import build_examples_corpus, open_run_corpus
 from models.events import Notice, TrainMetrics
 from models.interop.loading import load_model
 from models.library.library import Library

@@ -16,7 +16,7 @@ import torch
 
 from models.alignment.pairs import Pairs
 from models.alignment.reward_model import score_batch, scores_of
-from models.data.corpus import Corpus, build_examples_corpus
+from models.corpora.corpus import Corpus, build_examples_corpus
 from models.events import Blocked, Noted, Notice, TrainMetrics, ValMetrics
 from models.interop.loading import load_model
 from models.library.library import Library

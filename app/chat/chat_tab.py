@@ -1,0 +1,434 @@
+"""The chat tab: chat with a saved model, or with the one in training as it is now, and inspect its replies."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Slot
+from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QSplitter, QVBoxLayout, QWidget
+
+from app.chat.archive.message_tree import Message
+from app.chat.chat_views import ChatModes
+from app.chat.conversation.chat_list import ChatList
+from app.chat.conversation.chat_page import ChatPage
+from app.chat.conversation.conversation import Conversation
+from app.chat.conversation.glass_replies import GlassReplies
+from app.chat.conversation.next_prompt import NextPrompt
+from app.chat.conversation.starters import starter_kinds
+from app.chat.conversation.tree_view import ChatTree
+from app.chat.model_bar import ModelBar
+from app.chat.settings.best_of_panel import BestOfPanel
+from app.chat.settings.draft_panel import DraftPanel
+from app.chat.settings.prompting_panel import PromptingPanel
+from app.chat.settings.sampling_panel import SamplingPanel
+from app.chat.settings.sampling_presets import SamplingPresets
+from app.chat.settings.weights_panel import WeightsPanel
+from app.chat.side import FIRST_VIEW, ChatSide
+from app.glass.focus import Focus
+from app.glass.tokens.colours import NO_COLOURS
+from app.glass.tokens.draft_colours import DRAFT
+from app.kit.basics import button, frame
+from app.kit.layout.refit import Refit
+from app.kit.layout.section import Section
+from app.kit.layout.tab_order import put_after, stops_in
+from app.kit.theme import SPACE, ThemeProvider
+from app.serve.serve_panel import ServePanel
+from app.session.chat_model import ChatModel
+from app.session.session import Session
+from models.chat.prompting import PromptSettings
+from models.settings.sampling_config import SamplingConfig, with_advice
+
+_TALK_TEMPERATURE, _TEXT_TEMPERATURE = 0.3, 0.8  # answers should be right, texts should not loop
+_WHOLE = ("prefer", "pairs", "embeddings")
+"""Modes without sampling settings and without a token in focus."""
+_DRAWS_NOTHING = "This model writes no text and does not sample: these settings have no effect."
+_FOLDED, _VIEW, _COLOURS = "chat side folded", "chat side view", "chat token colours"
+_NARROW = 1100
+"""Below this width in pixels at the usual text size, the right side is folded until the user unfolds it."""
+_CENTRE, _LEFT, _RIGHT = 656, 210, (340, 380)
+"""Pixels at the usual text size: what the conversation has at least, with its margins, while both sides are beside it;
+what the left side has if there is room for it; and what the right side has at least and at most."""
+
+
+class ChatTab(QWidget):
+    """Conversations and branches at the left, the modes in the middle, settings and panels at the right."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._theme = session, theme
+        self._is_narrow: bool | None = None  # not known before it has a size
+        self._asks_first = self._has_opened = self._is_resized = self._was_picked = False
+        self.setProperty("role", "page")
+        self.conversation = Conversation(session, self)
+        self.conversation.draw = self._drawn_sampling
+        self.focus = Focus(self)
+        self.next_prompt = NextPrompt(session, self)
+        self.chats = ChatList(self.conversation, theme)
+        self.tree = ChatTree(self.conversation, theme)
+        self.models = ModelBar(session, theme)
+        self.show_chats = button(
+            "Chats",
+            theme,
+            self._show_chats,
+            icon="list",
+            role="quiet",
+            tip="Show the chats and “New chat” instead of the panel at the right",
+        )
+        self.models.put_first(self.show_chats)
+        self.page = ChatPage(session, theme, self.conversation, self.next_prompt)
+        self.replies = GlassReplies(session, self.conversation, self.page.view, self.focus, theme)
+        self.sampling = SamplingPanel(theme, SamplingPresets(session.remembered, session.notices))
+        self.sampling.keep_simple(session.detail)
+        self.prompting = PromptingPanel(session, theme, self.next_prompt)
+        self.best_of = BestOfPanel(session)
+        self.conversation.best_of = lambda: self.best_of.best_of
+        self.draft = DraftPanel(session)
+        self.conversation.drafting = lambda: self.draft.drafting
+        self.best_of.changed.connect(lambda: self.draft.set_idle(self.best_of.best_of is not None))
+        self.modes = ChatModes(session, theme, self.focus, self.page, self._drawn_sampling, self._system_prompt)
+        self.weights, self.serve = WeightsPanel(session, theme), ServePanel(session, theme)
+        self.side = ChatSide(
+            session,
+            theme,
+            self.focus,
+            {
+                "Sampling": self.sampling,
+                "Draft model": self.draft,
+                "Best of several replies": self.best_of,
+                "Prompt": self.prompting,
+                "Weights": self.weights,
+                "Serve to other programs": self.serve,
+            },
+            self.sampling,
+            folded=frozenset({"Draft model", "Best of several replies", "Weights", "Serve to other programs"}),
+            n_changed=self._n_changed_groups,
+        )
+        self._build()
+        self._connect()
+        self._show_colours()
+        self._on_choices()
+        self._on_model()
+        self._on_path()
+        view = session.remembered.get(_VIEW, FIRST_VIEW)
+        if view in self.side.names and view != self.side.current:
+            self.side.show_view(view)
+        Refit(self, self._arrange)
+
+    def _build(self) -> None:
+        self._left, self._right = self._left_side(), frame("card", margin=SPACE + SPACE // 2)
+        lines = self._right.layout()
+        assert lines is not None
+        lines.addWidget(self.side)
+        centre = self._centre = QWidget()
+        middle = self._middle = QVBoxLayout(centre)
+        middle.setSpacing(SPACE)
+        middle.addWidget(self.models)
+        middle.addWidget(self.modes, 1)
+        splitter = QSplitter(Qt.Orientation.Horizontal)
+        splitter.setChildrenCollapsible(False)
+        for panel in (self._left, centre, self._right):
+            splitter.addWidget(panel)
+        splitter.setStretchFactor(1, 1)
+        splitter.splitterMoved.connect(self._on_resized)
+        self._splitter = splitter
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(2 * SPACE, 2 * SPACE, SPACE, 2 * SPACE)
+        layout.setSpacing(SPACE // 2)
+        layout.addWidget(splitter, 1)
+        layout.addWidget(self.side.strip)
+        put_after(self.page.composer.stop, *stops_in(self.side.strip), *stops_in(self.side))
+        self.setFocusProxy(self.modes.pages.page(self.modes.current))
+
+    def _left_side(self) -> QWidget:
+        panel = QWidget()
+        self._branches = Section("Branches", self._theme)
+        self._branches.set_body(self.tree)
+        lines = QVBoxLayout(panel)
+        lines.setContentsMargins(0, 0, 0, 0)
+        lines.setSpacing(SPACE)
+        lines.addWidget(self.chats, 2)
+        lines.addWidget(self._branches, 1)
+        return panel
+
+    def _connect(self) -> None:
+        session, conversation = self._session, self.conversation
+        session.chat.model_changed.connect(self._on_model)
+        session.chat.changed.connect(self._ask_first)
+        self.models.picked.connect(self._on_model_picked)
+        self.models.choices_changed.connect(self._on_choices)
+        self.page.newest_requested.connect(lambda: self._on_model_picked(self.models.picker.newest[0]))
+        self.page.model_requested.connect(self._on_model_picked)
+        self.page.pointer_left.connect(self._open_glass)
+        self.page.train_requested.connect(lambda: session.tab_requested.emit("training"))
+        self.prompting.changed.connect(conversation.set_prompting)
+        for signal in (self.prompting.changed, self.draft.changed, self.best_of.changed, conversation.chat_changed):
+            signal.connect(self.side.refresh_settings)
+        self.modes.view_changed.connect(self._on_mode)
+        self.modes.example_asked.connect(self.page.composer.field.setPlainText)
+        self.modes.example_shown.connect(self._on_example)
+        self.side.view_changed.connect(self._on_side_view)
+        self.focus.text_changed.connect(self._open_glass)
+        self.side.folded_changed.connect(self._on_folded)
+        self.side.place_requested.connect(self._on_place)
+        self.page.legend.chosen.connect(self.replies.set_quantity)
+        self.page.legend.picked.connect(lambda key: session.remembered.set(_COLOURS, key))
+        session.detail.changed.connect(self._show_colours)
+        self.page.legend.offer_draft(False)
+        self.replies.drafted_changed.connect(self.page.legend.offer_draft)
+        self.page.view.drafted_requested.connect(self._show_drafted)
+        self.tree.navigated.connect(self.page.view.go_to)
+        for signal in (conversation.chat_changed, conversation.path_changed):
+            signal.connect(self._on_path)
+        conversation.chat_changed.connect(self._on_chat)
+        new = QShortcut(QKeySequence(QKeySequence.StandardKey.New), self, self._new_chat)
+        new.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+
+    # -- The model -----------------------------------------------------------------------------------------------------
+
+    @Slot()
+    def _on_choices(self) -> None:
+        self.page.offer_newest(self.models.picker.newest[1])
+
+    @Slot()
+    def _on_model(self) -> None:
+        model = self._session.chat.model
+        self.sampling.set_used(model is None or model.writes, _DRAWS_NOTHING)
+        if model is not None:
+            usual = SamplingConfig(temperature=_TALK_TEMPERATURE if model.is_chat_model else _TEXT_TEMPERATURE)
+            self.sampling.set_context_length(model.context_length)
+            advised = with_advice(usual, model.template_config.sampling)
+            self.sampling.open_model(model.run_id, self._session.chat.tokenizer, advised)
+            self._leave_chat_of_another(model)
+
+    def _leave_chat_of_another(self, model: ChatModel) -> None:
+        """Begin a new chat with a model that the user chose, where the open one was held with another that is there."""
+        is_chosen, self._was_picked = self._was_picked or self._session.chat.is_requested, False
+        chat = self.conversation.chat
+        if is_chosen and chat.messages and chat.run_id != model.run_id and self._session.runs.has(chat.run_id):
+            self.chats.new_chat()
+
+    @Slot(str)
+    def _on_model_picked(self, which: str) -> None:
+        def open_it() -> None:
+            self._was_picked = self._session.chat.open(which)
+            if not self._was_picked:
+                self.models.show_choices()
+
+        self.conversation.when_free(open_it)
+
+    def _drawn_sampling(self) -> SamplingConfig:
+        self.sampling.draw_seed()
+        return self.sampling.config
+
+    def _system_prompt(self) -> str:
+        return self.conversation.chat.prompting.system
+
+    def _n_changed_groups(self) -> int:
+        """How many groups of settings, besides sampling, make replies other than they usually are."""
+        drafts, best = self.draft.drafting is not None, self.best_of.best_of is not None
+        return drafts + best + (self.conversation.chat.prompting != PromptSettings())
+
+    @property
+    def text_in_view(self) -> QPlainTextEdit | None:
+        """The text of the notebook while it is in view, which has its own undo."""
+        return self.modes.notebook_text if self.modes.current == "notebook" else None
+
+    # -- What is shown -------------------------------------------------------------------------------------------------
+
+    def _arrange(self) -> None:
+        """Fold the right side when the window becomes narrow, and back to what the user wants when it is wide."""
+        is_narrow = self.width() < _NARROW * self._theme.text_scale
+        if is_narrow != self._is_narrow:
+            self._is_narrow = is_narrow
+            self.side.set_folded(is_narrow or self._wants_folded)
+        self._show_sides()
+
+    @property
+    def _wants_folded(self) -> bool:
+        """Whether the right side is to be folded: as the user left it, at first until there is a reply to look into."""
+        chosen = self._session.remembered.get(_FOLDED, None)
+        return chosen if isinstance(chosen, bool) else not self._has_opened
+
+    @Slot()
+    def _open_glass(self) -> None:
+        """The first text that can be inspected opens the glass box, unless the user has folded it.
+
+        Not under the pointer: while that is on the starters, they stay where they are.
+        """
+        text = self.focus.text
+        if self._has_opened or text is None or text.start is None or self.page.is_pointed_at:
+            return
+        self._has_opened = True
+        if self._gives_labels and self._shows_tokens:
+            self.side.show_view("inputs")
+        if self._is_narrow is False:
+            self.side.set_folded(self._wants_folded)
+            self._show_sides()
+
+    @Slot(str)
+    def _on_side_view(self, name: str) -> None:
+        if name == "next":  # which is about what the colours show
+            self._show_colours()
+        if self.modes.current != "compare" and not self._gives_labels:  # both show what suits them by themselves
+            self._session.remembered.set(_VIEW, name)
+        self._show_sides()
+
+    @Slot()
+    def _show_colours(self) -> None:
+        """Colour the tokens as the user chose; at first by surprisal, but where little is shown, only beside the panel
+        that is about it."""
+        legend = self.page.legend
+        plain = self._session.detail.is_simple and self.side.current != "next"
+        key = self._session.remembered.get(_COLOURS, NO_COLOURS if plain else "surprisal")
+        legend.set_quantity(key if legend.choice.findData(key) >= 0 else "surprisal")
+
+    @Slot()
+    def _on_resized(self) -> None:
+        self._is_resized = True
+
+    def _share_width(self) -> None:
+        """Until the user moves a border, both sides are as narrow as the conversation needs them to be."""
+        if self._is_resized:
+            return
+        scale, splitter = self._theme.text_scale, self._splitter
+        room = splitter.width() - round(_CENTRE * scale) - 2 * splitter.handleWidth()
+        least_left = 0 if self._left.isHidden() else self._left.minimumSizeHint().width()
+        right, left = min(max(room - least_left, self._least_right), round(_RIGHT[1] * scale)), 0
+        if self._right.isHidden():
+            right = 0
+        if not self._left.isHidden():
+            left = min(max(room - right, least_left), round(_LEFT * scale))
+        sizes = [left, max(splitter.width() - left - right, 1), right]
+        if sizes != splitter.sizes():
+            splitter.setSizes(sizes)
+
+    @property
+    def _least_right(self) -> int:
+        """The least width of the right side, the same for most of its views: the left one must not come and go with
+        them."""
+        return max(self._right.minimumSizeHint().width(), round(_RIGHT[0] * self._theme.text_scale))
+
+    @Slot(bool)
+    def _on_folded(self, folded: bool) -> None:
+        if not self._is_narrow:
+            self._session.remembered.set(_FOLDED, folded)
+        self._show_sides()
+
+    @Slot(str)
+    def _on_place(self, name: str) -> None:
+        """A panel leads to a place elsewhere: a mode of this tab, or another tab."""
+        session = self._session
+        if name in self.modes.names:
+            self.modes.show_view(name)
+            return
+        own = session.runs.tokenizer_name(session.chat.model.run_id) if session.chat.model is not None else ""
+        if name == "tokenizer" and own:
+            session.tokenizers.choose(own)
+        session.tab_requested.emit(name)
+
+    @Slot(str)
+    def _on_mode(self, name: str) -> None:
+        self.setFocusProxy(self.modes.pages.page(name))  # whoever comes here can write at once, into what is in view
+        self.side.set_glass_enabled(name != "compare")  # the panels inspect the open model, not these
+        self._show_sides()
+
+    @Slot()
+    def _on_example(self) -> None:
+        """A row of a dataset was opened to be looked into: show the glass box, where there is room for it.
+
+        Of a model that gives labels, what decides them; attention otherwise.
+        """
+        gives_labels = self._gives_labels
+        if not self._is_narrow and ((gives_labels and self._shows_tokens) or not self.side.is_glass):
+            self.side.show_view("inputs" if gives_labels else "attention")
+
+    @property
+    def _gives_labels(self) -> bool:
+        """Whether the open model gives labels, tags or answers and predicts no tokens."""
+        model = self._session.chat.model
+        return model is not None and model.config.head != "language"
+
+    @property
+    def _shows_tokens(self) -> bool:
+        """Whether the side shows how a token was predicted."""
+        return self.side.current in (FIRST_VIEW, "next")
+
+    @Slot(str)
+    def _show_drafted(self, message_id: str) -> None:
+        """Show a reply token by token, coloured by what the draft model did."""
+        self.side.show_view("next")
+        self.page.legend.set_quantity(DRAFT)
+        self.replies.inspect(message_id)
+
+    @Slot()
+    def _show_sides(self) -> None:
+        """Show or hide the sides, and show replies as tokens while a glass-box panel is open."""
+        mode = self.modes.current
+        has_side = mode not in _WHOLE
+        has_right = has_side and not self.side.is_folded
+        has_left = mode == "chat" and (not has_right or self._fits_all())
+        self._left.setVisible(has_left)
+        self.show_chats.setVisible(mode == "chat" and not has_left)
+        self._right.setVisible(has_right)
+        self.side.strip.setVisible(has_side)
+        self._middle.setContentsMargins(SPACE if has_left else 0, 0, SPACE, 0)
+        self._share_width()
+        self.page.set_glass(self.side.is_glass)
+        self.replies.set_on(self.side.is_glass)
+
+    @Slot()
+    def _show_chats(self) -> None:
+        """Show the chats where both sides do not fit: fold the right one for now."""
+        self.side.set_folded(True)
+        self._show_sides()
+
+    def _fits_all(self) -> bool:
+        """Whether both sides fit beside the middle. A hidden one comes back only with space to spare: beside it, the
+        middle needs a little more."""
+        centre = max(self._centre.minimumSizeHint().width(), round(_CENTRE * self._theme.text_scale))
+        sides = self._left.minimumSizeHint().width() + self._least_right + self.side.strip.minimumSizeHint().width()
+        return centre + sides + (7 if self._left.isHidden() else 5) * SPACE <= self.width()
+
+    @Slot()
+    def _on_chat(self) -> None:
+        self.prompting.set_prompting(self.conversation.chat.prompting)
+        chats = self.chats.list
+        if self.modes.current == "chat" and not (chats.is_by_keys and chats.hasFocus()):
+            self.page.composer.field.setFocus()
+
+    @Slot()
+    def _on_path(self) -> None:
+        """Show the tree if there are branches."""
+        chat = self.conversation.chat
+        self._branches.setVisible(len(chat.messages) > len(chat.path))
+
+    def show_pronouns(self) -> None:
+        """Show the models that point at what “it” refers to."""
+        self.modes.show_view("pairs")
+        self.modes.view("pairs").ask_pronoun_models()
+
+    def look_inside(self, run_id: str) -> None:
+        """Show the glass box for a reply of this run, whose model is open or being opened. Where the conversation has
+        none, it is asked a question in a new one as soon as it can reply."""
+        self.modes.show_view("chat")
+        self.side.show_view("next")
+        made = [message.generation for message in self.conversation.shown if message.generation is not None]
+        self._asks_first = not any(generation.run_id == run_id for generation in made)
+        if self._asks_first and self.conversation.chat.messages:
+            self.chats.new_chat()
+        self._ask_first()
+
+    @Slot()
+    def _ask_first(self) -> None:
+        if not self._asks_first or self._session.chat.state != "ready":
+            return
+        self._asks_first = False
+        model = self._session.chat.model
+        kinds, spec = starter_kinds(model), self._session.runs.spec(model.run_id) if model is not None else None
+        if kinds:
+            self.page.starters.picked.emit(kinds[0])
+        elif model is not None and model.mode == "text" and spec is not None and spec.train.prompts:
+            self.conversation.say(Message(content=spec.train.prompts[0]))
+
+    def _new_chat(self) -> None:
+        self.modes.show_view("chat")
+        self.chats.new_chat()

@@ -1,0 +1,247 @@
+"""The side-by-side page: two to four models or checkpoints, the same prompt and seed, and the differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from PySide6.QtCore import Qt, Slot
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+
+from app.chat.side_by_side.candidate_column import CandidateColumn
+from app.chat.side_by_side.comparison import (
+    SIDE_BY_SIDE,
+    CandidateJudged,
+    CandidateOpened,
+    CandidateReplied,
+    SideBySide,
+)
+from app.glass.panel_head import About, PanelHead
+from app.kit.basics import button, row, set_enabled, set_role
+from app.kit.export_button import Columns, ExportButton
+from app.kit.labels import ElidedLabel
+from app.kit.text.difference_text import DifferenceLegend
+from app.kit.text.growing_field import GrowingField
+from app.kit.theme import SPACE, ThemeProvider
+from app.preferences.candidate_picker import runs_to_pick
+from app.session.candidates import Candidate
+from app.session.session import Session
+from app.worker.failures import Failure
+from models.events import Event, Phase, TokenMade
+from models.inspect.spans import Judgement, Span
+from models.number_words import format_count
+from models.settings.sampling_config import SamplingConfig
+
+_MAX_MODELS = 4
+_ABOUT = About(
+    title="Compare models",
+    shows="Every model replies to the same prompt with the same settings and the same seed. "
+    "Ochre: this model finds it likelier than the other; blue: less likely.",
+    source="Each model reads prompt and reply once; the log-probabilities are exact, in nats over its whole "
+    "vocabulary. Where two tokenizers split the text differently, spans end where both split it.",
+    limits="A model finds its own reply likely because it wrote it, which says nothing about which one is right.",
+)
+
+
+class SideBySidePage(QWidget):
+    """A page of the chat tab.
+
+    Args:
+        draw: returns the sampling settings of the next reply. system: returns the system prompt.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        theme: ThemeProvider,
+        draw: Callable[[], SamplingConfig],
+        system: Callable[[], str],
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._session, self._theme, self._draw, self._system = session, theme, draw, system
+        self._judgements: dict[tuple[int, int], Judgement] = {}
+        self._spans: dict[int, list[Span]] = {}
+        self.columns: list[CandidateColumn] = []
+        self.control = SideBySide(session.worker, session.library, session.runs, session.models, session.device, self)
+        self.departure = session.models.release_when_left(SIDE_BY_SIDE, self, lambda: self.control.busy)
+        self._was_busy = False
+        self.prompt = GrowingField()
+        self.setFocusProxy(self.prompt)
+        self.prompt.setPlaceholderText("Prompt for all models")
+        self.prompt.setAccessibleName("Prompt")
+        self.run_button = button(
+            "Compare", theme, self.compare, icon="columns", role="primary", tip="Ask every model for its reply (Enter)"
+        )
+        self.stop_button = button("Stop", theme, self.control.cancel, icon="stop", tip="Stop here (Esc)")
+        self.stop_button.setShortcut(Qt.Key.Key_Escape)
+        self.add_button = button(
+            "Add a model", theme, self.add_column, icon="plus", role="quiet", tip="Add a column, up to four"
+        )
+        self.status = ElidedLabel()
+        set_role(self.status, "caption")
+        self._columns_layout = QHBoxLayout()
+        self._columns_layout.setSpacing(SPACE)
+        self._build()
+        self.prompt.send_pressed.connect(self.compare)
+        self.prompt.refused.connect(self.status.setText)
+        self.control.events_received.connect(self._on_events)
+        self.control.failed.connect(self._on_failed)
+        self.control.changed.connect(self._show_state)
+        session.runs.changed.connect(self._offer_runs)
+        for _ in range(2):
+            self.add_column()
+        self._choose_first()
+        self._show_state()
+
+    def _build(self) -> None:
+        self.export = ExportButton(self._session.notices, self._theme, self, self._numbers)
+        self.head = PanelHead(self._theme, _ABOUT, self.export)
+        self.head.add(self.add_button)
+        ask = row(self.prompt, self.run_button, self.stop_button)
+        ask.setStretch(0, 1)
+        ask.setAlignment(self.run_button, Qt.AlignmentFlag.AlignBottom)
+        ask.setAlignment(self.stop_button, Qt.AlignmentFlag.AlignBottom)
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(0, 0, 0, 0)
+        lines.setSpacing(SPACE)
+        lines.addWidget(self.head)
+        lines.addLayout(ask)
+        lines.addLayout(row(self.status, DifferenceLegend(self._theme)))
+        lines.addLayout(self._columns_layout, 1)
+
+    # -- the models ----------------------------------------------------------------------------------------------------
+
+    def add_column(self) -> None:
+        """Add a column."""
+        if len(self.columns) == _MAX_MODELS:
+            return
+        column = CandidateColumn(self._session, self._theme)
+        column.picker.offer(runs_to_pick(self._session.runs))
+        column.candidate_changed.connect(self._on_candidate_changed)
+        column.remove_requested.connect(partial(self._remove, column))
+        self.columns.append(column)
+        self._columns_layout.addWidget(column, 1)
+        self._on_candidate_changed()
+
+    def _remove(self, column: CandidateColumn) -> None:
+        self.columns.remove(column)
+        self._columns_layout.removeWidget(column)
+        column.deleteLater()
+        self._on_candidate_changed()
+
+    def _choose_first(self) -> None:
+        """Choose the open model, and its parent, its first checkpoint, or another model beside it."""
+        runs = [run_id for run_id, _ in runs_to_pick(self._session.runs)]
+        model = self._session.chat.model
+        first = model.run_id if model is not None and model.run_id in runs else next(iter(runs), "")
+        if not first:
+            return
+        parent, steps = self._session.runs.find(first).parent, self._session.runs.checkpoint_steps(first)
+        if parent is not None and parent[0] in runs:
+            other = Candidate(parent[0])
+        elif len(steps) > 1:
+            other = Candidate(first, steps[-1])
+        else:
+            other = Candidate(next((run_id for run_id in runs if run_id != first and self._writes(run_id)), first))
+        for column, candidate in zip(self.columns, (Candidate(first), other), strict=True):
+            column.choose(candidate)
+
+    def _writes(self, run_id: str) -> bool:
+        """Whether a run's model can reply (it is not an encoder)."""
+        spec = self._session.runs.spec(run_id)
+        return spec is not None and spec.model.topology != "encoder-only"
+
+    @Slot()
+    def _offer_runs(self) -> None:
+        runs = runs_to_pick(self._session.runs)
+        for column in self.columns:
+            column.picker.offer(runs)
+
+    @Slot()
+    def _on_candidate_changed(self) -> None:
+        for column in self.columns:
+            column.clear_reply()
+            column.set_removable(len(self.columns) > 2)
+        self._judgements, self._spans = {}, {}
+        set_enabled(self.add_button, "" if len(self.columns) < _MAX_MODELS else f"At most {_MAX_MODELS} models.")
+        self.control.forget()
+
+    # -- comparing -----------------------------------------------------------------------------------------------------
+
+    def compare(self) -> None:
+        """Start the comparison."""
+        candidates = [column.candidate for column in self.columns]
+        if any(candidate is None for candidate in candidates):
+            self.status.setText("Choose a model for every column first.")
+            return
+        for column in self.columns:
+            column.clear_reply()
+        self._judgements, self._spans = {}, {}
+        try:
+            chosen = [candidate for candidate in candidates if candidate is not None]
+            self.control.start(chosen, self.prompt.toPlainText(), self._draw(), self._system())
+            waits = "Waiting for the current training step" if self._session.training.active else "Starting"
+            self.status.setText(f"{waits}…")
+        except ValueError as error:
+            self.status.setText(str(error))
+        self._show_state()
+
+    @Slot(object)
+    def _on_events(self, events: tuple[Event, ...]) -> None:
+        replied: dict[int, list[Event]] = {}
+        latest: Phase | CandidateReplied | None = None
+        for event in events:
+            if isinstance(event, Phase):
+                latest = event
+            elif isinstance(event, CandidateOpened):
+                self.columns[event.index].show_model(event.model)
+            elif isinstance(event, CandidateReplied):
+                replied.setdefault(event.index, []).append(event.event)
+                latest = event
+            elif isinstance(event, CandidateJudged):
+                self._judgements[event.reply, event.by] = event.judgement
+        for index, reply_events in replied.items():
+            self.columns[index].take(reply_events)
+        if isinstance(latest, Phase):
+            self.status.setText(f"{latest.name}…")
+        elif latest is not None and isinstance(latest.event, TokenMade):
+            column = self.columns[latest.index]
+            self.status.setText(f"{column.name} is writing: {format_count(column.n_tokens, 'token')} so far")
+        for reply in {event.reply for event in events if isinstance(event, CandidateJudged)}:
+            self._show_judgements(reply)
+
+    def _show_judgements(self, reply: int) -> None:
+        """Compare a reply's own model with the first one; for the first reply, with the second one."""
+        other = 1 if reply == 0 else 0
+        own, theirs = self._judgements.get((reply, reply)), self._judgements.get((reply, other))
+        if own is not None and theirs is not None:
+            self._spans[reply] = self.columns[reply].show_verdict(own, theirs, self.columns[other].name)
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self.status.setText(failure.sentence)
+
+    @Slot()
+    def _show_state(self) -> None:
+        if self._was_busy and not self.control.busy:
+            self.status.setText("")  # a failure says so after this
+        self._was_busy = self.control.busy
+        self.run_button.setVisible(not self.control.busy)
+        self.stop_button.setVisible(self.control.busy)
+
+    def _numbers(self) -> Callable[[], Columns]:
+        names = [column.name for column in self.columns]
+        spans = [(reply, span) for reply, found in self._spans.items() for span in found]
+
+        def columns() -> Columns:
+            others = [names[1 if reply == 0 else 0] for reply, _ in spans]
+            return {
+                "reply_of": [names[reply] for reply, _ in spans],
+                "text": [span.text for _, span in spans],
+                "own_log_probability": [span.ours for _, span in spans],
+                "compared_with": others,
+                "its_log_probability": [span.theirs for _, span in spans],
+            }
+
+        return columns

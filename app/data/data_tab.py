@@ -1,0 +1,153 @@
+"""The data tab: the datasets of the library, and importing others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QEvent, QObject, Qt, Slot
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
+from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
+
+from app.data.data_views import DataViews
+from app.data.importing.draft import ImportDraft
+from app.kit.basics import button, frame, headed, label, row
+from app.kit.file_dialogs import dropped_paths
+from app.kit.item_list import Item, ItemList
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+from models.corpora.datasets import DatasetInfo
+from models.number_words import format_count
+from models.settings.tasks import TASKS
+
+
+class DataTab(QWidget):
+    """The datasets on the left; on the right the chosen one, an import, or the hub."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._theme = session, theme
+        self.setProperty("role", "page")
+        self.draft = ImportDraft(session.library, session.datasets, self)
+        session.status.add(self.draft)
+        session.closing.connect(self.draft.close)
+        self.list = ItemList("Datasets", theme)
+        self.views = DataViews(self.draft, session, theme)
+        self._build()
+        self.list.chosen.connect(self._on_chosen)
+        self.list.delete_requested.connect(session.datasets.delete)
+        session.datasets.list_changed.connect(self._on_list)
+        session.datasets.changed.connect(self._on_dataset)
+        session.datasets.added.connect(lambda _: self.views.show_view("dataset"))
+        self.draft.source_changed.connect(self._on_source)
+        self._is_untouched = not session.datasets.is_read
+        """Whether nothing was chosen since the launch, whose dataset is shown when the list has been read."""
+        self._on_list()
+        if session.datasets.sha:  # added before this tab was shown
+            self.views.show_view("dataset")
+        self.setFocusProxy(self.list)
+
+    def _build(self) -> None:
+        panel = frame("card")
+        lines = panel.layout()
+        assert isinstance(lines, QVBoxLayout)
+        self.none = label("None yet. What you import, or make from Tiny World, is listed here.", "caption", wrap=True)
+        lines.addLayout(headed("Datasets", explained=panel))
+        lines.addWidget(self.none)
+        lines.addWidget(self.list, 1)
+        self.new = button("Import", self._theme, self._on_new, icon="plus", tip="Import files as a dataset")
+        self.hub = button(
+            "Hub",
+            self._theme,
+            lambda: self.views.show_view("hub"),
+            icon="cloud-arrow-down",
+            tip="Search the Hugging Face hub",
+        )
+        lines.addLayout(row(self.new, self.hub, None))
+        self.list.viewport().setAcceptDrops(True)
+        self.list.viewport().installEventFilter(self)
+        splitter = QSplitter(Qt.Orientation.Horizontal)
+        splitter.setChildrenCollapsible(False)
+        splitter.addWidget(panel)
+        splitter.addWidget(self.views)
+        splitter.setStretchFactor(1, 1)
+        splitter.setSizes([220, 1090])
+        self.splitter = splitter
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
+        layout.addWidget(splitter)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is read in the background."""
+        return self.views.importing.busy
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._session.datasets.refresh()  # runs and commands make some, too
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """What is dropped on the list is imported."""
+        if isinstance(event, QDragEnterEvent) and event.type() == QEvent.Type.DragEnter:
+            if dropped_paths(event):
+                event.acceptProposedAction()
+            return True
+        if event.type() == QEvent.Type.DragMove:  # item views would refuse the drop
+            return True
+        if isinstance(event, QDropEvent) and event.type() == QEvent.Type.Drop:
+            self.draft.open(dropped_paths(event))
+            return True
+        return False
+
+    def open_import(self, files: Sequence[str]) -> None:
+        """Read files as the source of an import, and show it."""
+        self.draft.open(files)
+        self._on_new()
+
+    @Slot()
+    def _on_new(self) -> None:
+        self._is_untouched = False
+        self.views.show_view("import")
+        self.views.importing.setFocus()  # the list would choose its first dataset, which then is shown instead
+
+    @Slot()
+    def _on_source(self) -> None:
+        if self.draft.paths:
+            self._is_untouched = False
+            self.views.show_view("import")
+
+    @Slot(str)
+    def _on_chosen(self, sha: str) -> None:
+        self._session.datasets.choose(sha)
+        self.views.show_view("dataset")
+
+    @Slot()
+    def _on_list(self) -> None:
+        datasets = self._session.datasets
+        found = datasets.list()
+        self.list.set_items([Item(info.corpus.sha, info.name, in_short(info)) for info in found], datasets.sha)
+        self.none.setVisible(datasets.is_read and not found)
+        self._on_dataset()
+        if self._is_untouched and datasets.is_read:
+            self._is_untouched = False
+            if datasets.sha and self.views.current == "import":
+                self.views.show_view("dataset")
+
+    @Slot()
+    def _on_dataset(self) -> None:
+        datasets = self._session.datasets
+        is_there = datasets.info(datasets.sha) is not None
+        self.list.select(datasets.sha)
+        if not is_there and self.views.current == "dataset" and datasets.is_read and not datasets.busy:
+            self.views.show_view("import")
+        self.views.allow_dataset(allowed=is_there)
+
+
+def in_short(info: DatasetInfo) -> str:
+    """A dataset's rows, task, and its users, in a line, whose end may be cut."""
+    corpus = info.corpus
+    parts = [
+        format_count(sum(info.n_rows.values()), "row"),
+        TASKS[corpus.task].title,
+        f"used by {format_count(len(info.used_by), 'run')}" if info.used_by else "",
+    ]
+    return " · ".join(part for part in parts if part)

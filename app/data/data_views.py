@@ -1,0 +1,66 @@
+"""The views of the data tab: one dataset, importing one, and the hub."""
+
+from __future__ import annotations
+
+from PySide6.QtWidgets import QWidget
+
+from app.data.importing.draft import ImportDraft
+from app.data.importing.import_page import ImportPage
+from app.kit.layout.views import View, Views
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+
+_SIMPLE = ("dataset", "import")
+"""What is offered while the detail is simple."""
+
+
+class DataViews(Views):
+    """`importing` is made at once, since drops go there."""
+
+    def __init__(
+        self, draft: ImportDraft, session: Session, theme: ThemeProvider, parent: QWidget | None = None
+    ) -> None:
+        views = {
+            "dataset": View("Dataset", "What the chosen dataset holds, and who uses it", self._make_dataset, "Dataset"),
+            "import": View("Import", "Bring in files of your own, step by step", self._make_import, "Dataset"),
+            "hub": View(
+                "Hugging Face hub",
+                "Find a dataset on the hub, and look into it first",
+                self._make_hub,
+                "Hugging Face hub",
+            ),
+        }
+        super().__init__("Views of the data", views, parent)
+        self._draft, self._session, self._theme = draft, session, theme
+        self.keep_simple(session.detail, _SIMPLE)
+        self.importing: ImportPage = self.pages.page("import")  # type: ignore[assignment]
+        self.show_view("import")
+        self.allow_dataset(allowed=False)
+
+    def allow_dataset(self, *, allowed: bool) -> None:
+        """Whether there is a dataset to be shown; the view of none is greyed."""
+        self.bar.setTabEnabled(self.names.index("dataset"), allowed)
+
+    def _update(self, name: str) -> None:
+        """They follow the session and the draft."""
+
+    def _make_dataset(self) -> QWidget:
+        from app.data.dataset_view import DatasetView
+
+        return DatasetView(self._session, self._theme)
+
+    def _make_import(self) -> QWidget:
+        page = ImportPage(self._draft, self._session, self._theme)
+        page.hub_requested.connect(lambda: self.show_view("hub"))
+        return page
+
+    def _make_hub(self) -> QWidget:
+        from app.data.hub_page import HubPage
+
+        page = HubPage(self._session, self._theme)
+        page.downloaded.connect(self._on_downloaded)
+        return page
+
+    def _on_downloaded(self, paths: list[str], name: str, folder: object) -> None:
+        self._draft.open(paths, name, temporary=folder)  # type: ignore[arg-type]  # a Path, which signals do not know
+        self.show_view("import")

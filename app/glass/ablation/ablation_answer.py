@@ -1,0 +1,152 @@
+"""The questions of the ablation panel: an answer, and a continuation, before and after an intervention."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from app.glass.names import text_of
+from app.glass.target_token import TargetToken
+from models.settings.sampling_config import SamplingConfig
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from models.architecture.transformer import AnyModel
+    from models.inspect.ablation import AnswerChange, Donor, ModelPart
+    from models.inspect.read_text import Text
+
+MAX_AUTO_SURVEY_FLOPS = 2e10
+"""FLOPs of a survey that is short enough to run for every token in focus without asking."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intervention:
+    """An intervention: `parts` are switched off, or patched from the text `other`; `masked` and `masked_source` tokens
+    are hidden from attention, or replaced by the mask in an encoder."""
+
+    parts: tuple[ModelPart, ...] = ()
+    other: str | None = None
+    masked: frozenset[int] = frozenset()
+    masked_source: frozenset[int] = frozenset()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is changed."""
+        return not (self.parts or self.masked or self.masked_source)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AblationAnswer:
+    """The effect of an intervention. token: the target token's id, or the index of the label. read: the text up to it,
+    a draft of another.
+
+    blocks: all parts of the model by the sites of their blocks. n_read, n_other: tokens of the text that the parts
+    read, and of the other text (0 for none). survey_flops: FLOPs of a survey. sees_itself: as in TargetToken.
+    """
+
+    target: TargetToken
+    token: int
+    change: AnswerChange
+    names: dict[int, str]
+    read: str
+    blocks: list[tuple[str, list[ModelPart]]]
+    n_read: int
+    n_other: int
+    survey_flops: float
+    sees_itself: bool
+
+
+def compare_at(model: AnyModel, tokenizer: Tokenizer, target: TargetToken, how: Intervention) -> AblationAnswer:
+    """The answer at the target's position, before and after. Runs on the worker's thread."""
+    from models.inspect.ablation import ablated_logits, compare_answers, parts_of, record_donor
+    from models.inspect.read_text import n_weights
+
+    readout, plain = target.readout(model), target.to_text()
+    other = other_text(model, tokenizer, target, how.other)
+    donor: Donor | None = record_donor(model, other) if other is not None and how.parts else None
+    before = ablated_logits(model, plain, readout, [()])[0]
+    after = ablated_logits(model, masked_text(model, tokenizer, target, how), readout, [how.parts], donor)[0]
+    token = target.outcome(model, tokenizer)
+    token = int(before.argmax()) if token < 0 else token
+    change = compare_answers(before, after, token)
+    blocks, has_source = parts_of(model), bool(plain.source_ids)
+    end = readout.at + 1 if model.config.is_causal else len(plain.ids)
+    n_tokens = max(end, len(plain.source_ids))
+    weights = n_weights(model) - model.embedding.weight.numel()
+    return AblationAnswer(
+        target=target,
+        token=token,
+        change=change,
+        names=target.names(tokenizer, [id for id, _, _ in change.tokens]),
+        read=text_of(tokenizer, plain.source_ids if has_source else plain.ids[:end]),
+        blocks=blocks,
+        n_read=len(plain.source_ids) if has_source else end,
+        n_other=0 if other is None else len(other.source_ids if has_source else other.ids),
+        survey_flops=2.0 * weights * n_tokens * sum(len(parts) for _, parts in blocks),
+        sees_itself=target.sees_itself(model, tokenizer),
+    )
+
+
+def masked_text(model: AnyModel, tokenizer: Tokenizer, target: TargetToken, how: Intervention) -> Text:
+    """The text with its masked tokens: nothing attends to them, and an encoder sees its mask token instead."""
+    from models.inspect.leave_one_out import repeats_source
+    from models.tokenizers.special_tokens import mask_id
+
+    text, mask = target.to_text(), mask_id(tokenizer)
+    if model.config.topology == "encoder-only" and mask is not None:
+        return replace(text, ids=tuple(mask if i in how.masked else id for i, id in enumerate(text.ids)))
+    hidden = how.masked
+    if repeats_source(model):
+        hidden |= {i + 1 for i in how.masked_source if i + 1 < len(text.ids)}
+    return replace(text, hidden=hidden, hidden_source=how.masked_source)
+
+
+def other_text(model: AnyModel, tokenizer: Tokenizer, target: TargetToken, words: str | None) -> Text | None:
+    """The other text, in which special tokens are recognised; the source of an encoder-decoder."""
+    from models.inspect.read_text import Text
+    from models.tokenizers import encode_prompt
+
+    if words is None:
+        return None
+    ids = tuple(encode_prompt(tokenizer, words))
+    if not ids:
+        raise ValueError("The other text is empty: write one, for example this one with one word changed.")
+    if model.config.topology == "encoder-decoder":
+        return Text(ids=target.text.ids[: target.at(model) + 1], source_ids=ids)  # as much as is read of the first text
+    return Text(ids=ids)
+
+
+def generate_both(
+    model: AnyModel,
+    tokenizer: Tokenizer,
+    target: TargetToken,
+    how: Intervention,
+    n_tokens: int,
+    sampling: SamplingConfig,
+) -> tuple[str, str]:
+    """Continue the text before the target token, without and with the intervention. Runs on the worker's thread.
+
+    Sampled with the random numbers of the text itself, as far as they are known.
+
+    Raises:
+        ValueError: for an encoder, and for the first token of a text.
+    """
+    from models.inspect.ablation import generate_with_ablation, record_donor
+    from models.inspect.read_text import read_up_to
+    from models.tokenizers.special_tokens import end_id
+
+    at, other = target.at(model), other_text(model, tokenizer, target, how.other)
+    donor = record_donor(model, other) if other is not None and how.parts else None
+    end, nothing = end_id(tokenizer, model.config), Intervention()
+    n_prompt = min(target.text.n_prompt, at + 1)
+    draws = target.text.draws[at + 1 - n_prompt :]
+    rows: list[Sequence[int]] = []
+    for this in (nothing, how) if how.masked or how.masked_source else (how,):
+        text = read_up_to(model.config, masked_text(model, tokenizer, target, this), at)
+        rows += generate_with_ablation(
+            model, text, this.parts, donor, n_tokens, sampling, end, draws=draws, n_prompt=n_prompt
+        )
+    before, after = rows[0], rows[-1]
+    return text_of(tokenizer, before), text_of(tokenizer, after)

@@ -1,0 +1,322 @@
+"""The ablation panel: switch parts off, hide tokens or patch activations from another text, and see the effect."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QTimer, Slot
+from PySide6.QtWidgets import QPlainTextEdit, QWidget
+
+from app.glass.ablation.ablation_answer import AblationAnswer, Intervention, compare_at, generate_both
+from app.glass.ablation.ablation_sentence import describe_change, describe_survey
+from app.glass.ablation.before_after import BeforeAfter, Pair
+from app.glass.ablation.part_survey import PartSurvey
+from app.glass.answer_panel import AnswerPanel
+from app.glass.examiner import Examiner
+from app.glass.focus import Focus
+from app.glass.names import quoted, spoken
+from app.glass.panel_head import About
+from app.glass.target_token import TargetToken
+from app.glass.tokens.token_chips import Chip, TokenChips
+from app.glass.tokens.token_strip import TokenStrip
+from app.kit.basics import button, column, label, plain_tip
+from app.kit.chart_export import Columns
+from app.kit.layout.flow_layout import wrapping
+from app.kit.layout.segments import Segments
+from app.kit.setting_names.site_words import format_site
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+from app.worker.failures import Failure
+from models.number_words import format_count, format_prob, format_signed
+from models.settings.sampling_config import SamplingConfig
+
+if TYPE_CHECKING:
+    from models.inspect.ablation import ModelPart
+
+ABOUT = About(
+    title="Switch off",
+    term="Ablation",
+    shows="Switch off parts of the model, or hide tokens, and see what happens to the answer (ablation). Ochre parts "
+    "speak for it: without them it is less likely. Blue ones speak against it.",
+    source=(
+        "The open model reads the text again, unchanged and changed, in one pass each. A head or part that is off adds "
+        "nothing to the residual stream, at any position; norms and biases of other parts stay. With another text, a "
+        "part outputs what it did there instead (activation patching), both texts aligned at the end. Probabilities "
+        "are over the whole vocabulary, before temperature and truncation."
+    ),
+    limits=(
+        "A part whose removal changes nothing may still matter, since others can compensate for it. One whose removal "
+        "changes much may only have kept activations in the range that later layers expect."
+    ),
+)
+
+_PAUSE_MS = 400  # after the last letter that was typed
+_N_TOKENS = 16
+
+
+class AblationPanel(AnswerPanel):
+    """Interventions and their effect on the token in focus, or on the label of the text."""
+
+    is_about_labels = True
+
+    def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
+        super().__init__(session, theme, focus, ABOUT, self.numbers, parent)
+        self.answer: AblationAnswer | None = None
+        self._parts: list[ModelPart] = []
+        self._masked: set[int] = set()
+        self._masked_source: set[int] = set()
+        self._writer = Examiner(session.worker, session.chat, self)
+        self.how = Segments("Chosen parts", {"off": "Off", "other": "From another text"})
+        self.other = QPlainTextEdit()
+        self.other.setAccessibleName("The other text")
+        self.other.setFixedHeight(58)
+        self.other_note = label("", "caption", wrap=True)
+        self.typing = QTimer(self, singleShot=True, interval=_PAUSE_MS)
+        self.survey = PartSurvey(session, theme)
+        self.chips = TokenChips("What is changed", theme)
+        self.source_title = label("Source: click a token to hide it", "caption")
+        self.source = TokenStrip("Source tokens", theme, max_rows=3)
+        self.tokens_title = label("Click a token to hide it", "caption")
+        self.tokens = TokenStrip("Input tokens", theme, max_rows=6)
+        self.result = label("", "subheading", wrap=True)
+        self.facts = label("", "caption", wrap=True)
+        self.pairs = BeforeAfter(theme)
+        self.continuation_title = label("Continuation", "subheading")
+        self.draws = Segments("How tokens are chosen", {"greedy": "Greedy", "drawn": "As drawn"})
+        self.draws.setToolTip(
+            plain_tip("Always the most likely token, or sampled with the settings and random numbers of the reply")
+        )
+        self.generate_button = button("Continue", theme, self._on_generate, icon="play")
+        self.before, self.after = (label("", "mono-small", wrap=True, selectable=True) for _ in range(2))
+        self._build()
+        self._connect()
+
+    def _build(self) -> None:
+        self.how_row = wrapping(label("Chosen parts are", "caption"), self.how)
+        self.lines.addWidget(self.how_row)
+        self.lines.addLayout(column(self.other, self.other_note, self.survey, spacing=SPACE // 2))
+        self.lines.addLayout(column(self.source_title, self.source, spacing=SPACE // 2))
+        self.lines.addLayout(column(self.tokens_title, self.tokens, self.chips, spacing=SPACE // 2))
+        self.lines.addLayout(column(self.result, self.facts, self.pairs, spacing=SPACE // 2))
+        self.lines.addWidget(self.continuation_title)
+        self.lines.addWidget(wrapping(self.draws, self.generate_button))
+        self.lines.addWidget(self.before)
+        self.lines.addWidget(self.after)
+        self.lines.addStretch(1)
+
+    def _connect(self) -> None:
+        self.examiner.done.connect(self._on_answer)
+        self._writer.done.connect(self._on_written)
+        self._writer.failed.connect(self._on_not_written)
+        self.survey.chosen.connect(self._on_part)
+        self.survey.measured.connect(self._say_what_matters)
+        self.tokens.chosen.connect(lambda i: self._toggle(self._masked, i))
+        self.source.chosen.connect(lambda i: self._toggle(self._masked_source, i))
+        self.chips.removed.connect(self._on_removed)
+        self.how.changed.connect(self._ask_again)
+        self.other.textChanged.connect(self.typing.start)
+        self.typing.timeout.connect(self._ask_again)
+
+    @property
+    def intervention(self) -> Intervention:
+        """The current intervention."""
+        return Intervention(
+            parts=tuple(self._parts),
+            other=self.other.toPlainText() if self.how.value == "other" and self.other.toPlainText() else None,
+            masked=frozenset(self._masked),
+            masked_source=frozenset(self._masked_source),
+        )
+
+    # -- Asking --------------------------------------------------------------------------------------------------------
+
+    def forget(self) -> None:
+        self.answer = None
+        self._parts.clear()
+        self._masked.clear()
+        self._masked_source.clear()
+        self.survey.cancel()
+        self._writer.forget()
+        if self.focus.text is not None and self.focus.text.question is not None:
+            self.how.choose("off")
+        self.other.blockSignals(True)
+        self.other.clear()
+        self.other.blockSignals(False)
+
+    def ask(self, target: TargetToken) -> None:
+        how = self.intervention
+        self.examiner.ask(lambda model, tokenizer: compare_at(model, tokenizer, target, how))
+
+    @Slot()
+    def _ask_again(self) -> None:
+        target = self.target
+        if target is not None:
+            self.ask(target)
+
+    # -- Showing -------------------------------------------------------------------------------------------------------
+
+    @Slot(object)
+    def _on_answer(self, answer: AblationAnswer) -> None:
+        target = self.target
+        if target is None or target != answer.target:
+            return
+        if self.answer is None or self.answer.target != target:
+            self._writer.forget()
+            self.before.clear()
+            self.after.clear()
+        self.answer = answer
+        patches = self.how.value == "other"
+        if patches and not self.other.toPlainText():
+            self.other.setPlainText(answer.read)  # a draft in which to change a word
+        self.other.setVisible(patches)
+        self.other_note.setVisible(patches)
+        self.other_note.setText(self._describe_other(answer))
+        self.survey.show_answer(answer, self.intervention.other, self._parts)
+        self._show_tokens(target)
+        self._show_chips()
+        self._show_change(answer)
+        self._say_what_matters()
+        self.show_body(sees_itself=answer.sees_itself)
+
+    @Slot()
+    def _say_what_matters(self) -> None:
+        answer, how, survey = self.answer, self.intervention, self.survey
+        if answer is None:
+            return
+        before, after = next((p, q) for id, p, q in answer.change.tokens if id == answer.token)
+        word = spoken(answer.names[answer.token])
+        if not how.is_empty:
+            self.say(describe_change(word, before, after))
+            return
+        is_patched = how.other is not None
+        self.say(
+            describe_survey(
+                word, before, survey.found, is_complete=survey.is_complete, busy=survey.busy, patched=is_patched
+            )
+        )
+
+    def _describe_other(self, answer: AblationAnswer) -> str:
+        here, there = format_count(answer.n_read, "token"), format_count(answer.n_other, "token")
+        if not answer.n_other or answer.n_read == answer.n_other:
+            return f"Change a word in it. Both texts have {here}." if answer.n_other else "Change a word in it."
+        return f"The other text has {there}, this one {here}: they are aligned at the end."
+
+    def _show_tokens(self, target: TargetToken) -> None:
+        text = target.text
+        end = len(text.ids) if self._is_encoder or text.question is not None else target.position
+        self.tokens.show_tokens(text.ids[:end], text.words[:end])
+        self.tokens.cross_out(self._masked)
+        repeats = text.question is not None and bool(text.source_ids)  # the decoder reads the source again
+        for widget in (self.tokens, self.tokens_title):
+            widget.setVisible(not repeats)
+        self.source.show_tokens(text.source_ids, text.source_words)
+        self.source.cross_out(self._masked_source)
+        self.source.setVisible(bool(text.source_ids))
+        self.source_title.setVisible(bool(text.source_ids))
+        does = "mask" if self._is_encoder else "hide"
+        self.tokens_title.setText(f"Click a token to {does} it")
+
+    def _show_chips(self) -> None:
+        text, target = self.focus.text, self.target
+        assert text is not None
+        assert target is not None
+        chips = [Chip(format_site(part.site, part.head), "Click to restore it") for part in self._parts]
+        does = "masked" if self._is_encoder else "hidden"
+        chips += [Chip(f"{quoted(text.words[i])} {does}", "Click to show it again") for i in sorted(self._masked)]
+        chips += [
+            Chip(f"{quoted(text.source_words[i])} hidden", "Click to show it again")
+            for i in sorted(self._masked_source)
+        ]
+        self.chips.show_chips(chips)
+        self.chips.setVisible(bool(chips))
+
+    def _show_change(self, answer: AblationAnswer) -> None:
+        change, names = answer.change, answer.names
+        how = self.intervention
+        before, after = next((p, q) for id, p, q in change.tokens if id == answer.token)
+        name = quoted(names[answer.token])
+        if how.is_empty:
+            self.result.setText(f"Probability of {name}: {format_prob(before)}")
+            self.facts.setText("Click parts or tokens above to change something.")
+        else:
+            self.result.setText(f"{name}: {format_prob(before)} before, {format_prob(after)} after")
+            self.facts.setText(
+                f"Its log-probability changes by {format_signed(change.log_ratio, 3)} nats. KL divergence of the whole "
+                f"answer: {change.divergence:.3f} nats."
+            )
+        self.facts.setVisible(how.is_empty or not self._session.detail.is_simple)
+        self.pairs.show_pairs([Pair(names[id], p, q, id == answer.token) for id, p, q in change.tokens])
+        labels = answer.target.text.question is not None
+        for widget in (self.continuation_title, self.generate_button, self.draws, self.before, self.after):
+            widget.setVisible(not self._is_encoder and not labels)
+        self.how_row.setVisible(not labels)  # another text would have to be read as the task reads its rows
+
+    # -- Choosing ------------------------------------------------------------------------------------------------------
+
+    @Slot(object)
+    def _on_part(self, part: ModelPart) -> None:
+        if part in self._parts:
+            self._parts.remove(part)
+        else:
+            self._parts.append(part)
+        self._ask_again()
+
+    def _toggle(self, masked: set[int], i: int) -> None:
+        masked ^= {i}
+        self._ask_again()
+
+    @Slot(int)
+    def _on_removed(self, i: int) -> None:
+        n, m = len(self._parts), len(self._masked)
+        if i < n:
+            del self._parts[i]
+        elif i < n + m:
+            self._masked.remove(sorted(self._masked)[i - n])
+        else:
+            self._masked_source.remove(sorted(self._masked_source)[i - n - m])
+        self._ask_again()
+
+    # -- Continuing ----------------------------------------------------------------------------------------------------
+
+    def _on_generate(self) -> None:
+        target, how = self.target, self.intervention
+        if target is None:
+            return
+        sampling = target.text.sampling if self.draws.value == "drawn" else SamplingConfig(temperature=0.0)
+        self.before.setText("Writing…")
+        self.after.clear()
+        self._writer.ask(lambda model, tokenizer: generate_both(model, tokenizer, target, how, _N_TOKENS, sampling))
+
+    @Slot(object)
+    def _on_written(self, texts: tuple[str, str]) -> None:
+        self.before.setText(f"Before: {texts[0]}")
+        self.after.setText(f"After:  {texts[1]}")
+
+    @Slot(object)
+    def _on_not_written(self, failure: Failure) -> None:
+        self.before.setText(failure.sentence)
+
+    # -- Export --------------------------------------------------------------------------------------------------------
+
+    def numbers(self) -> Callable[[], Columns]:
+        """The measured changes without each single part; then the answer before and after the current intervention,
+        token by token."""
+        answer, found, changed = self.answer, dict(self.survey.found), [chip.words for chip in self.chips.chips]
+
+        def make() -> Columns:
+            keys = ("what", "part", "head", "token", "before", "after", "log_probability_change")
+            if answer is None:
+                return {key: [] for key in keys}
+            name, what = answer.names[answer.token], "; ".join(changed) or "nothing changed"
+            rows: list[tuple[str | float | None, ...]] = [
+                ("one part alone", part.site, None if part.head is None else part.head + 1, name, None, None, change)
+                for part, change in found.items()
+            ]
+            rows += [
+                (what, None, None, answer.names[id], p, q, math.log(q / p) if p > 0 and q > 0 else None)
+                for id, p, q in answer.change.tokens
+            ]
+            return dict(zip(keys, map(list, zip(*rows, strict=True)), strict=True))
+
+        return make

@@ -1,0 +1,125 @@
+"""The questions of the inputs panel: the answer at a token, and what each input token contributes to it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from app.glass.examiner import Question
+from app.glass.read_text import ReadText
+from app.glass.target_token import TargetToken
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from models.architecture.transformer import AnyModel
+    from models.events import Event
+    from models.inspect.input_attribution import Attribution
+    from models.inspect.leave_one_out import InputToken, Unit
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class InputsAnswer:
+    """The answer whose inputs are weighed.
+
+    id, name: its token, or its label. own: its log-probability.
+    n_tokens, n_source: how many tokens of the text, and of an encoder-decoder's source, it was given.
+    units: those that are hidden together: the tokens of each word where a label is asked about, else each by itself.
+    flops: what hiding all of them costs, one after the other.
+    gradient: gradient × input of `of`, where that was asked for ("" if not). sees_itself: as in TargetToken.
+    """
+
+    target: TargetToken
+    id: int
+    name: str
+    own: float
+    n_tokens: int
+    n_source: int
+    units: tuple[Unit, ...]
+    flops: float
+    sees_itself: bool
+    of: str = ""
+    gradient: Attribution | None = None
+
+    @cached_property
+    def named(self) -> ReadText:
+        """The text, in which the first token of each unit is called by all of it."""
+        words, source = [*self.target.text.words], [*self.target.text.source_words]
+        for unit in self.units:
+            side = source if unit[0].in_source else words
+            first, *others = (side[token.position] for token in unit)
+            side[unit[0].position] = first + "".join(other.removeprefix("##") for other in others)
+        return replace(self.target.text, words=tuple(words), source_words=tuple(source))
+
+    @cached_property
+    def unit_of(self) -> Mapping[InputToken, InputToken]:
+        """The first token of the unit that each token is in."""
+        return {token: unit[0] for unit in self.units for token in unit}
+
+
+def read_inputs(
+    model: AnyModel, tokenizer: Tokenizer, target: TargetToken, of: str
+) -> Generator[Event, None, InputsAnswer]:
+    """The answer at the target; `of`: what gradient × input is taken of, "" for none. Runs on the worker's thread."""
+    from models.inspect.input_attribution import attribute_in_steps
+    from models.inspect.leave_one_out import answer_to, flops_of_one, inputs_of, words_to_hide
+    from models.inspect.read_text import read_up_to
+    from models.tokenizers.codec import words_of
+
+    text, readout = target.to_text(), target.readout(model)
+    id, own = answer_to(model, text, readout, target.outcome(model, tokenizer))
+    seen = read_up_to(model.config, text, readout.at)
+    inputs = inputs_of(model, seen, readout)
+    units: list[Unit] = [(token,) for token in inputs]
+    if target.question is not None:
+        units = words_to_hide(inputs, words_of(tokenizer, seen.ids), words_of(tokenizer, seen.source_ids))
+    return InputsAnswer(
+        target=target,
+        id=id,
+        name=target.names(tokenizer, [id])[id],
+        own=own,
+        n_tokens=len(seen.ids),
+        n_source=len(seen.source_ids),
+        units=tuple(units),
+        flops=len(units) * flops_of_one(model, seen),
+        sees_itself=target.sees_itself(model, tokenizer),
+        of=of,
+        gradient=(yield from attribute_in_steps(model, text, readout, id, of)) if of else None,
+    )
+
+
+def hiding_question(answer: InputsAnswer) -> Question:
+    """A question that is asked again and again: the first tokens of some more units with their changes, [] after the
+    last one."""
+    from models.inspect.leave_one_out import LeaveOneOut
+
+    made: list[LeaveOneOut] = []
+
+    def measure_next(model: AnyModel, tokenizer: Tokenizer) -> list[tuple[InputToken, float]]:
+        from models.tokenizers.special_tokens import mask_id
+
+        if not made:
+            is_encoder = model.config.topology == "encoder-only"
+            target, mask = answer.target, mask_id(tokenizer) if is_encoder else None
+            made.append(LeaveOneOut(target.to_text(), target.readout(model), answer.id, mask, answer.units))
+        return made[0].measure_next(model)
+
+    return measure_next
+
+
+def contributions(
+    answer: InputsAnswer, changes: Mapping[InputToken, float], *, in_percent: bool = False
+) -> tuple[list[float], list[float]]:
+    """What each token of the text, and of the source, adds to the answer: how much its log-probability (nats), or its
+    probability (percentage points), falls without it, or without the word that it is in; 0 where it is not measured."""
+    found: tuple[list[float], list[float]] = [0.0] * answer.n_tokens, [0.0] * answer.n_source
+    own = math.exp(answer.own)
+    for token, first in answer.unit_of.items():
+        change = changes.get(first)
+        if change is not None:
+            falls = 100 * (own - math.exp(answer.own + change)) if in_percent else -change
+            found[token.in_source][token.position] = falls
+    return found

@@ -1,0 +1,83 @@
+"""Which token of its input an answer depends on most, in one plain sentence; and how far it does. No widgets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from app.glass.ablation.ablation_sentence import describe_move
+from app.glass.names import digits_for, format_least, format_rough, spoken
+from models.number_words import format_percent, format_signed
+
+if TYPE_CHECKING:
+    from app.glass.read_text import ReadText
+    from models.inspect.leave_one_out import InputToken
+
+_SMALL = 0.05
+"""Nats: a change of the log-probability below this one, 5 % of the probability, hardly counts."""
+_MOST_TIMES = 1000
+
+
+def format_effect(change: float) -> str:
+    """A change of a log-probability in nats, in words: “12 times less likely”, “20 % more likely”."""
+    times, way = math.exp(min(abs(change), 50.0)), "less" if change < 0 else "more"
+    if times > _MOST_TIMES:
+        return f"over {_MOST_TIMES:,} times {way} likely"
+    if times >= 1.95:
+        return f"{times:.{0 if times >= 9.5 else 1}f} times {way} likely".replace(".0 ", " ")
+    return f"{format_percent(abs(math.expm1(change)))} {way} likely"
+
+
+def unit_of(text: ReadText) -> str:
+    """What is hidden of a text: whole words where it is given labels."""
+    return "token" if text.question is None else "word"
+
+
+def describe_inputs(
+    word: str, share: float, changes: Mapping[InputToken, float], text: ReadText, *, is_complete: bool, busy: bool
+) -> str:
+    """What moves the answer's probability most, up or down, where it is hidden.
+
+    Args:
+        word: the answer, in quotes. share: its probability.
+        changes: of its log-probability in nats without each token. is_complete: whether they are those of all tokens.
+        busy: whether they are being measured. text: the text that the tokens are in.
+    """
+    now, unit = f"{word} ({format_rough(share)})", unit_of(text)
+    if busy:
+        return f"Measuring how likely {now} would be without each {unit} …"
+    if not is_complete:
+        return f"“Hide each {unit}” will tell which of them {now} depends on most."
+    if not changes:
+        return f"There is nothing to hide: {word} follows a single {unit}."
+    most = max(changes, key=lambda token: abs(math.expm1(min(changes[token], -math.log(share)))))  # at most to 100 %
+    if abs(changes[most]) < _SMALL:
+        least = share * math.exp(min(*changes.values(), 0.0))
+        return f"No single {unit} decides it: {word} stays {format_least(least)} without any one of them."
+    moved = describe_move(word, share, share * math.exp(changes[most]), would=True)
+    return f"Without {_placed(most, text)}, {moved}."
+
+
+def describe_sum(word: str, own: float, changes: Mapping[InputToken, float]) -> str:
+    """The sum of all effects beside what they are parts of, and why the two differ.
+
+    own: the answer's log-probability.
+    """
+    total = format_signed(sum(-change for change in changes.values()))
+    whole = format_signed(own, max(2, digits_for(abs(own)) - 1))
+    return (
+        f"What the tokens add one by one sums to {total} nats; the log-probability of {word} is {whole}. They need not "
+        "agree: two tokens that say the same hide each other's effect, and two that only work together both count in "
+        "full."
+    )
+
+
+def _placed(token: InputToken, text: ReadText) -> str:
+    """A token with where it stands."""
+    if token.in_source:
+        return f"{spoken(text.source_words[token.position])} in the source"
+    word = spoken(text.words[token.position])
+    if text.n_prompt == len(text.ids):  # nothing in it was written by the model
+        return word
+    return f"{word} in the {'prompt' if token.position < text.n_prompt else 'reply so far'}"

@@ -1,0 +1,339 @@
+"""The attention panel: all heads, one of them in detail, and what one token attends to.
+
+The token in focus is at `focus.position`; `app.glass.attention.shown_row` says which row is shown for it. The focus
+does not cover the source of an encoder-decoder: its token is chosen in this panel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from PySide6.QtCore import Slot
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QWidget
+
+from app.glass.answer_panel import AnswerPanel
+from app.glass.attention.attention_reading import AttentionReading, Window
+from app.glass.attention.detail import HeadDetail, sides_of
+from app.glass.attention.head_labels import STACKS, describe_head, format_scores, head_columns
+from app.glass.attention.head_overview import HeadOverview
+from app.glass.attention.head_tiles import Tile
+from app.glass.attention.sentence import describe_row, most_focused
+from app.glass.attention.shown_row import ShownRow, position_of_row, shown_row
+from app.glass.focus import Focus, Head
+from app.glass.panel_head import About
+from app.glass.read_text import LabelQuestion, ReadText
+from app.glass.sheet import Sheet
+from app.glass.target_token import TargetToken
+from app.kit.chart_export import Columns
+from app.kit.layout.segments import Segments
+from app.kit.plots.pictures import Floats
+from app.kit.setting_names.site_words import part_of_layer
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from models.inspect.attention_maps import StackMaps, window_around
+from models.number_words import format_percent
+
+ABOUT = About(
+    title="Attention",
+    term="Attention",
+    shows="What each head attends to: each row is a token and sums to 1 over what it sees. Hatched: masked.",
+    source="The model reads the text again with explicit softmax attention, which gives the same result as its fast "
+    "kernel; every weight is measured. Induction is measured on 4 sequences of 25 random tokens, repeated once.",
+    limits="Attention is not explanation: it says where a head takes something from, not what, nor whether that "
+    "matters for the answer. Switching the head off tells more.",
+)
+
+
+class AttentionPanel(AnswerPanel):
+    """Overview, head and row; the chosen head is `focus.head`."""
+
+    is_about_predictions = False
+
+    def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
+        super().__init__(session, theme, focus, ABOUT, self.numbers, parent)
+        self.reading = AttentionReading(session, self.examiner, self)
+        self._kind = ""
+        self._source = Focus(self)
+        self._row: Window | None = None
+        self._part: Window | None = None
+        self.kinds = Segments("Which attention", {kind: STACKS[kind] for kind in ("encoder", "decoder", "cross")})
+        self.kinds.hide()  # a text whose model has several shows it; until then it would only widen the panel
+        self.overview = HeadOverview(theme)
+        self.detail = HeadDetail(theme)
+        for widget in (self.kinds, self.overview, self.detail):
+            self.lines.addWidget(widget)
+        self.lines.addStretch(1)
+        self.export.picture = Sheet(theme, self._heading, self.overview.montage, self.detail, parent=self)
+        montage = self.overview.montage
+        self.examiner.progressed.connect(self._show_progress)
+        self.reading.read.connect(self._on_read)
+        self.reading.window_read.connect(self._on_window)
+        self.reading.window_failed.connect(self._on_failed)
+        focus.head_changed.connect(self._on_head)
+        self._source.position_changed.connect(self._show_row)
+        focus.lock_changed.connect(self._on_lock)
+        self._source.lock_changed.connect(self._on_lock)
+        self.kinds.changed.connect(self._on_kind)
+        self.overview.scale_changed.connect(self._show_head)
+        montage.previewed.connect(self._show_head)
+        montage.chosen.connect(self._on_tile)
+        montage.walked.connect(lambda by: self._pointed.walk(by))
+        self.detail.which_row.changed.connect(self._show_row)
+        self.detail.cell_clicked.connect(self._on_cell)
+        self.detail.whole_requested.connect(partial(self._show_part, None))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.overview.set_available_height(event.size().height())
+
+    @property
+    def _is_there(self) -> bool:
+        return self.reading.is_of(self.focus.text)
+
+    @property
+    def stack(self) -> StackMaps:
+        """The attention maps shown."""
+        return self.reading.stacks[self._kind]
+
+    # -- The text ------------------------------------------------------------------------------------------------------
+
+    def show_text(self) -> None:
+        super().show_text()
+        text = self.focus.text
+        if text is not None and self._session.chat.model is not None:
+            self._show_progress(0.0)
+            self.reading.begin(text)
+            self._source.show(ReadText(ids=text.source_ids, words=text.source_words, n_prompt=0))
+
+    @Slot(float)
+    def _show_progress(self, share: float) -> None:
+        so_far = f" {format_percent(share)} so far." if 0 < share < 1 else ""
+        self.show_message("Reading…", f"The model reads the text again to show what its heads attend to.{so_far}")
+
+    def show_position(self) -> None:
+        super().show_position()
+        if self.target is None:
+            self._show_row()
+
+    def ask(self, target: TargetToken) -> None:
+        self._show_row()
+
+    def forget(self) -> None:
+        self.reading.forget()
+        self._row = self._part = None
+        self._source.show(None)
+
+    @Slot()
+    def _on_read(self) -> None:
+        if not self._is_there:
+            return
+        stacks = self.reading.stacks
+        if self._kind not in stacks:
+            self._kind = "cross" if "cross" in stacks else "self"
+        self.kinds.setVisible(len(stacks) > 1)
+        if self._kind != "self":
+            self.kinds.choose(self._kind)
+        self._show_stack()
+        self.show_body()
+
+    @Slot(str)
+    def _on_kind(self, kind: str) -> None:
+        self._kind = kind
+        self._row = self._part = None
+        self._show_stack()
+
+    def _show_stack(self) -> None:
+        self.overview.show_stack(self.stack)
+        self.detail.arcs.show_texts(*self._texts, self._pointed)
+        self.detail.which_row.setVisible(self._which_row is not None)
+        self._show_sides()
+        self._keep_head()
+        self._show_row()
+
+    @property
+    def _texts(self) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
+        """The tokens of the queries, and of the keys if they are another text."""
+        text = self.focus.text
+        assert text is not None
+        if self._kind == "cross":
+            return text.words, text.source_words
+        return (text.source_words if self._kind == "encoder" else text.words), None
+
+    # -- Heads ---------------------------------------------------------------------------------------------------------
+
+    @Slot(object)
+    def _on_tile(self, tile: Tile | None) -> None:
+        if tile is None:
+            self.focus.choose_head(None)
+        elif tile.head < self.stack.sites[tile.site].n_head:
+            self.focus.choose_head(Head(self.stack.sites[tile.site].site, tile.head))
+        self._show_head()
+
+    @Slot()
+    def _on_head(self) -> None:
+        if not self._is_there:
+            return
+        found = self.reading.site_of(self.focus.head)
+        if found is not None and found[0] != self._kind:
+            self.kinds.choose(found[0])
+            self._on_kind(found[0])
+        self._keep_head()
+
+    def _keep_head(self) -> None:
+        kind, site = self.reading.site_of(self.focus.head) or ("", 0)
+        head = self.focus.head if kind == self._kind else None
+        self.overview.montage.keep(Tile(site, head.head) if head is not None else None)
+        self._show_head()
+
+    @Slot()
+    def _show_head(self) -> None:
+        if not self._is_there:
+            return
+        (number, head), part = self.overview.montage.shown, self._part
+        site = self.stack.sites[number]
+        weights = site.weights[head] if part is None else part.weights[site.site][head]
+        self.detail.show_head(weights, describe_head(site, head), format_scores(site, head), self.overview.scale.value)
+        self._draw_row()
+
+    # -- Rows ----------------------------------------------------------------------------------------------------------
+
+    @property
+    def _pointed(self) -> Focus:
+        """The focus of the attending text."""
+        return self._source if self._kind == "encoder" else self.focus
+
+    @property
+    def _question(self) -> LabelQuestion | None:
+        """What a model that labels is asked about the text; None for one that predicts tokens."""
+        return self.focus.text.question if self.focus.text is not None else None
+
+    @property
+    def _which_row(self) -> str | None:
+        if self._question is not None:  # a label is read at a token, none is predicted after it
+            return None
+        sees_both_sides = self._kind == "encoder" or (self._kind == "self" and not self.stack.is_causal)
+        return None if sees_both_sides else self.detail.which_row.value
+
+    @Slot()
+    def _show_row(self) -> None:
+        """Show the row of the token in focus; in a pooled map, read the row of a locked token again."""
+        if not self._is_there:
+            return
+        self._begin_with_a_head()
+        query = self._draw_row()
+        if self._row_weights(query) is None and self._pointed.is_steady:
+            n_keys = int(self.stack.columns[-1])
+            self.reading.ask_window(self._kind, range(query, query + 1), range(n_keys))
+
+    @Slot()
+    def _on_lock(self) -> None:
+        # The token may have been hovered before: then its position has not changed.
+        if self.isVisible() and self._pointed.is_steady:
+            self._show_row()
+
+    def _begin_with_a_head(self) -> None:
+        """While the user has chosen no head, show the one that did most for a token that stays in focus, where that is
+        known, else the one that tells most about it."""
+        if not self._pointed.is_steady:
+            return
+        before = self.overview.montage.shown
+        head = self.focus.telling_head if self._kind != "encoder" else None
+        kind, site = self.reading.site_of(head) or ("", 0)
+        told = Tile(site, head.head) if head is not None and kind == self._kind else None
+        self.overview.montage.begin_with(told or most_focused(self.stack, self._shown_row.query))
+        if self.overview.montage.shown != before:
+            self._show_head()
+
+    def _row_weights(self, query: int) -> Floats | None:
+        """(S): a row of the head shown; None if it has not been read."""
+        tile, read = self.overview.montage.shown, self._row
+        site = self.stack.sites[tile.site]
+        found: Floats | None = None
+        if not self.stack.is_pooled:
+            found = site.weights[tile.head, query]
+        elif read is not None and query in read.rows:
+            found = read.weights[site.site][tile.head, 0]
+        return found
+
+    @property
+    def _shown_row(self) -> ShownRow:
+        return shown_row(self._texts[0], self._pointed.position, self._which_row, int(self.stack.rows[-1]))
+
+    def _draw_row(self) -> int:
+        """Draw the row of the token in focus; returns its index."""
+        row = self._shown_row
+        weights = self._row_weights(row.query)
+        self.say("" if weights is None else self._describe(row, weights))
+        if weights is not None and self._kind != "cross":  # a token drawn when the context was full is in no map
+            weights = np.pad(weights, (0, len(self._texts[0]) - len(weights)), constant_values=np.nan)
+        missing = "" if weights is not None else " Click a token to read its exact row."
+        self.detail.row_caption.setText(row.words + missing)
+        self.detail.arcs.show_row(weights, row.query, row.marked)
+        if self._part is None:
+            self.detail.map.mark_row(int(np.searchsorted(self.stack.rows, row.query, "right")) - 1)
+        else:
+            self.detail.map.mark_row(row.query - self._part.rows.start if row.query in self._part.rows else None)
+        return row.query
+
+    def _describe(self, row: ShownRow, weights: Floats) -> str:
+        """The sentence about the row of the head shown."""
+        tile, (words, others) = self.overview.montage.shown, self._texts
+        site = self.stack.sites[tile.site]
+        layer = part_of_layer(site.site).partition("'")[0]
+        if tile.head < site.n_head:
+            head = f"head {tile.head + 1} of {layer}"
+        else:
+            head = f"{('the average head', 'one of the heads')[tile.head - site.n_head]} of {layer}"
+        is_causal = self._kind != "encoder" and self.stack.is_causal
+        text, question = self.focus.text, self._question
+        is_of_text = question is not None and question.head == "sequence" and self._kind != "encoder"
+        gives_label = is_of_text and text is not None and row.query == text.start
+        return describe_row(head, row, weights, words, others, is_causal=is_causal, gives_label=gives_label)
+
+    @Slot(int, int)
+    def _on_cell(self, row: int, column: int) -> None:
+        """In a pooled map show a part of it; in an exact one choose the row."""
+        if self.stack.is_pooled and self._part is None:
+            self.reading.ask_window(
+                self._kind, window_around(self.stack.rows, row), window_around(self.stack.columns, column)
+            )
+            return
+        query = row if self._part is None else self._part.rows[row]
+        position = position_of_row(query, len(self._texts[0]), self._which_row)
+        if position is None:
+            self.detail.which_row.choose("own")
+            position = query
+        self._pointed.lock(position)
+        self._show_row()
+
+    @Slot(object)
+    def _on_window(self, window: Window) -> None:
+        if not self._is_there or window.kind != self._kind:
+            return
+        if len(window.rows) == 1:
+            self._row = window
+            self._draw_row()
+        else:
+            self._show_part(window)
+
+    def _show_part(self, part: Window | None) -> None:
+        self._part = part
+        self._show_sides()
+        self._show_head()
+
+    def _show_sides(self) -> None:
+        part = self._part
+        rows, columns = self.stack.rows.tolist(), self.stack.columns.tolist()
+        if part is not None:
+            rows, columns = [*part.rows, part.rows.stop], [*part.columns, part.columns.stop]
+        self.detail.show_sides(*sides_of(*self._texts, rows, columns), is_part=part is not None)
+
+    def numbers(self) -> Callable[[], Columns]:
+        """The weights of the head shown."""
+        if not self._is_there:
+            return dict
+        tile = self.overview.montage.shown
+        return partial(head_columns, self.stack, tile.site, tile.head, *self._texts)

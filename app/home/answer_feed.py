@@ -1,0 +1,189 @@
+"""One held-out question, and what the model replies to it as it learns: babble becomes sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtGui import QFontMetrics
+from PySide6.QtWidgets import QComboBox, QFrame, QGridLayout, QLabel, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+
+from app.home.changes import what_changed
+from app.kit.basics import column, frame, headed, label, row, set_role
+from app.kit.labels import ElidedLabel, NumberLabel
+from app.kit.theme import SPACE, ThemeProvider
+from models.events import AccuracyMeasured, HeldOutAnswer
+from models.tiny_world.question_words import kind_title
+from models.tiny_world.questions import KINDS
+
+_NOT_YET = "Its first answer appears here in a moment."
+_NOTHING = "(no text)"
+_STEP_CHARACTERS = 5
+_LINES_NOW = 6
+"""Lines of text that the latest reply has room for: those of a story. Babble may be longer, and is scrolled."""
+DEFAULT_KIND = "requests"
+"""A story shows best how words, then sentences, then sense come about."""
+
+
+class AnswerFeed(QWidget):
+    """The latest reply to the chosen kind's first question, and below it those of all steps before, the first on top.
+
+    Signals:
+        kind_chosen(kind): another kind of question was chosen here.
+    """
+
+    kind_chosen = Signal(str)
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._measured: Sequence[AccuracyMeasured] = ()
+        self._known: tuple[str, int] | None = None
+        self.kinds = QComboBox()
+        self.kinds.addItems([kind_title(kind) for kind in KINDS])
+        self.kinds.setAccessibleName("Kind of question")
+        self.kinds.setToolTip("Which kind of question is shown")
+        self.kinds.setCurrentIndex(KINDS.index(DEFAULT_KIND))
+        self.changed = ElidedLabel()
+        set_role(self.changed, "subheading")
+        self.changed.setAccessibleName("What changed since the last sample")
+        self.question = label("", wrap=True, selectable=True)
+        self.gold = label("", "caption", wrap=True)
+        self._mark = QLabel()
+        self.step = label("", "mono-small")
+        self.now = label(_NOT_YET, wrap=True, selectable=True)
+        self.now.setAccessibleName("What it says now")
+        top = Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft
+        self.now.setAlignment(top)
+        self.now_area = _area(self.now, "What it says now, all of it")
+        box = frame("sunken", margin=SPACE + SPACE // 2, spacing=SPACE // 2)
+        lines = box.layout()
+        assert isinstance(lines, QVBoxLayout)
+        lines.addLayout(row(self._mark, self.step, None))
+        lines.addWidget(self.now_area)
+        self.rows: list[AnswerRow] = []
+        body = QWidget()
+        self._grid = QGridLayout(body)
+        self._grid.setContentsMargins(0, 0, SPACE, 0)
+        self._grid.setHorizontalSpacing(SPACE)
+        self._grid.setVerticalSpacing(SPACE // 2)
+        self._grid.setColumnStretch(2, 1)
+        self._area = _area(body, "What it said before")
+        self._area.setMinimumHeight(4 * SPACE)
+        across = self._area.sizePolicy().horizontalPolicy()
+        self._area.setSizePolicy(across, QSizePolicy.Policy.Ignored)  # what wraps above would have it show all rows
+        self._before = label("", "caption")
+        parts = (self._head(), self.changed, self.question, self.gold, box, self._before, self._area)
+        layout = column(*parts, spacing=SPACE)
+        layout.setStretch(len(parts) - 1, 1)
+        self.setLayout(layout)
+        self.kinds.currentIndexChanged.connect(self._on_chosen)
+        theme.theme_changed.connect(self._restyle)
+        self._restyle()
+
+    def _head(self) -> QWidget:
+        head = QWidget()
+        head.setLayout(headed("What it says now", self.kinds, explained=self))
+        return head
+
+    @property
+    def kind(self) -> str:
+        """The kind of question that is shown."""
+        return KINDS[self.kinds.currentIndex()]
+
+    def choose(self, kind: str) -> None:
+        """Show a question of another kind."""
+        self.kinds.setCurrentIndex(KINDS.index(kind))
+
+    def show_measured(self, measured: Sequence[AccuracyMeasured]) -> None:
+        """Show the answers of a run's measurements so far."""
+        self._measured = measured
+        known = (self.kind, len(measured))
+        if known != self._known:
+            self._known = known
+            self._show()
+
+    def _show(self) -> None:
+        self.changed.setText(what_changed(self._measured))
+        said = [
+            (measured.step, answer)
+            for measured in self._measured
+            for answer in measured.answers
+            if answer.kind == self.kind
+        ]
+        self._before.setText("What it said before" if len(said) > 1 else "")
+        for i, (step, answer) in enumerate(said[:-1]):
+            if i == len(self.rows):
+                self.rows.append(AnswerRow(self._grid, i))
+            self.rows[i].show_answer(step, answer, self._theme)
+        for extra in self.rows[max(len(said) - 1, 0) :]:
+            extra.hide()
+        self._grid.setRowStretch(len(self.rows), 1)
+        if not said:
+            for words in (self.question, self.step, self._mark):
+                words.setText("")
+            self.gold.setText("")
+            self.now.setText(_NOT_YET)
+            return
+        step, answer = said[-1]
+        self.question.setText(answer.question)
+        right = "One right answer" if answer.kind == "requests" else "Right"
+        self.gold.setText(f"{right}: {answer.gold}")
+        self.step.setText(f"step {step:,} · {'right' if answer.right else 'wrong'}")
+        show_mark(self._mark, answer, self._theme)
+        self.now.setText(answer.reply or _NOTHING)
+
+    @Slot()
+    def _on_chosen(self) -> None:
+        self.show_measured(self._measured)
+        self.kind_chosen.emit(self.kind)
+
+    @Slot()
+    def _restyle(self) -> None:
+        line = QFontMetrics(self._theme.font()).lineSpacing()
+        self.question.setMinimumHeight(line)
+        self.now_area.setFixedHeight(_LINES_NOW * line)
+        self._show()
+
+
+def _area(inside: QWidget, name: str) -> QScrollArea:
+    inside.setProperty("role", "scrolled")
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
+    area.setAccessibleName(name)
+    area.setWidget(inside)
+    return area
+
+
+class AnswerRow:
+    """An earlier reply in one line of a grid: its step, whether it was right, and its text."""
+
+    def __init__(self, grid: QGridLayout, line: int) -> None:
+        self._step, self._mark = NumberLabel(_STEP_CHARACTERS, "mono-small"), QLabel()
+        self.text = ElidedLabel()
+        self.text.setProperty("role", "muted")
+        for at, widget in enumerate((self._step, self._mark, self.text)):
+            grid.addWidget(widget, line, at)
+        grid.setRowStretch(line, 0)
+
+    def show_answer(self, step: int, answer: HeldOutAnswer, theme: ThemeProvider) -> None:
+        """Show the reply at a step."""
+        self._step.setText(f"{step:,}")
+        show_mark(self._mark, answer, theme)
+        self.text.setText(" ".join(answer.reply.split()) or _NOTHING)
+        for widget in (self._step, self._mark, self.text):
+            widget.show()
+
+    def hide(self) -> None:
+        """Show nothing."""
+        for widget in (self._step, self._mark, self.text):
+            widget.hide()
+
+
+def show_mark(mark: QLabel, answer: HeldOutAnswer, theme: ThemeProvider) -> None:
+    """Show whether an answer is right, by shape as well as by colour."""
+    mark.setText("✓" if answer.right else "✗")
+    mark.setAccessibleName("right" if answer.right else "wrong")
+    mark.setStyleSheet(f"color: {theme.theme.accent if answer.right else theme.theme.muted}; font-weight: 600")

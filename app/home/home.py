@@ -1,0 +1,430 @@
+"""Home: what one has grown, what is running, one next step, and ways to start."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtWidgets import QBoxLayout, QCheckBox, QFrame, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
+
+from app.home.grown import LibraryOverview, read_overview
+from app.home.model_rows import ModelRows
+from app.home.next_step import (
+    LEARNING,
+    OPEN_QUEUE,
+    PREPARING,
+    REMOVE,
+    RETRY,
+    LibraryFacts,
+    NamedRun,
+    NextStep,
+    next_step,
+)
+from app.home.running_card import RunningCard
+from app.home.start_cards import StartCards
+from app.kit.basics import button, column, frame, label, plain_tip
+from app.kit.layout.refit import Refit
+from app.kit.layout.reveal import reveal
+from app.kit.logo import program_mark
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+from app.worker.background import LatestTask
+
+SEEN = "seen"
+"""The setting that remembers what was opened once: {"time machine": True}."""
+TIME_MACHINE_SEEN = "time machine"
+_MINUTES_MORE = 6
+"""How much longer the quick start takes on two cores for a design that can leave, by measured times of steps."""
+_BY_QUICK_START = "with the quick start"
+_WIDTH = 1100
+"""The width of what is shown in pixels at the usual text size: longer lines are hard to read."""
+
+
+class Home(QWidget):
+    """The home page. With nothing grown yet, the quick start stands in the middle; later, the models and a next step.
+
+    Signals:
+        quickstart_requested(), guide_requested(), recipes_requested(), models_requested(), runs_requested(),
+        pronouns_requested()
+        running_requested(): show what is running, or the queue.
+        step_requested(step): do a NextStep.
+        chat_requested(run_id), machine_requested(run_id), run_requested(run_id): open a model, its time machine, its
+        run.
+        Those of `cards`, for text files, a tokenizer and a design.
+    """
+
+    quickstart_requested = Signal()
+    guide_requested = Signal()
+    recipes_requested = Signal()
+    models_requested = Signal()
+    runs_requested = Signal()
+    pronouns_requested = Signal()
+    running_requested = Signal()
+    step_requested = Signal(object)
+    chat_requested = Signal(str)
+    machine_requested = Signal(str)
+    run_requested = Signal(str)
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._theme = session, theme
+        self.setProperty("role", "page")
+        self.overview = LibraryOverview()
+        self._is_read = self._awaits_next = False
+        self._arranged: tuple[QBoxLayout.Direction, Qt.AlignmentFlag] | None = None
+        self._step: NextStep | None = None
+        self._missions: QWidget | None = None
+        self._reading = LatestTask(self)
+        self._reading.done.connect(self._on_read)
+        self._reading.failed.connect(session.notices.fail)
+        self.cards = StartCards(theme)
+        self.models = ModelRows(theme)
+        self.running = RunningCard(session, theme)
+        self._build()
+        self._connect()
+        self._fit()
+        self._show_library()
+        self._show_training()
+
+    def _build(self) -> None:
+        theme = self._theme
+        self.quickstart = button(
+            "Quick start",
+            theme,
+            self.quickstart_requested.emit,
+            icon="mdi6.sprout",
+            role="hero",
+            tip="Data, tokenizer, training, chat",
+        )
+        self.hint = label("Grow a small model in a minute or two", "muted")
+        self.portable, self.another_portable = self._portable_box(), self._portable_box()
+        self.another = button(
+            f"Grow another {_BY_QUICK_START}",
+            theme,
+            self.quickstart_requested.emit,
+            icon="mdi6.sprout",
+            role="link",
+            tip="A new small world, and a new model of it",
+        )
+        self.guide = button(
+            "Follow the guide, chapter by chapter",
+            theme,
+            self.guide_requested.emit,
+            icon="compass",
+            role="link",
+            tip="How language models work, done step by step in this window",
+        )
+        self.learn = button(
+            "Learn a task: moods, names, translation, code…",
+            theme,
+            self.recipes_requested.emit,
+            icon="graduation-cap",
+            role="link",
+            tip="A small model learns it in a few minutes, and is scored beside simple rules",
+        )
+        self.published = button(
+            "Download a model, or open one from the disk",
+            theme,
+            self.models_requested.emit,
+            icon="cloud-arrow-down",
+            role="link",
+            tip="Small models that run here: chat with them, fine-tune them, look inside",
+        )
+        self.pronouns = button(
+            "What does “it” refer to?",
+            theme,
+            self.pronouns_requested.emit,
+            icon="arrows-left-right",
+            role="link",
+            tip="Two sentences that differ in one word, and two models that point at the noun",
+        )
+        self.earlier = button("Open earlier runs", theme, self.runs_requested.emit, icon="chart-line", role="link")
+        self._body = QWidget()
+        layout = QVBoxLayout(self._body)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2 * SPACE)
+        self._hero, self._next = self._make_hero(), self._make_next()
+        self._missions_place = column(spacing=0)
+        self._more = label("Start something new", "subheading")
+        for part in (self._hero, self._next, self.running, self.models):
+            layout.addWidget(part)
+        layout.addLayout(self._missions_place)
+        layout.addWidget(self._more)
+        layout.addLayout(self._make_ways())
+        self._show_in_middle(self._body)
+        Refit(self._area.viewport(), self._arrange)  # a scroll bar takes width without a resize of the page
+        Refit(self._links, self._arrange)
+
+    def _make_ways(self) -> QBoxLayout:
+        """The cards, and links below them, or beside them where they are not in the middle of the page."""
+        self._links = QWidget()
+        self._link_lines = column(None, spacing=0)
+        self._all_links = (
+            self.another,
+            self.another_portable,
+            self.guide,
+            self.learn,
+            self.published,
+            self.pronouns,
+            self.earlier,
+        )
+        for each in self._all_links:
+            self._link_lines.addWidget(each)
+        self._link_lines.addStretch(1)
+        self._links.setLayout(self._link_lines)
+        self._ways = QBoxLayout(QBoxLayout.Direction.TopToBottom)
+        self._ways.setSpacing(2 * SPACE)
+        self._ways.addWidget(self.cards)
+        self._ways.addWidget(self._links)
+        self._ways.addStretch(1)
+        return self._ways
+
+    def _show_in_middle(self, body: QWidget) -> None:
+        inner = QWidget()
+        inner.setProperty("role", "scrolled")
+        lines = QVBoxLayout(inner)
+        lines.setContentsMargins(3 * SPACE, 2 * SPACE, 3 * SPACE, 2 * SPACE)
+        lines.addStretch(2)
+        lines.addLayout(_centred(body))
+        lines.addStretch(3)
+        self._area = QScrollArea()
+        self._area.setWidgetResizable(True)
+        self._area.setFrameShape(QFrame.Shape.NoFrame)
+        self._area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
+        self._area.setWidget(inner)
+        self.setLayout(column(self._area))
+
+    def _make_hero(self) -> QWidget:
+        mark = QLabel()
+        mark.setPixmap(program_mark(88))
+        mark.setAccessibleName("Terrarium's mark: a plant under glass")
+        self._sentence = label(
+            "Grow a small language model behind glass: make a tokenizer, design the model, watch it learn, and talk "
+            "with it, all on this computer.",
+            "lead",
+            wrap=True,
+        )
+        self._sentence.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        hero, centre = QWidget(), Qt.AlignmentFlag.AlignHCenter
+        layout = QVBoxLayout(hero)
+        layout.setContentsMargins(0, 0, 0, SPACE)
+        layout.setSpacing(2 * SPACE)
+        layout.addWidget(mark, 0, centre)
+        layout.addWidget(label("Terrarium", "title"), 0, centre)
+        layout.addLayout(_centred(self._sentence))
+        layout.addSpacing(SPACE)
+        layout.addWidget(self.quickstart, 0, centre)
+        layout.addWidget(self.hint, 0, centre)
+        layout.addWidget(self.portable, 0, centre)
+        return hero
+
+    def _portable_box(self) -> QCheckBox:
+        """The choice of a design that other programs run, too; there is one for each button."""
+        box = QCheckBox(f"One that also runs in Ollama: about {_MINUTES_MORE} minutes more")
+        box.setToolTip(
+            plain_tip("A design that llama.cpp, Ollama and LM Studio run, too. It needs more steps to learn as much.")
+        )
+        box.setChecked(self._session.training.quickstart_portable)
+        box.toggled.connect(self._on_portable)
+        return box
+
+    @Slot(bool)
+    def _on_portable(self, is_wanted: bool) -> None:
+        self._session.training.quickstart_portable = is_wanted
+        for box in (self.portable, self.another_portable):
+            box.setChecked(is_wanted)
+
+    def _make_next(self) -> QWidget:
+        box = frame("banner", horizontal=True)
+        lines = box.layout()
+        assert isinstance(lines, QHBoxLayout)
+        self.next_sentence = label("", "subheading", wrap=True)
+        self.next_button = button("", self._theme, self._on_step, role="primary")
+        self.remove = button("Remove", self._theme, self._on_remove, role="quiet", tip="Take it out of the queue")
+        lines.addWidget(self.next_sentence, 1)
+        lines.addWidget(self.remove)
+        lines.addWidget(self.next_button)
+        return box
+
+    def _connect(self) -> None:
+        session, models = self._session, self.models
+        session.runs.changed.connect(self._on_runs_changed)
+        session.training.changed.connect(self._show_training)
+        session.queue.changed.connect(self._show_step)
+        self._theme.theme_changed.connect(self._fit)
+        self.running.show_requested.connect(self.running_requested)
+        models.chat_requested.connect(self.chat_requested)
+        models.machine_requested.connect(self.machine_requested)
+        models.run_requested.connect(self.run_requested)
+        models.action_requested.connect(session.run_action_requested)
+        models.pronouns_requested.connect(self.pronouns_requested)
+        models.all_requested.connect(self.runs_requested)
+
+    @property
+    def busy(self) -> bool:
+        """Whether the library is being read."""
+        return self._reading.busy
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing has been grown yet, as far as is known."""
+        return not self.overview.models if self._is_read else not self._session.runs.has_any
+
+    def set_missions(self, widget: QWidget) -> None:
+        """Show a widget in the place for missions and the guide, instead of an earlier one; there is none at first.
+
+        It waits until something has been grown, which they are about; until then there is a link.
+        """
+        if self._missions is not None:
+            self._missions_place.removeWidget(self._missions)
+            self._missions.hide()
+            self._missions.deleteLater()
+        self._missions = widget
+        self._missions_place.addWidget(widget)
+        widget.setVisible(not self.is_empty)
+
+    @Slot()
+    def refresh(self) -> None:
+        """Read the library again, in the background."""
+        library, index = self._session.library, self._session.runs.index
+        self._reading.ask(lambda: read_overview(library, index))
+
+    @Slot()
+    def _on_runs_changed(self) -> None:
+        if self.isVisible():  # else it is read when it is shown
+            self.refresh()
+
+    def offer_files(self, files: tuple[str, ...]) -> None:
+        """Offer actions for these text files."""
+        self.cards.offer_files(files)
+        QTimer.singleShot(0, self, lambda: self._area.ensureWidgetVisible(self.cards.buttons[0]))  # once it is laid out
+
+    def focus_first(self) -> None:
+        """Scroll to the top and focus the button that is most likely wanted."""
+        self._area.verticalScrollBar().setValue(0)
+        self._awaits_next = not self._is_read and not self.is_empty
+        (self.quickstart if self.is_empty else self.next_button).setFocus()
+
+    def focus_quickstart(self) -> None:
+        """Scroll to the button that starts a quick start, and focus it."""
+        self._awaits_next = False
+        reveal(self.quickstart if self.is_empty else self.another)
+
+    @Slot(object)
+    def _on_read(self, overview: LibraryOverview) -> None:
+        self.overview, self._is_read = overview, True
+        self._show_library()
+        if self._awaits_next and self.isVisible():
+            self.focus_first()
+        elif self.another.hasFocus():
+            reveal(self.another)  # what was read may have moved it out of sight
+
+    def _show_library(self) -> None:
+        """Show what has been grown, or how to begin."""
+        is_empty = self.is_empty
+        self._hero.setVisible(is_empty)
+        for part in (self.models, self._more, self.another, self.another_portable):
+            part.setVisible(not is_empty)
+        self.guide.setVisible(is_empty)
+        if self._missions is not None:
+            self._missions.setVisible(not is_empty)
+        self.earlier.setVisible(is_empty and self._session.runs.has_any)
+        self.models.show_models(self.overview.models, self.overview.n_models)
+        self._arrange()
+        self._show_step()
+
+    def _arrange(self) -> None:
+        """Put the cards and links side by side below what has been grown, else below each other in the middle."""
+        is_empty, spacing = not self._hero.isHidden(), self._ways.spacing()
+        needed = self.cards.sizeHint().width() + spacing + self._links.sizeHint().width()
+        has = min(self._area.viewport().width() - 6 * SPACE, self._body.maximumWidth())
+        is_row = not is_empty and needed <= has
+        middle = Qt.AlignmentFlag.AlignHCenter if is_empty else Qt.AlignmentFlag.AlignLeft
+        across = QBoxLayout.Direction.LeftToRight if is_row else QBoxLayout.Direction.TopToBottom
+        if (across, middle) == self._arranged:
+            return
+        self._arranged = across, middle
+        self._ways.setDirection(across)
+        for part in (self.cards, self._links):
+            self._ways.setAlignment(part, Qt.AlignmentFlag.AlignVCenter if is_row else middle)
+        for link in self._all_links:
+            self._link_lines.setAlignment(link, middle)
+
+    @Slot()
+    def _show_training(self) -> None:
+        busy, grows = self._session.training.active, self._grows
+        waits = busy and not grows
+        self.quickstart.setText(
+            "Show the quick start" if grows else "Add a quick start to the queue" if waits else "Quick start"
+        )
+        self.another.setText(
+            "Show the quick start" if grows else f"Grow another {'after the current run' if waits else _BY_QUICK_START}"
+        )
+        self.cards.show_waiting(is_waiting=busy)
+        self.hint.setText(
+            "A quick start is running."
+            if grows
+            else "A run is training: the quick start follows it."
+            if waits
+            else "Grow a small model in a minute or two"
+        )
+        self._show_step()
+
+    @property
+    def _grows(self) -> bool:
+        state = self._session.training.state
+        return self._session.training.active and state is not None and state.quickstart
+
+    @property
+    def facts(self) -> LibraryFacts:
+        """What the next step is chosen by."""
+        session, overview = self._session, self.overview
+        state = session.training.state if session.training.active else None
+        seen, waiting = session.remembered.get(SEEN, {}), session.queue.waiting
+        stuck = next((NamedRun(item.id, item.name, item.problem) for item in waiting if item.problem), None)
+        return LibraryFacts(
+            training="" if state is None else LEARNING if state.total_steps and not state.outcome else PREPARING,
+            can_chat=self._grows,
+            newest=overview.newest,
+            interrupted=overview.interrupted,
+            stuck=stuck,
+            n_waiting=0 if session.queue.is_draining else sum(not item.problem for item in waiting),
+            has_chatted=overview.has_chatted,
+            has_watched=bool(seen.get(TIME_MACHINE_SEEN)),
+            has_own_text=overview.has_own_text,
+            has_task=overview.has_task,
+        )
+
+    @Slot()
+    def _show_step(self) -> None:
+        step = next_step(self.facts)
+        if step != self._step:  # the training changes many times a second
+            self._step = step
+            self.next_sentence.setText(step.sentence)
+            self.next_button.setText(step.button)
+            self.next_button.setAccessibleName(step.button)
+            self.remove.setVisible(step.action == RETRY)
+        # Before the library is read, the next step is not known; of an empty one it is the quick start in the middle.
+        self._next.setVisible(self._is_read and (not self.is_empty or step.action in (RETRY, OPEN_QUEUE)))
+
+    def _on_remove(self) -> None:
+        if self._step is not None:
+            self.step_requested.emit(dataclasses.replace(self._step, action=REMOVE))
+
+    def _on_step(self) -> None:
+        self.step_requested.emit(self._step)
+
+    @Slot()
+    def _fit(self) -> None:
+        """Keep the lines readable, and the sentence to two lines, at any text size."""
+        self._sentence.setMaximumWidth(round(600 * self._theme.text_scale))
+        self._body.setMaximumWidth(round(_WIDTH * self._theme.text_scale))
+
+
+def _centred(widget: QWidget) -> QHBoxLayout:
+    """A layout that centres a widget with wrapped text, as wide as possible."""
+    line = QHBoxLayout()
+    line.addStretch(1)
+    line.addWidget(widget, 100)
+    line.addStretch(1)
+    return line

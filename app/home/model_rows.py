@@ -1,0 +1,125 @@
+"""The newest models of the library as rows: what each is worth, and what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Signal, SignalInstance
+from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
+
+from app.home.grown import MAX_SHOWN, GrownModel
+from app.kit.basics import button, column, headed, label, row, separator, set_enabled, set_role
+from app.kit.labels import ElidedLabel
+from app.kit.theme import SPACE, ThemeProvider
+from models.number_words import format_count
+
+_TIP_OF_LONGER = "Continue from where its training ended, with the same data"
+_TIP_OF_TUNE = "A new run that starts from its weights and learns other data"
+
+
+class ModelRows(QFrame):
+    """A card with a row for each model.
+
+    Signals:
+        chat_requested(run_id), machine_requested(run_id), run_requested(run_id)
+        action_requested(run_id, name): do something to its run (app.runs.run_actions).
+        pronouns_requested(): try a model that points at what “it” refers to.
+        all_requested(): show all models.
+    """
+
+    chat_requested = Signal(str)
+    machine_requested = Signal(str)
+    run_requested = Signal(str)
+    action_requested = Signal(str, str)
+    pronouns_requested = Signal()
+    all_requested = Signal()
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("role", "card")
+        self.rows = [ModelRow(theme, self) for _ in range(MAX_SHOWN)]
+        self.all = button("", theme, self.all_requested.emit, icon="chart-line", role="link")
+        self._empty = label("Reading your library…", "muted")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
+        layout.setSpacing(SPACE)
+        layout.addLayout(headed("What you have grown", self.all, explained=self))
+        layout.addWidget(self._empty)
+        for each in self.rows:
+            layout.addWidget(each)
+        self.show_models((), 0)
+
+    def show_models(self, models: Sequence[GrownModel], n_models: int) -> None:
+        """Show the newest models, of `n_models` in all."""
+        self._empty.setVisible(not models)
+        for i, each in enumerate(self.rows):
+            each.setVisible(i < len(models))
+            if i < len(models):
+                each.show_model(models[i])
+        self.all.setText("Open all runs" if n_models <= len(models) else f"All {format_count(n_models, 'model')}")
+        self.all.setAccessibleName(self.all.text())
+
+
+class ModelRow(QWidget):
+    """One model: its name, its quality and age in words, and buttons."""
+
+    def __init__(self, theme: ThemeProvider, rows: ModelRows) -> None:
+        super().__init__()
+        self._rows = rows
+        self._model: GrownModel | None = None
+        self.name, self.facts = ElidedLabel(), ElidedLabel()
+        set_role(self.name, "subheading")
+        set_role(self.facts, "caption")
+        self.chat = button("Chat", theme, self._on_chat, icon="chat-circle")
+        self.machine = button(
+            "Time machine",
+            theme,
+            lambda: self._emit(rows.machine_requested),
+            icon="clock-counter-clockwise",
+            role="quiet",
+            tip="Watch it learn again: what it wrote at every step",
+        )
+        self.run = button(
+            "Open run", theme, lambda: self._emit(rows.run_requested), icon="chart-line", role="quiet", tip="Its curves"
+        )
+        self.longer = button(
+            "Train longer…", theme, lambda: self._ask("longer"), icon="fast-forward", role="quiet", tip=_TIP_OF_LONGER
+        )
+        self.tune = button(
+            "Fine-tune…", theme, lambda: self._ask("tune"), icon="graduation-cap", role="quiet", tip=_TIP_OF_TUNE
+        )
+        words = column(self.name, self.facts, spacing=0)
+        line = row(spacing=SPACE // 2)
+        line.addLayout(words, 1)
+        for each in (self.chat, self.longer, self.tune, self.machine, self.run):
+            line.addWidget(each)
+        lines = column(separator(), spacing=SPACE)
+        lines.addLayout(line)
+        self.setLayout(lines)
+
+    def show_model(self, model: GrownModel) -> None:
+        """Show a model."""
+        self._model = model
+        self.name.setText(model.name)
+        self.facts.setText(f"{model.quality}  ·  {model.when}" if model.when else model.quality)
+        words = "Chat" if model.writes else "What is “it”?" if model.is_pronouns else "Try it"
+        self.chat.setText(words)
+        for each in (self.chat, self.longer, self.tune, self.machine, self.run):
+            each.setAccessibleName(f"{each.text()}: {model.name}")
+        for each in (self.machine, self.longer):
+            each.setVisible(model.has_steps)
+        set_enabled(self.longer, model.why_not_longer, _TIP_OF_LONGER)
+
+    def _on_chat(self) -> None:
+        if self._model is not None and self._model.is_pronouns:
+            self._rows.pronouns_requested.emit()
+        else:
+            self._emit(self._rows.chat_requested)
+
+    def _ask(self, name: str) -> None:
+        if self._model is not None:
+            self._rows.action_requested.emit(self._model.id, name)
+
+    def _emit(self, signal: SignalInstance) -> None:
+        if self._model is not None:
+            signal.emit(self._model.id)

@@ -1,0 +1,126 @@
+"""While a quick start prepares: pieces of what the model is to learn from, and words becoming tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QTimer, Slot
+from PySide6.QtGui import QHideEvent, QShowEvent
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
+
+from app.home.merges_figure import MergesFigure
+from app.kit.basics import column, label, prefers_reduced_motion, scrolling, titled_card
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.training_state import TrainingState
+from models.events import ShownText, WordMerges
+
+_EVERY_MS = 1100
+"""As long as it takes to read a line, more or less: so often another text and another merge appear."""
+_NOT_YET = "Its first pieces appear here in a moment."
+
+
+class Preparing(QWidget):
+    """Two cards: texts that appear one after the other, and a word that is merged step by step, then the next word.
+
+    lines: the labels of each text that is shown, and of its answer.
+    """
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._texts: tuple[ShownText, ...] = ()
+        self._words: tuple[WordMerges, ...] = ()
+        self._n_shown = self._word = self._step = 0
+        self.texts_about = label(_NOT_YET, "muted", wrap=True)
+        self.lines: list[tuple[QLabel, QLabel]] = []
+        body = QWidget()
+        self._body = column(None, spacing=SPACE)
+        body.setLayout(self._body)
+        self.texts = scrolling(body)
+        self.texts.setAccessibleName("Pieces of what it is to learn from")
+        self.words_about = label("", "muted", wrap=True)
+        self.merges = MergesFigure(theme)
+        cards = QHBoxLayout(self)
+        cards.setContentsMargins(0, 0, 0, 0)
+        cards.setSpacing(2 * SPACE)
+        texts = "What it will learn from", self.texts_about, self.texts
+        words = "How a word becomes tokens", self.words_about, self.merges
+        self._texts_card, words_card = (
+            titled_card(title, *widgets, margin=2 * SPACE, spacing=SPACE)  # as the card above them
+            for title, *widgets in (texts, words)
+        )
+        cards.addWidget(self._texts_card, 3)
+        cards.addWidget(words_card, 2)
+        self._timer = QTimer(self, interval=_EVERY_MS)
+        self._timer.timeout.connect(self.show_more)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._timer.start()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        super().hideEvent(event)
+        self._timer.stop()
+
+    def show_state(self, state: TrainingState) -> None:
+        """Show what is known of a quick start's data and tokenizer."""
+        if state.texts is not self._texts:
+            self._show_texts(state.texts, of_files=bool(state.files))
+        if state.words is not self._words:
+            self._words, self._word, self._step = state.words, 0, 0
+            self._show_word()
+        self.words_about.setText(
+            "The tokenizer has just learned which pieces occur together most often, and joins them in that order."
+            if self._words
+            else "A model reads pieces, not letters. As soon as its tokenizer is trained, words of the text are put "
+            "together here, merge by merge."
+        )
+
+    def _show_texts(self, texts: Sequence[ShownText], *, of_files: bool) -> None:
+        self._texts, self._n_shown = tuple(texts), 0
+        for lines in self.lines:
+            for each in lines:
+                self._body.removeWidget(each)
+                each.deleteLater()
+        self.lines = []
+        self.texts_about.setText(
+            _NOT_YET
+            if not texts
+            else "The first passages of your text:"
+            if of_files
+            else "A small world is being made up: people, places, and what happens there. Questions about it, each "
+            "with its right answer:"
+        )
+        for _ in texts if prefers_reduced_motion() else texts[:2]:
+            self._show_next_text()
+
+    @Slot()
+    def show_more(self) -> None:
+        """Show the next text, and the next merge or word."""
+        self._show_next_text()
+        if not self._words:
+            return
+        if self._step + 1 < len(self._words[self._word].states):
+            self._step += 1
+        else:
+            self._word, self._step = (self._word + 1) % len(self._words), 0
+        self._show_word()
+
+    def _show_next_text(self) -> None:
+        if self._n_shown == len(self._texts):
+            return
+        text = self._texts[self._n_shown]
+        self._n_shown += 1
+        said, answer = (text.text, f"→ {text.answer}") if text.answer else ("", text.text)
+        lines = label(said, "muted", wrap=True), label(answer, wrap=True)
+        top = 0 if text.answer else 2 * len(self.lines)  # the newest question where it can be seen; passages in order
+        self.lines.append(lines)
+        for i, each in enumerate(lines):
+            self._body.insertWidget(top + i, each)
+            each.setVisible(bool(each.text()))  # not only in the next turn of the event loop
+
+    def _show_word(self) -> None:
+        if not self._words:  # those of an earlier quick start are not this one's
+            self.merges.show_states("", (), 0)
+            return
+        word = self._words[self._word]
+        self.merges.show_states(word.word, word.states[: self._step + 1], len(word.states))

@@ -1,0 +1,395 @@
+"""The quick start in progress: stages, what the model can already do, the loss, and the final evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QTimer, Signal, SignalInstance, Slot
+from PySide6.QtGui import QFontMetrics, QResizeEvent
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QProgressBar,
+    QPushButton,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.home.accuracy_chart import AccuracyChart
+from app.home.answer_feed import AnswerFeed
+from app.home.preparing import Preparing
+from app.home.result import ResultPage
+from app.home.stepper import Stepper
+from app.kit.basics import button, column, frame, headed, label, row, set_enabled, set_role
+from app.kit.labels import ElidedLabel
+from app.kit.layout.segments import Segments
+from app.kit.theme import HEADLINE_SIZE, SPACE, ThemeProvider
+from app.run_views.curves.loss_chart import BITS_PER_BYTE, LossChart
+from app.run_views.curves.sample_feed import SampleFeed
+from app.session.run_history import RunHistory
+from app.session.session import Session
+from app.session.training_state import TrainingState
+from models.evaluation.text_verdict import title_of
+from models.events import KindAccuracy
+from models.number_words import format_duration, format_percent
+from models.tiny_world.question_words import kind_title
+from models.tiny_world.questions import HEADLINE_KINDS
+
+STAGES = ("Data", "Tokenizer", "Training", "Evaluation", "Chat")
+DATA, TOKENIZER, TRAINING, EVALUATION, CHAT = range(5)
+_REDRAW_MS = 500
+"""Redrawing takes CPU time from training: ten redraws a second cost a quarter of its speed (measured)."""
+
+_CURVE_LINES = 11
+"""Below that many lines of text, the loss would be no curve, and is told in words only."""
+_LEARNING, _LEARNED = "Chat with it as it learns", "Chat with your model"
+
+_LOG_AXIS = "quick start log axis"
+_RESULT, _HISTORY = "result", "history"
+
+
+def stage_of(state: TrainingState) -> int:
+    """The current stage of STAGES; the last one when the model is ready for chat."""
+    return CHAT if state.over and state.status != "failed" else _reached(state)
+
+
+def _reached(state: TrainingState) -> int:
+    """The stage that it has come to; where it was stopped, or failed, that of the time."""
+    if state.evaluated is not None or state.is_compared or (state.over and state.status == "finished"):
+        return CHAT
+    if state.outcome and not _was_cut_short(state):
+        return EVALUATION
+    if state.total_steps or state.run_id:  # one that is resumed has its data and tokenizer
+        return TRAINING
+    if not any("tokenizer" in phase.lower() for phase in state.phases):
+        return DATA
+    return TOKENIZER if "tokenizer" in state.phase.lower() else TRAINING
+
+
+def _was_cut_short(state: TrainingState) -> bool:
+    return state.over and state.status in ("stopped", "paused") and not state.has_result
+
+
+def _title(state: TrainingState, stage: int) -> str:
+    if state.status == "failed":
+        return "That didn't work"
+    if stage != CHAT:
+        return "Growing a small model"
+    if state.compared is not None and state.is_compared:
+        return f"Your model {title_of(state.compared)}"
+    return "Stopped before it was fully grown" if state.status in ("stopped", "paused") else "Your model has grown"
+
+
+class QuickStartView(QWidget):
+    """Follows the training while that is a quick start, and keeps showing its result when another one begins.
+
+    state: of the last quick start, None before the first.
+
+    Signals:
+        chat_requested(run_id): open the chat with this run, or "live".
+        machine_requested(run_id), inside_requested(run_id): show how it learned; take a reply of it apart.
+        tokenizer_requested(run_id): show its tokenizer.
+        tune_requested(files): fine-tune a published model on these text files instead.
+        another_requested(): choose another text in place of one that it failed on.
+        closed(): back to Home.
+    """
+
+    chat_requested = Signal(str)
+    machine_requested = Signal(str)
+    inside_requested = Signal(str)
+    tokenizer_requested = Signal(str)
+    tune_requested = Signal(object)
+    another_requested = Signal()
+    closed = Signal()
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._theme = session, theme
+        self.setProperty("role", "page")
+        self.stepper = Stepper(theme, STAGES)
+        self._title = ElidedLabel("Growing a small model")
+        set_role(self._title, "title")
+        self.phase = ElidedLabel()
+        self._progress = QProgressBar()
+        self._progress.setRange(0, 1000)
+        self._progress.setTextVisible(False)
+        self._progress.setAccessibleName("Progress")
+        self._left = label("", "mono")
+        self.preparing = Preparing(theme)
+        self.loss = LossChart(theme, controls=False)
+        self.bits = LossChart(theme, controls=False, quantity=BITS_PER_BYTE)
+        self.log_axis = QPushButton("Log axis")
+        self.log_axis.setCheckable(True)
+        self.log_axis.setProperty("role", "segment")
+        self.log_axis.setToolTip("Spread out the first steps, in which the most changes")
+        self.loss.head.addWidget(self.log_axis)
+        self.samples = SampleFeed(theme)
+        self.accuracy = AccuracyChart(theme)
+        self.answers = AnswerFeed(theme)
+        self.headline = label("–", "headline")
+        self.measured_on = label("", "muted", wrap=True)
+        self.result = ResultPage(theme)
+        self.shows = Segments(
+            "What is shown", {_RESULT: "Result", _HISTORY: "How it learned"}, "The result, or how it was learned"
+        )
+        self.stop = button(
+            "Stop", theme, self._on_stop, icon="stop-fill", tip="Stop the quick start; the model so far is kept"
+        )
+        self.again = button("Try again", theme, self._on_again, icon="arrow-counter-clockwise")
+        self.another = button(
+            "Another file…",
+            theme,
+            self.another_requested.emit,
+            icon="folder-open",
+            role="primary",
+            tip="Choose another text, for which Home then offers a quick start",
+        )
+        self.back = button("Back", theme, self.closed.emit, role="quiet", tip="Training continues in the background")
+        self.chat = button(_LEARNING, theme, self._on_chat, icon="chat-circle", role="primary")
+        self._build()
+        theme.theme_changed.connect(self._restyle)
+        self._restyle()
+        self.state: TrainingState | None = None
+        self._history = session.training.history
+        self._dirty = False
+        self._redraw = QTimer(self)
+        self._redraw.setInterval(_REDRAW_MS)
+        self._redraw.timeout.connect(self._on_redraw)
+        self._redraw.start()
+        session.training.changed.connect(self._on_training)
+        session.training.events_received.connect(self._on_events)
+        self._shown: tuple[RunHistory, str] | None = None
+        self._chart = self.loss
+        self._accuracy_shown: tuple[object, int] | None = None
+        self.accuracy.choose(self.answers.kind)
+        self.accuracy.kind_chosen.connect(self.answers.choose)
+        self.answers.kind_chosen.connect(self.accuracy.choose)
+        self.shows.changed.connect(self._on_training)
+        self.result.chat_requested.connect(self._on_chat)
+        self.result.machine_requested.connect(lambda: self._ask(self.machine_requested))
+        self.result.inside_requested.connect(lambda: self._ask(self.inside_requested))
+        self.result.tokenizer_requested.connect(lambda: self._ask(self.tokenizer_requested))
+        self.result.longer_requested.connect(self._on_longer)
+        self.result.tune_requested.connect(self._on_tune)
+        self.log_axis.toggled.connect(self._on_log_axis)
+        self.log_axis.setChecked(session.remembered.get(_LOG_AXIS, True))
+        self._on_training()
+
+    def _build(self) -> None:
+        self._result = frame("card")
+        lines = self._result.layout()
+        assert isinstance(lines, QVBoxLayout)
+        lines.addLayout(headed("Right answers to questions it has never seen", explained=self._result))
+        lines.addLayout(row(self.headline, self.measured_on, spacing=2 * SPACE))
+        lines.addWidget(self.accuracy, 1)
+        self._side = QStackedWidget()
+        for page in (self.answers, self.samples):
+            self._side.addWidget(page)
+        self._curve, self._side_card, self._curves = frame("card"), frame("card"), QStackedWidget()
+        for chart in (self.loss, self.bits):
+            self._curves.addWidget(chart)
+        for card, widget in ((self._curve, self._curves), (self._side_card, self._side)):
+            layout = card.layout()
+            assert layout is not None
+            layout.addWidget(widget)
+        left = column(self._result, self._curve, spacing=2 * SPACE)
+        left.setStretch(0, 1)
+        left.setStretch(1, 1000)  # where the curve is not shown, the result takes its place
+        charts = QHBoxLayout()
+        charts.setSpacing(2 * SPACE)
+        charts.addLayout(left, 3)
+        charts.addWidget(self._side_card, 2)
+        self._head = head = frame("card")
+        head_lines = head.layout()
+        assert isinstance(head_lines, QVBoxLayout)
+        head_lines.setSpacing(SPACE + SPACE // 2)
+        head_lines.addLayout(row(self._title, self.shows, self.back, self.stop, self.again, self.another, self.chat))
+        head_lines.addWidget(self.stepper)
+        head_lines.addLayout(row(self.phase, self._left, spacing=2 * SPACE))
+        head_lines.addWidget(self._progress)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4 * SPACE, 2 * SPACE, 4 * SPACE, 2 * SPACE)
+        layout.setSpacing(2 * SPACE)
+        layout.addWidget(head)
+        layout.addWidget(self.preparing, 1)
+        layout.addWidget(self.result, 1)
+        layout.addLayout(charts, 1)
+
+    @Slot()
+    def _restyle(self) -> None:
+        """Reserve the most that the headline and the words beside it take, so that nothing moves as numbers arrive."""
+        metrics = QFontMetrics(self._theme.font(HEADLINE_SIZE, bold=True))
+        self.headline.setFixedWidth(metrics.horizontalAdvance(format_percent(1.0, 1)) + SPACE)
+        self.measured_on.setMinimumHeight(2 * QFontMetrics(self._theme.font()).lineSpacing())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """Show the loss curve where there is room for it below what the model can do."""
+        taken = self._head.sizeHint().height() + self._result.sizeHint().height() + 8 * SPACE
+        room = self.height() - taken
+        has_room = self._result.isHidden() or room >= _CURVE_LINES * self.fontMetrics().height()
+        self._curve.setVisible(has_room and not self._side_card.isHidden())
+
+    @property
+    def _is_current(self) -> bool:
+        """Whether the quick start is the training that is running."""
+        return self._session.training.active and self._session.training.state is self.state
+
+    @Slot()
+    def _on_training(self) -> None:
+        training = self._session.training
+        state = training.state
+        if state is None or not state.quickstart:
+            return
+        self.state, self._history = state, training.history
+        stage, failed = stage_of(state), state.status == "failed"
+        shown = (self._history, state.run_id)
+        if shown != self._shown:
+            self._shown, self._accuracy_shown = shown, None
+            spec = self._session.runs.spec(state.run_id) if state.run_id else None
+            vocab_size = spec.model.vocab_size if spec is not None else 0
+            self._chart = self.bits if state.files else self.loss
+            self._chart.show_history(self._history, 0 if state.files else vocab_size)  # tables tell more than a guess
+            self._curves.setCurrentWidget(self._chart)
+            self._chart.head.addWidget(self.log_axis)
+            self.samples.show_history(self._history, spec)
+        reached = _reached(state)
+        self.stepper.show_stage(reached, failed=failed)
+        trains = reached == TRAINING and state.total_steps > 0
+        done, total = (state.step, state.total_steps) if trains else (state.done, state.total)
+        self._progress.setValue(1000 if reached == CHAT else round(1000 * done / total) if total else 0)
+        self.phase.setText(self._describe(state, stage))
+        left = state.seconds_left if stage != CHAT else None
+        self._left.setText("" if left is None else f"{format_duration(left)} left")
+        self._title.setText(_title(state, stage))
+        self.stop.setVisible(self._is_current)
+        set_enabled(self.stop, "It stops after the current step." if state.status == "stopping" else "")
+        self.again.setVisible(state.over and (failed or not state.run_id))
+        self.another.setVisible(failed and bool(state.files))
+        is_open = bool(state.run_id and (state.total_steps or state.over)) and stage >= TRAINING and not failed
+        self.chat.setVisible(not (state.over and not is_open))
+        self.chat.setText(_LEARNED if stage == CHAT else _LEARNING)
+        set_enabled(self.chat, "" if is_open else "As soon as it has its first weights", "Talk to your model")
+        self.preparing.show_state(state)
+        self._show_part(state)
+        self._make_room()
+        self._show_accuracy(state)
+        self._side.setCurrentWidget(self.samples if state.files else self.answers)
+
+    def _show_part(self, state: TrainingState) -> None:
+        """Show what there is: its data while it prepares, how it learns, or in the end what came of it."""
+        history = self._history
+        has_result = state.has_result
+        if state.evaluated is not None:
+            self.result.show_evaluated(state.evaluated)
+        elif has_result and state.compared is not None:
+            self.result.show_text(state.compared, history)
+        self.bits.show_tables(state.compared)
+        has_begun = bool(state.run_id) or state.over
+        shows_result = has_result and self.shows.value == _RESULT
+        self.shows.setVisible(has_result)
+        for each in (self.stepper, self._progress):
+            each.setVisible(not has_result)
+        if state.status == "failed":
+            self._progress.hide()  # there is no progress to what has ended
+        if shows_result:
+            self.chat.hide()  # the result has a card for it
+        self.preparing.setVisible(not has_begun)
+        self.result.setVisible(shows_result)
+        self._side_card.setVisible(has_begun and not shows_result)
+        self._result.setVisible(has_begun and not shows_result and not state.files)
+
+    def _show_accuracy(self, state: TrainingState) -> None:
+        """Show what it can do: while it learns the latest measurement, at last the evaluation."""
+        known = self._history.accuracy
+        self.answers.show_measured(known)
+        latest = state.evaluated or (known[-1] if known else None)
+        shown = (latest, len(known))
+        if shown == self._accuracy_shown:
+            return
+        self._accuracy_shown = shown
+        if latest is None:
+            self.headline.setText("–")
+            self.measured_on.setText("Measured as it learns, from the first step on.")
+            self.accuracy.show_kinds(())
+            return
+        self.headline.setText(format_percent(latest.accuracy, 1))
+        self.measured_on.setText(_measured_on(latest.kinds, None if latest is state.evaluated else known[-1].step))
+        self.accuracy.show_kinds(latest.kinds, known, state.total_steps, is_log=self.log_axis.isChecked())
+
+    def _describe(self, state: TrainingState, stage: int) -> str:
+        if state.status == "failed":
+            return state.problem
+        if _was_cut_short(state) and state.step:
+            kept = "What it has learned by then is kept, and it can be resumed in the training tab."
+            return f"Stopped at step {state.step:,} of {state.total_steps:,}. {kept}"
+        if state.status in ("paused", "blocked", "stopping", "stopped") and not state.has_result:
+            return f"{state.status.capitalize()}. {state.problem}"
+        if stage == TRAINING and state.total_steps:
+            is_drawn = self._curve.isVisibleTo(self)  # then the chart tells it
+            loss = f"  ·  loss {self.loss.latest:.3f}" if len(self._history.train) and not is_drawn else ""
+            if state.files and not is_drawn:
+                bits = self._history.val["bits_per_byte"]
+                loss = f"  ·  {bits[-1]:.2f} bits per byte" if len(bits) else ""
+            return f"Training: step {state.step:,} of {state.total_steps:,}{loss}"
+        if stage == CHAT:
+            what = "continues whatever you write" if state.files else "is ready to chat"
+            if state.is_compared and state.outcome == "stopped":
+                what = f"{what}. Its held-out loss no longer fell, so it stopped before step {state.total_steps:,}"
+            return f"{state.name} is in your library, and {what}."
+        return state.phase or "Preparing…"
+
+    @Slot(bool)
+    def _on_log_axis(self, on: bool) -> None:
+        self._session.remembered.set(_LOG_AXIS, on)
+        for chart in (self.loss, self.bits):
+            chart.set_log_steps(on)
+        self._accuracy_shown = None
+        if self.state is not None:
+            self._show_accuracy(self.state)
+
+    @Slot(object)
+    def _on_events(self, events: object) -> None:
+        self._dirty = True
+
+    @Slot()
+    def _on_redraw(self) -> None:
+        if self._dirty and self.isVisible() and self._is_current:
+            self._dirty = False
+            self._chart.refresh()
+            self.samples.refresh()
+
+    def _on_stop(self) -> None:
+        self._session.training.stop()
+
+    def _on_again(self) -> None:
+        self._session.training.start_quickstart(files=self.state.files if self.state is not None else ())
+
+    def _on_chat(self) -> None:
+        state = self.state
+        if state is not None:
+            learns = self._is_current and stage_of(state) == TRAINING
+            self.chat_requested.emit("live" if learns else state.run_id)
+
+    def _on_longer(self) -> None:
+        if self.state is not None:
+            self._session.run_action_requested.emit(self.state.run_id, "longer")
+
+    def _on_tune(self) -> None:
+        if self.state is not None:
+            self.tune_requested.emit(self.state.files)
+
+    def _ask(self, signal: SignalInstance) -> None:
+        if self.state is not None:
+            signal.emit(self.state.run_id)
+
+
+def _measured_on(kinds: Sequence[KindAccuracy], step: int | None) -> str:
+    """What the headline is, and on how many questions it was measured; step: None after training."""
+    n = min(kind.n for kind in kinds)
+    when = f"at step {step:,}; the same ones each time" if step is not None else "after training"
+    *titles, last = (kind_title(kind).lower() for kind in HEADLINE_KINDS)
+    return f"The mean of {', '.join(titles)} and “{last}”: {n} questions of each, {when}."

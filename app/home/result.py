@@ -1,0 +1,224 @@
+"""What came of a quick start: one real question of each kind with the model's answer, and what to do next."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QStackedWidget, QVBoxLayout, QWidget
+
+from app.home.answer_feed import show_mark
+from app.home.result_words import guess_words, guessing_words, headline_words, short_question, sums_words
+from app.home.text_result import TextResult
+from app.kit.basics import button, column, frame, headed, label, plain_tip, row, scrolling, set_role
+from app.kit.help_mark import HelpMark
+from app.kit.labels import ElidedLabel
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.run_history import RunHistory
+from models.events import Evaluated, HeldOutAnswer, KindAccuracy, TextCompared
+from models.number_words import format_of_100
+from models.tiny_world.question_words import KIND_MEANINGS, kind_title
+from models.tiny_world.questions import KINDS
+
+_NOTHING = "(no text)"
+_ASK = "Ask it something of your own, and see which other words it might have said."
+_BEGIN = "Begin a text of your own: it continues whatever you write."
+_LONGER = "Continue from here, with the same text: as long again, or ten times."
+_TUNE = "A model that was grown on far more text learns yours much faster than one from scratch."
+_TOKENIZER = "The pieces that it reads were made of your text: see them, and cut other texts with them."
+_ABOUT = "That is the mean of the first four kinds. Below: the first question of each kind, right or wrong."
+
+
+class ResultPage(QWidget):
+    """The answers at the left, or of a text what the model writes; cards for what to do next at the right.
+
+    Signals:
+        chat_requested(), machine_requested(), inside_requested(), longer_requested(), tune_requested(),
+        tokenizer_requested(): one of the cards.
+    """
+
+    chat_requested = Signal()
+    machine_requested = Signal()
+    inside_requested = Signal()
+    longer_requested = Signal()
+    tune_requested = Signal()
+    tokenizer_requested = Signal()
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._evaluated: Evaluated | None = None
+        self.sentence = label("", "heading", wrap=True)
+        self.sums = label("", "muted", wrap=True)
+        self.rows = {kind: ResultRow(theme) for kind in KINDS}
+        self.text_result = TextResult(theme)
+        text_card = frame("card")
+        inside = text_card.layout()
+        assert inside is not None
+        inside.addWidget(self.text_result)
+        self._results = QStackedWidget()
+        for page in (self._make_answers(), text_card):
+            self._results.addWidget(page)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2 * SPACE)
+        layout.addWidget(self._results, 7)
+        following = QWidget()
+        following.setLayout(self._make_next())
+        layout.addWidget(scrolling(following), 3)
+        theme.theme_changed.connect(self._restyle)
+
+    def _make_answers(self) -> QWidget:
+        card = frame("card")  # no higher than what it says
+        lines = card.layout()
+        assert isinstance(lines, QVBoxLayout)
+        headline = row(self.sentence, HelpMark("Held-out"))
+        headline.setStretch(0, 1)
+        lines.addLayout(headline)
+        lines.addWidget(label(_ABOUT, "muted", wrap=True))
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(2 * SPACE)
+        grid.setVerticalSpacing(SPACE + SPACE // 2)
+        grid.setColumnStretch(1, 5)
+        grid.setColumnStretch(2, 4)
+        for i, each in enumerate(self.rows.values()):
+            each.add_to(grid, i)
+        lines.addLayout(grid)
+        lines.addSpacing(SPACE // 2)
+        lines.addWidget(self.sums)
+        body = QWidget()
+        body.setLayout(column(card, None))
+        return scrolling(body)
+
+    def _make_next(self) -> QVBoxLayout:
+        theme = self._theme
+        self.chat = button("Chat with it", theme, self.chat_requested.emit, icon="chat-circle", role="primary")
+        self.machine = button(
+            "Open the time machine", theme, self.machine_requested.emit, icon="clock-counter-clockwise"
+        )
+        self.inside = button("Open the glass box", theme, self.inside_requested.emit, icon="magnifying-glass")
+        self.longer = button("Train longer…", theme, self.longer_requested.emit, icon="fast-forward")
+        self.tune = button("Fine-tune a published model…", theme, self.tune_requested.emit, icon="graduation-cap")
+        self.tokenizer = button("See its tokenizer", theme, self.tokenizer_requested.emit, icon="puzzle-piece")
+        self.chat_words = label(_ASK, "muted", wrap=True)
+        cards = column(spacing=2 * SPACE)
+        self._for_text: list[QFrame] = []
+        for title, words, does in (
+            ("Chat", self.chat_words, self.chat),
+            ("Train longer", label(_LONGER, "muted", wrap=True), self.longer),
+            ("Start from a published model", label(_TUNE, "muted", wrap=True), self.tune),
+            ("Its tokenizer", label(_TOKENIZER, "muted", wrap=True), self.tokenizer),
+            (
+                "Time machine",
+                label("Watch it learn again: what it wrote and what it looked at, at every step.", "muted", wrap=True),
+                self.machine,
+            ),
+            (
+                "Look inside",
+                label("Take a reply apart, token by token: how likely each was, and why.", "muted", wrap=True),
+                self.inside,
+            ),
+        ):
+            card = _card(title, words, does)
+            cards.addWidget(card)
+            if does in (self.longer, self.tune, self.tokenizer):
+                self._for_text.append(card)
+        cards.addStretch(1)
+        return cards
+
+    def show_evaluated(self, evaluated: Evaluated) -> None:
+        """Show the result of a quick start on Tiny World."""
+        self._results.setCurrentIndex(0)
+        self._show_cards(is_text=False)
+        if evaluated is self._evaluated:
+            return
+        self._evaluated = evaluated
+        self.sentence.setText(headline_words(evaluated))
+        self.sums.setText(sums_words(evaluated))
+        self.sums.setVisible(bool(self.sums.text()))
+        answers = {answer.kind: answer for answer in evaluated.answers}
+        kinds = {kind.kind: kind for kind in evaluated.kinds}
+        for kind, each in self.rows.items():
+            each.show_result(kind, kinds.get(kind), answers.get(kind))
+
+    def show_text(self, compared: TextCompared, history: RunHistory) -> None:
+        """Show the result of a quick start on a text."""
+        self._results.setCurrentIndex(1)
+        self._show_cards(is_text=True)
+        self.text_result.show_result(compared, history)
+
+    def _show_cards(self, *, is_text: bool) -> None:
+        self.chat_words.setText(_BEGIN if is_text else _ASK)
+        self.chat.setText("Write with it" if is_text else "Chat with it")
+        for card in self._for_text:
+            card.setVisible(is_text)
+
+    def _restyle(self) -> None:
+        for each in self.rows.values():
+            each.show_mark()
+
+
+class ResultRow:
+    """One kind of question in a grid: right or wrong, the question, the model's answer, and the share that is right."""
+
+    def __init__(self, theme: ThemeProvider) -> None:
+        self._theme = theme
+        self._answer: HeldOutAnswer | None = None
+        self.mark = QLabel()
+        self.title, self.meaning = label("", "subheading"), ElidedLabel()
+        self.question, self.reply = label("", "muted", wrap=True), label("", wrap=True, selectable=True)
+        self.gold = label("", "caption", wrap=True)
+        self.share, self.guess = label("", "subheading"), label("", "caption")
+        set_role(self.meaning, "caption")
+
+    def add_to(self, grid: QGridLayout, line: int) -> None:
+        """Put it in a line of the grid."""
+        head = row(self.title, self.meaning)
+        head.setStretch(1, 1)
+        parts = [column(spacing=0) for _ in range(3)]
+        parts[0].addLayout(head)
+        parts[0].addWidget(self.question)
+        parts[0].addStretch(1)
+        for part, widgets in zip(parts[1:], ((self.reply, self.gold), (self.share, self.guess)), strict=True):
+            for widget in widgets:
+                part.addWidget(widget)
+            part.addStretch(1)
+        for each in (self.share, self.guess):
+            each.setAlignment(Qt.AlignmentFlag.AlignRight)
+        grid.addWidget(self.mark, line, 0, Qt.AlignmentFlag.AlignTop)
+        for i, part in enumerate(parts, start=1):
+            grid.addLayout(part, line, i)
+
+    def show_result(self, kind: str, measured: KindAccuracy | None, answer: HeldOutAnswer | None) -> None:
+        """Show what came of a kind; of what was not measured nothing is said."""
+        self._answer = answer
+        self.title.setText(kind_title(kind))
+        self.meaning.setText(KIND_MEANINGS[kind])
+        self.share.setText(format_of_100(measured.accuracy) if measured is not None else "–")
+        self.guess.setText(guess_words(measured) if measured is not None else "")
+        for each in (self.share, self.guess):
+            each.setToolTip(plain_tip(guessing_words(measured) if measured is not None else ""))
+        if answer is None:
+            for words in (self.mark, self.question, self.reply, self.gold):
+                words.setText("")
+            return
+        self.show_mark()
+        self.question.setText(short_question(answer.question))
+        self.question.setToolTip(plain_tip(answer.question))
+        self.reply.setText(" ".join(answer.reply.split()) or _NOTHING)
+        one_of_many = "right would be, for one" if kind == "requests" else "right would be"
+        self.gold.setText("" if answer.right else f"{one_of_many}: {answer.gold}")
+        self.gold.setVisible(not answer.right)
+
+    def show_mark(self) -> None:
+        """Show whether the answer is right, in the theme's colours."""
+        if self._answer is not None:
+            show_mark(self.mark, self._answer, self._theme)
+
+
+def _card(title: str, words: QWidget, does: QWidget) -> QFrame:
+    card = frame("card")
+    lines = card.layout()
+    assert isinstance(lines, QVBoxLayout)
+    lines.addLayout(headed(title, explained=card))
+    lines.addWidget(words)
+    lines.addWidget(does)
+    return card

@@ -1,0 +1,71 @@
+"""A quick start's result in plain words, derived from its evaluation."""
+
+from __future__ import annotations
+
+import re
+import statistics
+
+from models.events import Evaluated, KindAccuracy
+from models.number_words import format_count, format_of_100
+from models.tiny_world.dialogues import SHARES
+from models.tiny_world.questions import HEADLINE_KINDS
+
+_LONG = 150
+"""Characters from which a question is told by its last sentence."""
+_SENTENCE = re.compile(r"[^.!?]+[.!?]+")
+_HARD = 0.5
+"""A share of right sums below this is explained."""
+
+
+def headline_words(evaluated: Evaluated) -> str:
+    """“Right in 97 of 100 questions it had never seen; guessing gets 8.”"""
+    guesses = [kind.most_frequent for kind in evaluated.kinds if kind.kind in HEADLINE_KINDS]
+    guessing = f"; guessing gets {_of_100(statistics.fmean(guesses))}" if guesses else ""
+    return f"Right in {format_of_100(evaluated.accuracy)} questions it had never seen{guessing}."
+
+
+def guessing_words(kind: KindAccuracy) -> str:
+    """What simple rules and a look without the story get of a kind, for a tooltip."""
+    lines = [
+        f"Of {format_count(kind.n, 'question')} it answered {round(kind.accuracy * kind.n)} correctly.",
+        "Others get:",
+    ]
+    for words, share in (
+        ("always the commonest answer", kind.most_frequent),
+        ("always the last thing mentioned", kind.last_mentioned),
+        ("this model without the story", kind.without_story),
+    ):
+        if share is not None:
+            lines.append(f"{_of_100(share)} of 100: {words}")
+    return "\n".join(lines)
+
+
+def guess_words(kind: KindAccuracy) -> str:
+    """“guessing: 8”, of 100."""
+    return f"guessing: {_of_100(kind.most_frequent)}"
+
+
+def short_question(question: str) -> str:
+    """A question in one line: of a long one the last sentence, and how many come before it."""
+    sentences = [sentence.strip() for sentence in _SENTENCE.findall(question)]
+    if len(question) <= _LONG or len(sentences) < 2:
+        return question
+    return f"({format_count(len(sentences) - 1, 'sentence')} of a story) {sentences[-1]}"
+
+
+def sums_words(evaluated: Evaluated) -> str:
+    """Why it has few sums right, in a sentence or two; "" where it has most of them right, or was asked none."""
+    kind = next((kind for kind in evaluated.kinds if kind.kind == "sums"), None)
+    if kind is None or kind.accuracy >= _HARD:
+        return ""
+    reply = next((answer.reply for answer in evaluated.answers if answer.kind == "sums"), "")
+    learns = f"learns that the answer is a number (“{reply}”), but not" if reply.isdigit() else "does not learn"
+    return (
+        f"Why only {format_of_100(kind.accuracy)} sums? The first digit is written first, but depends on what is "
+        f"carried from the last one. From the {_of_100(SHARES['sums'])} of 100 conversations that are about sums, so "
+        f"small a model {learns} to carry."
+    )
+
+
+def _of_100(share: float) -> str:
+    return format_of_100(share).removesuffix(" of 100")

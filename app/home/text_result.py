@@ -1,0 +1,44 @@
+"""The result of a quick start on a text: how good the model is beside gzip and tables, and what it writes."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from app.kit.basics import label
+from app.kit.theme import SPACE, ThemeProvider
+from app.run_views.scores.text_comparison import TextComparison
+from app.session.run_history import RunHistory
+from models.events import TextCompared
+
+
+class TextResult(QWidget):
+    """The comparison of a run with gzip and tables, and its last sample."""
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.comparison = TextComparison(theme)
+        self.sample = label("", wrap=True, selectable=True)
+        self.sample.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+        self.sample.setAccessibleName("Sample")
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
+        self.sample.setProperty("role", "scrolled")
+        area.setWidget(self.sample)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        layout.addWidget(self.comparison)
+        layout.addSpacing(SPACE)
+        self.writes = label("What it writes", "muted")
+        layout.addWidget(self.writes)
+        layout.addWidget(area, 1)
+
+    def show_result(self, compared: TextCompared, history: RunHistory) -> None:
+        """Show a comparison that has a model, and the run's last sample."""
+        self.comparison.show_comparison(compared)
+        sample = next((one for one in reversed(history.samples) if one.step <= compared.step), None)
+        self.sample.setText(sample.prompt + sample.text if sample is not None else "–")
+        self.writes.setText("What it writes" if sample is None else f"What it writes after “{sample.prompt}”")

@@ -1,0 +1,65 @@
+"""The presets by family, in display order, and their sizes. No Qt, no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from app.kit.setting_names.value_words import words
+from models import cost
+from models.number_words import format_compact
+from models.settings.model_config import ModelConfig
+from models.settings.presets import PRESETS
+
+_PREFIXES = {
+    "Terrarium": ("terrarium",),
+    "Transformer 2017": ("transformer",),
+    "GPT-2": ("gpt2",),
+    "LLaMA": ("llama",),
+    "Mixture of experts": ("moe", "mixtral"),
+    "BERT": ("bert",),
+    "T5": ("t5",),
+    "BART": ("bart",),
+}
+
+
+@dataclass(frozen=True)
+class Family:
+    """Presets of about the same design, the tiny one first, published ones after it from small to large."""
+
+    title: str
+    presets: tuple[str, ...]
+
+
+@cache
+def preset_families() -> tuple[Family, ...]:
+    """All presets, each in one family; unknown ones in the last."""
+    left = dict(PRESETS)
+    families = []
+    for title, prefixes in _PREFIXES.items():
+        names = [name for name in left if name.startswith(prefixes)]
+        families.append(Family(title, tuple(sorted(names, key=_order))))
+        for name in names:
+            del left[name]
+    if left:
+        families.append(Family("Others", tuple(sorted(left, key=_order))))
+    return tuple(families)
+
+
+def _order(name: str) -> tuple[bool, int]:
+    return not name.endswith("-tiny"), cost.total_parameters(PRESETS[name])
+
+
+def format_parameter_count(config: ModelConfig) -> str:
+    """The number of parameters in three digits: '1.05 M', '6.74 B'."""
+    return format_compact(cost.total_parameters(config), billion="B")
+
+
+def same_preset(config: ModelConfig) -> str:
+    """The name of the preset equal to `config`, '' for none."""
+    return next((name for name, preset in PRESETS.items() if preset == config), "")
+
+
+def design_title(name: str) -> str:
+    """The title of a preset or a saved design on screen."""
+    return words(name) if name in PRESETS else name

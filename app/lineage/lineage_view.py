@@ -1,0 +1,162 @@
+"""The lineage of a run: the tree of stages that it belongs to, one prompt asked of all, who wins, and its origin."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QWidget
+
+from app.kit.basics import column, label, row
+from app.kit.layout.segments import Segments
+from app.kit.theme import ThemeProvider
+from app.lineage.ask_view import AskView
+from app.lineage.origin_view import OriginView
+from app.lineage.stage_choice import StageChoice
+from app.lineage.tree_view import StageTreeView, TreeLegend
+from app.lineage.win_view import WinRatesView
+from app.run_views.shown_run import ShownRun
+from app.session.session import Session
+from app.worker.background import LatestTask
+from app.worker.failures import Failure
+from models.alignment.stage_tree import StageTree, stage_tree
+
+_PARTS = {"tree": "Stages", "ask": "One prompt", "rates": "Win rates", "origin": "Origin"}
+_COMPARED = ("ask", "rates")
+
+
+class LineageView(QWidget):
+    """Shows where a run stands among those that come from one another.
+
+    Signals:
+        run_asked(run_id): the user wants to see another run.
+        tokenizer_asked(name): the user wants to see a tokenizer of the library.
+        step_chosen(does): the user wants to set up a run from a stage (NextRun), or to judge replies (Judging).
+    """
+
+    run_asked = Signal(str)
+    tokenizer_asked = Signal(str)
+    step_chosen = Signal(object)
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._run: ShownRun | None = None
+        self._shown_id = ""
+        self.tree: StageTree | None = None
+        """The stages; None while they are read, or if that failed."""
+        self.parts = Segments("Part of the lineage", _PARTS)
+        self.stages = StageTreeView(theme)
+        self.asked = AskView(session, theme)
+        self.rates = WinRatesView(session, theme)
+        self.origin = OriginView(session, theme)
+        self.choice = StageChoice(theme)
+        self._legend = TreeLegend(theme)
+        self._pages = {"tree": self.stages, "ask": self.asked, "rates": self.rates, "origin": self.origin}
+        self._note = label("", "muted", wrap=True)
+        # Not stacked: a hidden page would claim its height. The stretch is for none of them.
+        whole = column(self._note, *self._pages.values(), None)
+        whole.insertLayout(0, row(self.parts, None, self._legend, self.choice))
+        for page in self._pages.values():
+            whole.setStretchFactor(page, 1000)
+        self.setLayout(whole)
+        self._reading = LatestTask(self)
+        self._reading.done.connect(self._on_read)
+        self._reading.failed.connect(self._on_failed)
+        self._is_stale = False
+        self.parts.changed.connect(self._show_part)
+        self.choice.changed.connect(self._show_chosen)
+        self.rates.judging_asked.connect(self.step_chosen)
+        self.stages.run_asked.connect(self._on_run_asked)
+        self.stages.step_chosen.connect(self.step_chosen)
+        self.origin.run_asked.connect(self.run_asked)
+        self.origin.tokenizer_asked.connect(self.tokenizer_asked)
+        session.runs.changed.connect(self._on_runs_changed)
+        self._show_part()
+
+    @property
+    def busy(self) -> bool:
+        """Whether the stages are being read."""
+        return self._reading.busy
+
+    def show_run(self, run: ShownRun) -> None:
+        """Show another run, in its tree."""
+        self._run = run
+        self.origin.show_run(run)
+        if run.folder is None:
+            self.tree = None
+            self._show_part()
+            return
+        self._read()
+
+    def refresh(self) -> None:
+        """What a run came from does not change while it grows; its numbers are read again when it has ended."""
+
+    def show_part(self, name: str) -> None:
+        """Show one of the parts."""
+        self.parts.choose(name)
+        self._show_part()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self._is_stale:
+            self._read()
+
+    @Slot()
+    def _on_runs_changed(self) -> None:
+        self._is_stale = True
+        if self.isVisible():
+            self._read()
+
+    def _read(self) -> None:
+        self._is_stale = False
+        if self._run is None or self._run.folder is None:
+            return
+        run_id, index = self._run.id, self._session.runs.index
+        self._reading.ask(lambda: stage_tree(index.refresh(), run_id))
+
+    @Slot(object)
+    def _on_read(self, tree: StageTree) -> None:
+        run_id = self._run.id if self._run is not None else ""
+        if tree.find(run_id) is None:
+            return  # of a run that is no longer shown
+        if (tree, run_id) != (self.tree, self._shown_id):
+            self.stages.show_tree(tree, run_id)
+        self.tree, self._shown_id = tree, run_id
+        self.choice.offer(tree, run_id)
+        self._say("")
+        self._show_part()
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self.tree = None
+        self._say(failure.sentence)
+        self._show_part()
+
+    @Slot()
+    def _show_part(self) -> None:
+        part = self.parts.value
+        self._legend.setVisible(part == "tree" and self.tree is not None and len(self.tree.stages) > 1)
+        self.choice.setVisible(part in _COMPARED and self.tree is not None)
+        self._show_chosen()
+        for name, page in self._pages.items():
+            page.setVisible(name == part and (part == "origin" or self.tree is not None))
+        waits = self._run is not None and self._run.folder is None
+        if waits and part != "origin":
+            self._note.setText("The lineage appears when the run has been prepared.")
+        self._note.setVisible(part != "origin" and self.tree is None and bool(self._note.text()))
+
+    @Slot()
+    def _show_chosen(self) -> None:
+        """Let the part in view show what is compared."""
+        if self.tree is not None and self.parts.value == "ask":
+            self.asked.show_stages(self.choice.chosen, self.choice.rewarders, self.tree)
+        elif self.tree is not None and self.parts.value == "rates":
+            self.rates.show_stages(self.choice.chosen, [stage for stage in self.tree.stages if stage.scores])
+
+    def _say(self, words: str) -> None:
+        self._note.setText(words)
+
+    @Slot(str)
+    def _on_run_asked(self, run_id: str) -> None:
+        if self._run is None or run_id != self._run.id:
+            self.run_asked.emit(run_id)

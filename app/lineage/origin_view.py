@@ -1,0 +1,150 @@
+"""What a run was made from, down to its tokenizer and its text, and what was made from it, as a chain of cards."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from app.kit.basics import column, label
+from app.kit.theme import SPACE, ThemeProvider
+from app.lineage.origin import Lineage, Link, lineage_of
+from app.lineage.origin_card import LineageArrow, LineageCard
+from app.run_views.shown_run import ShownRun
+from app.session.session import Session
+from app.worker.background import LatestTask
+from app.worker.failures import Failure
+
+_WIDEST = 760  # pixels: longer lines are hard to read
+
+
+class OriginView(QWidget):
+    """A chain of cards: the run, its parents, its tokenizer and its text; below them what was made from it.
+
+    Signals:
+        run_asked(run_id): the user wants to see another run.
+        tokenizer_asked(name): the user wants to see a tokenizer of the library.
+    """
+
+    run_asked = Signal(str)
+    tokenizer_asked = Signal(str)
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._theme = session, theme
+        self._run: ShownRun | None = None
+        self._lineage: Lineage | None = None
+        self.cards: list[LineageCard] = []
+        self._area = QScrollArea()
+        self._area.setWidgetResizable(True)
+        self._area.setFrameShape(QFrame.Shape.NoFrame)
+        self._area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
+        self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._note = label("", "muted", wrap=True)
+        self.setLayout(column(self._note, self._area))
+        self._reading = LatestTask(self)
+        self._reading.done.connect(self._on_read)
+        self._reading.failed.connect(self._on_failed)
+        self._is_stale = False
+        session.runs.changed.connect(self._on_runs_changed)
+        theme.theme_changed.connect(self._restyle)
+
+    @property
+    def lineage(self) -> Lineage | None:
+        """The lineage shown; None while it is being read, or if that failed."""
+        return self._lineage
+
+    def show_run(self, run: ShownRun) -> None:
+        """Show another run's lineage."""
+        self._run, self._lineage = run, None
+        self._area.hide()
+        self._say("" if run.folder is not None else "The lineage appears when the run has been prepared.")
+        self._read()
+
+    def refresh(self) -> None:
+        """A run's origin does not change while it grows."""
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self._is_stale:
+            self._read()
+
+    @Slot()
+    def _on_runs_changed(self) -> None:
+        """Runs made from it may be new or gone; read again once visible, since that is slow for long texts."""
+        self._is_stale = True
+        if self.isVisible():
+            self._read()
+
+    def _read(self) -> None:
+        self._is_stale = False
+        if self._run is None or self._run.folder is None:
+            return
+        library, folder, index = self._session.library, self._run.folder, self._session.runs.index
+        self._reading.ask(lambda: lineage_of(library, folder, index.refresh()))
+
+    @Slot(object)
+    def _on_read(self, lineage: Lineage) -> None:
+        if lineage != self._lineage:
+            self._lineage = lineage
+            self._say("")
+            self._build(lineage)
+            self._area.show()
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self._lineage = None
+        self._area.hide()
+        self._say(failure.sentence)
+
+    def _say(self, words: str) -> None:
+        self._note.setText(words)
+        self._note.setVisible(bool(words))
+
+    def _build(self, lineage: Lineage) -> None:
+        page = QWidget()
+        page.setProperty("role", "scrolled")
+        lines = QVBoxLayout(page)
+        lines.setContentsMargins(0, 0, SPACE, 0)
+        lines.setSpacing(0)
+        chain = QWidget()
+        chain.setMaximumWidth(_WIDEST)
+        links = QVBoxLayout(chain)
+        links.setContentsMargins(0, 0, 0, 0)
+        links.setSpacing(0)
+        self.cards = []
+        for i, link in enumerate(lineage.chain):
+            if i:
+                links.addWidget(LineageArrow(link.made, self._theme))
+            links.addWidget(self._card(link, stands_out=i == 0))
+        if lineage.children or lineage.can_be_forked:
+            links.addSpacing(3 * SPACE)
+            links.addWidget(label("Made from this run", "subheading"))
+            links.addSpacing(SPACE)
+        for link in lineage.children:
+            links.addWidget(label(link.made, "caption"))
+            links.addWidget(self._card(link))
+            links.addSpacing(SPACE)
+        if not lineage.children and lineage.can_be_forked:
+            links.addWidget(label("Nothing yet. Fork any checkpoint, or start a new run from it.", "muted", wrap=True))
+        lines.addWidget(chain)
+        lines.addStretch(1)
+        self._area.setWidget(page)
+
+    def _card(self, link: Link, *, stands_out: bool = False) -> LineageCard:
+        opens = ""
+        if link.key and not stands_out:
+            opens = {"run": "Show this run", "tokenizer": "Show this tokenizer"}.get(link.kind, "")
+        card = LineageCard(link, self._theme, opens, stands_out=stands_out)
+        if opens:
+            asked = self.run_asked if link.kind == "run" else self.tokenizer_asked
+            card.clicked.connect(partial(asked.emit, link.key))
+        self.cards.append(card)
+        return card
+
+    @Slot()
+    def _restyle(self) -> None:
+        for card in self.cards:
+            card.restyle()

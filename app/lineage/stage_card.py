@@ -1,0 +1,89 @@
+"""A card for one stage of a lineage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QVBoxLayout
+
+from app.kit.basics import add_menu, button, label, plain_tip, row
+from app.kit.labels import ElidedLabel
+from app.kit.theme import SPACE, ThemeProvider
+from app.lineage.clickable_card import ClickableCard
+from app.lineage.next_steps import NextStep
+from app.lineage.stage_words import (
+    KINDS,
+    describe_cost,
+    describe_details,
+    describe_held_out,
+    describe_settings,
+    describe_source,
+    describe_start,
+    kind_words,
+)
+from models.alignment.stage_tree import GONE, Stage
+
+_NOTHING = "No held-out numbers yet"
+
+
+class StageCard(ClickableCard):
+    """Shows a stage. A click, or Enter, shows its run.
+
+    Args:
+        parent: what it started from. steps: what its button offers; no button without any. is_shown: whether its run is
+            the one that is shown.
+
+    Signals:
+        step_chosen(does): an entry of its button: a NextRun or a Judging; None where it cannot be done.
+    """
+
+    step_chosen = Signal(object)
+
+    def __init__(
+        self, stage: Stage, parent: Stage | None, steps: Sequence[NextStep], theme: ThemeProvider, *, is_shown: bool
+    ) -> None:
+        _, icon, meaning = KINDS[stage.kind]
+        is_gone = stage.kind == GONE
+        super().__init__(icon, theme, can_open=not is_gone, stands_out=is_shown, dashed=is_gone)
+        self.stage = stage
+        kind = kind_words(stage)
+        title = ElidedLabel(stage.name)
+        title.setProperty("role", "subheading")
+        badge = label(kind, "pill")
+        badge.setToolTip(plain_tip(meaning))
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(SPACE + SPACE // 2, SPACE, SPACE + SPACE // 2, SPACE // 2)
+        lines.setSpacing(SPACE // 4)
+        head = row(self.icon, title, badge)
+        head.setStretch(1, 1)
+        lines.addLayout(head)
+        for words in (describe_source(stage), describe_settings(stage)):
+            line = ElidedLabel(words)
+            line.setProperty("role", "caption")
+            lines.addWidget(line)
+        held_out = describe_held_out(stage)
+        figures = ElidedLabel(stage.problem or held_out or ("" if is_gone else _NOTHING))
+        figures.setProperty("role", "warning" if stage.problem else "small" if held_out else "caption")
+        lines.addWidget(figures)
+        cost = ElidedLabel(describe_cost(stage))
+        cost.setProperty("role", "caption")
+        self.next_button = button(
+            "What next", theme, icon="caret-down", role="link", tip="What can be done with it next"
+        )
+        self.next_button.setLayoutDirection(Qt.LayoutDirection.RightToLeft)  # the icon on the right
+        entries = [(step.words, step.icon, step.tip, partial(self.step_chosen.emit, step.does)) for step in steps]
+        add_menu(self.next_button, theme, entries)
+        for action, step in zip(self.next_button.menu().actions(), steps, strict=True):
+            action.setEnabled(step.does is not None)
+        self.next_button.setVisible(bool(steps))
+        foot = row(cost, self.next_button)
+        foot.setStretch(0, 1)
+        lines.addLayout(foot)
+        said = (kind, stage.name, describe_source(stage), describe_settings(stage), describe_cost(stage), held_out)
+        self.setAccessibleName(", ".join(filter(None, said)))
+        self.next_button.setAccessibleName(f"What next with {stage.name}")
+        opens = "This run is shown" if is_shown else "Show this run"
+        told = (opens if self.can_open else "", describe_start(stage, parent), describe_details(stage))
+        self.setToolTip(plain_tip("\n".join(filter(None, told))))

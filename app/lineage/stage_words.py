@@ -1,0 +1,112 @@
+"""What is said of a stage: what it is, how it learned, what it cost, and what it is worth."""
+
+from __future__ import annotations
+
+from app.kit.setting_names.value_words import words
+from models.alignment.figures import figure_of
+from models.alignment.stage_tree import FORKED, GONE, IMPORTED, KNOWS, LOSS, PRETRAINED, REWARD, TUNED, HeldOut, Stage
+from models.number_words import format_count, format_duration, format_percent, with_minus
+
+KINDS = {
+    PRETRAINED: ("Base", "trend-down", "Learned from texts, starting with random weights"),
+    FORKED: ("Fork", "git-fork", "Continues another run from one of its checkpoints"),
+    TUNED: ("Fine-tuned", "graduation-cap", "Imitates texts or conversations, starting from a trained model"),
+    IMPORTED: ("Imported", "download-simple", "Came from outside the library"),
+    REWARD: ("Reward model", "scales", "Learned from pairs to score replies"),
+    "dpo": ("DPO", "git-diff", "Learned from pairs, directly"),
+    "kto": ("KTO", "thumbs-up", "Learned from single replies, good or bad"),
+    "ppo": ("PPO", "target", "Learned from rewards, beside a critic"),
+    "grpo": ("GRPO", "users-three", "Learned from rewards, by comparing replies with one another"),
+    GONE: ("Gone", "trash", "No longer in the library"),
+}
+"""Kind of a stage → what it is called, its icon, and what that means."""
+_TITLES = {KNOWS: "Skills", LOSS: "Validation loss", "gold": "As meant", "kl": "KL"}
+"""Of held-out numbers, where the titles of the figures are too long or there is none."""
+
+
+def kind_words(stage: Stage) -> str:
+    """What a stage is called: “PPO”, or “PPO, fork” where it continues another run."""
+    title = KINDS[stage.kind][0]
+    return f"{title}, fork" if stage.is_fork and stage.kind != FORKED else title
+
+
+def describe_start(stage: Stage, parent: Stage | None) -> str:
+    """What its weights were at first, in a sentence; "" for random ones."""
+    if not stage.parent:
+        return ""
+    name = parent.name if parent is not None else stage.parent
+    if stage.parent_step is None:
+        return f"Started from {name}."
+    step = f"step {stage.parent_step:,}"
+    return f"Continues {name} from {step}." if stage.is_fork else f"Started from {name} at {step}."
+
+
+def describe_settings(stage: Stage) -> str:
+    """The settings by which stages of a kind differ, in a line."""
+    spec = stage.spec
+    if spec is None or stage.kind == IMPORTED:
+        return ""
+    train, align, parts = spec.train, spec.align, [f"rate {spec.train.lr:g}"]
+    if align is not None and align.task == "prompts":
+        parts.insert(0, f"{align.n_prompts} × {align.n_replies} replies")
+    else:
+        parts.insert(0, f"batch {train.batch_size * train.grad_accum_steps}")
+    if align is not None and align.stage != REWARD:
+        parts.insert(0, f"β {align.beta:g}")
+    if spec.tune is not None and spec.tune.mode != "all":
+        parts.append(words(spec.tune.mode))
+    if train.seed:
+        parts.append(f"seed {train.seed}")
+    return " · ".join(parts)
+
+
+def describe_source(stage: Stage) -> str:
+    """What it learned from, and what rewarded it."""
+    if stage.kind == GONE:
+        return "No longer in the library; the runs made from it have its weights."
+    if stage.spec is None or stage.spec.align is None or stage.spec.align.task != "prompts":
+        return stage.data
+    by = f"rewards by “{stage.rewarder}”" if stage.rewarded_by else "rewards by the judge of the wish"
+    return f"{stage.data}, {by}"
+
+
+def describe_cost(stage: Stage) -> str:
+    """Steps and seconds, and the status where it has not finished."""
+    if stage.kind in (GONE, IMPORTED) or stage.spec is None:
+        return ""
+    total, done = stage.spec.train.steps, max(stage.trained, stage.step)
+    n = format_count(total, "step") if done == total else f"{done:,} of {format_count(total, 'step')}"
+    parts = [n, format_duration(stage.seconds) if stage.seconds is not None else ""]
+    return ", ".join(filter(None, (*parts, stage.status if stage.status != "finished" else "")))
+
+
+def describe_held_out(stage: Stage) -> str:
+    """The held-out numbers that are recorded, in a line; "" for none."""
+    return " · ".join(_figure(found) for found in stage.held_out)
+
+
+def describe_details(stage: Stage) -> str:
+    """The same numbers with what they mean, and their parts, in lines."""
+    lines = []
+    for found in stage.held_out:
+        if found.name == KNOWS:
+            help_ = "Mean share of right answers to held-out questions of the world that the base had learned."
+        elif found.name == LOSS:
+            help_ = "On the validation split, in nats per token."
+        else:
+            help_ = figure_of(found.name).help
+        lines.append(f"{_figure(found)}: {help_}")
+        for kind, (share, n) in (found.parts or {}).items():
+            lines.append(f"    {kind} {format_percent(share)} of {n:,}")
+    return "\n".join(lines)
+
+
+def _figure(found: HeldOut) -> str:
+    figure = figure_of(found.name)
+    title = _TITLES.get(found.name, figure.title)
+    if found.name == KNOWS or figure.unit == "share":
+        was = "" if found.was is None else f"{100 * found.was:.0f} → "
+        return f"{title} {was}{format_percent(found.value)}"
+    if found.name == "kl":
+        return f"{title} {found.value:.1f}"
+    return with_minus(f"{title} {found.value:.3f}")

@@ -1,0 +1,318 @@
+"""Who wins: every stage against every other one, by the judge of a wish, by a reward model, and by the user."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QComboBox, QProgressBar, QSpinBox, QWidget
+
+from app.kit.basics import EmptyState, button, column, label, row, scrolling, set_enabled
+from app.kit.export_button import Columns, ExportButton
+from app.kit.labels import ElidedCombo, ElidedLabel
+from app.kit.layout.flow_layout import FlowLayout
+from app.kit.layout.segments import Segments
+from app.kit.theme import SPACE, ThemeProvider
+from app.lineage.comparing import StageComparer
+from app.lineage.next_steps import Judging
+from app.lineage.reply_pairs import ReplyPairs
+from app.lineage.win_matrix import WinMatrix
+from app.session.candidates import Candidate
+from app.session.session import Session
+from app.worker.background import LatestTask
+from models.alignment.stage_tree import Stage, world_seed_of
+from models.alignment.win_rates import GOLD, JUDGES, PROXY, YOU, Asked, Grid, WinRates, kept_win_rates
+from models.library.library import Library
+from models.number_words import format_count, format_percent
+from models.runs.run_folder import RunFolder
+from models.tiny_world.wishes import SIZES, WISHES
+
+_TITLES = {GOLD: "By the judge", PROXY: "By a reward model", YOU: "By you"}
+_ABOUT = {
+    GOLD: "Each cell: how often the reply of the row's stage was better than that of the column's to the same prompt, "
+    "by the judge of the wish, which is never wrong. A tie is half a win. Below: the 95 % interval (Wilson). A click "
+    "shows the replies.",
+    PROXY: "Each cell: how often the reply of the row's stage got the higher score from {reward_model}. It is a "
+    "stand-in: where it favours a stage much more than the judge does, it has been gamed.",
+    YOU: "Each cell: which replies you chose, blind, between these checkpoints in Chat → Judge replies. Click "
+    "one to judge more pairs of the two.",
+}
+_FEW, _TOO_FEW = 2, "Choose at least two stages that can reply, at the top right."
+
+
+class WinRatesView(QWidget):
+    """Measures and shows the win rates of some stages.
+
+    Signals:
+        judging_asked(does): the user wants to judge replies of two stages (Judging).
+    """
+
+    judging_asked = Signal(object)
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._stages: tuple[Stage, ...] = ()
+        self._is_stale = False
+        self.rates: WinRates | None = None
+        """What is shown; None while nothing is known."""
+        self.comparer = StageComparer(session, self)
+        session.status.add(self.comparer)
+        self.judge = Segments("Who judges", _TITLES, "Who says which of two replies is better")
+        self.wish = QComboBox()
+        self.wish.setAccessibleName("Wish")
+        for name, wish in WISHES.items():
+            self.wish.addItem(wish.title, name)
+            self.wish.setItemData(self.wish.count() - 1, wish.help, Qt.ItemDataRole.ToolTipRole)
+        self.wish.setToolTip("What is asked, and wished for: held-out prompts of Tiny World")
+        self.n = QSpinBox()
+        self.n.setRange(1, SIZES["test"])
+        self.n.setValue(128)
+        self.n.setAlignment(Qt.AlignmentFlag.AlignRight)
+        self.n.setAccessibleName("Prompts")
+        self.n.setToolTip("How many prompts each stage replies to, once each")
+        self.rewarder: QComboBox = ElidedCombo()
+        self.rewarder.setAccessibleName("Reward model")
+        self.rewarder.setToolTip("Which reward model judges")
+        self.rewarder.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.rewarder.setMinimumContentsLength(10)
+        self.measure = button(
+            "Measure",
+            theme,
+            self.start,
+            icon="scales",
+            role="primary",
+            tip="Let every stage reply, and judge the replies; earlier replies are reused",
+        )
+        self.stop = button("Stop", theme, self.comparer.cancel, icon="stop", tip="Stop; the replies so far are kept")
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.progress.setAccessibleName("Progress of the comparison")
+        self.progress.setMaximumWidth(220)
+        self.phase = ElidedLabel()
+        self.phase.setProperty("role", "caption")
+        self.problem = label("", "warning", wrap=True)
+        self.matrix = WinMatrix(theme)
+        self.pairs = ReplyPairs(theme)
+        """The replies behind the cell that was clicked."""
+        self.about = label("", "caption", wrap=True)
+        self.read_out = ElidedLabel()
+        self.export = ExportButton(session.notices, theme, self.matrix, self._numbers)
+        self.export.name = "win rates"
+        self.empty = EmptyState("Not measured yet", "")
+        self._kept = LatestTask(self)
+        self._kept.done.connect(self._on_kept)
+        self._kept.failed.connect(session.notices.fail)
+        self._build()
+        self.comparer.changed.connect(self._show_state)
+        self.comparer.measured.connect(self.look_up)  # what is chosen may be another comparison by now
+        self.comparer.failed.connect(self._say)
+        self.judge.changed.connect(self._show_rates)
+        self.wish.activated.connect(self.look_up)
+        self.n.valueChanged.connect(self.look_up)
+        self.rewarder.activated.connect(self.look_up)
+        self.matrix.read.connect(self.read_out.setText)
+        self.matrix.cell_clicked.connect(self._on_cell)
+        session.training.changed.connect(self._show_state)
+        session.preferences.changed.connect(self._on_preferences)
+        self._show_state()
+
+    def _build(self) -> None:
+        setup = QWidget()
+        flow = FlowLayout(setup)
+        self._rewarder_part = QWidget()
+        parts: tuple[tuple[str, QWidget, QWidget], ...] = (
+            ("Asked:", self.wish, QWidget()),
+            ("prompts", self.n, QWidget()),
+            ("scored by", self.rewarder, self._rewarder_part),
+        )
+        for words, editor, part in parts:
+            part.setLayout(row(label(words, "muted"), editor, spacing=SPACE // 2))
+            flow.addWidget(part)
+        flow.addWidget(self.measure)
+        flow.addWidget(self.stop)
+        head = row(self.judge, None, self.export)
+        going_on = row(self.progress, self.phase)
+        going_on.setStretch(1, 1)
+        self._going_on = QWidget()
+        self._going_on.setLayout(going_on)
+        inner = QWidget()
+        inner.setLayout(column(self.matrix, self.pairs, None))
+        self._area = scrolling(inner)
+        whole = column(setup, self._going_on, self.problem)
+        whole.addLayout(head)
+        for widget in (self.about, self._area, self.empty, self.read_out):
+            whole.addWidget(widget)
+        whole.setStretchFactor(self._area, 1)
+        whole.setStretchFactor(self.empty, 1)
+        self.setLayout(whole)
+
+    # -- What is compared ----------------------------------------------------------------------------------------------
+
+    def show_stages(self, stages: Sequence[Stage], rewarders: Sequence[Stage]) -> None:
+        """Compare these stages, which can reply; rewarders: the reward models among the family."""
+        if tuple(stages) == self._stages and self.rewarder.count() == len(rewarders):
+            return
+        self._stages = tuple(stages)
+        chosen = self.rewarder.currentData()
+        with QSignalBlocker(self.rewarder):
+            self.rewarder.clear()
+            for stage in rewarders:
+                self.rewarder.addItem(stage.name, stage.id)
+            self.rewarder.setCurrentIndex(max(0, self.rewarder.findData(chosen)) if rewarders else -1)
+        self.rates = None
+        self._show_rates()
+        self.look_up()
+
+    @property
+    def asked(self) -> Asked | None:
+        """What the stages are asked; None without stages."""
+        if not self._stages or self._stages[0].folder is None:
+            return None
+        try:
+            seed = world_seed_of(RunFolder.open(self._stages[0].folder))
+        except ValueError:
+            seed = 0
+        return Asked(wish=str(self.wish.currentData()), world_seed=seed, n=self.n.value())
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is measured or looked up."""
+        return self.comparer.busy or self._kept.busy
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self._is_stale:
+            self.look_up()
+
+    @Slot()
+    def _on_preferences(self) -> None:
+        """The user has judged a pair, most likely on another page."""
+        self._is_stale = True
+        if self.isVisible():
+            self.look_up()
+
+    @Slot()
+    def look_up(self) -> None:
+        """Show what is kept of this comparison."""
+        self._is_stale = False
+        asked = self.asked
+        self._say("")
+        if asked is None:
+            self._show_state()
+            return
+        library, folders = self._session.library, [stage.folder for stage in self._stages if stage.folder is not None]
+        reward_model = str(self.rewarder.currentData() or "")
+        self._kept.ask(lambda: _kept(library, folders, asked, reward_model))
+
+    def start(self) -> None:
+        """Measure."""
+        asked = self.asked
+        if asked is not None and not self._session.training.active:
+            self._say("")
+            stages = [stage.id for stage in self._stages]
+            self.comparer.start(stages, asked, str(self.rewarder.currentData() or ""))
+
+    @Slot(object)
+    def _on_kept(self, rates: WinRates) -> None:
+        if [one.run for one in rates.contenders] == [stage.id for stage in self._stages]:
+            self.rates = rates
+            self._show_rates()
+
+    # -- What is shown -------------------------------------------------------------------------------------------------
+
+    @property
+    def grid(self) -> Grid | None:
+        """The grid of the judge that is chosen; None where nothing is known of it."""
+        grid = self.rates.grids.get(self.judge.value) if self.rates is not None else None
+        return grid if grid is not None and any(match is not None for cells in grid for match in cells) else None
+
+    @Slot()
+    def _show_rates(self) -> None:
+        judge, grid, rates = self.judge.value, self.grid, self.rates
+        shown = grid if grid is not None else (rates.grids.get(YOU) if rates is not None and judge == YOU else None)
+        shares = rates.shares if rates is not None and judge == GOLD else ()
+        notes = ["" if share is None else f"{format_percent(share)} as meant" for share in shares]
+        names = [stage.name for stage in self._stages]
+        self.pairs.clear_pairs()
+        if shown is not None:
+            self.matrix.show_grid(names, shown, notes)
+        self.about.setText(_ABOUT[judge].format(reward_model=self.rewarder.currentText() or "a reward model"))
+        self._show_state()
+
+    @Slot()
+    def _show_state(self) -> None:
+        judge, busy = self.judge.value, self.comparer.busy
+        few = len(self._stages) < _FEW
+        has_matrix = not few and (self.grid is not None or (judge == YOU and self.rates is not None))
+        self._area.setVisible(has_matrix)
+        self.about.setVisible(has_matrix)
+        self.read_out.setVisible(has_matrix)
+        self.export.setEnabled(self.grid is not None)
+        self.empty.setVisible(not has_matrix)
+        self._rewarder_part.setVisible(self.rewarder.count() > 0)
+        self.measure.setVisible(not busy)
+        self.stop.setVisible(busy)
+        set_enabled(self.measure, _TOO_FEW if few else self._session.training.why_not_start)
+        self._going_on.setVisible(busy)
+        if busy:
+            self.progress.setRange(0, self.comparer.total)
+            self.progress.setValue(self.comparer.done)
+            self.phase.setText(f"{self.comparer.phase}…")
+        if few:
+            words = _TOO_FEW
+        elif judge == PROXY and not self.rewarder.count():
+            words = "No reward model comes from these stages: train one, from its stage's “What next”."
+        else:
+            n = format_count(len(self._stages), "stage")
+            words = f"{n} reply to {format_count(self.n.value(), 'held-out prompt')} each. Replies are kept."
+        heading = "Nobody to compare" if few else "Measuring" if busy else "Not measured yet"
+        self.empty.set_words(heading, words)
+
+    @Slot(str)
+    def _say(self, words: str) -> None:
+        self.problem.setText(words)
+        self.problem.setVisible(bool(words))
+
+    @Slot(int, int)
+    def _on_cell(self, row: int, column: int) -> None:
+        first, second = self._stages[row], self._stages[column]
+        if self.judge.value == YOU:
+            self.judging_asked.emit(Judging(Candidate(first.id), Candidate(second.id)))
+        elif self.rates is not None:
+            self.pairs.show_pairs(self.rates, self.judge.value, row, column)
+            QTimer.singleShot(0, self, self._go_to_pairs)
+
+    @Slot()
+    def _go_to_pairs(self) -> None:
+        bar = self._area.verticalScrollBar()
+        bar.setValue(min(self.pairs.y(), bar.maximum()))
+
+    def _numbers(self) -> Callable[[], Columns]:
+        rates, names = self.rates, [stage.name for stage in self._stages]
+
+        def columns() -> Columns:
+            cells = [
+                (judge, names[i], names[j], match)
+                for judge in JUDGES
+                for i, line in enumerate(rates.grids.get(judge, ()) if rates is not None else ())
+                for j, match in enumerate(line)
+                if match is not None
+            ]
+            return {
+                "judge": [judge for judge, *_ in cells],
+                "stage": [first for _, first, _, _ in cells],
+                "against": [second for *_, second, _ in cells],
+                "won": [match.n_won for *_, match in cells],
+                "tied": [match.n_tied for *_, match in cells],
+                "lost": [match.n_lost for *_, match in cells],
+            }
+
+        return columns
+
+
+def _kept(library: Library, folders: Sequence[Path], asked: Asked, reward_model: str) -> WinRates:
+    judge = RunFolder.open(library.find_run(reward_model)) if reward_model else None
+    return kept_win_rates(library, [RunFolder.open(folder) for folder in folders], asked, judge)

@@ -1,0 +1,265 @@
+"""Minimal pairs: two sentences side by side, with the differences in attention and in the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Slot
+from PySide6.QtGui import QResizeEvent, QShowEvent
+from PySide6.QtWidgets import QBoxLayout, QVBoxLayout, QWidget
+
+from app.glass.examiner import Examiner
+from app.kit.basics import column, frame, label, row, scrolling, set_enabled, set_role
+from app.kit.export_button import Columns, ExportButton
+from app.kit.layout.segments import Segments
+from app.kit.theme import SPACE, ThemeProvider
+from app.minimal_pairs.answers import ChangesCard, ResolvedCard
+from app.minimal_pairs.attention_card import AttentionCard
+from app.minimal_pairs.grow_card import GrowCard
+from app.minimal_pairs.measured import HEADS, AccuracyTable
+from app.minimal_pairs.pair_text import attention_columns, default_column, differing_columns, side_tokens
+from app.minimal_pairs.pair_tokens import PairTokens
+from app.minimal_pairs.pronoun_models import PRONOUNS, PronounAnswer, PronounControl
+from app.minimal_pairs.sentences import Sentences
+from app.session.session import Session
+from app.worker.failures import Failure
+from models.recipes.pronoun_specs import KINDS
+
+if TYPE_CHECKING:
+    from models.inspect.minimal_pair import PairReading
+
+_ABOUT = (
+    "Two sentences that differ in one word, and how a model reacts to that word. In the difference, 0 = the changed "
+    "word cannot affect this token."
+)
+_NO_MODEL = "No model is open: choose one in the chat."
+_WIDE = 1100
+"""Pixels from which the answers are shown beside the attention."""
+_SOURCES = {"pronouns": "Pronoun models", "open": "The open model"}
+
+
+class MinimalPairs(QWidget):
+    """A page that asks the pronoun models, or the open model, about two sentences."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._theme = session, theme
+        self.answer: PronounAnswer | None = None
+        self._open_reading: PairReading | None = None
+        self._open_problem = ""
+        self._words: tuple[list[str], list[str]] = ([], [])
+        self._column = -1
+        self._is_stale = True
+        self.examiner = Examiner(session.worker, session.chat, self)
+        self.pronouns = PronounControl(session.worker, session.library, session.models, self)
+        self.departure = session.models.release_when_left(PRONOUNS, self, lambda: self.pronouns.busy)
+        self.source = Segments(
+            "Model", _SOURCES, "Which model to ask: those trained on what “it” is, or the one you chat with"
+        )
+        self.which = Segments("Whose attention", HEADS, "The two pronoun models have the same size and training")
+        self.sentences = Sentences(theme)
+        self.setFocusProxy(self.sentences)
+        self.tokens = PairTokens(theme)
+        self.problem = label("", "error", wrap=True)
+        self.grow = GrowCard(session, theme)
+        self.resolved = {topology: ResolvedCard(topology, theme) for topology in KINDS}
+        self.changes = ChangesCard(theme)
+        self.attention = AttentionCard(theme, self.which)
+        self.measured = AccuracyTable()
+        self._build(theme)
+        self._connect()
+        self._show()
+
+    def _build(self, theme: ThemeProvider) -> None:
+        body = QWidget()
+        self.export = ExportButton(self._session.notices, theme, body, self._numbers)
+        self.export.name = "minimal pair"
+        head = frame("card", margin=2 * SPACE)
+        lines = head.layout()
+        assert isinstance(lines, QVBoxLayout)
+        lines.addLayout(row(label("Minimal pairs", "subheading"), None, self.source, self.export))
+        lines.addWidget(label(_ABOUT, "muted", wrap=True))
+        for part in (self.sentences, self.problem, self.tokens):
+            lines.addWidget(part)
+        self._both = QWidget()
+        self._cards = QBoxLayout(QBoxLayout.Direction.LeftToRight, self._both)
+        self._cards.setContentsMargins(0, 0, 0, 0)
+        for card in self.resolved.values():
+            self._cards.addWidget(card)
+        self._sides = QBoxLayout(QBoxLayout.Direction.TopToBottom)
+        self._sides.addLayout(column(self._both, self.changes), 3)
+        self._sides.addWidget(self.attention, 7)
+        for sides in (self._cards, self._sides):
+            sides.setSpacing(SPACE)
+        self._figures = frame("card")
+        figures = self._figures.layout()
+        assert figures is not None
+        figures.addWidget(label("Measured accuracy", "subheading"))
+        figures.addWidget(self.measured)
+        all_of_it = QVBoxLayout(body)
+        all_of_it.setContentsMargins(0, 0, SPACE, 0)
+        all_of_it.setSpacing(SPACE)
+        all_of_it.addWidget(head)
+        all_of_it.addWidget(self.grow)
+        all_of_it.addLayout(self._sides)
+        all_of_it.addWidget(self._figures)
+        all_of_it.addStretch(1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(scrolling(body))
+
+    def _connect(self) -> None:
+        session = self._session
+        self.source.changed.connect(self._on_source)
+        self.which.changed.connect(self._on_which)
+        self.sentences.changed.connect(self._ask)
+        self.tokens.picked.connect(self.on_picked)
+        self.attention.picked.connect(self.on_picked)
+        self.pronouns.answered.connect(self._on_answered)
+        self.pronouns.failed.connect(self._on_failed)
+        self.examiner.done.connect(self._on_examined)
+        self.examiner.failed.connect(self._on_failed)
+        self.grow.growth.changed.connect(self._on_growth)
+        session.runs.changed.connect(self._ask)
+        session.chat.model_changed.connect(self._ask)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        across, down = QBoxLayout.Direction.LeftToRight, QBoxLayout.Direction.TopToBottom
+        wide = self.width() >= _WIDE * self._theme.text_scale
+        self._sides.setDirection(across if wide else down)
+        self._cards.setDirection(down if wide else across)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self._is_stale:
+            self._ask()
+
+    @property
+    def reading(self) -> PairReading | None:
+        """The reading whose attention is shown."""
+        if self.source.value == "open":
+            return self._open_reading
+        models = self.answer.models if self.answer is not None else {}
+        model = models.get(self.which.value, next(iter(models.values()), None))  # or the only one there is
+        return model.reading if model is not None else None
+
+    # -- Asking --------------------------------------------------------------------------------------------------------
+
+    @Slot()
+    def _ask(self) -> None:
+        """Ask the chosen models about the sentences, once the page is in view."""
+        self._is_stale = not self.isVisible()
+        if self._is_stale:
+            return
+        texts = self.sentences.texts
+        if self.source.value == "pronouns":
+            self.pronouns.ask(texts)
+        elif self._session.chat.model is None:
+            self._open_reading, self._open_problem = None, _NO_MODEL
+            self._show()
+        else:
+
+            def question(model: object, tokenizer: object) -> object:
+                from models.inspect.minimal_pair import read_pair
+
+                return read_pair(model, tokenizer, texts)  # type: ignore[arg-type]
+
+            self.examiner.ask(question)
+
+    @Slot(object)
+    def _on_answered(self, answer: PronounAnswer) -> None:
+        self.answer, self._open_problem = answer, ""
+        self._show()
+
+    @Slot(object)
+    def _on_examined(self, reading: PairReading) -> None:
+        self._open_reading, self._open_problem = reading, ""
+        self._show()
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self._open_reading, self._open_problem = None, failure.sentence
+        if self.source.value == "pronouns":
+            self.answer = None
+        self._show()
+
+    @Slot()
+    def _on_growth(self) -> None:
+        if not self.grow.growth.active:
+            self._ask()
+        self._show_cards()
+
+    # -- Choosing ------------------------------------------------------------------------------------------------------
+
+    @Slot()
+    def _on_source(self) -> None:
+        self._open_problem = ""
+        asked_before = self.pronouns if self.source.value == "open" else self.examiner
+        asked_before.forget()
+        self._show()
+        self._ask()
+
+    def ask_pronoun_models(self) -> None:
+        """Ask the models that were trained on what “it” is."""
+        if self.source.value != "pronouns":
+            self.source.choose("pronouns")
+            self._on_source()
+
+    @Slot()
+    def _on_which(self) -> None:
+        self._show()
+
+    @Slot(int)
+    def on_picked(self, column: int) -> None:
+        """Choose another token."""
+        self._column = column
+        self._show()
+
+    # -- Showing -------------------------------------------------------------------------------------------------------
+
+    def _show(self) -> None:
+        self._show_cards()
+        reading = self.reading
+        if reading is None:
+            self.tokens.show_pair((), (), (), -1)
+            return
+        first, second = side_tokens(reading, 0), side_tokens(reading, 1)
+        if (first, second) != self._words:  # the old column has no meaning for other tokens
+            self._words, self._column = (first, second), default_column(reading)
+        self.tokens.show_pair(first, second, differing_columns(reading), self._column)
+        self.attention.show_reading(reading, self._column)
+        if self.source.value == "open":
+            self.changes.show_reading(reading, self._column)
+
+    def _show_cards(self) -> None:
+        """Show the cards for what is known, and problems with the sentences."""
+        asks_open, reading = self.source.value == "open", self.reading
+        models = {} if self.answer is None else self.answer.models
+        missing = tuple(topology for topology in KINDS if topology not in models)
+        problems = [model.problem for model in models.values() if model.problem] if not asks_open else []
+        problem = self._open_problem or (problems[0] if problems else "")
+        set_role(self.problem, "muted" if problem == _NO_MODEL else "error")
+        self.problem.setText(problem)
+        self.problem.setVisible(bool(problem))
+        unfinished = [model for model in models.values() if model.is_unfinished]
+        self.grow.show_missing(missing, unfinished)
+        is_known = self.answer is not None or not self.pronouns.busy
+        is_needed = bool(missing or unfinished) and is_known
+        self.grow.setVisible(not asks_open and (self.grow.growth.active or is_needed))
+        self._both.setVisible(not asks_open and bool(models) and not problems)
+        for topology, card in self.resolved.items():
+            card.show_model(models.get(topology))
+        self.which.setVisible(not asks_open and len(models) > 1)
+        self._figures.setVisible(not asks_open and bool(models))
+        self.measured.show_models(models)
+        for widget in (self.tokens, self.attention):
+            widget.setVisible(reading is not None)
+        self.changes.setVisible(asks_open and reading is not None)
+        set_enabled(self.export, "" if reading is not None else "No sentences have been read yet.")
+
+    def _numbers(self) -> Callable[[], Columns]:
+        reading, (layer, head) = self.reading, self.attention.head
+        assert reading is not None
+        return lambda: attention_columns(reading, layer, head)

@@ -1,0 +1,294 @@
+"""The draft of a new run: all choices as a whole, and its trials."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from functools import partial
+from itertools import islice
+from typing import NamedTuple
+
+from app.new_run.choices import RunChoices
+from app.new_run.proposer import Proposer
+from app.new_run.trials.trials import Trials
+from app.session.device_memory import DeviceMemory
+from app.session.session import Session
+from models import cost
+from models.computer_load import describe_load
+from models.cost.memory import FLOAT32_BYTES
+from models.cost.tuning import trained
+from models.library.run_corrections import corrections_name
+from models.library.run_record import RunInfo
+from models.settings.align_spec import AlignSpec
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import RunSpec, TrainConfig
+from models.settings.tune_spec import TUNE_MODES, TuneSpec
+from models.training.estimates.findings import BaseRate, RunCost
+from models.training.proposal.propose import seconds_of, step_memory
+from models.training.proposal.step_shape import StepShape, text_length, update_flops
+
+_ROWS_AT_ONCE = 16
+"""Replies that an alignment reads in one pass (models.training.stages)."""
+_MIN_STEPS = 20
+"""The first steps of a run are slower, so a shorter one says little about the speed."""
+_ALIKE = 1.5
+"""Ratio of operations per update up to which a run of the same model tells the speed."""
+_COMPARABLE = 5.0
+"""Ratio of operations per update up to which another run tells about how long one takes: of small updates, most of the
+time is not spent on operations."""
+_N_COMPARED = 20
+"""Of that many runs, the newest, the one that is most alike tells the speed."""
+
+
+class TimeEstimate(NamedTuple):
+    """How long a run takes. source: what that is derived from, in words, as: the speed of “Tiny World”."""
+
+    seconds: float
+    source: str
+
+
+class RunDraft:
+    """The choices as a RunSpec, and their trials. `like`: name of the run whose settings they are, '' for none."""
+
+    def __init__(self, session: Session, choices: RunChoices, trials: Trials, proposer: Proposer) -> None:
+        self.session, self.choices, self.trials, self.proposer = session, choices, trials, proposer
+        self.name = self.like = ""
+
+    def set_name(self, name: str) -> None:
+        """Name the run; '' for `default_name`."""
+        self.name = name.strip()
+
+    @property
+    def default_name(self) -> str:
+        """A name that no run has, after what is learned from which model, or the run whose settings these are."""
+        of, model = self.choices, self.choices.start.name or self.session.designs.name or "my-design"
+        on = of.wish.title.lower() if of.draws else of.dataset.name if of.dataset is not None else ""
+        is_corrected = bool(of.start.name) and on.startswith(corrections_name(model))
+        learned = f"{model}, corrected" if is_corrected else f"{model} on {on}" if on else model
+        return self.session.runs.free_name(self.like or learned)
+
+    @property
+    def model(self) -> ModelConfig:
+        """The design, with the vocabulary that the tokenizer will have."""
+        design = self.choices.design_config
+        if self.choices.start.run_id:
+            return design
+        return dataclasses.replace(design, vocab_size=self.choices.tokenizer.vocab_size)
+
+    @property
+    def trainable(self) -> RunSpec | None:
+        """The spec of the current choices as they are, with the design that it will have; None where a choice is
+        missing."""
+        if self.choices.problem:
+            return None
+        return self._chosen(self.default_name)
+
+    @property
+    def learned(self) -> RunSpec | None:
+        """The same where the run learns from texts or rows, which can be looked at."""
+        spec = self.trainable
+        if spec is None or spec.align is not None or spec.data.source == "pronouns":
+            return None
+        return spec
+
+    @property
+    def shape(self) -> StepShape | None:
+        """What an update reads; None where the run does not learn from texts or rows."""
+        spec = self.learned
+        return None if spec is None else self.proposer.shape(spec)
+
+    def spec(self) -> RunSpec:
+        """The spec of the current choices; ValueError says what is missing."""
+        self.choices.form.commit()
+        if self.choices.problem:
+            raise ValueError(self.choices.problem)
+        return self._chosen(self.name or self.default_name)
+
+    def _chosen(self, name: str) -> RunSpec:
+        """The spec of the current choices, without fields that are still being edited."""
+        of = self.choices
+        return RunSpec(
+            name=name,
+            model=self.model,
+            tokenizer=of.tokenizer.spec,
+            data=of.data_spec,
+            train=of.form.config,
+            tune=of.start.spec,
+            align=of.align_spec,
+        )
+
+    @property
+    def problem(self) -> str:
+        """Why the run cannot start now, in a sentence; '' where it can."""
+        if self.choices.problem:
+            return self.choices.problem
+        if self.session.training.active:
+            return "A run is already training. Stop it, wait, or add this one to the queue."
+        return ""
+
+    @property
+    def n_classes(self) -> int:
+        """How many answers a prediction of the run chooses from, as RunSpec.n_classes; 0 while that is not known."""
+        return 0 if self.choices.problem else self._chosen(self.default_name).n_classes
+
+    def mode_costs(self, on: DeviceMemory | None) -> dict[str, tuple[int, int]]:
+        """How many weights each mode of a fine-tuning would train, and the estimated memory of a step in bytes.
+
+        Empty where the run starts from nothing. on: the memory of the device, None if that is not known.
+        """
+        spec = self.trainable
+        if spec is None or spec.tune is None:
+            return {}
+        modes = {mode: dataclasses.replace(spec, tune=dataclasses.replace(spec.tune, mode=mode)) for mode in TUNE_MODES}
+        return {mode: (trained(each.model, each.tune).total, self._bytes(each, on)) for mode, each in modes.items()}
+
+    def step_bytes(self, on: DeviceMemory | None) -> int:
+        """The estimated memory of a step in bytes, as `mode_costs`; 0 where a choice is missing."""
+        spec = self.trainable
+        return 0 if spec is None else self._bytes(spec, on)
+
+    def _bytes(self, spec: RunSpec, on: DeviceMemory | None) -> int:
+        shape = self.proposer.shape(spec) if self.learned is not None else None
+        return step_bytes(spec.model, spec.train, spec.tune, spec.align, on, shape)
+
+    def try_out(self, kind: str, *, below: int | None = None) -> bool:
+        """Start a trial of the current choices; whether it started."""
+        try:
+            spec = self.spec()
+        except ValueError as error:
+            self.session.notices.say(str(error))
+            return False
+        return self.trials.start(kind, spec, below=below)
+
+    def measured(self) -> RunCost | None:
+        """The measured cost of exactly the current choices, None where there is none."""
+        trial = self.trials.state
+        return trial.cost if trial.cost_of is not None and self.matches(trial.cost_of) else None
+
+    def base_rate(self) -> BaseRate | None:
+        """The measured base rate of the current model and wish, None where there is none."""
+        trial = self.trials.state
+        known = trial.base_of
+        if trial.base is None or known is None or self.choices.problem or known.align is None:
+            return None
+        now = self._chosen(known.name)
+        same = (now.data, now.tune) == (known.data, known.tune)
+        return trial.base if same and now.align and now.align.max_tokens == known.align.max_tokens else None
+
+    def estimated_time(self) -> TimeEstimate | None:
+        """From a run of the same model whose steps are about as large; else from what was measured here; else from the
+        operations per second of that of the newest runs whose steps are most alike in size, the longest of them, unless
+        theirs are far larger or smaller. Where replies are drawn, from how long that took for the base rate. None where
+        there is none, and while this computer is measured."""
+        align = self.choices.align_spec
+        if align is not None:
+            base = self.base_rate()
+            if base is None:
+                return None
+            seconds = base.seconds(self.choices.form.config.steps, align)
+            return TimeEstimate(seconds, "the replies drawn for the base rate")
+        spec = self.learned
+        if spec is None:
+            return None
+        train, flops = spec.train, self._flops(spec)
+        known = [
+            (per_step, info)
+            for info in islice(filter(_tells_speed, self.session.runs.known()), _N_COMPARED)
+            if (per_step := _flops_per_step(info)) is not None
+            and per_step / _COMPARABLE < flops < per_step * _COMPARABLE
+        ]
+        # A small model uses the processor worse: its speed says little about that of a large one. And of a short run,
+        # much of the time is that of its first tests.
+        per_step, info = min(
+            known, key=lambda each: (abs(math.log(each[0] / flops)), -each[1].step), default=(0.0, None)
+        )
+        is_like_it = info is not None and _is_alike(info, spec) and per_step / _ALIKE < flops < per_step * _ALIKE
+        speed = self.proposer.speed
+        if speed is not None and not is_like_it:
+            load = describe_load(speed.others)
+            source = "a few steps on random words" + (f", while {load}" if load else "")
+            return TimeEstimate(seconds_of(spec, self.proposer.facts, speed), source)
+        if info is None or info.elapsed_s is None or (self.proposer.is_measuring and not is_like_it):
+            return None
+        return TimeEstimate(train.steps * flops / per_step * info.elapsed_s / info.step, f"the speed of “{info.name}”")
+
+    def _flops(self, spec: RunSpec) -> float:
+        return update_flops(self.proposer.shape(spec), spec.model, spec.train, spec.tune)
+
+    def matches(self, spec: RunSpec) -> bool:
+        """Whether `spec` equals the current choices, apart from its name."""
+        return not self.choices.problem and self._chosen(spec.name) == spec
+
+    def uses_same_model_and_data(self, spec: RunSpec) -> bool:
+        """Whether a finder's result for `spec` applies to the current choices: same model, tokenizer and data."""
+        if self.choices.problem:
+            return False
+        now = self._chosen(spec.name)
+        return _learned(now) == _learned(spec)
+
+
+def _tells_speed(info: RunInfo) -> bool:
+    if info.status == "imported" or info.problem or info.step < _MIN_STEPS or not info.elapsed_s:
+        return False
+    return info.spec is not None and info.spec.align is None  # most of an alignment's time is not spent on its updates
+
+
+def _learned(spec: RunSpec) -> tuple[object, ...]:
+    return spec.model, spec.tokenizer, spec.data, spec.tune, spec.align
+
+
+def step_bytes(
+    model: ModelConfig,
+    train: TrainConfig,
+    tune: TuneSpec | None,
+    align: AlignSpec | None,
+    on: DeviceMemory | None,
+    shape: StepShape | None = None,
+) -> int:
+    """The estimated memory of a step in bytes; shape: what it reads, None for as much as it may.
+
+    An alignment reads a few replies at once, and has other models of about this size: the parent, with which all but a
+    reward model are compared; a reward model; and PPO's critic, which is trained as well.
+    """
+    kind, precision = ("cpu", "float32") if on is None else (on.kind, on.precision(model.d_model))
+    if train.precision != "auto":
+        precision = train.precision
+    if align is None and shape is not None:
+        return step_memory(model, shape, train, tune, kind, precision)
+    length, n_rows = text_length(model, tune), train.batch_size
+    if align is not None:
+        n_rows = min(_ROWS_AT_ONCE, align.n_prompts * align.n_replies if align.task == "prompts" else 2 * n_rows)
+    memory = partial(cost.memory, device=kind, precision=precision, state_dtype=train.state_dtype)
+    recomputes, accumulates = train.activation_checkpointing, train.grad_accum_steps > 1
+    parts = memory(model, n_rows, length, train.optimizer, tune=tune, recomputes=recomputes, accumulates=accumulates)
+    needed = sum(parts.values())
+    if align is not None:
+        n_frozen = (align.stage != "reward") + len(align.reward_models)
+        needed += n_frozen * FLOAT32_BYTES * cost.total_parameters(model)
+    if align is not None and align.stage == "ppo":
+        critic = memory(model, n_rows, length, train.optimizer, accumulates=True)
+        needed += sum(critic[kept] for kept in ("Weights", "Gradients", "Optimizer"))
+    return needed
+
+
+def _flops_per_step(info: RunInfo) -> float | None:
+    """FLOPs of an update of a run, from the tokens that it has read; None where they are not known."""
+    spec = info.spec
+    if spec is None or not info.tokens:
+        return None
+    length = min(text_length(spec.model, spec.tune), math.ceil(info.tokens / info.step / spec.train.batch_size))
+    recomputes = spec.train.activation_checkpointing
+    per_token = cost.flops_per_token(spec.model, length) * cost.training_factor(
+        spec.model, spec.tune, recomputes=recomputes
+    )
+    return info.tokens / info.step * per_token
+
+
+def _is_alike(info: RunInfo, spec: RunSpec) -> bool:
+    """Whether a run trained such a model in such a way."""
+    other = info.spec
+    if other is None:
+        return False
+    same = dataclasses.replace(other.model, vocab_size=spec.model.vocab_size) == spec.model
+    modes = [None if each.tune is None else each.tune.mode for each in (other, spec)]
+    return same and modes[0] == modes[1] and other.train.optimizer == spec.train.optimizer

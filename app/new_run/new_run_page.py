@@ -1,0 +1,394 @@
+"""The page for a new run: form, data preview and finders, and a review of what will run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from PySide6.QtCore import QSize, QTimer, Slot
+from PySide6.QtGui import QHideEvent, QShowEvent
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QWidget
+
+from app.kit.basics import add_menu, button
+from app.kit.layout.refit import Refit
+from app.kit.layout.views import Side
+from app.kit.theme import SPACE, ThemeProvider
+from app.new_run.choices import RunChoices
+from app.new_run.draft import RunDraft, TimeEstimate
+from app.new_run.new_run_views import NewRunViews
+from app.new_run.proposer import Proposer
+from app.new_run.review import RunReview
+from app.new_run.spec_exchange import open_spec, save_spec
+from app.new_run.trials.trials import Trials
+from app.session.session import Session
+from models.alignment.stage_tree import world_seed_of
+from models.interop.graphs.graphs import LOOKBACK_STEPS, what_differs
+from models.number_words import format_about
+from models.runs.run_folder import RunFolder
+from models.settings.align_spec import AlignSpec, usual_align
+from models.settings.model_config import ModelConfig
+from models.settings.presets import PRESETS
+from models.settings.run_spec import DataSpec, RunSpec, TrainConfig
+from models.tiny_world.wishes import HAPPY
+from models.training.proposal.propose import LONGER, describe_length, describe_packing, epochs_of
+
+_MEASURING = "Measuring this computer… How long the run takes is proposed when its speed is known."
+
+
+class NewRun(QWidget):
+    """The form from which a run starts.
+
+    Args:
+        choices: its left part, which may have been made before.
+    """
+
+    def __init__(self, session: Session, theme: ThemeProvider, choices: RunChoices | None = None) -> None:
+        super().__init__()
+        self.session = session
+        self.trials = Trials(
+            session.worker,
+            session.library,
+            session.device,
+            session.training,
+            session.tokenizers,
+            session.notices,
+            self,
+        )
+        session.status.add(self.trials)
+        self.choices = RunChoices(session, theme) if choices is None else choices
+        self.data, self.tokenizer, self.design = self.choices.data, self.choices.tokenizer, self.choices.design
+        self.form = self.choices.form
+        self.review = RunReview(theme)
+        self.proposer = Proposer(session, self)
+        self.draft = RunDraft(session, self.choices, self.trials, self.proposer)
+        self.name.textChanged.connect(self.draft.set_name)
+        self.views = NewRunViews(self.draft, session, theme)
+        self.views.settings_chosen.connect(self.set_train)
+        self.views.top.addWidget(self._file_button(theme))
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        layout.addWidget(self.views, 1)
+        self._side = Side(self.review, self.views, "review")
+        layout.addWidget(self._side)
+        Refit(self, self._arrange)
+        self._submitted_name = ""
+        self._is_over = False
+        self._fitting = False
+        self._expected: TimeEstimate | None = None
+        self._needed = 0
+        # The review depends on several parts: update it once after all of them have changed.
+        self._later = QTimer(self, singleShot=True, interval=0)
+        self._later.timeout.connect(self._show_review)
+        self.choices.changed.connect(self._later.start)
+        self.choices.lr_requested.connect(lambda: self._find("lr"))
+        self.choices.batch_requested.connect(lambda: self._find("batch"))
+        self.review.start_asked.connect(self.start_run)
+        self.review.queue_asked.connect(self.queue_run)
+        self.review.measure_asked.connect(lambda: self.draft.try_out("forecast"))
+        self.review.cancel_asked.connect(self.trials.cancel)
+        self.review.fit_asked.connect(self.make_fit)
+        self.choices.wish.base_asked.connect(lambda: self.draft.try_out("base"))
+        self.choices.wish.cancel_asked.connect(self.trials.cancel)
+        self.trials.changed.connect(self._on_trial)
+        self.proposer.changed.connect(self._later.start)
+        session.device.changed.connect(self._later.start)
+        self._was_active = session.training.active
+        session.training.changed.connect(self._on_training)
+        self.views.show_view("choices")
+        self.review.show_template_name("")
+        self._show_review()
+
+    def _file_button(self, theme: ThemeProvider) -> QPushButton:
+        more = button("", theme, icon="dots-three", role="quiet", tip="Load or save all settings as a file")
+        entries = (
+            (
+                "Load settings…",
+                "folder-open",
+                "Load all settings from a TOML file, as “terrarium train” does",
+                lambda: open_spec(self, self.session, self.set_spec),
+            ),
+            (
+                "Save settings…",
+                "floppy-disk",
+                "Save all settings to a TOML file for “terrarium train”, here or on another computer",
+                self.save,
+            ),
+        )
+        add_menu(more, theme, entries)
+        return more
+
+    def minimumSizeHint(self) -> QSize:
+        hint = self.views.minimumSizeHint()
+        return QSize(hint.width(), max(hint.height(), super().minimumSizeHint().height()))
+
+    def _arrange(self) -> None:
+        self._side.fit(max(self.choices.least_width, self.views.minimumSizeHint().width()) + SPACE, self.width())
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self.proposer.may_measure = True
+        self._later.start()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        super().hideEvent(event)
+        self.proposer.may_measure = False
+        self.proposer.stop()
+
+    # -- What will run ----------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> QLineEdit:
+        """Where the run's name is typed."""
+        return self.review.name
+
+    @property
+    def start(self) -> QPushButton:
+        """The button that starts it."""
+        return self.review.start
+
+    def begin(self) -> None:
+        """Start a draft of its own: nothing that was chosen for an earlier one is left but the design."""
+        self._is_over = False
+        self.choices.begin()
+        self._forget_name()
+        self.views.show_view("choices")
+        self._later.start()
+
+    def begin_if_over(self) -> None:
+        """Start a draft of its own if the last one was started or queued."""
+        if self._is_over:
+            self.begin()
+
+    def learn_from(self, sha: str) -> None:
+        """Choose a dataset of the library: for the fine-tuning that is being set up, else for a draft of its own."""
+        is_tuning = bool(self.choices.start.run_id) and not self._is_over and not self.choices.proposed.is_held
+        if not is_tuning:
+            self.begin()
+        self.choices.learn_from(sha, keeps_model=is_tuning)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether what is shown is of the choices as they are, and nothing of them is being looked at."""
+        return not self._later.isActive() and not self.proposer.busy
+
+    def _forget_name(self) -> None:
+        self.name.clear()
+        self.draft.like = ""
+        self.review.show_template_name("")
+
+    def set_spec(self, spec: RunSpec, tokenizer_name: str = "", like: str = "", differs: str = "") -> None:
+        """Set all choices to those of `spec`.
+
+        Args:
+            tokenizer_name: a tokenizer of the library to use, if it still exists, instead of training a new one.
+            like: name of the run whose settings they are.
+            differs: what they differ in from that run's, in sentences.
+        """
+        self._is_over = False
+        size = spec.model.vocab_size  # set by the tokenizer, not by the preset
+        presets = (name for name, p in PRESETS.items() if dataclasses.replace(p, vocab_size=size) == spec.model)
+        self.session.designs.set(spec.model, next(presets, ""))
+        self.choices.set_settings(spec, tokenizer_name)
+        if spec.tune is not None and self.choices.start.spec is None:
+            self.session.notices.say(
+                "The model that this run started from is not in the library, so random weights are chosen: restore it "
+                "from the trash, or choose another one."
+            )
+        self.draft.like = like
+        self.name.setText(self.session.runs.free_name(spec.name) if not like else "")
+        self.review.show_template_name(like, differs)
+        self.views.show_view("choices")
+        self._later.start()
+
+    def show_template(self, run_id: str, design: ModelConfig | None = None) -> None:
+        """Set all choices to those of a run, including its tokenizer where the library still has it.
+
+        design: to take instead of the run's own; with more steps where it learns in more of them.
+        """
+        spec = self.session.runs.spec(run_id)
+        if spec is None:
+            self.session.notices.say("This run's settings cannot be read.")
+            return
+        differs = ""
+        if design is not None:
+            differs, steps = what_differs(spec.model, design), spec.train.steps
+            if design.looks_back and not spec.model.looks_back:
+                steps = round(steps * LOOKBACK_STEPS)
+                differs += f" It learns more slowly: {steps:,} steps are proposed, not {spec.train.steps:,}."
+            differs += " All else is the same."
+            spec = dataclasses.replace(spec, model=design, train=dataclasses.replace(spec.train, steps=steps))
+        self.set_spec(spec, self.session.runs.tokenizer_name(run_id), like=spec.name, differs=differs)
+
+    def show_stage(self, parent: str, stage: str = "", reward_model: str = "", dataset: str = "") -> None:
+        """Set all choices for a run from the weights of another one.
+
+        Args:
+            parent: a run's id, with @STEP where its last checkpoint is not meant. stage: of AlignSpec, "" for a
+                fine-tuning. reward_model: a run's id, "" for the judge of a wish. dataset: the name of the pairs to
+                learn from, "" for any.
+        """
+        self.begin()
+        choices, (run_id, _, step) = self.choices, parent.partition("@")
+        choices.start.start_from(run_id, step)
+        if choices.start.run_id != run_id:
+            self.session.notices.say("This model is no longer in the library: restore it from the trash first.")
+            return
+        choices.align.set_spec(AlignSpec(**usual_align(stage), reward_model=reward_model) if stage else None)
+        if choices.draws:
+            run = RunFolder.open(self.session.runs.find(run_id).folder)
+            title = f"Tiny World {world_seed_of(run)}, wish {HAPPY}"
+            choices.wish.set_spec(DataSpec(source="dataset", dataset=title, task="prompts"))
+        elif stage:
+            known = [info.name for info in self.session.datasets.list() if info.corpus.task == "preference"]
+            choices.data.set_dataset(dataset if dataset in known or not known else known[0])
+        self.views.show_view("choices")
+
+    def show_tuning(self, run_id: str) -> None:
+        """Set all choices for a fine-tuning of a run's model, and ask what it is to learn."""
+        self.show_stage(run_id)
+        if self.choices.start.run_id == run_id:
+            self.choices.ask_for_data()
+
+    def show_review(self) -> None:
+        """Show what will run, with the button that starts it, where there is no room for that beside the form."""
+        if not self._side.is_beside:
+            self.views.show_view("review")
+
+    def set_train(self, changes: dict[str, Any]) -> None:
+        """Change training settings, and highlight them."""
+        self.form.apply(changes)
+        self.views.show_view("choices")
+        for name in changes:
+            self.form.show_slot(name)
+        self.form.mark(tuple(changes))
+
+    # -- Doing it ---------------------------------------------------------------------------------------
+
+    def start_run(self) -> None:
+        """Start the run."""
+        self._submit(self.session.training.start)
+
+    def queue_run(self) -> None:
+        """Add the run to the queue."""
+        self._submit(lambda spec: self.session.queue.add([spec]))
+
+    def _submit(self, take: Callable[[RunSpec], bool]) -> None:
+        try:
+            spec = self.draft.spec()
+        except ValueError as error:
+            self.review.problem.setText(str(error))
+            return
+        self._submitted_name = self.name.text()
+        if take(spec):
+            self._is_over = True
+            self.name.clear()
+
+    def make_fit(self) -> None:
+        """Find the largest batch that fits, and use it."""
+        self._fitting = self.draft.try_out("batch", below=self.form.config.batch_size)
+
+    def _find(self, kind: str) -> None:
+        self.views.show_view(kind)
+        self.draft.try_out(kind)
+
+    def save(self) -> None:
+        try:
+            spec = self.draft.spec()
+        except ValueError as error:
+            self.session.notices.say(str(error))
+            return
+        save_spec(self, self.session, spec)
+
+    # -- Following --------------------------------------------------------------------------------------
+
+    @Slot()
+    def _on_training(self) -> None:
+        # This changes many times a second: only whether a run is training matters here.
+        if self.session.training.active != self._was_active:
+            self._was_active = self.session.training.active
+            self._later.start()
+            state = self.session.training.state
+            if state is not None and state.status == "failed" and not state.run_id and not self.name.text():
+                self.name.setText(self._submitted_name)  # no run was created: keep the draft
+                self._is_over = False
+
+    @Slot()
+    def _on_trial(self) -> None:
+        trial = self.trials.state
+        if self._fitting and not trial.running:
+            self._fitting = False
+            if trial.kind == "batch" and trial.batch is not None and trial.batch.batch_size is not None:
+                found = trial.batch
+                self.set_train({"batch_size": found.batch_size, "grad_accum_steps": found.grad_accum_steps})
+                self.draft.try_out("forecast")
+        if trial.kind == "base" and not trial.running:
+            self._expected = self.draft.estimated_time()
+            self.session.datasets.refresh()  # the prompts were made
+        self._show_cost()
+
+    @Slot()
+    def _show_review(self) -> None:
+        self._follow_proposal()
+        train: TrainConfig = self.form.config
+        self.name.setPlaceholderText(self.draft.default_name)
+        self.review.show_run(
+            self.draft.model,
+            train,
+            self.choices.start.spec,
+            self.choices.align_spec,
+            self.draft.problem,
+            n_classes=self.draft.n_classes,
+            can_wait=not self.choices.problem,
+            is_wrong=bool(self.choices.problem) and not self.choices.waits_for_data,
+            shape=self.draft.shape,
+        )
+        self.views.offer_trials(is_offered=self.choices.align_spec is None)
+        self.choices.start.show_costs(self.draft.mode_costs(self.session.device.memory))
+        self._expected = self.draft.estimated_time()
+        self._needed = self.draft.step_bytes(self.session.device.memory)
+        self._show_length()
+        self._show_cost()
+
+    def _follow_proposal(self) -> None:
+        """Fill in what is proposed for the choices as they are; where that changes one, this is called again."""
+        self.proposer.look(self.draft.learned, self.choices.proposed.edited)
+        proposal = self.proposer.proposal
+        if proposal is not None and not self.choices.proposed.is_held:
+            self.choices.propose(proposal)
+
+    def _show_length(self) -> None:
+        """Say how long the run takes and what it reads, and what a longer one costs."""
+        spec, facts, proposal = self.draft.learned, self.proposer.facts, self.proposer.proposal
+        if spec is None:
+            self.choices.proposed.show_length("", "", is_cut=False)
+            return
+        measured = self.draft.measured()
+        seconds = measured.seconds if measured is not None and measured.ms_per_step is not None else None
+        if seconds is None and self._expected is not None:
+            seconds = self._expected.seconds
+        if seconds is None and self.proposer.is_measuring and self.choices.proposed.proposes_steps:
+            self.choices.proposed.show_length(_MEASURING, "", is_cut=False)
+            return
+        words = describe_length(seconds, facts, epochs_of(spec, facts))
+        packing = describe_packing(spec, facts)
+        price = f"{LONGER} × longer" + ("" if seconds is None else f": {format_about(LONGER * seconds)}")
+        is_cut = proposal is not None and proposal.is_cut
+        words = words[:1].upper() + words[1:] + (f". {packing}" if words and packing else packing)
+        self.choices.proposed.show_length(words, price, is_cut=is_cut)
+
+    def _show_cost(self) -> None:
+        """Update what changes during a trial, many times a second."""
+        cannot_try = self.session.training.why_not_start or self.choices.problem
+        self.review.show_cost(
+            self.draft.measured(),
+            self._expected,
+            self._needed,
+            self.session.device.memory,
+            self.trials.state,
+            cannot_try=cannot_try,
+            is_measuring=self.proposer.is_measuring,
+        )
+        self.choices.wish.show_trial(self.trials.state, self.draft.base_rate(), cannot_try)
+        self.views.refresh()

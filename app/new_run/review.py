@@ -1,0 +1,348 @@
+"""A review of the run before it starts: name, size, cost, and the start button."""
+
+from __future__ import annotations
+
+import math
+
+from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtGui import QFontMetrics
+from PySide6.QtWidgets import (
+    QBoxLayout,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QProgressBar,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.kit.basics import button, column, label, plain_tip, row, scrolling, set_enabled, set_role
+from app.kit.labels import ElidedLabel
+from app.kit.layout.refit import SideBySide
+from app.kit.plots.fit_gauge import FitGauge
+from app.kit.setting_names.preset_words import format_parameter_count
+from app.kit.theme import SPACE, ThemeProvider
+from app.new_run.draft import TimeEstimate
+from app.new_run.trials.trials import TrialState
+from app.session.device_memory import DeviceMemory, check_fit, format_memory_use
+from models.cost.tuning import trained
+from models.number_words import format_about, format_compact, format_duration
+from models.settings.align_spec import AlignSpec
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import TrainConfig
+from models.settings.tune_spec import TuneSpec
+from models.training.estimates.findings import RunCost
+from models.training.proposal.step_shape import StepShape
+
+_CHARACTERS = 33
+"""Width in characters: fits the longest fact, the memory, in one line."""
+_WIDE = 520
+"""Pixels from which on the facts and the costs stand side by side, at the usual text size."""
+_NONE = "–"
+_MEASURE = (
+    "Train this run for a few steps to measure its cost. The text and the tokenizer are prepared and kept; nothing "
+    "else is."
+)
+_NOT_COUNTED = "Loading, saving and other programs take more."
+_MEASURING = "This computer is being measured for a moment: how fast it is decides how many steps are proposed."
+_FACTS = (
+    ("parameters", "Parameters", "All parameters of the model, its weights"),
+    ("trained", "Trained", "Parameters that training changes, or adds (LoRA)"),
+    (
+        "step",
+        "Tokens per step",
+        "About how many tokens an update of the weights reads: short rows fill less than the context",
+    ),
+    ("tokens", "Tokens in all", "All tokens read by the end, including repetitions"),
+    ("guess", "Uniform guess", "The loss of uniform guessing: ln(tokens or labels to choose from)"),
+)
+_COSTS = (
+    (
+        "memory",
+        "Training memory",
+        "Peak memory of a step: weights, gradients, optimizer and activations. The program needs its own beside it.",
+    ),
+    ("time", "Time in all", "All steps with validation and samples; without loading and saving"),
+    ("per step", "Per step", "One update of the weights"),
+    ("speed", "Speed", "Tokens read per second of training"),
+)
+
+
+class RunReview(QFrame):
+    """The card at the right of the form, or in a view of its own.
+
+    Signals:
+        start_asked(): train it now. queue_asked(): add it to the queue.
+        measure_asked(), cancel_asked(): measure its cost; stop measuring.
+        fit_asked(): find the largest batch that fits, and use it.
+    """
+
+    start_asked = Signal()
+    queue_asked = Signal()
+    measure_asked = Signal()
+    cancel_asked = Signal()
+    fit_asked = Signal()
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("role", "card")
+        self._theme = theme
+        self.name = QLineEdit()
+        self.name.setPlaceholderText("Name of the run")
+        self.name.setAccessibleName("Name of the run")
+        self.name.setMaxLength(60)
+        self.name.setToolTip("Name of the run in the list; if empty, named after the design")
+        self.like = ElidedLabel()
+        self.like.setProperty("role", "caption")
+        self.differs = label("", "caption", wrap=True)
+        self.start = button(
+            "Start training",
+            theme,
+            self.start_asked.emit,
+            icon="play-fill",
+            role="primary",
+            tip="Start training this model",
+        )
+        self.queue = button(
+            "Add to the queue",
+            theme,
+            self.queue_asked.emit,
+            icon="queue",
+            tip="Starts by itself after the current run, or with Start in the queue below the runs",
+        )
+        self.measure = button(
+            "Measure",
+            theme,
+            self.measure_asked.emit,
+            icon="timer",
+            role="link",
+            tip=_MEASURE,
+        )
+        self.cancel = button(
+            "Stop", theme, self.cancel_asked.emit, icon="x", role="link", tip="Stop after the current step"
+        )
+        self.fit = button(
+            "Make it fit", theme, self.fit_asked.emit, tip="Find the largest batch that fits by trial, and use it"
+        )
+        self.gauge = FitGauge(theme)
+        self.origin = label("", "pill")
+        self.phase = ElidedLabel()
+        self.phase.setProperty("role", "caption")
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.note = label("", "caption", wrap=True)
+        self.problem = label("", "error", wrap=True)
+        self.facts: dict[str, QLabel] = {}
+        self._titles: dict[str, QLabel] = {}
+        self._align: AlignSpec | None = None
+        self._build()
+        theme.theme_changed.connect(self._fit)
+        self._fit()
+
+    def _build(self) -> None:
+        caption = label("Name")
+        caption.setBuddy(self.name)
+        facts = column(spacing=3 * SPACE // 2)
+        facts.addLayout(column(caption, self.name, self.like, self.differs, spacing=SPACE // 2))
+        facts.addLayout(self._grid(_FACTS))
+        facts.addStretch(1)
+        costs = column()
+        costs.addLayout(self._cost_head())
+        costs.addWidget(self.gauge)
+        costs.addLayout(self._grid(_COSTS))
+        for widget in (self.progress, self.phase, self.note):
+            costs.addWidget(widget)
+        costs.addLayout(row(self.fit, None))
+        costs.addStretch(1)
+        halves = QBoxLayout(QBoxLayout.Direction.TopToBottom)
+        halves.setSpacing(2 * SPACE)
+        halves.addLayout(facts, 1)
+        halves.addLayout(costs, 1)
+        inside = QWidget()
+        lines = QVBoxLayout(inside)
+        lines.setContentsMargins(0, 0, SPACE, 0)  # between the numbers and the scroll bar
+        lines.setSpacing(SPACE)
+        lines.addWidget(label("4  Review", "heading"))
+        lines.addLayout(halves)
+        lines.addStretch(1)
+        SideBySide(inside, halves, self._theme, _WIDE)
+        area = scrolling(inside)
+        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its buttons scroll it
+        below = column(self.problem, self.start, self.queue)
+        below.setContentsMargins(0, 0, SPACE, 0)
+        whole = column(area)
+        whole.addLayout(below)
+        whole.setContentsMargins(2 * SPACE, 2 * SPACE, SPACE, 2 * SPACE)
+        self.setLayout(whole)
+
+    def sizeHint(self) -> QSize:
+        return QSize(self.minimumWidth(), super().sizeHint().height())
+
+    @Slot()
+    def _fit(self) -> None:
+        digits = QFontMetrics(self._theme.mono_font()).horizontalAdvance("0" * _CHARACTERS)
+        self.setMinimumWidth(digits + 4 * SPACE)
+
+    def _cost_head(self) -> QHBoxLayout:
+        line = QHBoxLayout()
+        line.setContentsMargins(0, 0, 0, 0)
+        line.addWidget(label("Cost", "subheading"))
+        line.addWidget(self.origin, 0, Qt.AlignmentFlag.AlignVCenter)
+        line.addStretch(1)
+        line.addWidget(self.measure)
+        line.addWidget(self.cancel)
+        return line
+
+    def _grid(self, facts: tuple[tuple[str, str, str], ...]) -> QGridLayout:
+        grid = QGridLayout()
+        grid.setVerticalSpacing(SPACE // 2)
+        for i, (name, words, tip) in enumerate(facts):
+            title, number = label(words, "muted"), label(_NONE, "mono")
+            for widget in (title, number):
+                widget.setToolTip(plain_tip(tip))
+            number.setAccessibleName(words)
+            number.setAlignment(Qt.AlignmentFlag.AlignRight)
+            grid.addWidget(title, i, 0)
+            grid.addWidget(number, i, 1)
+            self.facts[name], self._titles[name] = number, title
+        return grid
+
+    def fact(self, name: str) -> str:
+        """A displayed value."""
+        return self.facts[name].text()
+
+    def show_run(
+        self,
+        model: ModelConfig,
+        train: TrainConfig,
+        tune: TuneSpec | None,
+        align: AlignSpec | None,
+        problem: str,
+        *,
+        n_classes: int,
+        can_wait: bool,
+        is_wrong: bool,
+        shape: StepShape | None,
+    ) -> None:
+        """Show the run, why it cannot start ('' where it can), and whether it can be queued.
+
+        Args:
+            n_classes: as RunSpec.n_classes. is_wrong: whether the problem is an error, rather than a choice that is
+                still to be made. shape: what an update reads; None of an alignment, or where a choice is missing.
+        """
+        self._align = align
+        set_enabled(self.queue, "" if can_wait else problem)
+        if self.problem.text() != problem:
+            self.problem.setText(problem)
+        set_role(self.problem, "error" if is_wrong else "muted")
+        self.problem.setVisible(bool(problem))
+        set_enabled(self.start, problem)
+        read, what = 0 if shape is None else shape.n_tokens, "Tokens"
+        if align is not None:
+            what = "Replies" if align.task == "prompts" else "Rows" if len(align.tasks) > 1 else "Pairs"
+            read = align.n_prompts * align.n_replies if what == "Replies" else train.batch_size * train.grad_accum_steps
+        for name, words in (("step", "per step"), ("tokens", "in all")):
+            self._titles[name].setText(f"{what} {words}")
+            self.facts[name].setAccessibleName(f"{what} {words}")
+        self.facts["parameters"].setText(format_parameter_count(model))
+        self.facts["trained"].setText(format_compact(trained(model, tune).total, billion="B"))
+        self.facts["step"].setText(f"{read:,}" if read else _NONE)
+        self.facts["tokens"].setText(format_compact(read * train.steps) if read else _NONE)
+        has_guess = n_classes > 1 and (align is None or align.task != "prompts")
+        self.facts["guess"].setText(f"{math.log(n_classes):.3f} nats" if has_guess else _NONE)
+
+    def show_template_name(self, name: str, differs: str = "") -> None:
+        """Show the name of the run whose settings these are, and what differs; '' for none."""
+        self.like.setText(f"Like “{name}”, for llama.cpp" if differs else f"Like “{name}”" if name else "")
+        self.like.setVisible(bool(name))
+        self.differs.setText(differs)
+        self.differs.setVisible(bool(differs))
+
+    def show_cost(
+        self,
+        measured: RunCost | None,
+        expected: TimeEstimate | None,
+        estimated: int,
+        on: DeviceMemory | None,
+        trial: TrialState,
+        *,
+        cannot_try: str,
+        is_measuring: bool,
+    ) -> None:
+        """Show the cost of this run, measured or estimated, and the progress of a trial.
+
+        Args:
+            estimated: bytes of a step, 0 while that is not known. cannot_try: why no trial can start, "" if one can.
+            is_measuring: whether the time will be known soon.
+        """
+        self._show_trial(trial)
+        for each in (self.measure, self.fit):
+            set_enabled(each, cannot_try)
+        if measured is not None and measured.peak_bytes is not None:
+            needed = measured.peak_bytes
+        elif measured is not None:
+            needed = measured.estimated_bytes
+        else:
+            needed = estimated
+        fit = check_fit(needed, on)
+        have = (on.n_bytes if on is not None else None) or 0
+        level = "no" if measured is not None and not measured.fits else fit.level
+        self.gauge.set_shares(needed / have if have else 0.0, level)
+        self.facts["memory"].setText(format_memory_use(needed, on) if needed else _NONE)
+        set_role(self.origin, "pill", tone="ok" if measured is not None and measured.fits else "")
+        self.origin.setText("measured" if measured is not None and measured.ms_per_step is not None else "estimated")
+        known = measured is not None and measured.ms_per_step is not None
+        for name in ("time", "per step", "speed"):
+            self.facts[name].setText(_NONE)
+        if not known:
+            waits = "measuring…" if is_measuring else "unknown"
+            self.facts["time"].setText(waits if expected is None else format_about(expected.seconds))
+        if measured is not None and measured.ms_per_step is not None and measured.tokens_per_s is not None:
+            self.facts["time"].setText(format_duration(measured.seconds))
+            self.facts["per step"].setText(_milliseconds(measured.ms_per_step))
+            self.facts["speed"].setText(f"{format_compact(measured.tokens_per_s)}/s")
+        too_much = level == "no"
+        self.fit.setVisible(too_much and not trial.running)
+        words = ""
+        if trial.problem and not trial.running and trial.kind in ("forecast", "batch"):
+            words = trial.problem
+        elif too_much:
+            tried = (
+                "Memory ran out when this was tried." if measured is not None and measured.is_tried else fit.sentence
+            )
+            words = f"{tried} Use a smaller batch with accumulation."
+        elif not known and not trial.running:
+            words = _MEASURING if is_measuring and expected is None else self._about_time(expected)
+        elif known and fit.level == "tight":
+            words = fit.sentence
+        self.note.setText(words)
+        self.note.setVisible(bool(words))
+
+    def _about_time(self, expected: TimeEstimate | None) -> str:
+        """What is known of the time, and how to know more."""
+        guess = "" if expected is None else f"The time is a guess from {expected.source}. {_NOT_COUNTED}"
+        if self._align is None:
+            return f"{guess or 'The time is unknown until measured.'} Measure to know it, and the exact memory."
+        if guess:
+            return guess
+        if self._align.task == "prompts":
+            return "Measure the base rate, under Data: that also tells roughly how long the run takes."
+        return "The time is not known before it starts."
+
+    def _show_trial(self, trial: TrialState) -> None:
+        running = trial.running and trial.kind in ("forecast", "batch")
+        self.measure.setVisible(not running and self._align is None)
+        self.cancel.setVisible(running)
+        self.progress.setVisible(running)
+        self.phase.setVisible(running)
+        if running:
+            self.progress.setRange(0, trial.total)
+            self.progress.setValue(trial.done)
+            self.phase.setText(trial.phase)
+
+
+def _milliseconds(n: float) -> str:
+    """“0.84 ms”, “17 ms”, “1.8 s”."""
+    return f"{n:.2g} ms" if n < 10 else f"{n:.0f} ms" if n < 1000 else f"{n / 1000:.2g} s"

@@ -1,0 +1,341 @@
+"""What the weights of a run start from: nothing, or a model of the library, and which of its weights are trained."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtGui import QStandardItemModel
+from PySide6.QtWidgets import QComboBox, QFileDialog, QGridLayout, QListView, QProgressBar, QPushButton, QWidget
+
+from app.kit.basics import add_menu, button, column, label, plain_tip, row, set_enabled, set_role
+from app.kit.forms.config_form import ConfigForm
+from app.kit.forms.editors import keep_wheel_for_scrolling
+from app.kit.labels import ElidedCombo, ElidedLabel, NumberLabel
+from app.kit.setting_names.preset_words import format_parameter_count
+from app.kit.setting_names.value_words import words
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.model_importer import ModelImporter
+from app.session.session import Session
+from models import cost
+from models.events import Event, Notice, Phase, Progress
+from models.number_words import format_compact, format_size
+from models.settings.model_config import ModelConfig
+from models.settings.tune_spec import TUNE_MODES, TuneSpec
+
+_SMALL = 1_000_000
+"""Up to this many parameters, all weights are the better choice (see _WHY_ALL)."""
+_WHY_ALL = "For a model this small, training all weights is the best choice: LoRA makes it forget more"
+_WHY_ALL_OF_WRITER = ", and with tied and frozen token rows it cannot say new words"
+_WHY_LORA = "LoRA trains few numbers beside the frozen weights, so that a large model fits into memory."
+_UNCHANGED = "The architecture and the tokenizer are those of this model."
+_HELD = TuneSpec(parent="-")
+_SIMPLE = ("mode",)
+"""The settings that are shown while the detail is simple."""
+_PROGRESS_STEPS = 1000
+
+
+class StartPicker(QWidget):
+    """Chooses a TuneSpec, or none. A model from outside the library is imported first, then listed and chosen.
+
+    Signals:
+        changed(): `spec` or `problem` is new.
+    """
+
+    changed = Signal()
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._config: ModelConfig | None = None
+        self._mode_is_chosen = False
+        self._writes = True
+        self._proposed: dict[str, Any] = {"max_length": _HELD.max_length}
+        self.choice: QComboBox = ElidedCombo()
+        self.choice.setAccessibleName("Start from")
+        self.choice.setToolTip(
+            plain_tip(
+                "Random weights; or a model that has learned something already: one of your runs, or an imported model."
+            )
+        )
+        self.importer = ModelImporter(session.library, session.runs, session.notices, self)
+        self.open = self._open_button(theme)
+        self.cancel = button("Cancel", theme, self.importer.cancel, role="link", tip="Stop; nothing of it is kept")
+        self.phase, self.progress, self._importing = ElidedLabel(), QProgressBar(), QWidget()
+        self.checkpoint = QComboBox()
+        self.checkpoint.setAccessibleName("Checkpoint to start from")
+        self.checkpoint.setToolTip("The weights after which step")
+        for box in (self.choice, self.checkpoint):
+            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            box.setMinimumContentsLength(18)
+            keep_wheel_for_scrolling(box)
+        self.form = ConfigForm(_HELD, theme, hidden={"parent"})
+        self.form.keep_simple(session.detail, _SIMPLE, self._usual)
+        self._about = label("", "caption", wrap=True)
+        self._why = label("", "caption", wrap=True)
+        self._tuning = QWidget()
+        self.costs = {mode: (NumberLabel(7, "mono-small"), NumberLabel(9, "mono-small")) for mode in TUNE_MODES}
+        self._modes = {mode: label(words(mode), "small") for mode in TUNE_MODES}
+        self._tuning.setLayout(column(self.checkpoint, self._about, self.form, self._why, self._cost_table()))
+        chosen = row(self.choice, self.open)
+        chosen.setStretch(0, 1)
+        whole = column(self._importing, self._tuning)
+        whole.insertLayout(0, chosen)
+        self.setLayout(whole)
+        self._build_progress()
+        self.choice.activated.connect(self._on_choice)
+        self.checkpoint.activated.connect(lambda: self.changed.emit())
+        self.form.changed.connect(self._on_form)
+        self.form.problem_changed.connect(lambda _: self.changed.emit())
+        self.importer.events_received.connect(self._on_import_events)
+        self.importer.changed.connect(self._show_import)
+        self.importer.imported.connect(lambda run_id, name: self.start_from(run_id))
+        session.closing.connect(self.importer.close)
+        session.runs.changed.connect(self.reload)
+        session.training.ended.connect(self.reload)
+        self.reload()
+
+    def _open_button(self, theme: ThemeProvider) -> QPushButton:
+        tip = "Bring a model from outside the library into it, and start from that"
+        opens = button("Open…", theme, icon="folder-open", tip=tip)
+        entries = (
+            ("A folder…", "folder-open", "A Hugging Face folder, or a run of Terrarium", self._ask_folder),
+            ("A GGUF file…", "file", "A .gguf file", self._ask_file),
+        )
+        add_menu(opens, theme, entries)
+        return opens
+
+    def _build_progress(self) -> None:
+        self.progress.setRange(0, _PROGRESS_STEPS)
+        self.progress.setTextVisible(False)
+        self.progress.setAccessibleName("Progress of the import")
+        self.phase.setProperty("role", "caption")
+        head = row(self.phase, self.cancel)
+        head.setStretch(0, 1)
+        lines = column(self.progress, spacing=SPACE // 2)
+        lines.insertLayout(0, head)
+        self._importing.setLayout(lines)
+        self._show_import()
+
+    def _ask_folder(self) -> None:
+        if folder := QFileDialog.getExistingDirectory(self, "Choose the folder of a model"):
+            self.import_from(Path(folder))
+
+    def _ask_file(self) -> None:
+        file, _ = QFileDialog.getOpenFileName(self, "Choose a GGUF file", "", "GGUF models (*.gguf)")
+        if file:
+            self.import_from(Path(file))
+
+    def import_from(self, source: Path) -> None:
+        """Import a model into the library, then start from it."""
+        if self.importer.start(source):
+            self.phase.setText(f"Reading {source.name}")
+            self.progress.setValue(0)
+            self._show_import()
+
+    @Slot(object)
+    def _on_import_events(self, events: tuple[Event, ...]) -> None:
+        for event in events:
+            if isinstance(event, Notice):
+                self._session.notices.say(event.sentence)
+            elif isinstance(event, Phase):
+                self.phase.setText(event.name)
+            elif isinstance(event, Progress) and event.total:
+                self.progress.setValue(round(_PROGRESS_STEPS * event.done / event.total))
+
+    @Slot()
+    def _show_import(self) -> None:
+        self._importing.setVisible(self.importer.busy)
+        set_enabled(self.open, "A model is being imported: wait, or cancel it." if self.importer.busy else "")
+
+    def _cost_table(self) -> QWidget:
+        table = QWidget()
+        grid = QGridLayout(table)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setHorizontalSpacing(2 * SPACE)
+        grid.setVerticalSpacing(SPACE // 2)
+        for at, (title, tip) in enumerate(
+            (
+                ("What each would train", "The modes of fine-tuning"),
+                ("Weights", "Parameters that are trained"),
+                (
+                    "Memory",
+                    "Estimated memory of a step, beside the program's own; Measure tries the chosen mode",
+                ),
+            )
+        ):
+            caption = label(title, "caption")
+            caption.setToolTip(tip)
+            grid.addWidget(caption, 0, at, Qt.AlignmentFlag.AlignRight if at else Qt.AlignmentFlag.AlignLeft)
+        for at, (mode, (n_weights, n_bytes)) in enumerate(self.costs.items(), start=1):
+            grid.addWidget(self._modes[mode], at, 0)
+            for column_at, number in enumerate((n_weights, n_bytes), start=1):
+                grid.addWidget(number, at, column_at)
+            n_weights.setAccessibleName(f"Weights trained by {words(mode)}")
+            n_bytes.setAccessibleName(f"Memory of {words(mode)}")
+        grid.setColumnStretch(0, 1)
+        return table
+
+    def show_costs(self, costs: Mapping[str, tuple[int, int]]) -> None:
+        """Show what each mode trains and needs: mode -> (trained weights, bytes of a step)."""
+        for mode, (n_weights, n_bytes) in self.costs.items():
+            known = costs.get(mode)
+            n_weights.setText("–" if known is None else format_compact(known[0], billion="B"))
+            n_bytes.setText("–" if known is None else format_size(known[1]))
+            self._offer(mode, is_offered=known is None or known[0] > 0 or mode == self.form.config.mode)
+            chosen = mode == self.form.config.mode
+            set_role(self._modes[mode], "accent" if chosen else "small")
+
+    def _offer(self, mode: str, *, is_offered: bool) -> None:
+        """Offer a mode, or leave it out where it would train nothing, as the head of tied weights."""
+        for widget in (self._modes[mode], *self.costs[mode]):
+            widget.setVisible(is_offered)
+        box = self.form.editor("mode")
+        assert isinstance(box, QComboBox)
+        model, view, at = box.model(), box.view(), TUNE_MODES.index(mode)
+        assert isinstance(model, QStandardItemModel)
+        assert isinstance(view, QListView)
+        model.item(at).setEnabled(is_offered)  # the keyboard passes over it
+        view.setRowHidden(at, not is_offered)
+
+    def _usual(self) -> TuneSpec:
+        """What is proposed for the mode that is chosen."""
+        return dataclasses.replace(_HELD, mode=self.form.config.mode, **self._proposed)
+
+    @property
+    def config(self) -> ModelConfig | None:
+        """The design of the model that is started from, None for none."""
+        return self._config
+
+    @property
+    def run_id(self) -> str:
+        """The run that is started from, '' for none."""
+        return str(self.choice.currentData() or "")
+
+    @property
+    def name(self) -> str:
+        """What the model that is started from is called, '' for none."""
+        return self.choice.currentText().rpartition("  ·  ")[0] if self.run_id else ""
+
+    @property
+    def problem(self) -> str:
+        """Why `spec` cannot be had, in a sentence; '' where it can."""
+        if not self.run_id:
+            return ""
+        return self.form.problem if self._config is not None else "The settings of this model cannot be read."
+
+    @property
+    def spec(self) -> TuneSpec | None:
+        """The chosen model and mode; None to start from nothing."""
+        if not self.run_id:
+            return None
+        step = self.checkpoint.currentData()
+        chosen: TuneSpec = self.form.config
+        return dataclasses.replace(chosen, parent=f"{self.run_id}@{step}" if step else self.run_id)
+
+    def set_spec(self, spec: TuneSpec | None) -> None:
+        """Choose `spec`; a model that is gone is not chosen."""
+        run_id, _, step = spec.parent.partition("@") if spec is not None else ("", "", "")
+        with QSignalBlocker(self):
+            self.choice.setCurrentIndex(max(0, self.choice.findData(run_id)))
+            self._show_choice()
+            if spec is not None and self.run_id:
+                self._mode_is_chosen = True
+                self.form.set_config(dataclasses.replace(spec, parent=_HELD.parent))
+                self.checkpoint.setCurrentIndex(max(0, self.checkpoint.findData(step)))
+            self._show_why()
+        self.changed.emit()
+
+    def propose(self, changes: Mapping[str, Any]) -> None:
+        """Fill in what is proposed for a fine-tuning, except where the user has chosen something else."""
+        new = {
+            name: value for name, value in changes.items() if getattr(self.form.config, name) == self._proposed[name]
+        }
+        self._proposed |= changes
+        config = dataclasses.replace(self.form.config, **new)
+        if config != self.form.config:
+            with QSignalBlocker(self.form):
+                self.form.set_config(config)
+            self.changed.emit()
+
+    def start_from(self, run_id: str, step: str = "") -> None:
+        """Choose a run, with the checkpoint of a step or its last one."""
+        with QSignalBlocker(self):
+            self.choice.setCurrentIndex(max(0, self.choice.findData(run_id)))
+            self._on_choice()
+            self.checkpoint.setCurrentIndex(max(0, self.checkpoint.findData(step)))
+        self.changed.emit()
+
+    @Slot()
+    def reload(self) -> None:
+        """List the models again, keeping the choice."""
+        was = self.run_id
+        with QSignalBlocker(self.choice):
+            self.choice.clear()
+            self.choice.addItem("From scratch: random weights", "")
+            for info in self._session.runs.known():
+                if info.has_model:
+                    state = "imported" if info.status == "imported" else f"step {info.step:,}"
+                    self.choice.addItem(f"{info.name}  ·  {state}", info.id)
+            self.choice.setCurrentIndex(max(0, self.choice.findData(was)))
+        self._show_choice()
+        if self.run_id != was:
+            self.changed.emit()
+
+    @Slot()
+    def _on_choice(self) -> None:
+        self._mode_is_chosen = False
+        self._show_choice()
+        self.changed.emit()
+
+    def _show_choice(self) -> None:
+        """Show the checkpoints, and what a model of this size is usually tuned with."""
+        run_id = self.run_id
+        self._tuning.setVisible(bool(run_id))
+        spec = self._session.runs.spec(run_id) if run_id else None
+        self._config = spec.model if spec is not None else None
+        step = self.checkpoint.currentData()
+        with QSignalBlocker(self.checkpoint):
+            self.checkpoint.clear()
+            self.checkpoint.addItem("Its last weights", "")
+            for known in self._session.runs.checkpoint_steps(run_id)[1:] if run_id else ():
+                self.checkpoint.addItem(f"Its weights after step {known:,}", str(known))
+            self.checkpoint.setCurrentIndex(max(0, self.checkpoint.findData(step)))
+        self.checkpoint.setVisible(self.checkpoint.count() > 1)
+        if self._config is not None:
+            self._about.setText(f"{format_parameter_count(self._config)} parameters. {_UNCHANGED}")
+            if not self._mode_is_chosen:
+                small = cost.total_parameters(self._config) <= _SMALL
+                self._proposed["max_length"] = _HELD.max_length
+                with QSignalBlocker(self.form):
+                    self.form.set_config(dataclasses.replace(_HELD, mode="all" if small else "lora"))
+        self._show_why()
+
+    @Slot()
+    def _on_form(self) -> None:
+        self._mode_is_chosen = True
+        self._show_why()
+        self.changed.emit()
+
+    def show_task(self, *, writes: bool) -> None:
+        """What is to be learned is another task: one of writing texts, or not."""
+        self._writes = writes
+        self._show_why()
+
+    def _show_why(self) -> None:
+        """Say why this mode is proposed, or what speaks against another."""
+        config, tune = self._config, self.form.config
+        is_small = config is not None and cost.total_parameters(config) <= _SMALL
+        why = ""
+        if is_small:
+            why = f"{_WHY_ALL}{_WHY_ALL_OF_WRITER if self._writes else ''}."
+        elif tune.mode == "lora":
+            why = _WHY_LORA
+        self._why.setText(why)
+        self._why.setVisible(bool(why))
+        is_against = is_small and tune.mode != "all"
+        self._why.setProperty("tone", "warning" if is_against else "")
+        self._why.style().polish(self._why)

@@ -1,0 +1,128 @@
+"""Base of the finder views: an introduction, buttons to start and stop the trial, a chart and the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QStackedLayout, QVBoxLayout, QWidget
+
+from app.kit.basics import EmptyState, button, frame, label, row, set_enabled
+from app.kit.labels import ElidedLabel
+from app.kit.theme import SPACE, ThemeProvider
+from app.new_run.trials.trials import Trials, TrialState
+from app.session.training import Training
+from models.settings.run_spec import RunSpec
+
+
+class FinderView(QWidget):
+    """A card with the chart and result of one kind of trial; before the first trial it explains what it does.
+
+    Args:
+        kind: of the trial, as in app.new_run.trials.trials.TITLES.
+        title, about: what is found, and how, in a sentence or two.
+        start: what the button says.
+
+    Signals:
+        start_requested(): start the trial. cancel_requested(): stop it.
+        chosen(changes): settings of TrainConfig to use, as {name: value}.
+    """
+
+    start_requested = Signal()
+    cancel_requested = Signal()
+    chosen = Signal(object)
+
+    def __init__(
+        self, trials: Trials, training: Training, theme: ThemeProvider, kind: str, *, title: str, about: str, start: str
+    ) -> None:
+        super().__init__()
+        self._trials, self._training, self._theme = trials, training, theme
+        self._kind, self._about = kind, about
+        self.holds_for: Callable[[RunSpec], bool] = lambda spec: True
+        """Whether the result of a spec still applies to the current choices."""
+        self.start = button(start, theme, self.start_requested.emit, icon="play-fill", role="primary", tip=about)
+        self.again = button(
+            "Try again", theme, self.start_requested.emit, icon="arrow-clockwise", tip="Run the trial again"
+        )
+        self.stop = button(
+            "Stop", theme, self.cancel_requested.emit, icon="stop-fill", tip="Stop after the current step"
+        )
+        self.use = button("", theme, self._on_use, icon="check", role="primary")
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.phase = ElidedLabel()
+        self.phase.setProperty("role", "muted")
+        self.sentence = label("", wrap=True)
+        self._hint = EmptyState(title, about, self.start)
+        card = frame("card", margin=SPACE + SPACE // 2)
+        self._lines = card.layout()
+        assert isinstance(self._lines, QVBoxLayout)
+        self._lines.addLayout(row(label(title, "subheading"), None, self.again, self.stop))
+        self._lines.addWidget(label(about, "caption", wrap=True))
+        self.charts = QVBoxLayout()
+        self._lines.addLayout(self.charts, 1)
+        foot = QHBoxLayout()
+        foot.setSpacing(2 * SPACE)
+        foot.addWidget(self.sentence, 1)
+        foot.addWidget(self.use)
+        self._lines.addLayout(foot)
+        self._lines.addLayout(row(self.progress, self.phase, spacing=2 * SPACE))
+        empty = frame("card")
+        inside = empty.layout()
+        assert isinstance(inside, QVBoxLayout)
+        inside.addWidget(self._hint)
+        self._switch = QStackedLayout(self)
+        self._switch.addWidget(empty)
+        self._switch.addWidget(card)
+
+    def show_state(self) -> None:
+        """Show the current state; called by the form on changes while this is visible."""
+        state = self._trials.state
+        mine = state.kind == self._kind
+        running = state.running and mine
+        begun = running or self._has_points(state) or (mine and bool(state.problem))
+        self._switch.setCurrentIndex(int(begun))
+        for widget, tip in ((self.start, self._about), (self.again, "Run the trial again")):
+            set_enabled(widget, self._training.why_not_start, tip)
+        self.again.setVisible(not running)
+        self.stop.setVisible(running)
+        self.progress.setVisible(running)
+        self.phase.setVisible(running)
+        if running:
+            self.progress.setRange(0, state.total)
+            self.progress.setValue(state.done)
+            self.phase.setText(state.phase)
+        self._draw(state)
+        words = self._result_text(state)
+        if mine and state.problem and not running:
+            words = state.problem
+        elif running:
+            words = ""
+        elif not words and self._has_points(state):
+            words = "The trial was stopped early: no result."
+        tried = self._spec_tried(state)
+        if words and not running and tried is not None and not self.holds_for(tried):
+            words = f"For another model or other data than chosen now. {words}"
+        self.sentence.setText(words)
+        self._show_use(state, running=running)
+
+    def _spec_tried(self, state: TrialState) -> RunSpec | None:
+        """The spec of the last trial."""
+        raise NotImplementedError
+
+    def _has_points(self, state: TrialState) -> bool:
+        raise NotImplementedError
+
+    def _draw(self, state: TrialState) -> None:
+        raise NotImplementedError
+
+    def _result_text(self, state: TrialState) -> str:
+        """The result in a sentence; '' for none."""
+        raise NotImplementedError
+
+    def _show_use(self, state: TrialState, *, running: bool) -> None:
+        """Update the “use” button."""
+        raise NotImplementedError
+
+    def _on_use(self) -> None:
+        raise NotImplementedError

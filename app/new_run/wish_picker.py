@@ -1,0 +1,159 @@
+"""What replies are rewarded for, in a run that learns from rewards; and how often the model earns that already."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtWidgets import QComboBox, QProgressBar, QSpinBox, QWidget
+
+from app.kit.basics import button, column, label, row, set_enabled, set_role
+from app.kit.forms.editors import keep_wheel_for_scrolling
+from app.kit.labels import ElidedLabel
+from app.kit.theme import ThemeProvider
+from app.new_run.trials.trials import TrialState
+from app.session.session import Session
+from app.worker.background import LatestTask
+from models.corpora.corpus import Corpus
+from models.settings.run_spec import DataSpec
+from models.tiny_world.wishes import SIZES, WISHES, parse_wish_name
+from models.training.estimates.findings import BaseRate
+
+_ABOUT_BASE = (
+    "Base rate: how often the model earns a reward before it learns. What never happens cannot be rewarded, so measure "
+    "it first, by replies to held-out prompts."
+)
+
+
+class WishPicker(QWidget):
+    """Chooses a wish of Tiny World, whose prompts are made at the press of a button or when the run starts.
+
+    Signals:
+        changed(): `spec` is new.
+        base_asked(): measure the base rate. cancel_asked(): stop measuring.
+    """
+
+    changed = Signal()
+    base_asked = Signal()
+    cancel_asked = Signal()
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._datasets = session, session.datasets
+        self._making = LatestTask(self)
+        self._making.done.connect(self._on_made)
+        self._making.failed.connect(session.notices.fail)
+        self.wish = QComboBox()
+        self.wish.setAccessibleName("Wish")
+        self.wish.setToolTip("What replies are rewarded for")
+        for name, wish in WISHES.items():
+            self.wish.addItem(wish.title, name)
+            self.wish.setItemData(self.wish.count() - 1, wish.help, Qt.ItemDataRole.ToolTipRole)
+        self._about = label("", "caption", wrap=True)
+        self.seed = QSpinBox()
+        self.seed.setRange(0, 2**31 - 1)
+        self.seed.setAlignment(Qt.AlignmentFlag.AlignRight)
+        self.seed.setAccessibleName("World seed")
+        self.seed.setToolTip("The world that the prompts are about: choose the one that the model knows")
+        for box in (self.wish, self.seed):
+            keep_wheel_for_scrolling(box)
+        caption = label("World seed")
+        caption.setBuddy(self.seed)
+        self.make = button(
+            "Make and show the prompts",
+            theme,
+            self.make_prompts,
+            icon="table",
+            role="link",
+            tip=f"As a dataset: {SIZES['train']:,} prompts to learn from, {SIZES['val']:,} for validation and "
+            f"{SIZES['test']:,} for the test. They are also made when the run starts.",
+        )
+        self._making.busy_changed.connect(
+            lambda busy: set_enabled(self.make, "The prompts are being made." if busy else "")
+        )
+        self.measure = button("Measure the base rate", theme, self.base_asked.emit, icon="gauge", tip=_ABOUT_BASE)
+        self.cancel = button("Stop", theme, self.cancel_asked.emit, icon="x", role="link", tip="Stop measuring")
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.progress.setAccessibleName("Progress of the measurement")
+        self.phase = ElidedLabel()
+        self.phase.setProperty("role", "caption")
+        self.base = label(_ABOUT_BASE, "caption", wrap=True)
+        seed_row = row(caption, self.seed)
+        seed_row.setStretch(0, 1)
+        whole = column(self.wish, self._about)
+        whole.addLayout(seed_row)
+        whole.addLayout(row(self.make, None))
+        whole.addLayout(row(self.measure, self.cancel, None))
+        for widget in (self.progress, self.phase, self.base):
+            whole.addWidget(widget)
+        self.setLayout(whole)
+        self.wish.currentIndexChanged.connect(self._on_wish)
+        self.seed.valueChanged.connect(self.changed)
+        self._on_wish()
+        self.show_trial(TrialState(), None, "")
+
+    @property
+    def name(self) -> str:
+        """The chosen wish, a key of WISHES."""
+        return str(self.wish.currentData())
+
+    @property
+    def title(self) -> str:
+        """What it is called."""
+        return self.wish.currentText()
+
+    @property
+    def spec(self) -> DataSpec:
+        """The prompts of the chosen wish."""
+        return DataSpec(source="dataset", dataset=f"Tiny World {self.seed.value()}, wish {self.name}", task="prompts")
+
+    def forget(self) -> None:
+        """Forget what was chosen."""
+        self.wish.setCurrentIndex(0)
+        self.seed.setValue(0)
+
+    def set_spec(self, spec: DataSpec) -> bool:
+        """Choose the wish of these prompts; False where they are of none."""
+        info = self._datasets.info(spec.dataset)
+        found = parse_wish_name(info.name if info is not None else spec.dataset)
+        if found is None:
+            return False
+        self.wish.setCurrentIndex(self.wish.findData(found[0]))
+        self.seed.setValue(found[1])
+        return True
+
+    def make_prompts(self) -> None:
+        """Make the prompts where the library has none yet, and show them in the data tab."""
+        from models.data.sources import prepare_corpus
+
+        library, spec = self._session.library, self.spec
+        self._making.drive(lambda: prepare_corpus(library, spec))
+
+    @Slot(object)
+    def _on_made(self, corpus: Corpus) -> None:
+        self._datasets.add(corpus.sha)
+        self._session.tab_requested.emit("data")
+
+    def show_trial(self, trial: TrialState, found: BaseRate | None, cannot_try: str) -> None:
+        """Show the measured base rate of these choices, None for none, the progress of its measurement, or why it
+        cannot start now."""
+        running = trial.running and trial.kind == "base"
+        set_enabled(self.measure, "It is being measured." if running else cannot_try)
+        for widget in (self.cancel, self.progress, self.phase):
+            widget.setVisible(running)
+        if running:
+            self.progress.setRange(0, trial.total)
+            self.progress.setValue(trial.done)
+            self.phase.setText(trial.phase)
+        words, role = _ABOUT_BASE, "caption"
+        if trial.problem and trial.kind == "base" and not running:
+            words, role = trial.problem, "warning"
+        elif found is not None:
+            words, role = f"Base rate: {found.sentence}", "" if found.is_learnable else "warning"
+        self.base.setText(words)
+        self.base.setVisible(not running)
+        if self.base.property("role") != role:
+            set_role(self.base, role)
+
+    def _on_wish(self) -> None:
+        self._about.setText(WISHES[self.name].help)
+        self.changed.emit()

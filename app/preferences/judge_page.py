@@ -1,0 +1,467 @@
+"""The page “Judge replies”: two replies to a prompt, judged blind with one key, and what the judgements say."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import time
+from collections.abc import Callable
+
+from PySide6.QtCore import Qt, Slot
+from PySide6.QtGui import QHideEvent, QShowEvent
+from PySide6.QtWidgets import QBoxLayout, QComboBox, QProgressBar, QToolButton, QVBoxLayout, QWidget
+
+from app.kit.basics import button, column, frame, label, plain_tip, row, scrolling
+from app.kit.forms.editors import FloatBox, keep_wheel_for_scrolling
+from app.kit.labels import ElidedCombo, ElidedLabel
+from app.kit.layout.flow_layout import FlowLayout
+from app.kit.layout.refit import Refit
+from app.kit.layout.section import Section
+from app.kit.text.growing_field import GrowingField
+from app.kit.theme import SPACE, ThemeProvider
+from app.preferences.arena import SIDES, Arena
+from app.preferences.candidate_picker import CandidatePicker, runs_to_pick
+from app.preferences.pair_maker import JUDGE, REPEAT_EVERY, Contest, PairMaker, PromptSource
+from app.preferences.results import Results
+from app.preferences.simulated import SimulatedAnnotator
+from app.session.candidates import Candidate
+from app.session.session import Session
+from app.session.undo import Step
+from app.worker.failures import Failure
+from models.preferences.store import PERSON, Pair, Reply
+from models.settings.tasks import PREFERENCE_TASKS
+from models.tiny_world.wishes import HAPPY, WISHES
+from models.tiny_world.world import seed_in
+
+ROUND = 25
+"""Choices in a row before a rest is suggested."""
+_LEAST_GAP = 5
+"""Pairs between the two times that one is shown, at least."""
+_MAX_SECONDS = 300.0
+_WIDE, _SIDE = 900, 348
+"""Pixels at the usual text size: from which on the results stand beside the pair, and how wide they are there."""
+_UNBOUNDED = 16_777_215  # QWIDGETSIZE_MAX
+_SAME = "The same model"
+_OWN = "My own prompt"
+_ABOUT = (
+    "Two replies, blind: the sides are random, and you see who wrote them after your choice. A reward model and DPO "
+    "learn from these pairs; between two models, they give the win rate. Every choice is saved at once, in the "
+    "library's folder “preferences”. They say what you prefer on these prompts: not what is right, nor what others "
+    "would choose."
+)
+_IDLE = (
+    "Which reply is better?",
+    "Two replies to one prompt, one key for each choice. The sides are random, and you see who wrote them afterwards. "
+    f"After a round of {ROUND}, you are reminded to rest.",
+)
+
+
+class JudgePage(QWidget):
+    """A page of the chat tab.
+
+    Args:
+        system: returns the system prompt.
+    """
+
+    def __init__(
+        self, session: Session, theme: ThemeProvider, system: Callable[[], str], parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._session, self._theme, self._system = session, theme, system
+        self._steps: list[Step] = []
+        self._n_chosen, self._shown_at = 0, 0.0
+        self._rng = random.Random()
+        self.maker = PairMaker(session, self)
+        self.departure = session.models.release_when_left(JUDGE, self, lambda: self.maker.busy or self.simulated.busy)
+        self.first = CandidatePicker(session.runs, "Which run writes the replies")
+        self.second = CandidatePicker(session.runs, "What it is compared with: another run or checkpoint", _SAME)
+        self.prompts = ElidedCombo()
+        self.prompts.setAccessibleName("Prompts")
+        self.prompts.setToolTip("What the models reply to: a new prompt for each pair, or one of your own")
+        self.prompts.setMinimumContentsLength(14)
+        self.prompts.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.own = GrowingField()
+        self.own.setPlaceholderText("Your prompt (Enter: compare replies to it)")
+        self.own.setAccessibleName("Your prompt")
+        self.temperature = FloatBox(0.0, 5.0, 0.1)
+        self.temperature.setValue(1.0)
+        self.temperature.setAccessibleName("Temperature")
+        self.temperature.setToolTip(
+            plain_tip("1 draws from the model's own probabilities, which is what a model is aligned on")
+        )
+        self.start_button = button(
+            "Start judging", theme, self.start, icon="play", role="primary", tip="Draw the first two replies"
+        )
+        self.arena = Arena(theme, self.start_button)
+        self.setFocusProxy(self.arena)
+        self.round = QProgressBar()
+        self.round.setRange(0, ROUND)
+        self.round.setTextVisible(False)
+        self.round.setAccessibleName(f"Choices of this round, of {ROUND}")
+        self.count = ElidedLabel()
+        self.count.setProperty("role", "caption")
+        self.results = Results(session, theme)
+        self.simulated = SimulatedAnnotator(session, theme, lambda: self.first.candidate, self._source)
+        self._build()
+        self._connect()
+        self._offer_prompts()
+        self._offer_runs()
+        self._choose_first()
+        self._show_count()
+        self._show_idle()
+
+    def _build(self) -> None:
+        setup = QWidget()
+        flow = FlowLayout(setup)
+        for words, widget, width in (
+            ("Replies of", self.first, 280),
+            ("against", self.second, 280),
+            ("to", self.prompts, 220),
+            ("at temperature", self.temperature, 76),
+        ):
+            part = QWidget()
+            part.setLayout(row(label(words, "muted"), widget, spacing=SPACE // 2))
+            widget.setFixedWidth(width)
+            flow.addWidget(part)
+        self.about = label(_ABOUT, "caption", wrap=True)
+        self.about.hide()
+        self.help_button = QToolButton()
+        self._theme.set_icon(self.help_button, "question", "muted")
+        self.help_button.setCheckable(True)
+        self.help_button.setAccessibleName("About: Judge replies")
+        self.help_button.setToolTip(f"<p>{_ABOUT}</p>")
+        self.help_button.toggled.connect(self.about.setVisible)
+        flow.addWidget(self.help_button)
+        for box in (self.first.runs, self.first.steps, self.second.runs, self.second.steps, self.prompts):
+            keep_wheel_for_scrolling(box)
+        card = frame("card", margin=2 * SPACE)
+        lines = card.layout()
+        assert isinstance(lines, QVBoxLayout)
+        progress = row(self.round, self.count)
+        progress.setStretch(0, 2)
+        progress.setStretch(1, 3)
+        lines.addLayout(progress)
+        lines.addWidget(self.arena, 1)
+        section = Section("Simulated annotator", self._theme, folded=True)
+        section.set_body(self.simulated)
+        self.annotator_section = section
+        inner = frame("card", margin=SPACE + SPACE // 2)
+        inside = inner.layout()
+        assert isinstance(inside, QVBoxLayout)
+        inside.addWidget(section)
+        side = QWidget()
+        side.setLayout(column(self.results, inner, None))
+        self._side = scrolling(side)
+        self._whole = row(card, self._side, spacing=SPACE + SPACE // 2)
+        self._whole.setStretch(0, 1)
+        page = QVBoxLayout(self)
+        page.setContentsMargins(0, 0, 0, 0)
+        page.setSpacing(SPACE)
+        page.addWidget(setup)
+        page.addWidget(self.about)
+        page.addWidget(self.own)
+        page.addLayout(self._whole, 1)
+        Refit(self, self._arrange)
+
+    def _arrange(self) -> None:
+        """Put the results beside the pair where there is room for both, else below it."""
+        scale, directions = self._theme.text_scale, QBoxLayout.Direction
+        is_wide = self.width() >= _WIDE * scale
+        self._whole.setDirection(directions.LeftToRight if is_wide else directions.TopToBottom)
+        self._side.setMinimumWidth(round(_SIDE * scale) if is_wide else 0)
+        self._side.setMaximumWidth(round(_SIDE * scale) if is_wide else _UNBOUNDED)
+        body = self._side.widget()
+        self._side.setMinimumHeight(0 if is_wide or body is None else body.sizeHint().height())
+
+    def _connect(self) -> None:
+        session = self._session
+        self.maker.changed.connect(self._on_pairs)
+        self.maker.failed.connect(self._on_failed)
+        self.arena.chosen.connect(self._on_chosen)
+        self.arena.edited.connect(self._on_edited)
+        self.arena.undo_requested.connect(self._on_undo)
+        for signal in (self.first.changed, self.second.changed, self.temperature.valueChanged):
+            signal.connect(self._on_setup)
+        self.prompts.activated.connect(self._on_prompts)
+        self.own.send_pressed.connect(self.start)
+        self.results.dataset_made.connect(lambda: session.tab_requested.emit("data"))
+        session.runs.changed.connect(self._offer_runs)
+        session.chat.model_changed.connect(self._choose_first)
+        session.datasets.list_changed.connect(self._offer_prompts)
+        session.preferences.changed.connect(self._show_count)
+
+    @property
+    def busy(self) -> bool:
+        """Whether the page waits for something: a pair that is being drawn, or the annotator."""
+        return (self.maker.busy and self.arena.pair is None) or self.simulated.busy or self.results.busy
+
+    def compare(self, first: Candidate, second: Candidate) -> None:
+        """Choose the models whose replies are judged; one model's, where both are the same."""
+        self.maker.stop()
+        self.arena.pair = None
+        self.first.choose(first)
+        self.second.choose(None if second == first else second)
+        self._prefer_prompts()
+        self._show_idle()
+
+    # -- What is compared ----------------------------------------------------------------------------------------------
+
+    @Slot()
+    def _offer_runs(self) -> None:
+        runs = runs_to_pick(self._session.runs)
+        self.first.offer(runs)
+        self.second.offer(runs)
+        if self.arena.pair is None:
+            self._show_idle()
+
+    @Slot()
+    def _choose_first(self) -> None:
+        """The open model, unless another one is chosen already."""
+        model = self._session.chat.model
+        runs = [run_id for run_id, _ in runs_to_pick(self._session.runs)]
+        if self.first.candidate is None and runs:
+            chosen = model.run_id if model is not None and model.run_id in runs else runs[0]
+            self.first.choose(Candidate(chosen))
+            self._prefer_prompts()
+            self._show_idle()
+
+    @Slot()
+    def _offer_prompts(self) -> None:
+        chosen = self.prompts.currentData()
+        self.prompts.clear()
+        for name, wish in WISHES.items():
+            words = f"{'Stories' if wish.is_story else 'Questions'}: {wish.title}"
+            self.prompts.addItem("Tiny World's stories" if name == HAPPY else words, ("wish", name))
+            self.prompts.setItemData(self.prompts.count() - 1, wish.help, Qt.ItemDataRole.ToolTipRole)
+        for info in self._session.datasets.list():
+            if info.corpus.task in ("chat", "prompts", *PREFERENCE_TASKS):
+                self.prompts.addItem(f"Prompts of “{info.name}”", ("dataset", info.corpus.sha))
+        self.prompts.addItem(_OWN, ("own", ""))
+        at = next((i for i in range(self.prompts.count()) if self.prompts.itemData(i) == chosen), 0)
+        self.prompts.setCurrentIndex(at)
+        self._show_own()
+
+    def _prefer_prompts(self) -> None:
+        """Prompts of the world that the model knows; of a model that knows none, the user's own."""
+        candidate = self.first.candidate
+        if candidate is not None and self._world_seed(candidate.run_id) is None:
+            self.prompts.setCurrentIndex(self.prompts.count() - 1)
+            self._show_own()
+
+    def _world_seed(self, run_id: str) -> int | None:
+        """The seed of the world that a run, or the runs that it comes from, learned; None for other texts."""
+        seen: set[str] = set()
+        while run_id and run_id not in seen:
+            seen.add(run_id)
+            spec = self._session.runs.spec(run_id)
+            if spec is None:
+                return None
+            if spec.data.source == "tiny-world":
+                return spec.data.seed
+            if (seed := seed_in(spec.data.dataset)) is not None:
+                return seed
+            info = self._session.runs.look_up(run_id)
+            run_id = info.parent[0] if info is not None and info.parent is not None else ""
+        return None
+
+    def _source(self) -> PromptSource:
+        kind, name = self.prompts.currentData()
+        if kind == "own":
+            return PromptSource("own", self.own.toPlainText().strip())
+        candidate = self.first.candidate
+        seed = self._world_seed(candidate.run_id) if candidate is not None else None
+        return PromptSource(kind, name, seed or 0)
+
+    @Slot()
+    def _on_prompts(self) -> None:
+        self._show_own()
+        self._on_setup()
+        if self.own.isVisible():
+            self.own.setFocus()
+
+    def _show_own(self) -> None:
+        self.own.setVisible(self.prompts.currentData()[0] == "own")
+
+    @Slot()
+    def _on_setup(self) -> None:
+        """Something else is to be compared: begin anew, if pairs were being compared."""
+        was_on = self.maker.contest is not None
+        self.maker.stop()
+        if was_on:
+            self.start()
+        else:
+            self._show_idle()
+
+    def start(self) -> None:
+        """Draw pairs, and show the first."""
+        first, source = self.first.candidate, self._source()
+        if first is None or (source.kind == "own" and not source.name):
+            self._show_idle()
+            return
+        contest = Contest(
+            first=first,
+            second=self.second.candidate or first,
+            source=source,
+            temperature=self.temperature.value(),
+            system=self._system(),
+            seed=self._rng.randrange(2**31),
+        )
+        self.arena.say("")
+        self.arena.show_words("Writing replies", self._waiting_words(), can_start=False)
+        self.maker.start(contest)
+        self.arena.setFocus()
+
+    # -- One pair after another ----------------------------------------------------------------------------------------
+
+    @Slot()
+    def _on_pairs(self) -> None:
+        if self.arena.pair is None and self.maker.n_ready:
+            self._show_next()
+
+    def _show_next(self) -> None:
+        pair = self._repeat() or self.maker.take()
+        if pair is None:
+            if self.maker.contest is not None:
+                self.arena.show_words("Writing replies", self._waiting_words(), can_start=False)
+            else:
+                self._show_idle()
+            return
+        self._show_pair(pair)
+
+    def _show_pair(self, pair: Pair) -> None:
+        self._shown_at = time.monotonic()
+        self.arena.show_pair(pair)
+
+    def _repeat(self) -> Pair | None:
+        """An earlier pair with its sides swapped, where one is due."""
+        if (self._n_chosen + 1) % REPEAT_EVERY:
+            return None
+        pairs = [pair for pair in self._session.preferences.pairs if pair.by == PERSON]
+        again = {pair.repeats for pair in pairs}
+        known = [
+            pair
+            for pair in pairs[:-_LEAST_GAP]
+            if not pair.repeats and pair.id not in again and pair.choice in ("a", "b", "tie") and not _is_edit(pair)
+        ]
+        return self._rng.choice(known).swapped() if known else None
+
+    @Slot(str)
+    def _on_chosen(self, choice: str) -> None:
+        pair = self.arena.pair
+        assert pair is not None
+        choice = pair.at(choice) if choice in SIDES else choice
+        self._add(pair, [dataclasses.replace(pair, choice=choice, seconds=self._seconds())])
+
+    @Slot(str, str)
+    def _on_edited(self, side: str, text: str) -> None:
+        """The reply at a side is better than the other one, and its new version better than both."""
+        pair = self.arena.pair
+        assert pair is not None
+        edit = Reply(content=text, edited=True)
+        chosen = dataclasses.replace(pair, choice=pair.at(side), seconds=self._seconds())
+        beaten = [Pair(prompt=pair.prompt, a=edit, b=reply, choice="a", about=pair.about) for reply in (pair.a, pair.b)]
+        self._add(pair, [chosen, *beaten])
+
+    def _seconds(self) -> float:
+        return round(min(time.monotonic() - self._shown_at, _MAX_SECONDS), 2)
+
+    def _add(self, shown: Pair, pairs: list[Pair]) -> None:
+        """Save a choice, and show who wrote the replies, and the next pair."""
+
+        def on_undone() -> None:
+            self._n_chosen -= 1
+            if self.arena.pair is not None and not self.arena.pair.repeats:
+                self.maker.put_back(self.arena.pair)
+            self.arena.say("Undone: choose again.")
+            self._show_pair(shown)
+            self._show_count()
+
+        def on_redone() -> None:
+            self._n_chosen += 1
+            if self.arena.pair is shown:
+                self._show_next()
+            self._show_count()
+
+        step = self._session.preferences.add(pairs, "choice between two replies", on_undone, on_redone)
+        if step is None:
+            return
+        self._steps.append(step)
+        self._n_chosen += 1
+        self.arena.stop_editing()
+        self.arena.pair = None
+        self._show_next()
+        self.arena.say(revealed(pairs[0], is_edited=len(pairs) > 1))
+        self._show_count()
+
+    @Slot()
+    def _on_undo(self) -> None:
+        while self._steps:
+            step = self._steps.pop()
+            if not step.isObsolete() and not step.is_stale():
+                self._session.undo.take_back("chat", step)
+                return
+        self.arena.say("There is no choice from this session to undo.")
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self.arena.show_words("No replies to compare", failure.sentence, can_start=True)
+
+    # -- What is said --------------------------------------------------------------------------------------------------
+
+    def _waiting_words(self) -> str:
+        is_training = self._session.training.active
+        return "Waiting for the current training step." if is_training else "The first pair comes in a moment."
+
+    def _show_idle(self) -> None:
+        if self.first.candidate is None:
+            self.arena.show_words(
+                "No model yet", "Train or import a chat model: its replies are compared here.", can_start=False
+            )
+        elif self.prompts.currentData()[0] == "own" and not self.own.toPlainText().strip():
+            self.arena.show_words("Write a prompt", "Or choose prompts that are drawn for each pair.", can_start=False)
+        else:
+            self.arena.show_words(*_IDLE, can_start=True)
+
+    @Slot()
+    def _show_count(self) -> None:
+        n = self._n_chosen % ROUND
+        is_full = bool(self._n_chosen) and not n
+        self.round.setValue(ROUND if is_full else n)
+        total = sum(pair.by == PERSON and not pair.repeats for pair in self._session.preferences.pairs)
+        rest = " A good moment for a rest: attention fades." if is_full else ""
+        self.count.setText(f"{ROUND if is_full else n} of {ROUND} in this round, {total:,} in the set.{rest}")
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._session.preferences.refresh()
+        if not self._session.datasets.is_read:
+            self._session.datasets.refresh()
+        if self.maker.contest is None and self.arena.pair is None:
+            self._show_idle()
+        self.arena.setFocus()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        super().hideEvent(event)
+        self.arena.stop_editing()
+
+
+def _is_edit(pair: Pair) -> bool:
+    return pair.a.edited or pair.b.edited
+
+
+def revealed(pair: Pair, *, is_edited: bool = False) -> str:
+    """What was chosen last, and who wrote the two replies."""
+    left, right = (pair.a, pair.b) if pair.at("left") == "a" else (pair.b, pair.a)
+    said = {"tie": "about equal", "bad": "both bad", "skip": "skipped"}.get(pair.choice, pair.chosen_side)
+    names = [_writer(reply) for reply in (left, right)]
+    who = f"Left was {names[0]}, right {names[1]}."
+    if left.contender == right.contender and left.seed is not None and right.seed is not None:
+        who = f"Both were {left.contender} (seeds {left.seed:,} and {right.seed:,})."
+    edited = ", improved" if is_edited else ""
+    again = " It was shown before, with its sides swapped." if pair.repeats else ""
+    return f"Last: {said}{edited}. {who}{again}"
+
+
+def _writer(reply: Reply) -> str:
+    seed = f" (seed {reply.seed:,})" if reply.seed is not None else ""
+    return f"{reply.contender}{seed}"

@@ -1,0 +1,224 @@
+"""A recipe as a tile: what is learned, the button that starts it, how far it is, and its score; with its details."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
+from PySide6.QtWidgets import QGridLayout
+
+from app.kit.basics import button, label, set_role
+from app.kit.file_dialogs import dropped_paths
+from app.kit.theme import SPACE, ThemeProvider
+from app.recipes.outcome import RecipeOutcome, ScoredRun
+from app.recipes.start_choices import StartChoices
+from app.recipes.tile import Tile
+from app.session.session import Session
+from app.worker.background import LatestTask
+from app.worker.failures import Failure
+from models.metrics.metrics_table import METRICS, format_score
+from models.number_words import format_count, format_minutes
+from models.published.corpora import COLLECTIONS, read_collection
+from models.recipes.queued import queued_task
+from models.recipes.tasks.published import PublishedRecipe
+from models.recipes.tasks.tasks_table import TaskRecipe
+from models.runs.run_queue import QueuedRecipe
+from models.settings.tasks import TASKS
+
+_FILES = "files of recipes"
+"""The setting with the file that each recipe learned from last, by its name."""
+
+
+class RecipeCard(Tile):
+    """Starts its recipe and follows it while it is the current training.
+
+    Signals:
+        scores_asked(run_id), chat_asked(run_id): show what a run is worth, or use its model.
+    """
+
+    scores_asked = Signal(str)
+    chat_asked = Signal(str)
+
+    def __init__(self, recipe: TaskRecipe, session: Session, theme: ThemeProvider) -> None:
+        super().__init__(
+            recipe.name,
+            recipe.title,
+            recipe.help,
+            session,
+            theme,
+            noun="Recipe",
+            start_tip="Learn this task, and score it",
+            kept="the run so far is kept",
+        )
+        self.recipe = recipe
+        self.setAcceptDrops(True)
+        self.start.setAccessibleName(f"Learn {recipe.title}")
+        self.minutes.setText(format_minutes(60 * recipe.minutes))
+        self.minutes.setToolTip("On two cores that do nothing else")
+        self.choices = StartChoices(recipe)
+        what = "model" if self.choices.needs_parent else "file"
+        ask = self.choices.ask_for_model if self.choices.needs_parent else self.choices.ask_for_file
+        self.open = button(f"Open the {what}…", theme, ask, icon="folder-open", tip="Details say where to get it")
+        self.open.setAccessibleName(f"Open the {what} for {recipe.title}")
+        self.buttons.insertWidget(0, self.open)
+        self._drop_problem = self._file_note = ""  # sentences
+        self._checking = LatestTask(self)
+        self._checking.done.connect(self._on_checked)
+        self._checking.failed.connect(self._on_unreadable)
+        self.outcome = RecipeOutcome(theme)
+        self.outcome.scores_asked.connect(self.scores_asked)
+        self.outcome.chat_asked.connect(self.chat_asked)
+        self.none = label("Not learned yet. Its score will appear here.", "muted", wrap=True)
+        self.details.left.addLayout(facts_grid(recipe_facts(recipe)))
+        self.details.left.addWidget(self.choices)
+        self.details.left.addStretch(1)
+        for widget in (self.outcome, self.none):
+            self.details.right.addWidget(widget)
+        self.details.right.addStretch(1)
+        self._has_result = False
+        file = str(session.remembered.get(_FILES, {}).get(recipe.name, ""))
+        if self.choices.needs_file and file and Path(file).is_file():
+            self.choices.rows.add_path(Path(file))
+        self.choices.changed.connect(self._on_choices)
+        self.show_state()
+
+    # -- What is shown -------------------------------------------------------------------------------------------------
+
+    def show_results(self, runs: Sequence[ScoredRun]) -> None:
+        """Show what runs of this recipe came to, the newest first."""
+        self._has_result = bool(runs)
+        if runs:
+            result = runs[0].result
+            self.outcome.show_results(self.recipe.title, runs)
+            score = f"{format_score(result.metric, result.report.value)}  {METRICS[result.metric].title}"
+            met = result.are_bars_met
+            goal = f"  ·  {'goal reached' if met else 'short of the goal'}" if result.bars else ""
+            self.show_result(score + goal, "Show the scores beside simple rules", is_good=met)
+        self.show_state()
+
+    @property
+    def has_result(self) -> bool:
+        """Whether there is a score."""
+        return self._has_result
+
+    @property
+    def _missing(self) -> str:
+        return self.choices.missing
+
+    @property
+    def _can_start_here(self) -> bool:
+        return not self._missing
+
+    @Slot()
+    def show_state(self) -> None:
+        super().show_state()
+        state, is_going = self.state, self.is_going
+        self.outcome.setVisible(self._has_result)
+        self.none.setVisible(not self._has_result)
+        self.open.setVisible(bool(self._missing) and not is_going)
+        self.choices.setEnabled(not is_going)
+        note, problem = self._file_note or self._missing or self.choices.unusual, self._drop_problem
+        if state is not None and state.over and not problem:
+            if state.status == "failed":
+                problem = state.problem
+            elif state.status in ("stopped", "paused"):
+                note = "It was stopped before it was scored. Resume the run in the list, or start again."
+        self.show_words("" if is_going else note, problem)
+
+    # -- What is done --------------------------------------------------------------------------------------------------
+
+    @property
+    def queued(self) -> QueuedRecipe | None:
+        choices = self.choices
+        return queued_task(self.recipe.name, choices.seed.value(), choices.parent_model, choices.data)
+
+    def _on_start(self) -> None:
+        self._drop_problem = ""
+        choices = self.choices
+        if self._session.training.start_recipe(self.recipe, choices.seed.value(), choices.parent_model, choices.data):
+            files = {**self._session.remembered.get(_FILES, {}), self.recipe.name: choices.data}
+            self._session.remembered.set(_FILES, files)
+
+    def _on_result(self) -> None:
+        self.more.setChecked(not self.more.isChecked())
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if dropped_paths(event) and self.choices.isEnabled():
+            event.acceptProposedAction()
+            set_role(self, "banner")
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        set_role(self, "card")
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        set_role(self, "card")
+        event.acceptProposedAction()
+        self.take(dropped_paths(event))
+
+    def take(self, paths: Sequence[str]) -> None:
+        """Use a file or a model that was dropped."""
+        self._drop_problem = self.choices.take(paths)
+        self.show_state()
+
+    @Slot()
+    def _on_choices(self) -> None:
+        """Another choice: a file that is to be a package's is looked into."""
+        self._drop_problem = self._file_note = ""
+        path, name = Path(self.choices.data), self.recipe.name
+        if self.choices.needs_file and path.is_file() and path.suffix != ".jsonl":
+            self._file_note = f"Reading {path.name}…"
+            self._checking.ask(lambda: f"{path.name}: {format_count(len(read_collection(name, path)), 'row')}.")
+        else:
+            self._checking.cancel()
+        self.show_state()
+
+    @Slot(object)
+    def _on_checked(self, words: str) -> None:
+        self._file_note = words
+        self.show_state()
+
+    @Slot(object)
+    def _on_unreadable(self, failure: Failure) -> None:
+        self.choices.rows.remove_path(self.choices.data)
+        self._file_note, self._drop_problem = "", failure.sentence
+        self.show_state()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a file is looked into."""
+        return self._checking.busy
+
+
+def facts_grid(facts: Sequence[tuple[str, str]]) -> QGridLayout:
+    """Names and sentences below one another."""
+    grid = QGridLayout()
+    grid.setHorizontalSpacing(2 * SPACE)
+    grid.setVerticalSpacing(SPACE // 2)
+    for at, (name, words) in enumerate(facts):
+        grid.addWidget(label(name, "muted"), at, 0, Qt.AlignmentFlag.AlignTop)
+        grid.addWidget(label(words, wrap=True, selectable=True), at, 1)
+    grid.setColumnStretch(1, 1)
+    return grid
+
+
+def recipe_facts(recipe: TaskRecipe) -> list[tuple[str, str]]:
+    """What there is to know of a recipe before it starts: names and sentences."""
+    published = recipe if isinstance(recipe, PublishedRecipe) else None
+    learns_from = "Tiny World, made by Terrarium" if published is None else "Orders and replies, made by Terrarium"
+    if published is not None and published.reads_package:
+        learns_from = f"A file that you get yourself: {COLLECTIONS[recipe.name].where}."
+    facts = [("Task", TASKS[recipe.task].title), ("Learns from", learns_from)]
+    if published is not None and published.tuning is not None:
+        which = "A model that you get yourself" if published.needs_parent else "Random weights or, better, a model"
+        facts.append(("Starts from", f"{which}: {published.tuning.where}."))
+    facts.append(("Goal", "; ".join(map(str, recipe.bars))))
+    beside = [make().title for make in recipe.baselines]
+    if published is not None and published.tuning is not None:
+        beside.append("the model before" if published.needs_parent else "from scratch")
+    facts.append(("Compared with", ", ".join(beside)))
+    facts.append(("Takes", f"about {format_minutes(60 * recipe.minutes)} on two cores that do nothing else"))
+    if recipe.caveat:
+        facts.append(("Note", recipe.caveat))
+    return facts

@@ -1,0 +1,269 @@
+"""A demonstration of alignment as a tile: what it shows, the button that starts it, and what it came to; with what it
+needs, its goal and its choices in the details."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtWidgets import QComboBox, QSizePolicy, QWidget
+
+from app.kit.basics import button, label, plain_tip, row, set_enabled
+from app.kit.forms.editors import IntBox, keep_wheel_for_scrolling
+from app.kit.labels import ElidedCombo
+from app.kit.plots.interval_bars import IntervalBars
+from app.kit.theme import ThemeProvider
+from app.recipes.align_figures import outcome_bars
+from app.recipes.base_choice import BaseChoice, BaseMeasurer, about_minutes
+from app.recipes.card import facts_grid
+from app.recipes.demonstration_view import GONE
+from app.recipes.rules_editor import RulesEditor
+from app.recipes.tile import Tile
+from app.session.session import Session
+from models.number_words import format_count, format_date, format_duration, format_minutes, format_percent
+from models.recipes.demonstrations.bases import STRONG, Base
+from models.recipes.demonstrations.demonstrated import Demonstrated
+from models.recipes.demonstrations.demonstrations_table import AlignRecipe
+from models.recipes.demonstrations.kept import Halted
+from models.recipes.queued import queued_demonstration
+from models.runs.run_queue import QueuedRecipe
+
+_MAX_SEED = 999_999
+_NEEDS = (
+    f"A model that answers {format_percent(STRONG)} of the held-out questions of Tiny World, or more. A weaker one is "
+    "trained on first."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnPairs:
+    """A set of pairs with a better reply that somebody has chosen, and how many."""
+
+    name: str
+    n: int
+
+
+class DemonstrationCard(Tile):
+    """Starts its demonstration and follows it while it is the current training.
+
+    Signals:
+        result_asked(name): show what the demonstration has come to.
+        train_asked(run_id): train a base on.
+        pairs_asked(run_id): judge pairs of what a base writes by hand.
+    """
+
+    result_asked = Signal(str)
+    train_asked = Signal(str)
+    pairs_asked = Signal(str)
+
+    def __init__(self, recipe: AlignRecipe, session: Session, measurer: BaseMeasurer, theme: ThemeProvider) -> None:
+        super().__init__(
+            recipe.name,
+            recipe.title,
+            recipe.help,
+            session,
+            theme,
+            noun="Demonstration",
+            start_tip="Run this demonstration",
+            kept="what was measured and trained is kept, and the next start continues there",
+            stages=[recipe.stages[name] for name in recipe.trained],
+        )
+        self.recipe = recipe
+        self.base = BaseChoice(recipe.title, measurer, theme)
+        self.own = ElidedCombo()
+        self.own.setAccessibleName("Your own pairs")
+        self.own.setToolTip(
+            plain_tip("Pairs that you have judged in Chat → Judge replies come first; the program judges the others")
+        )
+        self.own.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.own.setMinimumContentsLength(18)
+        keep_wheel_for_scrolling(self.own)
+        self.judge = button(
+            "Judge pairs…",
+            theme,
+            self._on_judge,
+            icon="scales",
+            role="quiet",
+            tip="Judge pairs of what the base writes, in Chat → Judge replies",
+        )
+        self.rules = RulesEditor(theme)
+        self.rules.changed.connect(self.show_state)
+        self.seed = IntBox(0, _MAX_SEED, 1)
+        self.seed.setAccessibleName(f"Seed of {recipe.title}")
+        self.seed.setToolTip("Another seed writes other stories and trains in another order")
+        self.seed.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.seed.setMinimumWidth(130)
+        self.seed.valueChanged.connect(self.show_state)
+        self.takes = label("", wrap=True, selectable=True)
+        self.none = label("Not run yet. Its result will appear here.", "muted", wrap=True)
+        self.verdict, self.summary = label("", "heading", wrap=True), label("", wrap=True)
+        self.when = label("", "caption", wrap=True)
+        self.bars = IntervalBars(f"Stages of {recipe.title}", theme)
+        self.result.setAccessibleName(f"Open the result of {recipe.title}")
+        self._found: list[Demonstrated] = []
+        self._halted: list[Halted] = []
+        self._build()
+        self.base.changed.connect(self.show_state)
+        self.base.train_asked.connect(self.train_asked)
+        self.offer((), ())
+        self.show_results((), {})
+
+    # -- Building ------------------------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        recipe = self.recipe
+        grid = facts_grid((("Needs", _NEEDS), ("Goal", recipe.goal)))
+        own = QWidget()
+        line = row(self.own, self.judge)
+        line.setStretch(0, 1)
+        own.setLayout(line)
+        beside: list[tuple[str, QWidget]] = [("Takes", self.takes), ("Base", self.base)]
+        beside += [("Your pairs", own)] if recipe.asks_own else []
+        beside += [("Rules", self.rules)] if recipe.asks_rules else []
+        beside.append(("Seed", self.seed))
+        for at, (caption, widget) in enumerate(beside, start=grid.rowCount()):
+            grid.addWidget(label(caption, "muted"), at, 0, Qt.AlignmentFlag.AlignTop)
+            # Aligned, a small editor does not limit the column to its own width.
+            is_small = widget is self.seed
+            grid.addWidget(widget, at, 1, Qt.AlignmentFlag.AlignLeft if is_small else Qt.AlignmentFlag(0))
+        self.details.left.addLayout(grid)
+        self.details.left.addStretch(1)
+        for widget in (self.none, self.verdict, self.summary, self.bars, self.when):
+            self.details.right.addWidget(widget)
+        self.details.right.addWidget(label("Stages that are trained", "subheading"))
+        self.details.right.addWidget(self.going.steps)
+        self.details.right.addStretch(1)
+        for widget, is_asked in ((own, recipe.asks_own), (self.rules, recipe.asks_rules)):
+            if not is_asked:  # it has no place: it is to be no window either
+                widget.setParent(self)
+                widget.hide()
+
+    # -- What is shown -------------------------------------------------------------------------------------------------
+
+    def offer(self, bases: Sequence[Base], own: Sequence[OwnPairs]) -> None:
+        """Offer these bases, and these sets of pairs."""
+        chosen = self.own.currentData()
+        with QSignalBlocker(self.own):
+            self.own.clear()
+            self.own.addItem("None: a program judges instead of you", "")
+            for pairs in own:
+                self.own.addItem(f"{pairs.name}  ·  {format_count(pairs.n, 'choice')}", pairs.name)
+            self.own.setCurrentIndex(max(0, self.own.findData(chosen)))
+        self.base.offer(bases)
+        self.show_state()
+
+    def show_results(
+        self, found: Sequence[Demonstrated], names: Mapping[str, str], halted: Sequence[Halted] = ()
+    ) -> None:
+        """Show what it came to, the newest first, and how far it came where it was stopped. names: of the runs, by
+        their ids."""
+        self._found, self._halted = list(found), list(halted)
+        if found:
+            result = found[0].result
+            n_met, n = sum(bar.is_met for bar in result.bars), len(result.bars)
+            whole = n_met == n
+            self.verdict.setText("All goals are reached" if whole else f"{n_met} of {n} goals are reached")
+            missed = [bar.missed for bar in result.bars if not bar.is_met]
+            self.summary.setText("\n".join(missed))
+            tip = "Open the result: every stage, every goal, and the curves"
+            self.show_result(self.verdict.text(), tip, is_good=whole)
+            self.bars.show_bars(outcome_bars(result, self.recipe.stages))
+            before = f", and {len(found) - 1} before" if len(found) > 1 else ""
+            base = names.get(result.base, GONE)
+            self.when.setText(f"From {base}, seed {result.seed}; {format_date(found[0].created)}{before}.")
+        self.none.setVisible(not found)
+        for widget in (self.verdict, self.bars, self.when):
+            widget.setVisible(bool(found))
+        self.summary.setVisible(bool(found) and bool(self.summary.text()))
+        self.show_state()
+
+    @property
+    def has_result(self) -> bool:
+        """Whether it came to an end, at least once."""
+        return bool(self._found)
+
+    @property
+    def _missing(self) -> str:
+        if self.base.base is None:
+            return "It needs a model that can chat: grow one with the quick start, on Home."
+        if self.recipe.asks_rules and not self.rules.rules:
+            return "Something is wrong with the rules: see Details."
+        return ""
+
+    @Slot()
+    def show_state(self) -> None:
+        super().show_state()
+        state, is_going = self.state, self.is_going
+        for widget in (self.base, self.own, self.rules, self.seed):
+            widget.setEnabled(not is_going)
+        set_enabled(self.judge, "" if self.base.base is not None else "There is no model that can chat yet.")
+        self._show_time()
+        problem = state.problem if state is not None and state.over and state.status == "failed" else ""
+        note = self._missing or self._halted_words() or self._first_words()
+        self.show_words("" if is_going else note, problem)
+
+    @property
+    def _measured_s(self) -> float | None:
+        """Seconds that it took here last time."""
+        return next((each.seconds for each in self._found if each.seconds is not None), None)
+
+    def _show_time(self) -> None:
+        """How long it takes: as it took here last time, else as it took elsewhere; and what a weak base takes more."""
+        measured = self._measured_s
+        seconds = 60 * self.recipe.minutes
+        took = f"{format_minutes(seconds)}, on two cores that do nothing else"
+        if measured is not None:
+            seconds, took = measured, f"{format_duration(measured)}, as it took here last time"
+        base = self.base.base
+        more = 0.0 if base is None or base.seconds_more is None or measured is not None else base.seconds_more
+        self.minutes.setText(format_minutes(seconds + more))
+        of_base = f", and {about_minutes(more)} to train the base further first" if more else ""
+        self.takes.setText(f"{took}{of_base}")
+
+    def _first_words(self) -> str:
+        """What happens before its first stage, "" for nothing worth a word."""
+        base = self.base.base
+        if base is None or not base.n_more:
+            return ""
+        if base.seconds_more is None:
+            return f"First trains its base further: {base.n_more:,} steps."
+        verb = "Includes" if self._measured_s is None else "First takes"
+        return f"{verb} {about_minutes(base.seconds_more)} to train its base further."
+
+    def _halted_words(self) -> str:
+        """How far it came with these choices, where it was stopped."""
+        base = self.base.base
+        if base is None:
+            return ""
+        for each in self._halted:
+            if base.run_id in (each.base, each.mark.base) and each.mark.seed == self.seed.value():
+                n = len(each.stages)
+                trained = f"after {n} of {len(self.recipe.trained)} stages, " if n else ""
+                how_far = f" ({each.done:,} of {each.total:,})" if each.total else ""
+                return f"Stopped {trained}at “{each.phase}”{how_far}. Start continues from there."
+        return ""
+
+    # -- What is done --------------------------------------------------------------------------------------------------
+
+    @property
+    def queued(self) -> QueuedRecipe | None:
+        base = self.base.base
+        return None if base is None else queued_demonstration(self.recipe.name, base.run_id, *self._chosen())
+
+    def _on_start(self) -> None:
+        base = self.base.base
+        if base is not None:
+            self._session.training.start_demonstration(self.recipe.name, base.run_id, *self._chosen())
+
+    def _chosen(self) -> tuple[int, str, Sequence[str]]:
+        """The seed, the set of the user's own pairs, "" for none, and the rules."""
+        own = str(self.own.currentData() or "") if self.recipe.asks_own else ""
+        return self.seed.value(), own, self.rules.rules if self.recipe.asks_rules else ()
+
+    def _on_judge(self) -> None:
+        if self.base.base is not None:
+            self.pairs_asked.emit(self.base.base.run_id)
+
+    def _on_result(self) -> None:
+        self.result_asked.emit(self.recipe.name)

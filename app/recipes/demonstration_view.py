@@ -1,0 +1,364 @@
+"""What a demonstration of alignment came to: its stages, its bars, and its curves, of each time it was carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QFontMetrics
+from PySide6.QtWidgets import QBoxLayout, QComboBox, QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from app.kit.basics import button, frame, label, row, scrolling, set_enabled, titled_card
+from app.kit.forms.editors import keep_wheel_for_scrolling
+from app.kit.labels import ElidedCombo
+from app.kit.layout.flow_layout import FlowLayout
+from app.kit.layout.refit import SideBySide
+from app.kit.plots.dot_plot import DotPlot
+from app.kit.plots.pictures import DotPicture
+from app.kit.theme import SPACE, ThemeProvider
+from app.recipes import align_figures as figures
+from app.recipes.critique_cards import CritiqueCards
+from app.run_views.scores.score_table import ScoreTable
+from models.number_words import format_count, format_date, format_duration, format_percent
+from models.recipes.demonstrations.demonstrated import Demonstrated
+from models.recipes.demonstrations.demonstrations_table import BASE_STAGE, DEMONSTRATIONS, STARTS
+from models.recipes.demonstrations.results import (
+    CONSTITUTION,
+    FORMAT,
+    REFUSE,
+    AnyResult,
+    Bar,
+    ConstitutionResult,
+    DemonstrationResult,
+    FormatResult,
+    RefuseResult,
+)
+from models.tiny_world.refusals import CAVEAT
+
+_WIDE = 820
+"""Pixels from which on two charts stand side by side, at the usual text size."""
+_CHART_LINES, _SCATTER_LINES = 14, 22
+"""The least height of a chart over an axis, and of one with names in it, in lines of text."""
+_PRECISION = "In brackets: 95 % intervals (Wilson), as if stories to one prompt were independent of one another."
+_PRECISION_ASKED = "In brackets: 95 % intervals (Wilson)."
+_FORMAT_LESSON = (
+    "Without old rows, the new form leaks into questions that do not ask for it: the model forgets when to use it. "
+    "(“Answer in one word.” would be no such form: a model of this size looks a value up while it writes the sentence.)"
+)
+GONE = "a deleted run"
+_STOP_LESSON = (
+    "After the peak only the score rises: what is optimized is not what was meant, however good it looks. More "
+    "training does not help; stopping does."
+)
+
+
+class DemonstrationView(QWidget):
+    """Shows one result of a demonstration; earlier ones can be chosen.
+
+    Signals:
+        back_asked(): show the recipes again.
+        run_asked(run_id): show the run of a stage.
+        stop_asked(run_id, step): fork a run at its peak, as one that ends there.
+    """
+
+    back_asked = Signal()
+    run_asked = Signal(str)
+    stop_asked = Signal(str, int)
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._found: list[Demonstrated] = []
+        self._known: Mapping[str, str] = {}
+        self.shown: Demonstrated | None = None
+        self.back = button(
+            "Learn a task", theme, self.back_asked.emit, icon="caret-left", role="quiet", tip="All tasks"
+        )
+        self.title, self.about = label("", "title"), label("", "muted", wrap=True)
+        self.list = ElidedCombo()
+        self.list.setAccessibleName("Results")
+        self.list.setToolTip("Each time that it was run, the newest first")
+        self.list.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.list.setMinimumContentsLength(24)
+        self.list.activated.connect(self._on_chosen)
+        keep_wheel_for_scrolling(self.list)
+        self.note = frame("banner", margin=SPACE)
+        self.note.setProperty("tone", "warning")
+        self.note_words = label("", wrap=True)
+        inside = self.note.layout()
+        assert inside is not None
+        inside.addWidget(self.note_words)
+        self._parts = QVBoxLayout()
+        self._parts.setContentsMargins(0, 0, 0, 0)
+        self._parts.setSpacing(SPACE)
+        self._body: QWidget | None = None
+        self.plots: list[DotPlot] = []
+        self._lines: dict[DotPlot, int] = {}
+        self.tables: list[ScoreTable] = []
+        self.links: dict[str, QPushButton] = {}
+        self.stop: QPushButton | None = None
+        inner = QWidget()
+        lines = QVBoxLayout(inner)
+        lines.setContentsMargins(0, 0, SPACE, 0)
+        lines.setSpacing(SPACE)
+        head = row(self.back, self.title, None, self.list, spacing=2 * SPACE)
+        for part in (head, self.about, self.note, self._parts):
+            if isinstance(part, QBoxLayout):
+                lines.addLayout(part)
+            else:
+                lines.addWidget(part)
+        lines.addStretch(1)
+        self.area = scrolling(inner)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.area)
+        theme.theme_changed.connect(self._restyle)
+
+    # -- What is shown -------------------------------------------------------------------------------------------------
+
+    def show_results(self, found: Sequence[Demonstrated], known: Mapping[str, str]) -> None:
+        """Show the newest, or the one that is shown already if it is among them. known: id → name of the runs that
+        exist."""
+        kept = next((each for each in found if each == self.shown), None)
+        has_changed = list(found) != self._found or known != self._known
+        self._found, self._known = list(found), dict(known)
+        if not found or (kept is not None and not has_changed):
+            return
+        with QSignalBlocker(self.list):
+            self.list.clear()
+            for each in found:
+                base = known.get(each.result.base, GONE)
+                self.list.addItem(f"{format_date(each.created)}  ·  {base}, seed {each.result.seed}")
+        shown = found[0] if kept is None else kept
+        self.list.setCurrentIndex(list(found).index(shown))
+        self.list.setVisible(len(found) > 1)
+        self._show(shown)
+
+    def _on_chosen(self, at: int) -> None:
+        self._show(self._found[at])
+
+    def _show(self, shown: Demonstrated) -> None:
+        self.shown, result = shown, shown.result
+        recipe = DEMONSTRATIONS[shown.mark.name]
+        self.title.setText(recipe.title)
+        self.about.setText(self._facts(shown))
+        note = result.note if isinstance(result, DemonstrationResult) else ""
+        self.note_words.setText(note)
+        self.note.setVisible(bool(note))
+        self.plots, self.tables, self._lines = [], [], {}
+        self.links, self.stop = {}, None
+        body = QWidget()
+        lines = QVBoxLayout(body)
+        lines.setContentsMargins(0, 0, 0, 0)
+        lines.setSpacing(SPACE)
+        for card in self._cards(result):
+            lines.addWidget(card)
+        if self._body is not None:
+            self._parts.removeWidget(self._body)
+            self._body.hide()
+            self._body.deleteLater()
+        self._body = body
+        self._parts.addWidget(body)
+        self._restyle()
+        QTimer.singleShot(0, self, lambda: self.area.verticalScrollBar().setValue(0))  # once it is laid out
+
+    def _cards(self, result: AnyResult) -> list[QWidget]:
+        match result:
+            case RefuseResult():
+                return self._refusal_cards(result)
+            case ConstitutionResult():
+                return self._constitution_cards(result)
+            case FormatResult():
+                return self._format_cards(result)
+        return self._learning_cards(result)
+
+    def _facts(self, shown: Demonstrated) -> str:
+        result = shown.result
+        facts = [f"From {self._known.get(result.base, GONE)}", f"seed {result.seed}", format_date(shown.created)]
+        facts += [f"took {format_duration(shown.seconds)}"] if shown.seconds is not None else []
+        if isinstance(result, DemonstrationResult) and result.n_simulated:
+            own = f"{format_count(result.n_own, 'pair')} judged by people, " if result.n_own else ""
+            facts.append(f"{own}{format_count(result.n_simulated, 'pair')} by the simulated annotator")
+        return "  ·  ".join(facts)
+
+    @Slot()
+    def _restyle(self) -> None:
+        line = QFontMetrics(self._theme.font()).height()
+        for plot in self.plots:
+            plot.setMinimumHeight(self._lines[plot] * line)
+
+    # -- Of what learns to write ---------------------------------------------------------------------------------------
+
+    def _learning_cards(self, result: DemonstrationResult) -> list[QWidget]:
+        titles = DEMONSTRATIONS[result.name].stages
+        tables = (
+            ("Stages", figures.STAGE_TITLES, figures.stage_rows(result, titles)),
+            ("What they still know", figures.KIND_TITLES, figures.kind_rows(result, titles)),
+            ("Reward models", figures.PAIR_TITLES, figures.pair_rows(result, titles)),
+        )
+        stages = titled_card(
+            "Stages",
+            *(self._table(*about) for about in tables),
+            label(_PRECISION, "caption", wrap=True),
+            self._links({name: stage.run for name, stage in result.stages.items() if stage.step is None}, titles),
+        )
+        if "peak" in result.more:
+            lesson = self._goodhart_cards(result)
+        else:
+            lesson = [titled_card("", self._plot(figures.learning_picture(result, titles)))]
+        return [*lesson, self._bars_card(result.bars), stages]
+
+    def _goodhart_cards(self, result: DemonstrationResult) -> list[QWidget]:
+        run_id, peak = result.stages["ppo"].run, int(result.more["peak"]["step"])
+        self.stop = stop = button(
+            "Stop at the peak",
+            self._theme,
+            partial(self.stop_asked.emit, run_id, peak),
+            icon="git-fork",
+            role="primary",
+            tip=f"Fork it at step {peak:,}, as a run that ends there",
+        )
+        set_enabled(stop, self._deleted(run_id) or ("" if peak > 0 else "It was best before its first step."))
+        stopping = QWidget()
+        line = row(stop, label(_STOP_LESSON, wrap=True), spacing=2 * SPACE)
+        line.setStretch(1, 1)
+        stopping.setLayout(line)
+        best = self._side_by_side([self._plot(each) for each in figures.best_of_pictures(result.stages["best_of"])])
+        ppo = self._side_by_side([self._plot(each) for each in figures.peak_pictures(result.stages["ppo"], peak)])
+        return [titled_card("PPO past its peak", stopping, ppo), titled_card("Best of n", best)]
+
+    # -- Of what learns to refuse --------------------------------------------------------------------------------------
+
+    def _refusal_cards(self, result: RefuseResult) -> list[QWidget]:
+        titles = DEMONSTRATIONS[REFUSE].stages
+        stages = titled_card(
+            "Stages",
+            self._table("Stages", figures.SAFETY_TITLES, figures.safety_rows(result, titles)),
+            label(_PRECISION_ASKED, "caption", wrap=True),
+            self._links(result.runs, titles),
+            label(CAVEAT, "accent", wrap=True),
+        )
+        columns = ("Asked", "", *(titles[name] for name in result.reports if name != BASE_STAGE))
+        attacks = titled_card(
+            "What is told, by kind and by attack",
+            self._table("Attacks", columns, figures.attack_rows(result)),
+            label(figures.shallow_words(result), wrap=True),
+        )
+        plots = [self._plot(figures.safety_picture(result, titles, STARTS), _SCATTER_LINES)]
+        if result.kl_by_position:
+            plots.append(self._plot(figures.position_picture(result)))
+        return [stages, self._bars_card(result.bars), titled_card("", self._side_by_side(plots)), attacks]
+
+    # -- Of what goes by its own rules, and of a form of replies -------------------------------------------------------
+
+    def _constitution_cards(self, result: ConstitutionResult) -> list[QWidget]:
+        titles = DEMONSTRATIONS[CONSTITUTION].stages
+        rules = titled_card("The rules", *(label(rule, wrap=True) for rule in result.rules))
+        cards = titled_card(
+            "What it said, and its own critique", CritiqueCards(self._theme, result.cards), self._loop(result)
+        )
+        stages = titled_card(
+            "Stages",
+            self._table("Stages", figures.SAFETY_TITLES, figures.safety_rows(result, titles)),
+            self._table("Whether replies collapse", figures.HEALTH_TITLES, figures.health_rows(result, titles)),
+            label(_PRECISION_ASKED, "caption", wrap=True),
+            self._links(result.runs, titles),
+            label(CAVEAT, "accent", wrap=True),
+        )
+        names = list(result.reports)
+        starts = dict(zip(names[1:], names[:-1], strict=True))
+        plot = self._plot(figures.safety_picture(result, titles, starts), _SCATTER_LINES)
+        columns = ("Asked", "", *(titles[name] for name in names))
+        attacks = titled_card(
+            "What is told, by kind and by attack", self._table("Attacks", columns, figures.attack_rows(result))
+        )
+        return [rules, cards, stages, self._bars_card(result.bars), titled_card("", plot), attacks]
+
+    def _loop(self, result: ConstitutionResult) -> QWidget:
+        """What its critiques are worth, and what the rounds did, in sentences."""
+        critic = result.critic
+        words = [
+            f"Of its critiques of {format_count(critic.n, 'reply', 'replies')} to held-out questions "
+            f"{format_percent(critic.accuracy)} are right; it calls {format_percent(critic.false_alarms)} of those "
+            "that break no rule bad."
+        ]
+        words += [
+            f"Round {i}: it called {each.n_broken:,} of {each.n:,} replies bad, and learned from "
+            f"{format_count(each.n_pairs, 'pair')} to prefer the better one."
+            + ("" if each.is_kept else " Then its replies collapsed, so the model before that round stays.")
+            for i, each in enumerate(result.rounds, start=1)
+        ]
+        return label(" ".join(words), wrap=True)
+
+    def _format_cards(self, result: FormatResult) -> list[QWidget]:
+        titles = DEMONSTRATIONS[FORMAT].stages
+        stages = titled_card(
+            "Stages",
+            self._table("Stages", figures.FORMAT_TITLES, figures.format_rows(result, titles)),
+            label(_PRECISION_ASKED, "caption", wrap=True),
+            label(_FORMAT_LESSON, wrap=True),
+            self._links({name: stage.run for name, stage in result.stages.items()}, titles),
+        )
+        return [stages, self._bars_card(result.bars)]
+
+    # -- Parts ---------------------------------------------------------------------------------------------------------
+
+    def _table(self, name: str, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> ScoreTable:
+        table = ScoreTable(name, self._theme)
+        table.show_rows(titles, rows, heads=figures.TABLE_TIPS)
+        self.tables.append(table)
+        return table
+
+    def _plot(self, picture: DotPicture, n_lines: int = _CHART_LINES) -> DotPlot:
+        plot = DotPlot(self._theme)
+        plot.set_picture(picture)
+        self.plots.append(plot)
+        self._lines[plot] = n_lines
+        return plot
+
+    def _side_by_side(self, plots: Sequence[DotPlot]) -> QWidget:
+        """Plots in one row where there is room, else one below the other."""
+        both = QWidget()
+        line = QHBoxLayout(both)
+        line.setContentsMargins(0, 0, 0, 0)
+        line.setSpacing(2 * SPACE)
+        for plot in plots:
+            line.addWidget(plot, 1)
+        SideBySide(both, line, self._theme, _WIDE)
+        return both
+
+    def _deleted(self, run_id: str) -> str:
+        return "" if run_id in self._known else "This run was deleted."
+
+    def _links(self, runs: Mapping[str, str], titles: Mapping[str, str]) -> QWidget:
+        """A button for the run of each stage."""
+        links = QWidget()
+        line = FlowLayout(links)
+        line.addWidget(label("Open a stage's run:", "muted"))
+        for name, run_id in runs.items():
+            if not run_id:
+                continue
+            tip = f"Open the run of the stage “{titles[name]}”"
+            link = button(titles[name], self._theme, partial(self.run_asked.emit, run_id), role="link", tip=tip)
+            set_enabled(link, self._deleted(run_id))
+            self.links[name] = link
+            line.addWidget(link)
+        return links
+
+    def _bars_card(self, bars: Sequence[Bar]) -> QWidget:
+        n_met = sum(bar.is_met for bar in bars)
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(2 * SPACE)
+        grid.setVerticalSpacing(SPACE // 2)
+        for at, bar in enumerate(bars):
+            right = Qt.AlignmentFlag.AlignRight
+            grid.addWidget(label("reached" if bar.is_met else "missed", "accent" if bar.is_met else "error"), at, 0)
+            grid.addWidget(label(bar.words, wrap=True), at, 1)
+            grid.addWidget(label(bar.format(bar.value), "mono-small"), at, 2, right)
+            grid.addWidget(label(bar.bound, "muted"), at, 3)
+        grid.setColumnStretch(1, 1)
+        inside = QWidget()
+        inside.setLayout(grid)
+        grid.setContentsMargins(0, 0, 0, 0)
+        return titled_card(f"Goals: {n_met} of {len(bars)} reached", inside)

@@ -1,0 +1,298 @@
+"""All recipes and demonstrations, each with what it came to last; that is read from the runs of the library."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QTimer, Signal, Slot
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QStackedLayout, QVBoxLayout, QWidget
+
+from app.kit.basics import label, row, scrolling
+from app.kit.theme import SPACE, ThemeProvider
+from app.recipes.base_choice import BaseMeasurer
+from app.recipes.card import RecipeCard
+from app.recipes.demonstration_card import DemonstrationCard, OwnPairs
+from app.recipes.demonstration_view import DemonstrationView
+from app.recipes.outcome import ScoredRun
+from app.recipes.tile import Tile, TileGrid
+from app.session.candidates import Candidate
+from app.session.session import Session
+from app.worker.background import LatestTask
+from models.preferences.store import PERSON, PreferenceSet, list_sets
+from models.recipes.demonstrations.bases import Base, list_bases
+from models.recipes.demonstrations.demonstrated import Demonstrated, read_demonstrated
+from models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS
+from models.recipes.demonstrations.kept import Halted, list_halted
+from models.recipes.tasks.published import ALL_RECIPES, PublishedRecipe
+from models.recipes.tasks.results import read_result
+
+if TYPE_CHECKING:
+    from models.library.library import Library
+    from models.library.run_index import RunIndex
+    from models.library.run_record import RunInfo
+    from models.recipes.demonstrations.demonstrations_table import AlignRecipe
+    from models.recipes.tasks.tasks_table import TaskRecipe
+
+_WAITS = "A run is training: what you start now waits in the queue, and follows by itself."
+_IS_HELD = "A run is training, and the queue is held: what you start now waits there until you press Start."
+_ABOUT = "Each trains a small model and scores it on rows that it has never seen. Your own rows: drop them on a card."
+_ABOUT_DEMONSTRATIONS = "Each takes one of your models through several stages. A stopped one continues where it was."
+_TITLES = {False: "Tiny World", True: "Real data and published models"}
+
+
+class RecipesPage(QWidget):
+    """A card for each recipe, those of Tiny World first, and for each demonstration of alignment, whose result has a
+    page of its own.
+
+    Signals:
+        run_asked(run_id), scores_asked(run_id), chat_asked(run_id), train_asked(run_id): as of a card.
+        stop_asked(run_id, step): as of a result.
+    """
+
+    run_asked = Signal(str)
+    scores_asked = Signal(str)
+    chat_asked = Signal(str)
+    train_asked = Signal(str)
+    stop_asked = Signal(str, int)
+
+    def __init__(
+        self,
+        session: Session,
+        theme: ThemeProvider,
+        recipes: Mapping[str, TaskRecipe] = ALL_RECIPES,
+        demonstrations: Mapping[str, AlignRecipe] = DEMONSTRATIONS,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.cards = {name: RecipeCard(recipe, session, theme) for name, recipe in recipes.items()}
+        self.measurer = BaseMeasurer(session.worker, session.library, session.device, self)
+        self.demonstrations = {
+            name: DemonstrationCard(recipe, session, self.measurer, theme) for name, recipe in demonstrations.items()
+        }
+        self.result = DemonstrationView(theme)
+        self._inner = inner = QWidget()
+        lines = QVBoxLayout(inner)
+        lines.setContentsMargins(0, 0, SPACE, 0)
+        lines.setSpacing(SPACE)
+        lines.addWidget(label("Learn a task", "title"))
+        self.waits = label(_WAITS, "accent", wrap=True)
+        lines.addWidget(self.waits)
+        for is_published, title in _TITLES.items():
+            chosen = [card for card in self.cards.values() if isinstance(card.recipe, PublishedRecipe) == is_published]
+            self._add_tiles(lines, title, _ABOUT if not is_published else "", chosen, theme)
+            for card in chosen:
+                card.scores_asked.connect(self.scores_asked)
+                card.chat_asked.connect(self.chat_asked)
+            if not is_published:
+                shown = list(self.demonstrations.values())
+                self._add_tiles(lines, "Learning from rewards", _ABOUT_DEMONSTRATIONS, shown, theme)
+        for each in self.demonstrations.values():
+            each.train_asked.connect(self.train_asked)
+            each.result_asked.connect(self.show_result)
+            each.pairs_asked.connect(self._on_pairs)
+        lines.addStretch(1)
+        self.area = scrolling(inner)
+        self._pages = QStackedLayout(self)
+        self._pages.setContentsMargins(0, 0, 0, 0)
+        self._pages.addWidget(self.area)
+        self._pages.addWidget(self.result)
+        self.result.back_asked.connect(self._show_cards)
+        self.result.run_asked.connect(self.run_asked)
+        self.result.stop_asked.connect(self.stop_asked)
+        self.measurer.changed.connect(self._on_measured)
+        self._found = _Found()
+        self._shown = self._focused = ""  # the demonstrations whose result is shown, and whose button gets the focus
+        self._task = LatestTask(self)
+        self._task.done.connect(self._on_read)
+        self._task.failed.connect(session.notices.fail)
+        session.training.changed.connect(self._show_waits)
+        session.queue.changed.connect(self._show_waits)
+        session.runs.changed.connect(self.reload)
+        session.training.ended.connect(self.reload)  # it may have kept how far it came
+        session.datasets.list_changed.connect(self._offer)
+        self._show_waits()
+        self.reload()
+
+    def _add_tiles(
+        self, lines: QVBoxLayout, title: str, about: str, tiles: Sequence[Tile], theme: ThemeProvider
+    ) -> None:
+        """A heading, what is to be said of them all, and the tiles; nothing where there are none."""
+        if not tiles:
+            return
+        lines.addSpacing(SPACE // 2)
+        about_them = label(about, "muted", wrap=True)
+        head = row(label(title, "subheading"), about_them, spacing=2 * SPACE)
+        head.setStretch(1, 1)
+        lines.addLayout(head)
+        lines.addWidget(TileGrid(tiles, theme))
+        for tile in tiles:
+            tile.run_asked.connect(self.run_asked)
+            tile.problem_shown.connect(partial(self._scroll_to, tile.problem))
+            tile.unfolded.connect(partial(self._on_unfolded, tile))
+
+    def _on_unfolded(self, tile: Tile, is_open: bool) -> None:
+        if is_open:
+            self._scroll_to(tile.details)
+
+    def _scroll_up_to(self, widget: QWidget) -> None:
+        """Bring a widget of the cards' page to its top."""
+        self.area.verticalScrollBar().setValue(widget.mapTo(self._inner, widget.rect().topLeft()).y() - SPACE)
+
+    @property
+    def busy(self) -> bool:
+        """Whether results are read, a base is measured, or a file is looked into."""
+        return self._task.busy or self.measurer.busy or any(card.busy for card in self.cards.values())
+
+    @property
+    def shown_result(self) -> str:
+        """The demonstration whose result is shown, "" while the cards are."""
+        return self._shown
+
+    def has_recipe(self, name: str) -> bool:
+        """Whether there is a recipe or demonstration of that name."""
+        return name in self.cards or name in self.demonstrations
+
+    def show_recipe(self, name: str) -> None:
+        """Scroll to the top of a recipe, and put the keyboard on its button, or on that which opens what it needs."""
+        self._show_cards()
+        card: RecipeCard | DemonstrationCard
+        if name in self.demonstrations:
+            card = self.demonstrations[name]
+            self._focused = "" if card.start.isEnabled() else name  # once its bases are read
+            card.start.setFocus()
+        else:
+            card = self.cards[name]
+            (card.open if card.choices.missing else card.start).setFocus()
+        QTimer.singleShot(0, card, lambda: self._scroll_up_to(card))  # once it is laid out
+
+    @Slot(str)
+    def show_result(self, name: str) -> None:
+        """Show what a demonstration has come to."""
+        self._shown = name
+        self.result.show_results(self._results_of(name), self._found.names)
+        self._pages.setCurrentWidget(self.result)
+        self.result.back.setFocus()
+
+    @Slot()
+    def _show_cards(self) -> None:
+        self._pages.setCurrentWidget(self.area)
+        if self._shown:
+            self.demonstrations[self._shown].result.setFocus()
+        self._shown = ""
+
+    def _results_of(self, name: str) -> list[Demonstrated]:
+        return [each for each in self._found.demonstrated if each.mark.name == name]
+
+    @Slot()
+    def _on_measured(self) -> None:
+        if not self.measurer.busy:
+            self.reload()
+
+    @Slot(str)
+    def _on_pairs(self, run_id: str) -> None:
+        """Let two replies of a base be compared, again and again, with prompts of the wish."""
+        session, base = self._session, Candidate(run_id)
+        session.tab_requested.emit("chat")
+        session.preferences.judging_requested.emit(base, base)
+
+    def _scroll_to(self, widget: QWidget) -> None:
+        QTimer.singleShot(0, widget, partial(self.area.ensureWidgetVisible, widget, 0, SPACE))  # once it is laid out
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._session.datasets.refresh()
+        self.reload()  # a command may have learned one meanwhile
+
+    @Slot()
+    def _show_waits(self) -> None:
+        self.waits.setText(_IS_HELD if self._session.queue.is_held else _WAITS)
+        self.waits.setVisible(self._session.training.active)
+
+    @Slot()
+    def reload(self) -> None:
+        """Read what runs of the recipes came to."""
+        index, library = self._session.runs.index, self._session.library
+        self._task.ask(lambda: _read(index, library))
+
+    @Slot()
+    def _offer(self) -> None:
+        datasets = self._session.datasets.list()
+        for card in self.cards.values():
+            card.choices.offer(self._found.runs, datasets)
+            card.show_state()
+
+    @Slot(object)
+    def _on_read(self, found: _Found) -> None:
+        self._found = found
+        for name, card in self.cards.items():
+            card.show_results([run for run in found.scored if run.result.name == name])
+        for name, each in self.demonstrations.items():
+            each.offer(found.bases, found.own)
+            if name == self._focused:
+                each.start.setFocus()
+            each.show_results(
+                self._results_of(name), found.names, [one for one in found.halted if one.mark.name == name]
+            )
+        self._focused = ""
+        if self._shown:
+            self.result.show_results(self._results_of(self._shown), found.names)
+        self._offer()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """What the library holds: all runs, what those of recipes and demonstrations came to (the newest first), how far
+    those came that were stopped, models to start from, and sets of pairs that somebody has judged."""
+
+    runs: list[RunInfo] = field(default_factory=list)
+    scored: list[ScoredRun] = field(default_factory=list)
+    demonstrated: list[Demonstrated] = field(default_factory=list)
+    halted: list[Halted] = field(default_factory=list)
+    bases: list[Base] = field(default_factory=list)
+    own: list[OwnPairs] = field(default_factory=list)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Of the runs, by their ids."""
+        return {run.id: run.name for run in self.runs}
+
+
+def _read(index: RunIndex, library: Library) -> _Found:
+    """On another thread; what is damaged is left out."""
+    runs = index.refresh()
+    scored, demonstrated = [], []
+    for info in runs:
+        if info.problem is not None:
+            continue
+        with contextlib.suppress(ValueError):
+            result = read_result(info.folder)
+            if result is not None:
+                scored.append(ScoredRun(info.id, result))
+        with contextlib.suppress(ValueError):
+            ended = read_demonstrated(info.folder)
+            if ended is not None:
+                demonstrated.append(ended)
+    demonstrated.sort(key=lambda each: each.created, reverse=True)
+    return _Found(
+        runs=runs,
+        scored=scored,
+        demonstrated=demonstrated,
+        halted=[halted for info in runs for halted in list_halted(info.folder)],
+        bases=list_bases(runs),
+        own=[pairs for name in list_sets(library) if (pairs := _own_pairs(library, name)) is not None],
+    )
+
+
+def _own_pairs(library: Library, name: str) -> OwnPairs | None:
+    """None of a set in which nobody has chosen."""
+    with contextlib.suppress(ValueError):
+        pairs = PreferenceSet(library, name).read().pairs
+        n = sum(pair.by == PERSON and pair.better is not None for pair in pairs)
+        return OwnPairs(name=name, n=n) if n else None
+    return None

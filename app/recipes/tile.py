@@ -1,0 +1,271 @@
+"""A recipe or demonstration at a glance: two sentences, the time it takes, what it came to, and Start. The rest is in
+its details, which a grid of tiles shows below the row of the tile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QEvent, QSize, Signal, Slot
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
+
+from app.kit.basics import button, label, plain_tip, row, set_enabled
+from app.kit.layout.extras import RevealRequested
+from app.kit.layout.refit import Refit, SideBySide
+from app.kit.theme import SPACE, ThemeProvider
+from app.recipes.recipe_progress import RecipeProgress
+from app.session.session import Session
+from app.session.training_state import TrainingState
+from models.runs.run_queue import QueuedRecipe
+
+_WIDE = 760
+"""Pixels from which on the two halves of details stand side by side, at the usual text size."""
+_TILE_WIDTH, _MAX_COLUMNS = 310, 3
+"""The least width of a tile in a row of several, at the usual text size."""
+_QUEUE, _QUEUE_TIP = "Add to the queue", "A run is training: this starts by itself when that has ended"
+
+
+class Details(QFrame):
+    """What a tile folds away: two halves, side by side where there is room.
+
+    Signals:
+        reveal_asked(): something in it is to be seen.
+    """
+
+    reveal_asked = Signal()
+
+    def __init__(self, title: str, theme: ThemeProvider) -> None:
+        super().__init__()
+        self.setProperty("role", "card")
+        self.setAccessibleName(f"Details of {title}")
+        self.left, self.right = QVBoxLayout(), QVBoxLayout()
+        halves = QHBoxLayout(self)
+        halves.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
+        halves.setSpacing(3 * SPACE)
+        for lines in (self.left, self.right):
+            half = QWidget()
+            half.setLayout(lines)
+            lines.setContentsMargins(0, 0, 0, 0)
+            lines.setSpacing(SPACE)
+            halves.addWidget(half, 1)
+        SideBySide(self, halves, theme, _WIDE)
+        self.hide()
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() == RevealRequested.TYPE:
+            self.reveal_asked.emit()
+        return super().event(event)
+
+
+class Tile(QFrame):
+    """Starts a recipe and follows it while it is the current training. Subclasses say what it needs, and what it does.
+
+    name: of the recipe. details: what is folded away; whoever shows the tile places them. result: what it came to, a
+    link; hidden before. note, problem: sentences; hidden while there are none.
+
+    Args:
+        noun: what it is called to a screen reader. kept: what stays when it is stopped, in a few words.
+        stages: see RecipeProgress.
+
+    Signals:
+        unfolded(is_open): its details are to be shown, or folded away again.
+        run_asked(run_id): show a run as it learns.
+        problem_shown(): `problem` says something new.
+    """
+
+    unfolded = Signal(bool)
+    run_asked = Signal(str)
+    problem_shown = Signal()
+
+    def __init__(
+        self,
+        name: str,
+        title: str,
+        help: str,
+        session: Session,
+        theme: ThemeProvider,
+        *,
+        noun: str,
+        start_tip: str,
+        kept: str,
+        stages: Sequence[str] = (),
+    ) -> None:
+        super().__init__()
+        self.name, self._title, self._start_tip = name, title, start_tip
+        self._session, self._theme = session, theme
+        self.setProperty("role", "card")
+        self.setAccessibleName(f"{noun} {title}")
+        self.start = button("Start", theme, self._on_pressed, icon="play-fill", role="primary", tip=start_tip)
+        self.start.setAccessibleName(f"Start {title}")
+        self.more = button("Details", theme, role="quiet", tip="The goal, what it learns from, and what you can choose")
+        self.more.setCheckable(True)
+        self.more.setAccessibleName(f"Details of {title}")
+        self.more.toggled.connect(self._on_unfolded)
+        self.minutes = label("", "caption")
+        self.result = button("", theme, self._on_result, role="link")
+        self.note, self.problem = label("", "caption", wrap=True), label("", "error", wrap=True)
+        self.going = RecipeProgress(title, session.training, theme, kept=kept, stages=stages)
+        self.going.run_asked.connect(self.run_asked)
+        self.details = Details(title, theme)
+        self.details.reveal_asked.connect(lambda: self.more.setChecked(True))
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
+        lines.setSpacing(SPACE // 2)
+        lines.addLayout(row(label(title, "heading"), None, self.minutes))
+        lines.addWidget(label(help, wrap=True))
+        lines.addStretch(1)
+        lines.addLayout(row(self.result, None))
+        hidden: tuple[QWidget, ...] = (self.note, self.problem, self.going)
+        for widget in hidden:
+            lines.addWidget(widget)
+        lines.addSpacing(SPACE)  # a ring of the guide around a button leaves the words above legible
+        self.buttons = row(self.start, self.more, None)
+        lines.addLayout(self.buttons)
+        for widget in (self.result, *hidden):
+            widget.hide()
+        self._on_unfolded(False)
+        self._was_active = session.training.active
+        session.training.changed.connect(self._on_training)
+
+    # -- What is shown -------------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> TrainingState | None:
+        """The current or last training, if it is of this recipe."""
+        state = self._session.training.state
+        return state if state is not None and state.recipe == self.name else None
+
+    @property
+    def is_going(self) -> bool:
+        """Whether it is the current training."""
+        return self._session.training.active and self.state is not None
+
+    @property
+    def queued(self) -> QueuedRecipe | None:
+        """What waits in the queue where something else is training now; None where it needs something first."""
+        raise NotImplementedError
+
+    @property
+    def _missing(self) -> str:
+        """What it still needs, "" for nothing."""
+        return ""
+
+    def show_state(self) -> None:
+        """Show what has changed."""
+        is_going, state = self.is_going, self.state
+        focused = QWidget.window(self).focusWidget()  # None once Stop is disabled
+        had_focus = self.going.isVisible() and (focused is None or self.going.isAncestorOf(focused))
+        starts_focused = focused is self.start
+        waits = self._session.training.active
+        self.start.setText(_QUEUE if waits else "Start")
+        self._theme.set_icon(self.start, "queue" if waits else "play-fill", "on_accent")
+        set_enabled(self.start, self._missing, _QUEUE_TIP if waits else self._start_tip)
+        self.start.setVisible(not is_going and self._can_start_here)
+        if not is_going and had_focus:  # else the focus would move to another recipe
+            self.start.setFocus()
+        self.going.setVisible(is_going)
+        if is_going and state is not None:
+            self.going.show_state(state)
+            if starts_focused:
+                self.going.stop.setFocus()
+
+    @property
+    def _can_start_here(self) -> bool:
+        """Whether there is a Start, and not something in its place that is to be pressed first."""
+        return True
+
+    def show_words(self, note: str, problem: str) -> None:
+        """Show these sentences, "" for none."""
+        is_new = bool(problem) and problem != self.problem.text()
+        for line, words in ((self.note, note), (self.problem, problem)):
+            line.setText(words)
+            line.setVisible(bool(words))
+        if is_new:
+            self.problem_shown.emit()
+
+    def show_result(self, words: str, tip: str, *, is_good: bool) -> None:
+        """Say what it came to, "" for nothing yet."""
+        self.result.setText(words)
+        self.result.setToolTip(plain_tip(tip))
+        self.result.setVisible(bool(words))
+        self._theme.set_icon(self.result, "check-circle" if is_good else "warning", "accent" if is_good else "warning")
+
+    @Slot()
+    def _on_training(self) -> None:
+        """This comes many times a second, mostly with news of something else."""
+        active = self._session.training.active
+        if self.state is not None or active != self._was_active:
+            self._was_active = active
+            self.show_state()
+
+    # -- What is done --------------------------------------------------------------------------------------------------
+
+    def _on_pressed(self) -> None:
+        """Start it, or add it to the queue where something else is training."""
+        if not self._session.training.active:
+            self._on_start()
+        elif (recipe := self.queued) is not None:
+            self._session.queue.add_recipe(recipe, self._title)
+
+    def _on_start(self) -> None:
+        """Start it."""
+
+    def _on_result(self) -> None:
+        """Show what it came to."""
+
+    @Slot(bool)
+    def _on_unfolded(self, is_open: bool) -> None:
+        self._theme.set_icon(self.more, "caret-up" if is_open else "caret-down", "muted")
+        self.unfolded.emit(is_open)
+
+
+class TileGrid(QWidget):
+    """Tiles in two or three columns where there is room, with the details of one of them below its row."""
+
+    def __init__(self, tiles: Sequence[Tile], theme: ThemeProvider) -> None:
+        super().__init__()
+        self._tiles, self._theme = list(tiles), theme
+        self._rows: list[QWidget] = []
+        self._n_columns = 0
+        self._lines = QVBoxLayout(self)
+        self._lines.setContentsMargins(0, 0, 0, 0)
+        self._lines.setSpacing(SPACE)
+        for tile in tiles:
+            tile.unfolded.connect(lambda is_open, tile=tile: self._on_unfolded(tile, is_open))
+        Refit(self, self._arrange)
+        self._arrange()
+
+    def minimumSizeHint(self) -> QSize:
+        """That of one column, to which it turns where it is narrow: what is hidden must not widen what is shown."""
+        widest = max((tile.minimumSizeHint().width() for tile in self._tiles), default=0)
+        return QSize(widest, super().minimumSizeHint().height())
+
+    def _arrange(self) -> None:
+        room = (self.width() + SPACE) / (_TILE_WIDTH * self._theme.text_scale + SPACE)
+        n = max(1, min(_MAX_COLUMNS, int(room)))
+        if n == self._n_columns:
+            return
+        self._n_columns, before = n, self._rows
+        self._rows = []
+        for first in range(0, len(self._tiles), n):
+            some = self._tiles[first : first + n]
+            tiles = QWidget()
+            line = QHBoxLayout(tiles)
+            line.setContentsMargins(0, 0, 0, 0)
+            line.setSpacing(SPACE)
+            for tile in some:
+                line.addWidget(tile, 1)
+            for _ in range(n - len(some)):
+                line.addWidget(QWidget(), 1)
+            self._rows.append(tiles)
+            self._lines.addWidget(tiles)
+            for tile in some:
+                self._lines.addWidget(tile.details)
+        for old in before:
+            self._lines.removeWidget(old)
+            old.deleteLater()
+
+    def _on_unfolded(self, tile: Tile, is_open: bool) -> None:
+        for other in self._tiles:
+            if is_open and other is not tile:
+                other.more.setChecked(False)
+        tile.details.setVisible(is_open)

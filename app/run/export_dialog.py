@@ -1,0 +1,408 @@
+"""A dialog that writes a run's model for other programs: as a file, a folder or a model on the hub, or its adapter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtGui import QCloseEvent
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QFileDialog,
+    QGridLayout,
+    QLineEdit,
+    QProgressBar,
+    QRadioButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.kit.basics import button, column, label, plain_tip, row, set_enabled
+from app.kit.dialog import Dialog
+from app.kit.file_dialogs import ask_save_path, safe_file_name
+from app.kit.help_mark import set_term
+from app.kit.layout.refit import Refit
+from app.kit.layout.segments import Segments
+from app.kit.theme import SPACE, ThemeProvider
+from app.run.export_outcome import ExportOutcome
+from app.run.hub_target import HubTarget
+from app.run.model_export import ModelExport
+from app.session.session import Session
+from models.events import Event, Phase, Progress
+from models.interop.graphs.graphs import portable
+from models.interop.publish.onnx_fit import onnx_misfit, onnx_packages_missing
+from models.library.library import RunInfo
+from models.number_words import format_size
+from models.settings.gguf_formats import GGUF_FORMATS, USUAL_FORMAT
+from models.settings.model_config import ModelConfig
+
+if TYPE_CHECKING:
+    from models.interop.publish.onnx_export import OnnxShared
+    from models.interop.publish.share import GgufShared
+
+_STEPS = 1000
+_TOO_NARROW = "This format stores 32 weights of a row together, and no matrix of this model has rows that fit."
+_KINDS = {
+    "gguf": "GGUF",
+    "hf": "Hugging Face folder",
+    "hub": "Hugging Face hub",
+    "onnx": "ONNX",
+    "adapter": "LoRA adapter",
+}
+
+
+class ExportDialog(Dialog):
+    """Asks for a format, a place and a licence; writes in the background, and shows what came of it.
+
+    Args:
+        config: the run's design.
+
+    Signals:
+        same_asked(design): a run like this one is wanted, with this ModelConfig, which can become a GGUF file.
+    """
+
+    same_asked = Signal(object)
+
+    def __init__(
+        self, session: Session, theme: ThemeProvider, run: RunInfo, config: ModelConfig, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        set_term(self, "Safetensors")
+        self._session, self._theme, self._run = session, theme, run
+        self.setWindowTitle(f"Export {run.name}")
+        self.setMinimumWidth(640)
+        self.export = ModelExport(session.library, self)
+        session.closing.connect(self.export.close)
+        has_adapter = run.spec is not None and run.spec.tune is not None and run.spec.tune.mode == "lora"
+        self.kind = Segments("Format", _KINDS if has_adapter else {k: v for k, v in _KINDS.items() if k != "adapter"})
+        self.about = label("", "muted", wrap=True)
+        self.formats = _Formats()
+        self.refusal = label("", "warning", wrap=True)
+        self._gguf_refusal = ("", "")  # plain, and in detail
+        is_from_scratch = run.spec is not None and run.spec.tune is None and run.spec.align is None
+        self._portable = portable(config) if is_from_scratch else None
+        self.same = button(
+            "Grow one for Ollama, LM Studio…",
+            theme,
+            self._on_same,
+            icon="copy",
+            tip="A new run with a design that llama.cpp computes, and otherwise the data and settings of this one",
+        )
+        self._about = {
+            "gguf": "One file, which Ollama, LM Studio and llama.cpp run.",
+            "hf": about_folder(config),
+            "hub": about_folder(config),
+            "onnx": _about_onnx(config),
+            "adapter": "Only what fine-tuning has added. To use it, one also needs the model it was trained on.",
+        }
+        self._onnx_refusal = onnx_misfit(config) or onnx_packages_missing()
+        self.adapter_as = Segments("Adapter", {"peft": "Folder for PEFT", "gguf": "GGUF file for llama.cpp"})
+        self.place = QLineEdit()
+        self.place.setAccessibleName("Where to write")
+        self.licence = QLineEdit()
+        self.licence.setPlaceholderText("for example mit, apache-2.0 or cc-by-4.0; empty: none is named")
+        self.licence.setAccessibleName("Licence")
+        self.licence.setToolTip(
+            plain_tip("What others may use the model under; written into the file, or on the model card")
+        )
+        self.choose = button("Choose…", theme, self._on_choose, icon="folder-open", tip="Choose where to write")
+        self.hub = HubTarget(safe_file_name(run.name))
+        self.phase = label("", "caption")
+        self.bar = QProgressBar()
+        self.bar.setRange(0, _STEPS)
+        self.bar.setTextVisible(False)
+        self.bar.setAccessibleName("Progress of the export")
+        self.problem = label("", "error", wrap=True)
+        self.outcome = ExportOutcome(theme)
+        self.start = button("Export", theme, self._on_start, icon="export", role="primary", tip="Export it there")
+        self.start.setDefault(True)
+        self.cancel = button("Close", theme, self.reject)
+        self._build()
+        self.kind.changed.connect(self._on_kind)
+        self.adapter_as.changed.connect(self._on_kind)
+        self.place.textChanged.connect(self._check)
+        self.hub.changed.connect(self._check)
+        self.export.changed.connect(self._check)
+        self.export.sizes_found.connect(self._on_sizes)
+        self.export.sizes_refused.connect(self._on_refused)
+        self.export.events_received.connect(self._on_events)
+        self.export.gguf_written.connect(self._on_gguf)
+        self.export.folder_written.connect(self._on_folder)
+        self.export.uploaded.connect(self._on_uploaded)
+        self.export.onnx_written.connect(self._on_onnx)
+        self.export.adapter_written.connect(self._on_adapter)
+        self.export.token_looked_up.connect(self.hub.set_known)
+        self.export.failed.connect(self._on_failed)
+        self._refit = Refit(self, self._grow)
+        self._on_kind()
+        self.export.look_up(run.folder)
+
+    def _build(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
+        layout.setSpacing(2 * SPACE)
+        layout.addLayout(row(self.kind, None))
+        layout.addWidget(self.about)
+        layout.addWidget(self.formats)
+        layout.addLayout(row(self.adapter_as, None))
+        layout.addWidget(self.refusal)
+        layout.addLayout(row(self.same, None))
+        where = _named("Write to", self.place, self.choose)
+        where.setContentsMargins(0, 0, 0, 0)
+        self._where = QWidget()
+        self._where.setLayout(where)
+        layout.addWidget(self._where)
+        layout.addWidget(self.hub)
+        under = _named("Licence", self.licence)
+        under.setContentsMargins(0, 0, 0, 0)
+        self._under = QWidget()
+        self._under.setLayout(under)
+        layout.addWidget(self._under)
+        for widget in (self.phase, self.bar, self.problem, self.outcome):
+            layout.addWidget(widget)
+        layout.addStretch(1)
+        layout.addLayout(row(None, self.cancel, self.start))
+
+    @property
+    def quantisation(self) -> str:
+        """The chosen format of the file's matrices."""
+        return self.formats.value
+
+    def _grow(self) -> None:
+        """Make room for what has appeared."""
+        layout = self.layout()
+        assert layout is not None
+        needed = max(layout.totalHeightForWidth(self.width()), layout.totalMinimumSize().height())
+        if needed > self.height():
+            self.resize(self.width(), needed)
+
+    @property
+    def _ending(self) -> str:
+        """What the name of the file that is written ends in; "" of a folder."""
+        if self.kind.value == "adapter":
+            return "gguf" if self.adapter_as.value == "gguf" else ""
+        return self.kind.value if self.kind.value in ("gguf", "onnx") else ""
+
+    @property
+    def _refusal(self) -> tuple[str, str]:
+        """Why the chosen format is not for this model, plainly and in detail; "" where it is."""
+        if self.kind.value == "onnx":
+            return self._onnx_refusal, ""
+        return self._gguf_refusal if self._ending == "gguf" else ("", "")
+
+    # -- What is chosen -------------------------------------------------------------------------------------
+
+    @Slot()
+    def _on_kind(self) -> None:
+        name = safe_file_name(self._run.name) + ("-adapter" if self.kind.value == "adapter" else "")
+        folder = Path(self.place.text().strip() or Path.home() / name).parent
+        self.place.setText(str(folder / (f"{name}.{self._ending}" if self._ending else name)))
+        self.problem.clear()
+        self.outcome.hide()
+        if self.kind.value == "hub":
+            self.export.look_up_token()
+        self._check()
+
+    @Slot(object)
+    def _on_sizes(self, sizes: dict[str, int]) -> None:
+        self.formats.set_sizes(sizes)
+        self._check()
+
+    @Slot(str, str)
+    def _on_refused(self, sentence: str, details: str) -> None:
+        self._gguf_refusal = sentence, details
+        self._check()
+
+    @Slot()
+    def _on_same(self) -> None:
+        self.close()
+        self.same_asked.emit(self._portable)
+
+    @Slot()
+    def _on_choose(self) -> None:
+        if self._ending:
+            name = Path(self.place.text()).stem
+            path = ask_save_path(self, "Write the file", name, self._ending, f"Models (*.{self._ending})")
+        else:
+            chosen = QFileDialog.getExistingDirectory(self, "Choose the folder to put the model's folder in")
+            path = Path(chosen) / Path(self.place.text()).name if chosen else None
+        if path is not None:
+            self.place.setText(str(path))
+
+    @Slot()
+    def _check(self) -> None:
+        """Show what there is to choose, and allow what can be done."""
+        busy, (refusal, details) = self.export.busy, self._refusal
+        is_gguf, is_hub, is_adapter = (self.kind.value == kind for kind in ("gguf", "hub", "adapter"))
+        self.about.setText(self._about[self.kind.value])
+        self.formats.setVisible(is_gguf and not refusal)
+        self.refusal.setText(refusal)
+        self.refusal.setToolTip(plain_tip(details))
+        self.refusal.setVisible(bool(refusal))
+        self.same.setVisible(is_gguf and bool(refusal and self._portable))
+        self.adapter_as.setVisible(is_adapter)
+        self._where.setVisible(not is_hub and not refusal)
+        self._under.setVisible(not is_adapter and not refusal)
+        self.hub.setVisible(is_hub)
+        missing = self.hub.missing if is_hub else refusal
+        if not is_hub and not refusal and not self.place.text().strip():
+            missing = "Choose where to write."
+        self.start.setText("Upload" if is_hub else "Export")
+        tip = "Upload it to the hub" if is_hub else "Export it there"
+        set_enabled(self.start, "It is being exported." if busy else missing, tip)
+        for widget in (
+            self.kind, self.formats, self.adapter_as, self.place, self.choose, self.hub, self.licence,
+        ):  # fmt: skip
+            set_enabled(widget, "It is being exported." if busy else "")
+        self.cancel.setText("Cancel" if busy else "Close")
+        self.phase.setVisible(busy)
+        self.bar.setVisible(busy)
+        self.problem.setVisible(bool(self.problem.text()))
+
+    # -- Writing --------------------------------------------------------------------------------------------
+
+    @Slot()
+    def _on_start(self) -> None:
+        self.problem.clear()
+        self.outcome.hide()
+        self.phase.setText("Reading the model")
+        self.bar.setValue(0)
+        out, licence = Path(self.place.text().strip()).expanduser(), self.licence.text().strip()
+        if self.kind.value == "gguf":
+            self.export.write_gguf(self._run.folder, out, self.quantisation, licence)
+        elif self.kind.value == "hub":
+            hub = self.hub
+            self.export.upload(self._run.folder, hub.repository, hub.token, licence, public=hub.is_public)
+        elif self.kind.value == "onnx":
+            self.export.write_onnx(self._run.folder, out, licence)
+        elif self.kind.value == "adapter":
+            self.export.write_adapter(self._run.folder, out, as_gguf=self.adapter_as.value == "gguf")
+        else:
+            self.export.write_folder(self._run.folder, out, licence)
+        self._check()
+
+    @Slot(object)
+    def _on_events(self, events: tuple[Event, ...]) -> None:
+        for event in events:
+            if isinstance(event, Phase):
+                self.phase.setText(event.name)
+                self.bar.setValue(0)
+            elif isinstance(event, Progress) and event.total:
+                self.bar.setValue(round(_STEPS * event.done / event.total))
+
+    @Slot(object)
+    def _on_gguf(self, shared: GgufShared) -> None:
+        self.outcome.show_gguf(shared)
+
+    @Slot(object)
+    def _on_folder(self, path: Path) -> None:
+        self.outcome.show_folder(path)
+
+    @Slot(object)
+    def _on_onnx(self, shared: OnnxShared) -> None:
+        self.outcome.show_onnx(shared)
+
+    @Slot(object)
+    def _on_adapter(self, path: Path) -> None:
+        base = None if self._run.parent is None else self._session.runs.look_up(self._run.parent[0])
+        self.outcome.show_adapter(path, "" if base is None else base.name)
+
+    @Slot(str)
+    def _on_uploaded(self, address: str) -> None:
+        self.outcome.show_page(address, public=self.hub.is_public)
+        self.hub.clear_token()
+        self.export.look_up_token()
+
+    @Slot(str)
+    def _on_failed(self, sentence: str) -> None:
+        self.problem.setText(sentence)
+        if self.kind.value == "hub":
+            self.export.look_up_token()  # one that is no longer accepted is forgotten
+        self._check()
+
+    def reject(self) -> None:
+        """Cancel what is being written; otherwise close."""
+        if self.export.busy:
+            self.export.cancel()
+            self._check()
+        else:
+            super().reject()
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self.export.cancel()
+        super().closeEvent(event)
+
+
+def about_folder(config: ModelConfig) -> str:
+    """What a design's Hugging Face folder is for."""
+    from models.interop.families import family_for_export
+    from models.interop.terrarium import CODE
+
+    about = family_for_export(config).write_config(config)
+    if "auto_map" in about:
+        return (
+            f"Hugging Face's transformers does not know this design, so the folder contains its code ({CODE}): load it "
+            "with trust_remote_code=True. A model card says how the model was made."
+        )
+    return f"For {about['architectures'][0]} of transformers. A model card says how the model was made."
+
+
+def _about_onnx(config: ModelConfig) -> str:
+    """What a design's ONNX file is for."""
+    about = "One file for onnxruntime, also in a browser or on a phone; compared with the model when it is written."
+    if config.topology == "decoder-only":
+        about += " It has no cache, so it reads the whole text again for each token."
+    return about
+
+
+def _named(words: str, field: QWidget, *more: QWidget) -> QVBoxLayout:
+    """A field with what stands beside it, under its name."""
+    name = label(words)
+    name.setBuddy(field)
+    under = column(name, spacing=SPACE // 2)
+    under.addLayout(row(field, *more))
+    return under
+
+
+class _Formats(QWidget):
+    """The formats of a GGUF file with their sizes, of which one is chosen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._group = QButtonGroup(self)
+        self._sizes = {name: label("…", "mono-small") for name in GGUF_FORMATS}
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setHorizontalSpacing(2 * SPACE)
+        grid.setVerticalSpacing(SPACE // 2)
+        grid.setColumnStretch(2, 1)
+        for i, (name, words) in enumerate(GGUF_FORMATS.items()):
+            choice = QRadioButton(name)
+            choice.setAccessibleName(f"{name}: {words}")
+            choice.setChecked(name == USUAL_FORMAT)
+            self._group.addButton(choice, i)
+            self._sizes[name].setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            grid.addWidget(choice, i, 0)
+            grid.addWidget(self._sizes[name], i, 1)
+            grid.addWidget(label(words, "muted"), i, 2)
+
+    @property
+    def value(self) -> str:
+        """The chosen one."""
+        chosen = self._group.checkedButton()
+        assert chosen is not None
+        return chosen.text()
+
+    def size_of(self, name: str) -> str:
+        """The size that is shown of a format."""
+        return self._sizes[name].text()
+
+    def set_sizes(self, sizes: dict[str, int]) -> None:
+        """The sizes that are known; a format without one cannot be chosen."""
+        for choice in self._group.buttons():
+            name = choice.text()
+            set_enabled(choice, "" if name in sizes else _TOO_NARROW)
+            self._sizes[name].setText(format_size(sizes[name]) if name in sizes else "rows too narrow")
+            if name not in sizes and choice.isChecked():
+                self._group.buttons()[list(GGUF_FORMATS).index("F16")].setChecked(True)

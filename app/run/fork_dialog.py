@@ -1,0 +1,162 @@
+"""A dialog for forking a run: checkpoint, name and settings."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from PySide6.QtCore import Qt, Slot
+from PySide6.QtWidgets import QComboBox, QLineEdit, QScrollArea, QVBoxLayout, QWidget
+
+from app.kit.basics import button, column, label, row, separator, set_enabled
+from app.kit.dialog import Dialog
+from app.kit.forms.config_form import ConfigForm
+from app.kit.help_mark import set_term
+from app.kit.theme import SPACE, ThemeProvider
+from app.run.forks import Forks
+from app.session.session import Session
+from models.number_words import format_count
+from models.runs.fork import CheckpointInfo, list_checkpoints
+from models.runs.run_folder import RunFolder
+from models.settings.spec_changes import inactive_fields
+
+_FIXED = ("optimizer",)
+"""A fork cannot change these: its checkpoint holds the optimizer's state."""
+
+
+class ForkDialog(Dialog):
+    """Asks for a checkpoint, a name and changed settings.
+
+    Args:
+        step: the preselected checkpoint; None is the last one.
+        changes: settings to prefill, as {"lr": 0.001}.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        theme: ThemeProvider,
+        forks: Forks,
+        run: RunFolder,
+        step: int | None = None,
+        changes: Mapping[str, Any] | None = None,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        set_term(self, "Checkpoint")
+        self._session, self._forks, self._run = session, forks, run
+        self.setWindowTitle(f"Fork {run.name}")
+        self.resize(560, 640)
+        self._checkpoints = list_checkpoints(run)
+        self._keeps_steps = "steps" in (changes or {})
+        self.checkpoint = QComboBox()
+        for info in reversed(self._checkpoints):
+            self.checkpoint.addItem(_words(info), info.step)
+        if step is not None:
+            self.checkpoint.setCurrentIndex(max(0, self.checkpoint.findData(step)))
+        self.checkpoint.setAccessibleName("Checkpoint")
+        self.checkpoint.setToolTip("The weights and optimizer state that the fork starts with")
+        self.name = QLineEdit(session.runs.free_name(run.name))
+        self.name.setMaxLength(60)
+        self.name.setAccessibleName("Name of the fork")
+        self.name.setToolTip("Name of the fork in the list")
+        train = dataclasses.replace(run.spec.train, **(changes or {}))
+        self.form = ConfigForm(
+            train, theme, hidden=_FIXED, folded=("Optimizer", "Objective", "Evaluation and checkpoints")
+        )
+        self.form.set_inactive(inactive_fields(run.spec.model, run.spec.align))
+        self.about = label("", "caption", wrap=True)
+        self._problem = label("", "error", wrap=True)
+        self.start = button(
+            "Fork and train", theme, self._on_start, icon="git-fork", role="primary", tip="Train it now"
+        )
+        self.start.setDefault(True)
+        self.wait = button("Add to the queue", theme, self._on_wait, icon="queue", tip="Train it after the queued runs")
+        cancel = button("Cancel", theme, self.reject, tip="Do not fork")
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QScrollArea.Shape.NoFrame)
+        area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
+        self.form.setProperty("role", "scrolled")
+        area.setWidget(self.form)
+        note = label(
+            "The fork keeps the curves so far and continues with the same data. With unchanged settings it repeats the "
+            "run exactly.",
+            "caption",
+            wrap=True,
+        )
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
+        layout.setSpacing(SPACE)
+        layout.addWidget(note)
+        for words, field in (("Continue from", self.checkpoint), ("Name", self.name)):
+            name = label(words)
+            name.setBuddy(field)
+            layout.addLayout(column(name, field, spacing=SPACE // 2))
+        layout.addWidget(self.about)
+        layout.addWidget(separator())
+        layout.addWidget(area, 1)
+        layout.addWidget(self._problem)
+        layout.addLayout(row(None, cancel, self.wait, self.start))
+        self.checkpoint.currentIndexChanged.connect(self._on_checkpoint)
+        self.form.changed.connect(self._check)
+        self.form.problem_changed.connect(self._check)
+        self.name.textChanged.connect(self._check)
+        session.training.changed.connect(self._check)
+        self._proposed = train.steps
+        self._on_checkpoint()
+
+    @property
+    def problem(self) -> str:
+        """Why the fork cannot be made, '' where it can."""
+        if not self._checkpoints:
+            return "This run has no checkpoint yet, so it cannot be forked."
+        if self.form.problem:
+            return self.form.problem
+        if not self.name.text().strip():
+            return "Enter a name for the fork."
+        step, steps = self.checkpoint.currentData(), self.form.config.steps
+        if steps <= step:
+            return f"It starts at step {step:,} but ends at {steps:,}: give it more steps."
+        return ""
+
+    @Slot()
+    def _on_checkpoint(self) -> None:
+        """Propose the number of steps: as many again if the checkpoint is at the run's last step."""
+        step, own = self.checkpoint.currentData(), self._run.spec.train.steps
+        if step is not None and not self._keeps_steps and self.form.config.steps == self._proposed:
+            self._proposed = step + own if step >= own else own
+            self.form.apply({"steps": self._proposed})
+        self._check()
+
+    @Slot()
+    def _check(self) -> None:
+        problem, busy = self.problem, self._session.training.active
+        self._problem.setText(problem)
+        self._problem.setVisible(bool(problem))
+        if not problem:
+            step, steps = self.checkpoint.currentData(), self.form.config.steps
+            self.about.setText(f"The fork trains {format_count(steps - step, 'step')} more, to step {steps:,}.")
+        set_enabled(self.start, problem or ("Another run is training: add this one to the queue." if busy else ""))
+        set_enabled(self.wait, problem)
+
+    def _on_start(self) -> None:
+        self._fork(start=True)
+
+    def _on_wait(self) -> None:
+        self._fork(start=False)
+
+    def _fork(self, *, start: bool) -> None:
+        self.form.commit()
+        self._check()
+        if self.problem:
+            return
+        step, name = int(self.checkpoint.currentData()), self.name.text().strip()
+        if self._forks.fork(self._run.id, step, name=name, train=self.form.config, start=start):
+            self.accept()
+
+
+def _words(info: CheckpointInfo) -> str:
+    loss = "" if info.val_loss is None else f" · validation {info.val_loss:.3f}"
+    return f"step {info.step:,}{loss}{' · best' if info.is_best else ''}"

@@ -1,0 +1,276 @@
+"""The header of a run: its name, status, progress and controls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from app.kit.basics import button, label, row, set_enabled, set_role
+from app.kit.labels import ElidedLabel
+from app.kit.layout.flow_layout import FlowLayout
+from app.kit.theme import SPACE, ThemeProvider
+from app.runs.run_actions import RunMenu
+from app.runs.run_delegate import TONES
+from app.session.chat_model import PRONOUN_WORDS, use_words
+from app.session.session import Session
+from app.session.training_state import TrainingState
+from models.library.library import RunInfo
+from models.library.run_record import RESUMABLE, last_saved_step
+from models.metrics.metrics_table import METRICS, format_score
+from models.number_words import format_done, format_duration
+from models.settings.run_spec import RunSpec
+from models.settings.tasks import TASKS
+
+_NO_SCORE = "Its score appears here when it has ended."
+"""In its place, so that the buttons do not move when it arrives."""
+_PILL_TONES = {"accent": "ok", "warning": "warning", "danger": "danger"}
+
+
+class RunHead(QFrame):
+    """Shows a run's state and the actions that it allows.
+
+    Signals:
+        action_asked(run_id, name): do something to the run, one of app.runs.run_actions.
+        settings_asked(): show its settings. scores_asked(): show its scores.
+    """
+
+    action_asked = Signal(str, str)
+    settings_asked = Signal()
+    scores_asked = Signal()
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("role", "card")
+        self._session, self._theme = session, theme
+        training = session.training
+        self.name = ElidedLabel()
+        self.name.setProperty("role", "heading")
+        self.status = label("", "pill")
+        self.summary = ElidedLabel()
+        self.summary.setProperty("role", "muted")
+        self.pause = button(
+            "Pause", theme, training.pause, icon="pause-fill", tip="Pause after this step; resume at any time"
+        )
+        self.resume = button("Resume", theme, training.resume, icon="play-fill", role="primary", tip="Resume training")
+        self.step = button("Step", theme, training.step, icon="skip-forward", tip="Train one step, then pause again")
+        self.stop = button(
+            "Stop and keep",
+            theme,
+            training.stop,
+            icon="stop-fill",
+            tip="Stop here and save a checkpoint",
+        )
+        self.resume_saved = button(
+            "Resume training",
+            theme,
+            self._ask("resume"),
+            icon="play-fill",
+            role="primary",
+            tip="Resume from the last checkpoint",
+        )
+        self.chat = button(
+            "Chat with it", theme, self._ask("chat"), icon="chat-circle", tip="Use this model in the chat tab"
+        )
+        self.tune = button(
+            "Fine-tune…",
+            theme,
+            self._ask("tune"),
+            icon="graduation-cap",
+            tip="A new run that starts from its weights and learns other data",
+        )
+        self.longer = button(
+            "Train longer…",
+            theme,
+            self._ask("longer"),
+            icon="fast-forward",
+            tip="Continue from where it ended, with the same data",
+        )
+        self.fork = button(
+            "Fork…",
+            theme,
+            self._ask("fork"),
+            icon="git-fork",
+            tip="A new run from one of the checkpoints, with the same or other settings",
+        )
+        self.more = button("", theme, icon="dots-three", role="quiet-icon", tip="More actions")
+        self.menu = RunMenu(session, theme, self)
+        self.menu.asked.connect(self.action_asked)
+        self.more.setMenu(self.menu)
+        self.settings = button(
+            "Settings",
+            theme,
+            self.settings_asked.emit,
+            icon="sliders-horizontal",
+            role="quiet",
+            tip="The settings of this run",
+        )
+        self.progress = QProgressBar()
+        self.progress.setRange(0, 1000)
+        self.progress.setTextVisible(False)
+        self.progress.setAccessibleName("Progress of the run")
+        self.count = label("", "mono-small")
+        self.note = label("", "caption", wrap=True)
+        self.scores = button(
+            "Scores", theme, self.scores_asked.emit, icon="gauge", role="quiet", tip="What it is worth on new rows"
+        )
+        self.problem = label("", "error", wrap=True)
+        self._build()
+
+    def _ask(self, name: str) -> Callable[[], None]:
+        return lambda: self.action_asked.emit(self.menu.run_id, name)
+
+    def _build(self) -> None:
+        title = QHBoxLayout()
+        title.setSpacing(SPACE)
+        title.addWidget(self.name)
+        title.addWidget(self.status)
+        title.addSpacing(SPACE)
+        title.addWidget(self.summary, 1)
+        title.addWidget(self.count)
+        steering = (self.resume, self.resume_saved, self.pause, self.step, self.stop)
+        buttons = (*steering, self.chat, self.tune, self.longer, self.fork)
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
+        lines.setSpacing(SPACE)
+        lines.addLayout(title)
+        lines.addWidget(self.progress)
+        noted = row(self.note, self.scores)
+        noted.setStretch(0, 1)
+        lines.addLayout(noted)
+        lines.addWidget(self.problem)
+        bar = QWidget()
+        flow = FlowLayout(bar)  # in a widget of its own: else PySide takes its items for deleted after a while
+        for each in buttons:
+            flow.addWidget(each)
+        below = row()
+        below.addWidget(bar, 1)
+        for each in (self.settings, self.more):
+            below.addWidget(each, 0, Qt.AlignmentFlag.AlignTop)
+        lines.addLayout(below)
+
+    def show_live(self, state: TrainingState, chat_state: str) -> None:
+        """Show the run that is training."""
+        staging = state.status in ("preparing", "evaluating")
+        waiting = state.status == "running" and chat_state == "replying"
+        words = "waiting for chat" if waiting else (state.phase.lower() if staging else "") or state.status
+        self._show_pill(words, TONES.get(state.status, "muted"))
+        self.name.setText(state.name)
+        done, total = (state.done, state.total) if staging else (state.step, state.total_steps)
+        left = state.seconds_left if state.status in ("running", "preparing", "evaluating") else None
+        self._show_progress(done, total, left, None if staging else state.elapsed_s, steps=not staging)
+        can_pause = state.status in ("running", "preparing", "evaluating", "blocked")
+        can_pause = can_pause and not (state.wants_pause or state.ends)
+        waits_paused = state.status == "blocked" and state.wants_pause
+        spec = self._session.runs.spec(state.run_id) if state.run_id else None
+        self._show_note(_NO_SCORE if _is_scored(spec) else "", is_scored=_is_scored(spec))
+        set_enabled(self.scores, _NO_SCORE)
+        self._show_problem(f"{state.problem} It pauses as soon as there is room." if waits_paused else state.problem)
+        resting = state.status in ("paused", "blocked", "pausing")
+        stops = "It stops after the current step." if state.status == "stopping" or state.over else ""
+        set_enabled(self.pause, "" if can_pause else stops or "It pauses after the current step.")
+        can_resume = state.status in ("paused", "blocked")
+        set_enabled(self.resume, "" if can_resume else "It pauses after the current step, and can then be resumed.")
+        set_enabled(self.step, "" if state.status == "paused" else "Pause it first: then it continues step by step.")
+        keeps = bool(state.total_steps)  # before the first step there is nothing to save
+        self.stop.setText("Stop and keep" if keeps else "Stop")
+        set_enabled(self.stop, stops, "Stop here and save a checkpoint" if keeps else "Do not start training")
+        set_enabled(self.more, stops)
+        self.menu.run_id = state.run_id
+        use = use_words(spec)
+        self.chat.setText(f"{use} as it learns")
+        set_enabled(self.chat, "")
+        _set_visible(
+            {
+                self.pause: not resting or (state.status == "blocked" and can_pause),
+                self.resume: resting,
+                self.step: state.status in ("running", "paused", "pausing"),
+                self.stop: True,
+                self.more: True,
+                self.chat: bool(state.total_steps) and use != PRONOUN_WORDS,
+                self.tune: False,
+                self.longer: False,
+                self.fork: state.saved_step is not None,
+                self.resume_saved: False,
+                self.settings: bool(state.run_id),
+            }
+        )
+
+    def show_resting(self, info: RunInfo) -> None:
+        """Show a run that this session is not training."""
+        self.name.setText(info.name)
+        self._show_pill(info.status, TONES.get(info.status, "muted"))
+        self._show_progress(info.step, info.total_steps, None, info.elapsed_s, steps=True)
+        scored = _describe_score(info)
+        self._show_note(" ".join(filter(None, (info.early_stop, scored))), is_scored=bool(scored))
+        set_enabled(self.scores, "")
+        self._show_problem(info.problem or "")
+        self.menu.run_id = info.id
+        self.chat.setText(use_words(info.spec))
+        saved = last_saved_step(info.folder)
+        self.resume_saved.setText("Resume training" if saved >= info.step else f"Resume from step {saved:,}")
+        set_enabled(self.resume_saved, self._session.training.why_not_start)
+        set_enabled(self.more, "")  # a training that is over or stops has disabled it
+        whole = info.problem is None
+        no_model = "" if info.has_model else "It has no checkpoint yet."
+        for each in (self.chat, self.tune, self.longer):
+            set_enabled(each, no_model)
+        _set_visible(
+            {
+                self.pause: False,
+                self.resume: False,
+                self.step: False,
+                self.stop: False,
+                self.more: whole,
+                self.chat: whole,
+                self.tune: whole,
+                self.longer: whole and info.status not in ("running", "imported"),
+                self.fork: whole and info.status != "imported",
+                self.resume_saved: whole and info.status in RESUMABLE and not info.early_stop,
+                self.settings: whole,
+            }
+        )
+
+    def _show_pill(self, words: str, tone: str) -> None:
+        self.status.setText(words)
+        tone = _PILL_TONES.get(tone, "")
+        if self.status.property("tone") != tone:
+            set_role(self.status, "pill", tone=tone)
+
+    def _show_note(self, words: str, *, is_scored: bool) -> None:
+        self.note.setText(words)
+        self.note.setVisible(bool(words))
+        self.scores.setVisible(is_scored)
+
+    def _show_problem(self, sentence: str) -> None:
+        self.problem.setText(sentence)
+        self.problem.setVisible(bool(sentence))
+
+    def _show_progress(self, done: int, total: int, left: float | None, elapsed: float | None, *, steps: bool) -> None:
+        self.progress.setVisible(total > 0 or not steps)
+        self.progress.setValue(round(1000 * done / total) if total else 0)
+        words = [f"step {done:,} of {total:,}" if steps and total else format_done(done / total) if total else ""]
+        if elapsed is not None:
+            words.append(f"{format_duration(elapsed)} trained")
+        if left is not None:
+            words.append(f"{format_duration(left)} left")
+        self.count.setText("   ".join(words))
+
+
+def _is_scored(spec: RunSpec | None) -> bool:
+    """Whether it learns a task that is scored."""
+    return spec is not None and bool(TASKS[spec.data.task].metrics)
+
+
+def _describe_score(info: RunInfo) -> str:
+    """What a run that has learned a task is worth, in a sentence; "" where nothing was measured, or that is no task."""
+    if info.best_metric is None or not _is_scored(info.spec):
+        return ""
+    name, value = info.best_metric
+    return f"{METRICS[name].title} {format_score(name, value)} on its validation rows, at its best."
+
+
+def _set_visible(visible: Mapping[QPushButton, bool]) -> None:
+    for widget, shown in visible.items():
+        widget.setVisible(shown)

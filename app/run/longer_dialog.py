@@ -1,0 +1,196 @@
+"""A dialog that trains a run longer: how many steps more, and how long they take."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QButtonGroup, QGridLayout, QLineEdit, QRadioButton, QSizePolicy, QVBoxLayout, QWidget
+
+from app.kit.basics import button, column, label, row, set_enabled
+from app.kit.dialog import Dialog
+from app.kit.forms.editors import IntBox
+from app.kit.help_mark import set_term
+from app.kit.theme import SPACE, ThemeProvider
+from app.run.forks import Forks
+from app.session.session import Session
+from models.library.run_record import RESUMABLE, RunInfo, last_saved_step
+from models.number_words import format_about, format_count, format_duration
+from models.training.proposal.longer import longer, longer_name, measured_seconds, rate_rises, why_not_longer
+
+_TIMES = {1: "As long again", 2: "Twice as long again", 10: "Ten times as long again"}
+"""How many times as many steps as the run has come, in words."""
+_REST, _OWN = 0, 1000
+"""The other choices: what is left of the plan, and a custom number. (A button group gives ids of its own to -1.)"""
+_MAX_STEPS = 1_000_000_000
+_WIDTH = 560
+"""Pixels at the usual text size."""
+_NO_SPEED = "The time is not known: this run has not measured its speed."
+_RATE_RISES = "The learning rate, which has fallen, rises again: for a short while the loss may, too."
+
+
+class LongerDialog(Dialog):
+    """Asks how much longer a run is to be trained, and does it.
+
+    What is left of a run's plan resumes the run itself, unless it has stopped early; all else is a new run, which
+    continues its curves.
+
+    Signals:
+        tune_asked(): the run cannot be continued, and is to be fine-tuned instead.
+    """
+
+    tune_asked = Signal()
+
+    def __init__(self, session: Session, theme: ThemeProvider, forks: Forks, info: RunInfo, parent: QWidget) -> None:
+        super().__init__(parent)
+        set_term(self, "Checkpoint")
+        self._session, self._forks, self._info = session, forks, info
+        self.setWindowTitle(f"Train {info.name} longer")
+        self.setMinimumWidth(round(_WIDTH * theme.text_scale))
+        self.problem = why_not_longer(info)
+        self._step = last_saved_step(info.folder)
+        self.choices = QButtonGroup(self)
+        self.steps = IntBox(1, _MAX_STEPS, max(1, self._step // 10))
+        self.steps.setValue(max(1, self._step))
+        self.steps.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.steps.setMinimumWidth(round(130 * theme.text_scale))
+        self.steps.setAccessibleName("Steps more")
+        self.name = QLineEdit()
+        self.name.setMaxLength(60)
+        self.name.setAccessibleName("Name of the new run")
+        self.name.setToolTip("The name of the continued run in the list")
+        self._was_proposed = ""
+        self.about = label("", "caption", wrap=True)
+        self.start = button("Train", theme, self._on_start, icon="play-fill", role="primary", tip="Train it now")
+        self.wait = button("Add to the queue", theme, self._on_wait, icon="queue", tip="Train it after the queued runs")
+        self.tune = button("Fine-tune…", theme, self._on_tune, icon="graduation-cap", role="primary")
+        self.cancel = button("Cancel", theme, self.reject, tip="Leave it as it is")
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
+        lines.setSpacing(SPACE)
+        if self.problem:
+            lines.addWidget(label(self.problem, wrap=True))
+            lines.addStretch(1)
+            lines.addLayout(row(None, self.cancel, self.tune))
+            self.tune.setVisible(info.has_model)
+            return
+        lines.addWidget(label(self._so_far(), wrap=True))
+        lines.addLayout(self._make_choices())
+        caption = label("Name")
+        caption.setBuddy(self.name)
+        self._name = (caption, self.name)
+        for widget in self._name:  # so that the buttons stay where they are
+            policy = widget.sizePolicy()
+            policy.setRetainSizeWhenHidden(True)
+            widget.setSizePolicy(policy)
+        lines.addLayout(column(caption, self.name, spacing=SPACE // 2))
+        lines.addWidget(self.about)
+        lines.addStretch(1)
+        lines.addLayout(row(None, self.cancel, self.wait, self.start))
+        self.choices.idClicked.connect(self._show)
+        self.steps.valueChanged.connect(self._on_steps)
+        session.training.changed.connect(self._show)
+        self._show()
+        self.choices.buttons()[0].setFocus()
+
+    def _so_far(self) -> str:
+        info = self._info
+        took = f", in {format_duration(info.elapsed_s)}" if info.elapsed_s else ""
+        of = f" of the {info.total_steps:,} that were planned" if self._left else ""
+        lost = f" Its last checkpoint is of step {self._step:,}." if self._step < info.step else ""
+        return f"“{info.name}” has trained {format_count(info.step, 'step')}{of}{took}.{lost} How much longer?"
+
+    @property
+    def _left(self) -> int:
+        """The steps that are left of its plan, 0 where it has come to its end."""
+        return max(0, self._info.total_steps - self._step) if self._info.status in RESUMABLE else 0
+
+    def _make_choices(self) -> QGridLayout:
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(3 * SPACE)
+        grid.setVerticalSpacing(SPACE // 2)
+        grid.setColumnStretch(0, 1)
+        more = {times: times * self._step for times in _TIMES}
+        words = dict(_TIMES)
+        if self._left:
+            more, words = {_REST: self._left, **more}, {_REST: "To the end of its plan", **words}
+        for at, (choice, steps) in enumerate(more.items()):
+            radio = QRadioButton(words[choice])
+            self.choices.addButton(radio, choice)
+            radio.setChecked(at == 0)
+            grid.addWidget(radio, at, 0)
+            grid.addWidget(label(f"{format_count(steps, 'step')} more", "muted"), at, 1)
+            seconds = measured_seconds(self._info, steps)
+            grid.addWidget(label("" if seconds is None else format_about(seconds), "mono"), at, 2)
+            radio.setAccessibleName(f"{words[choice]}: {format_count(steps, 'step')} more")
+        own = QRadioButton("Another number of steps:")
+        self.choices.addButton(own, _OWN)
+        self._own_time = label("", "mono")
+        for at, widget in enumerate((own, self.steps, self._own_time)):
+            grid.addWidget(widget, len(more), at)
+        return grid
+
+    @property
+    def _resumes(self) -> bool:
+        """Whether the run itself is to be resumed: one that stopped early would at once do so again."""
+        return self.choices.checkedId() == _REST and not self._info.early_stop
+
+    @property
+    def n_more(self) -> int:
+        """How many steps more were chosen."""
+        choice = self.choices.checkedId()
+        return self.steps.value() if choice == _OWN else self._left if choice == _REST else choice * self._step
+
+    @Slot()
+    def _on_steps(self) -> None:
+        self.choices.button(_OWN).setChecked(True)
+        self._show()
+
+    @Slot()
+    def _show(self) -> None:
+        seconds = measured_seconds(self._info, self.steps.value())
+        self._own_time.setText("" if seconds is None else format_about(seconds))
+        resumes, to = self._resumes, self._step + self.n_more
+        for widget in self._name:
+            widget.setVisible(not resumes)
+        if self.name.text() == self._was_proposed:
+            self._was_proposed = self._session.runs.free_name(longer_name(self._info.name, to))
+            self.name.setText(self._was_proposed)
+        self.about.setText(self._what_happens(to, resumes=resumes))
+        busy = "Another run is training: add this one to the queue." if self._session.training.active else ""
+        set_enabled(self.start, busy)
+        (self.wait if busy else self.start).setDefault(True)  # Enter after a number trains: Cancel is the first button
+
+    def _what_happens(self, to: int, *, resumes: bool) -> str:
+        spec = self._info.spec
+        sentences = ["The run continues from its last checkpoint." if resumes else ""]
+        if not resumes:
+            sentences = [
+                "A new run continues from there, with the curves so far; the one that you have stays as it is."
+            ]
+            if spec is not None and rate_rises(spec.train, self._step, to):
+                sentences.append(_RATE_RISES)
+        if not self._info.elapsed_s:
+            sentences.append(_NO_SPEED)
+        return " ".join(sentences)
+
+    def _on_start(self) -> None:
+        self._go_on(start=True)
+
+    def _on_wait(self) -> None:
+        self._go_on(start=False)
+
+    def _go_on(self, *, start: bool) -> None:
+        session, info = self._session, self._info
+        if self._resumes:
+            done = session.training.resume_run(info.id) if start else session.queue.add_run(info.id)
+        else:
+            assert info.spec is not None
+            steps = self._step + self.n_more
+            name = self.name.text().strip() or self._was_proposed
+            train = longer(info.spec.train, self._step, steps)
+            done = self._forks.fork(info.id, self._step, name=name, train=train, start=start)
+        if done:
+            self.accept()
+
+    def _on_tune(self) -> None:
+        self.accept()
+        self.tune_asked.emit()

@@ -1,0 +1,183 @@
+"""Writes a run's model for other programs, in the background."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, Signal, SignalInstance, Slot
+
+from app.worker.background import LatestTask
+from app.worker.failures import Failure
+from models.events import Event
+from models.interop.graphs.graphs import NoGraphError
+from models.library.library import Library
+
+if TYPE_CHECKING:
+    from models.interop.publish.onnx_export import OnnxShared
+    from models.interop.publish.share import GgufShared
+
+
+class ModelExport(QObject):
+    """Exports one model at a time, and looks up beforehand what it can be written as.
+
+    Signals:
+        changed(): `busy` has changed.
+        sizes_found(sizes): the size of a GGUF file in bytes, by format.
+        sizes_refused(sentence, details): it cannot be a GGUF file, and why; details: for experts, "" for none.
+        events_received(events): Phase, Progress (bytes) and Notice.
+        token_looked_up(is_known, has_keyring): whether there is a token of the hub, and whether one would be kept.
+        gguf_written(shared), onnx_written(shared), folder_written(path), adapter_written(path), uploaded(address): it
+            is done.
+        failed(sentence): it could not be written, or uploaded.
+    """
+
+    changed = Signal()
+    sizes_found = Signal(object)
+    sizes_refused = Signal(str, str)
+    events_received = Signal(object)
+    gguf_written = Signal(object)
+    folder_written = Signal(object)
+    uploaded = Signal(str)
+    onnx_written = Signal(object)
+    adapter_written = Signal(object)
+    token_looked_up = Signal(bool, bool)
+    failed = Signal(str)
+
+    def __init__(self, library: Library, parent: QObject) -> None:
+        super().__init__(parent)
+        self._library = library
+        self._written = self.gguf_written
+        self._sizes, self._token, self._task = LatestTask(self), LatestTask(self), LatestTask(self)
+        self._token.done.connect(self._on_token)
+        self._sizes.done.connect(self._on_sizes)
+        self._sizes.failed.connect(self._on_refused)
+        self._task.busy_changed.connect(self.changed)
+        self._task.events_received.connect(self.events_received)
+        self._task.done.connect(self._on_done)
+        self._task.failed.connect(self._on_failed)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being written."""
+        return self._task.busy
+
+    def look_up(self, source: Path) -> None:
+        """Find the sizes of the GGUF files of the model in `source`."""
+
+        def work() -> dict[str, int] | NoGraphError:
+            from models.interop.publish.share import gguf_sizes
+
+            try:
+                return gguf_sizes(source)
+            except NoGraphError as refusal:
+                return refusal
+
+        self._sizes.ask(work)
+
+    def write_gguf(self, source: Path, out: Path, quantisation: str, licence: str) -> None:
+        """Write a GGUF file, and measure what its format costs."""
+
+        def work() -> Generator[Event, None, GgufShared]:
+            from models.interop.publish.share import share_gguf
+
+            return (yield from share_gguf(source, out, self._library, quantisation=quantisation, licence=licence))
+
+        self._drive(work, self.gguf_written)
+
+    def write_folder(self, source: Path, out: Path, licence: str) -> None:
+        """Write a Hugging Face folder."""
+
+        def work() -> Generator[Event, None, Path]:
+            from models.interop.publish.share import share_hf
+
+            return (yield from share_hf(source, out, licence=licence))
+
+        self._drive(work, self.folder_written)
+
+    def write_onnx(self, source: Path, out: Path, licence: str) -> None:
+        """Write an ONNX file, and compare it with the model."""
+
+        def work() -> Generator[Event, None, OnnxShared]:
+            from models.interop.publish.onnx_export import share_onnx
+
+            return (yield from share_onnx(source, out, licence=licence))
+
+        self._drive(work, self.onnx_written)
+
+    def write_adapter(self, source: Path, out: Path, *, as_gguf: bool) -> None:
+        """Write the LoRA adapter of a run alone: a file for llama.cpp, or a folder for PEFT."""
+
+        def work() -> Generator[Event, None, Path]:
+            from models.interop.adapters.gguf import export_gguf_adapter
+            from models.interop.adapters.peft import export_peft
+            from models.runs.run_folder import RunFolder
+
+            write = export_gguf_adapter if as_gguf else export_peft
+            return (yield from write(RunFolder.open(source), out))
+
+        self._drive(work, self.adapter_written)
+
+    def look_up_token(self) -> None:
+        """Find out whether there is a token of the hub; a keyring may ask its user to unlock it."""
+
+        def work() -> tuple[bool, bool]:
+            from models.interop.publish.hub_token import find_token, has_keyring
+            from models.interop.publish.upload import hub_endpoint
+
+            return bool(find_token(hub_endpoint())), has_keyring()
+
+        self._token.ask(work)
+
+    def upload(self, source: Path, name: str, token: str, licence: str, *, public: bool) -> None:
+        """Upload a Hugging Face folder to the hub as `name`; token: "" for the one that there is."""
+
+        def work() -> Generator[Event, None, str]:
+            from models.interop.publish.hub_token import find_token
+            from models.interop.publish.upload import hub_endpoint, push_hf
+
+            found = token or find_token(hub_endpoint())
+            return (yield from push_hf(source, name, found, licence=licence, public=public, keep=bool(token)))
+
+        self._drive(work, self.uploaded)
+
+    def _drive(self, work: Callable[[], Generator[Event, None, Any]], written: SignalInstance) -> None:
+        """Do it in the background; `written` says what came of it."""
+        self._written = written
+        self._task.drive(work)
+
+    def cancel(self) -> None:
+        """Stop writing; what is half written goes away in the background."""
+        self._sizes.cancel()
+        self._token.cancel()
+        self._task.cancel()
+
+    @Slot()
+    def close(self) -> None:
+        """Cancel, and wait until nothing half written is left."""
+        self.cancel()
+        self._task.wait()
+
+    @Slot(object)
+    def _on_token(self, found: tuple[bool, bool]) -> None:
+        self.token_looked_up.emit(*found)
+
+    @Slot(object)
+    def _on_sizes(self, found: dict[str, int] | NoGraphError) -> None:
+        if isinstance(found, NoGraphError):
+            self.sizes_refused.emit(found.plain, found.details)
+        else:
+            self.sizes_found.emit(found)
+
+    @Slot(object)
+    def _on_refused(self, failure: Failure) -> None:
+        self.sizes_refused.emit(failure.sentence, "")
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self.failed.emit(failure.sentence)
+
+    @Slot(object)
+    def _on_done(self, result: object) -> None:
+        self._written.emit(result)

@@ -1,0 +1,115 @@
+"""A read-only view of a run's settings: design, tokenizer, data and training."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from app.kit.basics import label, plain_tip
+from app.kit.setting_names.slot_words import format_slot
+from app.kit.setting_names.value_words import words
+from app.kit.theme import SPACE
+from models import cost
+from models.number_words import format_count
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import RunSpec
+from models.settings.slots import is_used
+from models.settings.spec_changes import inactive_fields
+from models.settings.tasks import TASKS
+
+
+def describe_source(spec: RunSpec, dataset: str = "") -> str:
+    """A short name of the data; `dataset` is that of its dataset, where that is known."""
+    data = spec.data
+    if data.source == "dataset":
+        return f"{dataset or data.dataset} ({TASKS[data.task].title if data.task in TASKS else 'dataset'})"
+    if data.source == "tiny-world":
+        return f"Tiny World {data.seed}"
+    if data.source in ("stdlib", "pronouns"):
+        return words(data.source)
+    first = data.files[0].replace("\\", "/").rpartition("/")[2] if data.files else "files"
+    return first if len(data.files) < 2 else f"{first} and {len(data.files) - 1} more"
+
+
+def summary(spec: RunSpec, dataset: str = "", *, imported: bool = False) -> str:
+    """The run in one line; an imported model has no training settings to show. dataset: the name of its dataset."""
+    model = spec.model
+    size = f"{format_count(model.n_layer, 'layer')} × {model.d_model}"
+    if imported:
+        return f"{size} · {model.vocab_size:,} tokens · from {describe_source(spec)}"
+    tokenizer = spec.tokenizer.path or words(spec.tokenizer.kind)
+    trained = f"{words(spec.train.optimizer)} · seed {spec.train.seed}"
+    return f"{size} · {tokenizer}, {model.vocab_size:,} tokens · {describe_source(spec, dataset)} · {trained}"
+
+
+class SpecView(QWidget):
+    """Columns of the settings in use; values that differ from the defaults are highlighted."""
+
+    def __init__(self, spec: RunSpec, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4 * SPACE)
+        layout.addLayout(_column("Design", spec.model))
+        layout.addLayout(_column("Training", spec.train, left_out=inactive_fields(spec.model, spec.align)))
+        rest = QVBoxLayout()
+        rest.addLayout(_column("Tokenizer", spec.tokenizer))
+        rest.addSpacing(2 * SPACE)
+        rest.addLayout(_column("Data", spec.data))
+        if spec.tune is not None:
+            rest.addSpacing(2 * SPACE)
+            trained = cost.trained(spec.model, spec.tune)
+            share = f"{trained.total:,} of {cost.total_parameters(spec.model) + trained.added:,}"
+            rest.addLayout(_column("Fine-tuning", spec.tune, facts={"Trained parameters": share}))
+        rest.addStretch(1)
+        layout.addLayout(rest)
+        if spec.align is not None:
+            layout.addLayout(_column("Alignment", spec.align))
+        layout.addStretch(1)
+
+
+def _column(
+    title: str, settings: Any, left_out: Collection[str] = (), facts: Mapping[str, str] | None = None
+) -> QGridLayout:
+    """The settings in use except some, and below them other facts (name -> text)."""
+    grid = QGridLayout()
+    grid.setHorizontalSpacing(2 * SPACE)
+    grid.setVerticalSpacing(SPACE // 2)
+    grid.addWidget(label(title, "subheading"), 0, 0, 1, 2)
+    fields = [f for f in dataclasses.fields(settings) if is_used(settings, f) and f.name not in left_out]
+    for field in fields:
+        value = getattr(settings, field.name)
+        text = format_slot(settings, field) if isinstance(settings, ModelConfig) else _format_value(value)
+        shown = label(text, "mono" if value == field.default else "accent", selectable=True)
+        if isinstance(value, tuple):
+            shown.setWordWrap(True)  # without a maximum: a layout asks for the height of the column's whole width
+        else:
+            shown.setMaximumWidth(260)
+        _add_row(grid, field.metadata.get("label", field.name), shown, field.metadata.get("help", ""))
+    for name, text in (facts or {}).items():
+        _add_row(grid, name, label(text, "mono", selectable=True))
+    grid.setRowStretch(grid.rowCount(), 1)
+    return grid
+
+
+def _add_row(grid: QGridLayout, title: str, shown: QLabel, tip: str = "") -> None:
+    name, row = label(title, "muted"), grid.rowCount()
+    name.setToolTip(plain_tip(tip))
+    grid.addWidget(name, row, 0)
+    grid.addWidget(shown, row, 1, Qt.AlignmentFlag.AlignLeft)
+
+
+def _format_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, tuple):
+        return "\n".join(str(item) for item in value) or "–"
+    return words(str(value)) or "–"

@@ -1,0 +1,301 @@
+"""A dialog for a sweep: the settings to vary and their values; queues the runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from typing import Any
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QSpinBox, QVBoxLayout, QWidget
+
+from app.kit.basics import button, label, plain_tip, row, set_enabled
+from app.kit.dialog import Dialog
+from app.kit.labels import ElidedLabel
+from app.kit.layout.segments import Segments
+from app.kit.setting_names.slot_words import with_labels
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+from models.number_words import format_count
+from models.runs.sweep import SweepRange, SweepValues, grid, parse_range, parse_values, random_search
+from models.runs.sweep_result import sweep_tag
+from models.settings.run_spec import RunSpec
+from models.settings.slots import is_used
+from models.settings.spec_changes import inactive_fields, value_of
+
+_FIRST = ("train.lr", "train.batch_size", "model.n_layer", "model.d_model", "train.weight_decay", "train.seed")
+"""Settings that are proposed first, in this order."""
+_NOW_CHARACTERS = 14
+_LEFT_OUT = (
+    *("train.prompts", "model.topology", "model.vocab_size", "model.start_id", "model.end_id", "tune.parent"),
+    *("align.stage", "align.reward_model"),
+)
+"""Settings that cannot vary, or belong to the tokenizer."""
+
+
+class SweepDialog(Dialog):
+    """A grid or a random search around one run.
+
+    Signals:
+        queued(tag): the runs were queued with this tag.
+    """
+
+    queued = Signal(str)
+
+    def __init__(self, session: Session, theme: ThemeProvider, base: RunSpec, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._theme, self._base = session, theme, base
+        self.setWindowTitle(f"Sweep {base.name}")
+        self.resize(620, 420)
+        self.method = Segments(
+            "Method",
+            {"grid": "Every combination", "random": "Drawn at random"},
+            "All combinations of a few values, or random values, which find more in as many runs",
+        )
+        self.n = QSpinBox()
+        self.n.setRange(1, 1000)
+        self.n.setValue(10)
+        self.n.setSuffix(" runs")
+        self.n.setAlignment(Qt.AlignmentFlag.AlignRight)
+        self.n.setAccessibleName("Number of runs")
+        self.n.setToolTip("Number of random runs")
+        self._axes: list[_AxisRow] = []
+        self._n_runs = 0
+        self._lines = QVBoxLayout()
+        self._lines.setSpacing(SPACE)
+        self.add = button(
+            "Vary another setting", theme, self.add_axis, icon="plus", role="quiet", tip="Add a setting to vary"
+        )
+        self.words = label("", "muted", wrap=True)
+        self.problem = label("", "error", wrap=True)
+        self.wait = button(
+            "Add to the queue", theme, self._on_wait, icon="queue", tip="Train them later, or after the current run"
+        )
+        self.start = button("Train them now", theme, self._on_start, icon="play-fill", role="primary")
+        self.start.setDefault(True)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
+        layout.setSpacing(SPACE)
+        sentence = f"“{base.name}” is trained several times, with different values of these settings."
+        layout.addWidget(label(sentence, wrap=True))
+        layout.addLayout(row(self.method, self.n, None))
+        layout.addSpacing(SPACE)
+        layout.addLayout(self._lines)
+        layout.addLayout(row(self.add, None))
+        layout.addStretch(1)
+        layout.addWidget(self.words)
+        layout.addWidget(self.problem)
+        layout.addLayout(row(None, button("Cancel", theme, self.reject, tip="Train nothing"), self.wait, self.start))
+        self.method.changed.connect(self._show)
+        self.n.valueChanged.connect(self._show)
+        session.training.changed.connect(self._show_offers)
+        self.add_axis()
+
+    @Slot()
+    def add_axis(self) -> None:
+        """Vary another setting."""
+        taken = {axis.name for axis in self._axes}
+        axis = _AxisRow(self._theme, self._base, next((name for name in _FIRST if name not in taken), _FIRST[0]))
+        axis.changed.connect(self._show)
+        axis.removed.connect(lambda: self._remove(axis))
+        self._axes.append(axis)
+        self._lines.addWidget(axis)
+        axis.values.setFocus()
+        self._show()
+
+    def _remove(self, axis: _AxisRow) -> None:
+        self._axes.remove(axis)
+        axis.hide()
+        axis.deleteLater()
+        self._show()
+
+    @property
+    def axes(self) -> list[_AxisRow]:
+        """The settings that vary, with their values."""
+        return self._axes
+
+    def specs(self) -> list[RunSpec]:
+        """The runs of the sweep.
+
+        Raises:
+            ValueError: where values cannot be parsed or are invalid.
+        """
+        if self.method.value == "grid":
+            return grid(self._base, [parse_values(axis.text) for axis in self._axes])
+        axes: list[SweepValues | SweepRange] = [
+            parse_range(self._base, axis.text) if ".." in axis.text else parse_values(axis.text) for axis in self._axes
+        ]
+        return random_search(self._base, axes, self.n.value(), self._base.train.seed)
+
+    @Slot()
+    def _show(self) -> None:
+        is_random = self.method.value == "random"
+        self.n.setVisible(is_random)
+        for axis in self._axes:
+            axis.show_hint(with_range=is_random)
+            axis.remove.setVisible(len(self._axes) > 1)
+        problem, n = "", 0
+        try:
+            n = len(self.specs())
+        except ValueError as error:
+            problem = self._with_labels(str(error))
+        untouched = any(not axis.values.text().strip() for axis in self._axes)
+        self.problem.setText("" if untouched else problem)
+        self.problem.setVisible(bool(problem) and not untouched)
+        self.words.setText(
+            "Enter values for each setting." if untouched else f"{format_count(n, 'run')} in all." if n else ""
+        )
+        self._n_runs = n
+        self._show_offers()
+
+    @Slot()
+    def _show_offers(self) -> None:
+        """Update the buttons, which depend on whether a run is training."""
+        no_runs = "" if self._n_runs else "There is no run to train: enter values to try."
+        set_enabled(self.wait, no_runs)
+        busy = "Another run is training: add them to the queue." if self._session.training.active else ""
+        set_enabled(self.start, no_runs or busy, "Train them one after the other")
+
+    def _with_labels(self, sentence: str) -> str:
+        """The sentence with labels of settings instead of their names."""
+        titles = {f"{table}.{f.name}": str(f.metadata.get("label", f.name)) for table, f in _fields(self._base)}
+        sentence = re.sub(r"\b[a-z]+\.\w+", lambda found: titles.get(found[0], found[0]), sentence)
+        table, _, rest = sentence.partition(": ")
+        return (
+            with_labels(rest, [f for of, f in _fields(self._base) if of == table])
+            if table in _tables(self._base)
+            else sentence
+        )
+
+    def _on_wait(self) -> None:
+        self._queue(starts=False)
+
+    def _on_start(self) -> None:
+        self._queue(starts=True)
+
+    def _queue(self, *, starts: bool) -> None:
+        tag = sweep_tag(self._session.library, self._base.name)
+        if not self._session.queue.add(self.specs(), tags=(tag,)):
+            return
+        if starts:
+            self._session.queue.start()
+        self.queued.emit(tag)
+        self.accept()
+
+
+class _AxisRow(QWidget):
+    """A setting and its values.
+
+    Signals:
+        changed(): another setting or other values.
+        removed(): the user does not want to vary it.
+    """
+
+    changed = Signal()
+    removed = Signal()
+
+    def __init__(self, theme: ThemeProvider, base: RunSpec, name: str) -> None:
+        super().__init__()
+        self._base = base
+        self.setting = QComboBox()
+        self.setting.setAccessibleName("Setting")
+        for setting, title in _settings(base):
+            self.setting.addItem(title, setting)
+        self.setting.setCurrentIndex(max(0, self.setting.findData(name)))
+        self.setting.setMaxVisibleItems(20)
+        self.values = QLineEdit()
+        self.values.setAccessibleName("Values")
+        self._now = ElidedLabel()
+        self._now.setProperty("role", "caption")
+        self._now.setFixedWidth(self.fontMetrics().averageCharWidth() * _NOW_CHARACTERS)
+        self.remove = button("", theme, self.removed.emit, icon="x", role="quiet", tip="Do not vary this")
+        as_if_there = self.remove.sizePolicy()
+        as_if_there.setRetainSizeWhenHidden(True)  # keeps the columns aligned
+        self.remove.setSizePolicy(as_if_there)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        layout.addWidget(self.setting)
+        layout.addWidget(self.values, 1)
+        layout.addWidget(self._now)
+        layout.addWidget(self.remove)
+        self.setting.currentIndexChanged.connect(self._on_setting)
+        self.values.textChanged.connect(self.changed)
+        self._on_setting()
+
+    @property
+    def name(self) -> str:
+        """The name of the setting: "train.lr"."""
+        return str(self.setting.currentData())
+
+    @property
+    def text(self) -> str:
+        """As on the command line: "train.lr=0.001, 0.003"."""
+        return f"{self.name}={self.values.text().strip()}"
+
+    def show_hint(self, *, with_range: bool) -> None:
+        """Show example values as a hint; `with_range`: a range too."""
+        examples = _examples(self._field, value_of(self._base, self.name))
+        numbers = with_range and not self._field.metadata.get("choices") and len(examples) > 2
+        more = f" or {examples[0]}..{examples[-1]}" if numbers else ""
+        self.values.setPlaceholderText(", ".join(examples) + more)
+
+    @property
+    def _field(self) -> dataclasses.Field[Any]:
+        return next(f for table, f in _fields(self._base) if f"{table}.{f.name}" == self.name)
+
+    @Slot()
+    def _on_setting(self) -> None:
+        self._now.setText(f"now {_as_typed(value_of(self._base, self.name))}")
+        self.setting.setToolTip(plain_tip(self._field.metadata.get("help", "")))
+        choices = self._field.metadata.get("choices")
+        self.values.setToolTip(
+            plain_tip(f"Some of: {', '.join(choices)}" if choices else "Values, separated by commas")
+        )
+        self.changed.emit()
+
+
+def _settings(base: RunSpec) -> list[tuple[str, str]]:
+    """(name, label) of all settings that can vary and have an effect in this run."""
+    inactive = inactive_fields(base.model, base.align)
+    return [
+        (f"{table}.{f.name}", str(f.metadata.get("label", f.name)))
+        for table, f in _fields(base)
+        if f"{table}.{f.name}" not in _LEFT_OUT
+        and is_used(getattr(base, table), f)
+        and not (table == "train" and f.name in inactive)
+    ]
+
+
+def _examples(field: dataclasses.Field[Any], value: Any) -> list[str]:
+    """Example values around the current one."""
+    if field.metadata.get("choices"):
+        return list(field.metadata["choices"][:2])
+    if isinstance(value, bool):
+        return ["true", "false"]
+    if isinstance(value, int):
+        numbers: list[float] = [value, value + 1, value + 2] if value < 2 else [value // 2, value, 2 * value]
+    else:
+        numbers = [float(f"{value * factor:.1g}") for factor in (1 / 3, 1, 3)] if value else [0.0, 0.1, 0.2]
+    low, high = field.metadata.get("range", (-math.inf, math.inf))
+    return [_as_typed(number) for number in dict.fromkeys(min(max(number, low), high) for number in numbers)]
+
+
+def _as_typed(value: Any) -> str:
+    """A value as the user types it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _fields(base: RunSpec) -> list[tuple[str, dataclasses.Field[Any]]]:
+    """(table, field) of all settings."""
+    return [(table, f) for table in _tables(base) for f in dataclasses.fields(getattr(base, table))]
+
+
+def _tables(base: RunSpec) -> tuple[str, ...]:
+    """The tables whose settings can vary: a run from weights has its parent's design."""
+    if base.align is not None:
+        return ("train", "align", "tune")
+    return ("train", "model") if base.tune is None else ("train", "tune")

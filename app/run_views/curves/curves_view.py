@@ -1,0 +1,453 @@
+"""The curves of a run: its loss, its task's metric, accuracy on held-out questions, learning rate, gradient norm,
+speed, memory and layer updates."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+
+import numpy as np
+from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QFontMetrics
+from PySide6.QtWidgets import QGridLayout, QPushButton, QScrollArea, QSplitter, QVBoxLayout, QWidget
+
+from app.kit.basics import button, frame, row, set_enabled
+from app.kit.export_button import Columns, ExportButton
+from app.kit.labels import ElidedLabel
+from app.kit.plots.chart import Chart
+from app.kit.theme import SPACE, ThemeProvider
+from app.run_views.curves.accuracy_curves import AccuracyCurves
+from app.run_views.curves.close_up import CloseUp
+from app.run_views.curves.curve_choices import CurveChoices
+from app.run_views.curves.layer_heat import LayerHeat
+from app.run_views.curves.loss_chart import LOSS, LossChart
+from app.run_views.curves.metric_chart import MetricChart
+from app.run_views.curves.run_axis import RunAxis, nearest_row
+from app.run_views.curves.run_chart import RunChart
+from app.run_views.curves.sample_feed import SampleFeed
+from app.run_views.curves.small_chart import SmallChart, format_number
+from app.run_views.shown_run import ShownRun
+from app.session.run_history import RunHistory
+from app.session.session import Session
+from models.evaluation.record import read_comparison
+from models.events import Noted, TextCompared
+from models.number_words import format_duration, format_percent, size_unit
+from models.runs.curve import Table
+from models.runs.run_folder import RunFolder
+from models.settings.tasks import TASKS
+
+_CHARTS_HIGH, _ACCURACY_HIGH = 20, 7
+"""Minimum height of the charts, in lines of text, and how much more it is with that of accuracy; where the samples do
+not fit below, the view scrolls."""
+
+_RATE_TIP = "The learning rate of each step. Dashed lines mark manual changes and resumes."
+_GRADIENT_TIP = "The L2 norm of the gradient before clipping"
+_SPEED_TIP = (
+    "Tokens trained on per second. Share of peak: the estimated operations of a step, relative to the fastest "
+    "matrix multiplication measured on this device"
+)
+_MEMORY_TIP = (
+    "Memory in use on the device. On a CPU that of the whole program, with the window and the chat's model: "
+    "more than the training memory that was proposed"
+)
+_REST = 40
+"""After a redraw, pause this many times as long as it took: drawing uses 2.5 % of the time at most."""
+_LONGEST_REST_S = 2.0
+_WHOLE_TIP = (
+    "Show the whole run, like a double-click. The wheel zooms and dragging pans; over the left axis they do so "
+    "vertically."
+)
+_NEAR = 4
+"""Pixels within which the pointer hits a mark."""
+
+
+_LINES = {
+    "learning rate": "learning rate",
+    "beta": "β",
+    "resumed": "resumed",
+    "forked": "forked",
+    "early stop": "stopped early:",
+    "failed": "failed",
+}
+_SAVED = "saved"
+
+
+class CurvesView(QWidget):
+    """The curves of one run, and its samples."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self.history = RunHistory()
+        self._run: ShownRun | None = None
+        self._has_begun = True
+        self._axis = RunAxis()
+        self._row: int | None = None
+        self._step: float | None = None
+        self.marks = RunMarks(self.history, self._axis)
+        self.loss = LossChart(theme)
+        self.metric_chart = MetricChart(theme, self.loss)
+        self.accuracy = AccuracyCurves(theme, self.loss)
+        self.rate = SmallChart(theme, "Learning rate", "lr", has_x=False, tip=_RATE_TIP)
+        self.gradient = SmallChart(
+            theme, "Gradient norm", "grad_norm", form=".3f", noisy=True, has_x=False, tip=_GRADIENT_TIP
+        )
+        self.speed = SmallChart(theme, "Tokens/s", "tokens_per_s", format_row=_format_speed, noisy=True, tip=_SPEED_TIP)
+        self.memory = SmallChart(
+            theme,
+            "Memory in use",
+            "memory_bytes",
+            scale=_memory_scale,
+            sparse=True,
+            tip=_MEMORY_TIP,
+        )
+        self.layers = LayerHeat(theme)
+        self.samples = SampleFeed(theme)
+        self.charts: tuple[RunChart, ...] = (
+            self.loss,
+            self.metric_chart,
+            self.accuracy,
+            self.rate,
+            self.gradient,
+            self.speed,
+            self.memory,
+            self.layers,
+        )
+        self._linked = LinkedCharts([chart.chart for chart in self.charts], self)
+        self._close_up = CloseUp(self)
+        self._picture = self._make_picture()
+        self.position = ElidedLabel()
+        self.position.setProperty("role", "caption")
+        self.choices = CurveChoices(session)
+        self.whole = button("Whole run", theme, self._linked.show_whole, icon="corners-out", tip=_WHOLE_TIP)
+        self._linked.enable_while_zoomed(self.whole)
+        self.export = ExportButton(session.notices, theme, self._picture, self._numbers)
+        self.pause = RedrawPause(self)
+        self.pause.over.connect(self.refresh)
+        self._build()
+        self.accuracy.hide()
+        self.choices.smoother.valueChanged.connect(self._on_smoothing)
+        self.choices.log.toggled.connect(self.loss.set_log)
+        self.choices.axes.currentIndexChanged.connect(self._on_axis)
+        self._linked.zoomed.connect(self._look_closer)
+        self._close_up.taken.connect(self._draw)
+        for chart in self.charts:
+            chart.row_pointed.connect(self._on_pointed)
+        theme.theme_changed.connect(self._restyle)
+        self._restyle()
+        self._on_smoothing()
+        self.loss.set_log(self.choices.log.isChecked())
+
+    def _build(self) -> None:
+        bar = row(self.position, self.choices, self.whole, self.export, spacing=SPACE)
+        bar.setStretch(0, 1)
+        body = QSplitter(Qt.Orientation.Vertical)
+        body.setChildrenCollapsible(False)
+        body.addWidget(self._picture)
+        body.addWidget(chart_card(self.samples))
+        body.setStretchFactor(0, 3)
+        body.setStretchFactor(1, 1)
+        body.setSizes([480, 130])
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QScrollArea.Shape.NoFrame)
+        area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
+        body.setProperty("role", "scrolled")
+        area.setWidget(body)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        layout.addLayout(bar)
+        layout.addWidget(area, 1)
+
+    def _make_picture(self) -> QWidget:
+        """Build all charts, side by side."""
+        small = frame("card", margin=SPACE + SPACE // 2)
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(2 * SPACE)
+        grid.setVerticalSpacing(SPACE)
+        for i, chart in enumerate((self.rate, self.gradient, self.speed, self.memory)):
+            grid.addWidget(chart, i // 2, i % 2)
+        grid.addWidget(self.layers, 2, 0, 1, 2)
+        for line, stretch in enumerate((10, 12, 15)):
+            grid.setRowStretch(line, stretch)
+        for column in (0, 1):
+            grid.setColumnStretch(column, 1)
+        lines = small.layout()
+        assert isinstance(lines, QVBoxLayout)
+        lines.addLayout(grid)
+        charts = QSplitter(Qt.Orientation.Horizontal)
+        charts.setChildrenCollapsible(False)
+        charts.addWidget(chart_card(self.loss, self.metric_chart, self.accuracy))
+        charts.addWidget(small)
+        charts.setStretchFactor(0, 1)
+        charts.setStretchFactor(1, 1)
+        charts.setSizes([500, 500])
+        return charts
+
+    # -- What is shown ----------------------------------------------------------------------------------
+
+    def show_run(self, run: ShownRun) -> None:
+        """Show a run's curves."""
+        self.history = run.history
+        self.pause.skip()
+        self._on_pointed(None)
+        self.export.name = f"{run.name or 'run'} curves"
+        self._linked.show_whole()
+        self._run = run
+        self._close_up.show_run(run.history, run.folder)
+        self._show_loss()
+        self.layers.set_train(None if run.spec is None else run.spec.train)
+        self.samples.show_history(run.history, run.spec)
+        self._draw()
+
+    def _show_loss(self) -> None:
+        run = self._run
+        assert run is not None
+        self._has_begun = len(run.history.train) > 0
+        n_classes, noun, unit, spec = 0, "token", LOSS.unit, run.spec
+        if spec is not None and spec.align is not None:  # its loss is none of guesses about tokens
+            self.loss.show_history(run.history, 0, unit="")
+            self.loss.show_tables(None)
+            return
+        if spec is not None:
+            n_classes, noun = spec.n_classes, "label" if spec.model.head in ("sequence", "token") else "token"
+            unit = TASKS[spec.data.task].loss_unit
+        self.loss.show_history(run.history, n_classes, initial_measurements(run), noun, unit)
+        self.loss.show_tables(_stored_comparison(run))
+
+    @Slot()
+    def refresh(self) -> None:
+        """Redraw, at once or after the pause that leaves the training enough time."""
+        if not self.pause.begin_redraw():
+            return
+        if len(self.history.train) and not self._has_begun:
+            self._show_loss()  # its folder now has the numbers measured at the start
+        self._draw()
+        self.samples.refresh()
+        if len(self.history.train) > 1:  # what is being read from the folder is shown without a pause
+            self.pause.end_redraw()
+
+    @Slot()
+    def _look_closer(self) -> None:
+        window, train = self.loss.chart.window, self.history.train
+        if window is not None and len(train):
+            first, last = np.interp(window, self._axis.of_rows(train), train["step"])
+            self._close_up.look_at(float(first), float(last))
+
+    @Slot()
+    def _draw(self) -> None:
+        self._axis = RunAxis.of(self.choices.axis, self.history.train)
+        self.marks = RunMarks(self.history, self._axis)
+        self.metric_chart.setVisible(bool(self.history.metric))
+        if self.accuracy.isHidden() == bool(self.history.accuracy):
+            self.accuracy.setVisible(bool(self.history.accuracy))
+            self._restyle()
+        for chart in self.charts:
+            chart.draw(self.history, self._axis)
+            chart.chart.set_marks(self.marks.lines, self.marks.ticks if chart is self.loss else ())
+        row = None if self._step is None else nearest_row(self.history.train["step"], self._step)
+        if row != self._row:  # there are more points before it, or fewer
+            self._row = row
+            for chart in self.charts:
+                chart.show_row(row)
+        self.position.setText(self._position_text(self._row))
+        self._look_closer()
+
+    @Slot()
+    def _on_axis(self) -> None:
+        self._linked.show_whole()
+        self._draw()
+
+    @Slot()
+    def _on_smoothing(self) -> None:
+        for chart in (self.loss, self.gradient, self.speed):
+            chart.set_smoothing(self.choices.smoothing)
+
+    @Slot()
+    def _restyle(self) -> None:
+        lines = _CHARTS_HIGH + (0 if self.accuracy.isHidden() else _ACCURACY_HIGH)
+        self._picture.setMinimumHeight(lines * QFontMetrics(self._theme.font()).height())
+
+    def _numbers(self) -> Callable[[], Columns]:
+        if self.history.train.is_whole or self._run is None or self._run.folder is None:
+            columns = self.history.columns()  # copied now: the run may grow while they are written
+            return lambda: columns
+        folder = self._run.folder
+        return lambda: RunHistory.read(RunFolder.open(folder), is_whole=True).columns()
+
+    # -- The pointer ------------------------------------------------------------------------------------
+
+    @Slot(object)
+    def _on_pointed(self, row: int | None) -> None:
+        """Show the values of this row in all charts."""
+        self._row = row
+        self._step = None if row is None else float(self.history.train["step"][row])
+        for chart in self.charts:
+            if chart is not self.sender():
+                chart.show_row(row)
+        self.position.setText(self._position_text(row))
+
+    def _position_text(self, row: int | None) -> str:
+        train = self.history.train
+        if not len(train):
+            return ""
+        at = len(train) - 1 if row is None else row
+        seconds = self.history.elapsed_s if row is None else float(train["elapsed_s"][at])
+        words = f"{train['tokens'][at]:,.0f} tokens in {format_duration(seconds)}"
+        if row is None:
+            return words
+        chart = self.loss.chart
+        (left, right), width = chart.getPlotItem().getViewBox().viewRange()[0], chart.width()
+        x, near = float(self._axis.of_rows(train)[row]), _NEAR * (right - left) / max(width, 1)
+        happened = self.marks.describe(x - near, x + near)
+        return f"{words} · {happened}" if happened else words
+
+
+def chart_card(*widgets: QWidget) -> QWidget:
+    """A card of widgets above each other, of which the first is the highest."""
+    card = frame("card", margin=SPACE + SPACE // 2)
+    layout = card.layout()
+    assert isinstance(layout, QVBoxLayout)
+    for i, widget in enumerate(widgets):
+        layout.addWidget(widget, 2 if i else 3)
+    return card
+
+
+def initial_measurements(run: ShownRun) -> Mapping[str, float]:
+    """The numbers recorded when the run's training was set up."""
+    if run.folder is not None:
+        with contextlib.suppress(ValueError):
+            return RunFolder.open(run.folder).measured
+    return {}
+
+
+def _stored_comparison(run: ShownRun) -> TextCompared | None:
+    """What gzip and tables need for the run's held-out text, where that was measured."""
+    if run.folder is not None:
+        with contextlib.suppress(ValueError):
+            return read_comparison(run.folder)
+    return None
+
+
+def _format_speed(train: Table, row: int) -> str:
+    """The speed of a step; beside it its share of the peak, unless it is faster than that: then other programs were
+    busy when the peak was measured, and it is none."""
+    share = float(train["peak_share"][row])
+    words = format_number(float(train["tokens_per_s"][row]), ",.0f")
+    return f"{words} · {format_percent(share)} of peak" if share <= 1 else words
+
+
+def _memory_scale(most: float) -> tuple[float, str]:
+    return size_unit(max(most, 2**20))
+
+
+class RedrawPause(QObject):
+    """After each redraw of a run that grows, a pause which leaves its training enough time.
+
+    Signals:
+        over(): it is time for a redraw that was asked for during the pause.
+    """
+
+    over = Signal()
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self.until = 0.0
+        """The end of the pause, as of time.perf_counter."""
+        self._cpu_before = 0.0
+        self._due = QTimer(self, singleShot=True)
+        self._due.timeout.connect(self.over)
+        self._painted = QTimer(self, singleShot=True, interval=0)  # Qt paints before timers that have no delay
+        self._painted.timeout.connect(self._on_painted)
+
+    def skip(self) -> None:
+        """The next redraw may begin at once."""
+        self.until = 0.0
+
+    def begin_redraw(self) -> bool:
+        """Whether a redraw may begin now; if not, `over` comes when it may."""
+        rest = self.until - time.perf_counter()
+        if rest > 0:
+            self._due.start(math.ceil(1000 * rest))
+            return False
+        self._cpu_before = time.thread_time()
+        return True
+
+    def end_redraw(self) -> None:
+        """All is drawn but what Qt is about to paint; after that the pause begins."""
+        self._painted.start()
+
+    @Slot()
+    def _on_painted(self) -> None:
+        took = time.thread_time() - self._cpu_before
+        self.until = time.perf_counter() + min(_REST * took, _LONGEST_REST_S)
+
+
+class LinkedCharts(QObject):
+    """Links the x range of charts: zooming or panning one moves all.
+
+    Signals:
+        zoomed(bool): whether only a part is shown.
+    """
+
+    zoomed = Signal(bool)
+
+    def __init__(self, charts: Iterable[Chart], parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._charts = tuple(charts)
+        for chart in self._charts:
+            chart.window_moved.connect(partial(self._on_moved, chart))
+
+    def enable_while_zoomed(self, whole: QPushButton) -> None:
+        """Enable a button that shows the whole run while only a part of it is shown."""
+
+        def show(is_zoomed: bool) -> None:
+            set_enabled(whole, "" if is_zoomed else "The whole run is shown.")
+
+        self.zoomed.connect(show)
+        show(False)
+
+    @Slot()
+    def show_whole(self) -> None:
+        """Reset the zoom of all charts."""
+        self._show(None, self._charts)
+
+    def _on_moved(self, source: Chart, window: tuple[float, float] | None) -> None:
+        self._show(window, [chart for chart in self._charts if chart is not source])
+
+    def _show(self, window: tuple[float, float] | None, charts: Iterable[Chart]) -> None:
+        for chart in charts:
+            chart.show_window(window)
+        self.zoomed.emit(window is not None)
+
+
+class RunMarks:
+    """The marks of a run along an axis: `lines` at resumes, forks, learning-rate changes …, `ticks` at checkpoints."""
+
+    def __init__(self, history: RunHistory, axis: RunAxis) -> None:
+        marks = [mark for mark in history.marks if mark.event in _LINES or mark.event == _SAVED]
+        positions = axis.of_steps([mark.step for mark in marks], history.train).tolist()
+        self._marks = list(zip(positions, marks, strict=True))
+        self.lines = [position for position, mark in self._marks if mark.event != _SAVED]
+        self.ticks = [position for position, mark in self._marks if mark.event == _SAVED]
+
+    def describe(self, first: float, last: float) -> str:
+        """The marks between two x, as text."""
+        words = [_describe_mark(mark) for position, mark in self._marks if first <= position <= last]
+        return ", ".join(_without_repeats(words))
+
+
+def _describe_mark(mark: Noted) -> str:
+    if mark.event == _SAVED:
+        return "checkpoint saved"
+    detailed = mark.event in ("learning rate", "beta", "forked", "early stop")
+    detail = mark.detail.removesuffix(" from here on") if detailed else ""  # the mark's position says it
+    return f"{_LINES[mark.event]} {detail}".rstrip()
+
+
+def _without_repeats(words: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(words))

@@ -1,0 +1,120 @@
+"""Dashed lines at reference values of a chart, with their names."""
+
+from __future__ import annotations
+
+import math
+
+import pyqtgraph as pg
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QFontMetrics
+
+from app.kit.basics import plain_tip
+from app.kit.plots.chart import Chart
+from app.kit.theme import ThemeProvider
+from models.evaluation.text_verdict import GZIP, TRIGRAM, short_table_words
+from models.events import TextCompared
+
+_GAP, _START = 6, 14
+"""Pixels that the name keeps from the right edge, and from the axis at the left, where curves begin."""
+
+
+class ReferenceLine:
+    """A labelled dashed line at a reference value, shown once there is one.
+
+    The label is above the line, or below where it would cover a curve.
+    """
+
+    def __init__(self, chart: Chart, tip: str) -> None:
+        self._line = pg.InfiniteLine(angle=0, movable=False)
+        self.name = pg.TextItem(anchor=(1, 1))
+        self.name.textItem.document().setDocumentMargin(1)
+        self.value = math.nan
+        self.name.setZValue(-0.5)  # below the curves, so that it hides none
+        self._line.setZValue(-1)  # below the names of the curves
+        self._view, self._words = chart.getPlotItem().getViewBox(), ""
+        for item in (self._line, self.name):
+            chart.addItem(item)
+        self.set_tip(tip)
+        self.show(math.nan, "", log=False)
+
+    def set_tip(self, tip: str) -> None:
+        """Set the tooltip of line and label."""
+        self._tip = tip
+        self._line.setToolTip(plain_tip(tip))
+        self.name.setToolTip(plain_tip(tip))
+
+    def show(self, value: float, words: str, *, log: bool) -> None:
+        """Show it at a value with a label; hide it where the value is NaN."""
+        self.value, self._words = value, words
+        shown = math.isfinite(value) and value > 0
+        self._line.setVisible(shown)
+        self.name.setVisible(shown)
+        if shown:
+            self._line.setValue(math.log10(value) if log else value)
+            self.name.setText(words)
+
+    def place_name(self, right: float, *, below: bool = False, fits: bool = True, at_left: bool = False) -> None:
+        """Place the label so that it ends at this x, or begins at the left edge where it is longer or is to be
+        `at_left`, above or below the line; hide it where it does not fit."""
+        self.name.setVisible(self._line.isVisible() and fits)
+        view = self._view
+        left, per_pixel = view.viewRange()[0][0], view.viewPixelSize()[0]
+        metrics = QFontMetrics(self.name.textItem.font())
+        shown = metrics.elidedText(self._words, Qt.TextElideMode.ElideRight, int(view.width()) - _GAP - _START)
+        self.name.setText(shown)
+        self.name.setToolTip(plain_tip(self._tip if shown == self._words else f"{self._words}\n{self._tip}"))
+        left += _START * per_pixel
+        starts = at_left or self.name.boundingRect().width() * per_pixel > right - left
+        self.name.setAnchor((0 if starts else 1, 0 if below else 1))
+        self.name.setPos(left if starts else right, self._line.value())
+
+    @property
+    def axis_value(self) -> float:
+        """Where it lies on the axis, which may be logarithmic."""
+        return float(self._line.value())
+
+    def restyle(self, theme: ThemeProvider) -> None:
+        """Take the theme's colours."""
+        self._line.setPen(theme.pen("faint", style=Qt.PenStyle.DashLine))
+        self.name.setColor(theme.theme.muted)
+        self.name.fill = pg.mkBrush(theme.theme.surface)
+        self.name.setFont(theme.font(0.9))
+
+
+class TableLines:
+    """Lines for a 3-gram, for gzip and for the best table of a text, in bits per byte."""
+
+    def __init__(self, chart: Chart) -> None:
+        self.lines = tuple(ReferenceLine(chart, "") for _ in range(3))
+
+    def show(self, compared: TextCompared | None, *, log: bool) -> None:
+        """Show a comparison, or no line where there is none."""
+        if compared is None:
+            for line in self.lines:
+                line.show(math.nan, "", log=False)
+            return
+        known = (
+            (compared.trigram, TRIGRAM),
+            (compared.gzip, GZIP),
+            (compared.table, short_table_words(compared.table_order)),
+        )
+        for line, (bits, words) in zip(self.lines, known, strict=True):
+            line.show(bits, f"{words}: {bits:.2f}", log=log)
+            line.set_tip("Bits per byte of the same held-out text, by what has read the rest of it")
+
+    def place_names(self, right: float, low: float, line_height: float) -> None:
+        """Place the names at the left, since curves begin high, each above its line, or below where another one is.
+
+        low: the lowest visible y.
+        """
+        taken = math.inf
+        for line in sorted((line for line in self.lines if math.isfinite(line.value)), key=lambda line: -line.value):
+            value = line.axis_value
+            bottom = value if value + line_height <= taken else value - line_height
+            line.place_name(right, below=bottom < value, fits=bottom >= low, at_left=True)
+            taken = bottom
+
+    def restyle(self, theme: ThemeProvider) -> None:
+        """Take the theme's colours."""
+        for line in self.lines:
+            line.restyle(theme)

@@ -1,0 +1,155 @@
+"""The samples of a run's pinned prompts: the newest, or those of an earlier step."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSignalBlocker, Qt, Slot
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QScrollArea, QSlider, QStackedWidget, QVBoxLayout, QWidget
+
+from app.kit.basics import label, row
+from app.kit.help_mark import help_marks
+from app.kit.theme import SPACE, ThemeProvider
+from app.run_views.curves.sample_text import as_rich_text, highlight_changes, prompt_and_output
+from app.session.run_history import RunHistory
+from models.events import SampleMade
+from models.settings.model_config import objective_of
+from models.settings.run_spec import RunSpec
+
+_EMPTY = "None yet. The outputs for the pinned prompts appear here as the model learns."
+_EMPTY_LABELS = "None yet. What the model predicts for the pinned texts appears here as it learns."
+_NO_PROMPTS = "This run has no pinned prompts, so nothing is sampled while it learns."
+_NO_TEXTS = (
+    "This model predicts labels and writes no text. This run has no pinned texts whose labels are shown here as it "
+    "learns; Scores has its predictions for rows of data."
+)
+_ANSWERS = {
+    "masked-tokens": "filled in",
+    "span-corruption": "in the gaps",
+    "denoising": "restored",
+    "text-to-text": "written",
+    "pronouns": "“it” is",
+    "labels": "predicted",
+}
+"""Label before the outputs of models that do not continue a prompt, by objective."""
+
+
+class SampleFeed(QWidget):
+    """Samples of one run."""
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._history = RunHistory()
+        self._answer, self._nothing_yet = "", _EMPTY
+        self._n_known = 0
+        self._steps: list[int] = []
+        self.texts: list[QLabel] = []
+        self._slider = QSlider(Qt.Orientation.Horizontal)
+        self._slider.setAccessibleName("Step of the samples")
+        self._slider.setToolTip("Show the samples of an earlier step")
+        self._slider.setMaximumWidth(320)
+        self._step = label("", "mono-small")
+        head = QHBoxLayout()
+        head.setSpacing(SPACE)
+        head.addLayout(row(label("Samples", "subheading"), *help_marks("Samples", self), spacing=SPACE // 2))
+        head.addSpacing(SPACE)
+        head.addWidget(self._slider, 1)
+        head.addWidget(self._step)
+        head.addStretch(1)
+        self._body = QWidget()
+        self._body.setProperty("role", "scrolled")
+        self._lines = QVBoxLayout(self._body)
+        self._lines.setContentsMargins(0, 0, SPACE, 0)
+        self._lines.setSpacing(SPACE + SPACE // 2)
+        self._lines.addStretch(1)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QScrollArea.Shape.NoFrame)
+        area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
+        area.setWidget(self._body)
+        self._pages = QStackedWidget()
+        self._pages.setMinimumHeight(7 * SPACE)
+        self.empty = label(_EMPTY, "muted", wrap=True)
+        self.empty.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self._pages.addWidget(self.empty)
+        self._pages.addWidget(area)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        layout.addLayout(head)
+        layout.addWidget(self._pages, 1)
+        self._slider.valueChanged.connect(self._show)
+        theme.theme_changed.connect(self._show)
+
+    def show_history(self, history: RunHistory, spec: RunSpec | None) -> None:
+        """Show another run's samples; its spec, where readable, determines the label of the outputs."""
+        self._history, self._n_known, self._steps = history, 0, []
+        objective = "" if spec is None else objective_of(spec.model, spec.train.objective)
+        if spec is not None and spec.data.task == "text-to-text" and spec.model.topology == "encoder-decoder":
+            objective = "text-to-text"
+        if spec is not None and spec.data.source == "pronouns":
+            objective = "pronouns"
+        elif spec is not None and spec.model.head not in ("language", "none"):
+            objective = "labels"
+        self._answer = _ANSWERS.get(objective, "")
+        has_prompts = spec is None or (bool(spec.train.prompts) and spec.train.sample_interval > 0)
+        if objective == "labels":
+            self._nothing_yet = _EMPTY_LABELS if has_prompts else _NO_TEXTS
+        else:
+            self._nothing_yet = _EMPTY if has_prompts else _NO_PROMPTS
+        with QSignalBlocker(self._slider):
+            self._slider.setRange(0, 0)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show new samples."""
+        if len(self._history.samples) == self._n_known and self._n_known:
+            return
+        self._n_known = len(self._history.samples)
+        followed = self._slider.value() >= self._slider.maximum()
+        self._steps = sorted({sample.step for sample in self._history.samples})
+        with QSignalBlocker(self._slider):
+            self._slider.setRange(0, max(0, len(self._steps) - 1))
+            if followed:
+                self._slider.setValue(self._slider.maximum())
+        self._slider.setEnabled(len(self._steps) > 1)
+        self.empty.setText(self._history.empty_reason or self._nothing_yet)
+        self._pages.setCurrentIndex(1 if self._steps else 0)
+        self._show()
+
+    @Slot()
+    def _show(self) -> None:
+        self._slider.setVisible(bool(self._steps))
+        if not self._steps:
+            self._step.setText("")
+            return
+        step = self._steps[min(self._slider.value(), len(self._steps) - 1)]
+        last = " · latest" if step == self._steps[-1] else ""
+        self._step.setText(f"step {step:,}{last}")
+        newest: dict[str, SampleMade] = {}
+        before: dict[str, SampleMade] = {}
+        for sample in self._history.samples:
+            if sample.step <= step:
+                before[sample.prompt] = newest.get(sample.prompt, sample)
+                newest[sample.prompt] = sample
+        for i, sample in enumerate(newest.values()):
+            if i == len(self.texts):
+                self._add_text()
+            self.texts[i].setText(self._as_html(sample, before[sample.prompt]))
+            self.texts[i].show()
+        for extra in self.texts[len(newest) :]:
+            extra.hide()
+
+    def _add_text(self) -> None:
+        text = QLabel()
+        text.setWordWrap(True)
+        text.setTextFormat(Qt.TextFormat.RichText)
+        text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.texts.append(text)
+        self._lines.insertWidget(self._lines.count() - 1, text)
+
+    def _as_html(self, sample: SampleMade, before: SampleMade) -> str:
+        colors = self._theme.theme
+        (prompt, text), (_, old) = prompt_and_output(sample), prompt_and_output(before)
+        words = f' <span style="color:{colors.muted}"><i>{self._answer}:</i></span>' if self._answer else ""
+        marked = highlight_changes(old, text, colors.accent_soft)
+        return f'<span style="color:{colors.muted}">{as_rich_text(prompt)}</span>{words} {marked}'

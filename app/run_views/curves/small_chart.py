@@ -1,0 +1,114 @@
+"""A small chart of one quantity of a run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from PySide6.QtCore import QSize, Slot
+
+from app.kit.basics import label, plain_tip
+from app.kit.plots.chart import Chart
+from app.kit.plots.curve_points import SMOOTHING, moving_average
+from app.kit.theme import ThemeProvider
+from app.run_views.curves.run_chart import RunChart, finite_between, span_of
+from models.number_words import with_minus
+from models.runs.curve import Table
+
+RowFormat = Callable[[Table, int], str]
+"""Formats the value of a row of a table."""
+
+
+class SmallChart(RunChart):
+    """One quantity of a run over its steps, with its name, unit and the value at the pointer, or the latest.
+
+    Args:
+        column: of RunHistory.train. `sparse`: not measured at every step; the last measurement is shown.
+        format_row: formats the value of a row; by default with `form`.
+        scale: the largest value -> (divisor of all values, unit, which stands beside the name).
+        noisy: draw it thin, with a smoothed line on top.
+        has_x: whether it shows its x axis, see RunChart.show_x.
+    """
+
+    def __init__(
+        self,
+        theme: ThemeProvider,
+        title: str,
+        column: str,
+        unit: str = "",
+        *,
+        form: str = ".3g",
+        format_row: RowFormat | None = None,
+        scale: Callable[[float], tuple[float, str]] | None = None,
+        noisy: bool = False,
+        sparse: bool = False,
+        has_x: bool = True,
+        tip: str = "",
+    ) -> None:
+        heading = label(title, "subheading")
+        heading.setToolTip(plain_tip(tip))
+        super().__init__(theme, Chart(theme), heading, unit)
+        self._column, self._sparse, self._scale, self._divisor = column, sparse, scale, 1.0
+        self._format_row: RowFormat = format_row or (
+            lambda train, row: format_number(float(train[column][row]) / self._divisor, form)
+        )
+        self.smoothing = SMOOTHING
+        self.chart.setAccessibleName(title)
+        self.show_x(shown=has_x)
+        self.line = self.chart.curve()
+        self._smooth = self.chart.curve(smooth=True) if noisy else None
+        theme.theme_changed.connect(self._restyle)
+        self._restyle()
+        self.draw(self.history, self.axis)
+
+    def sizeHint(self) -> QSize:
+        return QSize(240, 100)
+
+    def set_smoothing(self, amount: float) -> None:
+        """Smooth the thick line more or less, see `moving_average`."""
+        self.smoothing = amount
+        self._restyle()
+        self.draw(self.history, self.axis)
+
+    def _draw(self) -> None:
+        train = self.history.train
+        values, x = train[self._column], self.axis.of_rows(train)
+        if self._sparse:
+            known = np.isfinite(values)
+            values, x = values[known], x[known]
+        if self._scale is not None:
+            self._divisor, unit = self._scale(float(values.max(initial=0.0)))
+            values = values / self._divisor
+            self.show_unit(unit)
+        self._x, self._values = x, values
+        self.line.setData(x, values)
+        if self._smooth is not None:
+            self._smooth.setVisible(bool(self.smoothing))
+            means = moving_average(train[f"mean:{self._column}"], self.smoothing, train["rows"])
+            self._smooth.setData(self.axis.of_rows(train), means)
+        self.chart.show_range((0.0, self._length()), self._heights)
+
+    def _heights(self, first: float, last: float) -> tuple[float, float]:
+        """The y range between two x: from zero for the whole run; for a part, its own range."""
+        return span_of(finite_between(self._x, self._values, first, last), whole=self.chart.window is None)
+
+    def _read_out_text(self, row: int | None) -> str:
+        train = self.history.train
+        row = len(train) - 1 if row is None else row
+        if self._sparse:
+            known = np.flatnonzero(np.isfinite(train[self._column][: row + 1]))
+            row = int(known[-1]) if len(known) else -1
+        return self._format_row(train, row) if row >= 0 else "–"
+
+    @Slot()
+    def _restyle(self) -> None:
+        thin = self._smooth is not None and self.smoothing > 0
+        self.line.setPen(self._theme.pen("info", alpha=0.35 if thin else 1.0))
+        if self._smooth is not None:
+            self._smooth.setPen(self._theme.pen("info", width=1.5))
+
+
+def format_number(value: float, form: str) -> str:
+    """A formatted number, “–” where it is not finite."""
+    return with_minus(format(value, form)) if math.isfinite(value) else "–"

@@ -1,0 +1,333 @@
+"""A chart of one or several figures of an alignment over its steps, each with its definition and its alarm."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtGui import QFontMetrics
+from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
+
+from app.kit.basics import label, plain_tip, row, set_role
+from app.kit.help_mark import HelpMark
+from app.kit.labels import ElidedLabel
+from app.kit.plots.chart import Chart
+from app.kit.plots.curve_points import SMOOTHING, moving_average
+from app.kit.theme import SPACE, ThemeProvider
+from app.run_views.curves.reference_line import ReferenceLine
+from app.run_views.curves.run_chart import Floats, RunChart, finite_between, span_of
+from app.run_views.curves.small_chart import format_number
+from app.session.run_history import FIGURE_COLUMNS
+from models.alignment.figures import about, figure_of, overfitting_of
+from models.number_words import with_minus
+from models.runs.curve import Table
+
+_DOT = "●"
+_UNITS = {"s": "seconds per step"}
+"""Units in words, where their sign could be read as something else."""
+_NOT_YET = "The curve starts with the first steps."
+_HIGHEST_BAND = 4.0
+"""A healthy range is drawn whole where it reaches at most that many times as high as the values."""
+_NOTHING = Table(FIGURE_COLUMNS)
+_TERMS: Mapping[str, str] = MappingProxyType(
+    {
+        "gold": "Reward hacking",
+        "pass@": "Pass@k",
+        "accuracy": "Reward model",
+        "confidence": "Reward model",
+        "margin": "Reward model",
+        "spearman_length": "Reward model",
+        "min_reward": "Reward model",
+        "mean_reward": "Reward model",
+        "max_reward": "Reward model",
+        "rewards/": "DPO",
+        "logps/": "DPO",
+        "kl": "KL divergence",
+        "objective/kl": "KL divergence",
+        "objective/entropy": "Entropy",
+        "entropy": "Entropy",
+        "policy/": "PPO",
+        "val/": "PPO",
+        "loss/": "PPO",
+        "objective/": "PPO",
+        "frac_reward_zero_std": "GRPO",
+        "reward_std": "GRPO",
+    }
+)
+"""How figures begin, and the term of the glossary that they belong to: the first that fits."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """A figure and its colour: a field of the theme. title: its name here, by default the figure's own."""
+
+    name: str
+    role: str = "info"
+    title: str = ""
+
+    @property
+    def words(self) -> str:
+        """What it is called here."""
+        return self.title or figure_of(self.name).title
+
+
+class FigureMark(HelpMark):
+    """A “?” whose tooltip defines figures; a click explains the term of the glossary that they belong to."""
+
+    def __init__(self, series: Sequence[Series]) -> None:
+        self._words = "\n\n".join(f"{each.words}: {about(each.name)}" for each in series)
+        super().__init__(_term_of(series[0].name))
+
+    def explain(self, term: str) -> None:
+        super().explain(term)
+        self.setToolTip(plain_tip(self._words))
+
+
+@dataclass(eq=False)
+class _Drawn:
+    """What is drawn of a series, and its points: of steps, and of validations."""
+
+    raw: pg.PlotCurveItem
+    smooth: pg.PlotCurveItem
+    val: pg.PlotDataItem
+    caption: QLabel
+    points: list[tuple[Floats, Floats]] = field(default_factory=list)
+
+
+class FigureChart(RunChart):
+    """Figures of `history.figures`: thin as measured, thick smoothed, and dots on validation prompts.
+
+    Args:
+        series: of the same unit, all drawn from zero.
+        stacked: draw them as areas upon each other instead.
+        tall: whether it is read closely: with its x axis, and keys.
+        explained: whether a line below its name says what it is.
+
+    Signals:
+        step_asked(step): it was clicked there.
+    """
+
+    step_asked = Signal(int)
+
+    def __init__(
+        self,
+        theme: ThemeProvider,
+        series: Sequence[Series],
+        *,
+        stacked: bool = False,
+        tall: bool = False,
+        explained: bool = False,
+    ) -> None:
+        self.series, self._stacked = tuple(series), stacked
+        self._figure = figure_of(series[0].name)
+        self.captions = [label("", "subheading" if i == 0 else "small") for i in range(len(series))]
+        for caption in self.captions:
+            caption.setTextFormat(Qt.TextFormat.RichText)
+        titles = QWidget()
+        titles.setLayout(row(*self.captions, FigureMark(series), spacing=SPACE))
+        super().__init__(theme, Chart(theme), titles)
+        self.plain = ElidedLabel()  # one that wraps would give charts the height that they like best
+        self.plain.setProperty("role", "caption")
+        self.plain.setText(self._figure.plain if explained else "")
+        self.plain.setVisible(bool(self.plain.text()))
+        below = self.layout()
+        assert isinstance(below, QVBoxLayout)
+        below.insertWidget(1, self.plain)
+        self._tall = tall
+        if len(self.series) > 1 and not tall:
+            self.read_out.setMinimumWidth(1)  # its captions say it all: else it would take the room of other charts
+        self._scale = 100.0 if self._figure.unit == "share" else 1.0
+        unit = _UNITS.get(self._figure.unit, self._figure.unit)
+        self.show_unit(unit if self._scale != 100 else "%" if len(self.series) == 1 else "")
+        self.alarm = label("look", "pill")
+        set_role(self.alarm, "pill", tone="warning")
+        self.head.addWidget(self.alarm)
+        self.alarm.hide()
+        self.alarms: dict[str, str] = {}
+        self.smoothing = SMOOTHING
+        names = " and ".join(each.words for each in series)
+        self.chart.setAccessibleName(names)
+        self.setAccessibleName(f"{names}. Left and right read values, plus and minus zoom, Escape shows everything.")
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus if tall else Qt.FocusPolicy.NoFocus)
+        self.show_x(shown=tall)
+        self.band = pg.LinearRegionItem(orientation="horizontal", movable=False)
+        self.band.setZValue(-20)
+        self.band.setVisible(self._figure.high is not None)
+        self.chart.addItem(self.band)
+        self.reference = ReferenceLine(self.chart, "")
+        self._drawn = [self._make(caption) for caption in self.captions]
+        for i, drawn in enumerate(self._drawn):
+            drawn.raw.setZValue(-10 - i)  # of areas, the lower ones are in front
+            if stacked:
+                drawn.raw.setFillLevel(0.0)
+        for each, caption in zip(series, self.captions, strict=True):
+            caption.setToolTip(plain_tip(about(each.name)))
+        self.chart.getPlotItem().getViewBox().sigRangeChanged.connect(self._place_name)
+        self.chart.scene().sigMouseClicked.connect(self._on_clicked)
+        theme.theme_changed.connect(self._restyle)
+        self._restyle()
+        self.draw(self.history, self.axis)
+
+    def _make(self, caption: QLabel) -> _Drawn:
+        val = pg.PlotDataItem(antialias=True, pen=None, symbol="o", symbolSize=7)
+        self.chart.addItem(val)
+        return _Drawn(raw=self.chart.curve(), smooth=self.chart.curve(smooth=True), val=val, caption=caption)
+
+    def sizeHint(self) -> QSize:
+        return QSize(560, 240) if self._tall else QSize(240, 110)
+
+    def set_smoothing(self, amount: float) -> None:
+        """Smooth the thick lines more or less, see `moving_average`."""
+        self.smoothing = amount
+        self._restyle()
+        self.draw(self.history, self.axis)
+
+    def show_alarms(self, said: Mapping[str, str]) -> None:
+        """Show what the doctor says of the run, by the figure that shows it."""
+        own = [said[each.name] for each in self.series if each.name in said]
+        own += [f"{name}: {says}" for name, says in self.alarms.items()]
+        self.alarm.setVisible(bool(own))
+        self.alarm.setToolTip(plain_tip("\n".join(own)))
+
+    def show_reference(self, value: float, words: str, tip: str) -> None:
+        """Draw a labelled line at a value, none where it is NaN."""
+        self.reference.set_tip(tip)
+        self.reference.show(self._scale * value, words, log=False)
+        self._place_name()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the run has any of the figures."""
+        return any((each.name, of) in self.history.figures for each in self.series for of in (False, True))
+
+    def _tables(self, series: Series) -> tuple[Table, Table]:
+        figures = self.history.figures
+        return figures.get((series.name, False), _NOTHING), figures.get((series.name, True), _NOTHING)
+
+    def _draw(self) -> None:
+        below: Floats | float = 0.0
+        self.alarms = {}
+        for series, drawn in zip(self.series, self._drawn, strict=True):
+            steps, held_out = self._tables(series)
+            x, values = self.axis.of_rows(steps), self._scale * steps["value"]
+            if self._stacked:
+                values = values + below if np.shape(below) in ((), values.shape) else values
+                below = values
+            smoothed = moving_average(values, self.smoothing) if self.smoothing and not self._stacked else values
+            x_val, dots = self.axis.of_rows(held_out), self._scale * held_out["value"]
+            drawn.raw.setData(x, values)
+            drawn.smooth.setData(x, smoothed)
+            drawn.smooth.setVisible(bool(self.smoothing) and not self._stacked)
+            drawn.val.setData(x_val, dots)
+            drawn.val.setPen(self._theme.pen(series.role, alpha=0.5) if not len(steps) else None)
+            drawn.points = [(x, values), (x_val, dots)]
+            if says := overfitting_of(series.name, steps["value"], held_out["value"]):
+                self.alarms[series.words] = says
+            drawn.caption.setVisible(len(self.series) == 1 or len(steps) + len(held_out) > 0)
+        figure = self._figure
+        if figure.low is not None and figure.high is not None:
+            self.band.setRegion((self._scale * figure.low, self._scale * figure.high))
+        self.chart.say("" if self.is_known or not self._tall else self.history.empty_caption or _NOT_YET)
+        above = QFontMetrics(self._theme.font(0.9)).height() + 2 if math.isfinite(self.reference.value) else 6
+        self.chart.set_margins(6, above, 6)
+        self.chart.show_range((0.0, self._length()), self._heights)
+        self._place_name()
+
+    def _heights(self, first: float, last: float) -> tuple[float, float]:
+        whole = self.chart.window is None
+        shown = [finite_between(x, y, first, last) for drawn in self._drawn for x, y in drawn.points]
+        values = np.concatenate(shown) if shown else np.empty(0)
+        if len(values) and values.min() < 0:
+            low, high = self._span_below_zero(values, whole=whole)
+        else:
+            low, high = span_of(values, whole=whole)
+        low = max(low, self._scale * self._figure.floor)
+        if not whole:
+            return low, max(high, low + 1e-9)
+        top, band = high, self._scale * (self._figure.high or 0.0)
+        if band <= _HIGHEST_BAND * high:
+            top = max(top, band)
+        if math.isfinite(self.reference.value):
+            top = max(top, self.reference.value)
+        return low, top
+
+    def _span_below_zero(self, values: Floats, *, whole: bool) -> tuple[float, float]:
+        """The y range of values of which some are negative: with zero, unless all are far from it."""
+        low, high = float(values.min()), float(values.max())
+        margin = 0.05 * (high - low) or 0.05 * abs(low)
+        is_far = high < 0 and high - low < abs(high)
+        return (low - margin, high + margin) if is_far or not whole else (low, max(high, 0.0))
+
+    @Slot()
+    def _place_name(self) -> None:
+        (_, right), _ = self.chart.getPlotItem().getViewBox().viewRange()
+        if math.isfinite(self.reference.value):
+            self.reference.place_name(right)
+
+    # -- Text ------------------------------------------------------------------------------------------
+
+    def _read_out_text(self, row: int | None) -> str:
+        values = [self._value_text(series, row) for series in self.series]
+        held_out = ", ".join(filter(None, (self._value_text(series, row, held_out=True) for series in self.series)))
+        if not self._tall:
+            held_out = "" if any(values) else held_out
+        words = f"validation {held_out}" if held_out and self._tall else held_out
+        if len(self.series) == 1:
+            self._show_captions([""])
+            return "   ".join(filter(None, (values[0], words))) or "–"
+        self._show_captions(values)
+        return words
+
+    def _show_captions(self, values: Sequence[str]) -> None:
+        colors = self._theme.theme
+        for series, caption, value in zip(self.series, self.captions, values, strict=True):
+            dot = f'<span style="color: {getattr(colors, series.role)}">{_DOT}</span> ' if len(self.series) > 1 else ""
+            caption.setText(f"{dot}{series.words}{f'&nbsp; {value}' if value else ''}")
+
+    def _value_text(self, series: Series, row: int | None, *, held_out: bool = False) -> str:
+        """The value at a row of `history.train`, or the last one; "" where there is none before."""
+        step = math.inf if row is None else float(self.history.train["step"][row])
+        table = self._tables(series)[held_out]
+        before = int(np.searchsorted(table["step"], step, side="right")) - 1
+        return self._format(float(table["value"][before])) if before >= 0 else ""
+
+    def _format(self, value: float) -> str:
+        if self._scale == 100:
+            return f"{format_number(100 * value, '.0f')} %"
+        if 0 < abs(value) < 0.001:
+            return with_minus(np.format_float_positional(value, precision=1, fractional=False, trim="-"))
+        value = value or 0.0  # nothing is −0
+        return format_number(value, ",.0f" if abs(value) >= 100 else ".3g")
+
+    @Slot(object)
+    def _on_clicked(self, click: Any) -> None:
+        if click.button() == Qt.MouseButton.LeftButton and not click.double() and self._row is not None:
+            self.step_asked.emit(int(self.history.train["step"][self._row]))
+
+    @Slot()
+    def _restyle(self) -> None:
+        theme = self._theme
+        for series, drawn in zip(self.series, self._drawn, strict=True):
+            thin = self.smoothing > 0 and not self._stacked
+            drawn.raw.setPen(theme.pen(series.role, alpha=0.35 if thin else 1.0))
+            drawn.smooth.setPen(theme.pen(series.role, width=1.5))
+            drawn.val.setSymbolPen(theme.pen("surface"))
+            drawn.val.setSymbolBrush(theme.theme.color(series.role))
+            if self._stacked:
+                drawn.raw.setBrush(theme.theme.color(series.role))
+        self.band.setBrush(theme.theme.color("accent_soft", 0.8))
+        for line in self.band.lines:
+            line.setPen(pg.mkPen(None))
+        self.reference.restyle(theme)
+        self.show_row(self._row)
+
+
+def _term_of(name: str) -> str:
+    """The term of the glossary that a figure belongs to."""
+    return next((term for start, term in _TERMS.items() if name.startswith(start)), "RLHF")

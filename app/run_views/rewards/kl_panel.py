@@ -1,0 +1,506 @@
+"""Reward against KL: what is optimized, and what is meant, by how far the model has moved; and stopping at the peak."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import numpy as np
+from PySide6.QtCore import Qt, Signal, SignalInstance, Slot
+from PySide6.QtWidgets import QFrame, QProgressBar, QScrollArea, QSplitter, QVBoxLayout, QWidget
+
+from app.kit.basics import button, frame, label, plain_tip, row, separator, set_enabled, set_role
+from app.kit.layout.segments import Segments
+from app.kit.theme import SPACE, ThemeProvider
+from app.run_views.rewards.kl_chart import NO_DOTS, Dots, KlChart, Line
+from app.run_views.rewards.parent_measurer import ParentMeasurer
+from app.run_views.shown_run import ShownRun
+from app.session.run_history import RunHistory
+from app.session.session import Session
+from models.alignment.figures import figure_of, price
+from models.alignment.overoptimisation import (
+    FEWEST_LOOKS,
+    FEWEST_REPLIES,
+    N_PROMPTS,
+    N_REPLIES,
+    GaoFit,
+    Look,
+    ParentCurves,
+    Peak,
+    fit_gao,
+    frontier,
+    looks_of,
+    peak_of,
+    read_parent_curves,
+)
+from models.number_words import format_count, format_percent, format_signed, with_minus
+
+_PROXIES = ("reward", "rewards/margins")
+"""What is optimized, by stage: where pairs are learned from, rewards are drawn beside them."""
+_AXES = {"root": "√KL", "kl": "KL"}
+_ABOUT_AXES = (
+    "The distance from the parent: along its square root, what a policy gains at first is a straight line. KL itself "
+    "is in nats per reply."
+)
+_SOME_ROOM = 1.05
+_ABOUT_FIT = (
+    "Gao's law of overoptimization (arXiv:2210.10760), fitted to the dots by least squares: what was meant gains "
+    "d (α − β log d), with d = √KL. α: how fast it rises at first; β: how strongly the reward is gamed later. "
+    "R²: the share of the variance that the law explains."
+)
+
+
+class KlPanel(QWidget):
+    """Two charts above each other with one x, and beside them what they say.
+
+    Signals:
+        look_pointed(): another look, or none, is pointed at.
+        step_asked(step): the replies of this look are asked for.
+        stop_asked(step): a run that ends at this checkpoint is asked for.
+        fork_asked(step): a fork of this checkpoint, with other settings.
+    """
+
+    look_pointed = Signal()
+    step_asked = Signal(int)
+    stop_asked = Signal(int)
+    fork_asked = Signal(int)
+
+    def __init__(self, session: Session, theme: ThemeProvider) -> None:
+        super().__init__()
+        self._runs, self._theme = session.runs, theme
+        self._run: ShownRun | None = None
+        self.history = RunHistory()
+        self.looks: list[Look] = []
+        self.peak: Peak | None = None
+        self.fit: GaoFit | None = None
+        self.of_parent: ParentCurves | None = None
+        self._proxy_name = _PROXIES[0]
+        self._checkpoint: int | None = None
+        self.measurer = ParentMeasurer(session, self)
+        self.axis = Segments("Distance", _AXES, _ABOUT_AXES)
+        self.proxy = KlChart(theme, "What is optimized", "", "accent", has_x=False)
+        self.gold = KlChart(theme, "What was meant", figure_of("gold").help, "validation", has_x=True)
+        self.charts = (self.proxy, self.gold)
+        self.peak_words, self.peak_detail = label("", "subheading", wrap=True), label("", "caption", wrap=True)
+        self.stop = button(
+            "Stop at the peak",
+            theme,
+            lambda: self._ask(self.stop_asked),
+            icon="stop",
+            role="primary",
+            tip="Make a run of its own that ends there: to chat with, to measure, to export, or to train on",
+        )
+        self.fork = button(
+            "Fork there…",
+            theme,
+            lambda: self._ask(self.fork_asked),
+            icon="git-fork",
+            tip="Start there again, with another β, learning rate or number of steps",
+        )
+        self.fit_words, self.fit_detail = label("", "subheading", wrap=True), label("", "caption", wrap=True)
+        self.parent_words, self.parent_detail = label("", "subheading", wrap=True), label("", "caption", wrap=True)
+        self.measure = button(
+            "Measure best-of-n",
+            theme,
+            self._on_measure,
+            icon="gauge",
+            tip=f"Draw {N_REPLIES} replies of the parent to each of at most {N_PROMPTS} validation prompts, and choose "
+            "the best by this run's reward: what one gets without any training",
+        )
+        self.cancel = button("Cancel", theme, self.measurer.cancel, icon="stop", tip="Stop measuring")
+        self.progress = QProgressBar()
+        self.progress.setRange(0, 1000)
+        self.progress.setTextVisible(False)
+        self.progress.setAccessibleName("Progress of best-of-n")
+        self.problem = label("", "error", wrap=True)
+        self._build()
+        for chart in self.charts:
+            chart.look_pointed.connect(self._on_pointed)
+            chart.look_clicked.connect(lambda i: self.step_asked.emit(self.looks[i].step))
+            chart.chart.window_moved.connect(partial(self._on_moved, chart))
+        self.axis.changed.connect(lambda _: self._draw())
+        self.measurer.changed.connect(self._show_measuring)
+        self.measurer.finished.connect(self._on_measured)
+
+    def _build(self) -> None:
+        facts = frame("card", margin=SPACE + SPACE // 2)
+        lines = facts.layout()
+        assert isinstance(lines, QVBoxLayout)
+        for widget in (self.peak_words, self.peak_detail):
+            lines.addWidget(widget)
+        for each in (self.stop, self.fork):
+            lines.addWidget(each)
+        for name, widgets in (
+            ("Gao's law", (self.fit_words, self.fit_detail)),
+            ("Without training", (self.parent_words, self.parent_detail)),
+        ):
+            lines.addWidget(separator())
+            lines.addWidget(label(name, "caption"))
+            for words in widgets:
+                lines.addWidget(words)
+        working = row(self.measure, self.progress, self.cancel)
+        working.setStretch(1, 1)
+        lines.addLayout(working)
+        lines.addWidget(self.problem)
+        lines.addStretch(1)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        facts.setMinimumWidth(240)
+        area.setWidget(facts)
+        body = QSplitter(Qt.Orientation.Horizontal)
+        body.setChildrenCollapsible(False)
+        self.picture = frame("card", margin=SPACE + SPACE // 2)
+        stacked = self.picture.layout()
+        assert isinstance(stacked, QVBoxLayout)
+        for chart in self.charts:
+            stacked.addWidget(chart, 1)
+        body.addWidget(self.picture)
+        body.addWidget(area)
+        body.setSizes([720, 300])
+        body.setStretchFactor(0, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(body)
+
+    # -- What is shown ----------------------------------------------------------------------------------
+
+    def show_run(self, run: ShownRun) -> None:
+        """Show a run, with the next refresh."""
+        self._run, self.history = run, run.history
+        self.measurer.cancel()
+        self.problem.setText("")
+        for chart in self.charts:
+            chart.index = None
+            chart.chart.show_whole()
+        self._read_parent()
+
+    @property
+    def has_looks(self) -> bool:
+        """Whether the run says how far it is from its parent, at two looks at least."""
+        return len(self.history.figures.get(("kl", True), ())) > 1
+
+    @Slot()
+    def refresh(self) -> None:
+        """The run may have grown."""
+        values = {name: self._by_step(name) for name in ("kl", "gold", "held_out/replies", *_PROXIES)}
+        self._proxy_name = next((name for name in reversed(_PROXIES) if values[name]), _PROXIES[0])
+        proxy = values[self._proxy_name]
+        self.looks = looks_of(values["kl"], proxy, values["gold"], values["held_out/replies"])
+        self.peak = peak_of(self.looks)
+        self.fit = fit_gao([look.kl for look in self.looks], [look.gold for look in self.looks], is_best_of=False)
+        self._draw()
+        self._show_peak()
+        self._show_fit()
+        self._show_measuring()
+
+    def _by_step(self, name: str) -> dict[int, float]:
+        table = self.history.figures.get((name, True))
+        if table is None:
+            return {}
+        return dict(zip(table["step"].astype(int).tolist(), table["value"].tolist(), strict=True))
+
+    def _read_parent(self) -> None:
+        self.of_parent = None
+        if self._run is not None and self._run.folder is not None:
+            try:
+                self.of_parent = read_parent_curves(self._run.folder)
+            except ValueError as error:
+                self.problem.setText(str(error))
+
+    @property
+    def share(self) -> float:
+        """The parent's share of what was meant: of many replies where they were drawn, else of the first look."""
+        if self.of_parent is not None and math.isfinite(self.of_parent.share):
+            return self.of_parent.share
+        first = self.looks[0] if self.looks else None
+        return first.gold if first is not None and first.step == 0 else math.nan
+
+    def _draw(self) -> None:
+        looks = self.looks
+        for chart in self.charts:
+            chart.is_root = self.axis.value == "root"
+        gold_is_known = any(math.isfinite(look.gold) for look in looks)
+        align = self._run.spec.align if self._run is not None and self._run.spec is not None else None
+        figure = figure_of(self._proxy_name)
+        self.proxy.title.setToolTip(plain_tip(f"{figure.title}: {figure.help}"))
+        is_scored = align is not None and align.reward_model
+        unit = "reward model, in σ of the parent's replies" if is_scored else figure.unit or "mean reward"
+        self.proxy.unit.setText(unit)
+        self.gold.unit.setText("% of replies" if gold_is_known else "nothing says what was meant")
+        self.gold.scale = 100.0
+        kl = np.array([look.kl for look in looks])
+        nothing = np.full(len(looks), math.nan)
+        intervals = [look.interval or (math.nan, math.nan) for look in looks]
+        low, high = np.array(intervals).T if intervals else (nothing, nothing)
+        at = None if self.peak is None else looks.index(self.peak.look)
+        proxies, golds = (np.array([getattr(look, name) for look in looks]) for name in ("proxy", "gold"))
+        longest = self._longest()
+        words = [format_signed(look.proxy) if math.isfinite(look.proxy) else "" for look in looks]
+        dots = Dots(kl=kl, value=proxies, low=nothing, high=nothing, words=words)
+        self.proxy.draw(dots if len(looks) else NO_DOTS, self._lines_of_proxy(), longest)
+        words = [_gold_words(look) for look in looks]
+        dots = Dots(kl=kl, value=golds, low=low, high=high, words=words, peak=at)
+        least = price(self.share)
+        self.gold.show_price(
+            least,
+            f"price ln 1/{self.share:.3g} = {least:.1f}" if math.isfinite(least) else "",
+            "A model whose replies are all as meant is at least this far from a parent with this share of them.",
+        )
+        self.gold.draw(dots if len(looks) else NO_DOTS, self._lines_of_gold(), longest)
+        marks = self._marks()
+        for chart in self.charts:
+            chart.show_marks(marks)
+
+    def _longest(self) -> float:
+        ends = [look.kl for look in self.looks]
+        if math.isfinite(price(self.share)):
+            ends.append(price(self.share))
+        if self.of_parent is not None:
+            ends.append(self.of_parent.best_of[-1].kl)
+        return _SOME_ROOM * max(ends, default=0.0) or 1.0
+
+    def _lines_of_proxy(self) -> list[Line]:
+        if self.of_parent is None or self._proxy_name != "reward":
+            return []
+        return [self._best_of("proxy"), self._predicted("proxy")]
+
+    def _lines_of_gold(self) -> list[Line]:
+        lines = []
+        kl, gold = frontier(self.share) if math.isfinite(self.share) else (np.empty(0), np.empty(0))
+        if len(kl):
+            at_end = self._longest()
+            kl, gold = np.append(kl, max(at_end, kl[-1])), np.append(gold, 1.0)
+            lines.append(
+                Line(
+                    name="most possible",
+                    tip=f"No model this close to the parent can do better: the KL of two coins, from the parent's "
+                    f"{format_percent(self.share, 1)}. That share is an estimate.",
+                    kl=kl,
+                    value=gold,
+                    role="muted",
+                )
+            )
+        if self.fit is not None:
+            d = np.linspace(0.0, math.sqrt(max(look.kl for look in self.looks)), 120)
+            tip = _ABOUT_FIT
+            line = Line(
+                name="Gao's law", tip=tip, kl=d * d, value=self.fit.gold(d), role="validation", style="dash-dotted"
+            )
+            lines.append(line)
+        if self.of_parent is not None and math.isfinite(self.of_parent.share):
+            lines += [self._best_of("gold"), self._predicted("gold")]
+        of_best = self._fit_of_best()
+        if of_best is not None and self.of_parent is not None:
+            d = np.linspace(0.0, math.sqrt(self.of_parent.best_of[-1].kl), 80)
+            tip = "Gao's law for best-of-n, d (α − β d), fitted to its dots by least squares."
+            line = Line(
+                name="best-of-n's law", tip=tip, kl=d * d, value=of_best.gold(d), role="info", style="dash-dotted"
+            )
+            lines.append(line)
+        return lines
+
+    def _best_of(self, what: str) -> Line:
+        assert self.of_parent is not None
+        points = self.of_parent.best_of
+        return Line(
+            name=f"best of n, to {points[-1].n}",
+            tip="The best of n replies of the parent by this run's reward, n = 1, 2, 4 …: no training at all. Its KL "
+            "is log n − (n − 1)/n at most (arXiv:2401.01879).",
+            kl=np.array([point.kl for point in points]),
+            value=np.array([getattr(point, what) for point in points]),
+            role="info",
+            style="dashed",
+            has_dots=True,
+        )
+
+    def _predicted(self, what: str) -> Line:
+        assert self.of_parent is not None
+        points = self.of_parent.predicted
+        return Line(
+            name="predicted",
+            tip="Estimated before any training: where the best policy for this reward would be, ∝ parent · exp(λ · "
+            f"reward), out of {self.of_parent.n_replies} replies of the parent to each prompt. It ends where fewer "
+            f"than {FEWEST_REPLIES} of them would count.",
+            kl=np.array([point.kl for point in points]),
+            value=np.array([getattr(point, what) for point in points]),
+            role="text",
+            style="dotted",
+        )
+
+    def _marks(self) -> list[float]:
+        """Where β or the learning rate was changed: at the KL of that step."""
+        table = self.history.figures.get(("kl", False)) or self.history.figures.get(("kl", True))
+        steps = [mark.step for mark in self.history.marks if mark.event in ("beta", "learning rate")]
+        if table is None or not len(table) or not steps:
+            return []
+        return np.interp(steps, table["step"], table["value"]).tolist()
+
+    # -- The peak ---------------------------------------------------------------------------------------
+
+    def _show_peak(self) -> None:
+        peak, why = self.peak, ""
+        kept = self._runs.checkpoint_steps(self._run.id) if self._run is not None and self._run.id else []
+        self._checkpoint = None
+        if peak is None:
+            self.peak_words.setText("No peak")
+            why = "It is not known which replies are as meant, so no peak can be found."
+        else:
+            where = f"Peak: {format_percent(peak.look.gold)} as meant, at step {peak.look.step:,}"
+            self.peak_words.setText(where)
+            before = [step for step in kept if step <= peak.look.step]
+            if peak.look is peak.last:
+                why = "It has not fallen: the last measurement is the highest, so there is nothing to stop at yet."
+            elif peak.look.step == 0:
+                why = "No measurement is better than the parent itself, so there is nothing to stop at."
+            elif not before:
+                why = (
+                    f"No checkpoint at or before step {peak.look.step:,} is left: for a run to be stopped at its peak, "
+                    "keep more checkpoints (Keep checkpoints)."
+                )
+            else:
+                self._checkpoint = max(before)
+        self.peak_detail.setText(why or self._about_peak())
+        for each in (self.stop, self.fork):
+            set_enabled(each, why)
+        is_clear = peak is not None and peak.is_clear
+        set_role(self.stop, "primary" if is_clear else "")
+        self._theme.set_icon(self.stop, "stop", "on_accent" if is_clear else "text")
+
+    def _about_peak(self) -> str:
+        peak = self.peak
+        assert peak is not None
+        assert self._checkpoint is not None
+        at, now = self._checkpoint, peak.last
+        fallen = f"By step {now.step:,} it has fallen to {format_percent(now.gold)}"
+        if math.isfinite(peak.error):
+            certain = "more than chance would do" if peak.is_clear else "which may be chance"
+            fallen += f" ({100 * peak.fallen:.0f} points, ± {200 * peak.error:.0f}: {certain})"
+        if at == peak.look.step:
+            return f"{fallen}. The model of this step is kept."
+        gap = format_count(peak.look.step - at, "step")
+        known = next((look for look in self.looks if look.step == at and math.isfinite(look.gold)), None)
+        of = f", with {format_percent(known.gold)}" if known is not None else ""
+        return f"{fallen}. The nearest checkpoint before it is of step {at:,}, {gap} earlier{of}."
+
+    def _ask(self, signal: SignalInstance) -> None:
+        if self._checkpoint is not None:
+            signal.emit(self._checkpoint)
+
+    # -- The law ----------------------------------------------------------------------------------------
+
+    def _show_fit(self) -> None:
+        n = sum(math.isfinite(look.gold) for look in self.looks)
+        fit = self.fit
+        if fit is None:
+            self.fit_words.setText("Not fitted yet" if n < FEWEST_LOOKS else "No law fits")
+            few = (
+                f"From {FEWEST_LOOKS} measurements on ({n} so far): what was meant gains d (α − β log d), with d = √KL."
+            )
+            self.fit_detail.setText(few if n < FEWEST_LOOKS else "All measurements are at one KL, or equal.")
+            return
+        self.fit_words.setText(_numbers(fit, "   "))
+        top = f" The law has its peak at KL {fit.peak**2:.1f}." if fit.peak**2 <= 4 * self._longest() else ""
+        weak = " It explains these measurements poorly." if fit.r2 < 0.5 else ""
+        self.fit_detail.setText(
+            f"What was meant gains d (α − β log d), with d = √KL: by {fit.n} measurements.{top}{weak}"
+        )
+        self.fit_words.setToolTip(plain_tip(_ABOUT_FIT))
+        self.fit_detail.setToolTip(plain_tip(_ABOUT_FIT))
+
+    # -- The parent -------------------------------------------------------------------------------------
+
+    def _on_measure(self) -> None:
+        if self._run is not None and self._run.folder is not None:
+            self.measurer.start(self._run.folder)
+
+    @Slot()
+    def _on_measured(self) -> None:
+        self._read_parent()
+        self.refresh()
+
+    @Slot()
+    def _show_measuring(self) -> None:
+        busy, curves = self.measurer.busy, self.of_parent
+        spec = self._run.spec if self._run is not None else None
+        offered = spec is not None and spec.align is not None and spec.align.task == "prompts"
+        self.measure.setVisible(not busy and offered)
+        self.measure.setText("Measure again" if curves is not None else "Measure best-of-n")
+        for each in (self.progress, self.cancel):
+            each.setVisible(busy)
+        self.progress.setValue(round(1000 * self.measurer.done))
+        if self.measurer.problem:
+            self.problem.setText(self.measurer.problem)
+        self.problem.setVisible(bool(self.problem.text()))
+        if busy:
+            self.parent_words.setText(self.measurer.words)
+            self.parent_detail.setText("")
+        elif curves is None:
+            self.parent_words.setText("Best-of-n is not measured" if offered else "Best-of-n")
+            words = "The best of n replies of the parent, by this run's reward, and where that reward would lead."
+            none = "This run learns from pairs, so it has no reward by which the best of n could be chosen."
+            self.parent_detail.setText(words if offered else none)
+        else:
+            self._show_best_of(curves)
+
+    def _show_best_of(self, curves: ParentCurves) -> None:
+        last = curves.best_of[-1]
+        drawn = f"{curves.n_replies} replies to each of {format_count(curves.n_prompts, 'prompt')}"
+        if not math.isfinite(curves.share):
+            self.parent_words.setText(f"Best of {last.n}: {format_signed(last.proxy)}")
+            self.parent_detail.setText(f"Of {drawn}.")
+            return
+        top = max(curves.best_of, key=lambda point: point.gold)
+        self.parent_words.setText(f"Best of {top.n}: {format_percent(top.gold)} as meant")
+        then = f" Best of {last.n}: {format_percent(last.gold)}." if last.n != top.n else ""
+        fit = self._fit_of_best()
+        law = f" Gao's law for it, d (α − β d): {_numbers(fit)}." if fit is not None else ""
+        self.parent_detail.setText(
+            f"Of {drawn}, from {format_percent(curves.share, 1)} of single ones.{then} The KL of best-of-n is an upper "
+            f"bound.{law}"
+        )
+
+    def _fit_of_best(self) -> GaoFit | None:
+        """Gao's law of best-of-n, where enough of n were measured."""
+        points = self.of_parent.best_of if self.of_parent is not None else ()
+        return fit_gao([point.kl for point in points], [point.gold for point in points], is_best_of=True)
+
+    # -- Pointing ---------------------------------------------------------------------------------------
+
+    @Slot(object)
+    def _on_pointed(self, i: int | None) -> None:
+        for chart in self.charts:
+            if chart is not self.sender():
+                chart.show_look(i)
+        self.look_pointed.emit()
+
+    @property
+    def look_words(self) -> str:
+        """What is said of the look that is pointed at; "" for none."""
+        i = self.proxy.index
+        if i is None:
+            return ""
+        look, values = self.looks[i], (chart.dots.words[i] for chart in self.charts)
+        return " · ".join(filter(None, (f"Step {look.step:,}", f"KL {look.kl:.2f}", *values)))
+
+    def _on_moved(self, source: KlChart, window: tuple[float, float] | None) -> None:
+        for chart in self.charts:
+            if chart is not source:
+                chart.chart.show_window(window)
+
+
+def _numbers(fit: GaoFit, between: str = ", ") -> str:
+    """What was fitted, as “α 0.50, β 0.30, R² 0.98”."""
+    numbers = (("α", fit.alpha), ("β", fit.beta), ("R²", fit.r2))
+    return between.join(f"{name} {with_minus(f'{value:.2f}')}" for name, value in numbers)
+
+
+def _gold_words(look: Look) -> str:
+    """The share of a look, with its interval."""
+    if not math.isfinite(look.gold):
+        return ""
+    ends = look.interval
+    of = f" ({100 * ends[0]:.0f} to {100 * ends[1]:.0f})" if ends is not None else ""
+    return f"{format_percent(look.gold)}{of}"

@@ -1,0 +1,412 @@
+"""The monitor of a run that learns from rewards: reward beside what is meant, KL, and all other figures."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Sequence
+
+from PySide6.QtCore import Qt, Signal, SignalInstance, Slot
+from PySide6.QtGui import QFontMetrics
+from PySide6.QtWidgets import QGridLayout, QScrollArea, QSplitter, QVBoxLayout, QWidget
+
+from app.kit.basics import EmptyState, button, frame, label, row, titled_card
+from app.kit.export_button import Columns, ExportButton
+from app.kit.labels import ElidedLabel
+from app.kit.layout.extras import MoreLink
+from app.kit.layout.pages import Pages
+from app.kit.layout.segments import Segments
+from app.kit.plots.interval_bars import Bar, IntervalBars
+from app.kit.theme import SPACE, ThemeProvider
+from app.run_views.curves.curve_choices import CurveChoices
+from app.run_views.curves.curves_view import LinkedCharts, RedrawPause, RunMarks, chart_card
+from app.run_views.curves.run_axis import RunAxis
+from app.run_views.examining import RunExaminer
+from app.run_views.rewards.chart_plan import KL, ChartPlan, first_charts, plan_charts
+from app.run_views.rewards.figure_chart import FigureChart
+from app.run_views.rewards.kl_panel import KlPanel
+from app.run_views.rewards.verdict import verdict_of
+from app.run_views.shown_run import ShownRun
+from app.session.run_history import RunHistory
+from app.session.session import Session
+from models.alignment.figures import price
+from models.diagnosis import SHOWN_BY, Diagnosis, Examination
+from models.evaluation.record import read_forgetting
+from models.events import KnownFigure
+from models.metrics.intervals import wilson
+from models.number_words import format_duration, format_percent
+from models.runs.curve import Table
+
+_LEAST_LINES, _TALL_LINES, _SMALL_LINES = 10, 10, 6
+"""Minimum heights of all, a tall and a small chart, in lines of text; where they do not fit, the view scrolls."""
+_TALLEST_LINES = 14
+"""Maximum height of a tall chart where others are beside it: those of a run belong on one screen."""
+_LOST = 0.03
+"""A share of right answers that a healthy alignment does not lose."""
+_AGAINST = {"steps": "Step by step", "kl": "Against KL"}
+_NOTHING = "It shows the reward beside what is meant, from the first step on."
+
+
+class RewardsView(QWidget):
+    """The figures of one run, each with its definition, its healthy range and its alarm.
+
+    Signals:
+        step_asked(step): the replies of this step are asked for.
+        stop_asked(run_id, step), fork_asked(run_id, step): a run that ends at this checkpoint, or a fork of it.
+    """
+
+    step_asked = Signal(int)
+    stop_asked = Signal(str, int)
+    fork_asked = Signal(str, int)
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self.history = RunHistory()
+        self._run: ShownRun | None = None
+        self._names: frozenset[str] = frozenset()
+        self.charts: tuple[FigureChart, ...] = ()
+        self._linked = LinkedCharts((), self)
+        self._axis = RunAxis()
+        self._row: int | None = None
+        self.position = ElidedLabel()
+        self.position.setProperty("role", "caption")
+        self.choices = CurveChoices(session, has_log=False)
+        self.whole = button("Whole run", theme, self._show_whole, icon="corners-out", tip="Show the whole run again")
+        self.alarms = frame("banner", margin=SPACE)
+        self.alarms.setProperty("tone", "warning")
+        self._alarm_words = label("", wrap=True)
+        inside = self.alarms.layout()
+        assert isinstance(inside, QVBoxLayout)
+        inside.addWidget(self._alarm_words)
+        self._place = QVBoxLayout()
+        self._picture = QWidget()
+        self._picture.setProperty("role", "scrolled")
+        self._picture.setLayout(self._place)
+        self._place.setContentsMargins(0, 0, 0, 0)
+        self._charts: QWidget | None = None
+        self.unlearned = IntervalBars("What it unlearned", theme)
+        self._unlearned_words = label("", "caption", wrap=True)
+        self._unlearned_card = titled_card("What it unlearned", self._unlearned_words, self.unlearned)
+        self._unlearned_card.hide()
+        self.verdict = label("", "subheading", wrap=True)
+        self.more = MoreLink("chart", session.detail)
+        self.more.folded_changed.connect(self._on_folded)
+        self._left, self._n_tall = QWidget(), 0
+        self._n_lines = _LEAST_LINES
+        self.export = ExportButton(session.notices, theme, self._picture, self._numbers)
+        self._empty = EmptyState("Nothing measured yet", _NOTHING)
+        tip = "Against KL: what is gained by moving away from the parent, and where its peak is"
+        self.against = Segments("Drawn", _AGAINST, tip)
+        self.kl = KlPanel(session, theme)
+        self._pages = Pages({"empty": lambda: self._empty, "charts": self._make_page, "kl": lambda: self.kl})
+        self._pages.page("kl")  # a widget without a parent would be a window
+        self._found: tuple[Diagnosis, ...] = ()
+        self._examiner = RunExaminer(self)
+        self._examiner.examined.connect(self._on_examined)
+        self._pause = RedrawPause(self)
+        self._pause.over.connect(self.refresh)
+        bar = row(self.against, self.position, self.kl.axis, self.choices, self.whole, self.export, spacing=SPACE)
+        bar.setStretch(1, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        layout.addLayout(bar)
+        said = row(self.verdict, self.more, spacing=2 * SPACE)
+        said.setStretch(0, 1)
+        layout.addLayout(said)
+        layout.addWidget(self.alarms)
+        layout.addWidget(self._pages, 1)
+        self.choices.smoother.valueChanged.connect(self._on_smoothing)
+        self.choices.axes.currentIndexChanged.connect(self._on_axis)
+        self.against.changed.connect(lambda _: self._show_page())
+        self.kl.step_asked.connect(self.step_asked)
+        self.kl.look_pointed.connect(lambda: self.position.setText(self._position_text()))
+        self.kl.stop_asked.connect(lambda step: self._ask(self.stop_asked, step))
+        self.kl.fork_asked.connect(lambda step: self._ask(self.fork_asked, step))
+        theme.theme_changed.connect(self._restyle)
+        self._restyle()
+
+    def _ask(self, signal: SignalInstance, step: int) -> None:
+        if self._run is not None:
+            signal.emit(self._run.id, step)
+
+    def _make_page(self) -> QWidget:
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QScrollArea.Shape.NoFrame)
+        area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
+        area.setWidget(self._picture)
+        return area
+
+    # -- The charts -------------------------------------------------------------------------------------
+
+    def _rebuild(self) -> None:
+        """Make the charts of the figures that this run has."""
+        tall, small = plan_charts(self._names)
+        self._set_up(tall, small)
+        self._linked = LinkedCharts([chart.chart for chart in self.charts], self)
+        self._linked.enable_while_zoomed(self.whole)
+        for chart in self.charts:
+            chart.row_pointed.connect(self._on_pointed)
+            chart.step_asked.connect(self.step_asked)
+
+    def _set_up(self, tall: list[ChartPlan], small: list[ChartPlan]) -> None:
+        """Make the charts: all of them, or where little is to be seen the four that matter most."""
+        few, n_hidden = first_charts(tall, small)
+        self.more.set_hidden(n_hidden)
+        self._unlearned_card.setParent(self._picture)
+        if self._charts is not None:
+            self._place.removeWidget(self._charts)
+            self._charts.hide()
+            self._charts.deleteLater()
+        if self.more.is_folded:
+            self.charts = tuple(self._chart(plan, tall=True, explained=True) for plan in few)
+            self._arrange_few(self.charts)
+        else:
+            first, others = ([self._chart(plan, tall=of is tall) for plan in of] for of in (tall, small))
+            self.charts = (*first, *others)
+            self._arrange(first, others)
+
+    def _chart(self, plan: ChartPlan, *, tall: bool, explained: bool = False) -> FigureChart:
+        chart = FigureChart(self._theme, plan.series, stacked=plan.stacked, tall=tall, explained=explained)
+        chart.set_smoothing(self.choices.smoothing)
+        return chart
+
+    def _arrange_few(self, charts: Sequence[FigureChart]) -> None:
+        """In two columns, over what was unlearned."""
+        self._charts = QWidget()
+        self._left, self._n_tall = QWidget(), 0
+        self._n_lines = max(_TALL_LINES * ((len(charts) + 1) // 2), _LEAST_LINES)
+        self._restyle()
+        lines = QVBoxLayout(self._charts)
+        lines.setContentsMargins(0, 0, 0, 0)
+        lines.setSpacing(SPACE)
+        grid = QGridLayout()
+        grid.setSpacing(SPACE)
+        for i, chart in enumerate(charts):
+            grid.addWidget(chart_card(chart), i // 2, i % 2)
+            grid.setColumnStretch(i % 2, 1)
+        lines.addLayout(grid, 1)
+        lines.addWidget(self._unlearned_card)
+        self._place.addWidget(self._charts)
+
+    def _arrange(self, tall: list[FigureChart], small: list[FigureChart]) -> None:
+        self._left, right = chart_card(*tall), frame("card", margin=SPACE + SPACE // 2)
+        self._n_tall = len(tall)
+        left = QWidget()
+        on_top = QVBoxLayout(left)
+        on_top.setContentsMargins(0, 0, 0, 0)
+        on_top.setSpacing(SPACE)
+        if tall:  # else they would be thrown away with what is beside nothing
+            on_top.addWidget(self._left, 1)
+            on_top.addWidget(self._unlearned_card)
+        on_top.addStretch()
+        beside = right.layout()
+        assert isinstance(beside, QVBoxLayout)
+        wide = [chart for chart in small if len(chart.series) > 1]
+        narrow = [chart for chart in small if chart not in wide]
+        n_rows = (len(narrow) + 1) // 2 + len(wide)
+        self._n_lines = max(_TALL_LINES * len(tall), _SMALL_LINES * n_rows, _LEAST_LINES)
+        self._restyle()
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(2 * SPACE)
+        grid.setVerticalSpacing(SPACE)
+        for i, chart in enumerate(narrow):
+            grid.addWidget(chart, i // 2, i % 2)
+        for i, chart in enumerate(wide, start=(len(narrow) + 1) // 2):
+            grid.addWidget(chart, i, 0, 1, 2)
+        for at in (0, 1):
+            grid.setColumnStretch(at, 1)
+        for chart in wide[-1:] or narrow[-2:]:
+            chart.show_x(shown=True)
+        beside.addLayout(grid)
+        self._charts = QSplitter(Qt.Orientation.Horizontal)
+        self._charts.setChildrenCollapsible(False)
+        for card, has_any in ((left, tall), (right, small)):
+            if has_any:
+                self._charts.addWidget(card)
+        self._charts.setSizes([500, 500])
+        self._place.addWidget(self._charts)
+
+    # -- What is shown ----------------------------------------------------------------------------------
+
+    def show_run(self, run: ShownRun) -> None:
+        """Show a run's figures."""
+        self._run, self.history, self._found = run, run.history, ()
+        self._examiner.show_run(run)
+        self._pause.skip()
+        self.export.name = f"{run.name or 'run'} rewards"
+        self._on_pointed(None)
+        self._show_whole()
+        self.kl.show_run(run)
+        self._draw()
+
+    @Slot()
+    def refresh(self) -> None:
+        """Redraw, at once or after a pause that leaves the training enough time."""
+        if self._pause.begin_redraw():
+            self._draw()
+            self._examiner.refresh()
+            if len(self.history.train) > 1:
+                self._pause.end_redraw()
+
+    def _draw(self) -> None:
+        names = frozenset(name for (name, _), table in self.history.figures.items() if _says_something(name, table))
+        if names != self._names:
+            self._names = names
+            self._rebuild()
+        self._axis = RunAxis.of(self.choices.axis, self.history.train)
+        marks = RunMarks(self.history, self._axis)
+        self.verdict.setText(verdict_of(self.history.figures))
+        self._set_price()
+        self._show_unlearned()
+        for chart in self.charts:
+            chart.draw(self.history, self._axis)
+            chart.chart.set_marks(marks.lines)
+        self._show_alarms()
+        why = self.history.empty_reason
+        self._empty.set_words("Nothing to show" if why else "Nothing measured yet", why or _NOTHING)
+        self._show_page()
+        self.position.setText(self._position_text())
+
+    def _show_page(self) -> None:
+        has_looks = self.kl.has_looks
+        self.against.setVisible(has_looks)
+        is_kl = has_looks and self.against.value == "kl"
+        self._pages.show_page("kl" if is_kl else "charts" if self._names else "empty")
+        self.kl.axis.setVisible(is_kl)
+        self.verdict.setVisible(bool(self.verdict.text()) and not is_kl)
+        self.more.setVisible(not is_kl and self.more.has_any)
+        for each in (self.choices, self.whole):
+            each.setVisible(not is_kl)
+        self.export.picture = self.kl.picture if is_kl else self._picture
+        if is_kl:
+            self.kl.refresh()
+
+    def _set_price(self) -> None:
+        """In the chart of the KL: what the wish costs at least, by how often the parent meets it."""
+        chart = next((chart for chart in self.charts if chart.series[0].name in KL), None)
+        if chart is None:
+            return
+        figures = self.history.figures
+        of_reward = figures.get(("reward", True), figures.get(("pass@1", False)))
+        first = of_reward if "pass@1" in self._names else figures.get(("gold", True))
+        share = float(first["value"][0]) if first is not None and len(first) else 0.0
+        least, words, tip = price(share), "", ""
+        if math.isfinite(least):
+            words = f"at least {least:.1f} for {'a reward of 1' if 'pass@1' in self._names else '100 % as meant'}"
+            tip = (
+                f"How far it must move at least: before training {format_percent(share, 1)} of its replies were what "
+                f"is wanted; for 100 % it must change by {least:.1f} nats (ln 1/{share:.3g})."
+            )
+        chart.show_reference(least, words, tip)
+
+    def _show_unlearned(self) -> None:
+        """What the parent knew, of each kind, and what is left of it: measured before the first step and at the end."""
+        folder, found = self._run.folder if self._run is not None else None, None
+        if folder is not None:
+            with contextlib.suppress(ValueError):  # the view of its scores says what is damaged
+                found = read_forgetting(folder)
+        if found is None or found.after is None:
+            self._unlearned_card.setVisible(False)
+            return
+        self._unlearned_card.setVisible(True)
+        self._unlearned_words.setText(
+            f"Held-out questions on {found.before.corpus}, of which the parent answered the first share rightly, and "
+            f"the model after step {found.after.step:,} the second, with its 95 % interval."
+        )
+        self.unlearned.show_bars([_bar_of(was, now) for was, now in found.changes])
+
+    @Slot(object)
+    def _on_examined(self, examination: Examination) -> None:
+        self._found = examination.diagnoses
+        self._show_alarms()
+
+    def _show_alarms(self) -> None:
+        """What the doctor says, above the charts and at the one that shows it."""
+        said = {each.kind: f"{each.title}: {each.sentence}" for each in self._found}
+        at: dict[str, str] = {}
+        for kind, words in said.items():
+            shown = next((name for name in SHOWN_BY.get(kind, ()) if name in self._names), None)
+            if shown is not None:
+                at[shown] = f"{at[shown]}\n{words}" if shown in at else words
+        for chart in self.charts:
+            chart.show_alarms(at)
+        more = [f"{name}: {says}" for chart in self.charts for name, says in chart.alarms.items()]
+        self._alarm_words.setText("\n".join([*said.values(), *more]))
+        self.alarms.setVisible(bool(said or more))
+
+    @property
+    def alarm_words(self) -> str:
+        """What is wrong, a line for each diagnosis."""
+        return self._alarm_words.text()
+
+    @Slot()
+    def _on_folded(self) -> None:
+        if self._names:
+            self._rebuild()
+            self._draw()
+
+    def _show_whole(self) -> None:
+        self._linked.show_whole()
+
+    @Slot()
+    def _on_axis(self) -> None:
+        self._linked.show_whole()
+        self._draw()
+
+    @Slot()
+    def _on_smoothing(self) -> None:
+        for chart in self.charts:
+            chart.set_smoothing(self.choices.smoothing)
+
+    @Slot()
+    def _restyle(self) -> None:
+        line = QFontMetrics(self._theme.font()).height()
+        self._picture.setMinimumHeight(self._n_lines * line)
+        self._left.setMaximumHeight(max(self._n_tall, 2) * _TALLEST_LINES * line)
+
+    def _numbers(self) -> Callable[[], Columns]:
+        columns = self.history.columns()  # copied now: the run may grow while they are written
+        return lambda: columns
+
+    @Slot(object)
+    def _on_pointed(self, at: int | None) -> None:
+        """Show the values of this row of `history.train` in all charts."""
+        self._row = at
+        for chart in self.charts:
+            if chart is not self.sender():
+                chart.show_row(at)
+        self.position.setText(self._position_text())
+
+    def _position_text(self) -> str:
+        if self.kl.look_words and self._pages.current == "kl":
+            return f"{self.kl.look_words}. Click for its replies."
+        train = self.history.train
+        if not len(train):
+            return ""
+        at = len(train) - 1 if self._row is None or self._row >= len(train) else self._row
+        seconds = self.history.elapsed_s if self._row is None else float(train["elapsed_s"][at])
+        words = f"Step {train['step'][at]:,.0f}, {format_duration(seconds)}"
+        return words if self._row is None else f"{words}. Click for its replies."
+
+
+def _bar_of(was: KnownFigure, now: KnownFigure) -> Bar:
+    """What became of a kind of questions. Losses, which are no shares, have no bar."""
+    if was.kind == "loss":
+        return Bar(name="loss", share=None, text=f"{was.value:.3f} → {now.value:.3f} nats/token")
+    is_lost = now.value < was.value - _LOST
+    return Bar(
+        name=was.kind,
+        share=now.value,
+        text=f"{100 * was.value:.0f} → {format_percent(now.value)}",
+        interval=wilson(now.value * now.n, now.n),
+        tone="warning" if is_lost else "accent",
+        tip=f"Of {now.n} questions. {'More than 3 points are lost.' if is_lost else ''}".strip(),
+    )
+
+
+def _says_something(name: str, table: Table) -> bool:
+    """Whether a figure is drawn: not a weight that stays what the settings say."""
+    return name != "kl_coef" or len(set(table["value"].tolist())) > 1

@@ -1,0 +1,259 @@
+"""All predictions of an evaluation, the worst first: searched, filtered, and one of them in full."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from PySide6.QtCore import QModelIndex, QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QCheckBox,
+    QComboBox,
+    QGridLayout,
+    QHeaderView,
+    QLineEdit,
+    QSplitter,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.kit.basics import button, column, frame, label, row, scrolling, set_enabled, set_role
+from app.kit.forms.editors import keep_wheel_for_scrolling
+from app.kit.layout.flow_layout import FlowLayout
+from app.kit.layout.refit import Refit
+from app.kit.tables import plain_table
+from app.kit.theme import SPACE, ThemeProvider
+from app.run_views.scores.prediction_model import ORDERS, Filters, PredictionModel, labels_of
+from app.run_views.scores.prediction_words import format_answer, format_worth
+from models.number_words import format_count, format_percent
+from models.tasks.stored_scores import ScoredRow, StoredScores
+
+_WIDTHS = {"gold": 190, "prediction": 190, "score": 110, "worth": 110}
+"""Pixels of columns at the usual text size; the text takes the rest."""
+_MIN_WIDTH = 120
+"""Pixels of the narrowest column."""
+_MIN_ROWS = 4
+_MAX_SHOWN = 5
+"""Probabilities of labels that are written out."""
+_PARTS = _TEXT, _RIGHT, _MODEL, _DETAILS = "Text", "Right answer", "Model's answer", "Details"
+
+
+class Predictions(QWidget):
+    """The table above the chosen row in full.
+
+    Signals:
+        example_asked(row): open the chosen row where one uses the model; a row of the dataset.
+    """
+
+    example_asked = Signal(object)
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._found: StoredScores | None = None
+        self.search = QLineEdit()
+        self.search.setPlaceholderText("Search")
+        self.search.setAccessibleName("Search the predictions")
+        self.search.setToolTip("Text in the row, the right answer or the model's answer")
+        self.search.setClearButtonEnabled(True)
+        self.wrong = QCheckBox("Wrong only")
+        self.labels, self.order = QComboBox(), QComboBox()
+        self.labels.setAccessibleName("Only rows of")
+        self.order.setAccessibleName("Order")
+        for name, words in ORDERS.items():
+            self.order.addItem(words, name)
+        for box in (self.labels, self.order):
+            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+            keep_wheel_for_scrolling(box)
+        self.count = label("", "caption")
+        self.model = PredictionModel(theme, self)
+        self.table = QTableView()
+        self.table.setModel(self.model)
+        plain_table(self.table, "Predictions")
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.setWordWrap(False)
+        self.table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        self.table.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.detail = PredictionDetail(theme)
+        self._build()
+        for changed in (self.search.textChanged, self.labels.currentIndexChanged, self.order.currentIndexChanged):
+            changed.connect(self._filter)
+        self.wrong.toggled.connect(self._filter)
+        self.table.selectionModel().currentRowChanged.connect(self._on_current)
+        self.table.activated.connect(lambda index: self._ask())
+        self.detail.open.clicked.connect(self._ask)
+        theme.theme_changed.connect(self._fit)
+        Refit(self.table, self._fit)
+        Refit(self.table.viewport(), self._fit)
+
+    def _build(self) -> None:
+        card = frame("card", margin=SPACE)
+        lines = card.layout()
+        assert isinstance(lines, QVBoxLayout)
+        bar = QWidget()
+        flow = FlowLayout(bar)
+        for widget in (self.search, self.wrong, self.labels, self.order, self.count):
+            flow.addWidget(widget)
+        lines.addWidget(bar)
+        lines.addWidget(self.table, 1)
+        halves = QSplitter(Qt.Orientation.Vertical)
+        halves.setChildrenCollapsible(False)
+        for part in (card, self.detail):
+            halves.addWidget(part)
+        halves.setStretchFactor(0, 1)
+        halves.setSizes([320, 180])
+        self.setLayout(column(halves))
+
+    def show_scores(self, found: StoredScores) -> None:
+        """Show the predictions of an evaluation."""
+        self._found = found
+        has_right_ones = found.task != "regression"
+        self.wrong.setVisible(has_right_ones)
+        counts = Counter(name for each in found.rows for name in labels_of(found.task, each))
+        with QSignalBlocker(self.labels), QSignalBlocker(self.search), QSignalBlocker(self.wrong):
+            self.search.clear()
+            self.wrong.setChecked(False)
+            self.labels.clear()
+            self.labels.addItem("All rows", "")
+            for name in sorted(counts):
+                self.labels.addItem(f"{name} ({counts[name]:,})", name)
+            self.labels.setVisible(bool(counts))
+        self.model.show_scores(found)
+        self._filter()
+        self._fit()
+
+    @property
+    def chosen(self) -> ScoredRow | None:
+        """The row that is shown in full."""
+        index = self.table.currentIndex()
+        return self.model.scored_row(index.row()) if index.isValid() else None
+
+    @Slot()
+    def _filter(self) -> None:
+        filters = Filters(
+            text=self.search.text(),
+            wrong_only=self.wrong.isChecked(),
+            label=self.labels.currentData() or "",
+            order=self.order.currentData(),
+        )
+        self.model.set_filters(filters)
+        n, total = self.model.rowCount(), len(self._found.rows) if self._found is not None else 0
+        self.count.setText(format_count(n, "row") if n == total else f"{n:,} of {format_count(total, 'row')}")
+        if n:
+            self.table.selectRow(0)
+        else:
+            self.detail.clear()
+
+    @Slot()
+    def _fit(self) -> None:
+        """Give the text the width that the other columns leave; answers are narrower in a narrow window."""
+        scale, room = self._theme.text_scale, self.table.viewport().width()
+        widths = {name: int(width * scale) for name, width in _WIDTHS.items()}
+        for name in ("gold", "prediction"):
+            widths[name] = max(int(_MIN_WIDTH * scale), min(widths[name], room // 5))
+        others = sum(width for name, width in widths.items() if name in self.model.columns)
+        widths["text"] = max(int(2 * _MIN_WIDTH * scale), room - others)
+        for i, name in enumerate(self.model.columns):
+            self.table.setColumnWidth(i, widths[name])
+        line = self.table.fontMetrics().height() + SPACE
+        self.table.verticalHeader().setDefaultSectionSize(line)
+        self.table.setMinimumHeight((_MIN_ROWS + 2) * line)
+
+    @Slot(QModelIndex)
+    def _on_current(self, current: QModelIndex) -> None:
+        if current.isValid() and self._found is not None:
+            self.detail.show_row(self._found.task, self.model.scored_row(current.row()))
+
+    @Slot()
+    def _ask(self) -> None:
+        if self.chosen is not None:
+            self.example_asked.emit(dict(self.chosen.row))
+
+
+class PredictionDetail(QWidget):
+    """One row in full: its text, the right answer, the model's, and how sure it was of which label."""
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.open = button(
+            "Open in the glass box",
+            theme,
+            icon="arrow-square-out",
+            tip="Open this row in the chat tab, where you can change it and look into the model (Enter)",
+        )
+        self.worth = label("", "pill")
+        self.values = {name: label("", selectable=True, wrap=True) for name in _PARTS}
+        self._names = {name: label(name, "muted") for name in self.values}
+        inside = QWidget()
+        grid = QGridLayout(inside)
+        grid.setContentsMargins(0, 0, SPACE, 0)
+        grid.setHorizontalSpacing(2 * SPACE)
+        for i, (name, value) in enumerate(self.values.items()):
+            grid.addWidget(self._names[name], i, 0, Qt.AlignmentFlag.AlignTop)
+            grid.addWidget(value, i, 1)
+        grid.setColumnStretch(1, 1)
+        grid.setRowStretch(len(self.values), 1)
+        card = frame("card", margin=SPACE + SPACE // 2)
+        lines = card.layout()
+        assert isinstance(lines, QVBoxLayout)
+        head = row(label("The chosen row", "subheading"), self.worth, None, self.open)
+        head.setAlignment(self.worth, Qt.AlignmentFlag.AlignVCenter)
+        lines.addLayout(head)
+        lines.addWidget(scrolling(inside), 1)
+        self.setLayout(column(card))
+        self.clear()
+
+    def clear(self) -> None:
+        """Show no row."""
+        for value in self.values.values():
+            value.setText("")
+        self.values[_TEXT].setText("No row matches.")
+        self.worth.hide()
+        set_enabled(self.open, "Choose a row first.")
+        for name in _PARTS[1:]:
+            self._names[name].hide()
+            self.values[name].hide()
+
+    def show_row(self, task: str, found: ScoredRow) -> None:
+        """Show a row of an evaluation."""
+        set_enabled(self.open, "")
+        texts = {
+            _TEXT: _whole_text(task, found),
+            _RIGHT: format_answer(task, found.row, found.gold),
+            _MODEL: format_answer(task, found.row, found.prediction),
+            _DETAILS: _details(found),
+        }
+        is_code = "outcome" in found.details  # of a function that was run
+        for name, text in texts.items():
+            self.values[name].setText(text)
+            self.values[name].setVisible(bool(text))
+            set_role(self.values[name], "mono" if is_code and name != _DETAILS else "")
+            self._names[name].setVisible(bool(text))
+        self.worth.setText(format_worth(task, found))
+        self.worth.show()
+
+
+def _whole_text(task: str, found: ScoredRow) -> str:
+    match task:
+        case "tagging":
+            return " ".join(found.row["words"])
+        case "span":
+            return f"{found.row['question']}\n{found.row['context']}"
+        case "text-to-text":
+            return str(found.row["source"])
+    return "\n‖ ".join(filter(None, (str(found.row["text"]), found.row.get("text_pair"))))
+
+
+def _details(found: ScoredRow) -> str:
+    parts = []
+    if found.probabilities:
+        best = sorted(found.probabilities.items(), key=lambda item: -item[1])
+        parts.append(", ".join(f"{name} {format_percent(p, 1)}" for name, p in best[:_MAX_SHOWN]))
+    if len(found.probabilities) > _MAX_SHOWN:
+        parts[-1] += f" and {len(found.probabilities) - _MAX_SHOWN} more"
+    if detail := found.details.get("detail"):
+        parts.append(str(detail))
+    if group := found.row.get("group"):
+        parts.append(f"group: {group}")
+    return "\n".join(parts)

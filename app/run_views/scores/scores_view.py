@@ -1,0 +1,448 @@
+"""The scores view of a run: evaluates it, and shows what it is worth, its predictions, and another run beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QSignalBlocker, Signal, Slot
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QComboBox, QProgressBar, QStackedWidget, QVBoxLayout, QWidget
+
+from app.kit.basics import EmptyState, button, column, label, plain_tip, row, scrolling, set_enabled, set_role
+from app.kit.forms.editors import keep_wheel_for_scrolling
+from app.kit.labels import ElidedCombo, ElidedLabel
+from app.kit.layout.flow_layout import FlowLayout
+from app.kit.layout.views import View, Views
+from app.kit.theme import SPACE, ThemeProvider
+from app.run_views.scores.comparison import OtherScores, ScoresComparison, distinct_names
+from app.run_views.scores.evaluator import EvaluationRequest, RunEvaluator
+from app.run_views.scores.predictions import Predictions
+from app.run_views.scores.summary import ScoresSummary
+from app.run_views.scores.text_comparison import TextComparison
+from app.run_views.shown_run import ShownRun
+from app.session.session import Session
+from app.worker.background import LatestTask
+from app.worker.failures import Failure
+from models.corpora.corpus import list_corpora
+from models.evaluation.record import Forgetting, read_comparison, read_evaluation, read_forgetting
+from models.events import Evaluated, TextCompared
+from models.library.library import Library
+from models.library.run_record import RunInfo, inspect_run
+from models.number_words import format_done, format_of_100, format_percent
+from models.runs.run_folder import RunFolder
+from models.settings.tasks import TASKS
+from models.tasks.stored_scores import StoredScores, list_scores, read_scores
+from models.tiny_world.question_words import kind_title
+
+_NO_TASK = (
+    "This model has no task to be scored",
+    "It neither writes text nor has learned from a dataset with right answers: fine-tune it on one.",
+)
+_NO_DATA = (
+    "No dataset to score it on yet",
+    "This model can be scored on {title}: import or make such a dataset in the Data tab.",
+)
+_NO_SCORE = (
+    "Its own data has no right answers to count",
+    "A text can go on in many ways, and a conversation has many good replies. How well it predicts them is its "
+    "validation loss, in Curves. To score it on {title} as well, import or make such a dataset in the Data tab.",
+)
+_ALIGNED = (
+    _NO_SCORE[0],
+    "How its replies are judged is in Rewards. To score it on {title} as well, import or make such a dataset in the "
+    "Data tab.",
+)
+_NO_MODEL = ("No model yet", "The run can be evaluated as soon as it has a checkpoint.")
+
+
+@dataclass(frozen=True, eq=False)
+class _Stored:
+    """What was read: all scores of a run, and those shown; other runs' on the same data; the datasets of its task.
+
+    name: what the run is called beside the others. datasets: the folder's name of each, to what people call it.
+    evaluated: its answers to held-out questions of Tiny World, which need no dataset; None where there is something
+    else to be shown, or to score it on.
+    """
+
+    run_id: str
+    name: str
+    paths: tuple[Path, ...]
+    names: tuple[str, ...]
+    shown: Path | None
+    found: StoredScores | None
+    forgetting: Forgetting | None
+    others: tuple[OtherScores, ...]
+    datasets: Mapping[str, str]
+    evaluated: Evaluated | None
+    compared: TextCompared | None
+
+
+class ScoresView(QWidget):
+    """Shows one run.
+
+    Signals:
+        example_asked(run_id, step, row): open a row of its data where one uses the model.
+    """
+
+    example_asked = Signal(str, int, object)
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._theme = session, theme
+        self._run: ShownRun | None = None
+        self._stored: _Stored | None = None
+        self._wanted: Path | None = None
+        self.evaluator = RunEvaluator(session.worker, session.library, session.device, self)
+        self.stored, self.checkpoints, self.data = ElidedCombo(), QComboBox(), ElidedCombo()
+        self.evaluate = button(
+            "Evaluate", theme, self._on_evaluate, icon="gauge", role="primary", tip="Score this checkpoint on the data"
+        )
+        self.cancel = button("Cancel", theme, self.evaluator.cancel, icon="stop", tip="Stop evaluating")
+        self.progress, self.phase = QProgressBar(), ElidedLabel()
+        self.problem = label("", "error", wrap=True)
+        self.parts = ScoreParts(theme)
+        self.bring = button("Open the Data tab", theme, lambda: session.tab_requested.emit("data"), icon="table")
+        self._empty = EmptyState(*_NO_TASK, self.bring)
+        self.comparison = TextComparison(theme)
+        self._pages = QStackedWidget()
+        self._task = LatestTask(self)
+        self._build()
+        self._task.done.connect(self._on_read)
+        self._task.failed.connect(self._on_failed)
+        self.evaluator.changed.connect(self._show_state)
+        self.evaluator.finished.connect(self._on_finished)
+        self.stored.activated.connect(self._on_stored)
+        self.parts.predictions.example_asked.connect(self._on_example)
+        session.training.changed.connect(self._show_state)
+        session.closing.connect(self.evaluator.cancel)
+
+    def _build(self) -> None:
+        for box, name, tip in (
+            (self.stored, "Scores", "The evaluation that is shown"),
+            (self.checkpoints, "Checkpoint", "The checkpoint to evaluate"),
+            (
+                self.data,
+                "Data",
+                "The dataset to evaluate on: its test rows, or its validation rows if it has no others",
+            ),
+        ):
+            box.setAccessibleName(name)
+            box.setToolTip(plain_tip(tip))
+            keep_wheel_for_scrolling(box)
+        for elided in (self.stored, self.data):
+            elided.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            elided.setMinimumContentsLength(16)
+        self.checkpoints.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+        self.progress.setRange(0, 1000)
+        self.progress.setTextVisible(False)
+        self.progress.setAccessibleName("Progress of the evaluation")
+        self.progress.setMinimumWidth(80)
+        self.phase.setProperty("role", "caption")
+        self._bar = QWidget()
+        flow = FlowLayout(self._bar)
+        self._shown_words, self._on_words = label("Shown", "muted"), label("on", "muted")
+        for each in (self._shown_words, self.stored, self.checkpoints, self._on_words, self.data, self.evaluate):
+            flow.addWidget(each)
+        self._working = QWidget()
+        working = row(self.phase, self.progress, self.cancel)
+        working.setStretch(0, 1)
+        working.setStretch(1, 2)
+        self._working.setLayout(working)
+        at_top = QWidget()
+        at_top.setLayout(column(self.comparison, None))
+        self._text_page = scrolling(at_top)
+        for page in (self._empty, self.parts, self._text_page):
+            self._pages.addWidget(page)
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(0, 0, 0, 0)
+        lines.setSpacing(SPACE)
+        for part in (self._bar, self._working, self.problem):
+            lines.addWidget(part)
+        lines.addWidget(self._pages, 1)
+        self._show_state()
+
+    # -- What is shown -------------------------------------------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        """Whether scores are being read or compared, or a run is evaluated."""
+        return self._task.busy or self.parts.comparison.busy or self.evaluator.busy
+
+    @property
+    def found(self) -> StoredScores | None:
+        """The scores shown."""
+        return self._stored.found if self._stored is not None else None
+
+    @property
+    def words(self) -> str:
+        """What stands instead of scores; "" while there are some."""
+        return self._empty.words if self._pages.currentWidget() is self._empty else ""
+
+    def show_run(self, run: ShownRun) -> None:
+        """Show the scores of a run."""
+        self._run, self._stored, self._wanted = run, None, None
+        self.checkpoints.clear()  # a step chosen of another run says nothing of this one
+        self._offer_checkpoints()
+        self._say(*(_NO_MODEL if run.folder is None else ("Reading the scores", "")))
+        self._show_state()
+        self._read()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self._stored is not None:  # a command may have evaluated it meanwhile
+            self._read()
+
+    def refresh(self) -> None:
+        """A run that grows has new checkpoints."""
+        self._offer_checkpoints()
+        self._show_state()
+
+    @property
+    def task(self) -> str:
+        """What the run is scored on: its own task; “text-to-text” for another model that writes; "" for neither."""
+        spec = self._run.spec if self._run is not None else None
+        if spec is None or TASKS[spec.data.task].metrics:
+            return spec.data.task if spec is not None else ""
+        return "text-to-text" if TASKS["text-to-text"].heads.get(spec.model.topology) == spec.model.head else ""
+
+    @property
+    def _is_imported(self) -> bool:
+        info = self._session.runs.look_up(self._run.id) if self._run is not None and self._run.id else None
+        return info is not None and info.status == "imported"
+
+    @property
+    def _has_own_data(self) -> bool:
+        """Whether the run has learned its task from a dataset of its own."""
+        spec = self._run.spec if self._run is not None else None
+        return spec is not None and spec.data.task == self.task and not self._is_imported
+
+    def _offer_checkpoints(self) -> None:
+        """Offer the best checkpoint first, then the others from the newest."""
+        run = self._run
+        steps, best = [], None
+        if run is not None and run.folder is not None:
+            steps = self._session.runs.checkpoint_steps(run.id)
+            try:
+                best = RunFolder.open(run.folder).best_step
+            except ValueError:
+                steps = []
+        steps.sort(key=lambda step: (step != best, -step))
+        chosen = self.checkpoints.currentData()
+        titles = [f"Step {step:,}{' (best)' if step == best else ''}" for step in steps]
+        if titles == [self.checkpoints.itemText(i) for i in range(self.checkpoints.count())]:
+            return
+        with QSignalBlocker(self.checkpoints):
+            self.checkpoints.clear()
+            for title, step in zip(titles, steps, strict=True):
+                self.checkpoints.addItem(title, step)
+            self.checkpoints.setCurrentIndex(max(self.checkpoints.findData(chosen), 0) if steps else -1)
+
+    def _read(self) -> None:
+        run, task, wanted = self._run, self.task, self._wanted
+        if run is None or run.folder is None:
+            return
+        folder, library = run.folder, self._session.library
+        index = self._session.runs.index
+        self._task.ask(lambda: _read_stored(library, run.id, folder, task, wanted, index.refresh()))
+
+    @Slot(object)
+    def _on_read(self, stored: _Stored) -> None:
+        run = self._run
+        if run is None or stored.run_id != run.id:
+            return
+        self._stored = stored
+        with QSignalBlocker(self.stored), QSignalBlocker(self.data):
+            self.stored.clear()
+            for path, name in zip(stored.paths, stored.names, strict=True):
+                self.stored.addItem(name, path)
+            self.stored.setCurrentIndex(self.stored.findData(stored.shown))
+            chosen = self.data.currentData()
+            self.data.clear()
+            own = run.spec.data.dataset if run.spec is not None and self._has_own_data else ""
+            if self._has_own_data:
+                self.data.addItem(stored.datasets.get(own, own) or "Its own data", "")
+            for sha, name in stored.datasets.items():
+                if own not in (sha, name):
+                    self.data.addItem(name, name)
+            self.data.setCurrentIndex(max(self.data.findData(chosen), 0))
+        if stored.found is not None and (evaluated := self.checkpoints.findData(stored.found.step)) >= 0:
+            self.checkpoints.setCurrentIndex(evaluated)  # what is shown below is this one's
+        if stored.found is not None:
+            self.parts.show_scores(stored.name, stored.found, stored.forgetting, stored.others)
+            self._pages.setCurrentWidget(self.parts)
+        elif not self._has_own_data and stored.forgetting is not None and stored.forgetting.changes:
+            self.parts.show_forgetting(stored.forgetting)
+            self._pages.setCurrentWidget(self.parts)
+        elif stored.compared is not None and stored.compared.model is not None:
+            self.comparison.show_comparison(stored.compared)
+            self._pages.setCurrentWidget(self._text_page)
+        elif not self.task:
+            self._say(*_NO_TASK)
+        elif not self.checkpoints.count():
+            self._say(*_NO_MODEL)
+        elif not self.data.count() and stored.evaluated is not None:
+            self._say(*_describe_evaluation(stored.evaluated), needs_data=True)
+        elif not self.data.count():
+            is_aligned = run.spec is not None and run.spec.align is not None
+            heading, sentence = _NO_DATA if self._is_imported else _ALIGNED if is_aligned else _NO_SCORE
+            self._say(heading, sentence.format(title=TASKS[self.task].title.lower()), needs_data=True)
+        else:
+            title = TASKS[self.task].title
+            self._say(
+                "Not evaluated yet",
+                f"{title}: the model answers rows that it has never seen, and its score is shown beside those of "
+                "simple rules without a model.",
+            )
+        self._show_state()
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self._say("The scores cannot be shown", failure.sentence)
+        self._show_state()
+
+    def _say(self, heading: str, sentence: str, *, needs_data: bool = False) -> None:
+        self._empty.set_words(heading, sentence)
+        self.bring.setVisible(needs_data)
+        self._pages.setCurrentWidget(self._empty)
+
+    @Slot()
+    def _show_state(self) -> None:
+        evaluator, run = self.evaluator, self._run
+        is_own = run is not None and evaluator.request is not None and evaluator.request.run_id == run.id
+        can = bool(self.task) and bool(self.checkpoints.count()) and bool(self.data.count())
+        self._bar.setVisible(can or self.stored.count() > 1)
+        self.checkpoints.setVisible(can and not self._is_imported)  # which has one only
+        self._on_words.setText("Score it on" if self._is_imported else "on")
+        self.evaluate.setVisible(can)
+        for shown in (self._shown_words, self.stored):
+            shown.setVisible(self.stored.count() > 1)
+        for on in (self._on_words, self.data):
+            on.setVisible(self.data.count() > 1 or (can and not self._has_own_data))
+        waits = f"{'It' if is_own else 'Another run'} is being evaluated." if evaluator.busy else ""
+        set_enabled(self.evaluate, self._session.training.why_not_start or waits)
+        self.evaluate.setText("Evaluate again" if self.found is not None else "Evaluate")
+        role = "" if self.found is not None else "primary"
+        if self.evaluate.property("role") != role:
+            set_role(self.evaluate, role)
+            self._theme.set_icon(self.evaluate, "gauge", "on_accent" if role else "text")
+        self._working.setVisible(evaluator.busy)
+        share = evaluator.done / evaluator.total if evaluator.total else 0.0
+        self.progress.setValue(round(1000 * share))
+        words = f"{evaluator.phase}…" + (f" {format_done(share)}" if evaluator.total else "")
+        self.phase.setText(words if is_own else f"Another run: {words}")
+        self.problem.setText(evaluator.problem if is_own else "")
+        self.problem.setVisible(bool(self.problem.text()))
+
+    # -- Actions -------------------------------------------------------------------------------------------------------
+
+    def _on_evaluate(self) -> None:
+        run, step = self._run, self.checkpoints.currentData()
+        if run is None or run.folder is None or step is None:
+            return
+        dataset = self.data.currentData() or ""
+        self.evaluator.start(EvaluationRequest(run_id=run.id, folder=run.folder, step=step, dataset=dataset))
+
+    @Slot(str)
+    def _on_finished(self, run_id: str) -> None:
+        if self._run is not None and self._run.id == run_id:
+            self._wanted = None  # the newest
+            self._read()
+
+    @Slot(int)
+    def _on_stored(self, index: int) -> None:
+        self._wanted = self.stored.itemData(index)
+        self._read()
+
+    @Slot(object)
+    def _on_example(self, example: dict[str, Any]) -> None:
+        run, found = self._run, self.found
+        if run is not None and found is not None:
+            step = found.step if found.step is not None else self.checkpoints.currentData()
+            steps = [self.checkpoints.itemData(i) for i in range(self.checkpoints.count())]
+            self.example_asked.emit(run.id, step if step in steps else steps[0], example)
+
+
+class ScoreParts(Views):
+    """The summary, the predictions, and the comparison with another run."""
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        self.summary = ScoresSummary(theme)
+        self.predictions, self.comparison = Predictions(theme), ScoresComparison(theme)
+        views = {
+            "summary": View("Summary", "Scores and figures", lambda: scrolling(self.summary)),
+            "predictions": View("Predictions", "Each row, the worst first", lambda: self.predictions),
+            "comparison": View("Compare", "Another run on the same rows", lambda: scrolling(self.comparison)),
+        }
+        super().__init__("Parts of the scores", views, parent)
+        self.show_view("summary")
+
+    def show_scores(
+        self, name: str, found: StoredScores, forgetting: Forgetting | None, others: Sequence[OtherScores]
+    ) -> None:
+        """Show the scores of the run called `name`."""
+        self._offer(is_scored=True)
+        self.summary.show_scores(found, forgetting)
+        self.predictions.show_scores(found)
+        self.comparison.show_scores(name, found, others)
+
+    def show_forgetting(self, forgetting: Forgetting) -> None:
+        """Show what a run without scores has forgotten."""
+        self._offer(is_scored=False)
+        self.summary.show_forgetting(forgetting)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self.bar.setElideMode(self.bar.elideMode())  # lays its tabs out again: only now they have their style
+        self.bar.updateGeometry()
+
+    def _offer(self, *, is_scored: bool) -> None:
+        if not is_scored:
+            self.show_view("summary")
+        for name in self.names:
+            self.offer(name, is_offered=is_scored or name == "summary")
+
+    def _update(self, name: str) -> None:
+        """Nothing to do: all of them are updated together."""
+
+
+def _read_stored(
+    library: Library, run_id: str, folder: Path, task: str, wanted: Path | None, runs: Sequence[RunInfo]
+) -> _Stored:
+    """On another thread: the scores of a run, newest first, and those of others on the same data."""
+    paths = list_scores(folder)
+    shown = wanted if wanted in paths else next(iter(paths), None)
+    found = read_scores(shown) if shown is not None else None
+    own, others = inspect_run(folder), list[RunInfo]()
+    if shown is not None:
+        name_in_run = shown.relative_to(folder)
+        others = [run for run in runs if run.id != run_id and not run.problem and (run.folder / name_in_run).is_file()]
+    name, *other_names = distinct_names([own, *others])
+    datasets = {corpus.sha: corpus.label for corpus in list_corpora(library) if task and corpus.task == task}
+    return _Stored(
+        run_id=run_id,
+        name=name,
+        paths=tuple(paths),
+        names=tuple(path.stem for path in paths),
+        shown=shown,
+        found=found,
+        forgetting=read_forgetting(folder),
+        others=tuple(
+            OtherScores(name=each, path=run.folder / name_in_run) for each, run in zip(other_names, others, strict=True)
+        ),
+        datasets=datasets,
+        evaluated=None if found is not None or datasets else read_evaluation(folder),
+        compared=read_comparison(folder),
+    )
+
+
+def _describe_evaluation(evaluated: Evaluated) -> tuple[str, str]:
+    """A heading and a sentence about the held-out questions of Tiny World."""
+    kinds = ", ".join(f"{kind_title(kind.kind)} {format_percent(kind.accuracy)}" for kind in evaluated.kinds)
+    return (
+        f"Right in {format_of_100(evaluated.accuracy)} questions it had never seen",
+        f"Measured after its training, as the mean of the first four kinds: {kinds}. To score it on something else, "
+        "import a dataset in the Data tab.",
+    )

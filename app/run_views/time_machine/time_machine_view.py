@@ -1,0 +1,317 @@
+"""The time machine: a run's samples, predictions and attention over its steps, on a slider and as an animation."""
+
+from __future__ import annotations
+
+import math
+
+from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QHideEvent, QKeyEvent
+from PySide6.QtWidgets import QBoxLayout, QComboBox, QSizePolicy, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+
+from app.kit.basics import EmptyState, frame, label, plain_tip, row
+from app.kit.labels import ElidedCombo
+from app.kit.layout.refit import SideBySide
+from app.kit.layout.segments import Segments
+from app.kit.theme import SPACE, ThemeProvider
+from app.run_views.shown_run import ShownRun
+from app.run_views.time_machine.kl_pane import KlPane, is_offered
+from app.run_views.time_machine.panes import Panes
+from app.run_views.time_machine.snapshots import Snapshots, kept_checkpoints, nearest
+from app.run_views.time_machine.timeline import Timeline, stride_of
+from app.run_views.time_machine.transport import Transport
+from app.run_views.token_names import TokenNames
+
+_WIDE = 800
+"""Pixels at the usual text size from which the prompt stands beside the controls."""
+_SHOWS = {"samples": "Samples", "kl": "KL to the parent"}
+_EMPTY = (
+    "Nothing recorded yet",
+    "A run with pinned prompts records its outputs for them as it learns. For a new run, enter some under “Pinned "
+    "prompts”, and set “Sample every” above 0.",
+)
+_EMPTY_LABELS = (
+    "Nothing recorded yet",
+    "This model predicts labels and writes no text. A run records what it predicts for a few texts as it learns: for a "
+    "new run, enter them under “Pinned prompts”, and set “Sample every” above 0. Scores has its predictions for rows "
+    "of data.",
+)
+
+
+class TimeMachine(QWidget):
+    """Shows one run at any recorded step, follows it while it grows, and plays it.
+
+    Signals:
+        fork_asked(run_id, step): the user wants to fork the checkpoint of this step.
+        chat_asked(run_id, step): the user wants to chat with that checkpoint.
+    """
+
+    fork_asked = Signal(str, int)
+    chat_asked = Signal(str, int)
+
+    def __init__(self, theme: ThemeProvider, kl: KlPane | None = None, parent: QWidget | None = None) -> None:
+        """kl: shows a fine-tuned run beside its parent, where it is offered."""
+        super().__init__(parent)
+        self._theme = theme
+        self.kl = kl
+        self.shows = Segments("Shown", _SHOWS, "Samples as it learned; or where it has moved away from its parent")
+        self._run: ShownRun | None = None
+        self._snapshots: Snapshots | None = None
+        self._kept: frozenset[int] = frozenset()
+        self._index, self._has_samples = 0, False
+        self._names = TokenNames(self)
+        self._timer = QTimer(self)
+        self.transport = Transport(theme)
+        self.prompt = ElidedCombo()
+        self.timeline = Timeline(theme)
+        self.panes = Panes(theme, self._names)
+        self._pages, self._empty = QStackedWidget(), EmptyState(*_EMPTY)
+        self._build()
+        self._connect()
+
+    # -- What is shown -------------------------------------------------------------------------------------------------
+
+    def show_run(self, run: ShownRun) -> None:
+        """Show a run at its newest sample."""
+        self.pause()
+        self._run = run
+        self._snapshots = Snapshots(run.history, run.spec.train.prompts if run.spec is not None else ())
+        self._names.read(run.folder)
+        self.panes.set_spec(run.spec)
+        with QSignalBlocker(self.prompt):
+            self.prompt.clear()
+        self._read_new()
+        self.go_to(len(self.steps) - 1)
+        if self.kl is not None:
+            self.kl.show_run(run)
+        self._show_page()
+
+    def refresh(self) -> None:
+        """Show new samples of the run; stay at the newest if it is shown now."""
+        if self._run is None:
+            return
+        if self.kl is not None:
+            self.kl.refresh()
+        was_last = self._index >= len(self.steps) - 1
+        if self._read_new():
+            self.go_to(len(self.steps) - 1 if was_last and not self.playing else self._index)
+        elif self.steps:
+            self._show_position(self.steps)  # leave selections and animations alone
+
+    @property
+    def busy(self) -> bool:
+        """Whether the tokenizer is still being read."""
+        return self._names.busy
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The recorded steps of the chosen prompt."""
+        prompt = self.prompt.currentData()
+        return tuple(self._snapshots.steps(prompt)) if self._snapshots is not None and prompt is not None else ()
+
+    @property
+    def step(self) -> int:
+        """The step shown, -1 where nothing was recorded."""
+        steps = self.steps
+        return steps[self._index] if self._index < len(steps) else -1
+
+    def _read_new(self) -> bool:
+        """Read new records of the run; whether there is a new sample."""
+        assert self._snapshots is not None
+        assert self._run is not None
+        is_new = self._snapshots.read_new()
+        self._kept = kept_checkpoints(self._run.folder)
+        self._offer_prompts(self._snapshots.prompts)
+        self.timeline.show_history(self._run.history)
+        self.timeline.show_marks(self.steps, self._kept)
+        return is_new
+
+    def _offer_prompts(self, prompts: tuple[str, ...]) -> None:
+        self._has_samples = bool(prompts)
+        self._show_page()
+        why = self._run.history.empty_reason if self._run is not None else ""
+        spec = self._run.spec if self._run is not None else None
+        predicts_labels = spec is not None and spec.model.head not in ("language", "none")
+        advice = _EMPTY_LABELS if predicts_labels else _EMPTY
+        self._empty.set_words(*(("Nothing to show", why) if why else advice))
+        if prompts == tuple(self.prompt.itemData(i) for i in range(self.prompt.count())):
+            return
+        chosen = self.prompt.currentData()
+        with QSignalBlocker(self.prompt):
+            self.prompt.clear()
+            for i, prompt in enumerate(prompts):
+                self.prompt.addItem(" ".join(prompt.split()) or "(empty prompt)", prompt)
+                self.prompt.setItemData(i, plain_tip(prompt), Qt.ItemDataRole.ToolTipRole)
+            self.prompt.setCurrentIndex(prompts.index(chosen) if chosen in prompts else 0)
+
+    def _show_page(self) -> None:
+        offered = self.kl is not None and self._run is not None and is_offered(self._run)
+        self.shows.setVisible(offered)
+        is_kl = offered and self.shows.value == "kl"
+        if is_kl:
+            self.pause()
+        self._pages.setCurrentIndex(2 if is_kl else 0 if self._has_samples else 1)
+
+    # -- Moving --------------------------------------------------------------------------------------------------------
+
+    def go_to(self, index: int, *, moves: bool = False) -> None:
+        """Show step number `index`, clamped. `moves`: animate the bars."""
+        steps = self.steps
+        if self._snapshots is None or not steps:
+            return
+        self._index = min(max(index, 0), len(steps) - 1)
+        self.panes.show_snapshot(self._snapshots.at(self.prompt.currentData(), self._index), moves=moves)
+        self._show_position(steps)
+
+    def _show_position(self, steps: tuple[int, ...]) -> None:
+        assert self._run is not None
+        step, spec = steps[self._index], self._run.spec
+        total = f" of {spec.train.steps:,}" if spec is not None else ""
+        loss = self.timeline.loss_at(step)
+        words = f"· loss {loss:.2f}" if math.isfinite(loss) else "· before training" if step == 0 else ""
+        if metric := self._run.history.metric_at(step):
+            words = f"{words} · {metric}".strip()
+        self.timeline.show_step(step)
+        self.transport.show_position(self._index, len(steps), f"Step {step:,}{total}", words)
+        self.panes.offer_checkpoint(step in self._kept and bool(self._run.id))
+
+    @property
+    def playing(self) -> bool:
+        """Whether it is playing."""
+        return self._timer.isActive()
+
+    def play(self) -> None:
+        """Play to the last step; from the first, if the last is shown."""
+        if len(self.steps) < 2:
+            return
+        if self._index >= len(self.steps) - 1:
+            self.go_to(0)
+        self._timer.start(self.transport.interval_ms)
+        self.transport.show_playing(True)
+
+    def pause(self) -> None:
+        """Stop playing."""
+        self._timer.stop()
+        self.transport.show_playing(False)
+
+    @Slot()
+    def _on_tick(self) -> None:
+        last = len(self.steps) - 1
+        if self._index < last:
+            self.go_to(self._index + 1, moves=True)
+        elif self.transport.loop.isChecked():
+            self.go_to(0)
+        if self._index >= last and not self.transport.loop.isChecked():
+            self.pause()
+
+    # -- Input ---------------------------------------------------------------------------------------------------------
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        stride = stride_of(event.key())
+        if event.key() == Qt.Key.Key_Space:
+            self._on_play()
+        elif stride:
+            self._on_step(stride)
+        else:
+            super().keyPressEvent(event)
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        self.pause()
+        super().hideEvent(event)
+
+    @Slot()
+    def _on_play(self) -> None:
+        if self.playing:
+            self.pause()
+        else:
+            self.play()
+
+    @Slot(int)
+    def _on_step(self, by: int) -> None:
+        self.pause()
+        self.go_to(self._index + by, moves=True)
+
+    @Slot(int)
+    def _on_index(self, index: int) -> None:
+        self.pause()
+        if index != self._index:
+            self.go_to(index)
+
+    @Slot()
+    def _on_end(self) -> None:
+        self._on_index(len(self.steps) - 1)
+
+    @Slot()
+    def _on_speed(self) -> None:
+        self._timer.setInterval(self.transport.interval_ms)
+
+    @Slot()
+    def _on_prompt(self) -> None:
+        """Show another prompt, at the step nearest to the current one."""
+        self.timeline.show_marks(self.steps, self._kept)
+        self.go_to(nearest(self.steps, self.timeline.step))
+
+    @Slot()
+    def _show_again(self) -> None:
+        self.go_to(self._index)
+
+    @Slot()
+    def _on_fork(self) -> None:
+        if self._run is not None:
+            self.fork_asked.emit(self._run.id, self.step)
+
+    @Slot()
+    def _on_chat(self) -> None:
+        if self._run is not None:
+            self.chat_asked.emit(self._run.id, self.step)
+
+    # -- Layout --------------------------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self.prompt.setAccessibleName("Pinned prompt")
+        self.prompt.setToolTip("The prompt whose samples are shown")
+        self.prompt.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.prompt.setMinimumContentsLength(8)
+        self.prompt.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        top = frame("card", margin=SPACE, spacing=SPACE // 2)
+        lines = top.layout()
+        assert isinstance(lines, QVBoxLayout)
+        controls = QBoxLayout(QBoxLayout.Direction.TopToBottom)
+        controls.setSpacing(SPACE // 2)
+        controls.addWidget(self.transport)
+        asked = row(label("Prompt", "muted"), self.prompt)
+        asked.setContentsMargins(SPACE, 0, 0, 0)
+        controls.addLayout(asked, 1)
+        lines.addLayout(controls)
+        SideBySide(top, controls, self._theme, _WIDE)
+        lines.addWidget(self.timeline, 1)
+        body = QSplitter(Qt.Orientation.Vertical)
+        body.setChildrenCollapsible(False)
+        body.addWidget(top)
+        body.addWidget(self.panes)
+        body.setSizes([184, 286])
+        body.setStretchFactor(0, 1)
+        body.setStretchFactor(1, 3)
+        self._pages.addWidget(body)
+        self._pages.addWidget(self._empty)
+        if self.kl is not None:
+            self._pages.addWidget(self.kl)
+        self._pages.setCurrentIndex(1)
+        self.shows.hide()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        layout.addLayout(row(self.shows, None))
+        layout.addWidget(self._pages, 1)
+
+    def _connect(self) -> None:
+        self.transport.play_asked.connect(self._on_play)
+        self.transport.step_asked.connect(self._on_step)
+        self.transport.end_asked.connect(self._on_end)
+        self.transport.speed_changed.connect(self._on_speed)
+        self.timeline.index_requested.connect(self._on_index)
+        self.prompt.activated.connect(self._on_prompt)
+        self.panes.fork.clicked.connect(self._on_fork)
+        self.panes.chat.clicked.connect(self._on_chat)
+        self._timer.timeout.connect(self._on_tick)
+        self._names.changed.connect(self._show_again)
+        self.shows.changed.connect(lambda _: self._show_page())

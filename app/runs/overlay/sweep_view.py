@@ -1,0 +1,171 @@
+"""Runs compared by their settings: parallel coordinates and a table, by the metric of their task or the lowest loss."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QSplitter,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.kit.basics import EmptyState, frame, label
+from app.kit.setting_names.slot_words import format_setting
+from app.kit.theme import SPACE, ThemeProvider
+from app.runs.overlay.parallel_axes import best_title, setting_title
+from app.runs.overlay.parallel_plot import ParallelPlot
+from app.session.session import Session
+from app.worker.background import LatestTask
+from models.library.library import RunInfo
+from models.library.lowest_loss import LowestLoss, find_lowest_loss
+from models.metrics.metrics_table import METRICS
+from models.number_words import format_count
+from models.runs.sweep_result import SweepRun, compare_runs
+
+_POLL_MS = 3000
+"""Milliseconds between polls for progress of training runs."""
+
+
+class SweepView(QWidget):
+    """Parallel coordinates and a table of the same runs, the best first.
+
+    Signals:
+        run_asked(run_id): the user wants to see one of them.
+    """
+
+    run_asked = Signal(str)
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._ids: tuple[str, ...] = ()
+        self._runs: Sequence[SweepRun] = ()
+        self._compared: list[RunInfo] = []
+        self.plot = ParallelPlot(theme)
+        self._words = label("", "muted", wrap=True)
+        self.table = QTableWidget()
+        self.table.setAccessibleName("Runs, the best first")
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.verticalHeader().hide()
+        self.table.setShowGrid(False)
+        self.table.setProperty("role", "plain")  # framed by its card
+        self.table.setTabKeyNavigation(False)  # Tab moves to the next widget
+        self.table.setToolTip("The best first. Enter or a double click opens a run.")
+        self._none = EmptyState("Nothing to compare", "These runs have the same settings, or cannot be read.")
+        self._none.hide()
+        chart = frame("card")
+        inner = chart.layout()
+        assert isinstance(inner, QVBoxLayout)
+        inner.addWidget(self._words)
+        inner.addWidget(self.plot, 1)
+        inner.addWidget(self._none)
+        below = frame("card", margin=SPACE)
+        lines = below.layout()
+        assert isinstance(lines, QVBoxLayout)
+        lines.addWidget(self.table)
+        halves = QSplitter(Qt.Orientation.Vertical)
+        halves.setChildrenCollapsible(False)
+        for part in (chart, below):
+            halves.addWidget(part)
+        halves.setSizes([360, 220])
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(halves)
+        self._task = LatestTask(self)
+        self._task.done.connect(self._on_compared)
+        self._task.failed.connect(session.notices.fail)
+        self.plot.run_asked.connect(self.run_asked)
+        self.table.cellActivated.connect(lambda row, column: self.run_asked.emit(self._runs[row].id))
+        self.table.itemSelectionChanged.connect(self._on_selected)
+        session.runs.changed.connect(self._compare)
+        self.poll = QTimer(self, interval=_POLL_MS)
+        self.poll.timeout.connect(self._compare)
+        self.poll.start()
+
+    @property
+    def busy(self) -> bool:
+        """Whether the runs are being read."""
+        return self._task.busy
+
+    def show_runs(self, run_ids: Sequence[str]) -> None:
+        """Compare these runs."""
+        self._ids = tuple(run_ids)
+        self._compare()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._compare()
+
+    @Slot()
+    def _compare(self) -> None:
+        """Read the runs again while visible, if the list has changed since."""
+        infos = [info for info in self._session.runs.index.infos() if info.id in self._ids]
+        if infos and infos != self._compared and self.isVisible():
+            self._compared = infos
+            self._task.ask(lambda: compare_runs([_measured(info) for info in infos]))
+
+    @Slot(object)
+    def _on_compared(self, runs: list[SweepRun]) -> None:
+        if runs == self._runs:
+            return
+        self._runs = runs
+        varies = bool(runs) and bool(runs[0].values)
+        self.plot.setVisible(varies)
+        self._none.setVisible(not varies)
+        best = runs[0] if runs else None
+        if best is not None and best.best is not None:
+            what = f"best {METRICS[best.metric].title} on validation" if best.metric else "lowest validation loss"
+            self._words.setText(
+                f"{format_count(len(runs), 'run')}, the {what} is {best.best_text}: “{best.name}” (the thick line)."
+            )
+        else:
+            self._words.setText(f"{format_count(len(runs), 'run')}, none of them validated yet.")
+        self.plot.show_runs(runs)
+        self._fill(runs)
+
+    def _fill(self, runs: Sequence[SweepRun]) -> None:
+        names = list(runs[0].values) if runs else []
+        titles = ["Run", best_title(runs), "Status", *map(setting_title, names)]
+        self.table.setColumnCount(len(titles))
+        for column, title in enumerate(titles):
+            head = QTableWidgetItem(title)
+            head.setTextAlignment(_alignment(column))
+            self.table.setHorizontalHeaderItem(column, head)
+        self.table.setRowCount(len(runs))
+        for row, run in enumerate(runs):
+            texts = [run.name, run.best_text, run.status, *(format_setting(run.values[name]) for name in names)]
+            for column, text in enumerate(texts):
+                item = QTableWidgetItem(text)
+                item.setTextAlignment(_alignment(column))
+                self.table.setItem(row, column, item)
+        header = self.table.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+
+    @Slot()
+    def _on_selected(self) -> None:
+        rows = {index.row() for index in self.table.selectedIndexes()}
+        self.plot.set_spot((rows.pop(), 0) if len(rows) == 1 else None)
+
+
+def _alignment(column: int) -> Qt.AlignmentFlag:
+    """Text is left-aligned, numbers and settings right-aligned."""
+    side = Qt.AlignmentFlag.AlignLeft if column in (0, 2) else Qt.AlignmentFlag.AlignRight
+    return side | Qt.AlignmentFlag.AlignVCenter
+
+
+def _measured(info: RunInfo) -> RunInfo:
+    """The run with its lowest loss and best metric, in case the index has not measured it yet."""
+    if info.best_loss is not None or info.problem is not None:
+        return info
+    found = find_lowest_loss(info.folder, LowestLoss())
+    return dataclasses.replace(info, best_loss=found.loss, best_metric=found.metric)

@@ -1,0 +1,190 @@
+"""The column of runs: search, sort order, the list, and its empty states."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QModelIndex, Qt, Signal, Slot
+from PySide6.QtWidgets import QComboBox, QFrame, QInputDialog, QLineEdit, QStackedWidget, QVBoxLayout, QWidget
+
+from app.kit.basics import EmptyState, button, label, row
+from app.kit.file_dialogs import reveal
+from app.kit.labels import ElidedLabel
+from app.kit.theme import SPACE, ThemeProvider
+from app.runs.run_list import RunList
+from app.runs.run_notes import NotesDialog
+from app.runs.run_query import SORTS
+from app.session.session import Session
+from models.number_words import format_count
+
+_SORT_SETTING = "sort runs"
+
+
+class RunsPanel(QFrame):
+    """The library's runs. Renames, deletes and reveals runs and edits their notes; asks for all else.
+
+    Signals:
+        run_chosen(run_id): show this run; '' for none. Emitted again when the chosen run is clicked.
+        runs_selected(run_ids): compare these, a tuple of ids.
+        new_asked(), recipes_asked(): set up a new run; learn a task.
+        action_asked(run_id, name): do something to a run, one of run_actions.
+    """
+
+    run_chosen = Signal(str)
+    runs_selected = Signal(object)
+    new_asked = Signal()
+    recipes_asked = Signal()
+    action_asked = Signal(str, str)
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._theme = session, theme
+        self.setProperty("role", "card")
+        self.setMinimumWidth(216)
+        self.list = RunList(session, theme)
+        self.search = QLineEdit()
+        self.search.setPlaceholderText("Search, tag:…, status:…")
+        self.search.setClearButtonEnabled(True)
+        self.search.setAccessibleName("Search runs")
+        self.search.setToolTip(
+            "Runs with all these words in their name, notes, tags or status.\n"
+            "tag:sweep  with this tag\nstatus:failed  with this status\n-word  without this word"
+        )
+        self.order = QComboBox()
+        for order, words in SORTS.items():
+            self.order.addItem(words, order)
+        self.order.setAccessibleName("Sort order")
+        self.order.setToolTip("Sort order of the list")
+        self.new = button("New run", theme, self.new_asked.emit, icon="plus", tip="Set up a new run")
+        self.learn = button(
+            "Learn a task",
+            theme,
+            self.recipes_asked.emit,
+            icon="graduation-cap",
+            tip="Recipes: moods, names, questions, translation, summaries, code, mails …, each with its score",
+        )
+        self._tools = QWidget()
+        self._count = ElidedLabel()
+        self._count.setProperty("role", "caption")
+        self.compare_button = button("Compare", theme, self._on_compare, icon="chart-line", tip="Overlay their curves")
+        self.pages = QStackedWidget()
+        self._none = EmptyState("No runs yet", "Set up a new run and press Start training, or learn a task.")
+        clear = button("Show all runs", theme, self.search.clear, role="link")
+        self.no_match = EmptyState("Nothing found", "No run matches all these words.", clear)
+        self._reading = EmptyState("", "Reading the runs…")
+        for page in (self._reading, self._none, self.no_match, self.list):
+            self.pages.addWidget(page)
+        self._build()
+        self._connect()
+        self.order.setCurrentIndex(max(self.order.findData(session.remembered.get(_SORT_SETTING, "newest")), 0))
+        self._show_state()
+
+    def _build(self) -> None:
+        title = label("Runs", "subheading")
+        title.setContentsMargins(SPACE, 0, 0, 0)
+        tools = QVBoxLayout(self._tools)
+        tools.setContentsMargins(0, 0, 0, 0)
+        tools.setSpacing(SPACE // 2)
+        tools.addWidget(self.search)
+        tools.addWidget(self.order)
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(SPACE, SPACE, SPACE, SPACE)
+        lines.setSpacing(SPACE)
+        lines.addLayout(row(title, None, self.new))
+        lines.addWidget(self.learn)
+        lines.addWidget(self._tools)
+        lines.addWidget(self.pages, 1)
+        foot = row(self._count, self.compare_button)
+        foot.setContentsMargins(SPACE, 0, 0, 0)
+        lines.addLayout(foot)
+
+    def _connect(self) -> None:
+        runs = self.list
+        runs.run_chosen.connect(self.run_chosen)
+        runs.runs_selected.connect(self.runs_selected)
+        runs.run_chosen.connect(self._show_state)
+        runs.runs_selected.connect(self._show_state)
+        runs.clicked.connect(self._on_clicked)
+        runs.delete_requested.connect(self._session.runs.delete)
+        runs.action_asked.connect(self._on_action)
+        runs.runs.changed.connect(self._show_state)
+        self.search.textChanged.connect(runs.runs.set_query)
+        self.order.currentIndexChanged.connect(self._on_order)
+
+    # -- What is shown ---------------------------------------------------------------------------------------
+
+    @Slot()
+    def _show_state(self) -> None:
+        model = self.list.runs
+        shown, total, chosen = len(model.runs), len(model.all_runs), len(self.list.chosen)
+        page: QWidget = self.list if shown else self.no_match if total else self._none
+        had_focus = self.list.hasFocus()
+        self.pages.setCurrentWidget(page if model.is_read else self._reading)
+        if had_focus and not total and model.is_read:
+            self.new.setFocus()  # its last run was deleted
+        self._tools.setVisible(total > 1 or bool(model.query))
+        several = chosen > 1
+        found = f"{shown:,} of {format_count(total, 'run')}" if shown < total else format_count(total, "run")
+        self._count.setText(f"{chosen} selected" if several else found)
+        self._count.setVisible(several or total > 1)
+        self.compare_button.setVisible(several)
+
+    @Slot(int)
+    def _on_order(self, row: int) -> None:
+        order = self.order.itemData(row)
+        self.list.runs.set_order(order)
+        self._session.remembered.set(_SORT_SETTING, order)
+
+    @Slot(QModelIndex)
+    def _on_clicked(self, index: QModelIndex) -> None:
+        if self.list.current_id:
+            self.run_chosen.emit(self.list.current_id)
+
+    @Slot()
+    def _on_compare(self) -> None:
+        self.runs_selected.emit(self.list.chosen)
+
+    # -- What is done to a run -------------------------------------------------------------------------------
+
+    @Slot(str, str)
+    def _on_action(self, run_id: str, name: str) -> None:
+        if not self.do(run_id, name):
+            self.action_asked.emit(run_id, name)
+
+    def do(self, run_id: str, name: str) -> bool:
+        """Do something to a run that needs no more than the list, by its name in run_actions; whether it was that."""
+        match name:
+            case "rename":
+                self.rename(run_id)
+            case "notes":
+                self.edit_notes(run_id)
+            case "reveal":
+                self.reveal(run_id)
+            case "delete":
+                self._session.runs.delete((run_id,))
+            case _:
+                return False
+        return True
+
+    def rename(self, run_id: str) -> None:
+        """Ask for a run's new name."""
+        run = self._session.runs.look_up(run_id)
+        if run is None:
+            return
+        name, agreed = QInputDialog.getText(self, "Rename run", "Name", text=run.name)
+        if agreed and name.strip() != run.name:
+            self._session.runs.rename(run_id, name)
+
+    def edit_notes(self, run_id: str) -> None:
+        """Open a run's notes and tags."""
+        run = self._session.runs.look_up(run_id)
+        if run is None:
+            return
+        tags = {tag for other in self.list.runs.all_runs for tag in other.tags}
+        dialog = NotesDialog(self._session, run, sorted(tags), self.window())
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+
+    def reveal(self, run_id: str) -> None:
+        """Show a run's folder in the file manager."""
+        run = self._session.runs.look_up(run_id)
+        if run is not None and not reveal(run.folder):
+            self._session.notices.say(f"No file manager could be opened. The run is in {run.folder}.")

@@ -1,0 +1,187 @@
+"""The guide in the window: made when the pages are there, shown beside the tabs, told when the window closes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Slot
+from PySide6.QtWidgets import QApplication, QSplitter, QWidget
+from shiboken6 import isValid
+
+from app.help.palette import PaletteEntry
+from app.kit.theme import ThemeProvider
+
+if TYPE_CHECKING:
+    from app.guide.chapters import Chapter
+    from app.guide.guide import Guide
+    from app.guide.guide_panel import GuidePanel
+    from app.guide.missions import Mission
+    from app.home.home import Home
+    from app.shell.guide.anchors import GuidedWindow
+    from app.shell.places import Places
+
+log = logging.getLogger(__name__)
+
+_BOTH = 1700
+"""Pixels at the usual text size that the tabs need with the guide and another panel beside them."""
+
+
+class GuideDesk(QObject):
+    """Shows the guide of a window. Nothing of it is imported before it is first wanted.
+
+    Args:
+        beside: holds the tabs; the panel is added to it when it is first shown.
+    """
+
+    def __init__(self, window: GuidedWindow, beside: QSplitter, places: Places, theme: ThemeProvider) -> None:
+        super().__init__(beside)
+        theme.theme_changed.connect(self._fit)
+        self._window, self._beside, self._places, self._theme = window, beside, places, theme
+        self._guide: Guide | None = None
+        self._chapters: Sequence[Chapter] | None = None
+        self._problems: Sequence[str] = ()
+        self.panel: GuidePanel | None = None
+        """The panel, once it was shown."""
+        self._focus_before: QWidget | None = None
+        self._gave_way = False
+
+    def read(self) -> None:
+        """Read the chapters; on any thread, once the guide was imported (see `load_pages`)."""
+        from app.guide.chapters import read_chapters
+
+        chapters, self._problems = read_chapters()
+        for problem in self._problems:
+            log.warning("%s", problem)
+        self._chapters = chapters
+
+    @property
+    def guide(self) -> Guide:
+        """The guide, made now if necessary."""
+        if self._guide is None:
+            from app.guide.guide import Guide
+            from app.guide.ring import Ring
+            from app.shell.guide.stage import GuideStage
+
+            session = self._window.session
+            if self._chapters is None:
+                self.read()
+            assert self._chapters is not None
+            stage = GuideStage(self._window, self._places, Ring(self._theme, self._beside.window()))
+            self._guide = Guide(self._chapters, stage, session.library.home, session.notices, self)
+            self._guide.opened.connect(self.show)
+            self._guide.mission_done.connect(self._on_mission)
+            self._guide.start()
+        return self._guide
+
+    def add_to(self, home: Home) -> None:
+        """Put the guide's card on Home."""
+        from app.guide.home_card import GuideCard
+
+        card = GuideCard(self.guide, self._theme)
+        card.guide_requested.connect(self.show)
+        home.set_missions(card)
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the panel is beside the tabs."""
+        return self.panel is not None and not self.panel.isHidden()
+
+    @Slot()
+    def show(self) -> None:
+        """Show the panel, with the chapters or the step that is open."""
+        if self.panel is None:
+            from app.guide.guide_panel import GuidePanel
+
+            guide, window = self.guide, self._window
+            self.panel = GuidePanel(guide, self._problems, window.session.notices, self._theme)
+            self.panel.closed.connect(self.close)
+            self.panel.quickstart_requested.connect(window.start_quickstart)
+            self._beside.addWidget(self.panel)
+        if not self.is_shown:
+            self._focus_before = QApplication.focusWidget()
+        self._gave_way = False
+        self.panel.show()
+
+    @Slot()
+    def close(self) -> None:
+        """Hide the panel; what a step has set up is put back, and the focus goes back to where it was."""
+        if self.panel is None:
+            return
+        self.guide.put_back()
+        self.panel.hide()
+        before, page = self._focus_before, self._window.pages.currentWidget()
+        if before is not None and isValid(before) and before.isVisible():
+            before.setFocus()
+        elif page is not None:
+            page.setFocus()
+
+    @Slot()
+    def give_way(self) -> None:
+        """Hide the panel while another one is beside the tabs, if they would have too little space with both."""
+        if self.panel is not None and self._beside.width() < _BOTH * self._theme.text_scale:
+            self._gave_way = self.is_shown or self._gave_way
+            self.panel.hide()
+
+    @Slot()
+    def come_back(self) -> None:
+        """Show the panel again, if it gave way."""
+        if self.panel is not None and self._gave_way:
+            self._gave_way = False
+            self.panel.show()
+            self._fit()
+
+    def toggle(self) -> None:
+        """Show the panel and put the keyboard in it, or hide it."""
+        if self.is_shown:
+            self.close()
+            return
+        self.show()
+        self._fit()
+        assert self.panel is not None
+        self.panel.take_focus()
+
+    @Slot()
+    def _fit(self) -> None:
+        """Give the tabs what the panel does not need: a splitter keeps its share when the text has become smaller."""
+        if self.panel is None or self.panel.isHidden():
+            return
+        sizes, at = self._beside.sizes(), self._beside.indexOf(self.panel)
+        sizes[0] += sizes[at] - self.panel.maximumWidth()
+        sizes[at] = self.panel.maximumWidth()
+        self._beside.setSizes(sizes)
+
+    def end(self) -> None:
+        """Before the window closes: what a step has set up is put back, and does not become the user's settings."""
+        if self._guide is not None:
+            self._guide.put_back()
+
+    @Slot(object)
+    def _on_mission(self, mission: Mission) -> None:
+        from app.guide.figures import fill
+
+        done = fill(mission.done, self.guide.facts)
+        self._window.session.notices.say(f"Mission done: {mission.title}. {done or ''}".strip())
+
+    # -- In the palette ------------------------------------------------------------------------------------------------
+
+    def entries(self) -> Sequence[PaletteEntry]:
+        """Chapters and missions, for the command palette."""
+        from app.guide.missions import MISSIONS
+
+        guide = self.guide
+        chapters = [
+            _entry(f"guide/{chapter.name}", chapter.title, "Guide", partial(guide.open, chapter.name), chapter.makes)
+            for chapter in guide.chapters
+        ]
+        missions = [
+            _entry(f"mission/{each.name}", each.title, "Missions", partial(guide.go_to, each), each.how)
+            for each in MISSIONS
+        ]
+        return [*chapters, *missions]
+
+
+def _entry(key: str, title: str, where: str, do: Callable[[], object], find_by: str) -> PaletteEntry:
+    return PaletteEntry(key=key, title=title, do=do, where=where, find_by=find_by)

@@ -1,0 +1,319 @@
+"""The page of a model that writes functions: its function, and what comes of each of its cases in the sandbox."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from PySide6.QtCore import QSize, Qt, Slot
+from PySide6.QtGui import QColor
+from PySide6.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
+
+from app.glass.focus import Focus
+from app.glass.partial_reply import Prompt
+from app.kit.basics import button, column, label, plain_tip, row, set_enabled, set_role
+from app.kit.layout.refit import Refit
+from app.kit.layout.turning_splitter import TurningSplitter
+from app.kit.setting_names.code_outcomes import OUTCOME_HELP, OUTCOME_TONES, SANDBOX
+from app.kit.text.code_editor import CodeColours
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.chat_model import ChatModel
+from app.session.session import Session
+from app.task_pages.mode_page import ErrorLabel, ModePage
+from app.task_pages.one_reply import OneReply
+from app.task_pages.task_page import text_box
+from app.worker.background import LatestTask
+from app.worker.failures import Failure
+from models.settings.sampling_config import SamplingConfig
+from models.tasks.code_judge import NOT_INSTALLED, CodeJudge, Judgement, Outcome, row_cases
+
+_HINT = 'def double(n):\n    """Double the number."""'
+_CASES = "One case per line, as JSON: the arguments, and the expected result\n[2] → 4"
+_ARROW = "→"
+_SHARES = (0.3, 0.25, 0.3)
+"""Of the width, for the arguments, the expected value and the outcome at most; the last column has the rest."""
+_GREEDY = SamplingConfig(temperature=0.0)
+"""As in the score of the model."""
+
+
+@dataclass(frozen=True)
+class JudgedCase:
+    """A case as it is written, and what came of it."""
+
+    arguments: str
+    expected: str
+    judgement: Judgement
+
+
+class CodePage(ModePage):
+    """The head of a function at the left with its cases; at the right the whole function, and what came of each case.
+
+    The function can be changed by hand and run again.
+    """
+
+    def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
+        super().__init__(session, theme, focus, parent)
+        self.reply, self._judging = OneReply(session, self), LatestTask(self)
+        self.judged: tuple[JudgedCase, ...] = ()
+        """Outcomes of the cases, in order; empty before they were run."""
+        self._asked, self._prefix = "", ""
+        self._prompt: Prompt = ""
+        self.head = text_box("Head of the function", _HINT, 4)
+        self.setFocusProxy(self.head)
+        self.cases = text_box("Cases", _CASES, 4)
+        self.function = text_box("Function", "The model writes its body here; you can change it.", 6)
+        for box in (self.head, self.cases, self.function):
+            box.setProperty("role", "mono")
+        self._colours = [CodeColours(box.document(), theme) for box in (self.head, self.function)]
+        self.write = button(
+            "Write", theme, self._on_write, icon="play", role="primary", tip="Let the model write the body (Ctrl+Enter)"
+        )
+        self.write.setShortcut("Ctrl+Return")
+        self.run = button("Run the cases", theme, self._on_run, icon="terminal-window", tip="Run the function as it is")
+        self.stop = button("Stop", theme, self._on_stop, icon="stop", tip="Stop here (Esc)")
+        self.stop.setShortcut("Esc")
+        self.problem = ErrorLabel()
+        self.verdict = label("", "pill")
+        self.outcomes = OutcomeTable(theme)
+        self._build()
+        for box in (self.head, self.cases, self.function):
+            box.text_changed.connect(self._on_edited)
+        self.reply.started.connect(self._on_started)
+        self.reply.appended.connect(self._on_appended)
+        self.reply.ended.connect(self._on_written)
+        focus.branch_requested.connect(self._on_branch)
+        self._judging.done.connect(self._on_judged)
+        self._judging.failed.connect(self._on_failed)
+        self._judging.busy_changed.connect(self._show_state)
+        session.chat.changed.connect(self._show_state)
+        self.on_model_changed()
+
+    def _build(self) -> None:
+        left, right = QWidget(), QWidget()
+        lines = column(label("Head and docstring", "subheading"), self.head, label("Cases", "subheading"), self.cases)
+        lines.setStretch(1, 1)
+        lines.setStretch(3, 1)
+        lines.addLayout(row(None, self.stop, self.write))
+        left.setLayout(lines)
+        beside = column(label("Function", "subheading"), self.function)
+        beside.setStretch(1, 2)
+        beside.addLayout(row(label("Outcomes of the cases", "subheading"), self.verdict, None, self.run))
+        beside.addWidget(self.outcomes, 2)
+        beside.addWidget(label(f"{SANDBOX}.", "caption", wrap=True))
+        right.setLayout(beside)
+        layout = QVBoxLayout(self.body)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        layout.addWidget(TurningSplitter(left, right, sizes=(380, 460), grows=1), 1)
+        layout.addWidget(self.problem)
+
+    @property
+    def busy(self) -> bool:
+        """Whether the model writes, or the cases are run."""
+        return self.reply.busy or self._judging.busy
+
+    def refusal(self, model: ChatModel) -> tuple[str, str] | None:
+        if not model.writes_code:
+            return "Not with this model", "This page is for models that learned to write functions: choose one above."
+        return None
+
+    @Slot()
+    def on_model_changed(self) -> None:
+        super().on_model_changed()
+        self.reply.stop()
+        self._show_state()
+
+    def show_example(self, example: Mapping[str, Any]) -> None:
+        """Write the head and the cases of a row of a dataset, and let the model write its body."""
+        self.head.set_text(str(example["source"]).rstrip("\n"))
+        cases = [
+            f"{json.dumps(case['arguments'], ensure_ascii=False)} {_ARROW} "
+            f"{json.dumps(case['expected'], ensure_ascii=False)}"
+            for case in example.get("cases", ())
+        ]
+        self.cases.set_text("\n".join(cases))
+        self.function.set_text("")
+        self._on_write()
+
+    @Slot()
+    def _on_edited(self) -> None:
+        self.problem.say("")
+        self._show_judged(())
+        self._show_state()
+
+    @Slot()
+    def _show_state(self) -> None:
+        is_free = not self.busy and not self.words
+        busy = "" if is_free else "Something is being done: wait, or stop it."
+        no_model = "" if self._session.chat.state == "ready" else "No model can write now."
+        set_enabled(
+            self.write, busy or no_model or ("" if self.head.text.strip() else "Write the head of a function first.")
+        )
+        set_enabled(self.run, busy or ("" if self.function.text.strip() else "There is no function yet."))
+        self.stop.setVisible(self.busy)
+
+    # -- Writing -------------------------------------------------------------------------------------------------------
+
+    def _on_write(self) -> None:
+        model, source = self._session.chat.model, self.head.text.rstrip("\n") + "\n"
+        if model is None or not source.strip():
+            return
+        self.problem.say("")
+        self.inspect(None)
+        self._asked = source
+        is_chat = model.config.topology == "decoder-only"
+        self._prompt = [{"role": "user", "content": source}] if is_chat else source
+        self.reply.ask(self._prompt, _GREEDY)
+        self._show_state()
+
+    @Slot(int, int)
+    def _on_branch(self, position: int, id: int) -> None:
+        """Write the function anew from another token on."""
+        read = self._read
+        if read is not None and self.focus.text is read and self._session.chat.state == "ready":
+            self.reply.ask(self._prompt, _GREEDY, (*read.ids[read.n_prompt : position], id))
+            self._show_state()
+
+    @Slot(str)
+    def _on_started(self, prefix: str) -> None:
+        self._prefix = prefix
+        self.function.set_text(self._asked)
+
+    @Slot(object)
+    def _on_appended(self, tokens: object) -> None:
+        from models.tasks.judging import as_body
+
+        assert self.reply.written is not None
+        body = as_body(self._prefix + self.reply.written.text)
+        self.function.set_text(f"{self._asked}{body}".rstrip("\n"))
+
+    @Slot()
+    def _on_written(self) -> None:
+        written, tokenizer = self.reply.written, self._session.chat.tokenizer
+        read = written.read(tokenizer) if written is not None and tokenizer is not None else None
+        if written is not None and read is not None:
+            self.inspect(read)
+            if written.finished is not None and self.cases.text.strip():
+                self._on_run()
+        self._show_state()
+
+    def _on_stop(self) -> None:
+        self.reply.stop()
+        self._judging.cancel()
+        self._show_state()
+
+    # -- Running -------------------------------------------------------------------------------------------------------
+
+    def _on_run(self) -> None:
+        function, lines = self.function.text, [line for line in self.cases.text.split("\n") if line.strip()]
+        if not lines:
+            self.problem.say("There are no cases to run: write one per line, as “[2] → 4”." if function.strip() else "")
+            return
+        self.problem.say("")
+        self._judging.ask(lambda: judge_cases(function, lines))
+        self._show_state()
+
+    @Slot(object)
+    def _on_judged(self, judged: tuple[JudgedCase, ...]) -> None:
+        self._show_judged(judged)
+        self._show_state()
+
+    def _show_judged(self, judged: tuple[JudgedCase, ...]) -> None:
+        self.judged = judged
+        self.outcomes.show_cases(judged)
+        right = sum(each.judgement.outcome is Outcome.RIGHT for each in judged)
+        self.verdict.setText(f"{right} of {len(judged)} right" if judged else "")
+        self.verdict.setVisible(bool(judged))
+        set_role(self.verdict, "pill", tone="ok" if judged and right == len(judged) else "warning")
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self.problem.say(failure.sentence)
+        self._show_state()
+
+
+def judge_cases(function: str, lines: Sequence[str]) -> tuple[JudgedCase, ...]:
+    """Run a function for each of its cases, written as JSON: “[arguments] → value”.
+
+    Raises:
+        ValueError: if a line is no case, there is no function, or the sandbox is not installed.
+    """
+    cases = []
+    for number, line in enumerate(lines, start=1):
+        given, arrow, expected = line.replace("->", _ARROW).partition(_ARROW)
+        try:
+            arguments, value = json.loads(given), json.loads(expected)
+        except (ValueError, RecursionError):
+            arguments, value = None, None
+        if not arrow or not isinstance(arguments, list):
+            raise ValueError(
+                f"Line {number} of the cases is not valid: write it as “[2] → 4”, with JSON on both sides."
+            )
+        cases.append({"arguments": arguments, "expected": value})
+    name, judged = row_cases({"source": function, "cases": cases})
+    try:
+        with CodeJudge() as judge:
+            judgements = [judge.judge(function, name, [case]) for case in judged]
+    except (ModuleNotFoundError, FileNotFoundError) as error:
+        raise ValueError(NOT_INSTALLED) from error
+    return tuple(
+        JudgedCase(json.dumps(case["arguments"]), json.dumps(case["expected"]), judgement)
+        for case, judgement in zip(cases, judgements, strict=True)
+    )
+
+
+class OutcomeTable(QTableWidget):
+    """The cases with their outcomes, in words and in a colour of their own."""
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(0, 4, parent)
+        self._theme = theme
+        self._judged: Sequence[JudgedCase] = ()
+        self.setHorizontalHeaderLabels(["Arguments", "Expected", "Outcome", "Details"])
+        self.setAccessibleName("Outcomes of the cases")
+        self.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        self.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
+        self.setHorizontalScrollMode(QTableWidget.ScrollMode.ScrollPerPixel)
+        self.setTabKeyNavigation(False)
+        self.setShowGrid(False)
+        self.setWordWrap(False)
+        self.verticalHeader().hide()
+        header = self.horizontalHeader()
+        header.setHighlightSections(False)
+        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+        header.setSectionResizeMode(3, QHeaderView.ResizeMode.Stretch)
+        Refit(self.viewport(), self._fit)
+        theme.theme_changed.connect(lambda: self.show_cases(self._judged))
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(260, 5 * self.fontMetrics().height() + 4 * SPACE)
+
+    def show_cases(self, judged: Sequence[JudgedCase]) -> None:
+        """Show these."""
+        self._judged = judged
+        self.setRowCount(len(judged))
+        for i, each in enumerate(judged):
+            outcome = each.judgement.outcome
+            texts = (each.arguments, each.expected, outcome.value, each.judgement.detail)
+            for j, text in enumerate(texts):
+                item = QTableWidgetItem(text)
+                item.setToolTip(plain_tip(OUTCOME_HELP[outcome] if j == 2 else text))
+                if j == 2:
+                    item.setForeground(QColor(getattr(self._theme.theme, OUTCOME_TONES[outcome])))
+                self.setItem(i, j, item)
+        self._fit()
+
+    def _fit(self) -> None:
+        """The expected value and the outcome as wide as their contents, but within their share, and never narrower than
+        their titles; the arguments have what is left beside the title of the last column."""
+        width, header = self.viewport().width(), self.horizontalHeader()
+        shares = [int(share * width) for share in _SHARES]
+        titles = [header.sectionSizeHint(j) for j in range(self.columnCount())]
+        wanted = [max(self.sizeHintForColumn(j), titles[j]) for j in range(len(shares))]
+        for j in (1, 2):
+            self.setColumnWidth(j, min(wanted[j], max(shares[j], titles[j])))
+        left = width - self.columnWidth(1) - self.columnWidth(2) - titles[3]
+        self.setColumnWidth(0, max(min(wanted[0] + SPACE, shares[0], left), header.minimumSectionSize()))

@@ -1,0 +1,223 @@
+"""The page of a model that tags words: entities are coloured in the text as one types."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+from PySide6.QtCore import QSize
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QTextCharFormat, QTextDocument
+from PySide6.QtWidgets import QHBoxLayout, QWidget
+
+from app.glass.focus import Focus
+from app.kit.basics import column, label, titled_card
+from app.kit.layout.flow_layout import FlowLayout
+from app.kit.plots.interval_bars import Bar, IntervalBars
+from app.kit.text.highlighter import Highlighter
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.chat_model import ChatModel
+from app.session.session import Session
+from app.task_pages.task_page import TaskPage, qt_position, text_box
+from app.task_pages.task_questions import Answered
+from models.metrics.tagging import entities
+from models.number_words import format_prob
+
+_WORDS = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
+_MAX_TAGS = 40
+"""Entities that are listed."""
+
+
+class Span(NamedTuple):
+    """Characters `start` to `end` of the text are of a type, of which the model is so sure."""
+
+    start: int
+    end: int
+    type: str
+    score: float
+
+
+class EntityPage(TaskPage):
+    """A text with its entities coloured and underlined, a legend, and all of them as a list."""
+
+    modes = ("tag",)
+
+    def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
+        super().__init__(session, theme, focus, parent)
+        self.text = text_box("Text", "Write a text: names are coloured as you type.", 8)
+        self.setFocusProxy(self.text)
+        self.colours = SpanColours(self.text.document(), theme)
+        self.legend = TypeLegend(theme)
+        self.spans: list[Span] = []
+        self.found = IntervalBars("What was found", theme)
+        self.nothing = label("", "muted", wrap=True)
+        left, right = QWidget(), QWidget()
+        lines = column(self.text)
+        lines.setStretch(0, 1)
+        lines.addWidget(self.legend)
+        left.setLayout(lines)
+        beside = column(titled_card("Found in the text, and how sure the model is", self.nothing, self.found))
+        beside.addStretch(1)
+        right.setLayout(beside)
+        self.text.text_changed.connect(self.on_edited)
+        self._build(left, right)
+
+    def show_model(self, model: ChatModel) -> None:
+        kinds = dict.fromkeys(_type_of(tag) for tag in model.labels if tag != "O")
+        self.colours.set_types(tuple(kinds))
+        self.legend.show_types(tuple(kinds), self.colours.colour_of)
+
+    def row(self) -> Mapping[str, Any] | None:
+        words = _WORDS.findall(self.text.text)
+        return {"words": words} if words else None
+
+    def show_example(self, row: Mapping[str, Any]) -> None:
+        self.text.set_text(_joined(row["words"]))
+
+    def show_answer(self, answered: Answered | None) -> None:
+        self.spans = []
+        if answered is not None:
+            places = [match.span() for match in _WORDS.finditer(self.text.text)]
+            scores = answered.prediction.details["tag_scores"]
+            self.spans = spans_of(answered.prediction.value, scores, places)
+        text = self.text.text
+        self.colours.set_places([(qt_position(text, s.start), qt_position(text, s.end), s.type) for s in self.spans])
+        self.legend.show_counts(Counter(span.type for span in self.spans))
+        self.found.show_bars(
+            [
+                Bar(
+                    name=f"{s.type} · {text[s.start : s.end]}",
+                    share=s.score,
+                    text=format_prob(s.score),
+                    category=self.colours.category_of(s.type),
+                )
+                for s in self.spans[:_MAX_TAGS]
+            ]
+        )
+        more = len(self.spans) - _MAX_TAGS
+        words = "Nothing was found." if answered is not None and not self.spans else ""
+        words = words or ("" if answered is not None else "Write a text: what the model finds appears here.")
+        self.nothing.setText(f"{more} more." if more > 0 else words)
+        self.nothing.setVisible(bool(self.nothing.text()))
+
+
+def spans_of(tags: Sequence[str], scores: Sequence[float], places: Sequence[tuple[int, int]]) -> list[Span]:
+    """The entities that tags mark; where tags mark none (parts of speech), every word with its own.
+
+    scores: of each tag. places: the characters of each word. An entity is as sure as its least sure word.
+    """
+    found = [(each.start, each.end, each.type) for each in entities(tags)]
+    if not found and not any(tag == "O" or tag[1:2] == "-" for tag in tags):
+        found = [(i, i + 1, tag) for i, tag in enumerate(tags)]
+    return [Span(places[a][0], places[b - 1][1], kind, min(scores[a:b])) for a, b, kind in found]
+
+
+def _type_of(tag: str) -> str:
+    return tag[2:] if tag[1:2] == "-" else tag
+
+
+def _joined(words: Sequence[str]) -> str:
+    """Words as a text, without a space before a mark."""
+    text = ""
+    for word in words:
+        text += word if not text or re.fullmatch(r"[.,;:!?)\]}’”]", word) else f" {word}"
+    return text
+
+
+class SpanColours(Highlighter):
+    """Colours spans of a text by their type, and underlines them."""
+
+    def __init__(self, document: QTextDocument, theme: ThemeProvider) -> None:
+        self._types: tuple[str, ...] = ()
+        self._places: Sequence[tuple[int, int, str]] = ()
+        super().__init__(document, theme, {})
+
+    def colour_of(self, kind: str) -> QColor:
+        """The colour of a type; after as many types as there are colours they come again, which the legend shows."""
+        return QColor(self._theme.theme.categories[self.category_of(kind)])
+
+    def category_of(self, kind: str) -> int:
+        """The theme's category whose colour a type has."""
+        index = self._types.index(kind) if kind in self._types else 0
+        return index % len(self._theme.theme.categories)
+
+    def set_types(self, types: tuple[str, ...]) -> None:
+        """Give each of these types a colour."""
+        self._types = types
+        self.rehighlight()
+
+    def set_places(self, places: Sequence[tuple[int, int, str]]) -> None:
+        """Colour these: start, end (in Qt's units) and type."""
+        if places != self._places:
+            self._places = places
+            self.rehighlight()
+
+    def highlightBlock(self, text: str) -> None:
+        first = self.currentBlock().position()
+        for begin, stop, kind in self._places:
+            start, end = max(begin - first, 0), min(stop - first, self.currentBlock().length() - 1)
+            if start >= end:
+                continue
+            colour = self.colour_of(kind)
+            form = QTextCharFormat()
+            form.setUnderlineStyle(QTextCharFormat.UnderlineStyle.SingleUnderline)
+            form.setUnderlineColor(colour)
+            colour.setAlphaF(0.32)
+            form.setBackground(colour)
+            self.setFormat(start, end - start, form)
+
+
+class TypeLegend(QWidget):
+    """The types with their colours, and how many of each were found."""
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._layout = FlowLayout(self)
+        self.entries: dict[str, _Entry] = {}
+
+    def show_types(self, types: Sequence[str], colour_of: Callable[[str], QColor]) -> None:
+        """Show an entry for each type. colour_of: its colour, in the present theme."""
+        for entry in self.entries.values():
+            self._layout.removeWidget(entry)
+            entry.hide()
+            entry.deleteLater()
+        self.entries = {kind: _Entry(kind, partial(colour_of, kind), self._theme) for kind in types}
+        for entry in self.entries.values():
+            self._layout.addWidget(entry)
+
+    def show_counts(self, counts: Mapping[str, int]) -> None:
+        """Show how many of each there are."""
+        for kind, entry in self.entries.items():
+            entry.show_count(counts.get(kind, 0))
+
+
+class _Entry(QWidget):
+    def __init__(self, kind: str, colour: Callable[[], QColor], theme: ThemeProvider) -> None:
+        super().__init__()
+        self._kind, self.words = kind, label(kind, "small")
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, SPACE, 0)
+        layout.addWidget(_Swatch(colour, theme))
+        layout.addWidget(self.words)
+
+    def show_count(self, n: int) -> None:
+        self.words.setText(f"{self._kind} {n}")
+
+
+class _Swatch(QWidget):
+    def __init__(self, colour: Callable[[], QColor], theme: ThemeProvider) -> None:
+        super().__init__()
+        self._colour = colour
+        self.setFixedSize(QSize(14, 14))
+        theme.theme_changed.connect(self.update)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        colour = QColor(self._colour())
+        painter.fillRect(0, 11, 14, 2, colour)
+        colour.setAlphaF(0.32)
+        painter.fillRect(0, 0, 14, 11, colour)
+        painter.end()

@@ -1,0 +1,151 @@
+"""The base of the pages for models that label texts: the model answers as one types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from PySide6.QtCore import QTimer, Slot
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from app.glass.examiner import Examiner
+from app.glass.focus import Focus
+from app.kit.basics import scrolling
+from app.kit.layout.turning_splitter import TurningSplitter
+from app.kit.text.text_box import TextBox
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.chat_model import ChatModel
+from app.session.session import Session
+from app.task_pages.mode_page import ErrorLabel, ModePage
+from app.task_pages.task_questions import Answered, answer_row
+from app.worker.failures import Failure
+
+_PATIENCE_MS = 120
+_UNSEEN = "The text is so long that the model reads it in several windows; the glass box shows one at a time."
+
+
+class TaskPage(ModePage):
+    """At the left what the model reads, at the right its answer.
+
+    Subclasses say which `modes` of a model they are for, build both sides, give the row that is written, and show what
+    came of it.
+    """
+
+    modes: tuple[str, ...] = ()
+
+    def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
+        super().__init__(session, theme, focus, parent)
+        self.answered: Answered | None = None
+        """The latest answer; None while there is none to what is written."""
+        self._examiner = Examiner(session.worker, session.chat, self)
+        self.problem = ErrorLabel()
+        self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
+        self._patience.timeout.connect(self._ask)
+        self._examiner.done.connect(self._on_answered)
+        self._examiner.failed.connect(self._on_failed)
+
+    def _build(self, left: QWidget, right: QWidget) -> None:
+        """Call it once, when both sides have been made."""
+        layout = QVBoxLayout(self.body)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        layout.addWidget(TurningSplitter(left, scrolling(right), sizes=(460, 380), grows=0), 1)
+        layout.addWidget(self.problem)
+        self.on_model_changed()
+
+    # -- For subclasses ------------------------------------------------------------------------------------------------
+
+    def row(self) -> Mapping[str, Any] | None:
+        """What is written, as a row of the model's task; None if nothing is."""
+        raise NotImplementedError
+
+    def show_example(self, row: Mapping[str, Any]) -> None:
+        """Write a row of a dataset."""
+        raise NotImplementedError
+
+    def show_answer(self, answered: Answered | None) -> None:
+        """Show what the model says; None: nothing is written, or it is not known yet."""
+        raise NotImplementedError
+
+    def show_model(self, model: ChatModel) -> None:
+        """Another model is open, which this page is for."""
+
+    # -- Asking --------------------------------------------------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        """Whether the model is asked, or will be in a moment."""
+        return self._patience.isActive() or self._examiner.busy
+
+    def refusal(self, model: ChatModel) -> tuple[str, str] | None:
+        if model.mode not in self.modes:
+            return "Not with this model", "This page is for models with another head: choose one above."
+        return None
+
+    @Slot()
+    def on_model_changed(self) -> None:
+        super().on_model_changed()
+        self._examiner.forget()
+        model = self._session.chat.model
+        if model is not None and not self.words:
+            self.show_model(model)
+        self.on_edited()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self.answered is None:
+            self.on_edited()
+
+    @Slot()
+    def on_edited(self) -> None:
+        """What is written has changed: ask, once one pauses."""
+        self.problem.say("")
+        if self.words or self.row() is None:
+            self._patience.stop()
+            self._examiner.forget()
+            self._show(None)
+        else:
+            self._patience.start()
+
+    @Slot()
+    def _ask(self) -> None:
+        row, model = self.row(), self._session.chat.model
+        if row is None or model is None or self.words or not self.isVisible():  # asked again when it is shown
+            return
+        task, labels = model.task, model.labels
+        self._examiner.ask(lambda model, tokenizer: answer_row(model, tokenizer, task, row, labels))
+
+    @Slot(object)
+    def _on_answered(self, answered: Answered) -> None:
+        if answered.row == self.row():
+            self._show(answered)
+
+    def _show(self, answered: Answered | None) -> None:
+        self.answered = answered
+        read = answered.read if answered is not None else None
+        if read is None:
+            self.inspect(None, _UNSEEN if answered is not None else "")
+        else:
+            self.inspect(read(self._examiner.step))
+        self.show_answer(answered)
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self._show(None)
+        self.problem.say(failure.sentence)
+
+
+def qt_position(text: str, index: int) -> int:
+    """Where a character stands in an editor: Qt counts UTF-16 units, of which an emoji has two."""
+    return len(text[:index].encode("utf-16-le", "surrogatepass")) // 2
+
+
+def text_box(name: str, hint: str, lines: int) -> TextBox:
+    """An editor of at least so many lines."""
+    box = TextBox()
+    box.setAccessibleName(name)
+    box.setPlaceholderText(hint)
+    box.setTabChangesFocus(True)
+    box.setMinimumHeight(box.fontMetrics().lineSpacing() * lines + 2 * SPACE)
+    return box

@@ -1,0 +1,315 @@
+"""The text-to-text page: a source text, and an encoder-decoder's target text by beam search or sampling."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QEvent, Qt, Slot
+from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
+
+from app.glass.examiner import Examiner
+from app.glass.focus import Focus
+from app.glass.read_text import ReadText
+from app.glass.surprise import most_surprising, special_ids
+from app.glass.tokens.token_box import TokenBox
+from app.kit.basics import button, column, frame, label, row, scrolling, set_enabled
+from app.kit.forms.editors import FloatBox, IntBox
+from app.kit.layout.segments import Segments
+from app.kit.layout.turning_splitter import TurningSplitter
+from app.kit.text.text_box import TextBox
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.chat_model import ChatModel
+from app.session.session import Session
+from app.task_pages.alignment import AlignmentCard
+from app.task_pages.beam_question import BeamSearchResult, run_beam_search
+from app.task_pages.hypotheses import HypothesisList
+from app.task_pages.mask_colours import MASKS, MaskColours
+from app.task_pages.mode_page import ErrorLabel, ModePage
+from app.task_pages.one_reply import OneReply
+from app.worker.failures import Failure
+from models.settings.sampling_config import SamplingConfig
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+
+_GAPS = re.compile(rf"<\|extra_\d+\|>|<extra_id_\d+>|{MASKS.pattern}")
+_MAX_BEAMS = 16
+_WAYS = {"beam": "Beam search", "draw": "Sample"}
+_WAYS_TIP = (
+    "Beam search finds the most likely whole texts, and always the same ones. Sampling draws token by token with the "
+    "sampling settings"
+)
+_HINTS = {
+    "beam": "The score is the sum of the tokens' log-probabilities, divided by their number to the length penalty.",
+    "draw": "Uses the sampling settings and their seed.",
+}
+_NOTHING = "Nothing written yet."
+
+
+class TextToText(ModePage):
+    """The source text at the left, the target text at the right."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
+        super().__init__(session, theme, focus, parent)
+        self.draw: Callable[[], SamplingConfig] = SamplingConfig
+        """Called for the settings of each text, including its seed."""
+        self._examiner, self.reply = Examiner(session.worker, session.chat, self), OneReply(session, self)
+        self.searched: BeamSearchResult | None = None
+        self._source_text = self._prefix = ""
+        self.source = TextBox()
+        self.setFocusProxy(self.source)
+        self.source.setAccessibleName("Source text")
+        self.source.setPlaceholderText("Write a source text for the model to answer.")
+        self._colours = MaskColours(self.source.document(), theme, _GAPS)
+        self.insert = button("Insert gap", theme, self._insert_gap, icon="plus", tip="Insert a gap at the cursor")
+        self.way = Segments("Decoding", _WAYS, _WAYS_TIP)
+        self.n_beam, self.length_penalty = IntBox(1, _MAX_BEAMS, 1), FloatBox(-4.0, 4.0, 0.1)
+        self.n_beam.setValue(4)
+        self.length_penalty.setValue(1.0)
+        self.write = button(
+            "Write", theme, self._on_write, icon="play", role="primary", tip="Write the target (Ctrl+Enter)"
+        )
+        self.write.setShortcut("Ctrl+Return")
+        self.stop = button("Stop", theme, self._on_stop, icon="stop", tip="Stop here (Esc)")
+        self.stop.setShortcut("Esc")
+        self.problem = ErrorLabel()
+        self.hypotheses = HypothesisList()
+        self.target = label("", wrap=True, selectable=True)
+        self.drawn_tokens, self.found_tokens = TokenBox(theme, focus), TokenBox(theme, focus)
+        self.alignment = AlignmentCard(session, theme)
+        self._about = label("", "caption", wrap=True)
+        self.beams = QWidget()
+        self._targets = QStackedWidget()
+        self._build()
+        self._connect()
+        self.on_model_changed()
+
+    def _build(self) -> None:
+        self.beams.setLayout(row(*_named("Beams", self.n_beam), *_named("Length penalty", self.length_penalty), None))
+        self.n_beam.setToolTip("Number of beams, and of texts shown")
+        self.length_penalty.setToolTip("Above 0 favours longer texts; 0 compares the plain sums of log-probabilities")
+        policy = self.beams.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)  # the editor keeps its height
+        self.beams.setSizePolicy(policy)
+        left, right = QWidget(), QWidget()
+        self._titles = (_title("Source", self.insert), _title("Target"))
+        lines = column(self._titles[0])
+        lines.addWidget(self.source, 1)
+        lines.addLayout(row(self.way, None, self.stop, self.write))
+        lines.addWidget(self.beams)
+        lines.addWidget(self.problem)
+        left.setLayout(lines)
+        self._nothing = label(_NOTHING, "muted", wrap=True)
+        self._nothing.setAlignment(Qt.AlignmentFlag.AlignTop)
+        drawn, found = QWidget(), QWidget()
+        box = frame("card", margin=SPACE)
+        inside = box.layout()
+        assert inside is not None
+        inside.addWidget(self.target)
+        for page, shown, tokens in ((drawn, box, self.drawn_tokens), (found, self.hypotheses, self.found_tokens)):
+            inner = column(shown, tokens)
+            inner.addStretch(1)
+            page.setLayout(inner)
+        for page in (self._nothing, found, drawn):
+            self._targets.addWidget(page)
+        below = QWidget()
+        lines = column(self._targets, self.alignment)
+        lines.addStretch(1)
+        below.setLayout(lines)
+        beside = column(self._titles[1], self._about)
+        beside.addWidget(scrolling(below), 1)
+        right.setLayout(beside)
+        whole = QVBoxLayout(self.body)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.addWidget(TurningSplitter(left, right, sizes=(420, 420), grows=1))
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.StyleChange:  # the style sheet says how high a button is
+            for title in self._titles:
+                title.setFixedHeight(self.insert.sizeHint().height())
+
+    def _connect(self) -> None:
+        self.source.text_changed.connect(self._show_state)
+        self.way.changed.connect(self._show_state)
+        self.hypotheses.picked.connect(self._inspect_hypothesis)
+        self._examiner.done.connect(self._on_searched)
+        self._examiner.failed.connect(self._on_failed)
+        self._examiner.changed.connect(self._show_state)
+        self.reply.started.connect(self._on_started)
+        self.reply.appended.connect(self._on_appended)
+        self.reply.ended.connect(self._on_drawn)
+        self._session.chat.changed.connect(self._show_state)
+        self.focus.branch_requested.connect(self._on_branch)
+
+    def refusal(self, model: ChatModel) -> tuple[str, str] | None:
+        if model.config.topology != "encoder-decoder":
+            sentence = "Only encoder-decoders such as T5 or BART turn one text into another: choose one above."
+            return "Not with this model", sentence
+        return None
+
+    @Slot()
+    def on_model_changed(self) -> None:
+        super().on_model_changed()
+        self._examiner.forget()
+        self.alignment.show_text(None)
+        self.searched = None
+        self._targets.setCurrentIndex(0)
+        self.problem.say("")
+        self._show_state()
+
+    def show_example(self, row: Mapping[str, Any]) -> None:
+        """Write the source of a row of a dataset, and let the model write its target."""
+        self.source.set_text(str(row["source"]))
+        if self.write.isEnabled():
+            self._on_write()
+
+    # -- the source ----------------------------------------------------------------------------------------------------
+
+    def _gap(self) -> str:
+        """The spelling of the next gap; "" if the model has no gaps."""
+        tokenizer = self._session.chat.tokenizer
+        if tokenizer is None or self.words:
+            return ""
+        return _next_gap(tokenizer, self.source.text)
+
+    def _insert_gap(self) -> None:
+        self.source.insertPlainText(self._gap())
+        self.source.setFocus()
+
+    @Slot()
+    def _show_state(self) -> None:
+        busy = self.reply.busy or self._examiner.busy
+        free = self._session.chat.state == "ready"
+        no_source = "" if self.source.text.strip() else "Write a source text first."
+        set_enabled(self.write, "It is writing." if busy else no_source if free else "No model can write now.")
+        self.stop.setVisible(busy)
+        self.insert.setVisible(bool(self._gap()))
+        self.beams.setVisible(self.way.value == "beam")
+        self._about.setText("Searching…" if self._examiner.busy else _HINTS[self.way.value])
+
+    # -- the target ----------------------------------------------------------------------------------------------------
+
+    def _on_write(self) -> None:
+        text, sampling = self.source.text, self.draw()
+        self.problem.say("")
+        self.alignment.show_text(None)
+        self._source_text = text
+        if self.way.value == "draw":
+            self._draw_target(text, sampling)
+        else:
+            n_beam, penalty = self.n_beam.value(), self.length_penalty.value()
+            self._examiner.ask(
+                lambda model, tokenizer: run_beam_search(model, tokenizer, text, n_beam, penalty, sampling.max_tokens)
+            )
+        self._show_state()
+
+    def _draw_target(self, text: str, sampling: SamplingConfig, prefix_ids: Sequence[int] = ()) -> None:
+        """Sample a target that begins with the tokens `prefix_ids`."""
+        self.target.setText("")
+        self._prefix = ""
+        if self.reply.ask(text, sampling, prefix_ids):
+            self.drawn_tokens.show_text(None)
+            self._targets.setCurrentIndex(2)
+
+    @Slot(int, int)
+    def _on_branch(self, position: int, id: int) -> None:
+        """Sample again for the same source, with another token at a position of the target."""
+        read = self._read
+        if read is None or self.focus.text is not read or self._session.chat.state != "ready":
+            return
+        self.way.choose("draw")
+        self._draw_target(self._source_text, self.draw(), (*read.ids[read.n_prompt : position], id))
+        self._show_state()
+
+    @Slot(str)
+    def _on_started(self, prefix: str) -> None:
+        self._prefix = prefix
+        self.target.setText(prefix)
+
+    def _on_stop(self) -> None:
+        self.reply.stop()
+        if self._examiner.busy:
+            self._examiner.forget()
+
+    @Slot(object)
+    def _on_appended(self, tokens: object) -> None:
+        assert self.reply.written is not None
+        self.target.setText(self._prefix + self.reply.written.text)
+
+    @Slot()
+    def _on_drawn(self) -> None:
+        written, tokenizer = self.reply.written, self._session.chat.tokenizer
+        read = written.read(tokenizer) if written is not None and tokenizer is not None else None
+        if written is not None and read is not None:
+            self.inspect(read)
+            self.alignment.show_text(read)
+            self.drawn_tokens.show_text(read)
+            made = [(t.probability, t.entropy, t.rank) for t in written.tokens]
+            self.drawn_tokens.colour(made, len(read.ids) - len(made))
+        self._show_state()
+
+    @Slot(object)
+    def _on_searched(self, searched: BeamSearchResult) -> None:
+        self.searched = searched
+        self.hypotheses.show_texts(searched.found)
+        self._targets.setCurrentIndex(1)
+        self._inspect_hypothesis(0)
+        self._show_state()
+
+    @Slot(int)
+    def _inspect_hypothesis(self, number: int) -> None:
+        """Let the glass box inspect one of the hypotheses."""
+        searched = self.searched
+        assert searched is not None
+        ids = (searched.start_id, *searched.found[number].ids)
+        shares = [probability for probability, _, _ in searched.found[number].given]
+        n_before = len(ids) - len(shares)
+        start = most_surprising(ids[n_before:], shares, special_ids(self._session.chat.tokenizer))
+        read = ReadText(
+            ids=ids,
+            words=tuple(searched.words[id] for id in ids),
+            n_prompt=1,
+            source_ids=searched.source_ids,
+            source_words=tuple(searched.words[id] for id in searched.source_ids),
+            sampling=SamplingConfig(temperature=1.0),  # a beam search uses the unmodified distribution
+            step=self._examiner.step,
+            start=None if start is None else n_before + start,
+        )
+        self.inspect(read)
+        self.alignment.show_text(read)
+        self.found_tokens.show_text(read)
+        given = searched.found[number].given
+        self.found_tokens.colour(given, len(ids) - len(given))
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self.problem.say(failure.sentence)
+        self._show_state()
+
+
+def _named(name: str, editor: QWidget) -> tuple[QWidget, QWidget]:
+    words = label(name)
+    words.setBuddy(editor)
+    editor.setAccessibleName(name)
+    return words, editor
+
+
+def _title(title: str, *trailing: QWidget) -> QWidget:
+    """A heading with widgets at its right."""
+    line = QWidget()
+    line.setLayout(row(label(title, "subheading"), None, *trailing))
+    return line
+
+
+def _next_gap(tokenizer: Tokenizer, text: str) -> str:
+    """The first sentinel not in the text, or the mask token; "" if there is neither."""
+    from models.tokenizers.special_tokens import mask_id, sentinel_ids
+
+    spelled = [tokenizer.id_to_token(id) or "" for id in sentinel_ids(tokenizer)]
+    mask = mask_id(tokenizer)
+    unused = next((gap for gap in spelled if gap not in text), "")
+    return unused or (tokenizer.id_to_token(mask) or "" if mask is not None else "")

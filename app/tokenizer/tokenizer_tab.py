@@ -1,0 +1,159 @@
+"""The tokenizer tab: choose, train or import a tokenizer, and explore it."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, QTimer, Slot
+from PySide6.QtWidgets import QInputDialog, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+
+from app.kit.basics import EmptyState, button, frame, label, row
+from app.kit.file_dialogs import reveal
+from app.kit.help_mark import HelpMark
+from app.kit.item_list import Item, ItemList
+from app.kit.setting_names.value_words import words
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+from app.tokenizer.making.import_menu import TokenizerImport
+from app.tokenizer.making.training import TokenizerTraining
+from app.tokenizer.tokenizer_views import TokenizerViews
+
+_PATIENCE_MS = 150
+"""Milliseconds for which the former tokenizer stays in view, so that a small one is shown without a flicker."""
+
+
+class TokenizerTab(QWidget):
+    """The library on the left, the views of the chosen tokenizer on the right."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._theme = session, theme
+        self.setProperty("role", "page")
+        self.list = ItemList("Tokenizers", theme, can_rename=True, has_folders=True)
+        self.setFocusProxy(self.list)
+        self.views = TokenizerViews(session, theme)
+        self.trainer = self.views.trainer
+        self.training = TokenizerTraining(session.library, session.tokenizers, session.notices, self)
+        session.closing.connect(self.training.close)
+        self._pages = QStackedWidget()
+        self.loading = EmptyState("", "")
+        self.patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
+        self._build()
+        self._connect()
+        self._on_library_changed()
+        self._on_tokenizer_changed()
+        self._on_busy_changed()
+
+    def _build(self) -> None:
+        splitter = QSplitter(Qt.Orientation.Horizontal)
+        splitter.setChildrenCollapsible(False)
+        splitter.addWidget(self._library_panel())
+        splitter.addWidget(self._centre())
+        splitter.setStretchFactor(1, 1)
+        splitter.setSizes([220, 1090])
+        self.splitter = splitter
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
+        layout.addWidget(splitter)
+
+    def _library_panel(self) -> QWidget:
+        panel = frame("card")
+        lines = panel.layout()
+        assert isinstance(lines, QVBoxLayout)
+        lines.addLayout(row(label("Tokenizers", "subheading"), HelpMark("Tokenizer"), None))
+        lines.addWidget(self.list, 1)
+        tip = "Train a new tokenizer on a text"
+        self.new = button("New tokenizer", self._theme, self._on_new, icon="plus", role="primary", tip=tip)
+        self.bring = TokenizerImport(self._session, self._theme)
+        self.bring.accept_drops_on(self.list.viewport())
+        lines.addLayout(row(self.new, self.bring, None))
+        return panel
+
+    def _centre(self) -> QWidget:
+        first = button(
+            "Train one on Tiny World",
+            self._theme,
+            self.trainer.train,
+            icon="play",
+            role="primary",
+            tip="Learn 1,024 tokens from Terrarium's own synthetic world; takes a few seconds",
+        )
+        self._pages.addWidget(
+            EmptyState(
+                "No tokenizer yet",
+                "A tokenizer splits text into the tokens that a model reads. Train your own or import that of "
+                "another model with the buttons on the left, or start with this one.",
+                first,
+            )
+        )
+        self._pages.addWidget(self.views)
+        self._pages.addWidget(self.loading)
+        return self._pages
+
+    def _connect(self) -> None:
+        session = self._session
+        session.tokenizers.list_changed.connect(self._on_library_changed)
+        session.tokenizers.changed.connect(self._on_tokenizer_changed)
+        self.patience.timeout.connect(self._show_page)
+        self.views.view_changed.connect(self._show_page)
+        self.training.changed.connect(self._on_busy_changed)
+        self.training.trained.connect(lambda _: self.views.show_view("explore"))
+        self.training.events_received.connect(self.trainer.show_events)
+        self.bring.imported.connect(lambda _: self.views.show_view("about"))
+        self.trainer.train_requested.connect(self.training.train)
+        self.trainer.cancel_requested.connect(self.training.cancel)
+        self.list.chosen.connect(self._on_chosen)
+        self.list.rename_requested.connect(self._on_rename)
+        self.list.duplicate_requested.connect(session.tokenizers.duplicate)
+        self.list.delete_requested.connect(session.tokenizers.delete)
+        self.list.reveal_requested.connect(lambda name: reveal(session.library.tokenizers / name))
+
+    @Slot()
+    def _on_library_changed(self) -> None:
+        items = [
+            Item(info.name, info.name, f"{words(info.kind)}, {info.vocab_size:,} tokens", info.problem or "")
+            for info in self._session.tokenizers.list()
+        ]
+        self.list.set_items(items, self._session.tokenizers.name)
+
+    @Slot()
+    def _on_tokenizer_changed(self) -> None:
+        tokenizers = self._session.tokenizers
+        if tokenizers.is_loading:
+            self.loading.set_words(f"Loading “{tokenizers.name}”…", "Large tokenizers take a few seconds.")
+            self.patience.start()
+        else:
+            self.patience.stop()
+            self.views.set_tokenizer(tokenizers.current, tokenizers.name)
+        self._show_page()
+        self._on_library_changed()
+
+    @Slot(str)
+    def _on_chosen(self, name: str) -> None:
+        if name != self._session.tokenizers.name:
+            self._session.tokenizers.choose(name)
+        if self.views.current == "train" and not self.training.busy:
+            self.views.show_view("explore")
+
+    def _on_rename(self, name: str) -> None:
+        new, agreed = QInputDialog.getText(self, "Rename tokenizer", "Name", text=name)
+        if agreed and new.strip() and new.strip() != name:
+            self._session.tokenizers.rename(name, new)
+
+    def _on_new(self) -> None:
+        self.views.show_view("train")
+        self._show_page()
+        self.trainer.setFocus()
+
+    @Slot()
+    def _on_busy_changed(self) -> None:
+        self.trainer.show_busy(self.training.busy)
+        if self.training.busy:
+            self.views.show_view("train")
+        self._show_page()
+
+    @Slot()
+    def _show_page(self) -> None:
+        """Show the views, a hint if there is no tokenizer, or that it is being read."""
+        tokenizers, trains = self._session.tokenizers, self.views.current == "train"
+        waits = tokenizers.is_loading and not self.patience.isActive()
+        is_empty = tokenizers.current is None and not tokenizers.is_loading
+        self._pages.setCurrentIndex(1 if trains else 2 if waits else 0 if is_empty else 1)

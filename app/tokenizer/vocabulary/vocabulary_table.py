@@ -1,0 +1,181 @@
+"""The table of tokens: sortable, with copy actions and keyboard navigation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QItemSelectionModel, QModelIndex, Qt, Signal, Slot
+from PySide6.QtGui import QAction, QFontMetrics, QGuiApplication, QKeySequence, QResizeEvent
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
+
+from app.kit.theme import ThemeProvider
+from app.tokenizer.vocabulary.model import DESCENDING_FIRST, TITLES, VocabularyModel, copied_text
+from models.tokenizers.vocabulary.token_counts import Usage
+from models.tokenizers.vocabulary.token_types import TYPES
+from models.tokenizers.vocabulary.vocabulary import Vocabulary
+
+_PADDING = 28  # pixels on both sides of a cell's text
+_ROW = 26  # pixels at the usual text size
+_WIDEST = {
+    "id": "888888",
+    "token": "·internat",
+    "bytes": "20 74 68 65",
+    "length": "888",
+    "count": "88,888,888",
+    "made": "·internat + io",
+}
+"""Sample texts that fit into the columns; tokens and bytes may be wider."""
+
+_HIDDEN_FIRST = ("bytes", "length", "made")
+"""Columns hidden in narrow windows, in this order; the card beside the table shows them too."""
+
+
+class VocabularyTable(QTableView):
+    """Shows a VocabularyModel. Headers sort; the context menu copies, and sorts by keyboard.
+
+    Signals:
+        token_changed(int): the current row of the vocabulary, -1 for none.
+        sort_changed(): `sorting` has changed.
+    """
+
+    token_changed = Signal(int)
+    sort_changed = Signal()
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self.contents = VocabularyModel(theme, self)
+        self.setModel(self.contents)
+        self.setAccessibleName("Tokens of the vocabulary")
+        self.setProperty("role", "plain")  # a card frames it
+        self.setShowGrid(False)
+        self.setWordWrap(False)
+        self.setTabKeyNavigation(False)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.verticalHeader().hide()
+        self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)  # otherwise Qt measures all rows
+        self.horizontalHeader().setHighlightSections(False)
+        self.horizontalHeader().setSectionsClickable(True)
+        self.horizontalHeader().setSortIndicatorShown(True)
+        self.horizontalHeader().sortIndicatorChanged.connect(self.sort_changed)
+        self.selectionModel().currentRowChanged.connect(self._on_current_changed)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
+        self._add_action("Copy text", QKeySequence(QKeySequence.StandardKey.Copy), self.copy_text)
+        self._add_action("Copy id", QKeySequence("Ctrl+Shift+C"), self.copy_id)
+        self._add_action("Sort by this column", QKeySequence("Ctrl+Return"), self.sort_by_current)
+        theme.theme_changed.connect(self._size_columns)
+
+    def _add_action(self, words: str, key: QKeySequence, do: Callable[[], None]) -> None:
+        action = QAction(words, self, shortcut=key, shortcutContext=Qt.ShortcutContext.WidgetShortcut)
+        action.triggered.connect(do)
+        self.addAction(action)
+
+    @property
+    def sorting(self) -> tuple[str, bool]:
+        """(sort column, whether descending)."""
+        header = self.horizontalHeader()
+        section = header.sortIndicatorSection()
+        columns = self.contents.columns
+        name = columns[section] if 0 <= section < len(columns) else "id"
+        return name, header.sortIndicatorOrder() == Qt.SortOrder.DescendingOrder
+
+    @property
+    def current(self) -> int:
+        """The current row of the vocabulary, -1 for none."""
+        index = self.currentIndex().row()
+        return int(self.contents.rows[index]) if 0 <= index < len(self.contents.rows) else -1
+
+    def set_vocabulary(self, vocabulary: Vocabulary | None, usage: Usage | None) -> None:
+        """Set the vocabulary and its counts; a new vocabulary is sorted by id."""
+        sorting = ("id", False) if vocabulary is not self.contents.vocabulary else self.sorting
+        self.contents.set_vocabulary(vocabulary, usage)
+        self._size_columns()
+        self.sort_by(*sorting)
+
+    def sort_by(self, column: str, descending: bool = False) -> None:
+        """Sort by a column, or by id if it is not shown."""
+        columns = self.contents.columns
+        order = Qt.SortOrder.DescendingOrder if descending else Qt.SortOrder.AscendingOrder
+        self.horizontalHeader().setSortIndicator(columns.index(column) if column in columns else 0, order)
+
+    def show_rows(self, rows: NDArray[np.int64]) -> None:
+        """Show these rows from the top, with none selected."""
+        self.contents.set_rows(rows)
+        self.scrollToTop()
+
+    def select(self, row: int) -> bool:
+        """Select a row of the vocabulary without scrolling; False if it is not shown."""
+        model_row = self.contents.model_row(row)
+        index = self.contents.index(model_row, 0) if model_row >= 0 else QModelIndex()
+        flags = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
+        self.selectionModel().setCurrentIndex(index, flags)
+        return model_row >= 0
+
+    @Slot()
+    def copy_text(self) -> None:
+        """Copy the text of the current token, or its bytes in hexadecimal if they are not whole characters."""
+        vocabulary = self.contents.vocabulary
+        if vocabulary is not None and self.current >= 0:
+            QGuiApplication.clipboard().setText(copied_text(vocabulary[self.current]))
+
+    @Slot()
+    def copy_id(self) -> None:
+        """Copy the id of the current token."""
+        vocabulary = self.contents.vocabulary
+        if vocabulary is not None and self.current >= 0:
+            QGuiApplication.clipboard().setText(f"{vocabulary.ids[self.current]}")
+
+    @Slot()
+    def sort_by_current(self) -> None:
+        """Sort by the column of the current cell; reverses the order if it is the sort column."""
+        section = max(self.currentIndex().column(), 0)
+        if self.contents.columns:
+            name = self.contents.columns[section]
+            sorted_by, descending = self.sorting
+            self.sort_by(name, not descending if name == sorted_by else name in DESCENDING_FIRST)
+
+    def keyboardSearch(self, search: str) -> None:
+        """Disabled: it would scan all rows, and there is a search field."""
+
+    @Slot(QModelIndex, QModelIndex)
+    def _on_current_changed(self, *_: object) -> None:
+        self.token_changed.emit(self.current)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._size_columns()
+
+    @Slot()
+    def _size_columns(self) -> None:
+        """Tokens and bytes share the spare width; if there is too little, some columns are hidden."""
+        header, columns = self.horizontalHeader(), self.contents.columns
+        self.verticalHeader().setDefaultSectionSize(round(_ROW * self._theme.text_scale))
+        widths, room = self._widths(), self.viewport().width()
+        shown = set(columns)
+        for name in _HIDDEN_FIRST:
+            if sum(widths[each] for each in shown) > room:
+                shown.discard(name)
+        spare = max(room - sum(widths[each] for each in shown), 0)
+        widths["bytes"] += spare // 2
+        for section, name in enumerate(columns):
+            self.setColumnHidden(section, name not in shown)
+            is_token = name == "token"
+            mode = QHeaderView.ResizeMode.Stretch if is_token else QHeaderView.ResizeMode.Interactive
+            header.setSectionResizeMode(section, mode)
+            if not is_token:
+                self.setColumnWidth(section, widths[name])
+
+    def _widths(self) -> dict[str, int]:
+        """The minimum width of each column in pixels."""
+        mono, plain = QFontMetrics(self._theme.mono_font(0.95)), QFontMetrics(self._theme.font())
+        title = QFontMetrics(self._theme.font(0.9, bold=True))
+        widths = {name: mono.horizontalAdvance(widest) for name, widest in _WIDEST.items()}
+        widths["type"] = plain.horizontalAdvance(max(TYPES, key=plain.horizontalAdvance).capitalize())
+        return {
+            name: max(widths[name], title.horizontalAdvance(words)) + _PADDING for name, (words, _) in TITLES.items()
+        }

@@ -1,0 +1,323 @@
+"""The Vocabulary view: all tokens of a tokenizer, with search, filters, sorting, and counts in a corpus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QRectF, QSize, Qt, Slot
+from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from tokenizers import Tokenizer
+
+from app.kit.basics import EmptyState, button, frame, label, panes, row, set_role
+from app.kit.labels import ElidedLabel
+from app.kit.layout.whole_rows import WholeRows
+from app.kit.plots.bar_plot import BarPlot
+from app.kit.plots.line_plot import LinePlot
+from app.kit.plots.pictures import LinePicture
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+from app.tokenizer.vocabulary.filters import VocabularyFilters
+from app.tokenizer.vocabulary.pictures import coverage_picture, describe_usage, lengths_picture, zipf_picture
+from app.tokenizer.vocabulary.token_facts import TokenFacts
+from app.tokenizer.vocabulary.token_finder import Found, Query, TokenFinder
+from app.tokenizer.vocabulary.usage_counter import UsageCounter, UsageResult
+from app.tokenizer.vocabulary.vocabulary_table import VocabularyTable
+from app.worker.background import LatestTask, TaskQueue
+from app.worker.failures import Failure
+from models.events import Event, Progress
+from models.number_words import format_count, format_percent
+from models.tokenizers.vocabulary.csv_file import write_vocabulary_csv
+from models.tokenizers.vocabulary.token_counts import Usage
+from models.tokenizers.vocabulary.vocabulary import Vocabulary, read_vocabulary
+
+_CSV = "Comma-separated values (*.csv)"
+
+
+class VocabularyView(QWidget):
+    """Filters above the table, the selected token beside it, and counts and charts below."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._tokenizer: Tokenizer | None = None
+        self._name = ""
+        self._finder: TokenFinder | None = None
+        self._reading, self._finding, self._writing = LatestTask(self), LatestTask(self), TaskQueue(self)
+        self.filters = VocabularyFilters()
+        self.n_found = label("", "caption")
+        self.export = button("CSV", theme, self.choose_file, icon="export", role="quiet")
+        self.table = VocabularyTable(theme)
+        self.facts = TokenFacts(theme)
+        self.counter = UsageCounter(session, theme)
+        self.status = ElidedLabel()
+        self.words = label("", wrap=True, selectable=True)
+        tip = "List the tokens that this corpus never produces: a model trained on it learns nothing about them"
+        self.glitches = button("Show glitch candidates", theme, self._show_glitches, role="link", tip=tip)
+        self.charts = VocabularyCharts(theme)
+        self._build()
+        self._connect()
+        self.set_tokenizer(None, "")
+
+    def _build(self) -> None:
+        self.export.setAccessibleName("Export as CSV")
+        self.export.setToolTip("Export the rows shown, in their order, as a CSV file")
+        self._none = EmptyState("No tokenizer chosen", "Choose one on the left, or train one, to see its tokens.")
+        self._busy = EmptyState("Reading the vocabulary…", "Every token with its bytes, type and merge.")
+        self._nothing = EmptyState("No token matches", "Change the search, or choose all types and uses.")
+        self._found = QStackedWidget()
+        listed = frame("card", margin=1)
+        inside = listed.layout()
+        assert inside is not None
+        inside.addWidget(WholeRows(self.table))
+        self._found.addWidget(listed)
+        self._found.addWidget(self._nothing)
+        upper = QWidget()
+        lines = QVBoxLayout(upper)
+        lines.setContentsMargins(0, 0, 0, 0)
+        lines.setSpacing(SPACE)
+        bar = row(self.filters, self.export)
+        bar.setStretch(0, 1)
+        lines.addLayout(bar)
+        lines.addLayout(row(self.n_found, self.status))
+        lines.addLayout(panes(self._found, self.facts, sizes=(760, 268), grows=0), 1)
+        self._usage = QWidget()
+        sentence = row(self.words, self.glitches)
+        sentence.setStretch(0, 1)
+        self._usage.setLayout(sentence)
+        lower = QWidget()
+        below = QVBoxLayout(lower)
+        below.setContentsMargins(0, 0, 0, 0)
+        below.setSpacing(SPACE)
+        below.addWidget(self.counter)
+        below.addWidget(self._usage)
+        below.addWidget(self.charts, 1)
+        whole = QSplitter(Qt.Orientation.Vertical)
+        whole.setChildrenCollapsible(False)
+        whole.addWidget(upper)
+        whole.addWidget(lower)
+        whole.setStretchFactor(0, 1)
+        self._pages = QStackedWidget()
+        for page in (self._none, self._busy, whole):
+            self._pages.addWidget(page)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._pages)
+
+    def _connect(self) -> None:
+        self._reading.done.connect(self._on_read)
+        self._reading.failed.connect(self._on_failed)
+        self._finding.done.connect(self._on_found)
+        self._finding.failed.connect(self._on_failed)
+        self._finding.events_received.connect(self._on_progress)
+        self._writing.done.connect(self._say)
+        self._writing.failed.connect(self._on_failed)
+        self.filters.changed.connect(self._find)
+        self.filters.submitted.connect(self._go_to_table)
+        self.table.sort_changed.connect(self._find)
+        self.table.token_changed.connect(self.facts.show_row)
+        self.facts.token_requested.connect(self._show_token)
+        self.counter.counted.connect(self._on_counted)
+        QShortcut(
+            QKeySequence(QKeySequence.StandardKey.Find),
+            self,
+            self._go_to_search,
+            context=Qt.ShortcutContext.WidgetWithChildrenShortcut,
+        )
+
+    # -- What is shown -------------------------------------------------------------------------------------------------
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """The vocabulary, None if there is none or it is being read."""
+        return None if self._finder is None else self._finder.vocabulary
+
+    @property
+    def usage(self) -> Usage | None:
+        """The counts, None if nothing was counted."""
+        return None if self._finder is None else self._finder.usage
+
+    @property
+    def busy(self) -> bool:
+        """Whether any background task is running."""
+        return self.counter.busy or self._reading.busy or self._finding.busy or self._writing.busy
+
+    def set_tokenizer(self, tokenizer: Tokenizer | None, name: str) -> None:
+        """Show this tokenizer of the library; None for none."""
+        self._tokenizer, self._name, self._finder = tokenizer, name, None
+        self._reading.cancel()
+        self._finding.cancel()
+        self.counter.set_vocabulary(None, None)
+        self._show_parts(None, None)
+        self._pages.setCurrentWidget(self._none if tokenizer is None else self._busy)
+        self._say("")
+        if tokenizer is not None:
+            self._reading.ask(lambda: read_vocabulary(tokenizer))
+
+    def set_text(self, text: str) -> None:
+        """Offer the text of the tab as a corpus."""
+        self.counter.picker.set_text(text)
+
+    @Slot(object)
+    def _on_read(self, table: Vocabulary) -> None:
+        self._finder = TokenFinder(table, None)
+        self._show_parts(table, None)
+        self.counter.set_vocabulary(self._tokenizer, table)
+        self._pages.setCurrentIndex(2)
+
+    @Slot(object)
+    def _on_counted(self, result: UsageResult) -> None:
+        assert self._finder is not None
+        self._finder = self._finder.with_usage(result.usage)
+        table = self._finder.vocabulary
+        self.words.setText(describe_usage(table, result.usage, result.corpus))
+        n = result.usage.n("never", "unreachable")
+        self.glitches.setText(f"Show {format_count(n, 'glitch candidate')}")
+        self.glitches.setVisible(n > 0)
+        self._show_parts(table, result.usage)
+
+    def _show_parts(self, table: Vocabulary | None, usage: Usage | None) -> None:
+        """Set the vocabulary of all parts, and search again."""
+        self._usage.setVisible(usage is not None)
+        self.facts.set_vocabulary(table, usage)
+        if table is not None:
+            self.filters.set_vocabulary(table, usage)
+            self.charts.show_vocabulary(table, usage)
+        self.table.set_vocabulary(table, usage)
+        self._find()
+
+    # -- Search -------------------------------------------------------------------------------------------------------
+
+    @Slot()
+    def _find(self) -> None:
+        finder, filters = self._finder, self.filters
+        if finder is None:
+            return
+        column, descending = self.table.sorting
+        query = Query(text=filters.text, type=filters.type, use=filters.use, column=column, descending=descending)
+        self._finding.drive(lambda: finder.find(query))
+
+    @Slot(object)
+    def _on_found(self, found: Found) -> None:
+        assert self._finder is not None
+        n, n_all = len(found.rows), len(self._finder.vocabulary)
+        self.n_found.setText(format_count(n_all, "token") if n == n_all else f"{n:,} of {format_count(n_all, 'token')}")
+        self.filters.show_problem(bool(found.problem))
+        self._say(found.problem, failed=bool(found.problem))
+        self.export.setEnabled(n > 0)
+        self.table.show_rows(found.rows)
+        self.table.select(self.facts.row)
+        self._found.setCurrentIndex(0 if n else 1)
+
+    @Slot(object)
+    def _on_progress(self, events: tuple[Event, ...]) -> None:
+        last = events[-1]
+        if isinstance(last, Progress):
+            self.n_found.setText(f"Searching: {format_percent(last.done / last.total)}")
+
+    @Slot()
+    def _show_glitches(self) -> None:
+        self.filters.show_only(use="never")
+        self._go_to_table()
+
+    @Slot(int)
+    def _show_token(self, row: int) -> None:
+        """Show a token in the card, whether or not the table contains it."""
+        if self.table.select(row):
+            self.table.scrollTo(self.table.currentIndex())
+        self.facts.show_row(row)
+
+    @Slot()
+    def _go_to_search(self) -> None:
+        self.filters.search.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        self.filters.search.selectAll()
+
+    @Slot()
+    def _go_to_table(self) -> None:
+        self.table.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    # -- Files and failures --------------------------------------------------------------------------------------------
+
+    @Slot()
+    def choose_file(self) -> None:
+        """Ask for a file, and export the rows shown to it."""
+        path, _ = QFileDialog.getSaveFileName(self, "Export the vocabulary", f"{self._name}-vocabulary.csv", _CSV)
+        if path:
+            self.export_to(Path(path))
+
+    def export_to(self, path: Path) -> None:
+        """Export the rows shown, in their order, as a CSV file; reports the result."""
+        finder, rows = self._finder, self.table.contents.rows
+        if finder is None:
+            return
+
+        def write() -> str:
+            write_vocabulary_csv(path, finder.vocabulary, finder.usage, rows.tolist())
+            return f"{format_count(len(rows), 'token')} written to {path}"
+
+        self._writing.ask(write)
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self._pages.setCurrentIndex(2)
+        self._say(failure.sentence, failed=True)
+
+    def _say(self, words: str, *, failed: bool = False) -> None:
+        self.status.setText(words)
+        set_role(self.status, "error" if failed else "caption")
+
+
+class _LogPlot(LinePlot):
+    """A line plot that uses the full width, as it has no colour bar."""
+
+    def _room(self) -> QRectF:
+        room = super()._room()
+        room.setRight(self.width() - 1.5 * SPACE)
+        return room
+
+
+class VocabularyCharts(QWidget):
+    """Three charts; a hint replaces the last two before counting."""
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.lengths = BarPlot(theme)
+        self.zipf, self.coverage = _LogPlot(theme), _LogPlot(theme)
+        pair = QWidget()
+        beside = QHBoxLayout(pair)
+        beside.setContentsMargins(0, 0, 0, 0)
+        beside.setSpacing(SPACE)
+        beside.addWidget(self.zipf, 1)
+        beside.addWidget(self.coverage, 1)
+        self._hint = EmptyState(
+            "Nothing counted yet",
+            "Choose a corpus above and click Count to see how often each token occurs, and which never do.",
+        )
+        self._pages = QStackedWidget()
+        self._pages.addWidget(self._hint)
+        self._pages.addWidget(pair)
+        card = frame("card", horizontal=True, margin=SPACE)
+        inside = card.layout()
+        assert isinstance(inside, QHBoxLayout)
+        inside.addWidget(self.lengths, 1)
+        inside.addWidget(self._pages, 2)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(card)
+
+    def sizeHint(self) -> QSize:
+        return QSize(720, 168)
+
+    @property
+    def pictures(self) -> tuple[LinePicture, LinePicture] | None:
+        """Frequency by rank, and coverage; None before counting."""
+        if self._pages.currentIndex() == 0 or self.zipf.picture is None or self.coverage.picture is None:
+            return None
+        return self.zipf.picture, self.coverage.picture
+
+    def show_vocabulary(self, vocabulary: Vocabulary, usage: Usage | None) -> None:
+        """Draw the charts; only the lengths without `usage`."""
+        self.lengths.set_picture(lengths_picture(vocabulary))
+        self._pages.setCurrentIndex(0 if usage is None else 1)
+        if usage is not None:
+            self.zipf.set_picture(zipf_picture(vocabulary, usage))
+            self.coverage.set_picture(coverage_picture(usage))

@@ -1,0 +1,324 @@
+"""The training tab: the list of runs at the left; at the right one run, several compared, a new run, or recipes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtCore import QTimer, Slot
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QApplication, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+
+from app.kit.basics import frame
+from app.kit.theme import SPACE, ThemeProvider
+from app.lineage.next_steps import Judging, NextRun
+from app.new_run.align_picker import AlignPicker
+from app.new_run.choices import RunChoices
+from app.new_run.new_run_page import NewRun
+from app.new_run.start_picker import StartPicker
+from app.recipes.recipes_page import RecipesPage
+from app.run.run_view import RunView
+from app.runs.overlay.overlay_view import CompareRuns
+from app.runs.queue_panel import QueuePanel
+from app.runs.runs_panel import RunsPanel
+from app.session.chat_model import LIVE
+from app.session.session import Session
+from app.session.undo import Step
+from models.recipes.demonstrations.bases import steps_of_strong
+from models.runs.run_queue import QueuedRun
+from models.settings.model_config import ModelConfig
+
+_BETWEEN_MS = 10
+"""Between two parts of the form that is made when the tab is first shown, so that what waits has its turn."""
+
+
+class TrainingTab(QWidget):
+    """The list of runs and the queue, and pages for one run, several runs, a new run, and recipes."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._theme = session, theme
+        self.setProperty("role", "page")
+        self.panel = RunsPanel(session, theme)
+        self.runs = self.panel.list
+        self.setFocusProxy(self.runs)
+        self.queue = QueuePanel(session, theme)
+        self.run_view = RunView(session, theme)
+        self.comparison = CompareRuns(session, theme)
+        self.pages = QStackedWidget()
+        self._nothing = QWidget()
+        for page in (self._nothing, self.run_view, self.comparison):
+            self.pages.addWidget(page)
+        splitter = QSplitter()
+        splitter.setChildrenCollapsible(False)
+        splitter.addWidget(self._left())
+        splitter.addWidget(self.pages)
+        splitter.setStretchFactor(1, 1)
+        splitter.setSizes([256, 1000])
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
+        layout.addWidget(splitter)
+        self._followed, self._follows, self._was_active = "", False, False
+        self._leaving = ""  # the run in view that is left as soon as the next one of the queue has begun
+        self._pickers: tuple[StartPicker, AlignPicker] | None = None
+        self._choices: RunChoices | None = None
+        self._new_run: NewRun | None = None
+        self._recipes: RecipesPage | None = None
+        self._connect()
+
+    def _left(self) -> QWidget:
+        left = QWidget()
+        lines = QVBoxLayout(left)
+        lines.setContentsMargins(0, 0, 0, 0)
+        lines.setSpacing(SPACE)
+        lines.addWidget(self.panel, 1)
+        self._queue_card = frame("card", margin=SPACE)
+        card = self._queue_card.layout()
+        assert card is not None
+        card.addWidget(self.queue)
+        lines.addWidget(self._queue_card)
+        return left
+
+    def _connect(self) -> None:
+        panel, session = self.panel, self._session
+        panel.run_chosen.connect(self._on_run_chosen)
+        panel.runs_selected.connect(self._on_runs_selected)
+        self.comparison.run_asked.connect(self.show_run)
+        panel.new_asked.connect(self.show_new_run)
+        panel.recipes_asked.connect(self.show_recipes)
+        panel.action_asked.connect(self.do)
+        self.run_view.action_asked.connect(self.do)
+        self.run_view.same_asked.connect(self.show_template)
+        self.run_view.checkpoint_chat_asked.connect(session.use_model)
+        self.run_view.example_asked.connect(self._on_example)
+        self.run_view.run_asked.connect(self.show_run)
+        self.run_view.tokenizer_asked.connect(self._on_tokenizer)
+        self.run_view.step_chosen.connect(self._on_next_step)
+        self.queue.removed.connect(self._on_removed)
+        session.training.changed.connect(self._on_training)
+        session.queue.changed.connect(self._show_queue)
+        self._show_queue()
+
+    def show_new_run(self) -> None:
+        """Show the form for a new run: the draft that was begun, or a new one after it was started."""
+        self.new_run.begin_if_over()
+        self._show_form()
+
+    def _show_form(self) -> None:
+        self.runs.choose("")
+        self.pages.setCurrentWidget(self.new_run)
+
+    @property
+    def new_run(self) -> NewRun:
+        """The form for a new run, made now if necessary."""
+        while self._new_run is None or self.pages.indexOf(self._new_run) < 0 or not self.is_complete:
+            self._make_more()
+        return self._new_run
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether there is a page to show."""
+        return self.pages.currentWidget() is not self._nothing
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        QTimer.singleShot(_BETWEEN_MS, self, self._on_shown)
+
+    @Slot()
+    def _on_shown(self) -> None:
+        """Make the form in several turns of the event loop, so that the window stays responsive."""
+        if not self.is_complete:
+            self._make_more()
+            QTimer.singleShot(_BETWEEN_MS, self, self._on_shown)
+
+    def _make_more(self) -> None:
+        """Make a part of the form for a new run, each of which takes 50 ms at most; the last one shows it."""
+        if self._pickers is None:
+            self._pickers = StartPicker(self._session, self._theme), AlignPicker(self._session, self._theme)
+        elif self._choices is None:
+            self._choices = RunChoices(self._session, self._theme, self._pickers)
+        elif self._new_run is None:
+            self._new_run = NewRun(self._session, self._theme, self._choices)
+        elif self.pages.indexOf(self._new_run) < 0:
+            self.pages.addWidget(self._new_run)
+        else:
+            self.pages.setCurrentWidget(self._new_run)
+
+    @property
+    def recipes(self) -> RecipesPage:
+        """The page of the recipes, made now if necessary."""
+        if self._recipes is None:
+            self._recipes = page = RecipesPage(self._session, self._theme)
+            page.run_asked.connect(self.show_run)
+            page.scores_asked.connect(self._on_scores)
+            page.chat_asked.connect(self._session.use_model)
+            page.train_asked.connect(self._on_train_on)
+            page.stop_asked.connect(self._on_stop_at)
+            self.pages.addWidget(page)
+        return self._recipes
+
+    @property
+    def shows_recipes(self) -> bool:
+        """Whether the recipes are shown."""
+        return self.pages.currentWidget() is self._recipes
+
+    def show_recipes(self, name: str = "") -> None:
+        """Show the recipes, and scroll to the one of that name, if there is one."""
+        self.runs.choose("")
+        self.pages.setCurrentWidget(self.recipes)
+        if self.recipes.has_recipe(name):
+            self.recipes.show_recipe(name)
+
+    def show_run(self, run_id: str) -> None:
+        """Show a run of the list."""
+        if not self.runs.choose(run_id):
+            self.runs.reload()
+
+    @Slot(str)
+    @Slot(str, object)
+    def show_template(self, run_id: str, design: ModelConfig | None = None) -> None:
+        """Show the form for a new run, with the settings of this one, and another design where one is given."""
+        self.new_run.show_template(run_id, design)
+        self.show_new_run()
+
+    @Slot(str)
+    def _on_run_chosen(self, run_id: str) -> None:
+        if not run_id:
+            if not self.shows_recipes and not (self.pages.currentWidget() is self.run_view and self.run_view.live):
+                was_within = _has_focus_within(self.run_view)
+                self.pages.setCurrentWidget(self.new_run)
+                if was_within:
+                    self.runs.setFocus()
+            return
+        if self.run_view.run_id != run_id:
+            self.run_view.show_run(run_id)
+        self.pages.setCurrentWidget(self.run_view)
+
+    @Slot(object)
+    def _on_runs_selected(self, run_ids: tuple[str, ...]) -> None:
+        self.comparison.show_runs(run_ids)
+        self.pages.setCurrentWidget(self.comparison)
+
+    @Slot()
+    def _on_training(self) -> None:
+        """Show a training when it starts, and select its run in the list as soon as it has one.
+
+        A run that the queue starts by itself is shown only if the page shows the run before it, and not before it can
+        be trained: that may turn out to be impossible. That of a recipe is not where its card is shown.
+        """
+        state, active = self._session.training.state, self._session.training.active
+        began, ended = active and not self._was_active, self._was_active and not active
+        self._was_active = active
+        if state is None:
+            return
+        if began:
+            self._follows = not self._session.queue.started_automatically or self._is_showing(self._followed)
+            self._follows = self._follows and not (state.recipe and self.shows_recipes)
+            self._leaving = self._followed if self._follows and self._session.queue.started_automatically else ""
+            self._followed = ""
+            if self._follows and not state.run_id and not self._leaving:
+                self.run_view.show_run("")
+                self.pages.setCurrentWidget(self.run_view)
+                self.runs.choose("")  # it is not in the list yet
+        elif ended and self._is_showing(""):
+            self._show_form()  # it ended before there was a run to show: a message says why
+        if active and state.run_id and state.run_id != self._followed:
+            self._followed = state.run_id
+            if self._follows and (began or any(map(self._is_showing, ("", state.run_id, self._leaving)))):
+                self.show_run(state.run_id)
+
+    @property
+    def run_in_view(self) -> str:
+        """The id of the run that is shown, "" where something else is."""
+        return self.run_view.run_id if self.pages.currentWidget() is self.run_view else ""
+
+    def _is_showing(self, run_id: str) -> bool:
+        return self.pages.currentWidget() is self.run_view and self.run_view.run_id == run_id
+
+    @Slot()
+    def _show_queue(self) -> None:
+        waits = bool(self._session.queue.waiting)
+        was_within = not waits and _has_focus_within(self._queue_card)
+        self._queue_card.setVisible(waits)
+        if was_within:
+            self.runs.setFocus()  # its last item was removed
+
+    @Slot(object, int)
+    def _on_removed(self, item: QueuedRun, index: int) -> None:
+        words = f"“{item.name}” removed from the queue"
+        queue, undo = self._session.queue, self._session.undo
+
+        def undo_it() -> bool:
+            self._session.notices.undone.emit(words)
+            return queue.put_back(item, index)
+
+        step = Step(
+            f"removal of “{item.name}” from the queue",
+            undo_it,
+            lambda: queue.remove(item.id) is not None,
+            is_stale=lambda: any(waiting.id == item.id for waiting in queue.waiting),
+        )
+        undo.add("training", step)
+        self._session.notices.deleted.emit(words, lambda: undo.take_back("training", step))
+
+    @Slot(str, str)
+    def do(self, run_id: str, name: str) -> None:
+        """Do something to a run, by its name in run_list.run_actions; "" is the training that has no run yet."""
+        if name == "chat":
+            self._session.use_model(LIVE if self._session.training.trains(run_id) else run_id)
+        elif name == "resume":
+            self._session.training.resume_run(run_id)
+        elif name == "queue":
+            self._session.queue.add_run(run_id)
+        elif name == "template":
+            self.show_template(run_id)
+        elif name == "tune":
+            self.show_new_run()
+            self.new_run.show_tuning(run_id)
+        elif not self.panel.do(run_id, name):
+            if run_id:
+                self.show_run(run_id)
+            if self.run_view.run_id == run_id:  # or it is gone
+                self.run_view.do(name)
+
+    @Slot(str)
+    def _on_train_on(self, run_id: str) -> None:
+        self.show_run(run_id)
+        if self.run_view.run_id == run_id:  # or it is gone
+            info = self._session.runs.look_up(run_id)
+            steps = steps_of_strong(0 if info is None else info.step)
+            self.run_view.ask_for_fork(None, {"steps": steps})
+
+    @Slot(str, int)
+    def _on_stop_at(self, run_id: str, step: int) -> None:
+        self.run_view.forks.stop_at(run_id, step)
+
+    @Slot(str)
+    def _on_scores(self, run_id: str) -> None:
+        self.show_run(run_id)
+        if self.run_view.run_id == run_id:  # or it is gone
+            self.run_view.views.show_view("scores")
+
+    @Slot(str, int, object)
+    def _on_example(self, run_id: str, step: int, row: dict[str, Any]) -> None:
+        if self._session.examples.ask(run_id, step, row):
+            self._session.tab_requested.emit("chat")
+
+    @Slot(object)
+    def _on_next_step(self, does: NextRun | Judging) -> None:
+        """Set up the run that is to be made from a stage, or let replies be judged."""
+        if isinstance(does, Judging):
+            self._session.tab_requested.emit("chat")
+            self._session.preferences.judging_requested.emit(does.first, does.second)
+            return
+        self.show_new_run()
+        self.new_run.show_stage(does.parent, does.stage, does.reward_model, does.data)
+
+    @Slot(str)
+    def _on_tokenizer(self, name: str) -> None:
+        self._session.tokenizers.choose(name)
+        self._session.tab_requested.emit("tokenizer")
+
+
+def _has_focus_within(widget: QWidget) -> bool:
+    focused = QApplication.focusWidget()
+    return focused is not None and widget.isAncestorOf(focused)

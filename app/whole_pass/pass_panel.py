@@ -1,0 +1,129 @@
+"""The panel of the whole pass: one token's way through the model, each stage with its numbers and a link to more."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtGui import QHideEvent
+from PySide6.QtWidgets import QWidget
+
+from app.glass.answer_panel import AnswerPanel
+from app.glass.focus import Focus, Head
+from app.glass.panel_head import About
+from app.glass.target_token import TargetToken
+from app.kit.basics import button, set_enabled
+from app.kit.chart_export import Columns
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from app.whole_pass.answer import PassAnswer, read_answer
+from app.whole_pass.pass_view import PassView, numbers_of
+from app.whole_pass.wide_window import WideWindow
+from app.whole_pass.wording import describe_pass, strongest_head
+
+if TYPE_CHECKING:
+    from models.inspect.whole_pass import PassCache
+
+ABOUT = About(
+    title="Whole pass",
+    term="Next-token prediction",
+    shows="How this token came about, from the text to the draw. Each stage opens the panel that shows more.",
+    source=(
+        "The open model reads the text again, as it did when it wrote: what comes before into its cache, then the "
+        "newest token alone with a trace. Each × is the length of the vector that a part adds, in lengths of the "
+        "vector before. Of each attention, the head that adds the longest vector is shown; of one of them, that "
+        "which did most for the token against the runner-up (its direct effect on the logit). What a layer would say "
+        "is the logit lens. The draw is computed by the code that writes replies."
+    ),
+    limits=(
+        "How much a part adds does not say what it is for, and where a head looks is no explanation: switching it off "
+        "tells more. Layers are not trained to be read early."
+    ),
+)
+
+
+class PassPanel(AnswerPanel):
+    """For the token in focus: the picture in the width of the panel, and a window with it in full width.
+
+    Signals:
+        door_opened(str): see PassView.
+    """
+
+    door_opened = Signal(str)
+
+    def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
+        super().__init__(session, theme, focus, ABOUT, self._numbers, parent)
+        self.answer: PassAnswer | None = None
+        self._cache: PassCache | None = None
+        self.wide: WideWindow | None = None
+        """The window with the picture in full width, once it was opened."""
+        self.view = PassView(theme, focus)
+        self.lines.addWidget(self.view)
+        self.lines.addStretch(1)
+        self.enlarge = button(
+            "", theme, self.open_wide, icon="arrows-out", role="quiet-icon", tip="Show the picture in full width"
+        )
+        self.head.add(self.enlarge)
+        self.view.door_opened.connect(self.door_opened)
+        self.examiner.done.connect(self._on_answer)
+        session.detail.changed.connect(self._show_detail)
+        self._show_detail()
+
+    def open_wide(self) -> None:
+        """Show the picture in a window of its own, which follows the token as this panel does."""
+        if self.wide is None:
+            self.wide = WideWindow(self._session, self._theme, self.focus, self._heading, self._numbers, self)
+            self.wide.view.door_opened.connect(self.door_opened)
+            self._show_detail()
+        self._update_wide()
+        self.wide.open_beside(self.window())
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        super().hideEvent(event)
+        if self.wide is not None and not event.spontaneous():
+            self.wide.close()
+
+    def forget(self) -> None:
+        self.answer = self._cache = None
+        set_enabled(self.enlarge, "There is no picture yet: choose a token that a model has predicted.")
+
+    def ask(self, target: TargetToken) -> None:
+        if self._cache is None:
+            from models.inspect.whole_pass import PassCache
+
+            self._cache = PassCache()
+        cache = self._cache
+        self.examiner.ask(lambda model, tokenizer: read_answer(model, tokenizer, target, cache))
+
+    def show_message(self, heading: str, sentence: str) -> None:
+        super().show_message(heading, sentence)
+        self._update_wide()
+
+    @Slot(object)
+    def _on_answer(self, answer: PassAnswer) -> None:
+        if self.target != answer.target:
+            return
+        answer = dataclasses.replace(answer, learned=answer.target.text.step != self.examiner.step)
+        self.answer = answer
+        if (strong := strongest_head(answer)) is not None:
+            self.focus.tell_head(answer.target.position, Head(strong.part.site, strong.head))
+        self.say(describe_pass(answer))
+        self.view.show_answer(answer)
+        set_enabled(self.enlarge, "")
+        self.show_body(sees_itself=answer.sees_itself)
+        self._update_wide()
+
+    def _update_wide(self) -> None:
+        if self.wide is not None:
+            self.wide.show_answer(None if self.message else self.answer, self.message)
+
+    @Slot()
+    def _show_detail(self) -> None:
+        for view in (self.view, *([] if self.wide is None else [self.wide.view])):
+            view.show_logits(shown=not self._session.detail.is_simple)
+
+    def _numbers(self) -> Callable[[], Columns]:
+        answer = self.answer
+        return dict if answer is None else lambda: numbers_of(answer)

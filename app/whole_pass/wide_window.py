@@ -1,0 +1,70 @@
+"""The picture of the whole pass in a window of its own, as wide as that of the program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from app.glass.focus import Focus
+from app.glass.sheet import Sheet
+from app.kit.basics import button, label, row
+from app.kit.dialog import Dialog
+from app.kit.export_button import ExportButton, Numbers
+from app.kit.help_mark import set_term
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+from app.whole_pass.answer import PassAnswer
+from app.whole_pass.pass_view import PassView
+from app.whole_pass.wording import describe_pass
+
+_SHARE = 0.96
+"""Of the width and the height of the program's window."""
+
+
+class WideWindow(Dialog):
+    """Follows the token in focus, through its panel; closed when a panel is opened from it."""
+
+    def __init__(
+        self,
+        session: Session,
+        theme: ThemeProvider,
+        focus: Focus,
+        heading: Callable[[], str],
+        numbers: Numbers,
+        parent: QWidget,
+    ) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Whole pass")
+        set_term(self, "Next-token prediction")
+        self.sentence = label("", "sentence", wrap=True, selectable=True)
+        self.view = PassView(theme, focus, is_wide=True)
+        before = button("Token before", theme, lambda: focus.walk(-1), icon="caret-left", role="quiet")
+        after = button("Token after", theme, lambda: focus.walk(1), icon="caret-right", role="quiet")
+        export = ExportButton(session.notices, theme, Sheet(theme, heading, self.view, parent=self), numbers)
+        export.name = "Whole pass"
+        close = button("Close", theme, self.close)
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
+        lines.setSpacing(SPACE)
+        lines.addWidget(self.sentence)
+        lines.addWidget(self.view, 1)
+        lines.addLayout(row(before, after, None, export, close))
+        self.view.door_opened.connect(self.close)
+
+    def open_beside(self, window: QWidget) -> None:
+        """Show it over a window, nearly as large as that, but no higher than its contents."""
+        width, most = round(_SHARE * window.width()), round(_SHARE * window.height())
+        self.resize(width, most)
+        self.show()
+        around = most - self.view.height()
+        self.resize(width, min(most, max(around + self.view.needed_height(), most // 2)))
+        self.view.layers.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def show_answer(self, answer: PassAnswer | None, message: str) -> None:
+        """Show another pass, or a message instead."""
+        self.sentence.setText(message if answer is None else describe_pass(answer))
+        self.view.setVisible(answer is not None)
+        if answer is not None:
+            self.view.show_answer(answer)

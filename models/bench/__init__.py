@@ -1,1 +1,0 @@
-"""The benchmarks that `terrarium bench` prints, each beside a reference measured in the same process."""

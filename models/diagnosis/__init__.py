@@ -1,0 +1,129 @@
+"""The doctor: diagnoses problems in a run's log, with evidence and a remedy. No torch import."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+from models.diagnosis import breakdown, data, kept, pace, pairs, replies
+from models.diagnosis.findings import SHOWN_BY, TITLES, Check, Diagnosis, Examination, Finding, Remedy
+from models.diagnosis.log import RunLog
+from models.diagnosis.signs import Signs
+from models.settings.align_spec import AlignSpec
+from models.settings.spec_changes import value_of
+from models.tiny_world.refusals import parse_rule_name
+
+__all__ = ["SHOWN_BY", "TITLES", "Check", "Diagnosis", "Examination", "Remedy", "RunLog", "examine", "kinds_of"]
+
+_Checks = dict[str, Callable[[Signs], Finding]]
+
+_OF_TEXTS: _Checks = {
+    "nan": breakdown.nan,
+    "divergence": breakdown.divergence,
+    "exploding": breakdown.exploding,
+    "dead": breakdown.dead,
+    "lr_high": pace.lr_high,
+    "lr_low": pace.lr_low,
+    "plateau": pace.plateau,
+    "overfitting": data.overfitting,
+    "little_data": data.little_data,
+    "small_validation": data.small_validation,
+}
+_OF_REPLIES: _Checks = {
+    "nan": breakdown.nan,
+    "wrong_reference": replies.wrong_reference,
+    "reward_hacking": replies.reward_hacking,
+    "kl_high": replies.kl_high,
+    "collapse": replies.collapse,
+    "cut": replies.cut,
+    "no_signal": replies.no_signal,
+    "length": replies.length,
+    "kl_low": replies.kl_low,
+}
+_OF_POLICY_PAIRS: _Checks = {
+    "nan": breakdown.nan,
+    "divergence": pairs.divergence,
+    "exploding": breakdown.exploding,
+    "wrong_reference": replies.wrong_reference,
+    "reward_hacking": replies.reward_hacking,
+    "kl_high": replies.kl_high,
+    "cut": replies.cut,
+    "chosen_falls": pairs.chosen_falls,
+    "kl_low": replies.kl_low,
+    "pairs_unlearned": pairs.pairs_unlearned,
+}
+_CHECKS: dict[str, _Checks] = {
+    "": _OF_TEXTS,
+    "reward": {
+        "nan": breakdown.nan,
+        "divergence": pairs.divergence,
+        "exploding": breakdown.exploding,
+        "weak_judge": pairs.weak_judge,
+    },
+    "dpo": _OF_POLICY_PAIRS,
+    "kto": _OF_POLICY_PAIRS,
+    "ppo": {**_OF_REPLIES, "large_updates": replies.large_updates, "critic": replies.critic},
+    "grpo": _OF_REPLIES,
+}
+"""By the stage of an alignment: the loss of one that draws replies says nothing, and all are too short for the rest."""
+_OF_TUNED: _Checks = {"over_refusal": kept.over_refusal, "forgetting": kept.forgetting}
+"""Of runs from other weights that write texts, as well."""
+_OF_DATA = {"overfitting", "little_data", "small_validation"}
+_OF_ALIGNMENT = {kind for stage, checks in _CHECKS.items() if stage for kind in checks} - set(_OF_TEXTS)
+_EXPLAINS = {
+    "nan": {"divergence", "exploding", "dead", "lr_high", "lr_low", "plateau", *_OF_DATA, *_OF_ALIGNMENT},
+    "divergence": {"lr_high", "lr_low", "plateau", *_OF_DATA, *_OF_ALIGNMENT},
+    "exploding": {"lr_high", "lr_low", "plateau"},
+    "dead": {"lr_high", "lr_low", "plateau"},
+    "lr_high": {"lr_low", "plateau"},
+    "lr_low": {"plateau"},
+    "overfitting": {"plateau"},
+    "little_data": {"plateau"},
+    "wrong_reference": _OF_ALIGNMENT - {"wrong_reference", "cut"},
+    "reward_hacking": {"kl_high", "collapse", "critic"},
+    "large_updates": {"kl_high", "collapse", "critic", "no_signal", "length"},
+    "kl_high": {"collapse", "critic"},
+    "collapse": {"no_signal", "critic"},
+    "cut": {"no_signal", "length", "kl_low"},
+    "no_signal": {"kl_low"},
+    "chosen_falls": {"kl_high"},
+    "kl_low": {"pairs_unlearned"},
+}
+"""The diagnoses that each one explains, and that are left out beside it."""
+
+
+def kinds_of(stage: str = "", *, is_tuned: bool = False) -> tuple[str, ...]:
+    """The diagnoses that a run can get: by the stage of its alignment, "" for one that learns from texts. is_tuned:
+    whether it started from other weights and writes texts."""
+    return tuple(_CHECKS[stage] | (_OF_TUNED if is_tuned else {}))
+
+
+def examine(log: RunLog) -> Examination:
+    """All diagnoses and checks of the run so far."""
+    signs, finite = Signs(log), Signs(log.finite())
+    align = log.spec.align
+    checks = _CHECKS[align.stage if align is not None else ""] | _of_tuned(log)
+    findings = [check(signs if kind == "nan" else finite) for kind, check in checks.items()]
+    ranks = list(TITLES)
+    found = sorted((each for each in findings if isinstance(each, Diagnosis)), key=lambda each: ranks.index(each.kind))
+    explained = set().union(*(_EXPLAINS.get(diagnosis.kind, set()) for diagnosis in found))
+    return Examination(
+        diagnoses=tuple(_with_real_remedy(log, one) for one in found if one.kind not in explained),
+        checks=tuple(finding for finding in findings if isinstance(finding, Check)),
+    )
+
+
+def _of_tuned(log: RunLog) -> _Checks:
+    """Those of _OF_TUNED that suit a run: which harmless questions are refused is asked where there is a rule."""
+    if log.spec.tune is None or log.spec.model.head != "language" or (log.spec.align or AlignSpec()).stage == "reward":
+        return {}
+    has_rule = log.over_refusal is not None or parse_rule_name(log.spec.data.dataset) is not None
+    return {kind: check for kind, check in _OF_TUNED.items() if kind != "over_refusal" or has_rule}
+
+
+def _with_real_remedy(log: RunLog, diagnosis: Diagnosis) -> Diagnosis:
+    """The diagnosis without its remedy, where the run has those settings already."""
+    remedy = diagnosis.remedy
+    if remedy is None or any(value_of(log.spec, name) != value for name, value in remedy.changes.items()):
+        return diagnosis
+    return dataclasses.replace(diagnosis, remedy=None)

@@ -1,0 +1,165 @@
+"""Checks of runs that learn from pairs of replies: DPO, KTO and reward models."""
+
+from __future__ import annotations
+
+import math
+
+from models.diagnosis import breakdown
+from models.diagnosis.breakdown import format_figure
+from models.diagnosis.findings import Check, Diagnosis, Finding, Remedy
+from models.diagnosis.remedies import new_run
+from models.diagnosis.replies import SOME, align_of, calmer_remedy
+from models.diagnosis.signs import Signs
+from models.number_words import format_percent
+from models.settings.align_spec import usual_align_train
+
+_FELL = -0.1
+"""Nats per token: the chosen replies of the pairs have become unlikely below this change."""
+_GUESSING = 0.55
+"""The share of pairs in the right order that is hardly better than guessing."""
+_LEARNED = 0.7
+"""The share of the pairs it learns from that a model orders rightly which has learned them."""
+_BY_LENGTH = 0.78
+"""The correlation of scores and lengths of a judge that reads little else: 0.86 and more, where that is all that its
+annotator looked at, and up to 0.76 where it was one thing among others (measured)."""
+_TOO_SURE = 0.1
+"""By how much a judge's confidence may exceed its accuracy."""
+_ERRORS = 2.0
+_USUAL_PAIRS = 100
+"""Held-out pairs of a run that did not note how many they were."""
+_RECENT = 10
+"""Steps: a batch has few pairs."""
+
+
+def divergence(signs: Signs) -> Finding:
+    """The same as of a text, where the loss is worse than at the start too: that of a few pairs varies much."""
+    finding = breakdown.divergence(signs)
+    if not isinstance(finding, Diagnosis) or finding.evidence["loss now"] > signs.first_loss:
+        return finding
+    lowest, now = (finding.evidence[name] for name in ("lowest loss", "loss now"))
+    return Check(kind="divergence", words=breakdown.describe_lowest(now, lowest))
+
+
+def chosen_falls(signs: Signs) -> Finding:
+    """The margin grows by making both replies of a pair unlikely, the rejected one more so."""
+    log, align = signs.log, align_of(signs)
+    chosen, rejected = (log.figure(f"logps/{side}_change") for side in ("chosen", "rejected"))
+    margins = log.figure("rewards/margins")
+    if len(chosen) < SOME:
+        return Check(kind="chosen_falls", words=f"Needs {SOME} steps.", possible=False)
+    now, worse = chosen.last(SOME), rejected.last(SOME)
+    words = (
+        f"The chosen replies changed by {format_figure(now, 2)} nats per token, the rejected ones by "
+        f"{format_figure(worse, 2)}"
+    )
+    if now >= _FELL or margins.last(SOME) <= margins.first(1):
+        return Check(kind="chosen_falls", words=f"{words}.")
+    means = chosen.smoothed(SOME)
+    healthy = [int(step) for step, value in zip(means.step, means.value, strict=True) if value >= _FELL / 2]
+    onset = healthy[-1] if healthy else int(means.step[0])
+    sentence = (
+        f"{words}: the margin grows by making both less likely, and what becomes likely instead is in neither. Pairs "
+        "that are nearly alike do this most, and so do many passes over few pairs."
+    )
+    evidence = {"chosen": now, "rejected": worse, "margin": margins.last(SOME)}
+    if align.stage == "dpo":
+        weight = 0.2 if not align.nll_weight else float(f"{3 * align.nll_weight:.1g}")
+        remedy = new_run({"align.nll_weight": weight})
+    else:
+        remedy = calmer_remedy(signs, onset)
+    return Diagnosis(kind="chosen_falls", sentence=sentence, step=onset, evidence=evidence, remedy=remedy)
+
+
+def pairs_unlearned(signs: Signs) -> Finding:
+    """Held-out pairs that are ordered no better than by guessing when half of the run is over."""
+    log = signs.log
+    held_out, own = log.figure("rewards/accuracies", held_out=True), log.figure("rewards/accuracies")
+    share, error = _held_out(signs, "rewards/accuracies")
+    if not math.isfinite(share):
+        words = "Needs half of the planned steps, and a validation after that."
+        return Check(kind="pairs_unlearned", words=words, possible=False)
+    words = f"Of the validation pairs, {format_percent(share)} are in the right order"
+    if share > _GUESSING:
+        return Check(kind="pairs_unlearned", words=f"{words}.")
+    if share + _ERRORS * error > _LEARNED:
+        words = f"Needs more validation pairs: {format_percent(share)} are in the right order, which may be chance."
+        return Check(kind="pairs_unlearned", words=words, possible=False)
+    seen = own.last(_RECENT)
+    evidence = {"right, validation": share, "right, learned from": seen, "standard error": error}
+    if seen > _LEARNED:
+        why = (
+            f", but {format_percent(seen)} of those it learns from: it knows them by heart. More pairs would help most."
+        )
+        remedy = _fewer_steps(signs)
+    else:
+        why = (
+            f", and {format_percent(seen)} of those it learns from: they contradict one another, or differ in what "
+            "this model cannot see. Look at the most contradicted pairs first."
+        )
+        remedy = None
+    return Diagnosis(
+        kind="pairs_unlearned", sentence=words + why, step=int(held_out.step[0]), evidence=evidence, remedy=remedy
+    )
+
+
+def weak_judge(signs: Signs) -> Finding:
+    """A reward model that guesses, that reads little but lengths, or that is surer than it is right."""
+    log = signs.log
+    share, error = _held_out(signs, "accuracy")
+    if not math.isfinite(share):
+        words = "Needs half of the planned steps, and a validation after that."
+        return Check(kind="weak_judge", words=words, possible=False)
+    held_out = log.figure("accuracy", held_out=True)
+    seen = log.figure("accuracy").last(_RECENT)
+    by_length = log.figure("spearman_length", held_out=True).last()
+    sure = log.figure("confidence", held_out=True).last()
+    evidence = {
+        "right, validation": share,
+        "right, learned from": seen,
+        "correlation with length": by_length,
+        "confidence": sure,
+    }
+    words = f"The judge puts {format_percent(share)} of the validation pairs in the right order"
+    remedy: Remedy | None = None
+    if share <= _GUESSING and share + _ERRORS * error <= _LEARNED:
+        words += f", hardly more than by guessing, and {format_percent(seen)} of those it learns from"
+        if seen > _LEARNED:
+            words += ": it knows them by heart. More pairs would help most."
+            remedy = _fewer_steps(signs)
+        elif (lr := usual_align_train("reward")["lr"]) > 3 * log.spec.train.lr:
+            words += f". Its learning rate of {log.spec.train.lr:g} is low."
+            remedy = new_run({"train.lr": lr})
+        else:
+            words += ". More pairs, or cleaner ones, would help most."
+            remedy = new_run({"train.steps": 2 * log.spec.train.steps})
+    elif abs(by_length) >= max(_BY_LENGTH, 3 * math.sqrt(2) * error):
+        liked = "long" if by_length > 0 else "short"
+        words += (
+            f", but it likes {liked} replies: its scores and their lengths correlate by {format_figure(by_length, 2)}. "
+            f"A model that learns from it will write {liked} ones. Pairs of equal length would help most."
+        )
+        remedy = new_run({"train.steps": 2 * log.spec.train.steps})
+    elif sure > share + max(_TOO_SURE, _ERRORS * error):
+        words += (
+            f", but is sure of {format_percent(sure)} on average: fewer passes over the pairs, or more pairs, help."
+        )
+        remedy = _fewer_steps(signs)
+    else:
+        return Check(
+            kind="weak_judge", words=f"{words}; scores and lengths correlate by {format_figure(by_length, 2)}."
+        )
+    return Diagnosis(kind="weak_judge", sentence=words, step=int(held_out.step[0]), evidence=evidence, remedy=remedy)
+
+
+def _held_out(signs: Signs, name: str) -> tuple[float, float]:
+    """A share of validation pairs and its standard error; NaN where none was measured in the run's second half."""
+    curve = signs.log.figure(name, held_out=True)
+    if not len(curve) or curve.step[-1] < signs.log.begin + signs.log.planned_steps / 2:
+        return math.nan, math.nan
+    known = signs.log.figure("held_out/pairs", held_out=True)
+    n = known.last() if len(known) else _USUAL_PAIRS
+    return curve.last(), math.sqrt(0.25 / n)
+
+
+def _fewer_steps(signs: Signs) -> Remedy:
+    return new_run({"train.steps": max(1, signs.log.spec.train.steps // 2)})

@@ -1,0 +1,142 @@
+"""An import, carried out: rows of strangers' files become a dataset of the library."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from itertools import chain
+from pathlib import Path
+
+from models.corpora.corpus import Corpus, CorpusWriter, list_corpora
+from models.events import Event, Phase, ProgressMeter
+from models.importing.cells import RowError
+from models.importing.checks import SPLIT_NAMES, Checks
+from models.importing.columns import parts
+from models.importing.formats.registry import Source, open_source
+from models.importing.formats.rows import BadRecord, Record
+from models.importing.plan import ImportPlan, source_name
+from models.importing.scan import (
+    DAMAGED,
+    EMPTY,
+    GOOD,
+    TRAIN,
+    VAL,
+    Scan,
+    paced,
+    row_labels,
+    scan_events,
+    sorted_labels,
+    source_stamp,
+)
+from models.importing.splitting import LEFT_OUT, Codes, assign_splits, find_rows
+from models.importing.task_rows import task_row
+from models.library.library import Library
+from models.number_words import format_count
+from models.settings.tasks import JUDGED_BY, PREFERENCE_TASKS, TASKS
+
+_MAX_DAMAGED = 5
+"""Rows that cannot be read, named in one message at most."""
+
+
+def import_events(library: Library, plan: ImportPlan, checks: Checks | None = None) -> Generator[Event, None, Corpus]:
+    """Make a dataset of a source as its plan says. If this is closed or fails, nothing of it stays.
+
+    Yields Phase and Progress (bytes). checks: those of this plan (its mends, context, shares, seed and name may have
+    changed since), so that they need not be made again.
+
+    Raises:
+        ValueError: as `check_events`; where its name is taken, a row is damaged, or a split would be empty.
+    """
+    plan.check()
+    name = dataset_name(library, plan)
+    source = open_source(plan.paths, plan.read)
+    if checks is not None and checks.scan.stamp == source_stamp(source, plan):
+        scan = checks.scan
+    else:
+        yield Phase(name="Checking the rows")
+        scan = yield from scan_events(library, plan)
+    if scan.damaged and "damaged" not in plan.mends:
+        raise ValueError(describe_damage(scan.damaged))
+    codes = yield from assign_splits(scan, plan, (yield from find_rows(scan, plan)))
+    for code, what in ((TRAIN, "training"), (VAL, "validation")):
+        if not (codes == code).any():
+            raise ValueError(
+                f"{source.files[0].name} leaves no row for {what}: choose other shares, fewer mends, or more data."
+            )
+    yield Phase(name="Importing the rows")
+    return (yield from _write(library, plan, name, source, scan, codes))
+
+
+def describe_damage(rows: Sequence[BadRecord]) -> str:
+    """A sentence for each of the first rows that cannot be read, and how many there are."""
+    n = len(rows)
+    shown = [row.sentence for row in rows[:_MAX_DAMAGED]]
+    if n == 1:
+        return shown[0]
+    first = "" if n <= _MAX_DAMAGED else f" Here are the first {_MAX_DAMAGED}."
+    return "\n".join([f"{format_count(n, 'row')} cannot be read.{first}", *shown])
+
+
+def dataset_name(library: Library, plan: ImportPlan) -> str:
+    """The name that the dataset will have: the plan's, or that of its source.
+
+    Raises:
+        ValueError: where it is taken.
+    """
+    name = plan.name.strip() or source_name(plan.paths)
+    if any(corpus.task and corpus.label == name for corpus in list_corpora(library)):
+        raise ValueError(f"There is a dataset called {name!r} already: choose another name.")
+    return name
+
+
+def _write(
+    library: Library, plan: ImportPlan, name: str, source: Source, scan: Scan, codes: Codes
+) -> Generator[Event, None, Corpus]:
+    labels, n_read, meter = set[str](), 0, ProgressMeter(source.meter.total)
+    has_labels = TASKS[plan.task].label_column is not None
+    with CorpusWriter(library, seed=plan.seed, n_bytes=scan.n_bytes) as writer:
+        faults = chain.from_iterable(fault.tolist() for _, (fault,) in parts(scan.fault))
+        for record, is_due in paced(source):
+            if is_due:
+                yield meter.progress(source.meter.done)
+            if record is None:
+                continue
+            fault = next(faults, None)
+            if fault is None:
+                break
+            if isinstance(record, BadRecord) is not (fault == DAMAGED):
+                break  # the file has changed
+            if isinstance(record, Record) and fault != GOOD:
+                _check_is_mended(plan, record, "empty" if fault == EMPTY else "invalid")
+            elif isinstance(record, Record) and codes[n_read] != LEFT_OUT:
+                row = task_row(plan, record.values)
+                if has_labels:
+                    labels.update(row_labels(plan.task, row))
+                if plan.task in PREFERENCE_TASKS:
+                    row.setdefault("source", Path(record.file).name)
+                writer.add(SPLIT_NAMES[codes[n_read]], row)
+            n_read += 1
+        if n_read != len(scan):
+            raise ValueError(f"{source.files[0].name} was changed while it was imported: import it again.")
+        return writer.finish(
+            name,
+            task=plan.task,
+            labels=sorted_labels(labels) if has_labels else (),
+            metric=_headline(plan),
+        )
+
+
+def _headline(plan: ImportPlan) -> str:
+    """The metric of the dataset: what its rows are judged by, where they say it; else the usual one of the task."""
+    judged = [JUDGED_BY[role] for role in ("cases", "facts", "fields") if plan.columns.get(role)]
+    return next(iter((*judged, *TASKS[plan.task].metrics)), "")
+
+
+def _check_is_mended(plan: ImportPlan, record: Record, mend: str) -> None:
+    """Raise ValueError for a record that is no row of the task, unless such ones are to be left out."""
+    if mend in plan.mends:
+        return
+    try:
+        task_row(plan, record.values)
+    except RowError as error:
+        raise ValueError(f"{record.where}: {error}") from error
+    raise ValueError(f"{record.where}: it has half of a character (a surrogate), which is no text.")

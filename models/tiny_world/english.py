@@ -1,0 +1,127 @@
+"""Events in English, and back: the same table of sentences narrates and parses, so the grammar is one."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+
+from models.tiny_world import lexicon
+from models.tiny_world.events import (
+    DoorIs,
+    Drops,
+    Feels,
+    Gives,
+    Holds,
+    Is,
+    Lies,
+    Moves,
+    Paints,
+    Takes,
+    Thanks,
+    WorldEvent,
+    WorldState,
+)
+
+Sentences = Mapping[type[WorldEvent], tuple[str, ...]]
+"""The phrasings of each kind of event: templates of its fields."""
+
+PAST: Sentences = {
+    Is: ("{person} was in the {place}.",),
+    Lies: ("The {thing} was in the {place}.", "The {thing} lay in the {place}."),
+    Moves: ("{person} went to the {place}.", "{person} walked to the {place}.", "{person} ran to the {place}."),
+    Takes: ("{person} took the {thing}.", "{person} picked up the {thing}."),
+    Drops: ("{person} dropped the {thing}.", "{person} put down the {thing}."),
+    Gives: ("{person} gave the {thing} to {receiver}.", "{person} handed the {thing} to {receiver}."),
+    Paints: ("{person} painted the {place} door {colour}.",),
+    Feels: ("{person} was {mood}.", "{person} felt {mood}."),
+    Holds: ("The {thing} was with {person}.",),
+    DoorIs: ("The {place} door was {colour}.",),
+    Thanks: ("{person} thanked {giver}.",),
+}
+"""What people do; each sentence is of one event alone, so that it parses back."""
+REPORT: Sentences = {
+    **PAST,
+    Takes: ("The {thing} was taken by {person}.", "The {thing} was found by {person}."),
+    Gives: ("The {thing} was given to {receiver}.", "The {thing} was handed to {receiver}."),
+    Paints: ("The {place} door was painted {colour}.",),
+}
+"""As PAST, but things and doors are what it is about; who gave or painted is left out, so it does not parse back."""
+PRESENT: dict[type[WorldEvent], str] = {
+    Is: "{person} is in the {place}.",
+    Lies: "The {thing} is in the {place}.",
+    Feels: "{person} is a bit {mood}.",
+    Holds: "The {thing} is now with {person}.",
+    DoorIs: "The {place} door is now {colour}.",
+}
+"""What is so, for the events that say it."""
+_WORDS = {
+    "person": lexicon.WOMEN + lexicon.MEN,
+    "receiver": lexicon.WOMEN + lexicon.MEN,
+    "giver": lexicon.WOMEN + lexicon.MEN,
+    "place": lexicon.PLACES,
+    "thing": lexicon.THINGS,
+    "colour": lexicon.COLOURS,
+    "mood": lexicon.MOODS,
+}
+
+
+def narrate(event: WorldEvent, rng: random.Random, sentences: Sentences = PAST) -> str:
+    """The event as one sentence in the past tense, in one of its phrasings (`sentences`: PAST or REPORT)."""
+    templates = sentences[type(event)]
+    return (templates[0] if len(templates) == 1 else rng.choice(templates)).format_map(vars(event))
+
+
+def describe(event: WorldEvent) -> str:
+    """What is so (an event of PRESENT), as one sentence in the present tense."""
+    return PRESENT[type(event)].format_map(vars(event))
+
+
+def tell(events: Sequence[WorldEvent], rng: random.Random, sentences: Sentences = PAST) -> str:
+    """A story: each event narrated, with a space between the sentences."""
+    return " ".join([narrate(event, rng, sentences) for event in events])
+
+
+def _pattern(template: str) -> str:
+    return re.sub(r"\\{(\w+)\\}", lambda match: f"(?P<{match[1]}>{'|'.join(_WORDS[match[1]])})", re.escape(template))
+
+
+_GRAMMAR = [(kind, re.compile(_pattern(template))) for kind, templates in PAST.items() for template in templates]
+MAX_SENTENCE_LENGTH = max(
+    len(template.format_map({field: max(words, key=len) for field, words in _WORDS.items()}))
+    for templates in PAST.values()
+    for template in templates
+)
+"""Characters of the longest sentence that `parse_sentence` knows."""
+
+
+def parse_sentence(sentence: str) -> WorldEvent | None:
+    """The event that a past-tense sentence of Tiny World tells; None where it is not one of its sentences."""
+    for kind, pattern in _GRAMMAR:
+        match = pattern.fullmatch(sentence)
+        if match:
+            return kind(**{field.name: match[field.name] for field in fields(kind)})
+    return None
+
+
+def parse_story(text: str) -> list[WorldEvent]:
+    """The events of a story, each proven possible when it happens.
+
+    Raises:
+        ValueError: naming the first sentence that is no sentence of Tiny World, or that could not happen.
+    """
+    sentences = re.findall(r"[^.]+\.?", text.strip())
+    if not sentences:
+        raise ValueError("The story is empty.")
+    state = WorldState()
+    events = []
+    for sentence in sentences:
+        event = parse_sentence(sentence.strip())
+        if event is None:
+            raise ValueError(f"“{sentence.strip()}” is not a sentence of Tiny World.")
+        problem = state.apply_if_possible(event)
+        if problem:
+            raise ValueError(f"“{sentence.strip()}” cannot happen: {problem}")
+        events.append(event)
+    return events

@@ -1,0 +1,40 @@
+"""Sentences in languages that inflect: one template for each kind of event, whose fields ask for a form of the word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from string import Formatter
+
+from models.tiny_world.events import WorldEvent
+from models.tiny_world.lexicon import WOMEN
+
+
+@dataclass(frozen=True)
+class Language:
+    """How a language tells events: `sentences` are templates of the fields of each event, `forms` what they ask for.
+
+    "{place:into}" is what the form "into" makes of the English name of the event's place; "{person}" is the name as it
+    is. Two templates stand for one sentence that depends on whether its person is a man or a woman, in this order.
+    """
+
+    sentences: Mapping[type[WorldEvent], str | tuple[str, str]]
+    forms: Mapping[str, Callable[[str], str]]
+
+    def tell(self, event: WorldEvent) -> str:
+        """The event as one sentence; an AssertionError for a kind of event that has none."""
+        assert type(event) in self.sentences, f"no sentence for {event}"
+        words: dict[str, str] = vars(event)
+        template = self.sentences[type(event)]
+        if isinstance(template, tuple):
+            template = template[words["person"] in WOMEN]
+        return self.fill(template, words)
+
+    def fill(self, template: str, words: Mapping[str, str]) -> str:
+        """A template as one sentence about those words, by field."""
+        sentence = ""
+        for literal, field, form, _ in Formatter().parse(template):
+            sentence += literal
+            if field:
+                sentence += self.forms[form](words[field]) if form else words[field]
+        return sentence[0].upper() + sentence[1:]

@@ -1,0 +1,36 @@
+"""The same stories in all languages of Tiny World, for comparing tokenizers across languages."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from models.tiny_world import english
+from models.tiny_world.french import FRENCH
+from models.tiny_world.german import GERMAN
+from models.tiny_world.inflection import Language
+from models.tiny_world.spanish import SPANISH
+from models.tiny_world.stories import MIXED, draw_cast, simulate
+from models.tiny_world.world import World
+
+LANGUAGES: Mapping[str, Language] = MappingProxyType({"French": FRENCH, "German": GERMAN, "Spanish": SPANISH})
+"""Those other than English, by their English names."""
+
+LANGUAGE_NAMES = ("English", *sorted(LANGUAGES))
+"""By their English names."""
+
+N_STORIES = 2000
+"""About a megabyte in each language."""
+
+
+def stories(language: str, n: int = N_STORIES, seed: int = 0) -> Iterator[str]:
+    """`n` stories in one of LANGUAGE_NAMES. With the same `n` and `seed`, all languages tell of the same events."""
+    assert language in LANGUAGE_NAMES, language
+    world, happening, telling = World(seed), random.Random(f"parallel-{seed}"), random.Random(f"telling-{seed}")
+    for _ in range(n):
+        events = simulate(draw_cast(world, happening, 3, 4, 3), 8, happening, MIXED)
+        if language == "English":
+            yield english.tell(events, telling)
+        else:
+            yield " ".join(map(LANGUAGES[language].tell, events))

@@ -1,0 +1,31 @@
+"""The pronoun sentences as a corpus on disk: the held-out ones are what is validated on. No torch import."""
+
+from __future__ import annotations
+
+import random
+
+from models.corpora.corpus import Corpus, Example, build_examples_corpus, list_corpora
+from models.library.library import Library
+from models.tiny_world.pronouns import sentences
+
+SOURCE = "pronouns"
+EDITION = 1
+"""Raised whenever the sentences change, so that a corpus made before is not taken for them."""
+
+
+def build_pronoun_corpus(library: Library) -> Corpus:
+    """All sentences, each with what its "it" is: {"text", "gold", "other"}; made where the library has none yet."""
+    label = f"Pronoun pairs, edition {EDITION}"
+    for corpus in list_corpora(library):
+        if corpus.source == SOURCE and corpus.label == label:
+            return corpus
+    return build_examples_corpus(library, _examples(held_out=False), _examples(held_out=True), label, None, SOURCE)
+
+
+def _examples(*, held_out: bool) -> list[Example]:
+    found = [
+        {"text": sentence.text, "gold": sentence.gold, "other": sentence.other}
+        for sentence in sentences(held_out=held_out)
+    ]
+    random.Random("pronouns").shuffle(found)
+    return found

@@ -1,0 +1,146 @@
+"""Pronoun minimal pairs: two sentences that differ in one adjective, which decides what "it" means.
+
+Only which noun the adjective fits decides. Every sentence has a being and a thing; each adjective occurs with the being
+first as often as second, and with the being as the one that acts as often as not. So a rule that uses only the order,
+the roles, the nearer noun, the nouns or the adjective is right exactly half of the time. What is held out are pairs of
+a noun and an adjective: no sentence of the training split says of that noun that it is so.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from models.tiny_world.lexicon import ANIMALS
+
+IT = "it"
+BEINGS = ("animal", *ANIMALS)
+HELD_OUT_ONE_IN = 4
+"""Of the adjectives that fit a noun, and of the nouns that an adjective fits. No hash decides here, so that what is
+held out is balanced like the whole: of any two nouns, each has as many adjectives in either split as the other."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A sentence of a `being`, a `thing` and an adjective; the being is named first, or acts, or both, or neither."""
+
+    sentence: str
+    being_first: bool
+    being_acts: bool
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What may be the case of a being and a thing; each adjective can only be said of the one, or of the other.
+
+    An adjective that several scenarios share has the same index in each.
+    """
+
+    frames: tuple[Frame, Frame, Frame, Frame]
+    things: tuple[str, ...]
+    of_beings: tuple[str, ...]
+    of_things: tuple[str, ...]
+
+
+def _frames(active: str, passive: str) -> tuple[Frame, Frame, Frame, Frame]:
+    """All combinations of order and role."""
+    return (
+        Frame(f"The {{being}} didn't {active} the {{thing}} because it was too {{word}}.", True, True),
+        Frame(f"The {{thing}} wasn't {passive} by the {{being}} because it was too {{word}}.", False, True),
+        Frame("The {thing} didn't tempt the {being} because it was too {word}.", False, False),
+        Frame("The {being} wasn't tempted by the {thing} because it was too {word}.", True, False),
+    )
+
+
+SCENARIOS = (
+    Scenario(
+        _frames("cross", "crossed"),
+        ("street", "bridge", "field", "ford", "lawn", "meadow", "path", "road", "square", "track"),
+        ("tired", "lazy", "scared", "sleepy", "weak", "hungry", "thirsty", "timid"),
+        ("wide", "bumpy", "crowded", "narrow", "rocky", "slippery", "steep", "uneven"),
+    ),
+    Scenario(
+        _frames("eat", "eaten"),
+        ("apple", "bread", "cake", "cheese", "corn", "pear", "pie", "plum", "soup", "turnip"),
+        ("tired", "lazy", "scared", "sleepy", "weak", "full", "shy", "sick"),
+        ("bitter", "greasy", "mouldy", "rotten", "salty", "sour", "spicy", "stale"),
+    ),
+)
+NOUNS = tuple(sorted({*BEINGS, *(thing for scenario in SCENARIOS for thing in scenario.things)}))
+ADJECTIVES = tuple(sorted({word for scenario in SCENARIOS for word in (*scenario.of_beings, *scenario.of_things)}))
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A sentence and what its "it" is: `gold`, and not `other`; `word` is the adjective, which decides."""
+
+    text: str
+    gold: str
+    other: str
+    word: str
+    held_out: bool
+
+
+@dataclass(frozen=True)
+class MinimalPair:
+    """Two sentences of one split that differ only in their adjective: “it” is the being, or the thing."""
+
+    of_being: Reference
+    of_thing: Reference
+    frame: Frame
+
+    @property
+    def sentences(self) -> tuple[Reference, Reference]:
+        """Both."""
+        return self.of_being, self.of_thing
+
+
+def sentences(*, held_out: bool) -> Iterator[Reference]:
+    """All of a split, some thousands, in a fixed order; they are the same in every world."""
+    for _, of_being, of_thing in _both(held_out):
+        yield from (*of_being, *of_thing)
+
+
+def minimal_pairs(*, held_out: bool) -> Iterator[MinimalPair]:
+    """All pairs whose sentences both belong to the split, in a fixed order."""
+    for frame, of_being, of_thing in _both(held_out):
+        for one, other in itertools.product(of_being, of_thing):
+            yield MinimalPair(one, other, frame)
+
+
+def draw_pairs(n: int, rng: random.Random) -> list[MinimalPair]:
+    """`n` different held-out pairs, or all where there are fewer."""
+    pairs = list(minimal_pairs(held_out=True))
+    return rng.sample(pairs, min(n, len(pairs)))
+
+
+def draw_pair(rng: random.Random) -> MinimalPair:
+    """One held-out pair."""
+    scenario = rng.choice(SCENARIOS)
+    frame, i, j = rng.choice(scenario.frames), rng.randrange(len(BEINGS)), rng.randrange(len(scenario.things))
+    of_being, of_thing = _sentences(scenario, frame, i, j, held_out=True)
+    return MinimalPair(rng.choice(of_being), rng.choice(of_thing), frame)
+
+
+def _both(held_out: bool) -> Iterator[tuple[Frame, list[Reference], list[Reference]]]:
+    for scenario in SCENARIOS:
+        for frame, i, j in itertools.product(scenario.frames, range(len(BEINGS)), range(len(scenario.things))):
+            yield frame, *_sentences(scenario, frame, i, j, held_out=held_out)
+
+
+def _sentences(
+    scenario: Scenario, frame: Frame, i: int, j: int, *, held_out: bool
+) -> tuple[list[Reference], list[Reference]]:
+    """Of being number `i` and thing number `j`: those in which "it" is the being, those in which it is the thing."""
+    being, thing = BEINGS[i], scenario.things[j]
+
+    def of(noun: int, gold: str, other: str, words: Sequence[str]) -> list[Reference]:
+        return [
+            Reference(frame.sentence.format(being=being, thing=thing, word=word), gold, other, word, held_out)
+            for index, word in enumerate(words)
+            if ((noun + index) % HELD_OUT_ONE_IN == 0) == held_out
+        ]
+
+    return of(i, being, thing, scenario.of_beings), of(j, thing, being, scenario.of_things)

@@ -1,0 +1,114 @@
+"""Summaries of stories in a line: all of the end, or only what mattered most. Neither is a sentence of the story."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from models.tiny_world import english
+from models.tiny_world.events import Drops, Gives, Lies, Takes, WorldEvent, WorldState
+from models.tiny_world.splits import split_of
+from models.tiny_world.stories import EventWeights, draw_cast, simulate
+from models.tiny_world.tasks.rows import Drawn
+from models.tiny_world.world import World
+
+ALL, MOST_IMPORTANT = "all of the end", "most important"
+PROMPTS = {ALL: "Summarise: ", MOST_IMPORTANT: "Most important: "}
+NOBODY = "nobody"
+
+Fact = tuple[str, str, str]
+"""(subject, relation, value): who was "in" a place or "had" a thing; where a thing came "from" and went "to", and who
+"had" it."""
+
+
+def draw(world: World, rng: random.Random) -> list[Drawn]:
+    """A story of two or three people with both of its summaries; held out by the whole story.
+
+    `facts` are what a summary must say, and nothing else: see `are_all_facts_right`.
+    """
+    cast = draw_cast(world, rng, rng.randint(2, 3), 4, 2)
+    events = simulate(cast, rng.randint(5, 8), rng, EventWeights(move=3, take=3, drop=1, give=2))
+    story = english.tell(events, rng)
+    summaries = {ALL: summarise(events), MOST_IMPORTANT: most_important(events)}
+    return [
+        Drawn(
+            split_of(story),
+            {
+                "source": f"{PROMPTS[group]}{story}",
+                "target": summary,
+                "group": group,
+                "facts": sorted(facts_of(summary) or ()),
+            },
+        )
+        for group, summary in summaries.items()
+        if summary
+    ]
+
+
+def summarise(events: Sequence[WorldEvent]) -> str:
+    """The end of a story in one line: where each person is, in the order in which they came in, and who has what.
+
+    "In the end, Anna was in the garden, Ben was in the mill, the ball was with Anna, and the key was with Anna." Each
+    thing is named before its holder: who had it last can be looked up, what somebody still has cannot.
+    """
+    state = WorldState()
+    for event in events:
+        state.apply(event)
+    clauses = [f"{person} was in the {place}" for person, place in state.place_of.items()]
+    clauses += [f"the {thing} was with {holder}" for thing, holder in sorted(state.holder_of.items())]
+    assert clauses, "a story that puts nobody anywhere has no summary"
+    *before, last = clauses
+    return f"In the end, {', and '.join([', '.join(before), last] if before else [last])}."
+
+
+def most_important(events: Sequence[WorldEvent]) -> str | None:
+    """What became of the thing that changed hands most often; None where no thing did so more often than the others.
+
+    "The key lay in the garden at first, and ended up with Ben in the mill.", "The key lay in the garden at first, and
+    ended up in the mill." Each word that matters can be looked up from those before it: whoever writes the place before
+    the person has to find both at once.
+    """
+    state = WorldState()
+    origin: dict[str, str] = {}
+    changes = Counter[str]()
+    for event in events:
+        state.apply(event)
+        match event:
+            case Lies(thing, place):
+                origin.setdefault(thing, place)
+            case Takes(_, thing) | Drops(_, thing) | Gives(_, thing, _):
+                changes[thing] += 1
+    ranked = changes.most_common(2)
+    if not ranked or (ranked[0][1] == ranked[-1][1] and len(ranked) > 1):
+        return None
+    thing = ranked[0][0]
+    holder = state.holder_of.get(thing)
+    place = state.place_of[holder] if holder else state.lies_in[thing]
+    whose = f"with {holder} " if holder else ""
+    return f"The {thing} lay in the {origin[thing]} at first, and ended up {whose}in the {place}."
+
+
+def facts_of(summary: str) -> set[Fact] | None:
+    """What a summary of either kind says; None where it is no such sentence."""
+    found = re.fullmatch(
+        r"The (\w+) lay in the (\w+) at first, and ended up (?:with (\w+) )?in the (\w+)\.", summary.strip()
+    )
+    if found:
+        thing, origin, holder, end = found.groups()
+        return {(thing, "from", origin), (thing, "to", end), (thing, "with", holder or NOBODY)}
+    found = re.fullmatch(r"In the end, (.+)\.", summary.strip())
+    facts: set[Fact] = set()
+    for clause in re.split(r", (?:and )?", found[1]) if found else []:
+        parts = re.fullmatch(r"(\w+) was in the (\w+)|the (\w+) was with (\w+)", clause)
+        if parts is None:
+            return None
+        person, place, thing, holder = parts.groups()
+        facts.add((person, "in", place) if person else (holder, "had", thing))
+    return facts or None
+
+
+def are_all_facts_right(summary: str, facts: Iterable[Sequence[str]]) -> bool:
+    """Whether a summary says all of the `facts` of a row, in any order, and nothing else."""
+    return facts_of(summary) == {tuple(fact) for fact in facts}

@@ -1,0 +1,84 @@
+"""The base rate of a run that learns from rewards: how often its parent earns one, before anything is learned.
+
+What never happens cannot be rewarded, so this is what to know before such a run starts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+
+import torch
+
+from models.alignment.advantages import has_signal
+from models.alignment.judges import WishJudge, is_meant
+from models.alignment.rollouts import Prompts, draw_replies, longest_prompt, reply_text
+from models.architecture.transformer import Decoder
+from models.device import choose_device
+from models.events import Event, Phase, result_of
+from models.library.library import Library
+from models.settings.run_spec import RunSpec
+from models.training.estimates.findings import BaseRate
+from models.training.prepare import prepare_trial
+
+N_PROMPTS, N_REPLIES = 64, 8
+_ROWS = 64
+"""Replies that are drawn at once: as many as in a usual step, so that they take as long."""
+_STEP = 1 << 41
+"""A step that no training has, for the seeds of the replies."""
+
+
+def measure_base_rate(library: Library, spec: RunSpec, device: str = "auto") -> Generator[Event, None, BaseRate]:
+    """Draw replies of the parent to held-out prompts, and reward them. The prompts are made and kept; nothing else is.
+
+    Yields Phase and Progress (replies).
+
+    Raises:
+        ValueError: where the run does not learn from rewards, nothing judges its replies, or no prompt has room.
+    """
+    align = spec.align
+    if align is None or align.task != "prompts":
+        raise ValueError("Only runs that learn from rewards have a base rate: choose GRPO or PPO, and a wish.")
+    ready = yield from prepare_trial(library, spec, draws=True)
+    yield Phase(name="Building the model")
+    chosen = choose_device(device)
+    model = ready.build_model().to(chosen.device).eval()
+    assert isinstance(model, Decoder)
+    longest = longest_prompt(ready.spec.model.context_length, align.max_tokens)
+    prompts = Prompts(ready.corpus, "val", ready.tokenizer, longest, at_most=N_PROMPTS).rows
+    judge = WishJudge(prompts, ready.corpus.label)
+    yield Phase(name="Writing replies")
+    began = time.perf_counter()
+    drawn = yield from draw_replies(
+        model,
+        ready.tokenizer,
+        [prompt.ids for prompt in prompts],
+        N_REPLIES,
+        seed=spec.train.seed,
+        step=_STEP,
+        max_tokens=align.max_tokens,
+        n_rows=_ROWS,
+    )
+    seconds = time.perf_counter() - began
+    rewards, judged = list[list[float]](), list[bool | None]()
+    for prompt, own in zip(prompts, drawn, strict=True):
+        texts = [reply_text(ready.tokenizer, reply) for reply in own]
+        rewards.append([*result_of(judge.rewards([prompt] * len(own), own, texts)).rewards])
+        judged += [is_meant(prompt.row, text) for text in texts]
+    meant = [known for known in judged if known is not None]
+    replies = [reply for own in drawn for reply in own]
+    table = torch.tensor(rewards)
+    return BaseRate(
+        wish=str(prompts[0].row["wish"]),
+        n_prompts=len(prompts),
+        n_replies=N_REPLIES,
+        reward=float(table.mean()),
+        right=float((table >= 1).float().mean()) if judge.is_bounded else None,
+        found=float((table.amax(1) >= 1).float().mean()) if judge.is_bounded else None,
+        signal=float(has_signal(table).float().mean()),
+        gold=sum(meant) / len(meant) if meant else None,
+        ended=sum(reply.ended for reply in replies) / len(replies),
+        mean_length=sum(len(reply.ids) for reply in replies) / len(replies),
+        max_tokens=align.max_tokens,
+        seconds_per_reply=seconds / len(replies),
+    )

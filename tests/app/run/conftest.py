@@ -1,0 +1,19 @@
+"""The training tab, in which the tests of one run's views look at it."""
+
+from __future__ import annotations
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from app.training.training_tab import TrainingTab
+
+
+@pytest.fixture
+def tab(session: Session, theme: ThemeProvider, qtbot: QtBot) -> TrainingTab:
+    tab = TrainingTab(session, theme)
+    qtbot.addWidget(tab)
+    tab.resize(1280, 640)
+    tab.show()
+    return tab

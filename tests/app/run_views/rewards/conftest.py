@@ -1,0 +1,37 @@
+"""What the training tab shows of a run that has learned from rewards."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from app.kit.theme import ThemeProvider
+from app.run.run_view import RunView
+from app.session.session import Session
+from models.library.library import Library
+
+
+@pytest.fixture
+def library(rewarded_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Library:
+    """A copy of that library, which is also the default one while the test runs."""
+    shutil.copytree(rewarded_home, tmp_path / "home")
+    monkeypatch.setenv("TERRARIUM_HOME", str(tmp_path / "home"))
+    return Library()
+
+
+@pytest.fixture
+def run_view(session: Session, theme: ThemeProvider, qtbot: QtBot) -> RunView:
+    view = RunView(session, theme)
+    qtbot.addWidget(view)
+    view.resize(1000, 690)
+    view.show()
+    return view
+
+
+@pytest.fixture
+def run_id(session: Session) -> str:
+    """The id of the run “aligned”."""
+    return next(info.id for info in session.runs.list() if info.name == "aligned")

@@ -1,0 +1,58 @@
+"""`terrarium screenshots`: pictures of every screen, light and dark, in two sizes, of a small run trained for them."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from app.commands.common import UsageError, add_common, print_json
+from app.commands.progress import ProgressLine
+from models.library.library import Library
+from tools.screenshots.contents import copy_run
+from tools.screenshots.photographer import Photographer
+
+
+def add_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Add this command's options."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "screenshots", help="save screenshots of every screen as PNG files", description=__doc__
+    )
+    parser.add_argument("folder", type=Path, metavar="DIR", help="where to write the files")
+    parser.add_argument(
+        "--run", dest="shown_run", metavar="RUN", help="show this run of the library (path, id or name)"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=0.5, metavar="M", help="otherwise, how long to train one (default: 0.5)"
+    )
+    parser.add_argument(
+        "--task-minutes",
+        type=float,
+        default=0.5,
+        metavar="M",
+        help="how long to learn each of the tasks whose pages are shown (default: 0.5; 0: without them)",
+    )
+    add_common(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Take the screenshots and print their paths. The user's own library is only read."""
+    from app.shell.offscreen import opened_window
+
+    if args.task_minutes < 0:
+        raise UsageError("--task-minutes must be at least 0.")
+    with tempfile.TemporaryDirectory(prefix="terrarium-screenshots-", ignore_cleanup_errors=True) as home:
+        library = Library(Path(home))
+        if args.shown_run:
+            copy_run(Library(), args.shown_run, library)
+        args.folder.mkdir(parents=True, exist_ok=True)
+        with opened_window(library, args.device) as window, ProgressLine(as_json=args.json) as line:
+            photographer = Photographer(window, args.folder, line)
+            photographer.shoot_all(None if args.shown_run else args.minutes, args.task_minutes)
+    if args.json:
+        print_json({"pictures": [str(path) for path in photographer.pictures]})
+    else:
+        print("\n".join(map(str, photographer.pictures)))
+    return 0
