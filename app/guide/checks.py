@@ -173,11 +173,14 @@ class RunFinished:
 
 @dataclass(frozen=True, kw_only=True)
 class TextLearned:
-    """A quick start on the user's own text came to its end, and its model writes more than noise."""
+    """A quick start on the user's own text has been measured, which is its end, and its model writes more than noise.
+
+    It need not be over: where the queue goes on, the next run takes its place at once.
+    """
 
     def is_done(self, now: Facts, before: Facts) -> bool:
         now_is, was = now.training, before.training
-        if now_is is None or not (now_is.is_over and now_is.is_text_learned):
+        if now_is is None or not now_is.is_text_learned:
             return False
         return was is None or not was.is_text_learned or was.run_id != now_is.run_id
 

@@ -114,7 +114,7 @@ class HelpPanel(QWidget):
     # -- Showing -------------------------------------------------------------------------------------------------------
 
     def show_term(self, name: str) -> None:
-        """Show the entry of a term, or the search for it if there is none; '' gives the search the focus."""
+        """Show the entry of a term, or the search for it if there is none; what is shown gets the focus."""
         entry = self._glossary.find(name) if name else None
         if entry is None:
             self.search.setText(name)
@@ -123,6 +123,7 @@ class HelpPanel(QWidget):
             return
         self.search.clear()
         self._show(entry)
+        self.terms.setFocus(Qt.FocusReason.OtherFocusReason)
 
     @property
     def links(self) -> list[str]:

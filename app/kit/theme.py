@@ -7,12 +7,16 @@ or through a field of `ThemeProvider.theme`, and repaint on `theme_changed`.
 from __future__ import annotations
 
 import dataclasses
+import shutil
+import weakref
 from importlib.resources import files
+from pathlib import Path
 from string import Template
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 import qtawesome
-from PySide6.QtCore import QDir, QObject, Qt, QTemporaryDir, Signal
+from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QAction, QFont, QFontDatabase, QFontInfo, QGuiApplication, QIcon
 from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
 
@@ -48,7 +52,8 @@ class ThemeProvider(QObject):
         self._base_size = app.font().pointSizeF()
         if self._base_size <= 0:
             self._base_size = QFontInfo(app.font()).pointSizeF()
-        self._glyphs = QTemporaryDir()
+        self._glyphs = Path(mkdtemp(prefix="terrarium-"))
+        weakref.finalize(self, shutil.rmtree, self._glyphs, ignore_errors=True)
         self.theme = LIGHT
         self._style = ""
         app.setStyle("Fusion")
@@ -187,16 +192,14 @@ class ThemeProvider(QObject):
                     target.setIcon(self.icon(name, target.property("iconRole")))
 
     def _style_sheet(self) -> str:
-        folder = QDir(self._glyphs.path())
         source = files("resources") / "style"
         colours = {f.name: getattr(self.theme, f.name) for f in dataclasses.fields(self.theme)}
         # Qt reads images in style sheets from files only: write the glyphs in this theme's colours.
         for glyph, role in _GLYPHS.items():
             svg = (source / f"{glyph.partition('@')[0]}.svg").read_text("utf-8").replace("currentColor", colours[role])
-            path = folder.filePath(f"{self.theme.name}-{glyph}.svg")
-            with open(path, "w", encoding="utf-8") as out:
-                out.write(svg)
-            colours[f"glyph_{glyph.replace('-', '_').replace('@', '_')}"] = path.replace("\\", "/")
+            path = self._glyphs / f"{self.theme.name}-{glyph}.svg"
+            path.write_text(svg, "utf-8")
+            colours[f"glyph_{glyph.replace('-', '_').replace('@', '_')}"] = path.as_posix()
         size = self._base_size * self._text_scale
         colours |= {
             "size": f"{size:.1f}pt",

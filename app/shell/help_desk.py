@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 from PySide6.QtWidgets import QApplication, QSplitter, QWidget
+from shiboken6 import isValid
 
 from app.kit.help_mark import term_at
 from app.kit.layout.pages import Pages
@@ -59,6 +60,8 @@ class HelpDesk(QObject):
         self.panel: HelpPanel | None = None
         """The panel, once it was shown."""
         self._read: tuple[Glossary, str] | None = None
+        self._left: QWidget | None = None
+        """What had the focus when the panel was opened, and gets it back."""
 
     @property
     def glossary(self) -> Glossary:
@@ -101,16 +104,22 @@ class HelpDesk(QObject):
             self._body.addWidget(self.panel)
             width = round(_WIDTH * self._theme.text_scale)
             self._body.setSizes([self._body.width() - width, width])
+        focus = QApplication.focusWidget()
+        if focus is None or not self.panel.isAncestorOf(focus):
+            self._left = focus
         self.opened.emit()
         self.panel.show()
         self.panel.show_term(term)
 
     @Slot()
     def close(self) -> None:
-        """Hide the panel; the focus goes back to the page."""
+        """Hide the panel; the focus goes back to where it was, or to the page where that is not shown any more."""
         if self.panel is not None:
             self.panel.hide()
             self.closed.emit()
+            left = self._left if self._left is not None and isValid(self._left) else None
             page = self._pages.currentWidget()
-            if page is not None:
+            if left is not None and left.isVisible():
+                left.setFocus()
+            elif page is not None:
                 page.setFocus()

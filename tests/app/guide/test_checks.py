@@ -125,12 +125,8 @@ def facts(**changes: Any) -> Facts:
         ),
         (
             ("text_learned", {}),
-            [facts(training=GROWN)],
-            [
-                facts(training=dataclasses.replace(GROWN, is_text_learned=False)),
-                facts(training=dataclasses.replace(GROWN, is_over=False)),
-                facts(),
-            ],
+            [facts(training=GROWN), facts(training=dataclasses.replace(GROWN, is_over=False))],  # the queue goes on
+            [facts(training=dataclasses.replace(GROWN, is_text_learned=False)), facts()],
         ),
         (("run_finished", {}), [facts(runs=(RUN,))], [facts(runs=(dataclasses.replace(RUN, status="stopped"),))]),
         (("run_finished", {"kind": "mood"}), [facts(runs=(RUN,))], [facts(runs=(RUN,), training=TRAINING)]),

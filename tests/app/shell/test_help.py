@@ -50,11 +50,15 @@ def test_f1_explains_what_has_the_focus_else_shows_the_search(window: MainWindow
     qtbot.waitUntil(row.editor.widget.hasFocus)
     qtbot.keyClick(row.editor.widget, Qt.Key.Key_F1)
     assert shown_term(window) == "Warm-up"
+    panel = window.help.panel
+    assert panel is not None
+    qtbot.waitUntil(panel.terms.hasFocus)  # so that Esc closes it again
+    qtbot.keyClick(panel.terms, Qt.Key.Key_Escape)
+    assert not panel.isVisible()
+    qtbot.waitUntil(row.editor.widget.hasFocus)
     window.show_home()
     window.home.quickstart.setFocus()
     qtbot.keyClick(window.home.quickstart, Qt.Key.Key_F1)
-    panel = window.help.panel
-    assert panel is not None
     qtbot.waitUntil(panel.search.hasFocus)
 
 
