@@ -385,7 +385,7 @@ class ChatTab(QWidget):
         """Whether both sides fit beside the middle. A hidden one comes back only with space to spare: beside it, the
         middle needs a little more."""
         centre = max(self._centre.minimumSizeHint().width(), round(_CENTRE * self._theme.text_scale))
-        sides = self._left.minimumSizeHint().width() + self._least_right + self.side.strip.minimumSizeHint().width()
+        sides = self._left.minimumSizeHint().width() + self._least_right + self.side.strip.sizeHint().width()
         return centre + sides + (7 if self._left.isHidden() else 5) * SPACE <= self.width()
 
     @Slot()

@@ -395,7 +395,7 @@ class ModelCard(QFrame):
                 if self._kept
                 else ""
             )
-            words = f"{kept}It comes from {downloads.hub.host}, which is asked when you press the button."
+            words = f"{kept}From {downloads.hub.host}, which is contacted only when you press the button."
         self.disk.setVisible(role == "error" and "cannot be reached" in words)
         self.state.setText(words)
         self.state.setVisible(bool(words))

@@ -46,10 +46,10 @@ def spoken(word: str) -> str:
 
 
 def format_rough(p: float) -> str:
-    """A probability in a sentence: “34 %”, “0.31 %”, “over 99 %”."""
+    """A probability in a sentence: “34 %”, “0.31 %”, “over 99 %”, “under 0.0001 %”."""
     if 0.995 <= p < 1.0:
         return f"over {format_percent(0.99)}"
-    return format_percent(p) if p >= 0.0095 else format_prob(p)
+    return format_percent(p) if p >= 0.0095 else format_prob(p).replace("<", "under ")
 
 
 def format_least(p: float) -> str:

@@ -15,7 +15,7 @@ from app.kit.theme import SPACE, ThemeProvider
 from models.number_words import format_prob
 from models.settings.sampling_config import format_step
 
-_BAR, _GAP, _MARKER = 18, 9, 6  # pixels
+_BAR, _GAP, _MARKER, _CLEAR = 18, 9, 6, 5  # pixels
 _TITLES = {
     "model": "Model",
     "penalties": "After penalties and biases",
@@ -95,6 +95,12 @@ class StageBars(QWidget):
     def _has_draw(self) -> bool:
         return self.xray is not None and self.xray.draw is not None and self.xray.config.temperature > 0
 
+    @property
+    def _draw_x(self) -> float:
+        assert self.xray is not None
+        assert self.xray.draw is not None
+        return self.xray.draw * self.width()
+
     def _title(self, bar: XrayBar) -> str:
         assert self.xray is not None
         config = self.xray.config
@@ -121,8 +127,9 @@ class StageBars(QWidget):
             self._paint_words(painter, i, bar)
             box = self.bar_rect(i)
             painter.fillRect(box, self._theme.theme.color("sunken"))
+            draw = self._draw_x if self._has_draw and i == len(self.xray.bars) - 1 else None
             for number, segment in enumerate(self._segments(bar)):
-                self._paint_segment(painter, box, segment, number)
+                self._paint_segment(painter, box, segment, number, draw)
         if self._has_draw:
             self._paint_draw(painter)
         painter.end()
@@ -154,7 +161,9 @@ class StageBars(QWidget):
             line, Qt.AlignmentFlag.AlignLeft, metrics.elidedText(self._title(bar), Qt.TextElideMode.ElideRight, room)
         )
 
-    def _paint_segment(self, painter: QPainter, box: QRectF, segment: _Segment, number: int) -> None:
+    def _paint_segment(
+        self, painter: QPainter, box: QRectF, segment: _Segment, number: int, draw: float | None
+    ) -> None:
         colors = self._theme.theme
         left, right = box.left() + segment.start * box.width(), box.left() + segment.end * box.width()
         if right - left < 0.3:
@@ -176,13 +185,22 @@ class StageBars(QWidget):
         if metrics.horizontalAdvance(words) + 6 <= shape.width():
             painter.setFont(font)
             painter.setPen(colors.color("on_accent" if is_chosen else "pill_text"))
-            painter.drawText(shape, Qt.AlignmentFlag.AlignCenter, words)
+            rect = self.words_rect(shape, metrics.horizontalAdvance(words), draw)
+            painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, words)
+
+    def words_rect(self, shape: QRectF, width: int, draw: float | None) -> QRectF:
+        """Where a segment's words go: its middle, or beside the draw's line (x = `draw`) if it would cross them."""
+        rect = QRectF(shape.center().x() - width / 2, shape.top(), width, shape.height())
+        if draw is not None and rect.left() - _CLEAR < draw < rect.right() + _CLEAR:
+            sides = (draw + _CLEAR, draw - _CLEAR - width)
+            rect.moveLeft(next((x for x in sides if shape.left() <= x <= shape.right() - width), rect.left()))
+        return rect
 
     def _paint_draw(self, painter: QPainter) -> None:
         assert self.xray is not None
         assert self.xray.draw is not None
         colors, box = self._theme.theme, self.bar_rect(len(self.xray.bars) - 1)
-        x = box.left() + self.xray.draw * box.width()
+        x = self._draw_x
         painter.setPen(QPen(colors.color("text"), 2))
         painter.drawLine(QPointF(x, box.top() - 3), QPointF(x, box.bottom() + _MARKER / 2))  # clear of the words
         font = self._theme.mono_font(0.85)

@@ -15,7 +15,10 @@ from app.kit.theme import ThemeProvider
 from models.settings.run_spec import TrainConfig
 from models.training.proposal.propose import prolonged
 
-_WHY_CUT = "As much as fits into about ten minutes on this computer. More of it would be learned in a longer run."
+_WHY_CUT = (
+    "As much as fits into about ten minutes while this computer does nothing else. More of it would be learned in a "
+    "longer run."
+)
 
 
 class ProposedSettings(QWidget):

@@ -187,7 +187,7 @@ class StartPicker(QWidget):
             n_bytes.setText("–" if known is None else format_size(known[1]))
             self._offer(mode, is_offered=known is None or known[0] > 0 or mode == self.form.config.mode)
             chosen = mode == self.form.config.mode
-            set_role(self._modes[mode], "accent" if chosen else "small")
+            set_role(self._modes[mode], "small", tone="ok" if chosen else "")
 
     def _offer(self, mode: str, *, is_offered: bool) -> None:
         """Offer a mode, or leave it out where it would train nothing, as the head of tied weights."""

@@ -211,7 +211,7 @@ def result_bars(pairs: Sequence[Pair]) -> list[Bar]:
     met = matches(pairs)[:1]
     return [
         *(_bar("Win rate", match.win_rate, tip=f"{_result(match)} {_WIN_TIP}") for match in met),
-        _bar("Own agreement", self_agreement(pairs), tip=_AGREE_TIP, none="none yet"),
+        _bar("Self-agreement", self_agreement(pairs), tip=_AGREE_TIP, none="none yet"),
         _bar("Left chosen", left_share(pairs), tip=_SIDE_TIP, none="none yet"),
     ]
 

@@ -80,7 +80,7 @@ class Preferences(QObject):
         )
         self.detail = Preference(
             title="Detail",
-            help="Simple folds what newcomers rarely need behind a link.",
+            help="Simple leaves out what newcomers rarely need; a link shows it.",
             choices=lambda: list(_DETAIL_LABELS.items()),
             value=lambda: session.detail.level,
             choose=session.detail.choose,
@@ -98,7 +98,7 @@ class Preferences(QObject):
         )
         self.threads = Preference(
             title="Threads",
-            help="Cores that models may use. Running trainings keep theirs.",
+            help="Cores that models may use. A run in progress keeps its own.",
             choices=self._thread_choices,
             value=lambda: session.device.threads,
             choose=session.device.choose_threads,

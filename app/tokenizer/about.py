@@ -128,9 +128,8 @@ def facts(tokenizer: Tokenizer, about: Mapping[str, Any], library: Library) -> d
     sources = about.get("trained_on") or about.get("imported_from") or about.get("source")
     if sources:
         named = [_name(each, library) for each in sources] if isinstance(sources, list) else _name(sources, library)
-        found["Made from"] = _lines(named)
-    if isinstance(about.get("bytes"), int):
-        found["Files"] = format_size(about["bytes"])
+        size = f" ({format_size(about['bytes'])} on disk)" if isinstance(about.get("bytes"), int) else ""
+        found["Made from"] = f"{_lines(named)}{size}"
     for key, title in _MORE.items():
         if about.get(key):
             found[title] = format_date(str(about[key])) if key == "created" else str(about[key])

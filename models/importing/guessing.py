@@ -127,7 +127,7 @@ def guess_task(columns: Mapping[str, Column], rows: Sequence[Row], *, is_text: b
             return found
     text = _named(columns, "text", kinds=("text", "mixed")) or _longest_text(columns)
     if text and (is_text or len(columns) == 1 or text in _NAMES["text"]):
-        return Guess(task="language", roles={"text": text}, reason=f"plain text in {text!r}")
+        return Guess(task="language", roles={"text": text}, reason=f"plain text in “{text}”")
     return Guess(roles={"text": text} if text else {}, reason="nothing says which column is to be learned")
 
 
@@ -188,7 +188,7 @@ def _preference(columns: Mapping[str, Column], rows: Sequence[Row]) -> Guess | N
     if "source" in columns and columns["source"].type == "text":
         roles["source"] = "source"
     sides = (
-        f"{chosen!r} is preferred to {rejected!r}" if chosen and rejected else f"{roles['replies']!r} has two replies"
+        f"“{chosen}” is preferred to “{rejected}”" if chosen and rejected else f"“{roles['replies']}” has two replies"
     )
     return Guess(task="preference", roles=roles, reason=f"{sides} ({preference_form(roles, rows)})")
 
@@ -206,7 +206,7 @@ def _rated(columns: Mapping[str, Column], rows: Sequence[Row]) -> Guess | None:
     source = "source" if "source" in columns and columns["source"].type == "text" else ""
     further = {"prompt": prompt, "system": _named(columns, "system", kinds=("text",)), "source": source}
     roles = {"completion": reply, "label": "label", **{role: name for role, name in further.items() if name}}
-    return Guess(task="unpaired", roles=roles, reason=f"{reply!r} is called good or bad by 'label' (as TRL's unpaired)")
+    return Guess(task="unpaired", roles=roles, reason=f"“{reply}” is called good or bad by “label” (as TRL's unpaired)")
 
 
 def _chat(columns: Mapping[str, Column], rows: Sequence[Row]) -> Guess | None:
@@ -218,7 +218,7 @@ def _chat(columns: Mapping[str, Column], rows: Sequence[Row]) -> Guess | None:
             roles = {"messages": messages}
             if system := _named(columns, "system", kinds=("text",)):
                 roles["system"] = system
-            return Guess(task="chat", roles=roles, reason=f"{messages!r} holds conversations ({form})")
+            return Guess(task="chat", roles=roles, reason=f"“{messages}” holds conversations ({form})")
     if "context" in columns:
         return None  # a question that is answered from it
     texts = ("text", "number", "mixed", "empty")
@@ -229,7 +229,7 @@ def _chat(columns: Mapping[str, Column], rows: Sequence[Row]) -> Guess | None:
             if name := _named(columns, role, kinds=texts):
                 roles[role] = name
         form = " (as alpaca)" if "input" in roles and "instruction" in prompt else ""
-        return Guess(task="chat", roles=roles, reason=f"{prompt!r} is answered by {reply!r}{form}")
+        return Guess(task="chat", roles=roles, reason=f"“{prompt}” is answered by “{reply}”{form}")
     return None
 
 
@@ -248,7 +248,7 @@ def _tagging(columns: Mapping[str, Column], rows: Sequence[Row]) -> Guess | None
     for usual in _NAMES["tags"]:
         tags = next((name for name in columns if name.lower() == usual and columns[name].type == "list"), "")
         if tags and all(len(row.get(words) or ()) == len(row.get(tags) or ()) for row in rows):
-            return Guess(task="tagging", roles={"words": words, "tags": tags}, reason=f"{tags!r} has one tag per word")
+            return Guess(task="tagging", roles={"words": words, "tags": tags}, reason=f"“{tags}” has one tag per word")
     return None
 
 
@@ -258,11 +258,11 @@ def _pairs(columns: Mapping[str, Column], rows: Sequence[Row]) -> Guess | None:
     if len(languages) >= 2:
         languages.sort(key=lambda name: not name.endswith("en"))
         roles = {"source": languages[0], "target": languages[1]}
-        return Guess(task="text-to-text", roles=roles, reason=f"{languages[0]!r} and {languages[1]!r} are languages")
+        return Guess(task="text-to-text", roles=roles, reason=f"“{languages[0]}” and “{languages[1]}” are languages")
     source, target = _named(columns, "source", kinds=("text",)), _named(columns, "target", kinds=("text",))
     if source and target and source != target and columns[target].n_unique > min(20, len(rows) // 2):
         return Guess(
-            task="text-to-text", roles={"source": source, "target": target}, reason=f"{target!r} belongs to {source!r}"
+            task="text-to-text", roles={"source": source, "target": target}, reason=f"“{target}” belongs to “{source}”"
         )
     return None
 
@@ -280,7 +280,7 @@ def _labelled(columns: Mapping[str, Column], rows: Sequence[Row]) -> Guess | Non
     labels = _named(others, "labels", kinds=("list",))
     if labels:
         found = others[labels]
-        return Guess(task="multi-label", roles={**roles, "labels": labels}, reason=f"{labels!r} is a list of labels")
+        return Guess(task="multi-label", roles={**roles, "labels": labels}, reason=f"“{labels}” is a list of labels")
     label = _named(others, "label", kinds=("text", "number", "truth value"))
     if not label and not _named(others, "score"):
         few = [
@@ -292,13 +292,13 @@ def _labelled(columns: Mapping[str, Column], rows: Sequence[Row]) -> Guess | Non
         if found.n_unique <= _MAX_LABELS:
             few_words = ", ".join(found.examples[:3]) + (", …" if found.n_unique > 3 else "")
             values = "value" if found.n_unique == 1 else "values"
-            reason = f"{label!r} has {found.n_unique} {values} ({few_words})"
+            reason = f"“{label}” has {found.n_unique} {values} ({few_words})"
             return Guess(task="classification", roles={**roles, "label": label}, reason=reason)
     score = _named(others, "score", kinds=("number",)) or next(
         (name for name, column in others.items() if column.type == "number" and _is_fraction(column)), ""
     )
     if score:
-        return Guess(task="regression", roles={**roles, "score": score}, reason=f"{score!r} is a number")
+        return Guess(task="regression", roles={**roles, "score": score}, reason=f"“{score}” is a number")
     return None
 
 

@@ -64,7 +64,7 @@ def rotations(config: ModelConfig, length: int, *, angles: bool = False, scaled:
             describe=describe,
         ),
         second=similarity_plot(
-            "Score of an equal key by distance",
+            "Score of an identical key by distance",
             "Mean cos",
             length,
             *((similarity(True), similarity(False)) if has_scaling else (similarity(True),)),

@@ -121,7 +121,7 @@ class CandidateColumn(QWidget):
         difference = round(own.total, 1) - round(other.total, 1)  # of the numbers that are shown
         by, likelier = f"{abs(difference):.1f}", self.name if difference >= 0 else other_name
         words = (
-            f"This reply: {format_signed(own.total, 1)} nats under {self.name}, "
+            f"Log-probability of this reply: {format_signed(own.total, 1)} nats under {self.name}, "
             f"{format_signed(other.total, 1)} under {other_name}. "
             + ("Both find it about equally likely." if by == "0.0" else f"{likelier} finds it likelier, by {by} nats.")
         )

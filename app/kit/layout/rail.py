@@ -1,13 +1,14 @@
-"""A vertical bar of view names with icons, at the side of the views."""
+"""A vertical bar of view names with icons, at the side of the views; of icons alone where there is too little space."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QRect, QRectF, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QKeyEvent, QPainter, QPaintEvent, QPen, QResizeEvent
-from PySide6.QtWidgets import QSizePolicy, QTabBar, QWidget
+from PySide6.QtCore import QEvent, QRect, QRectF, QSize, Qt, Signal, Slot
+from PySide6.QtGui import QHelpEvent, QKeyEvent, QPainter, QPaintEvent, QPen, QResizeEvent
+from PySide6.QtWidgets import QSizePolicy, QTabBar, QToolTip, QWidget
 
+from app.kit.basics import plain_tip
 from app.kit.theme import SPACE, ThemeProvider
 
 _ICON, _BETWEEN = 20, 2
@@ -36,7 +37,7 @@ class Rail(QTabBar):
         self.setDrawBase(False)
         self.setExpanding(False)
         self.setUsesScrollButtons(False)
-        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
+        self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Preferred)
         self.setMouseTracking(True)
         self.setAccessibleName(title)
         self.tabBarClicked.connect(self._on_clicked)
@@ -53,14 +54,24 @@ class Rail(QTabBar):
     def _icon_size(self) -> int:
         return round(_ICON * self._theme.text_scale)
 
+    @property
+    def _width(self) -> int:
+        """What the names need."""
+        return max(self.fontMetrics().horizontalAdvance(self.tabText(i)) for i in range(self.count())) + 2 * SPACE
+
+    @property
+    def shows_names(self) -> bool:
+        """Whether there is space for the names."""
+        return self.width() >= self._width
+
     def _metrics_height(self) -> int:
         return self._icon_size + _BETWEEN + self.fontMetrics().height()
 
     def tabSizeHint(self, index: int) -> QSize:
-        width = max(self.fontMetrics().horizontalAdvance(self.tabText(i)) for i in range(self.count()))
         inside = self._metrics_height()
         room = self.height() // max(self.count(), 1) if self.isVisible() else inside + _ROOMY
-        return QSize(width + 2 * SPACE, min(max(room, inside + _TIGHT), inside + _ROOMY))
+        width = min(self._width, self.width()) if self.isVisible() else self._width
+        return QSize(width, min(max(room, inside + _TIGHT), inside + _ROOMY))
 
     def minimumTabSizeHint(self, index: int) -> QSize:
         return self.tabSizeHint(index)
@@ -68,10 +79,10 @@ class Rail(QTabBar):
     def sizeHint(self) -> QSize:
         if not self.count():
             return QSize(0, 0)
-        return QSize(self.tabSizeHint(0).width(), self.count() * (self._metrics_height() + _ROOMY))
+        return QSize(self._width, self.count() * (self._metrics_height() + _ROOMY))
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(self.sizeHint().width(), self.count() * (self._metrics_height() + _TIGHT))
+        return QSize(self._icon_size + 2 * SPACE, self.count() * (self._metrics_height() + _TIGHT))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -108,6 +119,15 @@ class Rail(QTabBar):
         if 0 <= index < self.count():
             self.setCurrentIndex(index)
 
+    def event(self, event: QEvent) -> bool:
+        if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip and not self.shows_names:
+            index = self.tabAt(event.pos())
+            if index >= 0:  # its name is nowhere else
+                words = f"{self.tabText(index)}: {self.tabToolTip(index)}"
+                QToolTip.showText(event.globalPos(), plain_tip(words), self)
+            return True
+        return super().event(event)
+
     # -- Drawing -------------------------------------------------------------------------------------------------------
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -134,9 +154,11 @@ class Rail(QTabBar):
             painter.drawRoundedRect(box, 7, 7)
         role = "faint" if not enabled else "accent" if shown else "text" if hovered else "muted"
         size, inside = self._icon_size, self._metrics_height()
-        top = place.top() + (place.height() - inside) // 2
+        top = place.top() + (place.height() - (inside if self.shows_names else size)) // 2
         icon = QRect(place.left() + (place.width() - size) // 2, top, size, size)
         self._theme.icon(self._icons[index], role).paint(painter, icon)
+        if not self.shows_names:
+            return
         words = QRect(place.left(), top + size + _BETWEEN, place.width(), self.fontMetrics().height())
         painter.setPen(colors.color(role))
         painter.drawText(words, Qt.AlignmentFlag.AlignCenter, self.tabText(index))

@@ -36,7 +36,8 @@ class WholeRows(QWidget):
         return self._view.sizeHint()  # with what is left, a page that is as high as its hint would never come to rest
 
     def minimumSizeHint(self) -> QSize:
-        return self._view.minimumSizeHint()  # what is left below the last row can be given away
+        # What is left below the last row can be given away.
+        return self._view.minimumSizeHint().expandedTo(self._view.minimumSize())
 
     def _fit(self) -> None:
         view = self._view

@@ -21,5 +21,5 @@ OUTCOME_HELP = {
 }
 SANDBOX = (
     "Run by Monty, a small Python without access to your files or the network. It does not know all of Python: what "
-    "it cannot run counts neither as right nor as wrong"
+    "it cannot run is listed as not supported"
 )

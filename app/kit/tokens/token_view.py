@@ -157,7 +157,8 @@ class TokenView(QAbstractScrollArea):
         bar, rows = self.verticalScrollBar(), self.pills.n_rows * self._row_height
         room = self.contentsRect().height() - _MARGIN + _ROW_GAP  # the gap below the last row may be cut
         self.setViewportMargins(0, 0, 0, cut_row(room, self._row_height, rows))
-        bar.setRange(0, rows + 2 * _MARGIN - self.viewport().height() if rows > room else 0)
+        seen = max((self.viewport().height() - _MARGIN + _ROW_GAP) // self._row_height, 1) * self._row_height
+        bar.setRange(0, rows - seen + _MARGIN - _ROW_GAP if rows > room else 0)  # the end shows whole rows
         bar.setPageStep(self.viewport().height())
         bar.setSingleStep(self._row_height)
         self.viewport().update()

@@ -130,7 +130,7 @@ class LayerHeat(RunChart):
         if not len(known):
             return "–"
         least, most = format_ratio(float(known.min())), format_ratio(float(known.max()))
-        return f"{least} to {most}" if least != most else f"{most} in all"
+        return f"{least} to {most}" if least != most else f"{most} in all layers"
 
     @Slot(object)
     def _on_pointed(self, point: QPointF | None) -> None:

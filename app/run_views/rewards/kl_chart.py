@@ -92,9 +92,9 @@ class KlChart(QWidget):
         self._star = pg.ScatterPlotItem(symbol="star", size=19)
         self._ring = pg.ScatterPlotItem(symbol="o", size=15, brush=None)
         self._price = pg.InfiniteLine(angle=90, movable=False)
-        self._price_name = pg.TextItem(anchor=(0, 0))
+        self.price_name = pg.TextItem(anchor=(0, 0))
         self._others: list[pg.PlotDataItem] = []
-        for z, item in enumerate((self._price, self._bars, self._path, self._star, self._ring, self._price_name)):
+        for z, item in enumerate((self._price, self._bars, self._path, self._star, self._ring, self.price_name)):
             item.setZValue(z + 2)
             self.chart.addItem(item)
         self._kl_of_price, self._price_words = math.nan, ""
@@ -160,7 +160,7 @@ class KlChart(QWidget):
     def show_price(self, kl: float, words: str, tip: str) -> None:
         """Draw the line of the least KL that a goal costs, none where it is NaN."""
         self._kl_of_price, self._price_words = kl, words
-        for item in (self._price, self._price_name):
+        for item in (self._price, self.price_name):
             item.setToolTip(plain_tip(tip))
         self._place_price()
 
@@ -240,16 +240,16 @@ class KlChart(QWidget):
     def _place_price(self) -> None:
         shown = math.isfinite(self._kl_of_price)
         self._price.setVisible(shown)
-        self._price_name.setVisible(shown)
+        self.price_name.setVisible(shown)
         if not shown:
             return
         x = float(self._x(np.array([self._kl_of_price]))[0])
         (left, right), (_, top) = self.chart.getPlotItem().getViewBox().viewRange()
         self._price.setValue(x)
-        self._price_name.setText(self._price_words)
+        self.price_name.setText(self._price_words)
         is_left = x > (left + right) / 2
-        self._price_name.setAnchor((1 if is_left else 0, 0))
-        self._price_name.setPos(x, top)
+        self.price_name.setAnchor((1 if is_left else 0, 0))
+        self.price_name.setPos(x, top)
 
     @Slot()
     def _restyle(self) -> None:
@@ -262,9 +262,9 @@ class KlChart(QWidget):
         self._star.setBrush(colors.text)
         self._ring.setPen(theme.pen("text", width=1.5))
         self._price.setPen(theme.pen("faint", style=Qt.PenStyle.DashLine))
-        self._price_name.setColor(colors.muted)
-        self._price_name.fill = pg.mkBrush(colors.color("surface", 0.85))
-        self._price_name.setFont(theme.font(0.85))
+        self.price_name.setColor(colors.muted)
+        self.price_name.fill = pg.mkBrush(colors.color("surface", 0.85))
+        self.price_name.setFont(theme.font(0.85))
         for line, item in zip(self.lines, self._others, strict=True):
             item.setPen(theme.pen(line.role, width=1.4 if line.has_dots else 1.1, style=_STYLES[line.style][0]))
             item.setSymbolPen(theme.pen("surface"))
@@ -273,5 +273,5 @@ class KlChart(QWidget):
             name.setText(
                 f'<span style="color:{getattr(colors, line.role)}">{_STYLES[line.style][1]}</span> {line.name}'
             )
-        above = QFontMetrics(theme.font(0.85)).height() + 4 if math.isfinite(self._kl_of_price) else 10
+        above = QFontMetrics(theme.font(0.85)).height() + 10 if math.isfinite(self._kl_of_price) else 10
         self.chart.set_margins(8, above, 10)

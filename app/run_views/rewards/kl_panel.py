@@ -246,7 +246,7 @@ class KlPanel(QWidget):
         least = price(self.share)
         self.gold.show_price(
             least,
-            f"price ln 1/{self.share:.3g} = {least:.1f}" if math.isfinite(least) else "",
+            f"at least ln 1/{self.share:.3g} = {least:.1f} nats for 100 %" if math.isfinite(least) else "",
             "A model whose replies are all as meant is at least this far from a parent with this share of them.",
         )
         self.gold.draw(dots if len(looks) else NO_DOTS, self._lines_of_gold(), longest)

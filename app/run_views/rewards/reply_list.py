@@ -17,11 +17,12 @@ from PySide6.QtCore import (
     Signal,
     Slot,
 )
-from PySide6.QtGui import QFontMetrics, QPainter
+from PySide6.QtGui import QFontMetrics, QPainter, QResizeEvent
 from PySide6.QtWidgets import QFrame, QListView, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from app.kit.basics import plain_tip
 from app.kit.item_list import draw_ground
+from app.kit.layout.whole_rows import cut_row
 from app.kit.theme import SPACE, ThemeProvider
 from models.alignment.rollout_log import KeptGroup, KeptReply, KeptStep
 from models.number_words import format_count, with_minus
@@ -29,6 +30,8 @@ from models.number_words import format_count, with_minus
 Index = QModelIndex | QPersistentModelIndex
 
 _BAR, _BAR_HIGH = 36, 8  # pixels: half the width of an advantage's bar, and its height
+_HEADING = 2
+"""How many times as high as a reply a heading is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +144,7 @@ class ReplyList(QListView):
         super().__init__(parent)
         self.replies = ReplyModel(say)
         self.replies.setParent(self)
+        self._theme = theme
         self.setModel(self.replies)
         self.setItemDelegate(_Rows(theme, self.replies, self))
         self.setProperty("role", "plain")
@@ -150,6 +154,7 @@ class ReplyList(QListView):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
         self.selectionModel().currentChanged.connect(self._on_current)
+        self.replies.modelReset.connect(self._fit)
         theme.theme_changed.connect(self._relayout)
 
     def sizeHint(self) -> QSize:
@@ -176,6 +181,18 @@ class ReplyList(QListView):
     @Slot()
     def _relayout(self) -> None:
         self.doItemsLayout()
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    @Slot()
+    def _fit(self) -> None:
+        """End below a whole reply."""
+        height, lines = reply_height(self._theme), self.replies.lines
+        contents = height * sum(1 if line.reply is not None else _HEADING for line in lines)
+        self.setViewportMargins(0, 0, 0, cut_row(self.contentsRect().height(), height, contents))
 
     @Slot(QModelIndex, QModelIndex)
     def _on_current(self, now: QModelIndex, before: QModelIndex) -> None:
@@ -187,6 +204,11 @@ class ReplyList(QListView):
         self.chosen.emit(self.line)
 
 
+def reply_height(theme: ThemeProvider) -> int:
+    """Pixels of a reply's row."""
+    return QFontMetrics(theme.font()).height() + SPACE
+
+
 class _Rows(QStyledItemDelegate):
     """Paints headings in bold over two lines, and replies with the bar of their advantage."""
 
@@ -195,9 +217,8 @@ class _Rows(QStyledItemDelegate):
         self._theme, self._model = theme, model
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
-        line, small = QFontMetrics(self._theme.font()).height(), QFontMetrics(self._theme.font(0.9)).height()
         is_heading = self._model.lines[index.row()].reply is None
-        return QSize(120, line + small + 2 * SPACE if is_heading else line + SPACE)
+        return QSize(120, reply_height(self._theme) * (_HEADING if is_heading else 1))
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         line, colors = self._model.lines[index.row()], self._theme.theme

@@ -70,7 +70,7 @@ def _about_right_replies(shares: Floats) -> str:
     first, last = _ends(shares)
     was, now = format_percent(first), format_percent(last)
     if abs(last - first) < _POINTS:
-        return f"About as many replies are right as before: {was} at the start, {now} now."
+        return f"No clear change in right replies: {was} at the start, {now} now."
     return f"Right replies {'rose' if last > first else 'fell'} from {was} to {now}."
 
 
@@ -111,8 +111,8 @@ def _values(figures: Figures, name: str, held_out: bool = False) -> Floats:
 
 
 def _ends(values: Floats) -> tuple[float, float]:
-    """The mean of the first and of the last values."""
-    n = min(_SOME, len(values))
+    """The mean of the first and of the last values, none of them in both."""
+    n = max(1, min(_SOME, len(values) // 2))
     return float(values[:n].mean()), float(values[-n:].mean())
 
 

@@ -22,6 +22,7 @@ from app.kit.basics import button, column, frame, label, row, scrolling, set_ena
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.layout.flow_layout import FlowLayout
 from app.kit.layout.refit import Refit
+from app.kit.layout.whole_rows import WholeRows
 from app.kit.tables import plain_table
 from app.kit.theme import SPACE, ThemeProvider
 from app.run_views.scores.prediction_model import ORDERS, Filters, PredictionModel, labels_of
@@ -33,7 +34,9 @@ _WIDTHS = {"gold": 190, "prediction": 190, "score": 110, "worth": 110}
 """Pixels of columns at the usual text size; the text takes the rest."""
 _MIN_WIDTH = 120
 """Pixels of the narrowest column."""
-_MIN_ROWS = 4
+_MIN_ROWS = 3
+_MIN_LINES = 4
+"""Of the chosen row, below the table."""
 _MAX_SHOWN = 5
 """Probabilities of labels that are written out."""
 _PARTS = _TEXT, _RIGHT, _MODEL, _DETAILS = "Text", "Right answer", "Model's answer", "Details"
@@ -96,7 +99,7 @@ class Predictions(QWidget):
         for widget in (self.search, self.wrong, self.labels, self.order, self.count):
             flow.addWidget(widget)
         lines.addWidget(bar)
-        lines.addWidget(self.table, 1)
+        lines.addWidget(WholeRows(self.table), 1)
         halves = QSplitter(Qt.Orientation.Vertical)
         halves.setChildrenCollapsible(False)
         for part in (card, self.detail):
@@ -158,7 +161,7 @@ class Predictions(QWidget):
             self.table.setColumnWidth(i, widths[name])
         line = self.table.fontMetrics().height() + SPACE
         self.table.verticalHeader().setDefaultSectionSize(line)
-        self.table.setMinimumHeight((_MIN_ROWS + 2) * line)
+        self.table.setMinimumHeight(self.table.horizontalHeader().sizeHint().height() + _MIN_ROWS * line)
 
     @Slot(QModelIndex)
     def _on_current(self, current: QModelIndex) -> None:
@@ -200,7 +203,9 @@ class PredictionDetail(QWidget):
         head = row(label("The chosen row", "subheading"), self.worth, None, self.open)
         head.setAlignment(self.worth, Qt.AlignmentFlag.AlignVCenter)
         lines.addLayout(head)
-        lines.addWidget(scrolling(inside), 1)
+        area = scrolling(inside)
+        area.setMinimumHeight(_MIN_LINES * self.fontMetrics().height())
+        lines.addWidget(area, 1)
         self.setLayout(column(card))
         self.clear()
 

@@ -440,9 +440,11 @@ def _read_stored(
 
 def _describe_evaluation(evaluated: Evaluated) -> tuple[str, str]:
     """A heading and a sentence about the held-out questions of Tiny World."""
-    kinds = ", ".join(f"{kind_title(kind.kind)} {format_percent(kind.accuracy)}" for kind in evaluated.kinds)
+    kinds = ", ".join(
+        f"{kind_title(kind.kind)}\N{NO-BREAK SPACE}{format_percent(kind.accuracy)}" for kind in evaluated.kinds
+    )
     return (
         f"Right in {format_of_100(evaluated.accuracy)} questions it had never seen",
-        f"Measured after its training, as the mean of the first four kinds: {kinds}. To score it on something else, "
-        "import a dataset in the Data tab.",
+        f"Measured after its training, as the mean of the first four kinds. By kind: {kinds}. To score it on something "
+        "else, import a dataset in the Data tab.",
     )

@@ -60,7 +60,7 @@ class ScoresSummary(QWidget):
         self.forgotten = ScoreTable("What the model forgot", theme)
         self.forgotten_note = label("", "caption", wrap=True)
         self._figures_title = label("", "subheading")
-        sandbox = label(f"{SANDBOX}, and counts as not passed.", "caption", wrap=True)
+        sandbox = label(f"{SANDBOX}, and does not pass.", "caption", wrap=True)
         self._cards: dict[str, QFrame] = {
             "headline": titled_card("", self.headline),
             "scores": titled_card("All scores", self.scores, self.notes, self.signatures),

@@ -62,10 +62,10 @@ class Timeline(Chart):
         self._checkpoints = pg.ScatterPlotItem(symbol="d", size=10)
         self._playhead = pg.InfiniteLine(angle=90, movable=False)
         self._handle = pg.ScatterPlotItem(symbol="o", size=11)
-        self._legend = pg.TextItem(anchor=(1, 0))
-        for item in (self._val, self._ticks, self._checkpoints, self._playhead, self._handle, self._legend):
+        self.legend = pg.TextItem(anchor=(1, 0))
+        for item in (self._val, self._ticks, self._checkpoints, self._playhead, self._handle, self.legend):
             self.addItem(item)
-        self._legend.setZValue(10)
+        self.legend.setZValue(10)
         self.getPlotItem().getViewBox().setMouseEnabled(x=False, y=False)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMinimumHeight(88)
@@ -100,8 +100,7 @@ class Timeline(Chart):
         bare, full = [step for step in steps if step not in kept], [step for step in steps if step in kept]
         self._ticks.setData(x=bare, y=[low] * len(bare))
         self._checkpoints.setData(x=full, y=[low] * len(full))
-        kept_words = "   ◆ checkpoint on disk" if full else ""
-        self._legend.setText(f"━ training loss   ● validation{kept_words}")
+        self._write_legend()
 
     def show_step(self, step: int) -> None:
         """Move the playhead to a step."""
@@ -168,7 +167,17 @@ class Timeline(Chart):
     def _place_legend(self) -> None:
         (_, right), (_, top) = self.getPlotItem().getViewBox().viewRange()
         # Keeps clear of the playhead at the last step.
-        self._legend.setPos(right - (_RIGHT + 8) * self.getPlotItem().getViewBox().viewPixelSize()[0], top)
+        self.legend.setPos(right - (_RIGHT + 8) * self.getPlotItem().getViewBox().viewPixelSize()[0], top)
+
+    def _write_legend(self) -> None:
+        colors = self._theme.theme
+        marks = [("━", colors.accent, "training loss"), ("●", colors.validation, "validation")]
+        if len(self._ticks.data):
+            marks.append(("│", colors.faint, "recorded step"))
+        if len(self._checkpoints.data):
+            marks.append(("◆", colors.info, "checkpoint on disk"))
+        words = (f'<span style="color: {colour}">{mark}</span> {name}' for mark, colour, name in marks)
+        self.legend.setHtml(f'<span style="color: {colors.muted}">{"&nbsp; &nbsp;".join(words)}</span>')
 
     @Slot()
     def _restyle(self) -> None:
@@ -182,9 +191,9 @@ class Timeline(Chart):
         self._playhead.setPen(theme.pen("text", width=1.5))
         self._handle.setPen(theme.pen("surface", width=1.5))
         self._handle.setBrush(colors.text)
-        self._legend.setColor(colors.muted)
-        self._legend.setFont(theme.font(0.85))
-        self._legend.fill = pg.mkBrush(colors.color("surface", 0.85))
+        self._write_legend()
+        self.legend.setFont(theme.font(0.85))
+        self.legend.fill = pg.mkBrush(colors.color("surface", 0.85))
 
 
 def _tick() -> QPainterPath:

@@ -96,7 +96,7 @@ class TokenizerCompareView(QWidget):
         figures = _card()
         lines = figures.layout()
         assert isinstance(lines, QVBoxLayout)
-        lines.addLayout(row(label("Figures of", "subheading"), self.of, self._costs))
+        lines.addLayout(row(label("Figures for", "subheading"), self.of, self._costs))
         self._costs.setMinimumWidth(200)
         figures.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)  # what it does not need is left
         lines.addWidget(self.table, 1)

@@ -31,7 +31,7 @@ MAX_SYNC_BYTES = 20_000
 """Texts of up to this many bytes are checked at once, together with the tokens."""
 
 _PATIENCE_MS = 150
-_NO_TEXT = "Type a text above", "its tokens are then decoded, and compared with it"
+_NO_TEXT = "Type a text above", "to check that nothing is lost"
 _EQUATION = "decode(encode(text)) = text"
 _UNEQUAL = "decode(encode(text)) ≠ text"
 _ICONS = {"": ("circle-dashed", "muted"), "equal": ("check-circle-fill", "accent"), "differs": ("warning", "warning")}

@@ -72,7 +72,7 @@ class Stages(QWidget):
             self.about_normalized.setText(f"{analysis.normalizer}{same}")
         how = f"by {analysis.pre_tokenizer}" if analysis.pre_tokenizer else "not split"
         n = f"{format_count(split.n_words, 'word')}, {len(split.words):,} distinct" if split.words else "no words"
-        words = [f"{n} ({how})"]
+        words = [f"{n} ({how})."]
         if analysis.is_cut:
             words.append(f"Only the first {MAX_TEXT:,} characters of the text.")
         words.append(_agreement(analysis))

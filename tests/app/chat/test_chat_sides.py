@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtGui import QHelpEvent
+from PySide6.QtWidgets import QApplication, QToolTip
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
@@ -177,6 +179,27 @@ def test_a_narrow_window_starts_folded(qtbot: QtBot, session: Session, theme: Th
     tab.resize(960, 480)
     tab.show()
     assert not tab.side.isVisible()
+
+
+@pytest.mark.parametrize("view", ["settings", "attention"])
+def test_both_sides_fit_beside_the_guide_where_only_the_rail_gives_way(
+    qtbot: QtBot, tab: ChatTab, actor: Actor, monkeypatch: pytest.MonkeyPatch, view: str
+) -> None:
+    rail, tips = tab.side.rail, list[str]()
+    monkeypatch.setattr(QToolTip, "showText", lambda place, words, widget: tips.append(words))
+    assert rail.shows_names
+    tab.side.show_view(view)
+    tab.resize(962, 590)  # the guide open in a window of 1280 × 720
+    tab.side.set_folded(False)
+    tab.side.show_view(view)
+    qtbot.waitUntil(lambda: tab.side.isVisible() and not rail.shows_names)
+    assert tab.minimumSizeHint().width() <= 962
+    assert tab.width() == 962
+    place = rail.tabRect(tab.side.names.index("attention")).center()
+    QApplication.sendEvent(rail, QHelpEvent(QEvent.Type.ToolTip, place, rail.mapToGlobal(place)))
+    assert "Attention: What each head" in tips[0]
+    tab.resize(1280, 650)
+    qtbot.waitUntil(lambda: rail.shows_names)
 
 
 def test_side_by_side_has_settings_but_no_glass_box(tab: ChatTab, actor: Actor) -> None:

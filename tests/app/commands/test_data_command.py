@@ -35,7 +35,7 @@ def test_data_are_checked_imported_listed_and_shown(
     assert main(["data", "check", str(mails)]) == 0
     out = capsys.readouterr().out
     assert "62 rows in 1 file" in out
-    assert "classification (text=body, label=kind), since 'kind' has 2 values (spam, ham)" in out
+    assert "classification (text=body, label=kind), since “kind” has 2 values (spam, ham)" in out
     assert "mails.csv, line 63: its text is empty." in out
     assert "\x1b" not in out
     assert list(library.corpora.glob("*")) == []

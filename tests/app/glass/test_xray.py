@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from PySide6.QtCore import QRectF
 from pytestqt.qtbot import QtBot
 
 from app.glass.next_token.xray_table import XrayTable
@@ -83,6 +84,18 @@ def test_all_rows_are_the_whole_vocabulary() -> None:
 def test_seed_and_length_change_no_distribution() -> None:
     assert is_same_sampling(AS_IT_IS, SamplingConfig(temperature=1.0, seed=5, max_tokens=3, stop=("a",)))
     assert not is_same_sampling(AS_IT_IS, SamplingConfig(temperature=0.9))
+
+
+@pytest.mark.parametrize("draw", [145.0, 150.0, 155.0, 20.0])
+def test_the_line_of_the_draw_crosses_no_name(qtbot: QtBot, theme: ThemeProvider, draw: float) -> None:
+    bars, shape = StageBars(theme), QRectF(0, 0, 300, 18)
+    qtbot.addWidget(bars)
+    words = bars.words_rect(shape, 40, draw)
+    assert shape.contains(words)
+    assert not words.left() <= draw <= words.right()
+    assert (words.center() == shape.center()) == (draw == 20.0), "only words that the line would cross are moved"
+    tight = QRectF(130, 0, 44, 18)
+    assert bars.words_rect(tight, 40, 150.0).center() == tight.center(), "where neither side has room they stay"
 
 
 @pytest.mark.parametrize("name", TRUNCATIONS)

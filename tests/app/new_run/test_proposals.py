@@ -142,7 +142,7 @@ def test_a_slow_computer_is_proposed_what_fits_into_ten_minutes(
     until(lambda: form.form.config.steps <= 30)
     about = form.choices.proposed
     until(lambda: about.words.text().startswith("About "))
-    assert "ten minutes on this computer" in about.why.text()
+    assert "ten minutes while this computer does nothing else" in about.why.text()
     until(lambda: about.longer.text().startswith("10 × longer: about 1 h"))
     assert "a few steps on random words" in form.review.note.text()
     steps = form.form.config.steps

@@ -164,7 +164,7 @@ def test_one_pair_in_twenty_comes_back_with_its_sides_swapped(
     press(page, qtbot, until, "right")
     assert page.arena.hint.text().endswith("It was shown before, with its sides swapped.")
     bars = {bar.name: bar for bar in page.results.bars.bars}
-    assert (bars["Own agreement"].share, bars["Left chosen"].share) == (1.0, 7 / 8)
+    assert (bars["Self-agreement"].share, bars["Left chosen"].share) == (1.0, 7 / 8)
     assert page.count.text() == "8 of 25 in this round, 7 in the set."
     assert not page.arena.pair.repeats  # type: ignore[union-attr]
 

@@ -199,7 +199,7 @@ def test_a_source_is_described(tmp_path: Path) -> None:
     rows = [*mails(30), {"text": None, "label": "spam", "note": [1]}]
     info = result_of(inspect_events([write_rows(tmp_path / "a.jsonl", rows)]))
     assert (info.format, info.n_rows, info.n_seen, info.is_estimate, len(info.rows)) == ("jsonl", 31, 31, False, 20)
-    assert info.reason == "'label' has 2 values (ham, spam)"
+    assert info.reason == "“label” has 2 values (ham, spam)"
     text, label, note = info.columns
     assert (text.name, text.type, text.n_missing, text.n_unique) == ("text", "text", 1, 30)
     assert text.lengths[0] <= text.lengths[1] <= text.lengths[2]

@@ -77,7 +77,7 @@ def test_two_checkpoints_reply_and_score_each_other(
     for column in page.columns:
         assert column.text.written
         assert "12 tokens" in column.facts.text()
-        assert "nats under" in column.verdict.text()
+        assert "Log-probability of this reply" in column.verdict.text()
         assert "background-color" in column.text.text()
     file = tmp_path / "differences.csv"
     page.export.export_to(file, "csv")

@@ -24,6 +24,10 @@ def test_a_long_text_is_shown_from_its_end(theme: ThemeProvider, qtbot: QtBot, u
     bar = strip.verticalScrollBar()
     until(lambda: bar.value() == bar.maximum())
     assert strip.pill_rect(59).bottom() < rows
+    inside = strip.viewport().rect()
+    seen = [strip.pill_rect(i) for i in range(60) if strip.pill_rect(i).intersects(inside)]
+    assert all(inside.contains(rect) for rect in seen), "no row is cut"
+    assert len({rect.top() for rect in seen}) == 3, "all rows of its height are filled"
     page.resize(130, 400)
     until(lambda: strip.width() == 130 and bar.value() == bar.maximum())
     assert strip.pill_rect(59).bottom() < strip.height(), "also when it is narrower and has more rows"

@@ -27,6 +27,14 @@ def test_a_table_ends_below_a_whole_row(qtbot: QtBot, theme: ThemeProvider) -> N
     qtbot.waitUntil(lambda: table.viewport().height() % row == 0)
 
 
+def test_the_fewest_rows_that_a_table_asks_for_are_kept(qtbot: QtBot, theme: ThemeProvider) -> None:
+    table = QTableWidget(40, 2)
+    table.setMinimumHeight(210)
+    box = WholeRows(table)
+    qtbot.addWidget(box)
+    assert box.minimumSizeHint().height() == 210
+
+
 def test_a_page_that_is_as_high_as_its_table_asks_for_comes_to_rest(qtbot: QtBot, theme: ThemeProvider) -> None:
     table = QTableWidget(40, 2)
     page = QWidget()

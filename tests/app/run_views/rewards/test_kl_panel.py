@@ -164,6 +164,16 @@ def test_without_a_checkpoint_of_the_peak_the_one_before_it_is_taken_and_without
     assert "No checkpoint at or before step 4 is left" in panel.stop.toolTip()
 
 
+def test_the_words_of_the_least_kl_are_clear_of_the_curve(
+    run_view: RunView, session: Session, run_id: str, until: Until
+) -> None:
+    write_looks(session, run_id, [0.05, 0.5, 0.1])
+    panel = panel_of(run_view, run_id, until)
+    name, view = panel.gold.price_name, panel.gold.chart.getPlotItem().getViewBox()
+    assert name.toPlainText() == "at least ln 1/0.05 = 3.0 nats for 100 %"
+    until(lambda: view.mapSceneToView(name.sceneBoundingRect().bottomLeft()).y() > 100.0)
+
+
 def test_the_law_is_fitted_from_eight_looks_on(run_view: RunView, session: Session, run_id: str, until: Until) -> None:
     d = np.linspace(0, 2.4, 9)
     gold = 0.05 + d * (0.5 - 0.3 * np.log(np.maximum(d, 1e-9)))

@@ -165,6 +165,20 @@ def test_replies_are_grouped_and_the_best_come_first(
     assert every == [0.0] * len(every), "at the first step the model is its parent"
 
 
+def test_the_list_of_replies_ends_below_a_whole_one(
+    run_view: RunView, session: Session, run_id: str, until: Until
+) -> None:
+    view = replies_of(run_view, run_id, until)
+    replies = view.list
+    last = replies.replies.index(replies.replies.rowCount() - 1)
+    row = replies.visualRect(last).height()
+    assert replies.visualRect(replies.replies.index(0)).height() == 2 * row
+    for height in (100, 113, 127):
+        replies.setFixedHeight(height)
+        until(lambda height=height: replies.height() == height and replies.viewport().height() % row == 0)
+        assert replies.verticalScrollBar().maximum() % row == 0, "nor is one cut at the top of the last page"
+
+
 def test_a_reply_is_read_token_by_token(run_view: RunView, run_id: str, until: Until, qtbot: QtBot) -> None:
     view = replies_of(run_view, run_id, until)
     line = view.list.line

@@ -66,9 +66,13 @@ def test_other_stages() -> None:
     assert verdict_of({("pass@1", False): table([0.1] * 5 + [0.9] * 5)}) == (
         f"Right replies rose from 10{NBSP}% to 90{NBSP}%."
     )
+    few = [0.0, 0.1, 0.1, 0.1, 0.9, 0.1, 0.1, 0.2, 0.2]
+    assert verdict_of({("pass@1", False): table(few)}) == (
+        f"No clear change in right replies: 8{NBSP}% at the start, 15{NBSP}% now."
+    ), "no step counts for both"
     assert verdict_of({("accuracy", True): table([0.5, 0.91])}).startswith(f"It puts 91{NBSP}% of the pairs")
     pairs = {("rewards/margins", False): table([0.0, 0.5, 1.0]), ("rewards/accuracies", False): table([0.5, 0.8, 0.8])}
-    assert verdict_of(pairs).startswith("It now prefers the better reply in 70")
+    assert verdict_of(pairs).startswith("It now prefers the better reply in 80")
     fallen = pairs | {("logps/chosen_change", False): table([-0.5] * 5)}
     assert verdict_of(fallen).endswith("the better replies themselves have become much less likely.")
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QScrollArea, QWidget
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
@@ -239,7 +240,7 @@ def test_a_model_that_writes_is_scored_on_any_texts(
     opened(run_view, runs(session, "classification")[0], until)
     words = opened(run_view, base, until).words
     assert "98 of 100 questions" in words
-    assert "Facts 98" in words
+    assert "By kind: Facts\N{NO-BREAK SPACE}98\N{NO-BREAK SPACE}%." in words
     tables = TextCompared(n_held_out=90_000, n_train=900_000, gzip=2.6, trigram=2.9, table=2.0, table_order=7)
     compared = dataclasses.replace(tables, model=1.9, step=3)
     write_comparison(session.runs.find(base).folder, compared)
@@ -282,6 +283,22 @@ def test_predictions_are_searched_and_filtered_and_one_is_opened(
     run_view.views.example_asked.connect(lambda *what: asked.append(what))
     qtbot.mouseClick(page.detail.open, Qt.MouseButton.LeftButton)
     assert asked == [(weak, view.found.step, page.chosen.row)]
+
+
+def test_predictions_need_no_scrolling_in_a_small_window_and_end_below_a_whole_row(
+    run_view: RunView, session: Session, until: Until, qtbot: QtBot
+) -> None:
+    run_view.resize(980, 574)  # in a window of 1280 × 720
+    view = evaluated(run_view, runs(session, "classification")[0], until, qtbot)
+    view.parts.show_view("predictions")
+    page = view.parts.predictions
+    until(lambda: page.table.viewport().height() % page.table.rowHeight(0) == 0)
+    assert page.table.viewport().height() >= 3 * page.table.rowHeight(0)
+    around: QWidget | None = page
+    while around is not None and not isinstance(around, QScrollArea):
+        around = around.parentWidget()
+    assert isinstance(around, QScrollArea)
+    assert around.verticalScrollBar().maximum() == 0
 
 
 def test_two_runs_are_compared(run_view: RunView, session: Session, until: Until, qtbot: QtBot) -> None:

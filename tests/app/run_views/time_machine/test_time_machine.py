@@ -128,6 +128,12 @@ def test_a_step_shows_exactly_what_was_recorded_of_it(machine: TimeMachine, run:
 
 def test_the_timeline_says_what_it_counts(machine: TimeMachine) -> None:
     assert machine.timeline.getPlotItem().getAxis("bottom").labelText == "Steps"
+    assert machine.timeline.legend.toPlainText().split("   ") == [
+        "━ training loss",
+        "● validation",
+        "│ recorded step",
+        "◆ checkpoint on disk",
+    ]
 
 
 def test_the_timeline_is_clicked_and_dragged(machine: TimeMachine, qtbot: QtBot) -> None:
