@@ -45,9 +45,7 @@ class Program:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", nargs="+", help="the program, and what it needs before its own arguments")
-    parser.add_argument(
-        "--pictures", type=Path, help="where the self-test leaves pictures (default: nowhere)"
-    )
+    parser.add_argument("--pictures", type=Path, help="where the self-test leaves pictures (default: nowhere)")
     parser.add_argument("--minutes", default="1", help="how long the quick start trains (default: 1)")
     parser.add_argument("--bare", action="store_true", help="give it an empty PATH: for a bundle, which needs nothing")
     args = parser.parse_args()
