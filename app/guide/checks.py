@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from app.guide.facts import Facts, ReplyFact, RunFact
 from app.guide.from_toml import build
+from app.guide.window_state import ReplyFact, RunFact, WindowState
 
 
 class Check(Protocol):
     """A deed that is waited for."""
 
-    def is_done(self, now: Facts, before: Facts) -> bool:
+    def is_done(self, now: WindowState, before: WindowState) -> bool:
         """Whether it was done, since `before`."""
         ...
 
@@ -24,7 +24,7 @@ class At:
 
     place: str
 
-    def is_done(self, now: Facts, before: Facts) -> bool:
+    def is_done(self, now: WindowState, before: WindowState) -> bool:
         return self.place in now.places
 
 
@@ -41,7 +41,7 @@ class Replied:
     branch: bool = False
     answer: str = ""
 
-    def is_done(self, now: Facts, before: Facts) -> bool:
+    def is_done(self, now: WindowState, before: WindowState) -> bool:
         return any(self._is_one(reply) for reply in new_replies(now, before))
 
     def _is_one(self, reply: ReplyFact) -> bool:
@@ -63,7 +63,7 @@ class TokenChosen:
 
     below: float = 1.1
 
-    def is_done(self, now: Facts, before: Facts) -> bool:
+    def is_done(self, now: WindowState, before: WindowState) -> bool:
         token = now.token
         if token is None or token.probability is None or token == before.token:
             return False
@@ -74,7 +74,7 @@ class TokenChosen:
 class HeadChosen:
     """Another attention head is in focus."""
 
-    def is_done(self, now: Facts, before: Facts) -> bool:
+    def is_done(self, now: WindowState, before: WindowState) -> bool:
         return bool(now.head) and now.head != before.head
 
 
@@ -89,7 +89,7 @@ class Typed:
     one_word: bool = False
     at_least: int = 1
 
-    def is_done(self, now: Facts, before: Facts) -> bool:
+    def is_done(self, now: WindowState, before: WindowState) -> bool:
         typed = now.typed.strip()
         return (
             now.typed != before.typed
@@ -103,7 +103,7 @@ class Typed:
 class TokenizerMade:
     """There is another tokenizer in the library."""
 
-    def is_done(self, now: Facts, before: Facts) -> bool:
+    def is_done(self, now: WindowState, before: WindowState) -> bool:
         return bool(set(now.tokenizers) - set(before.tokenizers))
 
 
@@ -111,7 +111,7 @@ class TokenizerMade:
 class DatasetMade:
     """A dataset was made."""
 
-    def is_done(self, now: Facts, before: Facts) -> bool:
+    def is_done(self, now: WindowState, before: WindowState) -> bool:
         return len(now.datasets) > len(before.datasets)
 
 
@@ -121,7 +121,7 @@ class DesignIs:
 
     slots: Mapping[str, Any]
 
-    def is_done(self, now: Facts, before: Facts) -> bool:
+    def is_done(self, now: WindowState, before: WindowState) -> bool:
         return now.design is not None and all(getattr(now.design, slot) == value for slot, value in self.slots.items())
 
 
@@ -134,7 +134,7 @@ class RunStarted:
 
     kind: str = ""
 
-    def is_done(self, now: Facts, before: Facts) -> bool:
+    def is_done(self, now: WindowState, before: WindowState) -> bool:
         training, was = now.training, before.training
         if training is None or training.is_over or not (training.run_id or training.recipe):
             return False
@@ -156,7 +156,7 @@ class RunFinished:
     stage: str = ""
     tuned: bool = False
 
-    def is_done(self, now: Facts, before: Facts) -> bool:
+    def is_done(self, now: WindowState, before: WindowState) -> bool:
         done = {run.id for run in before.runs if run.status == "finished"}
         found = any(run.status == "finished" and run.id not in done and self._is_one(run) for run in now.runs)
         return found and not now.is_training
@@ -178,7 +178,7 @@ class TextLearned:
     It need not be over: where the queue goes on, the next run takes its place at once.
     """
 
-    def is_done(self, now: Facts, before: Facts) -> bool:
+    def is_done(self, now: WindowState, before: WindowState) -> bool:
         now_is, was = now.training, before.training
         if now_is is None or not now_is.is_text_learned:
             return False
@@ -191,7 +191,7 @@ class SwitchedOff:
 
     head: bool = False
 
-    def is_done(self, now: Facts, before: Facts) -> bool:
+    def is_done(self, now: WindowState, before: WindowState) -> bool:
         off = now.switched_off
         return off is not None and bool(off.parts) and (off.are_heads or not self.head)
 
@@ -206,7 +206,7 @@ class PairRead:
     flips: bool = False
     new: bool = False
 
-    def is_done(self, now: Facts, before: Facts) -> bool:
+    def is_done(self, now: WindowState, before: WindowState) -> bool:
         pair = now.pair
         if pair is None or (self.new and before.pair is not None and pair.texts == before.pair.texts):
             return False
@@ -220,7 +220,7 @@ class WentBack:
     at_most: int = 0
     share: float = 0.0
 
-    def is_done(self, now: Facts, before: Facts) -> bool:
+    def is_done(self, now: WindowState, before: WindowState) -> bool:
         latest = max(self.at_most, self.share * now.machine_steps)
         went = 0 <= now.machine_step < now.machine_last
         return "training/run/machine" in now.places and went and now.machine_step <= latest
@@ -232,7 +232,7 @@ class Judged:
 
     n: int
 
-    def is_done(self, now: Facts, before: Facts) -> bool:
+    def is_done(self, now: WindowState, before: WindowState) -> bool:
         return now.n_judged - before.n_judged >= self.n
 
 
@@ -240,7 +240,7 @@ class Judged:
 class Serving:
     """Other programs can ask the model."""
 
-    def is_done(self, now: Facts, before: Facts) -> bool:
+    def is_done(self, now: WindowState, before: WindowState) -> bool:
         return now.is_serving
 
 
@@ -248,7 +248,7 @@ class Serving:
 class Exported:
     """A model was exported."""
 
-    def is_done(self, now: Facts, before: Facts) -> bool:
+    def is_done(self, now: WindowState, before: WindowState) -> bool:
         return len(now.exported) > len(before.exported)
 
 
@@ -274,7 +274,7 @@ CHECKS: Mapping[str, Callable[..., Check]] = {
 """The checks by the names that chapters use."""
 
 
-def new_replies(now: Facts, before: Facts) -> list[ReplyFact]:
+def new_replies(now: WindowState, before: WindowState) -> list[ReplyFact]:
     """The replies that were written since `before`, in their order."""
     known = {reply.id for reply in before.replies}
     return [reply for reply in now.replies if reply.id not in known]

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from app.guide.facts import Facts, ReplyFact, RunFact
+from app.guide.window_state import ReplyFact, RunFact, WindowState
 from models.metrics.metrics_table import METRICS, format_score
 from models.number_words import format_compact, format_percent, with_minus
 from models.tiny_world.questions import HEADLINE_KINDS
@@ -23,11 +23,11 @@ class Figure:
     """A number, how it is written, and what it is, for those who write chapters. value: None while it is unknown."""
 
     about: str
-    value: Callable[[Facts], float | None]
+    value: Callable[[WindowState], float | None]
     write: Callable[[float], str] = "{:,.0f}".format
 
 
-def fill(text: str, facts: Facts) -> str | None:
+def fill(text: str, facts: WindowState) -> str | None:
     """A text with its figures and words filled in; None if one of them is not known yet."""
     filled = {name: lookup(name, facts) for name in names_in(text)}
     if None in filled.values():
@@ -35,7 +35,7 @@ def fill(text: str, facts: Facts) -> str | None:
     return _MARK.sub(lambda match: filled[match[1]] or "", text)
 
 
-def fill_known(text: str, facts: Facts) -> str:
+def fill_known(text: str, facts: WindowState) -> str:
     """A text with its figures and words filled in; “…” for those that are not known yet."""
     return _MARK.sub(lambda match: lookup(match[1], facts) or "…", text)
 
@@ -45,7 +45,7 @@ def names_in(text: str) -> list[str]:
     return _MARK.findall(text)
 
 
-def lookup(name: str, facts: Facts) -> str | None:
+def lookup(name: str, facts: WindowState) -> str | None:
     """A figure as it is written, or a word; None if it is not known yet."""
     if name in FIGURES:
         figure = FIGURES[name]
@@ -55,7 +55,7 @@ def lookup(name: str, facts: Facts) -> str | None:
     return word or None
 
 
-def number(name: str, facts: Facts) -> float | None:
+def number(name: str, facts: WindowState) -> float | None:
     """The number of a figure; None if it is not known yet."""
     return FIGURES[name].value(facts)
 
@@ -73,25 +73,25 @@ def _shortened(text: str) -> str:
     return textwrap.shorten(text, _MAX_CHARACTERS, placeholder=" …")
 
 
-def _newest(facts: Facts) -> ReplyFact | None:
+def _newest(facts: WindowState) -> ReplyFact | None:
     return facts.replies[-1] if facts.replies else None
 
 
-def _newest_run(facts: Facts) -> RunFact | None:
+def _newest_run(facts: WindowState) -> RunFact | None:
     return next((run for run in facts.runs if run.status == "finished"), None)
 
 
-def _run_at(facts: Facts, position: str) -> float | None:
+def _run_at(facts: WindowState, position: str) -> float | None:
     losses = (run.best_loss for run in facts.runs if run.position == position and run.status == "finished")
     return next((loss for loss in losses if loss is not None), None)
 
 
-def _order_gain(facts: Facts) -> float | None:
+def _order_gain(facts: WindowState) -> float | None:
     without, learned = _run_at(facts, "none"), _run_at(facts, "learned")
     return None if without is None or learned is None else without - learned
 
 
-def _scored(facts: Facts) -> str:
+def _scored(facts: WindowState) -> str:
     scored = facts.scored
     if scored is None:
         return ""
@@ -99,7 +99,7 @@ def _scored(facts: Facts) -> str:
     return f"{METRICS[scored.metric].title}{of_group} {format_score(scored.metric, scored.value)}"
 
 
-def _accuracy(facts: Facts, kinds: tuple[str, ...]) -> float | None:
+def _accuracy(facts: WindowState, kinds: tuple[str, ...]) -> float | None:
     found = [share for kind, share in facts.model.accuracy if kind in kinds] if facts.model is not None else []
     return sum(found) / len(found) if len(found) == len(kinds) else None
 
@@ -210,7 +210,7 @@ FIGURES: Mapping[str, Figure] = {
     "n_judged": Figure("pairs that were judged", lambda facts: facts.n_judged or None),
 }
 
-WORDS: Mapping[str, Callable[[Facts], str]] = {
+WORDS: Mapping[str, Callable[[WindowState], str]] = {
     "typed": lambda facts: _shortened(facts.typed),
     "tokenizer": lambda facts: facts.tokenizer,
     "model": lambda facts: facts.model.name if facts.model else "",

@@ -11,10 +11,10 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from app.guide.actions import Action
 from app.guide.chapters import GROWING, NEEDS, Chapter, Step
-from app.guide.facts import Facts
 from app.guide.figures import FIGURES, fill, number
 from app.guide.missions import MISSIONS, Mission
 from app.guide.progress import Progress, read_progress, write_progress
+from app.guide.window_state import WindowState
 from app.worker.failures import describe
 from app.worker.notices import Notices
 
@@ -25,10 +25,10 @@ takes about a millisecond, which is less than following the signals of each."""
 log = logging.getLogger(__name__)
 
 
-class Stage(Protocol):
+class WindowDriver(Protocol):
     """The window, as far as the guide acts on it."""
 
-    def facts(self) -> Facts:
+    def facts(self) -> WindowState:
         """What is so now."""
         ...
 
@@ -65,7 +65,7 @@ class Guide(QObject):
     def __init__(
         self,
         chapters: Sequence[Chapter],
-        stage: Stage,
+        stage: WindowDriver,
         home: Path,
         notices: Notices,
         parent: QObject | None = None,
@@ -84,9 +84,9 @@ class Guide(QObject):
         self.is_done = False
         self.is_set_up = False
         self.problem = ""
-        self.facts = Facts()
-        self._before = Facts()
-        self._before_missions: Facts | None = None
+        self.facts = WindowState()
+        self._before = WindowState()
+        self._before_missions: WindowState | None = None
         self._put_aside: Any = None
         self._how = ""
         """What was said last on how a mission is done."""
@@ -313,7 +313,7 @@ class Guide(QObject):
         self._keep(self.progress.with_chapter(self.chapter.name, **changes))
         return True
 
-    def _tick_missions(self, facts: Facts, before: Facts) -> None:
+    def _tick_missions(self, facts: WindowState, before: WindowState) -> None:
         for mission in MISSIONS:
             if mission.name not in self.progress.missions and mission.is_done(facts, before):
                 self._keep(self.progress.with_mission(mission.name))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from app.guide.actions import Action, Open, OpenModel, ShowRun
 from app.guide.checks import At, Check, PairRead, Replied, SwitchedOff, TextLearned, TokenChosen, WentBack
-from app.guide.facts import Facts
+from app.guide.window_state import WindowState
 
 UNSURE, CREATIVE, EARLY = 0.5, 1.1, 250
 """Below this probability a model was unsure of a token; above this temperature a reply is creative; an early step."""
@@ -27,7 +27,7 @@ class Mission:
     goes: tuple[Action, ...]
     is_also_at: At | None = None
 
-    def is_done(self, now: Facts, before: Facts) -> bool:
+    def is_done(self, now: WindowState, before: WindowState) -> bool:
         """Whether its deed was done, since `before`."""
         return self.check.is_done(now, before) and (self.is_also_at is None or self.is_also_at.is_done(now, before))
 

@@ -18,7 +18,7 @@ from app.lineage.asking import RepliesScored, StageAsker, StageCompared, StageFa
 from app.lineage.reply_card import ReplyCard, ScoreCard
 from app.session.session import Session
 from app.worker.failures import Failure
-from models.alignment.stage_tree import Stage, StageTree
+from models.alignment.stage_tree import LineageNode, StageTree
 from models.events import Event, Phase
 from models.settings.sampling_config import SamplingConfig
 
@@ -33,8 +33,8 @@ class AskView(QWidget):
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session, self._theme = session, theme
-        self._stages: tuple[Stage, ...] = ()
-        self._rewarders: tuple[Stage, ...] = ()
+        self._stages: tuple[LineageNode, ...] = ()
+        self._rewarders: tuple[LineageNode, ...] = ()
         self._scores: dict[str, dict[str, float]] = {}
         self._n_columns = 0
         self.cards: dict[str, ReplyCard] = {}
@@ -105,7 +105,7 @@ class AskView(QWidget):
 
     # -- What is asked -------------------------------------------------------------------------------------------------
 
-    def show_stages(self, stages: Sequence[Stage], rewarders: Sequence[Stage], tree: StageTree) -> None:
+    def show_stages(self, stages: Sequence[LineageNode], rewarders: Sequence[LineageNode], tree: StageTree) -> None:
         """Ask these stages of a tree, and let reward models score their replies."""
         if (tuple(stages), tuple(rewarders)) == (self._stages, self._rewarders):
             return

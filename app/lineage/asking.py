@@ -14,7 +14,7 @@ from app.session.candidates import CandidateReply, candidate_reply, load_candida
 from app.session.session import Session
 from app.worker.job import INTERACTIVE, Job
 from app.worker.latest_job import LatestJob
-from models.alignment.stage_tree import Stage
+from models.alignment.stage_tree import LineageNode
 from models.events import Event, Phase
 from models.library.library import Library
 from models.runs.checkpoint_state import BASE
@@ -102,7 +102,9 @@ class StageAsker(QObject):
         """Whether stages are asked, or wait for the worker."""
         return self._job.busy
 
-    def start(self, stages: Sequence[Stage], rewarders: Sequence[Stage], prompt: str, sampling: SamplingConfig) -> None:
+    def start(
+        self, stages: Sequence[LineageNode], rewarders: Sequence[LineageNode], prompt: str, sampling: SamplingConfig
+    ) -> None:
         """Ask `stages`, and let the reward models score what they say.
 
         Raises:
@@ -140,8 +142,8 @@ class StageAsker(QObject):
 def _ask_all(
     library: Library,
     device: str,
-    stages: Sequence[Stage],
-    rewarders: Sequence[Stage],
+    stages: Sequence[LineageNode],
+    rewarders: Sequence[LineageNode],
     prompt: str,
     sampling: SamplingConfig,
 ) -> Iterator[Event]:
@@ -167,7 +169,7 @@ def _ask_all(
                 yield RepliesScored(rewarder=rewarder.id, scores={}, problem=str(error))
 
 
-def _loaded(library: Library, stage: Stage, device: str) -> Generator[Event, None, LoadedModel]:
+def _loaded(library: Library, stage: LineageNode, device: str) -> Generator[Event, None, LoadedModel]:
     """The last checkpoint of a stage; ValueError where it has none, or it was deleted meanwhile."""
     if stage.folder is None:
         raise ValueError(f"{stage.name} is no longer in the library, so it cannot reply: restore it from the trash.")
@@ -179,7 +181,7 @@ def _loaded(library: Library, stage: Stage, device: str) -> Generator[Event, Non
 
 
 def _replied(
-    stage: Stage, loaded: LoadedModel, prompt: str, sampling: SamplingConfig
+    stage: LineageNode, loaded: LoadedModel, prompt: str, sampling: SamplingConfig
 ) -> Generator[Event, None, CandidateReply]:
     yield Phase(name=f"{stage.name} is reading the prompt")
     replying = candidate_reply(loaded, prompt, sampling, "")
@@ -193,7 +195,7 @@ def _replied(
 
 
 def _compared(
-    library: Library, stage: Stage, loaded: LoadedModel, reply: CandidateReply, device: str
+    library: Library, stage: LineageNode, loaded: LoadedModel, reply: CandidateReply, device: str
 ) -> Iterator[Event]:
     from models.inspect.judging import judge
 
@@ -211,7 +213,7 @@ def _compared(
     yield StageCompared(stage=stage.id, own=own, parent=theirs)
 
 
-def _parent_model(library: Library, stage: Stage, device: str) -> Generator[Event, None, AnyModel]:
+def _parent_model(library: Library, stage: LineageNode, device: str) -> Generator[Event, None, AnyModel]:
     """The model that a stage started from: the weights that it has kept, or of a fork the checkpoint of its parent.
 
     Raises:
@@ -240,7 +242,7 @@ def _parent_model(library: Library, stage: Stage, device: str) -> Generator[Even
     return model
 
 
-def _scored(library: Library, rewarder: Stage, answers: dict[str, _Answer], device: str) -> Iterator[Event]:
+def _scored(library: Library, rewarder: LineageNode, answers: dict[str, _Answer], device: str) -> Iterator[Event]:
     from models.alignment.reward_model import RewardModel, check_reward_model
     from models.alignment.rollouts import reply_end
     from models.events import result_of

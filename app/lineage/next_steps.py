@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from app.session.candidates import Candidate
-from models.alignment.stage_tree import Stage, StageTree
+from models.alignment.stage_tree import LineageNode, StageTree
 
 
 class NextRun(NamedTuple):
@@ -39,7 +39,7 @@ class NextStep(NamedTuple):
     does: NextRun | Judging | None
 
 
-def next_steps(tree: StageTree, stage: Stage) -> Iterator[NextStep]:
+def next_steps(tree: StageTree, stage: LineageNode) -> Iterator[NextStep]:
     """What can be done next with a stage, the most usual first; nothing with one that has no model."""
     if stage.scores:
         yield from _with_reward_model(tree, stage)
@@ -50,7 +50,7 @@ def next_steps(tree: StageTree, stage: Stage) -> Iterator[NextStep]:
         yield NextStep("Fine-tune it…", "graduation-cap", tip, NextRun(stage.id))
 
 
-def _with_reward_model(tree: StageTree, stage: Stage) -> Iterator[NextStep]:
+def _with_reward_model(tree: StageTree, stage: LineageNode) -> Iterator[NextStep]:
     parent = tree.find(stage.parent)
     if parent is None or not parent.writes:
         gone = "The model that it started from is no longer in the library: restore it from the trash first."
@@ -65,7 +65,7 @@ def _with_reward_model(tree: StageTree, stage: Stage) -> Iterator[NextStep]:
     yield NextStep("DPO on the same pairs…", "git-diff", pairs, NextRun(start, "dpo", data=stage.data))
 
 
-def _with_writer(tree: StageTree, stage: Stage) -> Iterator[NextStep]:
+def _with_writer(tree: StageTree, stage: LineageNode) -> Iterator[NextStep]:
     children = tree.children(stage.id)
     pairs = next((child.data for child in reversed(children) if child.kind in ("reward", "dpo", "kto")), "")
     me = Candidate(stage.id)

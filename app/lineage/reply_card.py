@@ -12,7 +12,7 @@ from app.kit.plots.interval_bars import Bar, IntervalBars
 from app.kit.text.difference_text import DifferenceText
 from app.kit.theme import SPACE, ThemeProvider
 from app.lineage.stage_words import KINDS, kind_words
-from models.alignment.stage_tree import Stage
+from models.alignment.stage_tree import LineageNode
 from models.events import Event, ReplyFinished, TokenMade
 from models.inspect.spans import Judgement, Span, shared_spans
 from models.number_words import format_count, format_signed
@@ -23,7 +23,7 @@ _NO_PARENT = "It was trained from scratch, so there is nothing to compare it wit
 class ReplyCard(QWidget):
     """A stage and its reply. parent: the name of what it started from, "" for nothing."""
 
-    def __init__(self, stage: Stage, parent: str, theme: ThemeProvider) -> None:
+    def __init__(self, stage: LineageNode, parent: str, theme: ThemeProvider) -> None:
         super().__init__()
         self.stage, self._parent = stage, parent
         self.spans: list[Span] = []
@@ -98,7 +98,7 @@ class ReplyCard(QWidget):
 class ScoreCard(QWidget):
     """A reward model and its score of every stage's reply."""
 
-    def __init__(self, stage: Stage, theme: ThemeProvider) -> None:
+    def __init__(self, stage: LineageNode, theme: ThemeProvider) -> None:
         super().__init__()
         self.stage = stage
         self.bars = IntervalBars(f"Scores of {stage.name}", theme)
@@ -130,7 +130,7 @@ class ScoreCard(QWidget):
         self.hint.setVisible(not scores)
 
 
-def _head(stage: Stage) -> QVBoxLayout:
+def _head(stage: LineageNode) -> QVBoxLayout:
     meaning = KINDS[stage.kind][2]
     title = ElidedLabel(stage.name)
     title.setProperty("role", "subheading")

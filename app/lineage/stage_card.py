@@ -23,7 +23,7 @@ from app.lineage.stage_words import (
     describe_start,
     kind_words,
 )
-from models.alignment.stage_tree import GONE, Stage
+from models.alignment.stage_tree import GONE, LineageNode
 
 _NOTHING = "No held-out numbers yet"
 
@@ -42,7 +42,13 @@ class StageCard(ClickableCard):
     step_chosen = Signal(object)
 
     def __init__(
-        self, stage: Stage, parent: Stage | None, steps: Sequence[NextStep], theme: ThemeProvider, *, is_shown: bool
+        self,
+        stage: LineageNode,
+        parent: LineageNode | None,
+        steps: Sequence[NextStep],
+        theme: ThemeProvider,
+        *,
+        is_shown: bool,
     ) -> None:
         _, icon, meaning = KINDS[stage.kind]
         is_gone = stage.kind == GONE

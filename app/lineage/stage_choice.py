@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QMenu, QPushButton, QWidget
 from app.kit.basics import plain_tip
 from app.kit.theme import ThemeProvider
 from app.lineage.stage_words import kind_words
-from models.alignment.stage_tree import Stage, StageTree
+from models.alignment.stage_tree import LineageNode, StageTree
 
 _MAX_AT_FIRST, _MAX_REWARDERS = 8, 2
 
@@ -28,7 +28,7 @@ class StageChoice(QPushButton):
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._offered: tuple[Stage, ...] = ()
+        self._offered: tuple[LineageNode, ...] = ()
         self._ids: set[str] = set()
         theme.set_icon(self, "list")
         self.setAccessibleName("Stages to compare")
@@ -40,12 +40,12 @@ class StageChoice(QPushButton):
         self.setMenu(menu)
 
     @property
-    def chosen(self) -> tuple[Stage, ...]:
+    def chosen(self) -> tuple[LineageNode, ...]:
         """The stages that reply, each after its parent."""
         return tuple(stage for stage in self._offered if stage.id in self._ids and stage.writes)
 
     @property
-    def rewarders(self) -> tuple[Stage, ...]:
+    def rewarders(self) -> tuple[LineageNode, ...]:
         """The reward models."""
         return tuple(stage for stage in self._offered if stage.id in self._ids and stage.scores)
 

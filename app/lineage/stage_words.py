@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from app.kit.setting_names.value_words import words
 from models.alignment.figures import figure_of
-from models.alignment.stage_tree import FORKED, GONE, IMPORTED, KNOWS, LOSS, PRETRAINED, REWARD, TUNED, HeldOut, Stage
+from models.alignment.stage_tree import (
+    FORKED,
+    GONE,
+    IMPORTED,
+    KNOWS,
+    LOSS,
+    PRETRAINED,
+    REWARD,
+    TUNED,
+    HeldOut,
+    LineageNode,
+)
 from models.number_words import format_count, format_duration, format_percent, with_minus
 
 KINDS = {
@@ -24,13 +35,13 @@ _TITLES = {KNOWS: "Skills", LOSS: "Validation loss", "gold": "As meant", "kl": "
 """Of held-out numbers, where the titles of the figures are too long or there is none."""
 
 
-def kind_words(stage: Stage) -> str:
+def kind_words(stage: LineageNode) -> str:
     """What a stage is called: “PPO”, or “PPO, fork” where it continues another run."""
     title = KINDS[stage.kind][0]
     return f"{title}, fork" if stage.is_fork and stage.kind != FORKED else title
 
 
-def describe_start(stage: Stage, parent: Stage | None) -> str:
+def describe_start(stage: LineageNode, parent: LineageNode | None) -> str:
     """What its weights were at first, in a sentence; "" for random ones."""
     if not stage.parent:
         return ""
@@ -41,7 +52,7 @@ def describe_start(stage: Stage, parent: Stage | None) -> str:
     return f"Continues {name} from {step}." if stage.is_fork else f"Started from {name} at {step}."
 
 
-def describe_settings(stage: Stage) -> str:
+def describe_settings(stage: LineageNode) -> str:
     """The settings by which stages of a kind differ, in a line."""
     spec = stage.spec
     if spec is None or stage.kind == IMPORTED:
@@ -60,7 +71,7 @@ def describe_settings(stage: Stage) -> str:
     return " · ".join(parts)
 
 
-def describe_source(stage: Stage) -> str:
+def describe_source(stage: LineageNode) -> str:
     """What it learned from, and what rewarded it."""
     if stage.kind == GONE:
         return "No longer in the library; the runs made from it have its weights."
@@ -70,7 +81,7 @@ def describe_source(stage: Stage) -> str:
     return f"{stage.data}, {by}"
 
 
-def describe_cost(stage: Stage) -> str:
+def describe_cost(stage: LineageNode) -> str:
     """Steps and seconds, and the status where it has not finished."""
     if stage.kind in (GONE, IMPORTED) or stage.spec is None:
         return ""
@@ -80,12 +91,12 @@ def describe_cost(stage: Stage) -> str:
     return ", ".join(filter(None, (*parts, stage.status if stage.status != "finished" else "")))
 
 
-def describe_held_out(stage: Stage) -> str:
+def describe_held_out(stage: LineageNode) -> str:
     """The held-out numbers that are recorded, in a line; "" for none."""
     return " · ".join(_figure(found) for found in stage.held_out)
 
 
-def describe_details(stage: Stage) -> str:
+def describe_details(stage: LineageNode) -> str:
     """The same numbers with what they mean, and their parts, in lines."""
     lines = []
     for found in stage.held_out:

@@ -22,7 +22,7 @@ from app.lineage.win_matrix import WinMatrix
 from app.session.candidates import Candidate
 from app.session.session import Session
 from app.worker.background import LatestTask
-from models.alignment.stage_tree import Stage, world_seed_of
+from models.alignment.stage_tree import LineageNode, world_seed_of
 from models.alignment.win_rates import GOLD, JUDGES, PROXY, YOU, Asked, Grid, WinRates, kept_win_rates
 from models.library.library import Library
 from models.number_words import format_count, format_percent
@@ -54,7 +54,7 @@ class WinRatesView(QWidget):
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self._stages: tuple[Stage, ...] = ()
+        self._stages: tuple[LineageNode, ...] = ()
         self._is_stale = False
         self.rates: WinRates | None = None
         """What is shown; None while nothing is known."""
@@ -151,7 +151,7 @@ class WinRatesView(QWidget):
 
     # -- What is compared ----------------------------------------------------------------------------------------------
 
-    def show_stages(self, stages: Sequence[Stage], rewarders: Sequence[Stage]) -> None:
+    def show_stages(self, stages: Sequence[LineageNode], rewarders: Sequence[LineageNode]) -> None:
         """Compare these stages, which can reply; rewarders: the reward models among the family."""
         if tuple(stages) == self._stages and self.rewarder.count() == len(rewarders):
             return

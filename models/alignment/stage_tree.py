@@ -43,7 +43,7 @@ class HeldOut:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stage:
+class LineageNode:
     """A run among those that come from one another, or a model that no longer is a run of the library.
 
     id: of the run, or the path of a model that is none. kind: see PRETRAINED. step: of its last checkpoint. trained:
@@ -92,17 +92,17 @@ class Stage:
 class StageTree:
     """Stages, each after its parent; the first one is the root of all."""
 
-    stages: tuple[Stage, ...]
+    stages: tuple[LineageNode, ...]
 
-    def find(self, id: str) -> Stage | None:
+    def find(self, id: str) -> LineageNode | None:
         """The stage with that id."""
         return next((stage for stage in self.stages if stage.id == id), None)
 
-    def children(self, id: str) -> list[Stage]:
+    def children(self, id: str) -> list[LineageNode]:
         """What started from a stage's weights, the oldest first."""
         return [stage for stage in self.stages[1:] if stage.parent == id]
 
-    def above(self, stage: Stage) -> str:
+    def above(self, stage: LineageNode) -> str:
         """The id of what a stage is drawn below: its parent, or the reward model that started from the same parent.
 
         So PPO stands below its reward model, whose start and its own are one.
@@ -134,7 +134,7 @@ def stage_tree(runs: Sequence[RunInfo], run_id: str) -> StageTree:
 
 def _descendants(
     id: str, known: Mapping[str, RunInfo], below: Mapping[str, list[RunInfo]], seen: set[str]
-) -> Iterator[Stage]:
+) -> Iterator[LineageNode]:
     if id in seen:  # two damaged runs that name each other
         return
     seen.add(id)
@@ -142,7 +142,7 @@ def _descendants(
     if id in known:
         yield _stage(known[id])
     else:
-        yield Stage(id=id, name=_name_of_gone(id, children), kind=GONE)
+        yield LineageNode(id=id, name=_name_of_gone(id, children), kind=GONE)
     for child in children:
         yield from _descendants(child.id, known, below, seen)
 
@@ -170,7 +170,7 @@ def _name_of_gone(id: str, children: Sequence[RunInfo]) -> str:
     return Path(id).name or id
 
 
-def _stage(info: RunInfo) -> Stage:
+def _stage(info: RunInfo) -> LineageNode:
     common: dict[str, Any] = {
         "id": info.id,
         "name": info.name,
@@ -185,9 +185,9 @@ def _stage(info: RunInfo) -> Stage:
     try:
         run = RunFolder.open(info.folder)
     except ValueError as error:
-        return Stage(**common | {"problem": info.problem or str(error)}, kind=PRETRAINED)
+        return LineageNode(**common | {"problem": info.problem or str(error)}, kind=PRETRAINED)
     rewarder = run.lineage.get("reward_model") or {}
-    return Stage(
+    return LineageNode(
         **common,
         kind=_kind(info, run.spec),
         step=last_saved_step(info.folder),
@@ -243,7 +243,7 @@ def _known(measured: KnowledgeMeasured) -> HeldOut | None:
     return HeldOut(name=KNOWS, value=sum(headline) / len(headline), parts=parts) if headline else None
 
 
-def _with_measured_parents(stages: Sequence[Stage]) -> Iterator[Stage]:
+def _with_measured_parents(stages: Sequence[LineageNode]) -> Iterator[LineageNode]:
     """A stage that was never asked itself is known by what a run that started from its last weights measured first."""
     for stage in stages:
         if any(found.name == KNOWS for found in stage.held_out) or not stage.writes:

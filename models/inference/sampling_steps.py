@@ -36,7 +36,7 @@ _TINY = 1e-37  # float32's logarithm is exact down to here; what is less likely 
 
 
 @dataclass(frozen=True, eq=False)
-class Stage:
+class SamplingStep:
     """The distribution after one step.
 
     name: "model", "penalties" (bias among them), "temperature", a truncation's name as in SamplingConfig, or "drawn".
@@ -61,7 +61,7 @@ class SamplingSteps:
     Stages of settings that change nothing are left out; "model", "temperature" and "drawn" are always there.
     """
 
-    stages: tuple[Stage, ...]
+    stages: tuple[SamplingStep, ...]
 
     @property
     def own(self) -> Floats:
@@ -79,7 +79,7 @@ class SamplingSteps:
         return self.stages[len(self.stages) - len(self.truncations) - 2].probabilities
 
     @property
-    def truncations(self) -> tuple[Stage, ...]:
+    def truncations(self) -> tuple[SamplingStep, ...]:
         """The stages that only remove tokens."""
         return tuple(stage for stage in self.stages if stage.name in TRUNCATIONS)
 
@@ -167,24 +167,26 @@ def sampling_steps(
     """
     if not np.isfinite(logits).all():
         raise ValueError(DIVERGED)
-    stages = [Stage("model", softmax(logits))]
+    stages = [SamplingStep("model", softmax(logits))]
     changed = _with_penalties(logits, config, before, n_prompt)
     if changed is not logits:
-        stages.append(Stage("penalties", softmax(changed)))
+        stages.append(SamplingStep("penalties", softmax(changed)))
     if config.temperature < _MIN_TEMPERATURE:
         probabilities = np.zeros_like(logits)
         probabilities[changed.argmax()] = 1.0
-        return SamplingSteps((*stages, Stage("temperature", probabilities), Stage("drawn", probabilities)))
+        return SamplingSteps(
+            (*stages, SamplingStep("temperature", probabilities), SamplingStep("drawn", probabilities))
+        )
     probabilities = softmax((changed - changed.max()) / np.float32(config.temperature))
-    stages.append(Stage("temperature", probabilities))
+    stages.append(SamplingStep("temperature", probabilities))
     numbers = (SamplingState(config) if state is None else state).numbers
     for name, cut in _TRUNCATIONS.items():
         if is_on(config, name):
             given = TruncationInput(changed, probabilities, numbers.get(name, 0.0))
             left = np.where(cut(given, config), probabilities, np.float32(0))
-            stages.append(Stage(name, left, max(0.0, float(probabilities.sum() - left.sum()))))
+            stages.append(SamplingStep(name, left, max(0.0, float(probabilities.sum() - left.sum()))))
             probabilities = left
-    return SamplingSteps((*stages, Stage("drawn", probabilities / probabilities.sum())))
+    return SamplingSteps((*stages, SamplingStep("drawn", probabilities / probabilities.sum())))
 
 
 def likeliest(logits: Floats, config: SamplingConfig, before: Sequence[int], n_prompt: int) -> int:

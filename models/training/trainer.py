@@ -33,7 +33,7 @@ from models.training.saving import Saver
 from models.training.schedule import lr_factor
 from models.training.setup import TrainingContext, set_up
 from models.training.stages.make import make_stage
-from models.training.stages.stage import Stage
+from models.training.stages.stage import TrainingStage
 from models.training.update import Gradients, apply_gradients, zero_gradients
 
 __all__ = ["Trainer", "prepare_run"]
@@ -75,7 +75,7 @@ class Trainer:
             self._config, self._record, self._clock, self._saver, lambda: self._stop is not None
         )
         self._forgetting = ForgettingMeter(run, library, lambda: self._stop is not None)
-        self._stage: Stage | None = None
+        self._stage: TrainingStage | None = None
         # Whether model, optimizers, state and logs are of the same step, so that they can be saved:
         self._is_consistent = False
         self._stop: tuple[bool, str] | None = None

@@ -63,13 +63,13 @@ class GuideDesk(QObject):
         if self._guide is None:
             from app.guide.guide import Guide
             from app.guide.ring import Ring
-            from app.shell.guide.stage import GuideStage
+            from app.shell.guide.stage import MainWindowDriver
 
             session = self._window.session
             if self._chapters is None:
                 self.read()
             assert self._chapters is not None
-            stage = GuideStage(self._window, self._places, Ring(self._theme, self._beside.window()))
+            stage = MainWindowDriver(self._window, self._places, Ring(self._theme, self._beside.window()))
             self._guide = Guide(self._chapters, stage, session.library.home, session.notices, self)
             self._guide.opened.connect(self.show)
             self._guide.mission_done.connect(self._on_mission)

@@ -35,11 +35,11 @@ from app.guide.actions import (
     TakeCandidate,
     TypeText,
 )
-from app.guide.facts import Facts, RunFact
 from app.guide.ring import Ring, Tab
+from app.guide.window_state import RunFact, WindowState
 from app.new_run.choices import DEFAULT_PROMPTS
 from app.shell.guide.anchors import ANCHORS, NO_REPLY, GuidedWindow
-from app.shell.guide.facts import FactReader
+from app.shell.guide.window_state_reader import WindowStateReader
 from models.corpora.corpus import list_corpora
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
@@ -83,18 +83,18 @@ class Snapshot:
     run_data: DataSpec
 
 
-class GuideStage:
+class MainWindowDriver:
     """Implements app.guide.guide.Stage for a window. Pages are made as they are needed."""
 
     def __init__(self, window: GuidedWindow, places: Places, ring: Ring) -> None:
         self._window, self._session, self._places = window, window.session, places
-        self._reader = FactReader(window)
+        self._reader = WindowStateReader(window)
         self.ring = ring
         self._was_left = False
         """Whether the user has chosen another tab since the last action."""
         window.top_bar.tab_chosen.connect(self._on_tab_chosen)
 
-    def facts(self) -> Facts:
+    def facts(self) -> WindowState:
         """What is so now."""
         return self._reader.read()
 

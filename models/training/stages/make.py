@@ -34,7 +34,7 @@ from models.training.stages.preference import (
     unbalanced,
 )
 from models.training.stages.replies import HeldOutReplies, ReplyDrawer
-from models.training.stages.stage import Stage, TextStage
+from models.training.stages.stage import TextStage, TrainingStage
 from models.training.tuning import build_from_base
 
 JUDGE_SCALES = {"reward_model": "judge.scale", "second_reward_model": "judge.scale-2"}
@@ -50,7 +50,7 @@ Rows = TypeVar("Rows", Pairs, RatedReplies)
 
 def make_stage(
     run: RunFolder, library: Library, context: TrainingContext, evaluator: Evaluator
-) -> Generator[Event, None, Stage]:
+) -> Generator[Event, None, TrainingStage]:
     """The stage of a run that was set up. Yields Phase, Progress, MicroStep and Notice.
 
     Raises:
@@ -77,7 +77,7 @@ class _Maker:
         """The model as it was before the first step."""
         return build_from_base(self.run).to(self.context.device.device).requires_grad_(False).eval()
 
-    def of_pairs(self, corpus: Corpus) -> Generator[Event, None, Stage]:
+    def of_pairs(self, corpus: Corpus) -> Generator[Event, None, TrainingStage]:
         config = self.run.spec.train
         train, held_out = yield from self._read(corpus, Pairs)
         yield Phase(name="Training")
@@ -89,7 +89,7 @@ class _Maker:
         replies = None if held_out is None else self._wished(corpus)
         return PreferenceStage(self.context, config, objective, train, held_out, replies, self.evaluator)
 
-    def of_rated(self, corpus: Corpus) -> Generator[Event, None, Stage]:
+    def of_rated(self, corpus: Corpus) -> Generator[Event, None, TrainingStage]:
         """KTO from replies that were rated by themselves."""
         train, held_out = yield from self._read(corpus, RatedReplies)
         if sentence := unbalanced(train.n_good, len(train) - train.n_good, self.align):
@@ -120,7 +120,7 @@ class _Maker:
             found.append(rows)
         return found[0], found[1] if len(found) > 1 else None
 
-    def of_prompts(self, corpus: Corpus) -> Generator[Event, None, Stage]:
+    def of_prompts(self, corpus: Corpus) -> Generator[Event, None, TrainingStage]:
         align, context, config = self.align, self.context, self.run.spec.train
         prompts = Prompts(corpus, "train", context.tokenizer, self._longest, config.seed)
         held_out = Prompts(corpus, "val", context.tokenizer, self._longest)

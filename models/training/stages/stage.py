@@ -36,7 +36,7 @@ def beta_now(context: TrainingContext, align: AlignSpec) -> float:
     return align.beta if context.state.beta is None else context.state.beta
 
 
-class Stage(Protocol):
+class TrainingStage(Protocol):
     """Makes the steps of a training. What one reads or draws depends on its number, the weights and `tensors` alone."""
 
     def step(self, step: int, lr_multiple: float, apply: Apply) -> Generator[Event, None, StageStep]:

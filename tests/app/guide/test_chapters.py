@@ -13,7 +13,7 @@ from app.guide.actions import Action, Judge, PointAt
 from app.guide.chapters import Chapter, guide_files, read_chapters
 from app.guide.guide import Guide
 from app.preferences import pair_maker
-from app.shell.guide.stage import GuideStage
+from app.shell.guide.stage import MainWindowDriver
 from app.shell.main_window import MainWindow
 from models.corpora.corpus import Example, build_examples_corpus
 from models.recipes.demonstrations import strength
@@ -42,7 +42,7 @@ def _short_replies(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_steps_are_done_by_their_solutions(chapter: Chapter, window: MainWindow, until: Until, qtbot: QtBot) -> None:
     guide = window.guide.guide
     stage = guide.stage
-    assert isinstance(stage, GuideStage)
+    assert isinstance(stage, MainWindowDriver)
     for index, step in enumerate(chapter.steps):
         guide.open(chapter.name, index)
         assert not guide.needs, step.title
@@ -75,7 +75,7 @@ def test_a_step_brings_the_data_tab_to_the_pairs(window: MainWindow, until: Unti
     """The newest dataset of that task is shown, whatever the tab has shown before."""
     guide, session, tab = window.guide.guide, window.session, window.pages.page("data")
     stage = guide.stage
-    assert isinstance(stage, GuideStage)
+    assert isinstance(stage, MainWindowDriver)
     assert isinstance(tab, DataTab)
     guide.open("10-learning-from-preferences", 2)
     guide.set_up()
@@ -97,13 +97,13 @@ def test_a_step_brings_the_data_tab_to_the_pairs(window: MainWindow, until: Unti
     assert session.datasets.sha == newer.sha
 
 
-def perform(action: Action, stage: GuideStage, window: MainWindow, until: Until) -> None:
+def perform(action: Action, stage: MainWindowDriver, window: MainWindow, until: Until) -> None:
     """Do it as soon as that is possible; what is judged needs the next pair each time."""
     for _ in range(action.times if isinstance(action, Judge) else 1):
         until(lambda: is_idle(window) and is_performed(action, stage))
 
 
-def is_performed(action: Action, stage: GuideStage) -> bool:
+def is_performed(action: Action, stage: MainWindowDriver) -> bool:
     with contextlib.suppress(ValueError):
         stage.perform(action)
         return True

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from app.guide.checks import CHECKS, Check
-from app.guide.facts import (
-    Facts,
+from app.guide.figures import FIGURES, WORDS, fill, fill_known, lookup
+from app.guide.window_state import (
     ModelFact,
     PairFact,
     ReplyFact,
@@ -19,8 +19,8 @@ from app.guide.facts import (
     SwitchedOffFact,
     TokenFact,
     TrainingFact,
+    WindowState,
 )
-from app.guide.figures import FIGURES, WORDS, fill, fill_known, lookup
 from models.settings.presets import PRESETS
 
 REPLY = ReplyFact(
@@ -42,7 +42,7 @@ MODEL = ModelFact(
     context_length=256,
     accuracy=(("knowledge", 1.0), ("requests", 0.9), ("reading", 0.9), ("state", 0.8), ("sums", 0.02)),
 )
-FULL = Facts(
+FULL = WindowState(
     tokenizer="mine",
     vocab_size=1024,
     typed="un\nbelievable",
@@ -70,8 +70,8 @@ FULL = Facts(
 )
 
 
-def facts(**changes: Any) -> Facts:
-    return Facts(**changes)
+def facts(**changes: Any) -> WindowState:
+    return WindowState(**changes)
 
 
 @pytest.mark.parametrize(
@@ -172,11 +172,11 @@ def facts(**changes: Any) -> Facts:
     ],
     ids=lambda each: each[0] if isinstance(each, tuple) else "",
 )
-def test_deeds(check: tuple[str, dict[str, Any]], done: list[Facts], not_done: list[Facts]) -> None:
+def test_deeds(check: tuple[str, dict[str, Any]], done: list[WindowState], not_done: list[WindowState]) -> None:
     name, arguments = check
     made: Check = CHECKS[name](**arguments)
-    assert all(made.is_done(now, Facts()) for now in done)
-    assert not any(made.is_done(now, Facts()) for now in not_done)
+    assert all(made.is_done(now, WindowState()) for now in done)
+    assert not any(made.is_done(now, WindowState()) for now in not_done)
 
 
 @pytest.mark.parametrize(
@@ -195,16 +195,16 @@ def test_deeds(check: tuple[str, dict[str, Any]], done: list[Facts], not_done: l
         ("text_learned", {}, facts(training=GROWN)),
     ],
 )
-def test_what_was_there_before_is_nobodys_deed(name: str, arguments: dict[str, Any], now: Facts) -> None:
-    assert CHECKS[name](**arguments).is_done(now, Facts())
+def test_what_was_there_before_is_nobodys_deed(name: str, arguments: dict[str, Any], now: WindowState) -> None:
+    assert CHECKS[name](**arguments).is_done(now, WindowState())
     assert not CHECKS[name](**arguments).is_done(now, now)
 
 
 def test_figures_are_unknown_until_there_is_something_to_measure() -> None:
     for name in (*FIGURES, *WORDS):
-        assert lookup(name, Facts()) is None, name
+        assert lookup(name, WindowState()) is None, name
         assert lookup(name, FULL), name
-    assert fill("{{typed}}: {{n_tokens}}", Facts()) is None
+    assert fill("{{typed}}: {{n_tokens}}", WindowState()) is None
     assert fill("“{{typed}}”: {{n_tokens}} of {{vocab_size}}", FULL) == "“un believable”: 4 of 1,024"
 
 
@@ -227,5 +227,5 @@ def test_figures_as_they_are_written() -> None:
 
 def test_what_is_not_known_yet_is_left_open() -> None:
     text = "It has {{n_tokens}} tokens of {{vocab_size}}."
-    assert fill_known(text, Facts(n_tokens=4)) == "It has 4 tokens of …."
-    assert fill(text, Facts(n_tokens=4)) is None
+    assert fill_known(text, WindowState(n_tokens=4)) == "It has 4 tokens of …."
+    assert fill(text, WindowState(n_tokens=4)) is None

@@ -12,10 +12,10 @@ from pytestqt.qtbot import QtBot
 from app.guide import guide as guide_module
 from app.guide.actions import Action
 from app.guide.chapters import Chapter, parse_chapter
-from app.guide.facts import Facts, ModelFact, ReplyFact, RunFact, TokenFact
 from app.guide.guide import Guide
 from app.guide.missions import MISSIONS, Mission
 from app.guide.progress import FILE_NAME, read_progress
+from app.guide.window_state import ModelFact, ReplyFact, RunFact, TokenFact, WindowState
 from app.worker.notices import Notices
 
 TEXT = """\
@@ -64,11 +64,11 @@ class FakeStage:
     """A window that consists of facts."""
 
     def __init__(self) -> None:
-        self.now = Facts(runs=(RUN,))
+        self.now = WindowState(runs=(RUN,))
         self.performed: list[Action] = []
         self.problem = ""
 
-    def facts(self) -> Facts:
+    def facts(self) -> WindowState:
         return self.now
 
     def perform(self, action: Action) -> None:
@@ -77,10 +77,10 @@ class FakeStage:
         self.performed.append(action)
         self.set(typed="set up", n_tokens=2)
 
-    def snapshot(self) -> Facts:
+    def snapshot(self) -> WindowState:
         return self.now
 
-    def restore(self, snapshot: Facts) -> None:
+    def restore(self, snapshot: WindowState) -> None:
         self.now = snapshot
 
     def set(self, **changes: object) -> None:

@@ -153,7 +153,7 @@ class PairFact:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
+class WindowState:
     """All that checks and figures are made from.
 
     places: where the window is, from the tab to the view and panel in it: {"chat", "chat/mode/chat", "chat/next"}; a

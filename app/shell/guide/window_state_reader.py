@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.chat.archive.message_tree import Chat, Message
 from app.chat.conversation.reply_captions import judge
-from app.guide.facts import (
-    Facts,
+from app.guide.window_state import (
     ModelFact,
     PairFact,
     ReplyFact,
@@ -20,6 +19,7 @@ from app.guide.facts import (
     SwitchedOffFact,
     TokenFact,
     TrainingFact,
+    WindowState,
 )
 from app.kit.setting_names.site_words import format_site
 from models import cost
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from app.training.training_tab import TrainingTab
 
 
-class FactReader:
+class WindowStateReader:
     """Reads facts: in about a millisecond, so what is slow to find out is kept until it may have changed."""
 
     def __init__(self, window: Screens) -> None:
@@ -63,7 +63,7 @@ class FactReader:
     def _note_dataset(self, sha: str) -> None:
         self._datasets.append(sha)
 
-    def read(self) -> Facts:
+    def read(self) -> WindowState:
         """What is so now."""
         session, pages = self._session, self._window.pages.made
         chat: Any = pages.get("chat")
@@ -77,7 +77,7 @@ class FactReader:
         state = self._training()
         if state is not None and state.recipe and state.run_id:
             self._recipes[state.run_id] = state.recipe
-        return Facts(
+        return WindowState(
             places=frozenset(self._places(chat, training, tokenizer, builder)),
             tokenizers=self._tokenizers,
             datasets=tuple(self._datasets),
