@@ -1,4 +1,4 @@
-"""Examines the run that is shown, on another thread: for the doctor's view, and for the alarms of charts."""
+"""Examines the run that is shown, on another thread: for the doctor's view, and for the alerts of charts."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from models.alignment.alarms import (
+from models.alignment.alerts import (
     CHOSEN_FALLS,
     CLIPPED,
     COLLAPSE,
@@ -21,7 +21,7 @@ from models.alignment.alarms import (
     NO_SIGNAL,
     SAME_REWARDS,
     TOO_LARGE,
-    Alarm,
+    Alert,
     Figure,
     Floats,
     ends_outside,
@@ -52,9 +52,9 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             plain="Replies that are really as wished, by a stricter judge that does not train it.",
             healthy="Rises with the reward.",
             unit="share",
-            alarm=Alarm(
-                says="It falls from its peak: the reward is being gamed. Stop the run at the peak (Against KL).",
-                has_gone_off=falls_from_peak(0.15),
+            alert=Alert(
+                message="It falls from its peak: the reward is being gamed. Stop the run at the peak (Against KL).",
+                is_triggered=falls_from_peak(0.15),
             ),
         ),
         "pass@1": Figure(
@@ -62,27 +62,28 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             help="The share of replies that are right (pass@1).",
             healthy="Rises. It begins at what the parent can do: from 0 nothing can be learned.",
             unit="share",
-            alarm=Alarm(
-                says="No reply has been right for 20 steps, and what never happens cannot be rewarded: teach it first.",
-                has_gone_off=stays_below(1e-9, 20),
+            alert=Alert(
+                message="No reply has been right for 20 steps, and what never happens cannot be rewarded: "
+                "teach it first.",
+                is_triggered=stays_below(1e-9, 20),
             ),
         ),
         "reward_std": Figure(
             title="Spread of rewards",
             help="The standard deviation of the rewards of a prompt's replies, averaged over prompts.",
             healthy="Above 0: without differences, nothing is learned. It falls as all replies become good.",
-            alarm=SAME_REWARDS,
+            alert=SAME_REWARDS,
         ),
         "reward_disagreement": Figure(
             title="Disagreement",
             help="How far the scores of two reward models, which learned from different pairs, are apart on average, "
             "in standard deviations of the parent's replies.",
             healthy="Falls, or stays what it was. Annotators' common bias does not show: both models have learned it.",
-            alarm=Alarm(
-                says="Two reward models disagree about the replies much more than at the start: neither was taught "
+            alert=Alert(
+                message="Two reward models disagree about the replies much more than at the start: neither was taught "
                 "what such replies are worth, so what is earned says little. Go back to where they agreed, let the "
                 "lower score count, or judge more pairs of what the model writes now.",
-                has_gone_off=leaves_start(0.0, 1.5),
+                is_triggered=leaves_start(0.0, 1.5),
             ),
         ),
         "frac_reward_zero_std": Figure(
@@ -92,7 +93,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             low=0.1,
             high=0.6,
             unit="share",
-            alarm=NO_SIGNAL,
+            alert=NO_SIGNAL,
         ),
         "kl": Figure(
             title="KL to the parent",
@@ -102,14 +103,14 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             healthy="Rises to about the dashed line and flattens. A goal that a share p of the parent's replies meet "
             "costs at least ln 1/p nats: 2.7 for 7 %.",
             unit="nats/reply",
-            alarm=FAR,
+            alert=FAR,
         ),
         "entropy": Figure(
             title="Entropy",
             help="How undecided the model is about each token of its replies, averaged.",
             healthy="Falls slowly, to some 60 % of what it was.",
             unit="nats/token",
-            alarm=COLLAPSE,
+            alert=COLLAPSE,
         ),
         "completions/mean_length": Figure(
             title="Length of replies",
@@ -117,9 +118,9 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             plain="How long its replies are.",
             healthy="Stays about the same, unless lengths are rewarded.",
             unit="tokens",
-            alarm=Alarm(
-                says="Replies have become twice as long, or half: is it their length that earns the reward?",
-                has_gone_off=leaves_start(0.5, 2.0),
+            alert=Alert(
+                message="Replies have become twice as long, or half: is it their length that earns the reward?",
+                is_triggered=leaves_start(0.5, 2.0),
             ),
         ),
         "reward_per_token": Figure(
@@ -134,7 +135,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             low=0.0,
             high=0.05,
             unit="share",
-            alarm=CLIPPED,
+            alert=CLIPPED,
         ),
         "completions/distinct": Figure(
             title="Distinct",
@@ -143,9 +144,9 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             low=0.5,
             high=1.0,
             unit="share",
-            alarm=Alarm(
-                says="The replies to a prompt are nearly all the same: nothing is left to compare.",
-                has_gone_off=stays_below(0.25, 3),
+            alert=Alert(
+                message="The replies to a prompt are nearly all the same: nothing is left to compare.",
+                is_triggered=stays_below(0.25, 3),
             ),
         ),
         "kl_coef": Figure(
@@ -183,7 +184,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             "update: what is learned from must be what the model did.",
             healthy="Below 0.001 in float32.",
             unit="nats",
-            alarm=Alarm(says="What is learned from is not what was drawn.", has_gone_off=stays_above(0.05)),
+            alert=Alert(message="What is learned from is not what was drawn.", is_triggered=stays_above(0.05)),
         ),
         "accuracy": Figure(
             title="Right order",
@@ -193,8 +194,9 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             low=0.75,
             high=0.95,
             unit="share",
-            alarm=Alarm(
-                says="Hardly better than guessing: more, or cleaner, pairs.", has_gone_off=ends_outside(0.55, 1.0, 20)
+            alert=Alert(
+                message="Hardly better than guessing: more, or cleaner, pairs.",
+                is_triggered=ends_outside(0.55, 1.0, 20),
             ),
             max_gap=0.15,
         ),
@@ -215,10 +217,10 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             low=0.6,
             high=0.9,
             unit="share",
-            alarm=Alarm(
-                says="After 20 steps it still puts hardly more than half of the pairs in order: the pairs contradict "
-                "each other, or β or the learning rate is too low.",
-                has_gone_off=ends_outside(0.55, 1.0, 20),
+            alert=Alert(
+                message="After 20 steps it still puts hardly more than half of the pairs in order: the pairs "
+                "contradict each other, or β or the learning rate is too low.",
+                is_triggered=ends_outside(0.55, 1.0, 20),
             ),
         ),
         "rewards/margins": Figure(
@@ -227,9 +229,9 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             plain="By how much it prefers the better reply of a pair.",
             healthy="0 at the first step, then rises.",
             unit="nats × β",
-            alarm=Alarm(
-                says="The worse replies have become likelier than the better ones.",
-                has_gone_off=ends_outside(0.0, NO_END, 20),
+            alert=Alert(
+                message="The worse replies have become likelier than the better ones.",
+                is_triggered=ends_outside(0.0, NO_END, 20),
             ),
         ),
         "rewards/chosen": Figure(
@@ -262,7 +264,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             "the sums (logps/chosen).",
             healthy="Above −0.3. That it falls a little is usual: the loss knows margins only.",
             unit="nats/token",
-            alarm=CHOSEN_FALLS,
+            alert=CHOSEN_FALLS,
         ),
         "logps/rejected_change": Figure(
             title="worse",
@@ -288,7 +290,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             help="By how much the better reply of a pair scores higher.",
             healthy="Rises from 0.",
             unit="points",
-            alarm=Alarm(says="It scores the worse replies higher.", has_gone_off=ends_outside(0.0, NO_END, 20)),
+            alert=Alert(message="It scores the worse replies higher.", is_triggered=ends_outside(0.0, NO_END, 20)),
         ),
         "confidence": Figure(
             title="Confidence",
@@ -313,9 +315,9 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             unit="correlation",
             low=-0.5,
             high=0.5,
-            alarm=Alarm(
-                says="It scores by length: balance the lengths in the pairs, unless that is what was meant.",
-                has_gone_off=ends_outside(-0.6, 0.6, 1),
+            alert=Alert(
+                message="It scores by length: balance the lengths in the pairs, unless that is what was meant.",
+                is_triggered=ends_outside(-0.6, 0.6, 1),
             ),
         ),
         "objective/kl": Figure(
@@ -323,14 +325,14 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             help="The log-probability of replies beyond that by the parent, summed over a reply and averaged.",
             healthy="Rises to about the dashed line and flattens, as the exact one does.",
             unit="nats/reply",
-            alarm=FAR,
+            alert=FAR,
         ),
         "objective/entropy": Figure(
             title="Entropy of a reply",
             help="How undecided the model is, summed over a reply and averaged. TRL counts padding too.",
             healthy="Falls slowly, to some 60 % of what it was.",
             unit="nats/reply",
-            alarm=COLLAPSE,
+            alert=COLLAPSE,
         ),
         "objective/scores": Figure(
             title="Score",
@@ -342,9 +344,9 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             title="Score less KL",
             help="What PPO maximizes: the score less β times the KL.",
             healthy="Rises.",
-            alarm=Alarm(
-                says="The distance now costs more than it earns: lower the learning rate.",
-                has_gone_off=falls_from_peak(1.0),
+            alert=Alert(
+                message="The distance now costs more than it earns: lower the learning rate.",
+                is_triggered=falls_from_peak(1.0),
             ),
         ),
         "objective/non_score_reward": Figure(
@@ -361,8 +363,8 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             title="Critic's loss",
             help="Half the squared error of the critic's values, averaged over tokens.",
             healthy="Falls fast, then slowly.",
-            alarm=Alarm(
-                says="The critic does not learn: lower its learning rate.", has_gone_off=leaves_start(0.0, 2.0)
+            alert=Alert(
+                message="The critic does not learn: lower its learning rate.", is_triggered=leaves_start(0.0, 2.0)
             ),
         ),
         "val/clipfrac_avg": Figure(
@@ -372,24 +374,24 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             low=0.0,
             high=0.05,
             unit="share",
-            alarm=Alarm(
-                says="The critic's steps are too large: lower its learning rate (align.critic_lr).",
-                has_gone_off=ends_outside(0.0, 0.4, 20),
+            alert=Alert(
+                message="The critic's steps are too large: lower its learning rate (align.critic_lr).",
+                is_triggered=ends_outside(0.0, 0.4, 20),
             ),
         ),
         "val/n_updates": Figure(
             title="Updates",
             help="How many updates a step made: passes × minibatches, unless the KL of the step ended it.",
             healthy="All of them.",
-            alarm=Alarm(
-                says="Steps end at once, since the KL of an update is too large.", has_gone_off=stays_below(1.0, 5)
+            alert=Alert(
+                message="Steps end at once, since the KL of an update is too large.", is_triggered=stays_below(1.0, 5)
             ),
         ),
         "val/num_eos_tokens": Figure(
             title="Replies that end",
             help="How many replies of a step ended by themselves.",
             healthy="All of them, or nearly.",
-            alarm=Alarm(says="Fewer than half of them end now.", has_gone_off=leaves_start(0.5, NO_END)),
+            alert=Alert(message="Fewer than half of them end now.", is_triggered=leaves_start(0.5, NO_END)),
         ),
         "policy/approxkl_avg": Figure(
             title="KL of an update",
@@ -398,7 +400,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             low=0.0,
             high=0.03,
             unit="nats/token",
-            alarm=Alarm(says=TOO_LARGE, has_gone_off=stays_above(0.1)),
+            alert=Alert(message=TOO_LARGE, is_triggered=stays_above(0.1)),
         ),
         "policy/clipfrac_avg": Figure(
             title="Clipped tokens",
@@ -407,7 +409,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             low=0.0,
             high=0.2,
             unit="share",
-            alarm=Alarm(says=TOO_LARGE, has_gone_off=stays_above(0.4)),
+            alert=Alert(message=TOO_LARGE, is_triggered=stays_above(0.4)),
         ),
         "val/ratio": Figure(
             title="Ratio",
@@ -415,7 +417,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             healthy="0.95 to 1.05.",
             low=0.95,
             high=1.05,
-            alarm=Alarm(says=TOO_LARGE, has_gone_off=ends_outside(0.9, 1.1, 1)),
+            alert=Alert(message=TOO_LARGE, is_triggered=ends_outside(0.9, 1.1, 1)),
         ),
         "val/explained_variance": Figure(
             title="Explained variance",
@@ -425,9 +427,9 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             high=1.0,
             floor=-1.0,
             unit="share",
-            alarm=Alarm(
-                says="The critic foresees less than a constant would: raise its learning rate (align.critic_lr).",
-                has_gone_off=ends_outside(0.0, 1.0, 25),
+            alert=Alert(
+                message="The critic foresees less than a constant would: raise its learning rate (align.critic_lr).",
+                is_triggered=ends_outside(0.0, 1.0, 25),
             ),
         ),
     }
@@ -445,34 +447,34 @@ def figure_of(name: str) -> Figure:
             healthy="Learning from rewards sharpens what the model can do already: this need not rise "
             "(arXiv:2504.13837).",
             unit="share",
-            alarm=Alarm(
-                says="It can do less than at its best: fewer of its tries differ.", has_gone_off=falls_from_peak(0.2)
+            alert=Alert(
+                message="It can do less than at its best: fewer of its tries differ.", is_triggered=falls_from_peak(0.2)
             ),
         )
     return Figure(title=name, help=f"As TRL calls it: {name}.")
 
 
 def about(name: str) -> str:
-    """Definition, healthy range and alarm of a figure, in lines."""
+    """Definition, healthy range and alert of a figure, in lines."""
     figure = figure_of(name)
     lines = [figure.help, *([f"Healthy: {figure.healthy}"] if figure.healthy else [])]
-    if figure.alarm is not None:
-        lines.append(f"Alarm: {figure.alarm.says}")
+    if figure.alert is not None:
+        lines.append(f"Alert: {figure.alert.message}")
     if math.isfinite(figure.max_gap):
-        lines.append(f"Alarm: {_OVERFITS}")
-    elif figure.alarm is None and figure.healthy:
-        lines.append("No alarm: it explains the others.")
+        lines.append(f"Alert: {_OVERFITS}")
+    elif figure.alert is None and figure.healthy:
+        lines.append("No alert: it explains the others.")
     if name != figure.title:
         lines.append(f"In TRL and in alignment.jsonl: {name}")
     return "\n".join(lines)
 
 
-def alarm_of(name: str, values: Sequence[float] | Floats) -> str:
+def alert_of(name: str, values: Sequence[float] | Floats) -> str:
     """What is wrong by the values of a figure so far, '' where nothing is."""
     known = np.asarray(values, np.float64)
     known = known[np.isfinite(known)]
-    alarm = figure_of(name).alarm
-    return alarm.says if alarm is not None and len(known) and alarm.has_gone_off(known) else ""
+    alert = figure_of(name).alert
+    return alert.message if alert is not None and len(known) and alert.is_triggered(known) else ""
 
 
 def overfitting_of(name: str, values: Floats, held_out: Floats) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from models.alignment.figures import alarm_of, price
+from models.alignment.figures import alert_of, price
 from models.diagnosis.breakdown import format_figure
 from models.diagnosis.findings import Check, Diagnosis, Finding, Remedy
 from models.diagnosis.log import Curve
@@ -151,9 +151,9 @@ def collapse(signs: Signs) -> Finding:
     if len(entropy) < 2 * SOME:
         return Check(kind="collapse", words=f"Needs {2 * SOME} steps.", possible=False)
     first, now = entropy.first(1), entropy.last(SOME)
-    is_sure, are_alike = now < _SURER * first, bool(alarm_of("completions/distinct", distinct.value))
+    is_sure, are_alike = now < _SURER * first, bool(alert_of("completions/distinct", distinct.value))
     is_done = log.figure("pass@1").last(SOME) >= _DONE
-    were_alike = bool(alarm_of("completions/distinct", distinct.value[:SOME]))  # as short answers are
+    were_alike = bool(alert_of("completions/distinct", distinct.value[:SOME]))  # as short answers are
     if is_done or were_alike or not (is_sure or are_alike):
         words = f"The entropy is {format_percent(now / first if first else 1)} of its start."
         return Check(kind="collapse", words=words)
@@ -352,7 +352,7 @@ def kl_high(signs: Signs) -> Finding:
         f"It is {words} from its parent{cost}: more than {format_figure(limit, 2)} mean that its replies have left the "
         "language that the parent knew."
     )
-    evidence = {"KL now": now, "alarm": limit} | ({"price of the wish": least} if math.isfinite(least) else {})
+    evidence = {"KL now": now, "alert": limit} | ({"price of the wish": least} if math.isfinite(least) else {})
     remedy = calmer_remedy(signs, onset)
     return Diagnosis(kind="kl_high", sentence=sentence, step=onset, evidence=evidence, remedy=remedy)
 
@@ -405,7 +405,7 @@ def large_updates(signs: Signs) -> Finding:
     planned = align.n_epochs * align.n_minibatches
     kl, share, n = far.last(SOME), clipped.last(SOME), made.last(SOME)
     are_given_up = planned > 1 and 0 < n <= max(1.0, _FEW_UPDATES * planned) and kl > align.max_kl > 0
-    is_large = alarm_of("policy/approxkl_avg", [kl]) or alarm_of("policy/clipfrac_avg", [share])
+    is_large = alert_of("policy/approxkl_avg", [kl]) or alert_of("policy/clipfrac_avg", [share])
     if not (is_large or are_given_up or len(wild)):
         words = f"The updates of a step move the policy by {format_figure(kl, 2)} nats per token."
         return Check(kind="large_updates", words=words)

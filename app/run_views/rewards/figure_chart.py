@@ -1,4 +1,4 @@
-"""A chart of one or several figures of an alignment over its steps, each with its definition and its alarm."""
+"""A chart of one or several figures of an alignment over its steps, each with its definition and its alert."""
 
 from __future__ import annotations
 
@@ -145,11 +145,11 @@ class FigureChart(RunChart):
         self._scale = 100.0 if self._figure.unit == "share" else 1.0
         unit = _UNITS.get(self._figure.unit, self._figure.unit)
         self.show_unit(unit if self._scale != 100 else "%" if len(self.series) == 1 else "")
-        self.alarm = label("look", "pill")
-        set_role(self.alarm, "pill", tone="warning")
-        self.head.addWidget(self.alarm)
-        self.alarm.hide()
-        self.alarms: dict[str, str] = {}
+        self.alert = label("look", "pill")
+        set_role(self.alert, "pill", tone="warning")
+        self.head.addWidget(self.alert)
+        self.alert.hide()
+        self.alerts: dict[str, str] = {}
         self.smoothing = SMOOTHING
         names = " and ".join(each.words for each in series)
         self.chart.setAccessibleName(names)
@@ -188,12 +188,12 @@ class FigureChart(RunChart):
         self._restyle()
         self.draw(self.history, self.axis)
 
-    def show_alarms(self, said: Mapping[str, str]) -> None:
+    def show_alerts(self, said: Mapping[str, str]) -> None:
         """Show what the doctor says of the run, by the figure that shows it."""
         own = [said[each.name] for each in self.series if each.name in said]
-        own += [f"{name}: {says}" for name, says in self.alarms.items()]
-        self.alarm.setVisible(bool(own))
-        self.alarm.setToolTip(plain_tip("\n".join(own)))
+        own += [f"{name}: {says}" for name, says in self.alerts.items()]
+        self.alert.setVisible(bool(own))
+        self.alert.setToolTip(plain_tip("\n".join(own)))
 
     def show_reference(self, value: float, words: str, tip: str) -> None:
         """Draw a labelled line at a value, none where it is NaN."""
@@ -212,7 +212,7 @@ class FigureChart(RunChart):
 
     def _draw(self) -> None:
         below: Floats | float = 0.0
-        self.alarms = {}
+        self.alerts = {}
         for series, drawn in zip(self.series, self._drawn, strict=True):
             steps, held_out = self._tables(series)
             x, values = self.axis.of_rows(steps), self._scale * steps["value"]
@@ -228,7 +228,7 @@ class FigureChart(RunChart):
             drawn.val.setPen(self._theme.pen(series.role, alpha=0.5) if not len(steps) else None)
             drawn.points = [(x, values), (x_val, dots)]
             if says := overfitting_of(series.name, steps["value"], held_out["value"]):
-                self.alarms[series.words] = says
+                self.alerts[series.words] = says
             drawn.caption.setVisible(len(self.series) == 1 or len(steps) + len(held_out) > 0)
         figure = self._figure
         if figure.low is not None and figure.high is not None:

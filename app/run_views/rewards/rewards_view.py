@@ -48,7 +48,7 @@ _NOTHING = "It shows the reward beside what is meant, from the first step on."
 
 
 class RewardsView(QWidget):
-    """The figures of one run, each with its definition, its healthy range and its alarm.
+    """The figures of one run, each with its definition, its healthy range and its alert.
 
     Signals:
         step_asked(step): the replies of this step are asked for.
@@ -73,12 +73,12 @@ class RewardsView(QWidget):
         self.position.setProperty("role", "caption")
         self.choices = CurveChoices(session, has_log=False)
         self.whole = button("Whole run", theme, self._show_whole, icon="corners-out", tip="Show the whole run again")
-        self.alarms = frame("banner", margin=SPACE)
-        self.alarms.setProperty("tone", "warning")
-        self._alarm_words = label("", wrap=True)
-        inside = self.alarms.layout()
+        self.alerts = frame("banner", margin=SPACE)
+        self.alerts.setProperty("tone", "warning")
+        self._alert_words = label("", wrap=True)
+        inside = self.alerts.layout()
         assert isinstance(inside, QVBoxLayout)
-        inside.addWidget(self._alarm_words)
+        inside.addWidget(self._alert_words)
         self._place = QVBoxLayout()
         self._picture = QWidget()
         self._picture.setProperty("role", "scrolled")
@@ -115,7 +115,7 @@ class RewardsView(QWidget):
         said = row(self.verdict, self.more, spacing=2 * SPACE)
         said.setStretch(0, 1)
         layout.addLayout(said)
-        layout.addWidget(self.alarms)
+        layout.addWidget(self.alerts)
         layout.addWidget(self._pages, 1)
         self.choices.smoother.valueChanged.connect(self._on_smoothing)
         self.choices.axes.currentIndexChanged.connect(self._on_axis)
@@ -264,7 +264,7 @@ class RewardsView(QWidget):
         for chart in self.charts:
             chart.draw(self.history, self._axis)
             chart.chart.set_marks(marks.lines)
-        self._show_alarms()
+        self._show_alerts()
         why = self.history.empty_reason
         self._empty.set_words("Nothing to show" if why else "Nothing measured yet", why or _NOTHING)
         self._show_page()
@@ -321,9 +321,9 @@ class RewardsView(QWidget):
     @Slot(object)
     def _on_examined(self, examination: Examination) -> None:
         self._found = examination.diagnoses
-        self._show_alarms()
+        self._show_alerts()
 
-    def _show_alarms(self) -> None:
+    def _show_alerts(self) -> None:
         """What the doctor says, above the charts and at the one that shows it."""
         said = {each.kind: f"{each.title}: {each.sentence}" for each in self._found}
         at: dict[str, str] = {}
@@ -332,15 +332,15 @@ class RewardsView(QWidget):
             if shown is not None:
                 at[shown] = f"{at[shown]}\n{words}" if shown in at else words
         for chart in self.charts:
-            chart.show_alarms(at)
-        more = [f"{name}: {says}" for chart in self.charts for name, says in chart.alarms.items()]
-        self._alarm_words.setText("\n".join([*said.values(), *more]))
-        self.alarms.setVisible(bool(said or more))
+            chart.show_alerts(at)
+        more = [f"{name}: {says}" for chart in self.charts for name, says in chart.alerts.items()]
+        self._alert_words.setText("\n".join([*said.values(), *more]))
+        self.alerts.setVisible(bool(said or more))
 
     @property
-    def alarm_words(self) -> str:
+    def alert_words(self) -> str:
         """What is wrong, a line for each diagnosis."""
-        return self._alarm_words.text()
+        return self._alert_words.text()
 
     @Slot()
     def _on_folded(self) -> None:

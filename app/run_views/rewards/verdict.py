@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from models.alignment.alarms import Floats
-from models.alignment.figures import alarm_of
+from models.alignment.alerts import Floats
+from models.alignment.figures import alert_of
 from models.number_words import format_percent, with_minus
 from models.runs.curve import Table
 
@@ -79,7 +79,7 @@ def _about_preferences(figures: Figures, margins: Floats) -> str:
     words = f"It now prefers the better reply in {format_percent(_ends(right)[1])} of the pairs." if len(right) else ""
     if _ends(margins)[1] <= 0:
         words = "It does not prefer the better replies yet."
-    if alarm_of(_CHOSEN, _values(figures, _CHOSEN)):
+    if alert_of(_CHOSEN, _values(figures, _CHOSEN)):
         words += " But the better replies themselves have become much less likely."
     return words.strip()
 

@@ -1,4 +1,4 @@
-"""The alarms of an alignment's figures: they go off where something is wrong, and are silent on a healthy run."""
+"""The alerts of an alignment's figures: triggered where something is wrong, silent on a healthy run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.alignment.figures import FIGURES, about, alarm_of, figure_of, overfitting_of, price
+from models.alignment.figures import FIGURES, about, alert_of, figure_of, overfitting_of, price
 
 RISING = [0.09, 0.14, 0.08, 0.09, 0.13, 0.11, 0.17, 0.23, 0.19, 0.33, 0.25, 0.28, 0.36, 0.52, 0.53]
 
@@ -27,9 +27,9 @@ RISING = [0.09, 0.14, 0.08, 0.09, 0.13, 0.11, 0.17, 0.23, 0.19, 0.33, 0.25, 0.28
         ("policy/approxkl_avg", [0.2]),
     ],
 )
-def test_an_alarm_goes_off(name: str, values: list[float]) -> None:
-    assert alarm_of(name, values)
-    assert alarm_of(name, values) in about(name)
+def test_an_alert_is_triggered(name: str, values: list[float]) -> None:
+    assert alert_of(name, values)
+    assert alert_of(name, values) in about(name)
 
 
 def test_a_healthy_run_is_silent() -> None:
@@ -43,8 +43,8 @@ def test_a_healthy_run_is_silent() -> None:
         "completions/distinct": [1.0, 0.98] * 20,
         "sampling/logp_difference": [1e-5] * 50,
     }
-    assert {name: alarm_of(name, values) for name, values in healthy.items()} == dict.fromkeys(healthy, "")
-    assert all(alarm_of(name, []) == alarm_of(name, [math.nan]) == "" for name in FIGURES)
+    assert {name: alert_of(name, values) for name, values in healthy.items()} == dict.fromkeys(healthy, "")
+    assert all(alert_of(name, []) == alert_of(name, [math.nan]) == "" for name in FIGURES)
 
 
 def test_every_figure_says_what_it_is() -> None:
@@ -54,16 +54,16 @@ def test_every_figure_says_what_it_is() -> None:
     assert "at least one of 8 replies" in about("pass@8")
 
 
-def test_every_figure_says_what_is_healthy_and_whether_there_is_an_alarm() -> None:
+def test_every_figure_says_what_is_healthy_and_whether_there_is_an_alert() -> None:
     for name in (*FIGURES, "pass@8"):
         lines = about(name).splitlines()
         assert any(line.startswith("Healthy: ") for line in lines), name
-        assert any(line.startswith(("Alarm: ", "No alarm: ")) for line in lines), name
+        assert any(line.startswith(("Alert: ", "No alert: ")) for line in lines), name
 
 
-def test_an_order_that_is_right_on_known_pairs_only_is_an_alarm() -> None:
+def test_an_order_that_is_right_on_known_pairs_only_is_an_alert() -> None:
     learned = np.linspace(0.5, 0.99, 40)
-    assert overfitting_of("accuracy", learned, np.array([0.5, 0.7])) in about("accuracy").split("Alarm: ")[-1]
+    assert overfitting_of("accuracy", learned, np.array([0.5, 0.7])) in about("accuracy").split("Alert: ")[-1]
     assert overfitting_of("accuracy", learned, np.array([0.5, 0.7]))
     assert overfitting_of("accuracy", learned, np.array([0.5, 0.9])) == ""
     assert overfitting_of("accuracy", learned[:10], np.array([0.1])) == overfitting_of("kl", learned, learned[:1]) == ""

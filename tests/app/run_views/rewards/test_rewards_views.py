@@ -119,16 +119,16 @@ def test_the_last_chart_of_each_column_says_what_lies_below(run_view: RunView, r
     assert "" in titles, "of others, the chart below says it"
 
 
-def test_alarms_are_what_the_doctor_says(run_view: RunView, session: Session, run_id: str, until: Until) -> None:
+def test_alerts_are_what_the_doctor_says(run_view: RunView, session: Session, run_id: str, until: Until) -> None:
     view = rewards_of(run_view, run_id, until)
-    until(lambda: view.alarm_words != "")
+    until(lambda: view.alert_words != "")
     found = examine(RunLog.read(RunFolder.open(session.runs.find(run_id).folder))).diagnoses
-    assert view.alarm_words.splitlines() == [f"{each.title}: {each.sentence}" for each in found]
+    assert view.alert_words.splitlines() == [f"{each.title}: {each.sentence}" for each in found]
     assert "Replies without an end" in {each.title for each in found}, "twelve bytes are too few for a story"
     chart = next(chart for chart in view.charts if chart.series[0].name == "completions/clipped_ratio")
-    assert chart.alarm.isVisibleTo(chart)
-    assert "are cut at 12 tokens before they end" in " ".join(chart.alarm.toolTip().split())
-    assert view.alarms.isVisibleTo(view)
+    assert chart.alert.isVisibleTo(chart)
+    assert "are cut at 12 tokens before they end" in " ".join(chart.alert.toolTip().split())
+    assert view.alerts.isVisibleTo(view)
 
 
 def test_a_click_on_a_chart_shows_the_replies_of_that_step(

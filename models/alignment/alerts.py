@@ -1,4 +1,4 @@
-"""The description of an alignment figure, and the alarms that say when it needs attention."""
+"""The description of an alignment figure, and the alerts that say when it needs attention."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Alarm:
-    """says: what has happened, and what it means. has_gone_off: whether it has, by the values so far (n,), n > 0."""
+class Alert:
+    """message: what has happened, and what it means. is_triggered: whether it has, by the values so far (n,), n > 0."""
 
-    says: str
-    has_gone_off: Callable[[Floats], bool]
+    message: str
+    is_triggered: Callable[[Floats], bool]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Figure:
     low: float | None = None
     high: float | None = None
     unit: str = ""
-    alarm: Alarm | None = None
+    alert: Alert | None = None
     floor: float = -math.inf
     max_gap: float = math.inf
 
@@ -82,29 +82,29 @@ def falls_from_peak(by: float) -> Callable[[Floats], bool]:
 NO_END = math.inf
 N_AVERAGED = 5
 """Steps of which a mean is taken, since single ones are noisy."""
-CLIPPED = Alarm(says="Many replies are cut before they end: raise the longest reply.", has_gone_off=stays_above(0.3))
-NO_SIGNAL = Alarm(
-    says="For 20 steps hardly any prompt had a better and a worse reply, so nothing is learned: the task is too hard "
-    "(teach it first, from texts) or already learned.",
-    has_gone_off=stays_above(0.9, 20),
+CLIPPED = Alert(message="Many replies are cut before they end: raise the longest reply.", is_triggered=stays_above(0.3))
+NO_SIGNAL = Alert(
+    message="For 20 steps hardly any prompt had a better and a worse reply, so nothing is learned: the task is too "
+    "hard (teach it first, from texts) or already learned.",
+    is_triggered=stays_above(0.9, 20),
 )
-SAME_REWARDS = Alarm(
-    says="For 20 steps all replies to a prompt have earned the same, so nothing is learned.",
-    has_gone_off=stays_below(1e-6, 20),
+SAME_REWARDS = Alert(
+    message="For 20 steps all replies to a prompt have earned the same, so nothing is learned.",
+    is_triggered=stays_below(1e-6, 20),
 )
-FAR = Alarm(
-    says="Far more than such a wish costs: the replies may have left the language that the parent knew. Raise β, or "
+FAR = Alert(
+    message="Far more than such a wish costs: the replies may have left the language that the parent knew. Raise β, or "
     "lower the learning rate.",
-    has_gone_off=stays_above(12.0, 3),
+    is_triggered=stays_above(12.0, 3),
 )
-CHOSEN_FALLS = Alarm(
-    says="The better replies themselves have become much less likely: what takes their place may be neither. Hold the "
-    "chosen (align.nll_weight 0.2), or take fewer steps.",
-    has_gone_off=stays_below(-0.3, 3),
+CHOSEN_FALLS = Alert(
+    message="The better replies themselves have become much less likely: what takes their place may be neither. Hold "
+    "the chosen (align.nll_weight 0.2), or take fewer steps.",
+    is_triggered=stays_below(-0.3, 3),
 )
 TOO_LARGE = "Steps are too large: lower the learning rate."
-COLLAPSE = Alarm(
-    says="The model is far surer than at the start: soon all replies to a prompt are alike, and nothing is left to "
+COLLAPSE = Alert(
+    message="The model is far surer than at the start: soon all replies to a prompt are alike, and nothing is left to "
     "compare.",
-    has_gone_off=leaves_start(0.2, 5.0),
+    is_triggered=leaves_start(0.2, 5.0),
 )
