@@ -21,8 +21,8 @@ from models.metrics.intervals import difference_error, wilson
 
 Floats = NDArray[np.float64]
 
-FEWEST_LOOKS = 8
-"""Looks from which on a law is fitted."""
+MIN_POINTS = 8
+"""Points from which on a law is fitted."""
 N_PROMPTS, N_REPLIES = 32, 256
 """Held-out prompts, and replies of the parent to each, from which its curves are measured."""
 FEWEST_REPLIES = 32
@@ -30,7 +30,7 @@ FEWEST_REPLIES = 32
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class EvalPoint:
     """What was measured on held-out prompts after a step. kl: nats per reply. proxy: what is optimized; gold: the share
     of replies that is what was meant; both NaN where unknown. n: replies, 0 where that was not written down."""
 
@@ -46,12 +46,12 @@ class Look:
         return wilson(self.gold * self.n, self.n) if math.isfinite(self.gold) else None
 
 
-def looks_of(
+def eval_points(
     kl: Mapping[int, float], proxy: Mapping[int, float], gold: Mapping[int, float], n: Mapping[int, float]
-) -> list[Look]:
-    """The looks of a run with a KL, by rising step, out of values by step."""
+) -> list[EvalPoint]:
+    """The points of a run with a KL, by rising step, out of values by step."""
     return [
-        Look(
+        EvalPoint(
             step=step,
             kl=max(kl[step], 0.0),
             proxy=proxy.get(step, math.nan),
@@ -65,22 +65,22 @@ def looks_of(
 
 @dataclass(frozen=True, kw_only=True)
 class Peak:
-    """The look with the most gold, the earliest of equals; and the last one."""
+    """The point with the most gold, the earliest of equals; and the last one."""
 
-    look: Look
-    last: Look
+    point: EvalPoint
+    last: EvalPoint
 
     @property
     def fallen(self) -> float:
-        """Gold at the peak less gold at the last look."""
-        return self.look.gold - self.last.gold
+        """Gold at the peak less gold at the last point."""
+        return self.point.gold - self.last.gold
 
     @property
     def error(self) -> float:
         """The standard error of `fallen`; NaN where the numbers of replies are unknown."""
-        if not self.look.n or not self.last.n:
+        if not self.point.n or not self.last.n:
             return math.nan
-        return difference_error(self.look.gold, self.look.n, self.last.gold, self.last.n)
+        return difference_error(self.point.gold, self.point.n, self.last.gold, self.last.n)
 
     @property
     def is_clear(self) -> bool:
@@ -88,10 +88,10 @@ class Peak:
         return self.fallen > 0 and self.fallen >= 2 * self.error
 
 
-def peak_of(looks: Sequence[Look]) -> Peak | None:
-    """Gold's peak among looks; None where no look says gold."""
-    known = [look for look in looks if math.isfinite(look.gold)]
-    return Peak(look=max(known, key=lambda look: look.gold), last=known[-1]) if known else None
+def peak_of(points: Sequence[EvalPoint]) -> Peak | None:
+    """Gold's peak among points; None where no point says gold."""
+    known = [point for point in points if math.isfinite(point.gold)]
+    return Peak(point=max(known, key=lambda point: point.gold), last=known[-1]) if known else None
 
 
 # -- Gao's law ------------------------------------------------------------------------------------------------------
@@ -101,7 +101,7 @@ def peak_of(looks: Sequence[Look]) -> Peak | None:
 class GaoFit:
     """gold(d) = start + d (α − β log d) for reinforcement learning, start + d (α − β d) for best-of-n, with d = √KL.
 
-    start: gold of the parent. r2: the share of the variance of gold over the looks that it explains. n: looks.
+    start: gold of the parent. r2: the share of the variance of gold over the points that it explains. n: points.
     """
 
     alpha: float
@@ -126,15 +126,15 @@ class GaoFit:
 
 
 def fit_gao(kl: Sequence[float], gold: Sequence[float], *, is_best_of: bool) -> GaoFit | None:
-    """Gao's law by least squares, the first look as the parent's; None for fewer than FEWEST_LOOKS, or for those that
+    """Gao's law by least squares, the first point as the parent's; None for fewer than MIN_POINTS, or for those that
     are not apart.
 
     Args:
-        kl: nats, of each look. gold: of each; NaN is left out.
+        kl: nats, of each point. gold: of each; NaN is left out.
     """
     known = np.isfinite(gold) & np.isfinite(kl)
     d, values = np.sqrt(np.asarray(kl, np.float64)[known]), np.asarray(gold, np.float64)[known]
-    if len(d) < FEWEST_LOOKS:
+    if len(d) < MIN_POINTS:
         return None
     design, gained = _design(d, is_best_of=is_best_of), values - values[0]
     found, _, rank, _ = np.linalg.lstsq(design, gained, rcond=None)

@@ -1,4 +1,4 @@
-"""A chart of what was reached against the distance from the parent: a dot for each look, joined in their order."""
+"""A chart of what was reached against the distance from the parent: a dot for each point, joined in their order."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dots:
-    """The looks: kl and value (n,), in their order. low, high: the ends of their intervals, NaN for unknown. peak: the
+    """The points: kl and value (n,), in their order. low, high: the ends of their intervals, NaN for unknown. peak: the
     index of the one that is marked. words: what each says of itself."""
 
     kl: Floats
@@ -65,12 +65,12 @@ class KlChart(QWidget):
     """One quantity against √KL, or KL.
 
     Signals:
-        look_pointed(i): the pointer, or the keys, are at this dot; None: at none.
-        look_clicked(i): it was clicked.
+        point_hovered(i): the pointer, or the keys, are at this dot; None: at none.
+        point_clicked(i): it was clicked.
     """
 
-    look_pointed = Signal(object)
-    look_clicked = Signal(int)
+    point_hovered = Signal(object)
+    point_clicked = Signal(int)
 
     def __init__(self, theme: ThemeProvider, title: str, tip: str, role: str, *, has_x: bool) -> None:
         super().__init__()
@@ -129,7 +129,7 @@ class KlChart(QWidget):
     # -- What is shown ----------------------------------------------------------------------------------
 
     def draw(self, dots: Dots, lines: Sequence[Line], longest_kl: float) -> None:
-        """Draw looks and lines beside them; the chart ends at `longest_kl`."""
+        """Draw points and lines beside them; the chart ends at `longest_kl`."""
         self.dots, self.lines = dots, tuple(lines)
         x, y = self._x(dots.kl), self.scale * dots.value
         has_any = bool(np.isfinite(y).any())
@@ -193,7 +193,7 @@ class KlChart(QWidget):
         if key in _KEYS and n:
             self._point_at(min(max((n if self.index is None else self.index) + _KEYS[key], 0), n - 1))
         elif key in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.index is not None:
-            self.look_clicked.emit(self.index)
+            self.point_clicked.emit(self.index)
         elif key == Qt.Key.Key_Escape:
             self.chart.show_whole()
         else:
@@ -202,7 +202,7 @@ class KlChart(QWidget):
     def _point_at(self, i: int | None) -> None:
         if i != self.index:
             self.show_look(i)
-            self.look_pointed.emit(i)
+            self.point_hovered.emit(i)
 
     @Slot(object)
     def _on_pointed(self, point: QPointF | None) -> None:
@@ -221,7 +221,7 @@ class KlChart(QWidget):
     @Slot(object)
     def _on_clicked(self, click: Any) -> None:
         if click.button() == Qt.MouseButton.LeftButton and not click.double() and self.index is not None:
-            self.look_clicked.emit(self.index)
+            self.point_clicked.emit(self.index)
 
     # -- Style ------------------------------------------------------------------------------------------
 

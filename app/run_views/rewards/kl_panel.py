@@ -19,17 +19,17 @@ from app.session.run_history import RunHistory
 from app.session.session import Session
 from models.alignment.figures import figure_of, price
 from models.alignment.overoptimisation import (
-    FEWEST_LOOKS,
     FEWEST_REPLIES,
+    MIN_POINTS,
     N_PROMPTS,
     N_REPLIES,
+    EvalPoint,
     GaoFit,
-    Look,
     ParentCurves,
     Peak,
+    eval_points,
     fit_gao,
     frontier,
-    looks_of,
     peak_of,
     read_parent_curves,
 )
@@ -54,13 +54,13 @@ class KlPanel(QWidget):
     """Two charts above each other with one x, and beside them what they say.
 
     Signals:
-        look_pointed(): another look, or none, is pointed at.
-        step_asked(step): the replies of this look are asked for.
+        point_hovered(): another point, or none, is hovered.
+        step_asked(step): the replies of this point are asked for.
         stop_asked(step): a run that ends at this checkpoint is asked for.
         fork_asked(step): a fork of this checkpoint, with other settings.
     """
 
-    look_pointed = Signal()
+    point_hovered = Signal()
     step_asked = Signal(int)
     stop_asked = Signal(int)
     fork_asked = Signal(int)
@@ -70,7 +70,7 @@ class KlPanel(QWidget):
         self._runs, self._theme = session.runs, theme
         self._run: ShownRun | None = None
         self.history = RunHistory()
-        self.looks: list[Look] = []
+        self.points: list[EvalPoint] = []
         self.peak: Peak | None = None
         self.fit: GaoFit | None = None
         self.of_parent: ParentCurves | None = None
@@ -115,8 +115,8 @@ class KlPanel(QWidget):
         self.problem = label("", "error", wrap=True)
         self._build()
         for chart in self.charts:
-            chart.look_pointed.connect(self._on_pointed)
-            chart.look_clicked.connect(lambda i: self.step_asked.emit(self.looks[i].step))
+            chart.point_hovered.connect(self._on_pointed)
+            chart.point_clicked.connect(lambda i: self.step_asked.emit(self.points[i].step))
             chart.chart.window_moved.connect(partial(self._on_moved, chart))
         self.axis.changed.connect(lambda _: self._draw())
         self.measurer.changed.connect(self._show_measuring)
@@ -179,7 +179,7 @@ class KlPanel(QWidget):
 
     @property
     def has_looks(self) -> bool:
-        """Whether the run says how far it is from its parent, at two looks at least."""
+        """Whether the run says how far it is from its parent, at two points at least."""
         return len(self.history.figures.get(("kl", True), ())) > 1
 
     @Slot()
@@ -188,9 +188,9 @@ class KlPanel(QWidget):
         values = {name: self._by_step(name) for name in ("kl", "gold", "held_out/replies", *_PROXIES)}
         self._proxy_name = next((name for name in reversed(_PROXIES) if values[name]), _PROXIES[0])
         proxy = values[self._proxy_name]
-        self.looks = looks_of(values["kl"], proxy, values["gold"], values["held_out/replies"])
-        self.peak = peak_of(self.looks)
-        self.fit = fit_gao([look.kl for look in self.looks], [look.gold for look in self.looks], is_best_of=False)
+        self.points = eval_points(values["kl"], proxy, values["gold"], values["held_out/replies"])
+        self.peak = peak_of(self.points)
+        self.fit = fit_gao([point.kl for point in self.points], [point.gold for point in self.points], is_best_of=False)
         self._draw()
         self._show_peak()
         self._show_fit()
@@ -212,17 +212,17 @@ class KlPanel(QWidget):
 
     @property
     def share(self) -> float:
-        """The parent's share of what was meant: of many replies where they were drawn, else of the first look."""
+        """The parent's share of what was meant: of many replies where they were drawn, else of the first point."""
         if self.of_parent is not None and math.isfinite(self.of_parent.share):
             return self.of_parent.share
-        first = self.looks[0] if self.looks else None
+        first = self.points[0] if self.points else None
         return first.gold if first is not None and first.step == 0 else math.nan
 
     def _draw(self) -> None:
-        looks = self.looks
+        points = self.points
         for chart in self.charts:
             chart.is_root = self.axis.value == "root"
-        gold_is_known = any(math.isfinite(look.gold) for look in looks)
+        gold_is_known = any(math.isfinite(point.gold) for point in points)
         align = self._run.spec.align if self._run is not None and self._run.spec is not None else None
         figure = figure_of(self._proxy_name)
         self.proxy.title.setToolTip(plain_tip(f"{figure.title}: {figure.help}"))
@@ -231,17 +231,17 @@ class KlPanel(QWidget):
         self.proxy.unit.setText(unit)
         self.gold.unit.setText("% of replies" if gold_is_known else "nothing says what was meant")
         self.gold.scale = 100.0
-        kl = np.array([look.kl for look in looks])
-        nothing = np.full(len(looks), math.nan)
-        intervals = [look.interval or (math.nan, math.nan) for look in looks]
+        kl = np.array([point.kl for point in points])
+        nothing = np.full(len(points), math.nan)
+        intervals = [point.interval or (math.nan, math.nan) for point in points]
         low, high = np.array(intervals).T if intervals else (nothing, nothing)
-        at = None if self.peak is None else looks.index(self.peak.look)
-        proxies, golds = (np.array([getattr(look, name) for look in looks]) for name in ("proxy", "gold"))
+        at = None if self.peak is None else points.index(self.peak.point)
+        proxies, golds = (np.array([getattr(point, name) for point in points]) for name in ("proxy", "gold"))
         longest = self._longest()
-        words = [format_signed(look.proxy) if math.isfinite(look.proxy) else "" for look in looks]
+        words = [format_signed(point.proxy) if math.isfinite(point.proxy) else "" for point in points]
         dots = Dots(kl=kl, value=proxies, low=nothing, high=nothing, words=words)
-        self.proxy.draw(dots if len(looks) else NO_DOTS, self._lines_of_proxy(), longest)
-        words = [_gold_words(look) for look in looks]
+        self.proxy.draw(dots if len(points) else NO_DOTS, self._lines_of_proxy(), longest)
+        words = [_gold_words(point) for point in points]
         dots = Dots(kl=kl, value=golds, low=low, high=high, words=words, peak=at)
         least = price(self.share)
         self.gold.show_price(
@@ -249,13 +249,13 @@ class KlPanel(QWidget):
             f"at least ln 1/{self.share:.3g} = {least:.1f} nats for 100 %" if math.isfinite(least) else "",
             "A model whose replies are all as meant is at least this far from a parent with this share of them.",
         )
-        self.gold.draw(dots if len(looks) else NO_DOTS, self._lines_of_gold(), longest)
+        self.gold.draw(dots if len(points) else NO_DOTS, self._lines_of_gold(), longest)
         marks = self._marks()
         for chart in self.charts:
             chart.show_marks(marks)
 
     def _longest(self) -> float:
-        ends = [look.kl for look in self.looks]
+        ends = [point.kl for point in self.points]
         if math.isfinite(price(self.share)):
             ends.append(price(self.share))
         if self.of_parent is not None:
@@ -284,7 +284,7 @@ class KlPanel(QWidget):
                 )
             )
         if self.fit is not None:
-            d = np.linspace(0.0, math.sqrt(max(look.kl for look in self.looks)), 120)
+            d = np.linspace(0.0, math.sqrt(max(point.kl for point in self.points)), 120)
             tip = _ABOUT_FIT
             line = Line(
                 name="Gao's law", tip=tip, kl=d * d, value=self.fit.gold(d), role="validation", style="dash-dotted"
@@ -348,17 +348,17 @@ class KlPanel(QWidget):
             self.peak_words.setText("No peak")
             why = "It is not known which replies are as meant, so no peak can be found."
         else:
-            where = f"Peak: {format_percent(peak.look.gold)} as meant, at step {peak.look.step:,}"
+            where = f"Peak: {format_percent(peak.point.gold)} as meant, at step {peak.point.step:,}"
             self.peak_words.setText(where)
-            before = [step for step in kept if step <= peak.look.step]
-            if peak.look is peak.last:
+            before = [step for step in kept if step <= peak.point.step]
+            if peak.point is peak.last:
                 why = "It has not fallen: the last measurement is the highest, so there is nothing to stop at yet."
-            elif peak.look.step == 0:
+            elif peak.point.step == 0:
                 why = "No measurement is better than the parent itself, so there is nothing to stop at."
             elif not before:
                 why = (
-                    f"No checkpoint at or before step {peak.look.step:,} is left: for a run to be stopped at its peak, "
-                    "keep more checkpoints (Keep checkpoints)."
+                    f"No checkpoint at or before step {peak.point.step:,} is left: for a run to be stopped at its "
+                    "peak, keep more checkpoints (Keep checkpoints)."
                 )
             else:
                 self._checkpoint = max(before)
@@ -378,10 +378,10 @@ class KlPanel(QWidget):
         if math.isfinite(peak.error):
             certain = "more than chance would do" if peak.is_clear else "which may be chance"
             fallen += f" ({100 * peak.fallen:.0f} points, ± {200 * peak.error:.0f}: {certain})"
-        if at == peak.look.step:
+        if at == peak.point.step:
             return f"{fallen}. The model of this step is kept."
-        gap = format_count(peak.look.step - at, "step")
-        known = next((look for look in self.looks if look.step == at and math.isfinite(look.gold)), None)
+        gap = format_count(peak.point.step - at, "step")
+        known = next((point for point in self.points if point.step == at and math.isfinite(point.gold)), None)
         of = f", with {format_percent(known.gold)}" if known is not None else ""
         return f"{fallen}. The nearest checkpoint before it is of step {at:,}, {gap} earlier{of}."
 
@@ -392,14 +392,12 @@ class KlPanel(QWidget):
     # -- The law ----------------------------------------------------------------------------------------
 
     def _show_fit(self) -> None:
-        n = sum(math.isfinite(look.gold) for look in self.looks)
+        n = sum(math.isfinite(point.gold) for point in self.points)
         fit = self.fit
         if fit is None:
-            self.fit_words.setText("Not fitted yet" if n < FEWEST_LOOKS else "No law fits")
-            few = (
-                f"From {FEWEST_LOOKS} measurements on ({n} so far): what was meant gains d (α − β log d), with d = √KL."
-            )
-            self.fit_detail.setText(few if n < FEWEST_LOOKS else "All measurements are at one KL, or equal.")
+            self.fit_words.setText("Not fitted yet" if n < MIN_POINTS else "No law fits")
+            few = f"From {MIN_POINTS} measurements on ({n} so far): what was meant gains d (α − β log d), with d = √KL."
+            self.fit_detail.setText(few if n < MIN_POINTS else "All measurements are at one KL, or equal.")
             return
         self.fit_words.setText(_numbers(fit, "   "))
         top = f" The law has its peak at KL {fit.peak**2:.1f}." if fit.peak**2 <= 4 * self._longest() else ""
@@ -474,16 +472,16 @@ class KlPanel(QWidget):
         for chart in self.charts:
             if chart is not self.sender():
                 chart.show_look(i)
-        self.look_pointed.emit()
+        self.point_hovered.emit()
 
     @property
-    def look_words(self) -> str:
-        """What is said of the look that is pointed at; "" for none."""
+    def point_words(self) -> str:
+        """What is said of the point under the pointer; "" for none."""
         i = self.proxy.index
         if i is None:
             return ""
-        look, values = self.looks[i], (chart.dots.words[i] for chart in self.charts)
-        return " · ".join(filter(None, (f"Step {look.step:,}", f"KL {look.kl:.2f}", *values)))
+        point, values = self.points[i], (chart.dots.words[i] for chart in self.charts)
+        return " · ".join(filter(None, (f"Step {point.step:,}", f"KL {point.kl:.2f}", *values)))
 
     def _on_moved(self, source: KlChart, window: tuple[float, float] | None) -> None:
         for chart in self.charts:
@@ -497,10 +495,10 @@ def _numbers(fit: GaoFit, between: str = ", ") -> str:
     return between.join(f"{name} {with_minus(f'{value:.2f}')}" for name, value in numbers)
 
 
-def _gold_words(look: Look) -> str:
-    """The share of a look, with its interval."""
-    if not math.isfinite(look.gold):
+def _gold_words(point: EvalPoint) -> str:
+    """The share of a point, with its interval."""
+    if not math.isfinite(point.gold):
         return ""
-    ends = look.interval
+    ends = point.interval
     of = f" ({100 * ends[0]:.0f} to {100 * ends[1]:.0f})" if ends is not None else ""
-    return f"{format_percent(look.gold)}{of}"
+    return f"{format_percent(point.gold)}{of}"

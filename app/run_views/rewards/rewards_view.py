@@ -121,7 +121,7 @@ class RewardsView(QWidget):
         self.choices.axes.currentIndexChanged.connect(self._on_axis)
         self.against.changed.connect(lambda _: self._show_page())
         self.kl.step_asked.connect(self.step_asked)
-        self.kl.look_pointed.connect(lambda: self.position.setText(self._position_text()))
+        self.kl.point_hovered.connect(lambda: self.position.setText(self._position_text()))
         self.kl.stop_asked.connect(lambda step: self._ask(self.stop_asked, step))
         self.kl.fork_asked.connect(lambda step: self._ask(self.fork_asked, step))
         theme.theme_changed.connect(self._restyle)
@@ -381,8 +381,8 @@ class RewardsView(QWidget):
         self.position.setText(self._position_text())
 
     def _position_text(self) -> str:
-        if self.kl.look_words and self._pages.current == "kl":
-            return f"{self.kl.look_words}. Click for its replies."
+        if self.kl.point_words and self._pages.current == "kl":
+            return f"{self.kl.point_words}. Click for its replies."
         train = self.history.train
         if not len(train):
             return ""

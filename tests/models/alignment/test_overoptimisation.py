@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from models.alignment.overoptimisation import (
-    FEWEST_LOOKS,
-    Look,
+    MIN_POINTS,
+    EvalPoint,
+    eval_points,
     fit_gao,
     frontier,
     least_kl,
-    looks_of,
     parent_curves,
     peak_of,
     predicted,
@@ -24,8 +24,8 @@ from models.alignment.overoptimisation import (
 )
 
 
-def looks(*golds: float, n: int = 128) -> list[Look]:
-    return [Look(step=5 * i, kl=0.5 * i, gold=gold, n=n) for i, gold in enumerate(golds)]
+def points(*golds: float, n: int = 128) -> list[EvalPoint]:
+    return [EvalPoint(step=5 * i, kl=0.5 * i, gold=gold, n=n) for i, gold in enumerate(golds)]
 
 
 @pytest.mark.parametrize("is_best_of", [False, True])
@@ -51,7 +51,7 @@ def test_noise_lowers_what_the_law_explains() -> None:
 
 
 def test_no_law_from_too_few_looks_or_from_looks_at_one_place() -> None:
-    few = [0.1 * i for i in range(FEWEST_LOOKS - 1)]
+    few = [0.1 * i for i in range(MIN_POINTS - 1)]
     assert fit_gao(few, few, is_best_of=False) is None
     assert fit_gao([*few, 1.0], [*few, math.nan], is_best_of=False) is None, "what is unknown does not count"
     assert fit_gao([1.0] * 9, [0.1 * i for i in range(9)], is_best_of=False) is None
@@ -62,23 +62,23 @@ def test_no_law_from_too_few_looks_or_from_looks_at_one_place() -> None:
 
 
 def test_the_peak_is_the_earliest_of_equals_and_chance_is_told_from_a_fall() -> None:
-    assert peak_of([Look(step=0, kl=0.0)]) is None
-    clear = peak_of(looks(0.05, 0.4, 0.4, 0.1))
+    assert peak_of([EvalPoint(step=0, kl=0.0)]) is None
+    clear = peak_of(points(0.05, 0.4, 0.4, 0.1))
     assert clear is not None
-    assert (clear.look.step, clear.last.step, clear.is_clear) == (5, 15, True)
+    assert (clear.point.step, clear.last.step, clear.is_clear) == (5, 15, True)
     assert clear.fallen == pytest.approx(0.3)
     assert clear.error == pytest.approx(math.sqrt((0.4 * 0.6 + 0.1 * 0.9) / 128))
-    chance = peak_of(looks(0.05, 0.4, 0.37))
+    chance = peak_of(points(0.05, 0.4, 0.37))
     assert chance is not None
     assert not chance.is_clear
-    unknown = peak_of(looks(0.05, 0.4, 0.1, n=0))
+    unknown = peak_of(points(0.05, 0.4, 0.1, n=0))
     assert unknown is not None
     assert math.isnan(unknown.error)
     assert not unknown.is_clear
 
 
 def test_looks_are_put_together_by_step() -> None:
-    found = looks_of({0: 0.0, 10: 2.0, 20: math.nan}, {0: 0.1, 10: 1.5}, {10: 0.5}, {10: 100.0})
+    found = eval_points({0: 0.0, 10: 2.0, 20: math.nan}, {0: 0.1, 10: 1.5}, {10: 0.5}, {10: 100.0})
     assert [look.step for look in found] == [0, 10]
     assert math.isnan(found[0].gold)
     assert found[0].interval is None

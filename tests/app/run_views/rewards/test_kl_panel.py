@@ -55,19 +55,19 @@ def test_every_look_is_a_dot_and_a_click_shows_its_replies(
     panel = panel_of(run_view, run_id, until)
     log = read_rows(session.runs.find(run_id).folder / "alignment.jsonl")
     held_out = [row for row in log if row["is_validation"]]
-    assert [look.step for look in panel.looks] == [0, 3, 6]
+    assert [look.step for look in panel.points] == [0, 3, 6]
     assert panel.proxy.dots.value.tolist() == [row["figures"]["reward"] for row in held_out]
     assert panel.gold.dots.value.tolist() == [row["figures"]["gold"] for row in held_out]
-    assert panel.gold.dots.high[0] == pytest.approx(panel.looks[0].interval[1])  # type: ignore[index]
+    assert panel.gold.dots.high[0] == pytest.approx(panel.points[0].interval[1])  # type: ignore[index]
     chart = panel.proxy
     (first, last), _ = chart.chart.getPlotItem().getViewBox().viewRange()
-    assert first <= 0 < panel.looks[-1].kl ** 0.5 <= last
-    chart.chart.pointed.emit(QPointF(panel.looks[1].kl ** 0.5, panel.looks[1].proxy))
+    assert first <= 0 < panel.points[-1].kl ** 0.5 <= last
+    chart.chart.pointed.emit(QPointF(panel.points[1].kl ** 0.5, panel.points[1].proxy))
     assert panel.gold.read_out.text() == "0\N{NO-BREAK SPACE}% (0 to 49)", "both say what is pointed at"
     assert run_view.views.view("rewards").position.text().startswith("Step 3 · KL ")
     QTest.mouseClick(panel.axis.buttons.button(1), Qt.MouseButton.LeftButton)
     (_, last), _ = chart.chart.getPlotItem().getViewBox().viewRange()
-    assert last >= panel.looks[-1].kl
+    assert last >= panel.points[-1].kl
     QTest.keyClick(chart, Qt.Key.Key_Right)
     QTest.keyClick(chart, Qt.Key.Key_Return)
     views = run_view.views
