@@ -16,7 +16,7 @@ from app.builder.design_views import DesignViews, stale_mark
 from app.builder.work_size import WorkSize
 from app.kit.basics import label, scrolling, titled_card
 from app.kit.forms.config_form import ConfigForm
-from app.kit.layout.refit import Refit
+from app.kit.layout.relayout_on_resize import RelayoutOnResize
 from app.kit.layout.views import Side
 from app.kit.setting_names.preset_words import design_title, same_preset
 from app.kit.setting_names.slot_words import changed_slots, describe_changes, zero_text
@@ -99,7 +99,7 @@ class BuilderTab(QWidget):
         def stand_above_numbers() -> None:
             sizes.setContentsMargins(0, 0, SPACE + self.list.width() - shown.width(), 0)  # beside the scroll bar
 
-        Refit(shown, stand_above_numbers)
+        RelayoutOnResize(shown, stand_above_numbers)
         left.addWidget(titled_card("Designs", self.list, trailing=sizes))
         self.settings = scrolling(self.form)
         self.settings.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its editors scroll it
@@ -125,7 +125,7 @@ class BuilderTab(QWidget):
         layout.setSpacing(SPACE + SPACE // 2)
         layout.addWidget(self.bar)
         layout.addWidget(splitter, 1)
-        Refit(self, self._arrange)
+        RelayoutOnResize(self, self._arrange)
 
     def minimumSizeHint(self) -> QSize:
         return QSize(max(self._least_width, self.bar.minimumSizeHint().width()), super().minimumSizeHint().height())

@@ -27,7 +27,7 @@ from app.glass.focus import Focus
 from app.glass.tokens.colours import NO_COLOURS
 from app.glass.tokens.draft_colours import DRAFT
 from app.kit.basics import button, frame
-from app.kit.layout.refit import Refit
+from app.kit.layout.relayout_on_resize import RelayoutOnResize
 from app.kit.layout.section import Section
 from app.kit.layout.tab_order import put_after, stops_in
 from app.kit.theme import SPACE, ThemeProvider
@@ -111,7 +111,7 @@ class ChatTab(QWidget):
         view = session.remembered.get(_VIEW, FIRST_VIEW)
         if view in self.side.names and view != self.side.current:
             self.side.show_view(view)
-        Refit(self, self._arrange)
+        RelayoutOnResize(self, self._arrange)
 
     def _build(self) -> None:
         self._left, self._right = self._left_side(), frame("card", margin=SPACE + SPACE // 2)

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QComboBox, QSizePolicy, QVBoxLayout, QWidget
 from app.chat.conversation.starters import describe_world
 from app.kit.basics import button, plain_tip, row, set_enabled
 from app.kit.labels import ElidedCombo, ElidedLabel
-from app.kit.layout.refit import Refit
+from app.kit.layout.relayout_on_resize import RelayoutOnResize
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.chat_model import LIVE, ChatModel
 from app.session.session import Session
@@ -80,7 +80,7 @@ class ModelBar(QWidget):
         session.training.changed.connect(self._on_training_changed)
         self.picker.picked.connect(self.picked)
         self.show_choices()
-        Refit(self, self._arrange)
+        RelayoutOnResize(self, self._arrange)
 
     def _arrange(self) -> None:
         """Put the buttons beside the model where they fit and no text stands in the line below, else into that."""

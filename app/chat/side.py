@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from app.chat.settings.sampling_panel import SamplingPanel
 from app.glass.focus import Focus
 from app.kit.basics import button, scrolling, separator
-from app.kit.layout.extras import Extras, MoreLink
+from app.kit.layout.advanced_settings import AdvancedSettings, MoreLink
 from app.kit.layout.rail import Rail
 from app.kit.layout.section import Section
 from app.kit.layout.views import View, Views
@@ -176,7 +176,7 @@ class ChatSide(Views):
                 lines.addWidget(part)
         link = MoreLink("group of settings", self._session.detail, nouns="groups of settings")
         lines.addWidget(link)
-        self._hidden_groups = Extras(link, extras, len(self._settings) - 1, self._n_changed)
+        self._hidden_groups = AdvancedSettings(link, extras, len(self._settings) - 1, self._n_changed)
         lines.addStretch(1)
         return scrolling(page)
 

@@ -23,7 +23,7 @@ from app.data.importing.column_table import cell_text
 from app.data.importing.role_words import role_title
 from app.kit.basics import add_menu, button, frame, label, plain_tip, row, scrolling, titled_card
 from app.kit.file_dialogs import ask_save_path, reveal
-from app.kit.layout.refit import Refit
+from app.kit.layout.relayout_on_resize import RelayoutOnResize
 from app.kit.layout.whole_rows import WholeRows
 from app.kit.theme import SPACE, ThemeProvider
 from app.preferences.pairs_view import PairsView
@@ -95,7 +95,7 @@ class DatasetView(QWidget):
         self.rows.setMinimumHeight(180)
         self.pairs = PairsView(session, theme)
         self.pairs.hide()
-        Refit(self.rows.viewport(), self._fit)
+        RelayoutOnResize(self.rows.viewport(), self._fit)
         self.example = ExampleCard(session, theme)
         self._writing, self._nouns = "", tuple[str, ...]()
         self._writer = LatestTask(self)
@@ -110,7 +110,7 @@ class DatasetView(QWidget):
         self.example.step_requested.connect(self._on_step)
         session.datasets.changed.connect(self.refresh)
         session.datasets.list_changed.connect(self.refresh)
-        Refit(self, self._arrange)
+        RelayoutOnResize(self, self._arrange)
         self.refresh()
 
     def _build(self) -> None:

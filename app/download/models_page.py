@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QWidget
 from app.download.details import ModelCard
 from app.download.model_list import DISK, ModelList
 from app.kit.basics import column
-from app.kit.layout.turning_splitter import TurningSplitter
+from app.kit.layout.adaptive_splitter import AdaptiveSplitter
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 
@@ -23,7 +23,7 @@ class ModelsPage(QWidget):
         self.card.other_requested.connect(self.list.choose)
         self.card.disk_requested.connect(lambda: self.list.show_source(DISK))
         self.card.show_model(self.list.current)
-        lines = column(TurningSplitter(self.list, self.card, sizes=[400, 760], grows=1))
+        lines = column(AdaptiveSplitter(self.list, self.card, sizes=[400, 760], grows=1))
         lines.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
         self.setLayout(lines)
         self.setFocusProxy(self.list.results)

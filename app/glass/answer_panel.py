@@ -15,7 +15,7 @@ from app.glass.read_text import ReadText
 from app.glass.sheet import Sheet
 from app.glass.target_token import TargetToken
 from app.kit.basics import EmptyState, column, label, scrolling
-from app.kit.export_button import ExportButton, Numbers
+from app.kit.export_button import ExportButton, ExportSource
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.worker.failures import Failure
@@ -51,7 +51,7 @@ class AnswerPanel(GlassPanel):
         theme: ThemeProvider,
         focus: Focus,
         about: About,
-        numbers: Numbers,
+        numbers: ExportSource,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(session, theme, focus, parent)

@@ -9,7 +9,7 @@ from app.guide.guide import Guide
 from app.guide.missions import MISSIONS
 from app.guide.missions_list import MissionsList
 from app.kit.basics import button, column, headed, label, row
-from app.kit.layout.refit import Refit
+from app.kit.layout.relayout_on_resize import RelayoutOnResize
 from app.kit.theme import SPACE, ThemeProvider
 
 _WIDE = 640
@@ -50,7 +50,7 @@ class GuideCard(QFrame):
         self._halves.addLayout(right, 3)
         outer.addLayout(self._halves)
         guide.changed.connect(self._show)
-        Refit(self, self._arrange)
+        RelayoutOnResize(self, self._arrange)
         self._show()
 
     def _arrange(self) -> None:

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QGridLayout, QPushButton, QWidget
 from app.guide.guide import Guide
 from app.guide.missions import MISSIONS
 from app.kit.basics import button
-from app.kit.layout.refit import Refit
+from app.kit.layout.relayout_on_resize import RelayoutOnResize
 from app.kit.theme import SPACE, ThemeProvider
 from models.number_words import capitalized
 
@@ -30,7 +30,7 @@ class MissionsList(QWidget):
         self._n_columns = 0
         guide.changed.connect(self._show)
         self._show()
-        Refit(self, self._arrange)
+        RelayoutOnResize(self, self._arrange)
         self._arrange()
 
     def _arrange(self) -> None:

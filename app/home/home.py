@@ -23,7 +23,7 @@ from app.home.next_step import (
 from app.home.running_card import RunningCard
 from app.home.start_cards import StartCards
 from app.kit.basics import button, column, frame, label, plain_tip
-from app.kit.layout.refit import Refit
+from app.kit.layout.relayout_on_resize import RelayoutOnResize
 from app.kit.layout.reveal import reveal
 from app.kit.logo import program_mark
 from app.kit.theme import SPACE, ThemeProvider
@@ -152,8 +152,8 @@ class Home(QWidget):
         layout.addWidget(self._more)
         layout.addLayout(self._make_ways())
         self._show_in_middle(self._body)
-        Refit(self._area.viewport(), self._arrange)  # a scroll bar takes width without a resize of the page
-        Refit(self._links, self._arrange)
+        RelayoutOnResize(self._area.viewport(), self._arrange)  # a scroll bar takes width without a resize of the page
+        RelayoutOnResize(self._links, self._arrange)
 
     def _make_ways(self) -> QBoxLayout:
         """The cards, and links below them, or beside them where they are not in the middle of the page."""

@@ -15,9 +15,9 @@ from app.kit.theme import ThemeProvider
 from app.worker.background import TaskQueue
 from app.worker.notices import Notices
 
-__all__ = ["Columns", "ExportButton", "Numbers"]
+__all__ = ["Columns", "ExportButton", "ExportSource"]
 
-Numbers = Callable[[], Callable[[], Columns]]
+ExportSource = Callable[[], Callable[[], Columns]]
 """Called on the window's thread; returns a function that makes the columns on another thread."""
 
 _KINDS = (
@@ -35,7 +35,7 @@ class ExportButton(QPushButton):
         numbers: gives the columns, all of one length and complete, whatever part is shown.
     """
 
-    def __init__(self, notices: Notices, theme: ThemeProvider, picture: QWidget, numbers: Numbers) -> None:
+    def __init__(self, notices: Notices, theme: ThemeProvider, picture: QWidget, numbers: ExportSource) -> None:
         super().__init__("Export")
         self.name = "charts"
         """The suggested file name."""

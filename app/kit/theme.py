@@ -60,7 +60,7 @@ class ThemeProvider(QObject):
         app.styleHints().colorSchemeChanged.connect(self._on_system_scheme)
         self._apply()
 
-    def dress(self, window: QWidget) -> None:
+    def apply_theme(self, window: QWidget) -> None:
         """Give a window and all that is in it, or will be, the style sheet, which follows the theme from now on.
 
         Not the application: Qt would apply it to widgets that are in no window yet, and again to all of a widget's

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QBoxLayout, QFrame, QScrollArea, QVBoxLayout, QWid
 
 from app.kit.basics import button, column, headed, label, row, separator, step_card
 from app.kit.forms.config_form import ConfigForm
-from app.kit.layout.refit import Refit
+from app.kit.layout.relayout_on_resize import RelayoutOnResize
 from app.kit.layout.reveal import reveal
 from app.kit.theme import SPACE, ThemeProvider
 from app.new_run.align_picker import AlignPicker
@@ -95,7 +95,7 @@ class RunChoices(QScrollArea):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
         self.setWidget(inner)
-        Refit(inner, self._arrange)
+        RelayoutOnResize(inner, self._arrange)
         self.start.changed.connect(self._on_start)
         self.align.changed.connect(self._on_start)
         self.wish.changed.connect(self.changed)

@@ -11,7 +11,7 @@ from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QWidget
 
 from app.kit.basics import add_menu, button
-from app.kit.layout.refit import Refit
+from app.kit.layout.relayout_on_resize import RelayoutOnResize
 from app.kit.layout.views import Side
 from app.kit.theme import SPACE, ThemeProvider
 from app.new_run.choices import RunChoices
@@ -72,7 +72,7 @@ class NewRun(QWidget):
         layout.addWidget(self.views, 1)
         self._side = Side(self.review, self.views, "review")
         layout.addWidget(self._side)
-        Refit(self, self._arrange)
+        RelayoutOnResize(self, self._arrange)
         self._submitted_name = ""
         self._is_over = False
         self._fitting = False

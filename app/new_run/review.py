@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 
 from app.kit.basics import button, column, label, plain_tip, row, scrolling, set_enabled, set_role
 from app.kit.labels import ElidedLabel
-from app.kit.layout.refit import SideBySide
+from app.kit.layout.relayout_on_resize import SideBySide
 from app.kit.plots.fit_gauge import FitGauge
 from app.kit.setting_names.preset_words import format_parameter_count
 from app.kit.theme import SPACE, ThemeProvider

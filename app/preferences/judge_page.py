@@ -15,13 +15,13 @@ from app.kit.basics import button, column, frame, label, plain_tip, row, scrolli
 from app.kit.forms.editors import FloatBox, keep_wheel_for_scrolling
 from app.kit.labels import ElidedCombo, ElidedLabel
 from app.kit.layout.flow_layout import FlowLayout
-from app.kit.layout.refit import Refit
+from app.kit.layout.relayout_on_resize import RelayoutOnResize
 from app.kit.layout.section import Section
 from app.kit.text.growing_field import GrowingField
 from app.kit.theme import SPACE, ThemeProvider
-from app.preferences.arena import SIDES, Arena
 from app.preferences.candidate_picker import CandidatePicker, runs_to_pick
-from app.preferences.pair_maker import JUDGE, REPEAT_EVERY, Contest, PairMaker, PromptSource
+from app.preferences.pair_sampler import JUDGE, REPEAT_EVERY, PairRequest, PairSampler, PromptSource
+from app.preferences.pair_view import SIDES, PairView
 from app.preferences.results import Results
 from app.preferences.simulated import SimulatedAnnotator
 from app.session.candidates import Candidate
@@ -71,8 +71,8 @@ class JudgePage(QWidget):
         self._steps: list[Step] = []
         self._n_chosen, self._shown_at = 0, 0.0
         self._rng = random.Random()
-        self.maker = PairMaker(session, self)
-        self.departure = session.models.release_when_left(JUDGE, self, lambda: self.maker.busy or self.simulated.busy)
+        self.sampler = PairSampler(session, self)
+        self.departure = session.models.release_when_left(JUDGE, self, lambda: self.sampler.busy or self.simulated.busy)
         self.first = CandidatePicker(session.runs, "Which run writes the replies")
         self.second = CandidatePicker(session.runs, "What it is compared with: another run or checkpoint", _SAME)
         self.prompts = ElidedCombo()
@@ -92,8 +92,8 @@ class JudgePage(QWidget):
         self.start_button = button(
             "Start judging", theme, self.start, icon="play", role="primary", tip="Draw the first two replies"
         )
-        self.arena = Arena(theme, self.start_button)
-        self.setFocusProxy(self.arena)
+        self.pair_view = PairView(theme, self.start_button)
+        self.setFocusProxy(self.pair_view)
         self.round = QProgressBar()
         self.round.setRange(0, ROUND)
         self.round.setTextVisible(False)
@@ -141,7 +141,7 @@ class JudgePage(QWidget):
         progress.setStretch(0, 2)
         progress.setStretch(1, 3)
         lines.addLayout(progress)
-        lines.addWidget(self.arena, 1)
+        lines.addWidget(self.pair_view, 1)
         section = Section("Simulated annotator", self._theme, folded=True)
         section.set_body(self.simulated)
         self.annotator_section = section
@@ -161,7 +161,7 @@ class JudgePage(QWidget):
         page.addWidget(self.about)
         page.addWidget(self.own)
         page.addLayout(self._whole, 1)
-        Refit(self, self._arrange)
+        RelayoutOnResize(self, self._arrange)
 
     def _arrange(self) -> None:
         """Put the results beside the pair where there is room for both, else below it."""
@@ -175,11 +175,11 @@ class JudgePage(QWidget):
 
     def _connect(self) -> None:
         session = self._session
-        self.maker.changed.connect(self._on_pairs)
-        self.maker.failed.connect(self._on_failed)
-        self.arena.chosen.connect(self._on_chosen)
-        self.arena.edited.connect(self._on_edited)
-        self.arena.undo_requested.connect(self._on_undo)
+        self.sampler.changed.connect(self._on_pairs)
+        self.sampler.failed.connect(self._on_failed)
+        self.pair_view.chosen.connect(self._on_chosen)
+        self.pair_view.edited.connect(self._on_edited)
+        self.pair_view.undo_requested.connect(self._on_undo)
         for signal in (self.first.changed, self.second.changed, self.temperature.valueChanged):
             signal.connect(self._on_setup)
         self.prompts.activated.connect(self._on_prompts)
@@ -193,12 +193,12 @@ class JudgePage(QWidget):
     @property
     def busy(self) -> bool:
         """Whether the page waits for something: a pair that is being drawn, or the annotator."""
-        return (self.maker.busy and self.arena.pair is None) or self.simulated.busy or self.results.busy
+        return (self.sampler.busy and self.pair_view.pair is None) or self.simulated.busy or self.results.busy
 
     def compare(self, first: Candidate, second: Candidate) -> None:
         """Choose the models whose replies are judged; one model's, where both are the same."""
-        self.maker.stop()
-        self.arena.pair = None
+        self.sampler.stop()
+        self.pair_view.pair = None
         self.first.choose(first)
         self.second.choose(None if second == first else second)
         self._prefer_prompts()
@@ -211,7 +211,7 @@ class JudgePage(QWidget):
         runs = runs_to_pick(self._session.runs)
         self.first.offer(runs)
         self.second.offer(runs)
-        if self.arena.pair is None:
+        if self.pair_view.pair is None:
             self._show_idle()
 
     @Slot()
@@ -285,8 +285,8 @@ class JudgePage(QWidget):
     @Slot()
     def _on_setup(self) -> None:
         """Something else is to be compared: begin anew, if pairs were being compared."""
-        was_on = self.maker.contest is not None
-        self.maker.stop()
+        was_on = self.sampler.request is not None
+        self.sampler.stop()
         if was_on:
             self.start()
         else:
@@ -298,7 +298,7 @@ class JudgePage(QWidget):
         if first is None or (source.kind == "own" and not source.name):
             self._show_idle()
             return
-        contest = Contest(
+        request = PairRequest(
             first=first,
             second=self.second.candidate or first,
             source=source,
@@ -306,23 +306,23 @@ class JudgePage(QWidget):
             system=self._system(),
             seed=self._rng.randrange(2**31),
         )
-        self.arena.say("")
-        self.arena.show_words("Writing replies", self._waiting_words(), can_start=False)
-        self.maker.start(contest)
-        self.arena.setFocus()
+        self.pair_view.say("")
+        self.pair_view.show_words("Writing replies", self._waiting_words(), can_start=False)
+        self.sampler.start(request)
+        self.pair_view.setFocus()
 
     # -- One pair after another ----------------------------------------------------------------------------------------
 
     @Slot()
     def _on_pairs(self) -> None:
-        if self.arena.pair is None and self.maker.n_ready:
+        if self.pair_view.pair is None and self.sampler.n_ready:
             self._show_next()
 
     def _show_next(self) -> None:
-        pair = self._repeat() or self.maker.take()
+        pair = self._repeat() or self.sampler.take()
         if pair is None:
-            if self.maker.contest is not None:
-                self.arena.show_words("Writing replies", self._waiting_words(), can_start=False)
+            if self.sampler.request is not None:
+                self.pair_view.show_words("Writing replies", self._waiting_words(), can_start=False)
             else:
                 self._show_idle()
             return
@@ -330,7 +330,7 @@ class JudgePage(QWidget):
 
     def _show_pair(self, pair: Pair) -> None:
         self._shown_at = time.monotonic()
-        self.arena.show_pair(pair)
+        self.pair_view.show_pair(pair)
 
     def _repeat(self) -> Pair | None:
         """An earlier pair with its sides swapped, where one is due."""
@@ -347,7 +347,7 @@ class JudgePage(QWidget):
 
     @Slot(str)
     def _on_chosen(self, choice: str) -> None:
-        pair = self.arena.pair
+        pair = self.pair_view.pair
         assert pair is not None
         choice = pair.at(choice) if choice in SIDES else choice
         self._add(pair, [dataclasses.replace(pair, choice=choice, seconds=self._seconds())])
@@ -355,7 +355,7 @@ class JudgePage(QWidget):
     @Slot(str, str)
     def _on_edited(self, side: str, text: str) -> None:
         """The reply at a side is better than the other one, and its new version better than both."""
-        pair = self.arena.pair
+        pair = self.pair_view.pair
         assert pair is not None
         edit = Reply(content=text, edited=True)
         chosen = dataclasses.replace(pair, choice=pair.at(side), seconds=self._seconds())
@@ -370,15 +370,15 @@ class JudgePage(QWidget):
 
         def on_undone() -> None:
             self._n_chosen -= 1
-            if self.arena.pair is not None and not self.arena.pair.repeats:
-                self.maker.put_back(self.arena.pair)
-            self.arena.say("Undone: choose again.")
+            if self.pair_view.pair is not None and not self.pair_view.pair.repeats:
+                self.sampler.put_back(self.pair_view.pair)
+            self.pair_view.say("Undone: choose again.")
             self._show_pair(shown)
             self._show_count()
 
         def on_redone() -> None:
             self._n_chosen += 1
-            if self.arena.pair is shown:
+            if self.pair_view.pair is shown:
                 self._show_next()
             self._show_count()
 
@@ -387,10 +387,10 @@ class JudgePage(QWidget):
             return
         self._steps.append(step)
         self._n_chosen += 1
-        self.arena.stop_editing()
-        self.arena.pair = None
+        self.pair_view.stop_editing()
+        self.pair_view.pair = None
         self._show_next()
-        self.arena.say(revealed(pairs[0], is_edited=len(pairs) > 1))
+        self.pair_view.say(revealed(pairs[0], is_edited=len(pairs) > 1))
         self._show_count()
 
     @Slot()
@@ -400,11 +400,11 @@ class JudgePage(QWidget):
             if not step.isObsolete() and not step.is_stale():
                 self._session.undo.take_back("chat", step)
                 return
-        self.arena.say("There is no choice from this session to undo.")
+        self.pair_view.say("There is no choice from this session to undo.")
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:
-        self.arena.show_words("No replies to compare", failure.sentence, can_start=True)
+        self.pair_view.show_words("No replies to compare", failure.sentence, can_start=True)
 
     # -- What is said --------------------------------------------------------------------------------------------------
 
@@ -414,13 +414,13 @@ class JudgePage(QWidget):
 
     def _show_idle(self) -> None:
         if self.first.candidate is None:
-            self.arena.show_words(
+            self.pair_view.show_words(
                 "No model yet", "Train or import a chat model: its replies are compared here.", can_start=False
             )
         elif self.prompts.currentData()[0] == "own" and not self.own.toPlainText().strip():
-            self.arena.show_words("Write a prompt", "Or choose prompts that are drawn for each pair.", can_start=False)
+            self.pair_view.show_words("Write a prompt", "Or choose prompts drawn for each pair.", can_start=False)
         else:
-            self.arena.show_words(*_IDLE, can_start=True)
+            self.pair_view.show_words(*_IDLE, can_start=True)
 
     @Slot()
     def _show_count(self) -> None:
@@ -436,13 +436,13 @@ class JudgePage(QWidget):
         self._session.preferences.refresh()
         if not self._session.datasets.is_read:
             self._session.datasets.refresh()
-        if self.maker.contest is None and self.arena.pair is None:
+        if self.sampler.request is None and self.pair_view.pair is None:
             self._show_idle()
-        self.arena.setFocus()
+        self.pair_view.setFocus()
 
     def hideEvent(self, event: QHideEvent) -> None:
         super().hideEvent(event)
-        self.arena.stop_editing()
+        self.pair_view.stop_editing()
 
 
 def _is_edit(pair: Pair) -> bool:

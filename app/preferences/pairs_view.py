@@ -24,7 +24,7 @@ from app.kit.basics import column, frame, headed, label, plain_tip, row
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedCombo
 from app.kit.layout.flow_layout import FlowLayout
-from app.kit.layout.refit import Refit
+from app.kit.layout.relayout_on_resize import RelayoutOnResize
 from app.kit.layout.whole_rows import WholeRows
 from app.kit.plots.interval_bars import Bar, IntervalBars
 from app.kit.tables import plain_table
@@ -244,7 +244,7 @@ class PairsView(QFrame):
             changed.connect(self._filter)
         self.table.selectionModel().currentRowChanged.connect(self._on_current)
         theme.theme_changed.connect(self._fit)
-        Refit(self.table, self._fit)
+        RelayoutOnResize(self.table, self._fit)
 
     def _build(self) -> None:
         bar = QWidget()

@@ -13,7 +13,7 @@ from app.kit.labels import ElidedCombo
 from app.kit.plots.interval_bars import Bar, IntervalBars
 from app.kit.stat_strip import StatStrip
 from app.kit.theme import SPACE, ThemeProvider
-from app.preferences.pair_maker import REPEAT_EVERY
+from app.preferences.pair_sampler import REPEAT_EVERY
 from app.session.session import Session
 from app.worker.background import LatestTask
 from models.number_words import format_count, format_percent

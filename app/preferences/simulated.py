@@ -13,7 +13,7 @@ from app.kit.basics import button, label, row, set_enabled
 from app.kit.forms.config_form import ConfigForm
 from app.kit.forms.editors import IntBox
 from app.kit.theme import SPACE, ThemeProvider
-from app.preferences.pair_maker import PromptSource, loaded_chat_model
+from app.preferences.pair_sampler import PromptSource, loaded_chat_model
 from app.session.candidates import Candidate, candidate_path
 from app.session.session import Session
 from app.worker.job import BACKGROUND, Job

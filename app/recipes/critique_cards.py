@@ -9,7 +9,7 @@ from typing import Any
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from app.kit.basics import button, frame, label, row, set_enabled, set_role
-from app.kit.layout.refit import SideBySide
+from app.kit.layout.relayout_on_resize import SideBySide
 from app.kit.theme import SPACE, ThemeProvider
 from models.number_words import format_percent, format_signed
 

@@ -13,7 +13,7 @@ from app.kit.basics import button, frame, label, row, scrolling, set_enabled, ti
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedCombo
 from app.kit.layout.flow_layout import FlowLayout
-from app.kit.layout.refit import SideBySide
+from app.kit.layout.relayout_on_resize import SideBySide
 from app.kit.plots.dot_plot import DotPlot
 from app.kit.plots.pictures import DotPicture
 from app.kit.theme import SPACE, ThemeProvider

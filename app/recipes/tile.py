@@ -9,8 +9,8 @@ from PySide6.QtCore import QEvent, QSize, Signal, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from app.kit.basics import button, label, plain_tip, row, set_enabled
-from app.kit.layout.extras import RevealRequested
-from app.kit.layout.refit import Refit, SideBySide
+from app.kit.layout.advanced_settings import RevealRequested
+from app.kit.layout.relayout_on_resize import RelayoutOnResize, SideBySide
 from app.kit.theme import SPACE, ThemeProvider
 from app.recipes.recipe_progress import RecipeProgress
 from app.session.session import Session
@@ -231,7 +231,7 @@ class TileGrid(QWidget):
         self._lines.setSpacing(SPACE)
         for tile in tiles:
             tile.unfolded.connect(lambda is_open, tile=tile: self._on_unfolded(tile, is_open))
-        Refit(self, self._arrange)
+        RelayoutOnResize(self, self._arrange)
         self._arrange()
 
     def minimumSizeHint(self) -> QSize:

@@ -22,7 +22,7 @@ from app.kit.basics import button, column, label, plain_tip, row, set_enabled
 from app.kit.dialog import Dialog
 from app.kit.file_dialogs import ask_save_path, safe_file_name
 from app.kit.help_mark import set_term
-from app.kit.layout.refit import Refit
+from app.kit.layout.relayout_on_resize import RelayoutOnResize
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
 from app.run.export_outcome import ExportOutcome
@@ -134,7 +134,7 @@ class ExportDialog(Dialog):
         self.export.adapter_written.connect(self._on_adapter)
         self.export.token_looked_up.connect(self.hub.set_known)
         self.export.failed.connect(self._on_failed)
-        self._refit = Refit(self, self._grow)
+        self._refit = RelayoutOnResize(self, self._grow)
         self._on_kind()
         self.export.look_up(run.folder)
 

@@ -112,7 +112,7 @@ class MainWindow(QMainWindow):
         self.grown_notice = GrownNotice(self)
         self._build_menus()
         self._connect()
-        theme.dress(self)
+        theme.apply_theme(self)
         self.show_home()
 
     def _build_menus(self) -> None:
@@ -162,8 +162,8 @@ class MainWindow(QMainWindow):
         self.top_bar.tab_chosen.connect(self.show_tab)
         self.top_bar.quickstart_requested.connect(self.show_quickstart)
         self.top_bar.guide_requested.connect(self.guide.toggle)
-        self.help.opened.connect(self.guide.give_way)
-        self.help.closed.connect(self.guide.come_back)
+        self.help.opened.connect(self.guide.hide_for_help)
+        self.help.closed.connect(self.guide.show_again)
         self.toasts.report_requested.connect(self.show_report)
         session.tab_requested.connect(self.show_tab)
         self.imports.run_opened.connect(self.show_run)

@@ -7,7 +7,7 @@ from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QLabel, QToolButton, QWidget
 
 from app.kit.basics import button, label
-from app.kit.layout.refit import Refit
+from app.kit.layout.relayout_on_resize import RelayoutOnResize
 from app.kit.logo import program_mark
 from app.kit.theme import SPACE, ThemeProvider
 from models.number_words import format_done
@@ -91,7 +91,7 @@ class TopBar(QFrame):
         )
         layout.addWidget(self.quickstart_button)
         self._theme = theme
-        Refit(self, self._arrange)
+        RelayoutOnResize(self, self._arrange)
 
     def minimumSizeHint(self) -> QSize:
         """That of the compact bar: without the name, the tabs' icons and the guide, which is in the menu, too."""

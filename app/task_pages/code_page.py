@@ -14,8 +14,8 @@ from PySide6.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem, QVBox
 from app.glass.focus import Focus
 from app.glass.partial_reply import Prompt
 from app.kit.basics import button, column, label, plain_tip, row, set_enabled, set_role
-from app.kit.layout.refit import Refit
-from app.kit.layout.turning_splitter import TurningSplitter
+from app.kit.layout.adaptive_splitter import AdaptiveSplitter
+from app.kit.layout.relayout_on_resize import RelayoutOnResize
 from app.kit.setting_names.code_outcomes import OUTCOME_HELP, OUTCOME_TONES, SANDBOX
 from app.kit.text.code_editor import CodeColours
 from app.kit.theme import SPACE, ThemeProvider
@@ -106,7 +106,7 @@ class CodePage(ModePage):
         layout = QVBoxLayout(self.body)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
-        layout.addWidget(TurningSplitter(left, right, sizes=(380, 460), grows=1), 1)
+        layout.addWidget(AdaptiveSplitter(left, right, sizes=(380, 460), grows=1), 1)
         layout.addWidget(self.problem)
 
     @property
@@ -285,7 +285,7 @@ class OutcomeTable(QTableWidget):
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         header.setSectionResizeMode(3, QHeaderView.ResizeMode.Stretch)
-        Refit(self.viewport(), self._fit)
+        RelayoutOnResize(self.viewport(), self._fit)
         theme.theme_changed.connect(lambda: self.show_cases(self._judged))
 
     def minimumSizeHint(self) -> QSize:

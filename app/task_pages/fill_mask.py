@@ -17,7 +17,7 @@ from app.glass.read_text import ReadText
 from app.glass.tokens.token_box import TokenBox
 from app.kit.basics import button, column, label, row, scrolling, set_enabled
 from app.kit.help_mark import HelpMark
-from app.kit.layout.turning_splitter import TurningSplitter
+from app.kit.layout.adaptive_splitter import AdaptiveSplitter
 from app.kit.text.text_box import TextBox
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.chat_model import ChatModel
@@ -105,7 +105,7 @@ class FillMask(ModePage):
         left.setLayout(lines)
         layout = QVBoxLayout(self.body)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(TurningSplitter(left, scrolling(self.masks), sizes=(520, 300), grows=0))
+        layout.addWidget(AdaptiveSplitter(left, scrolling(self.masks), sizes=(520, 300), grows=0))
 
     def refusal(self, model: ChatModel) -> tuple[str, str] | None:
         if model.config.head not in ("language", "none"):

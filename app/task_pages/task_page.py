@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from app.glass.examiner import Examiner
 from app.glass.focus import Focus
 from app.kit.basics import scrolling
-from app.kit.layout.turning_splitter import TurningSplitter
+from app.kit.layout.adaptive_splitter import AdaptiveSplitter
 from app.kit.text.text_box import TextBox
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.chat_model import ChatModel
@@ -50,7 +50,7 @@ class TaskPage(ModePage):
         layout = QVBoxLayout(self.body)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
-        layout.addWidget(TurningSplitter(left, scrolling(right), sizes=(460, 380), grows=0), 1)
+        layout.addWidget(AdaptiveSplitter(left, scrolling(right), sizes=(460, 380), grows=0), 1)
         layout.addWidget(self.problem)
         self.on_model_changed()
 

@@ -16,8 +16,8 @@ from app.glass.surprise import most_surprising, special_ids
 from app.glass.tokens.token_box import TokenBox
 from app.kit.basics import button, column, frame, label, row, scrolling, set_enabled
 from app.kit.forms.editors import FloatBox, IntBox
+from app.kit.layout.adaptive_splitter import AdaptiveSplitter
 from app.kit.layout.segments import Segments
-from app.kit.layout.turning_splitter import TurningSplitter
 from app.kit.text.text_box import TextBox
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.chat_model import ChatModel
@@ -124,7 +124,7 @@ class TextToText(ModePage):
         right.setLayout(beside)
         whole = QVBoxLayout(self.body)
         whole.setContentsMargins(0, 0, 0, 0)
-        whole.addWidget(TurningSplitter(left, right, sizes=(420, 420), grows=1))
+        whole.addWidget(AdaptiveSplitter(left, right, sizes=(420, 420), grows=1))
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)

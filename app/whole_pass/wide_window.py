@@ -11,7 +11,7 @@ from app.glass.focus import Focus
 from app.glass.sheet import Sheet
 from app.kit.basics import button, label, row
 from app.kit.dialog import Dialog
-from app.kit.export_button import ExportButton, Numbers
+from app.kit.export_button import ExportButton, ExportSource
 from app.kit.help_mark import set_term
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
@@ -32,7 +32,7 @@ class WideWindow(Dialog):
         theme: ThemeProvider,
         focus: Focus,
         heading: Callable[[], str],
-        numbers: Numbers,
+        numbers: ExportSource,
         parent: QWidget,
     ) -> None:
         super().__init__(parent)

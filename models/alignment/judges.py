@@ -86,7 +86,7 @@ class ModelJudge:
         return Judged(rewards=rewards, disagreement=statistics.fmean(apart))
 
 
-def is_meant(row: Example, reply: str) -> bool | None:
+def gold_success(row: Example, reply: str) -> bool | None:
     """Whether a reply to a row is what was meant by its wish; None where no wish says more than its reward."""
     wish = WISHES.get(row.get("wish", ""))
-    return None if wish is None or wish.is_meant is None else wish.is_meant(row, reply)
+    return None if wish is None or wish.gold_success is None else wish.gold_success(row, reply)

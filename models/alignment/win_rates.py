@@ -163,7 +163,7 @@ def pairs_of(library: Library) -> list[Pair]:
 def gold_of(row: Example, text: str) -> float:
     """What the judge of a row's wish says of a reply: 1 where it is as was meant; else what it earns."""
     wish = WISHES[row["wish"]]
-    return float(wish.is_meant(row, text)) if wish.is_meant is not None else wish.reward(row, text)
+    return float(wish.gold_success(row, text)) if wish.gold_success is not None else wish.reward(row, text)
 
 
 def win_rates(

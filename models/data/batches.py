@@ -13,8 +13,8 @@ from models.data.batch import Batch, Rows
 from models.data.encoded import EncodedSplit, TokenArray
 from models.data.epoch_permutations import POOL_BATCHES, BatchOrder, EpochOrder, EpochPermutations, FeistelPermutations
 from models.data.examples import Integers, pack_examples
-from models.data.old_rows import OldRows
 from models.data.plain_objectives import Objective
+from models.data.replay_rows import ReplayRows
 from models.data.source_to_target import SourceToTarget
 from models.number_words import format_count
 from models.settings.run_spec import TrainConfig
@@ -39,7 +39,7 @@ class Batches(Protocol):
 
 
 def objective_batches(
-    encoded: EncodedSplit, objective: Objective, context_length: int, train: TrainConfig, old: OldRows | None = None
+    encoded: EncodedSplit, objective: Objective, context_length: int, train: TrainConfig, old: ReplayRows | None = None
 ) -> Batches:
     """The batches that an objective makes of a split; ValueError where it is shorter than one context.
 
@@ -129,7 +129,7 @@ class ExampleBatches:
     """
 
     def __init__(
-        self, encoded: EncodedSplit, objective: Objective, train: TrainConfig, old: OldRows | None = None
+        self, encoded: EncodedSplit, objective: Objective, train: TrainConfig, old: ReplayRows | None = None
     ) -> None:
         if not encoded.n_examples:
             raise ValueError(

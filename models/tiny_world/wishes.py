@@ -89,8 +89,8 @@ class Wish:
     """Something to be rewarded.
 
     draw: a row of a world, held out or not. reward: of a reply to a row, the more the better; at most 1 where
-    `is_bounded`, and 1 is right then. is_story: whether stories are asked for, rather than answers. is_meant: whether a
-    reply is what was meant, where more is meant than is rewarded: so a reward that is gamed shows.
+    `is_bounded`, and 1 is right then. is_story: whether stories are asked for, rather than answers. gold_success:
+    whether a reply is what was meant, where more is meant than is rewarded: so a reward that is gamed shows.
     """
 
     title: str
@@ -99,7 +99,7 @@ class Wish:
     reward: Callable[[Example, str], float]
     is_bounded: bool = True
     is_story: bool = True
-    is_meant: Callable[[Example, str], bool] | None = None
+    gold_success: Callable[[Example, str], bool] | None = None
 
 
 def _topic(world: World, rng: random.Random, held_out: bool, more: str = "") -> tuple[str, str, str]:
@@ -176,7 +176,7 @@ WISHES: Mapping[str, Wish] = MappingProxyType(
             help="Stories that end happily, and are right. One in ten of those that Tiny World tells does so.",
             draw=partial(_draw_story, HAPPY),
             reward=_is_happy,
-            is_meant=lambda row, reply: is_gold_story(marks_of(row, reply)),
+            gold_success=lambda row, reply: is_gold_story(marks_of(row, reply)),
         ),
         "mood": Wish(
             title="The mood that is asked for",
@@ -211,7 +211,7 @@ WISHES: Mapping[str, Wish] = MappingProxyType(
             draw=partial(_draw_story, "mentions"),
             reward=_mentions,
             is_bounded=False,
-            is_meant=lambda row, reply: marks_of(row, reply).is_right,
+            gold_success=lambda row, reply: marks_of(row, reply).is_right,
         ),
     }
 )

@@ -13,7 +13,7 @@ from models.data.batches import Batches, ExampleBatches, objective_batches
 from models.data.encoded import encode_split_events
 from models.data.examples import ExampleForm
 from models.data.objectives import objective_on
-from models.data.old_rows import OldRows, read_old_rows
+from models.data.replay_rows import ReplayRows, read_old_rows
 from models.events import Event, result_of
 from models.library.library import Library
 from models.number_words import format_count
@@ -79,21 +79,21 @@ def make_batches_events(
         return (yield from make_task_batches(corpus, tokenizer, config, train, split, known))
     objective = objective_on(corpus, config, tokenizer, train.objective)
     form = ExampleForm(template=template or ChatTemplateConfig(), model=config)
-    old_rows = None
+    replay_rows = None
     if split == "train" and old is not None and old_share:
         _check_old_rows(corpus, old, config)
-        old_rows = make_old_rows(corpus, old, old_share, tokenizer, form, train)
+        replay_rows = make_replay_rows(corpus, old, old_share, tokenizer, form, train)
     encoded = yield from encode_split_events(corpus, tokenizer, split, form)
-    return objective_batches(encoded, objective, config.context_length, train, old_rows)
+    return objective_batches(encoded, objective, config.context_length, train, replay_rows)
 
 
-def make_old_rows(
+def make_replay_rows(
     corpus: Corpus, old: Corpus, share: float, tokenizer: Tokenizer, form: ExampleForm, train: TrainConfig
-) -> OldRows:
+) -> ReplayRows:
     """Rows of `old`, checked to suit, of which a share is mixed into `corpus`; form: with the design of its batches."""
     assert form.model is not None
     width = objective_on(corpus, form.model, tokenizer, train.objective).width
-    return OldRows(read_old_rows(old, tokenizer, form, width), share, train.seed)
+    return ReplayRows(read_old_rows(old, tokenizer, form, width), share, train.seed)
 
 
 def open_parent_corpus(library: Library, lineage: Mapping[str, Any]) -> Corpus | None:
@@ -107,7 +107,7 @@ def open_parent_corpus(library: Library, lineage: Mapping[str, Any]) -> Corpus |
         return None
 
 
-def find_old_rows(library: Library, lineage: Mapping[str, Any], corpus: Corpus, config: ModelConfig) -> Corpus:
+def find_replay_corpus(library: Library, lineage: Mapping[str, Any], corpus: Corpus, config: ModelConfig) -> Corpus:
     """The corpus of a parent with that lineage, to mix into `corpus`; ValueError where that is not possible."""
     old = open_parent_corpus(library, lineage)
     if old is None:

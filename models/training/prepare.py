@@ -17,7 +17,7 @@ from models.chat.template_config import ChatTemplateConfig, template_to_teach
 from models.corpora.corpus import SPLITS, Corpus
 from models.data.examples import ExampleForm
 from models.data.objectives import check_trainable
-from models.data.old_rows import OldRows
+from models.data.replay_rows import ReplayRows
 from models.data.sources import prepare_corpus
 from models.events import Event, Notice
 from models.files.atomic import TEMPORARY_PREFIX, atomic_write_json, read_json, remove_folder
@@ -34,7 +34,7 @@ from models.tasks.pronouns.pointing import check_pointing
 from models.tasks.rows import CHECKED_TASKS, LABEL_TASKS, check_prompts_apart, check_split, find_labels
 from models.tokenizers import find_tokenizer, load_tokenizer, save_tokenizer, train_in_child, train_tokenizer
 from models.tokenizers.special_tokens import add_missing_special_tokens
-from models.training.batches import REPLY_TASKS, find_old_rows, make_old_rows
+from models.training.batches import REPLY_TASKS, find_replay_corpus, make_replay_rows
 from models.training.tuning import build_run_model, check_tuning, keeps_head_of, tuned_design, what_is_new
 
 
@@ -59,12 +59,12 @@ class PreparedData:
         """How the model reads examples."""
         return ExampleForm(template=self.template, model=self.spec.model)
 
-    def old_rows(self) -> OldRows | None:
+    def replay_rows(self) -> ReplayRows | None:
         """What is mixed into the training rows; None where nothing is."""
         if self.old is None:
             return None
         form = dataclasses.replace(self.form, model=self.spec.batch_model)
-        return make_old_rows(self.corpus, self.old, self.spec.old_share, self.tokenizer, form, self.spec.train)
+        return make_replay_rows(self.corpus, self.old, self.spec.old_share, self.tokenizer, form, self.spec.train)
 
     def build_model(self) -> AnyModel:
         """Its model before the first step; what is not its parent's comes from torch's global generator."""
@@ -166,7 +166,7 @@ def _prepare_tuned(library: Library, spec: RunSpec) -> Generator[Event, None, Pr
     if (corpus.has_chats or corpus.task in REPLY_TASKS) and parent.config.topology == "decoder-only":
         template = template_to_teach(parent.template_config, parent.config, parent.tokenizer)
         parent = dataclasses.replace(parent, template_config=template)
-    old = find_old_rows(library, parent.lineage, corpus, parent.config) if tune.old_share else None
+    old = find_replay_corpus(library, parent.lineage, corpus, parent.config) if tune.old_share else None
     data = spec.data
     if data.source == "dataset":
         data = yield from _with_task(data, corpus, parent.labels)

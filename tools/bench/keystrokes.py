@@ -34,7 +34,7 @@ def bench_keystrokes(text: str, line: ProgressLine) -> list[Result]:
     qapp = application()
     theme = ThemeProvider(qapp, "light")
     lab = TokenLab(theme)
-    theme.dress(lab)
+    theme.apply_theme(lab)
     lab.resize(900, 600)
     lab.show()
     line.say("Training a tokenizer…")

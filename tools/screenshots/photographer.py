@@ -315,10 +315,10 @@ class Photographer:
         """Judge some pairs of the page “Judge replies”, and mark the words in which the next ones differ."""
         page.start()
         for i in range(_N_JUDGED):
-            self._wait_for(lambda: page.arena.pair is not None or not page.busy)
-            page.arena.choose(("left", "right", "tie")[i % 3])
-        self._wait_for(lambda: page.arena.pair is not None or not page.busy)
-        page.arena.differences.click()
+            self._wait_for(lambda: page.pair_view.pair is not None or not page.busy)
+            page.pair_view.choose(("left", "right", "tie")[i % 3])
+        self._wait_for(lambda: page.pair_view.pair is not None or not page.busy)
+        page.pair_view.differences.click()
 
     def _task(self, name: str, minutes: float) -> None:
         """Learn a task of Tiny World; shoot its scores, and the page of the chat tab with a row that it answers."""

@@ -11,7 +11,7 @@ from app.builder.positions.schemes import display_of
 from app.kit.basics import label, plain_tip, row
 from app.kit.forms.editors import IntBox, keep_wheel_for_scrolling
 from app.kit.layout.flow_layout import FlowLayout
-from app.kit.layout.refit import Refit
+from app.kit.layout.relayout_on_resize import RelayoutOnResize
 from app.kit.theme import SPACE, ThemeProvider
 from models.architecture.mask_tables import MaskedText
 from models.settings.model_config import ModelConfig
@@ -101,7 +101,7 @@ class MaskView(QWidget):
         self._body.addLayout(figures, 1)
         self._body.addWidget(self.sentence, 1)
         layout.addLayout(self._body, 1)
-        Refit(self, self._arrange)
+        RelayoutOnResize(self, self._arrange)
         self.sentence.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.padding_words.setMinimumWidth(self.fontMetrics().horizontalAdvance("88,888"))
 

@@ -8,8 +8,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from app.chat.archive.candidate_replies import CandidateReplies
 from app.chat.archive.draft_use import DraftUse
-from app.chat.archive.drawn_replies import DrawnReplies
 from app.chat.archive.message_tree import Chat, DrawnToken, GenerationInfo, Message
 from models.alignment.best_of import ScoredReply
 from models.chat.prompting import PromptSettings
@@ -78,12 +78,12 @@ def _speculated_row(token: Speculated | None) -> list[Any] | None:
     return None if token is None else [token.outcome, token.proposed, token.p, token.q]
 
 
-def _drawn_dict(drawn: DrawnReplies) -> dict[str, Any]:
+def _drawn_dict(drawn: CandidateReplies) -> dict[str, Any]:
     rows = [[reply.text, reply.score, reply.ended, list(reply.ids)] for reply in drawn.replies]
     return {**_to_dict(drawn, ("judge",)), "replies": rows}
 
 
-def _to_dict(value: Message | GenerationInfo | DrawnReplies, always: tuple[str, ...]) -> dict[str, Any]:
+def _to_dict(value: Message | GenerationInfo | CandidateReplies, always: tuple[str, ...]) -> dict[str, Any]:
     defaults = {f.name: f.default for f in dataclasses.fields(value)}
     return {
         _KEYS.get(name, name): getattr(value, name)
@@ -159,7 +159,7 @@ def _generation(data: Mapping[str, Any]) -> GenerationInfo:
     )
 
 
-def _drawn(data: Mapping[str, Any]) -> DrawnReplies:
+def _drawn(data: Mapping[str, Any]) -> CandidateReplies:
     replies = tuple(
         ScoredReply(text=_text(text), score=_number(score), ended=bool(ended), ids=tuple(map(_id, ids)))
         for text, score, ended, ids in data["replies"]
@@ -167,7 +167,7 @@ def _drawn(data: Mapping[str, Any]) -> DrawnReplies:
     taken = int(data.get("taken", 0))
     if not 0 <= taken < len(replies):
         raise KeyError(f"the reply {taken} of those that were drawn")
-    return DrawnReplies(
+    return CandidateReplies(
         judge=_text(data["judge"]),
         judge_id=_text(data.get("judge_id", "")),
         replies=replies,

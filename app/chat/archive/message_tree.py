@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import NamedTuple
 
+from app.chat.archive.candidate_replies import CandidateReplies
 from app.chat.archive.draft_use import DraftUse
-from app.chat.archive.drawn_replies import DrawnReplies
 from models.chat.prompting import PromptSettings
 from models.events import Speculated
 from models.settings.sampling_config import SamplingConfig
@@ -71,7 +71,7 @@ class GenerationInfo:
     tokens_per_s: float = 0.0
     context_length: int = 0
     reason: str = ""
-    drawn: DrawnReplies | None = None
+    drawn: CandidateReplies | None = None
     draft: DraftUse | None = None
 
     @property

@@ -297,7 +297,7 @@ class Conversation(QObject):
                 self._note(words, _showing(before.id), _showing(message_id), key=f"version of {parent}")
             self.path_changed.emit()
 
-    def take_drawn(self, message_id: str, index: int) -> None:
+    def choose_candidate(self, message_id: str, index: int) -> None:
         """Show another one of the replies that were drawn with a message, as a version of it; index: among them."""
         old = self.chat.message(message_id)
         generation = old.generation

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.chat.archive.drawn_replies import DrawnReplies
+from app.chat.archive.candidate_replies import CandidateReplies
 from app.chat.archive.message_tree import Message
 from app.chat.conversation.conversation import Conversation
 from app.chat.conversation.reply_captions import format_score, judge
@@ -47,7 +47,7 @@ class DrawnWindow(Dialog):
         set_term(self, "Reward model")
         self._conversation = conversation
         self._message_id = ""
-        self._drawn: DrawnReplies | None = None
+        self._drawn: CandidateReplies | None = None
         self._right: list[bool] = []
         self.setWindowTitle("Best of several replies")
         self.resize(1060, 620)
@@ -139,7 +139,7 @@ class DrawnWindow(Dialog):
         self.activateWindow()
         self.table.setFocus()
 
-    def _fill(self, drawn: DrawnReplies) -> None:
+    def _fill(self, drawn: CandidateReplies) -> None:
         self.table.setRowCount(len(drawn.replies))
         self.table.setColumnHidden(_RIGHT, not self._right)
         for i, reply in enumerate(drawn.replies):
@@ -192,11 +192,11 @@ class DrawnWindow(Dialog):
     @Slot()
     def _on_take(self) -> None:
         if self.take.isEnabled():
-            self._conversation.take_drawn(self._message_id, self.selected)
+            self._conversation.choose_candidate(self._message_id, self.selected)
             self._show_taken()
 
 
-def cost_of(drawn: DrawnReplies) -> str:
+def cost_of(drawn: CandidateReplies) -> str:
     """What drawing and scoring the replies cost."""
     n = len(drawn.replies)
     draw, score = (format_duration(seconds, fine=True) for seconds in (drawn.draw_s, drawn.score_s))

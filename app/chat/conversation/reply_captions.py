@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from app.chat.archive.drawn_replies import DrawnReplies
+from app.chat.archive.candidate_replies import CandidateReplies
 from app.chat.archive.message_tree import GenerationInfo, Message, shortened
 from models.number_words import format_count, format_duration, format_speed, with_minus
 from models.tiny_world.judge import story_problem
@@ -36,7 +36,7 @@ def describe_reply(reply: Message) -> str:
     return f"{line}\n{generation.draft.words}" if generation.draft is not None and generation.draft.n_passes else line
 
 
-def _describe_drawn(drawn: DrawnReplies) -> list[str]:
+def _describe_drawn(drawn: CandidateReplies) -> list[str]:
     """Which of several replies it is, its score, and what drawing all of them cost."""
     score, n = format_score(drawn.replies[drawn.taken].score), len(drawn.replies)
     which = f"the best of {n}" if not drawn.taken else f"number {drawn.taken + 1} of {n}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 
-from app.chat.archive.drawn_replies import DrawnReplies
+from app.chat.archive.candidate_replies import CandidateReplies
 from app.chat.archive.message_tree import DrawnToken, Message
 from app.session.best_of import BestOf
 from models.alignment.best_of import RepliesRanked
@@ -67,7 +67,7 @@ class ReplyRecorder:
                 self._finished = event
             elif isinstance(event, RepliesRanked):
                 assert self._best_of is not None
-                drawn = DrawnReplies(
+                drawn = CandidateReplies(
                     judge=self._best_of.name,
                     judge_id=self._best_of.run_id,
                     replies=event.replies,

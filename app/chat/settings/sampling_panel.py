@@ -20,7 +20,7 @@ from app.kit.basics import column, label, plain_tip, row, set_enabled
 from app.kit.forms.editors import IntBox
 from app.kit.forms.sampling_sliders import SLIDERS, sampling_label, sampling_slider
 from app.kit.forms.slider_row import SliderRow
-from app.kit.layout.extras import Extras, HasDetail, MoreLink
+from app.kit.layout.advanced_settings import AdvancedSettings, HasDetail, MoreLink
 from app.kit.layout.section import Section
 from app.kit.theme import SPACE, ThemeProvider
 from models.settings.sampling_config import SamplingConfig
@@ -56,7 +56,7 @@ class SamplingPanel(QWidget):
         self.bias = BiasEditor(theme, *sampling_label("logit_bias"))
         self.more = Section("More", theme, folded=True)
         self._settings, self._seed = QWidget(), QWidget()
-        self._extras: Extras | None = None
+        self._extras: AdvancedSettings | None = None
         self.why_not = label("", "muted", wrap=True)
         self._build()
         self.stop.changed.connect(self._on_edited)
@@ -93,7 +93,7 @@ class SamplingPanel(QWidget):
         assert isinstance(layout, QVBoxLayout)
         layout.insertWidget(layout.count() - 1, link)
         hidden = (self.presets, self.sliders["top_p"], self._seed, self.more)
-        self._extras = Extras(link, hidden, len(_HIDDEN), self._n_changed)
+        self._extras = AdvancedSettings(link, hidden, len(_HIDDEN), self._n_changed)
 
     def _n_changed(self) -> int:
         """How many of the hidden settings differ from the open model's defaults; not the seed, if that is random."""

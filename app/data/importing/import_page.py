@@ -27,8 +27,8 @@ from app.kit.basics import button, column, frame, headed, label, row, scrolling,
 from app.kit.file_dialogs import dropped_paths
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedLabel
-from app.kit.layout.extras import Extras, MoreLink
-from app.kit.layout.refit import Refit
+from app.kit.layout.advanced_settings import AdvancedSettings, MoreLink
+from app.kit.layout.relayout_on_resize import RelayoutOnResize
 from app.kit.layout.tab_order import put_after
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
@@ -99,7 +99,7 @@ class ImportPage(QWidget):
         lines.setSpacing(SPACE)
         lines.addLayout(across, 1)
         lines.addWidget(self._footer())
-        Refit(self, self._arrange)
+        RelayoutOnResize(self, self._arrange)
 
     def _source_card(self) -> QWidget:
         self.open_files = button(
@@ -231,7 +231,7 @@ class ImportPage(QWidget):
         lines.addLayout(grid)
         link = MoreLink("setting", self._session.detail)
         lines.addWidget(link)
-        self._hidden_settings = Extras(link, extras, 2, self.draft.n_changed_of_split)
+        self._hidden_settings = AdvancedSettings(link, extras, 2, self.draft.n_changed_of_split)
         self._split = card
         return card
 

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QPlainTextEdit, QScrollArea,
 from app.kit.basics import prefers_reduced_motion
 from app.kit.forms.editors import FloatBox, IntBox, make_editor
 from app.kit.forms.slot_row import SlotRow
-from app.kit.layout.extras import HasDetail, MoreLink
+from app.kit.layout.advanced_settings import HasDetail, MoreLink
 from app.kit.layout.section import Section
 from app.kit.setting_names.slot_words import with_labels
 from app.kit.theme import ThemeProvider

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QScrollArea, QWidget
 
-from app.kit.layout.extras import show_extras_around
+from app.kit.layout.advanced_settings import show_extras_around
 from app.kit.layout.section import Section
 
 _MARGIN = 24

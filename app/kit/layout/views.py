@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QApplication, QHBoxLayout, QTabBar, QVBoxLayout, Q
 
 from app.kit.basics import column
 from app.kit.help_mark import set_term
-from app.kit.layout.extras import HasDetail, MoreLink
+from app.kit.layout.advanced_settings import HasDetail, MoreLink
 from app.kit.layout.pages import Pages
 from app.kit.layout.tab_order import put_after, stops_in
 from app.kit.theme import SPACE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QSize
 from PySide6.QtWidgets import QListView, QTableView, QVBoxLayout, QWidget
 
-from app.kit.layout.refit import Refit
+from app.kit.layout.relayout_on_resize import RelayoutOnResize
 
 
 def cut_row(height: int, row: int, contents: int) -> int:
@@ -25,7 +25,7 @@ class WholeRows(QWidget):
         self._lines = QVBoxLayout(self)
         self._lines.setContentsMargins(0, 0, 0, 0)
         self._lines.addWidget(view)
-        Refit(view.viewport(), self._fit)
+        RelayoutOnResize(view.viewport(), self._fit)
         model = view.model()
         for changed in (model.rowsInserted, model.rowsRemoved, model.modelReset):
             changed.connect(self._fit)

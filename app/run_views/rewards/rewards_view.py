@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QGridLayout, QScrollArea, QSplitter, QVBoxLayout, 
 from app.kit.basics import EmptyState, button, frame, label, row, titled_card
 from app.kit.export_button import Columns, ExportButton
 from app.kit.labels import ElidedLabel
-from app.kit.layout.extras import MoreLink
+from app.kit.layout.advanced_settings import MoreLink
 from app.kit.layout.pages import Pages
 from app.kit.layout.segments import Segments
 from app.kit.plots.interval_bars import Bar, IntervalBars

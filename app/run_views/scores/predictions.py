@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 from app.kit.basics import button, column, frame, label, row, scrolling, set_enabled, set_role
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.layout.flow_layout import FlowLayout
-from app.kit.layout.refit import Refit
+from app.kit.layout.relayout_on_resize import RelayoutOnResize
 from app.kit.layout.whole_rows import WholeRows
 from app.kit.tables import plain_table
 from app.kit.theme import SPACE, ThemeProvider
@@ -87,8 +87,8 @@ class Predictions(QWidget):
         self.table.activated.connect(lambda index: self._ask())
         self.detail.open.clicked.connect(self._ask)
         theme.theme_changed.connect(self._fit)
-        Refit(self.table, self._fit)
-        Refit(self.table.viewport(), self._fit)
+        RelayoutOnResize(self.table, self._fit)
+        RelayoutOnResize(self.table.viewport(), self._fit)
 
     def _build(self) -> None:
         card = frame("card", margin=SPACE)

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QVBoxLayout, QWidget
 
 from app.kit.basics import button, label, plain_tip, row, set_role, titled_card
 from app.kit.help_mark import HelpMark
-from app.kit.layout.refit import Refit
+from app.kit.layout.relayout_on_resize import RelayoutOnResize
 from app.kit.plots.interval_bars import Bar, IntervalBars
 from app.kit.setting_names.code_outcomes import OUTCOME_TONES, SANDBOX
 from app.kit.setting_names.terms import term_of_words
@@ -81,7 +81,7 @@ class ScoresSummary(QWidget):
         self._grid = grid
         self._shown: tuple[str, ...] = ()
         self._n_columns = 0
-        Refit(self, self._arrange)
+        RelayoutOnResize(self, self._arrange)
 
     def minimumSizeHint(self) -> QSize:
         widest = max((card.minimumSizeHint().width() for card in self._cards.values()), default=0)

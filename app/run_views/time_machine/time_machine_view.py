@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QBoxLayout, QComboBox, QSizePolicy, QSplitter, QSt
 
 from app.kit.basics import EmptyState, frame, label, plain_tip, row
 from app.kit.labels import ElidedCombo
-from app.kit.layout.refit import SideBySide
+from app.kit.layout.relayout_on_resize import SideBySide
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
 from app.run_views.shown_run import ShownRun

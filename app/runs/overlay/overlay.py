@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QBoxLayout, QSplitter, QVBoxLayout, QWidget
 from app.kit.basics import button, column, frame, label, row
 from app.kit.export_button import Columns, ExportButton
 from app.kit.labels import ElidedLabel
-from app.kit.layout.refit import SideBySide
+from app.kit.layout.relayout_on_resize import SideBySide
 from app.kit.theme import SPACE, ThemeProvider
 from app.run_views.curves.run_axis import RunAxis
 from app.runs.overlay.differences import RunDifferences

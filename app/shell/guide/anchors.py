@@ -89,7 +89,7 @@ ANCHORS: Mapping[str, Callable[[GuidedWindow], QWidget | Tab]] = {
     "chat/serve": lambda window: _tab(window, "chat").serve.start,
     "chat/pair": lambda window: _tab(window, "chat").modes.view("pairs").sentences,
     "chat/pair/grow": lambda window: _tab(window, "chat").modes.view("pairs").grow.grow,
-    "chat/judge": lambda window: _card_of(_tab(window, "chat").modes.view("prefer").arena),
+    "chat/judge": lambda window: _card_of(_tab(window, "chat").modes.view("prefer").pair_view),
     "chat/judge/start": lambda window: _tab(window, "chat").modes.view("prefer").start_button,
     "chat/judge/dataset": lambda window: _tab(window, "chat").modes.view("prefer").results.make,
     "data/train": lambda window: _tab(window, "data").views.view("dataset").train,

@@ -119,14 +119,14 @@ class GuideDesk(QObject):
             page.setFocus()
 
     @Slot()
-    def give_way(self) -> None:
+    def hide_for_help(self) -> None:
         """Hide the panel while another one is beside the tabs, if they would have too little space with both."""
         if self.panel is not None and self._beside.width() < _BOTH * self._theme.text_scale:
             self._gave_way = self.is_shown or self._gave_way
             self.panel.hide()
 
     @Slot()
-    def come_back(self) -> None:
+    def show_again(self) -> None:
         """Show the panel again, if it gave way."""
         if self.panel is not None and self._gave_way:
             self._gave_way = False

@@ -280,10 +280,10 @@ class MainWindowDriver:
         dialog.start.click()
 
     def _judge(self, choice: str) -> None:
-        arena = self._chat.modes.view("prefer").arena
-        if arena.pair is None:
+        pair_view = self._chat.modes.view("prefer").pair_view
+        if pair_view.pair is None:
             raise ValueError("There is no pair to judge yet: press “Start” first.")
-        arena.choose(choice)
+        pair_view.choose(choice)
 
     def _type(self, name: str, text: str) -> None:
         if name == "tokenizer/text":

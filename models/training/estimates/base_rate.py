@@ -11,7 +11,7 @@ from collections.abc import Generator
 import torch
 
 from models.alignment.advantages import has_signal
-from models.alignment.judges import WishJudge, is_meant
+from models.alignment.judges import WishJudge, gold_success
 from models.alignment.rollouts import Prompts, draw_replies, longest_prompt, reply_text
 from models.architecture.transformer import Decoder
 from models.device import choose_device
@@ -64,7 +64,7 @@ def measure_base_rate(library: Library, spec: RunSpec, device: str = "auto") -> 
     for prompt, own in zip(prompts, drawn, strict=True):
         texts = [reply_text(ready.tokenizer, reply) for reply in own]
         rewards.append([*result_of(judge.rewards([prompt] * len(own), own, texts)).rewards])
-        judged += [is_meant(prompt.row, text) for text in texts]
+        judged += [gold_success(prompt.row, text) for text in texts]
     meant = [known for known in judged if known is not None]
     replies = [reply for own in drawn for reply in own]
     table = torch.tensor(rewards)

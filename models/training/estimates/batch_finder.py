@@ -76,7 +76,7 @@ def _batches_of_size(prepared: PreparedData) -> Generator[Event, None, Callable[
         return batches.resized
     objective = objective_on(corpus, spec.batch_model, tokenizer, spec.train.objective)
     encoded = yield from encode_split_events(corpus, tokenizer, "train", prepared.form)
-    old = prepared.old_rows()
+    old = prepared.replay_rows()
     return lambda train: objective_batches(encoded, objective, spec.batch_model.context_length, train, old)
 
 

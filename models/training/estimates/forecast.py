@@ -56,7 +56,7 @@ def forecast(
     encoded = yield from encode_splits(prepared.corpus, prepared.tokenizer, prepared.form)
     yield Phase(name="Making the first batches")
     model, train = prepared.spec.batch_model, prepared.spec.train
-    old = prepared.old_rows()
+    old = prepared.replay_rows()
     preview = preview_encoded(prepared, encoded, old)
     yield preview
     if not measured:

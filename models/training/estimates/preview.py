@@ -14,8 +14,8 @@ from models.data.batches import objective_batches
 from models.data.encoded import EncodedSplit, encode_split_events
 from models.data.examples import ExampleForm
 from models.data.objectives import objective_on
-from models.data.old_rows import OldRows
 from models.data.plain_objectives import Objective
+from models.data.replay_rows import ReplayRows
 from models.data.source_to_target import SourceToTarget
 from models.events import Event, Phase
 from models.settings.model_config import objective_of
@@ -52,7 +52,7 @@ def preview_data(prepared: PreparedData) -> Generator[Event, None, DataPreview]:
     yield Phase(name="Making the first batches")
     if prepared.corpus.source == "pronouns":
         return _preview_pronouns(prepared, encoded)
-    return preview_encoded(prepared, encoded, prepared.old_rows())
+    return preview_encoded(prepared, encoded, prepared.replay_rows())
 
 
 def encode_splits(
@@ -63,7 +63,7 @@ def encode_splits(
     return [train, (yield from encode_split_events(corpus, tokenizer, "val", form))]
 
 
-def preview_encoded(prepared: PreparedData, encoded: Sequence[EncodedSplit], old: OldRows | None) -> DataPreview:
+def preview_encoded(prepared: PreparedData, encoded: Sequence[EncodedSplit], old: ReplayRows | None) -> DataPreview:
     """As `preview_data`, for splits (train, val) that are encoded already, and old rows that are mixed in."""
     corpus, tokenizer = prepared.corpus, prepared.tokenizer
     model, train = prepared.spec.batch_model, prepared.spec.train

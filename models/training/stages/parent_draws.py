@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 
-from models.alignment.judges import Judge, WishJudge, is_meant
+from models.alignment.judges import Judge, WishJudge, gold_success
 from models.alignment.overoptimisation import N_PROMPTS, N_REPLIES, ParentCurves, parent_curves, write_parent_curves
 from models.alignment.rollouts import Prompts, draw_replies, longest_prompt, reply_text
 from models.architecture.transformer import Decoder
@@ -61,7 +61,7 @@ def measure_parent(run: RunFolder, library: Library, device: str = "auto") -> Ge
         judged = yield from reporting(judge.rewards([prompt] * len(replies), replies, texts), progress)
         penalties = [0.0 if reply.ended else align.end_penalty for reply in replies]
         proxies.append([reward - penalty for reward, penalty in zip(judged.rewards, penalties, strict=True)])
-        meant = [is_meant(prompt.row, text) for text in texts]
+        meant = [gold_success(prompt.row, text) for text in texts]
         golds.append([math.nan if of is None else float(of) for of in meant])
     curves = parent_curves(proxies, golds)
     write_parent_curves(run.folder, curves)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from models.alignment.advantages import has_signal, reward_per_token
-from models.alignment.judges import Judge, is_meant
+from models.alignment.judges import Judge, gold_success
 from models.alignment.log_probs import ReadReplies, by_row, read_replies
 from models.alignment.rollout_log import KeptReply, is_kept, step_row
 from models.alignment.rollouts import Prompt, reply_batch, reply_end, reply_seeds, reply_text
@@ -73,9 +73,9 @@ class Rollouts:
         """Some of its rows."""
         return reply_batch([self.prompts[i].ids for i in rows], [self.replies[i].ids for i in rows])
 
-    def is_meant(self, i: int) -> bool | None:
-        """`is_meant` of reply `i`."""
-        return is_meant(self.prompts[i].row, self.texts[i])
+    def gold_success(self, i: int) -> bool | None:
+        """`gold_success` of reply `i`."""
+        return gold_success(self.prompts[i].row, self.texts[i])
 
     def figures(self) -> dict[str, float]:
         """By TRL's names. pass@k: the share of prompts with a right reply among k, where 1 is right. gold: the share of
@@ -86,7 +86,7 @@ class Rollouts:
         if self.is_bounded:
             more["pass@1"] = float((rewards >= 1).float().mean())
             more[f"pass@{rewards.size(1)}"] = float((rewards.amax(1) >= 1).float().mean())
-        meant = [known for known in map(self.is_meant, range(len(self.texts))) if known is not None]
+        meant = [known for known in map(self.gold_success, range(len(self.texts))) if known is not None]
         if meant:
             more["gold"] = sum(meant) / len(meant)
         per_token = reward_per_token(self.earned, torch.tensor(lengths).view_as(self.earned))
@@ -191,7 +191,7 @@ class ReplyDrawer:
                 ids=reply.ids,
                 ended=reply.ended,
                 reward=float(reward),
-                gold=rollouts.is_meant(i),
+                gold=rollouts.gold_success(i),
                 kl=float(kl[i]),
                 advantage=float(advantages[i]),
                 log_ratio=tuple(ratios[i].tolist()),

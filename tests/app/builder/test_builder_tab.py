@@ -289,7 +289,7 @@ def test_tab_goes_from_the_views_into_the_view_and_on_to_the_costs(qtbot: QtBot,
 
 
 def test_views_keep_their_names_where_there_is_little_room(tab: BuilderTab, theme: ThemeProvider, until: Until) -> None:
-    theme.dress(tab)
+    theme.apply_theme(tab)
     bar = tab.views.bar
     for width in (960, 1280, 960):
         tab.resize(width, 600)

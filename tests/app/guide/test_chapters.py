@@ -12,7 +12,7 @@ from app.data.data_tab import DataTab
 from app.guide.actions import Action, Judge, PointAt
 from app.guide.chapters import Chapter, guide_files, read_chapters
 from app.guide.guide import Guide
-from app.preferences import pair_maker
+from app.preferences import pair_sampler
 from app.shell.guide.stage import MainWindowDriver
 from app.shell.main_window import MainWindow
 from models.corpora.corpus import Example, build_examples_corpus
@@ -34,7 +34,7 @@ def _short_replies(monkeypatch: pytest.MonkeyPatch) -> None:
 
     It counts as one that knows enough for a demonstration, which would train it on for minutes otherwise.
     """
-    monkeypatch.setattr(pair_maker, "MAX_TOKENS", 16)
+    monkeypatch.setattr(pair_sampler, "MAX_TOKENS", 16)
     monkeypatch.setattr(strength, "is_strong", lambda accuracy: True)
 
 

@@ -30,7 +30,7 @@ Until = Callable[[Callable[[], bool]], None]
 def home(qtbot: QtBot, session: Session, theme: ThemeProvider) -> Home:
     page = Home(session, theme)
     qtbot.addWidget(page)
-    theme.dress(page)
+    theme.apply_theme(page)
     page.resize(1280, 590)  # what a window of 1280×720 leaves it
     page.show()
     return page

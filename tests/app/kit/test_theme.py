@@ -71,7 +71,7 @@ def test_placeholders_are_readable(theme: Theme) -> None:
 def test_placeholders_are_drawn_in_their_colour(theme: ThemeProvider, qtbot: QtBot) -> None:
     for field in (QLineEdit(), QPlainTextEdit()):
         qtbot.addWidget(field)
-        theme.dress(field)
+        theme.apply_theme(field)
         for mode in ("light", "dark"):
             theme.set_mode(mode)
             field.ensurePolished()
@@ -97,7 +97,7 @@ def test_a_change_reaches_icons_fonts_and_charts(theme: ThemeProvider, qtbot: Qt
 def test_what_is_in_a_dressed_window_follows_the_theme(theme: ThemeProvider, qtbot: QtBot) -> None:
     window = QWidget()
     qtbot.addWidget(window)
-    theme.dress(window)
+    theme.apply_theme(window)
     inside = label("Ready", "caption")
     window.setLayout(column(inside))
     dialog = QDialog(window)  # opens over it
@@ -142,7 +142,7 @@ def test_a_list_to_choose_from_shows_all_of_its_few_entries(n: int, theme: Theme
     box = QComboBox()
     box.addItems([f"Entry {i}" for i in range(n)])
     qtbot.addWidget(box)
-    theme.dress(box)
+    theme.apply_theme(box)
     box.show()
     box.showPopup()
     qtbot.waitUntil(box.view().isVisible)
@@ -167,7 +167,7 @@ def test_the_words_of_a_header_begin_where_those_of_its_cells_do(
     QTreeWidgetItem(tree, ["H"])
     for view, header in ((table, table.horizontalHeader()), (tree, tree.header())):
         qtbot.addWidget(view)
-        theme.dress(view)
+        theme.apply_theme(view)
         view.show()
         cell = view.visualRect(view.model().index(0, 0))
         above = QRect(0, 0, header.sectionSize(0), header.height())

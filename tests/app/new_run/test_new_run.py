@@ -202,7 +202,7 @@ def test_the_cost_is_estimated_then_measured(form: NewRun, session: Session, unt
 
 
 def test_larger_text_does_not_truncate_numbers(form: NewRun, theme: ThemeProvider, qtbot: QtBot) -> None:
-    theme.dress(form)
+    theme.apply_theme(form)
     theme.set_text_scale(1.5)
     memory = form.review.facts["memory"]
     memory.setText("28.8 GiB of 22.6 GiB")

@@ -14,9 +14,9 @@ from tokenizers import Tokenizer
 
 from app.chat.chat_tab import ChatTab
 from app.preferences import judge_page as judging
-from app.preferences import pair_maker
+from app.preferences import pair_sampler
 from app.preferences.judge_page import JudgePage
-from app.preferences.pair_maker import Contest, PairMaker, PromptSource
+from app.preferences.pair_sampler import PairRequest, PairSampler, PromptSource
 from app.session.candidates import Candidate
 from app.session.session import Session
 from models.chat.template_config import ChatTemplateConfig
@@ -42,8 +42,8 @@ KEYS = {
 @pytest.fixture(autouse=True)
 def short_replies(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replies of a few tokens, and one pair ahead."""
-    monkeypatch.setattr(pair_maker, "MAX_TOKENS", 4)
-    monkeypatch.setattr(pair_maker, "N_AHEAD", 1)
+    monkeypatch.setattr(pair_sampler, "MAX_TOKENS", 4)
+    monkeypatch.setattr(pair_sampler, "N_AHEAD", 1)
 
 
 @pytest.fixture
@@ -68,10 +68,10 @@ def page(run_id: str, session: Session, tab: ChatTab, until: Until, monkeypatch:
     assert isinstance(page, JudgePage)
     page.prompts.setCurrentIndex(page.prompts.count() - 1)
     page.prompts.activated.emit(page.prompts.currentIndex())
-    assert page.arena.words.startswith("Write a prompt")
+    assert page.pair_view.words.startswith("Write a prompt")
     page.own.setPlainText("Hi")
     page.own.send_pressed.emit()
-    until(lambda: page.arena.pair is not None)
+    until(lambda: page.pair_view.pair is not None)
     return page
 
 
@@ -79,20 +79,20 @@ def test_a_pair_has_the_prompt_that_was_read(run_id: str, session: Session, tab:
     asked = {"role": "user", "content": "Hi"}
     row = {"messages": [{"role": "system", "content": "Old."}, asked]}
     corpus = build_examples_corpus(session.library, [row], [row], "asked", None, task="chat")
-    maker, source = PairMaker(session, tab), PromptSource("dataset", corpus.sha)
+    sampler, source = PairSampler(session, tab), PromptSource("dataset", corpus.sha)
     for system, kept in (("", "Old."), ("New.", "New.")):
-        maker.start(Contest(first=Candidate(run_id), second=Candidate(run_id), source=source, system=system))
-        until(lambda: bool(maker.n_ready))
-        pair = maker.take()
+        sampler.start(PairRequest(first=Candidate(run_id), second=Candidate(run_id), source=source, system=system))
+        until(lambda: bool(sampler.n_ready))
+        pair = sampler.take()
         assert pair is not None
         assert pair.prompt == ({"role": "system", "content": kept}, asked)
-    maker.stop()
+    sampler.stop()
 
 
 def press(page: JudgePage, qtbot: QtBot, until: Until, choice: str) -> None:
     """Press a key, and wait for the next pair."""
-    qtbot.keyClick(page.arena, KEYS[choice])
-    until(lambda: page.arena.pair is not None)
+    qtbot.keyClick(page.pair_view, KEYS[choice])
+    until(lambda: page.pair_view.pair is not None)
 
 
 def test_each_key_is_a_choice_that_is_saved_at_once(
@@ -100,12 +100,12 @@ def test_each_key_is_a_choice_that_is_saved_at_once(
 ) -> None:
     shown = []
     for choice in KEYS:
-        pair = page.arena.pair
+        pair = page.pair_view.pair
         assert pair is not None
-        for side, card in page.arena.cards.items():
-            assert card.text.written == page.arena.reply_at(side).content
+        for side, card in page.pair_view.cards.items():
+            assert card.text.written == page.pair_view.reply_at(side).content
             assert "decoder-only" not in card.text.text(), "it is blind"
-        shown.append((pair, page.arena.reply_at("left").content, page.arena.reply_at("right").content))
+        shown.append((pair, page.pair_view.reply_at("left").content, page.pair_view.reply_at("right").content))
         press(page, qtbot, until, choice)
     pairs = session.preferences.current().read().pairs
     assert [pair.id for pair in pairs] == [pair.id for pair, *_ in shown]
@@ -116,7 +116,7 @@ def test_each_key_is_a_choice_that_is_saved_at_once(
     )
     assert all(pair.by == PERSON and pair.seconds >= 0 for pair in pairs)
     assert all(pair.a.content != pair.b.content and pair.a.temperature == 1.0 for pair in pairs)
-    assert page.arena.hint.text().startswith("Last: skipped. Both were decoder-only at step 99 (seeds ")
+    assert page.pair_view.hint.text().startswith("Last: skipped. Both were decoder-only at step 99 (seeds ")
     assert page.results.stats.number("by you") == "4"
     assert page.count.text().startswith("5 of 25 in this round")
 
@@ -129,24 +129,24 @@ def page_reply(pair: Pair, content: str) -> Reply:
 def test_a_choice_is_taken_back_with_a_key_and_made_again(
     page: JudgePage, session: Session, qtbot: QtBot, until: Until
 ) -> None:
-    first = page.arena.pair
+    first = page.pair_view.pair
     press(page, qtbot, until, "left")
-    second = page.arena.pair
-    qtbot.keyClick(page.arena, Qt.Key.Key_U)
-    assert page.arena.pair is first
+    second = page.pair_view.pair
+    qtbot.keyClick(page.pair_view, Qt.Key.Key_U)
+    assert page.pair_view.pair is first
     assert session.preferences.pairs == ()
-    assert page.arena.hint.text() == "Undone: choose again."
+    assert page.pair_view.hint.text() == "Undone: choose again."
     press(page, qtbot, until, "tie")
-    assert page.arena.pair is second, "the pair that was in view comes next"
+    assert page.pair_view.pair is second, "the pair that was in view comes next"
     assert [pair.choice for pair in session.preferences.pairs] == ["tie"]
     session.undo.stack("chat").undo()
-    assert page.arena.pair is first
+    assert page.pair_view.pair is first
     session.undo.stack("chat").redo()
-    assert page.arena.pair is second
+    assert page.pair_view.pair is second
     assert [pair.choice for pair in session.preferences.pairs] == ["tie"]
     for _ in range(2):
-        qtbot.keyClick(page.arena, Qt.Key.Key_U)
-    assert page.arena.hint.text() == "There is no choice from this session to undo."
+        qtbot.keyClick(page.pair_view, Qt.Key.Key_U)
+    assert page.pair_view.hint.text() == "There is no choice from this session to undo."
 
 
 def test_one_pair_in_twenty_comes_back_with_its_sides_swapped(
@@ -155,71 +155,71 @@ def test_one_pair_in_twenty_comes_back_with_its_sides_swapped(
     monkeypatch.setattr(judging, "REPEAT_EVERY", 8)
     for _ in range(7):
         press(page, qtbot, until, "left")
-    again = page.arena.pair
+    again = page.pair_view.pair
     assert again is not None
     assert again.repeats
     before = next(pair for pair in session.preferences.pairs if pair.id == again.repeats)
     assert (again.a, again.b) == (before.a, before.b)
     assert again.left != before.left
     press(page, qtbot, until, "right")
-    assert page.arena.hint.text().endswith("It was shown before, with its sides swapped.")
+    assert page.pair_view.hint.text().endswith("It was shown before, with its sides swapped.")
     bars = {bar.name: bar for bar in page.results.bars.bars}
     assert (bars["Self-agreement"].share, bars["Left chosen"].share) == (1.0, 7 / 8)
     assert page.count.text() == "8 of 25 in this round, 7 in the set."
-    assert not page.arena.pair.repeats  # type: ignore[union-attr]
+    assert not page.pair_view.pair.repeats  # type: ignore[union-attr]
 
 
 def test_the_better_one_is_improved_and_beats_both(
     page: JudgePage, session: Session, qtbot: QtBot, until: Until
 ) -> None:
-    right = page.arena.reply_at("right")
-    qtbot.keyClick(page.arena, Qt.Key.Key_E)
-    assert "Choose left or right" in page.arena.hint.text()
-    qtbot.keyClick(page.arena, Qt.Key.Key_Right)
-    card = page.arena.cards["right"]
+    right = page.pair_view.reply_at("right")
+    qtbot.keyClick(page.pair_view, Qt.Key.Key_E)
+    assert "Choose left or right" in page.pair_view.hint.text()
+    qtbot.keyClick(page.pair_view, Qt.Key.Key_Right)
+    card = page.pair_view.cards["right"]
     assert card.is_edited
     qtbot.keyClick(card.field, Qt.Key.Key_Return)
     assert not card.is_edited
     assert session.preferences.pairs == (), "what was not changed is no edit"
-    qtbot.keyClick(page.arena, Qt.Key.Key_E)
-    qtbot.keyClick(page.arena, Qt.Key.Key_Right)
-    assert not page.arena.buttons["left"].isEnabled()
+    qtbot.keyClick(page.pair_view, Qt.Key.Key_E)
+    qtbot.keyClick(page.pair_view, Qt.Key.Key_Right)
+    assert not page.pair_view.buttons["left"].isEnabled()
     card.field.setPlainText("A kind word.")
     qtbot.keyClick(card.field, Qt.Key.Key_Escape)
     assert not card.is_edited
     assert session.preferences.pairs == (), "Esc leaves it"
-    qtbot.mouseClick(page.arena.edit, Qt.MouseButton.LeftButton)
-    qtbot.mouseClick(page.arena.cards["right"], Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(page.pair_view.edit, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(page.pair_view.cards["right"], Qt.MouseButton.LeftButton)
     card.field.setPlainText("A kind word.")
     qtbot.keyClick(card.field, Qt.Key.Key_Return)
-    until(lambda: page.arena.pair is not None)
+    until(lambda: page.pair_view.pair is not None)
     chosen, *beaten = session.preferences.pairs
     assert chosen.better == right
     assert [(pair.a.content, pair.a.edited) for pair in beaten] == [("A kind word.", True)] * 2
     assert {pair.b for pair in beaten} == {chosen.a, chosen.b}
-    assert page.arena.hint.text().startswith("Last: right, improved.")
+    assert page.pair_view.hint.text().startswith("Last: right, improved.")
     assert {bar.name: bar.text for bar in page.results.bars.bars}["Left chosen"] == "0\xa0%"
-    qtbot.keyClick(page.arena, Qt.Key.Key_U)
+    qtbot.keyClick(page.pair_view, Qt.Key.Key_U)
     assert session.preferences.pairs == (), "it was one step"
 
 
 def test_words_that_differ_are_marked_on_demand(page: JudgePage, qtbot: QtBot) -> None:
     def shown() -> str:  # both, as one of the replies may be empty
-        return "".join(card.text.text() for card in page.arena.cards.values())
+        return "".join(card.text.text() for card in page.pair_view.cards.values())
 
-    qtbot.keyClick(page.arena, Qt.Key.Key_Space)
-    assert all(card.text.is_marked for card in page.arena.cards.values())
+    qtbot.keyClick(page.pair_view, Qt.Key.Key_Space)
+    assert all(card.text.is_marked for card in page.pair_view.cards.values())
     assert "background-color" in shown()
-    qtbot.keyClick(page.arena, Qt.Key.Key_Space)
+    qtbot.keyClick(page.pair_view, Qt.Key.Key_Space)
     assert "background-color" not in shown()
 
 
 def test_two_stages_give_a_win_rate(page: JudgePage, session: Session, run_id: str, qtbot: QtBot, until: Until) -> None:
     page.second.choose(Candidate(run_id, session.runs.checkpoint_steps(run_id)[-1]))
     page.second.changed.emit()
-    until(lambda: page.arena.pair is not None)
+    until(lambda: page.pair_view.pair is not None)
     for _ in range(4):
-        pair = page.arena.pair
+        pair = page.pair_view.pair
         assert pair is not None
         press(page, qtbot, until, "left" if pair.left == "a" else "right")
     steps = sorted(session.runs.checkpoint_steps(run_id))
@@ -227,7 +227,7 @@ def test_two_stages_give_a_win_rate(page: JudgePage, session: Session, run_id: s
         f"decoder-only at step 99 won 100\xa0% of 4 pairs against decoder-only at step {steps[0]}."
     )
     assert page.results.bars.bars[0].share == 1.0
-    assert f"decoder-only at step {steps[0]}" in page.arena.hint.text()
+    assert f"decoder-only at step {steps[0]}" in page.pair_view.hint.text()
 
 
 def test_two_runs_of_one_name_are_two_models(
@@ -239,22 +239,22 @@ def test_two_runs_of_one_name_are_two_models(
     session.runs.changed.emit()
     page.second.choose(Candidate("twin"))
     page.second.changed.emit()
-    until(lambda: page.arena.pair is not None and page.arena.pair.a.run != page.arena.pair.b.run)
+    until(lambda: page.pair_view.pair is not None and page.pair_view.pair.a.run != page.pair_view.pair.b.run)
     press(page, qtbot, until, "left")
     said = page.results.matches.text()
     assert said.startswith("decoder-only (")
     assert " against decoder-only (" in said
-    assert "Both were" not in page.arena.hint.text()
+    assert "Both were" not in page.pair_view.hint.text()
 
 
 def test_replies_that_are_always_the_same_are_said_to_be(page: JudgePage, until: Until) -> None:
     page.temperature.setValue(0.0)
-    until(lambda: not page.maker.busy)
-    assert "Both replies are the same, again and again: choose a higher temperature" in page.arena.words
+    until(lambda: not page.sampler.busy)
+    assert "Both replies are the same, again and again: choose a higher temperature" in page.pair_view.words
     page.temperature.setValue(1.0)
-    assert page.arena.words.startswith("Which reply is better?")
+    assert page.pair_view.words.startswith("Which reply is better?")
     page.start()
-    until(lambda: page.arena.pair is not None)
+    until(lambda: page.pair_view.pair is not None)
 
 
 def test_sets_are_chosen_and_become_datasets(
@@ -273,7 +273,7 @@ def test_sets_are_chosen_and_become_datasets(
     for prompt in ("Hi", "Ho"):
         page.own.setPlainText(prompt)
         page.own.send_pressed.emit()
-        until(lambda: page.arena.pair is not None)
+        until(lambda: page.pair_view.pair is not None)
         for choice in ("left", "skip"):
             press(page, qtbot, until, choice)
     asked: list[str] = []
@@ -354,6 +354,6 @@ def test_both_replies_are_in_view_where_it_is_narrow(
     """The results give way: they stand below the pair."""
     tab.side.fold.click()
     tab.resize(width, 700)
-    results, arena = page.results, page.arena
-    until(lambda: (results.mapTo(page, results.rect().topLeft()).x() > arena.width()) is is_beside)
+    results, pair_view = page.results, page.pair_view
+    until(lambda: (results.mapTo(page, results.rect().topLeft()).x() > pair_view.width()) is is_beside)
     assert page.minimumSizeHint().width() <= width

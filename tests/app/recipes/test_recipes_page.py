@@ -57,7 +57,7 @@ def page(session: Session, theme: ThemeProvider, qtbot: QtBot, mood: TaskRecipe)
 
 def shown(session: Session, theme: ThemeProvider, qtbot: QtBot, recipes: dict[str, TaskRecipe]) -> RecipesPage:
     page = RecipesPage(session, theme, recipes)
-    theme.dress(page)
+    theme.apply_theme(page)
     qtbot.addWidget(page)
     page.resize(1000, 700)
     page.show()
@@ -334,7 +334,7 @@ def test_the_training_tab_leads_there_and_back(
 ) -> None:
     run_id = write(library, 1, {ALL: (0.95, 0.2)}, ())
     tab = TrainingTab(session, theme)
-    theme.dress(tab)
+    theme.apply_theme(tab)
     qtbot.addWidget(tab)
     tab.show()
     until(lambda: tab.runs.runs.is_read)

@@ -12,7 +12,7 @@ from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
 from app.kit.forms.config_form import ConfigForm
-from app.kit.layout.extras import MoreLink
+from app.kit.layout.advanced_settings import MoreLink
 from app.kit.layout.views import Views
 from app.kit.theme import ThemeProvider
 from app.session.remembered import EVERYTHING, SIMPLE

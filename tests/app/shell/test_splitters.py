@@ -6,8 +6,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
+from app.kit.layout.adaptive_splitter import AdaptiveSplitter
 from app.kit.layout.pages import Pages
-from app.kit.layout.turning_splitter import TurningSplitter
 from app.session.session import Session
 from app.shell.splitters import remember_splitters, restore_splitters
 from tests.app.heard import Until
@@ -18,7 +18,7 @@ class Halves(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.splitter = TurningSplitter(QLabel(), QLabel(), sizes=(100, 100), grows=0)
+        self.splitter = AdaptiveSplitter(QLabel(), QLabel(), sizes=(100, 100), grows=0)
         QHBoxLayout(self).addWidget(self.splitter)
 
 

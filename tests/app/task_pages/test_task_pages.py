@@ -44,7 +44,7 @@ def library(learned_library: Library) -> Library:
 @pytest.fixture
 def tab(session: Session, theme: ThemeProvider, qtbot: QtBot) -> ChatTab:
     tab = ChatTab(session, theme)
-    theme.dress(tab)
+    theme.apply_theme(tab)
     qtbot.addWidget(tab)
     tab.resize(1280, 700)
     tab.show()

@@ -14,7 +14,7 @@ from models.corpora.corpus import build_examples_corpus
 from models.corpora.text_corpora import build_text_corpus
 from models.data.batches import Batches
 from models.data.examples import ExampleForm
-from models.data.old_rows import read_old_rows
+from models.data.replay_rows import read_old_rows
 from models.events import result_of
 from models.library.library import Library
 from models.settings.model_config import ModelConfig

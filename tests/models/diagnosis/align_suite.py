@@ -47,9 +47,9 @@ N_HELD_OUT = 32
 
 @dataclass(frozen=True, kw_only=True)
 class AlignRecipe:
-    """A run. stage: of an alignment, "" where it learns from texts. earns: what a reply earns; is_meant: whether it is
-    what was meant; learns_from: pairs, a name of PAIRS, or texts, of TEXTS. has_own_reference: whether its reference is
-    the model that it starts from, as it should be. `found` are the diagnoses that a faulty one must get, `also` what
+    """A run. stage: of an alignment, "" where it learns from texts. earns: what a reply earns; gold_success: whether it
+    is what was meant; learns_from: pairs, a name of PAIRS, or texts, of TEXTS. has_own_reference: whether its reference
+    is the model that it starts from, as it should be. `found` are the diagnoses that a faulty one must get, `also` what
     else may be said of it."""
 
     name: str
@@ -59,7 +59,7 @@ class AlignRecipe:
     tune: Mapping[str, Any] = field(default_factory=dict)
     earns: Callable[[str], float] = lambda reply: 0.0
     is_bounded: bool = True
-    is_meant: Callable[[str], bool] | None = None
+    gold_success: Callable[[str], bool] | None = None
     learns_from: str = "of a"
     has_own_reference: bool = True
     found: tuple[str, ...] = ()
@@ -218,12 +218,12 @@ def spec_of(recipe: AlignRecipe, library: Library, parent: RunFolder) -> RunSpec
 @contextmanager
 def judged(recipe: AlignRecipe) -> Iterator[None]:
     """Replies earn what the recipe says, and its reference is what it says."""
-    meant = recipe.is_meant
+    meant = recipe.gold_success
     wish = dataclasses.replace(
         WISHES["mentions"],
         reward=lambda row, reply: recipe.earns(reply),
         is_bounded=recipe.is_bounded,
-        is_meant=None if meant is None else lambda row, reply: meant(reply),
+        gold_success=None if meant is None else lambda row, reply: meant(reply),
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(judges, "WISHES", MappingProxyType({**WISHES, "mentions": wish}))
@@ -369,7 +369,7 @@ def faulty() -> list[AlignRecipe]:
             align={"end_penalty": 0.0},
             earns=lambda reply: reply.count("a") / 4,
             is_bounded=False,
-            is_meant=lambda reply: is_of_a(reply) and len(reply) <= 6,
+            gold_success=lambda reply: is_of_a(reply) and len(reply) <= 6,
             found=("reward_hacking",),
             also=("length", "cut"),
         ),
@@ -378,7 +378,7 @@ def faulty() -> list[AlignRecipe]:
             stage="dpo",
             learns_from="the longer",
             train={"lr": 3e-3, "eval_interval": 4},
-            is_meant=lambda reply: len(reply) <= 5,
+            gold_success=lambda reply: len(reply) <= 5,
             found=("reward_hacking",),
             also=("cut", "chosen_falls", "kl_high"),
         ),

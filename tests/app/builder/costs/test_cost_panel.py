@@ -38,7 +38,7 @@ def dry_runs(session: Session) -> DryRuns:
 def panel(qtbot: QtBot, theme: ThemeProvider, tiny_config: ModelConfig) -> CostPanel:
     panel = CostPanel(tiny_config, theme)
     qtbot.addWidget(panel)
-    theme.dress(panel)
+    theme.apply_theme(panel)
     panel.resize(280, 900)
     panel.show()
     panel.set_device_memory(ROOM)

@@ -107,7 +107,7 @@ def test_padding_and_packing(view: MaskView) -> None:
 
 
 def test_an_encoder_decoder_shows_three_that_fit(view: MaskView, theme: ThemeProvider) -> None:
-    theme.dress(view)
+    theme.apply_theme(view)
     view.set_design(PAIR, 256)
     QApplication.processEvents()
     assert len(visible(view)) == 3

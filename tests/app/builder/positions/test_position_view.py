@@ -54,7 +54,7 @@ def shown(view: PositionView) -> tuple[HeatPicture, LinePicture]:
 @pytest.mark.parametrize("mode", ["light", "dark"])
 @pytest.mark.parametrize("name", ["sinusoidal", "rope", "alibi", "t5"])
 def test_a_scheme_is_drawn_within_its_room(view: PositionView, theme: ThemeProvider, name: str, mode: str) -> None:
-    theme.dress(view)
+    theme.apply_theme(view)
     theme.set_mode(mode)
     view.set_design(scheme(name), 64)
     QApplication.processEvents()

@@ -219,7 +219,7 @@ def test_digits_that_are_not_shown_are_kept(qtbot: QtBot, theme: ThemeProvider) 
 def test_no_choice_is_cut_off(qtbot: QtBot, theme: ThemeProvider, scale: float) -> None:
     form = ConfigForm(PRESETS["t5-tiny"], theme)
     qtbot.addWidget(form)
-    theme.dress(form)
+    theme.apply_theme(form)
     form.show()
     theme.set_text_scale(scale)
     topology = form.editor("topology")

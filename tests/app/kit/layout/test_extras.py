@@ -6,7 +6,7 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QLineEdit, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
-from app.kit.layout.extras import Extras, MoreLink
+from app.kit.layout.advanced_settings import AdvancedSettings, MoreLink
 from app.kit.layout.reveal import reveal
 from app.kit.layout.section import Section
 from app.kit.theme import ThemeProvider
@@ -33,7 +33,7 @@ def test_a_link_hides_counts_and_shows(qtbot: QtBot) -> None:
     lines = QVBoxLayout(page)
     lines.addWidget(field)
     lines.addWidget(link)
-    extras = Extras(link, [field], 1, lambda: int(bool(field.text())))
+    extras = AdvancedSettings(link, [field], 1, lambda: int(bool(field.text())))
     page.show()
     assert field.isVisible()
     assert not link.isVisible()
@@ -69,7 +69,7 @@ def test_what_is_deep_inside_is_revealed(qtbot: QtBot, theme: ThemeProvider) -> 
     lines = QVBoxLayout(page)
     lines.addWidget(section)
     lines.addWidget(link)
-    Extras(link, [section], 1, lambda: 0)
+    AdvancedSettings(link, [section], 1, lambda: 0)
     page.show()
     assert not section.isVisible()
     reveal(field)

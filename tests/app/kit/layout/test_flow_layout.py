@@ -6,8 +6,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
+from app.kit.layout.adaptive_splitter import AdaptiveSplitter
 from app.kit.layout.flow_layout import FlowLayout
-from app.kit.layout.turning_splitter import TurningSplitter
 from app.kit.layout.views import View, Views
 from app.kit.theme import ThemeProvider
 
@@ -32,7 +32,7 @@ def test_widgets_go_on_in_a_next_line(qtbot: QtBot) -> None:
 
 def test_two_parts_turn_where_there_is_no_room_beside_each_other(qtbot: QtBot) -> None:
     parts = QWidget(), QWidget()
-    splitter = TurningSplitter(*parts, sizes=(300, 300), grows=0)
+    splitter = AdaptiveSplitter(*parts, sizes=(300, 300), grows=0)
     qtbot.addWidget(splitter)
     splitter.resize(800, 400)
     splitter.show()
@@ -54,7 +54,7 @@ def test_names_of_views_are_not_cut_where_others_are_hidden(qtbot: QtBot, theme:
     qtbot.addWidget(views)
     for name in names[6:]:
         views.offer(name, is_offered=False)
-    theme.dress(views)
+    theme.apply_theme(views)
     views.resize(1600, 100)
     views.show()
     for n in (6, 8):

@@ -14,7 +14,7 @@ from app.kit.theme import ThemeProvider
 def shown(qtbot: QtBot, theme: ThemeProvider, page: QWidget, width: int) -> Pages:
     """Pages of which `page` has been seen, and is not the one in view."""
     pages = Pages({"other": QWidget, "page": lambda: page})
-    theme.dress(pages)
+    theme.apply_theme(pages)
     qtbot.addWidget(pages)
     pages.resize(width, 200)
     pages.show()

@@ -14,7 +14,7 @@ def test_a_table_ends_below_a_whole_row(qtbot: QtBot, theme: ThemeProvider) -> N
     table = QTableWidget(40, 2)
     box = WholeRows(table)
     qtbot.addWidget(box)
-    theme.dress(box)
+    theme.apply_theme(box)
     box.show()
     row = table.rowHeight(0)
     for height in (300, 311, 327, 240):
@@ -43,7 +43,7 @@ def test_a_page_that_is_as_high_as_its_table_asks_for_comes_to_rest(qtbot: QtBot
     lines.addWidget(WholeRows(table), 1)
     area = scrolling(page)
     qtbot.addWidget(area)
-    theme.dress(area)
+    theme.apply_theme(area)
     area.resize(400, 200)
     area.show()
     heights = [table.rowHeight(0)]

@@ -50,7 +50,7 @@ def library(learned_library: Library) -> Library:
 @pytest.fixture
 def run_view(session: Session, theme: ThemeProvider, qtbot: QtBot) -> RunView:
     view = RunView(session, theme)
-    theme.dress(view)
+    theme.apply_theme(view)
     qtbot.addWidget(view)
     view.resize(1000, 600)
     view.show()

@@ -99,7 +99,7 @@ def test_kl_by_position_is_exact_at_every_checkpoint(run_view: RunView, session:
 def test_what_was_measured_fits_into_a_window_of_1280_by_720(
     run_view: RunView, session: Session, theme: ThemeProvider, until: Until
 ) -> None:
-    theme.dress(run_view)
+    theme.apply_theme(run_view)
     run_view.resize(982, 575)
     pane = pane_of(opened(run_view, session, "aligned", until))
     QTest.mouseClick(pane.measure, Qt.MouseButton.LeftButton)

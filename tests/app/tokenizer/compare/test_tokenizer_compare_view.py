@@ -347,7 +347,7 @@ def test_long_texts_are_counted_in_full_but_drawn_in_part(
 
 @pytest.mark.parametrize("scale", [1.0, 1.5])
 def test_no_number_is_elided(view: TokenizerCompareView, theme: ThemeProvider, until: Until, scale: float) -> None:
-    theme.dress(view)
+    theme.apply_theme(view)
     theme.set_text_scale(scale)
     compare_with(view, until, "byte", "wordpiece")
     table: FiguresTable = view.table

@@ -129,7 +129,7 @@ def test_a_name_on_the_hub(
     until: Until,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    theme.dress(tab)  # without a style sheet, Qt takes the default from a button that cannot be pressed yet
+    theme.apply_theme(tab)  # without a style sheet, Qt takes the default from a button that cannot be pressed yet
     asked: list[str] = []
 
     def download(name: str, **_: Any) -> str:

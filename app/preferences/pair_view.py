@@ -150,7 +150,7 @@ class ReplyCard(QFrame):
             self.pressed.emit()
 
 
-class Arena(QWidget):
+class PairView(QWidget):
     """Shows one pair, or why there is none. It has the keyboard while a pair is judged.
 
     Signals:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QSplitter, QWidget
 
-from app.kit.layout.refit import Refit
+from app.kit.layout.relayout_on_resize import RelayoutOnResize
 
 _MIN_WIDTH = 240
 """The minimum width of a part in pixels, side by side."""
 
 
-class TurningSplitter(QSplitter):
+class AdaptiveSplitter(QSplitter):
     """Args:
     sizes: initial pixels, side by side. grows: the index of the part that takes spare space.
     """
@@ -25,7 +25,7 @@ class TurningSplitter(QSplitter):
             self.addWidget(part)
         self.setStretchFactor(grows, 1)
         self.setSizes(list(sizes))
-        Refit(self, self._turn)
+        RelayoutOnResize(self, self._turn)
 
     @property
     def _needed(self) -> list[int]:

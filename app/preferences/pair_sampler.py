@@ -52,7 +52,7 @@ class PromptSource(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contest:
+class PairRequest:
     """What is compared: replies of `first` and of `second` (the same model twice where they are equal)."""
 
     first: Candidate
@@ -70,8 +70,8 @@ class PairMade(Event):
     pair: Pair
 
 
-class PairMaker(QObject):
-    """Makes the pairs of a contest, in an order that its seed decides.
+class PairSampler(QObject):
+    """Makes the pairs of a request, in an order that its seed decides.
 
     Signals:
         changed(): pairs were made, or `busy` is new.
@@ -89,7 +89,7 @@ class PairMaker(QObject):
         self._job.ended.connect(self._on_ended)
         self._job.failed.connect(self.failed)
         session.models.freed.connect(self.stop)
-        self.contest: Contest | None = None
+        self.request: PairRequest | None = None
         self._ready: deque[Pair] = deque()
         self._n_made = 0
 
@@ -103,10 +103,10 @@ class PairMaker(QObject):
         """How many pairs wait."""
         return len(self._ready)
 
-    def start(self, contest: Contest) -> None:
-        """Make pairs of this contest from now on."""
+    def start(self, request: PairRequest) -> None:
+        """Make pairs of this request from now on."""
         self.stop()
-        self.contest, self._n_made = contest, 0
+        self.request, self._n_made = request, 0
         self._fill()
 
     @Slot()
@@ -114,7 +114,7 @@ class PairMaker(QObject):
         """Make no more of them, and forget those that wait."""
         self._job.drop()
         self._ready.clear()
-        self.contest = None
+        self.request = None
         self.changed.emit()
 
     def take(self) -> Pair | None:
@@ -128,13 +128,13 @@ class PairMaker(QObject):
         self._ready.appendleft(pair)
 
     def _fill(self) -> None:
-        contest, session = self.contest, self._session
-        if contest is None or self._job.busy or len(self._ready) >= N_AHEAD:
+        request, session = self.request, self._session
+        if request is None or self._job.busy or len(self._ready) >= N_AHEAD:
             return
         try:
-            folders = [session.runs.find(each.run_id).folder for each in (contest.first, contest.second)]
+            folders = [session.runs.find(each.run_id).folder for each in (request.first, request.second)]
         except ValueError as error:
-            self.contest = None
+            self.request = None
             session.notices.refuse(str(error))
             return
         first, n, device = self._n_made, N_AHEAD - len(self._ready), session.device.name
@@ -144,14 +144,14 @@ class PairMaker(QObject):
             from models.runs.run_folder import RunFolder
 
             runs = [RunFolder.open(folder) for folder in folders]
-            paths = [candidate_path(run, each) for run, each in zip(runs, (contest.first, contest.second), strict=True)]
+            paths = [candidate_path(run, each) for run, each in zip(runs, (request.first, request.second), strict=True)]
             session.models.release(JUDGE, but=paths)
             opened: list[LoadedModel] = []
             for run, path in zip(runs, paths, strict=True):
                 opened.append((yield from loaded_chat_model(session, run, path, device)))
             named = [(names.get(loaded.about.run_id, loaded.about.name), loaded) for loaded in opened]
             for index in range(first, first + n):
-                yield from _made_pair(session, contest, named, index)
+                yield from _made_pair(session, request, named, index)
 
         self._job.submit(Job("Draw replies to compare", make, INTERACTIVE))
         self.changed.emit()
@@ -167,7 +167,7 @@ class PairMaker(QObject):
     @Slot(object, object)
     def _on_ended(self, job: Job, failure: object) -> None:
         if failure is not None:
-            self.contest = None
+            self.request = None
         self.changed.emit()
         self._fill()
 
@@ -180,23 +180,25 @@ def loaded_chat_model(session: Session, run: RunFolder, path: Path, device: str)
     return loaded
 
 
-def _made_pair(session: Session, contest: Contest, named: list[tuple[str, LoadedModel]], index: int) -> Iterator[Event]:
+def _made_pair(
+    session: Session, request: PairRequest, named: list[tuple[str, LoadedModel]], index: int
+) -> Iterator[Event]:
     """Draw replies to a prompt until two differ; another prompt where none do."""
     for attempt in range(_MAX_TRIES):
-        rng = random.Random(f"{contest.seed} {index} {attempt}")
-        row = _drawn_row(session, contest.source, rng)
-        prompt = tuple(with_system(row["messages"], PromptSettings(system=contest.system)))
+        rng = random.Random(f"{request.seed} {index} {attempt}")
+        row = _drawn_row(session, request.source, rng)
+        prompt = tuple(with_system(row["messages"], PromptSettings(system=request.system)))
         about = {name: value for name, value in row.items() if name in ("wish", "topic", "answer")}
-        first = yield from _reply(*named[0], contest, row["messages"], rng.randrange(_MAX_SEED))
+        first = yield from _reply(*named[0], request, row["messages"], rng.randrange(_MAX_SEED))
         for _ in range(_MAX_TRIES):
-            second = yield from _reply(*named[1], contest, row["messages"], rng.randrange(_MAX_SEED))
+            second = yield from _reply(*named[1], request, row["messages"], rng.randrange(_MAX_SEED))
             if second.content != first.content:
                 pair = Pair(prompt=prompt, a=first, b=second, choice="skip", left=rng.choice("ab"), about=about)
                 yield PairMade(pair=pair)
                 return
-            if not contest.temperature:
+            if not request.temperature:
                 break  # the same each time
-        if contest.source.kind == "own":
+        if request.source.kind == "own":
             break
     raise ValueError(
         "Both replies are the same, again and again: choose a higher temperature, another prompt or another model."
@@ -204,14 +206,14 @@ def _made_pair(session: Session, contest: Contest, named: list[tuple[str, Loaded
 
 
 def _reply(
-    name: str, loaded: LoadedModel, contest: Contest, messages: list[dict[str, str]], seed: int
+    name: str, loaded: LoadedModel, request: PairRequest, messages: list[dict[str, str]], seed: int
 ) -> Generator[Event, None, Reply]:
     from models.inference.summarising import SummaryCache
 
     about, text, reason = loaded.about, "", ""
-    sampling = SamplingConfig(temperature=contest.temperature, max_tokens=MAX_TOKENS, seed=seed)
-    request = ReplyRequest(messages=messages, sampling=sampling, prompting=PromptSettings(system=contest.system))
-    events = reply_events(loaded.model, loaded.tokenizer, about.step, about.template_config, request, SummaryCache())
+    sampling = SamplingConfig(temperature=request.temperature, max_tokens=MAX_TOKENS, seed=seed)
+    asked = ReplyRequest(messages=messages, sampling=sampling, prompting=PromptSettings(system=request.system))
+    events = reply_events(loaded.model, loaded.tokenizer, about.step, about.template_config, asked, SummaryCache())
     for event in events:
         if isinstance(event, TokenMade):
             text += event.text
@@ -224,7 +226,7 @@ def _reply(
         model=name,
         step=about.step,
         seed=seed,
-        temperature=contest.temperature,
+        temperature=request.temperature,
         ended=reason == "stop",
     )
 

@@ -23,7 +23,7 @@ _SLICES = 32
 """Places of a long text that rows are taken from."""
 
 
-class OldRows:
+class ReplayRows:
     """Examples in groups that count equally: `share` of what is shown. An epoch continues where the last one ended."""
 
     def __init__(self, groups: Sequence[Sequence[EncodedExample]], share: float, seed: int) -> None:

@@ -105,7 +105,7 @@ class MoreLink(QPushButton):
         self.folded_changed.emit()
 
 
-class Extras(QObject):
+class AdvancedSettings(QObject):
     """Hides widgets behind a link while the detail is simple. `reveal` shows them, and so does a click.
 
     Args:

@@ -8,7 +8,7 @@ from models.alignment.best_of import ScoredReply
 
 
 @dataclass(frozen=True, kw_only=True)
-class DrawnReplies:
+class CandidateReplies:
     """Replies to one prompt, the best first.
 
     judge, judge_id: the reward model that scored them: the name of its run at that time, and its id. taken: which of

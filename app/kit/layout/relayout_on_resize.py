@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QBoxLayout, QWidget
 from app.kit.theme import ThemeProvider
 
 
-class Refit(QObject):
+class RelayoutOnResize(QObject):
     """Calls `arrange` when `widget` is resized, and when its contents need another size, as with another text size."""
 
     def __init__(self, widget: QWidget, arrange: Callable[[], object]) -> None:
@@ -24,7 +24,7 @@ class Refit(QObject):
         return False
 
 
-class SideBySide(Refit):
+class SideBySide(RelayoutOnResize):
     """Lays the parts of a widget out side by side where it has at least `wide` pixels at the usual text size, else one
     below the other."""
 
