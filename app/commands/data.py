@@ -21,7 +21,7 @@ from models.importing.formats.registry import FORMATS
 from models.importing.formats.rows import ReadOptions
 from models.importing.importer import dataset_name, describe_damage, import_events
 from models.importing.inspection import SourceInfo, inspect_events
-from models.importing.plan import DEFAULT_MENDS, GROUP, MENDS, ROLES, ImportPlan
+from models.importing.plan import DEFAULT_FIXES, FIXES, GROUP, ROLES, ImportPlan
 from models.library.library import Library
 from models.library.run_corrections import read_corrections, set_correction
 from models.number_words import capitalized, format_count, format_size
@@ -44,7 +44,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "data", help="import your own data as a dataset, check it, list datasets, show their rows", description=__doc__
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    words = "; ".join(f"{name}: {what}" for name, what in MENDS.items())
+    words = "; ".join(f"{name}: {what}" for name, what in FIXES.items())
     for name, what in (
         ("import", "make a dataset of files, folders or archives"),
         ("check", "show what a source holds, and what is wrong with it; nothing is stored"),
@@ -120,15 +120,15 @@ def _add_source_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--test", type=float, default=0.1, metavar="SHARE", help="for the test (default: 0.1)")
     parser.add_argument("--seed", type=int, default=1, help="of the split (default: 1)")
     parser.add_argument(
-        "--mend",
-        default=",".join(sorted(DEFAULT_MENDS)),
+        "--fix",
+        default=",".join(sorted(DEFAULT_FIXES)),
         metavar="MEND,…",
-        help=f"what to leave out: of {', '.join(MENDS)}; all, or none (default: {','.join(sorted(DEFAULT_MENDS))})",
+        help=f"what to leave out: of {', '.join(FIXES)}; all, or none (default: {','.join(sorted(DEFAULT_FIXES))})",
     )
     parser.add_argument(
         "--skip-bad-rows",
         action="store_true",
-        help="leave out rows that cannot be read, such as one with too few cells (adds “damaged” to --mend)",
+        help="leave out rows that cannot be read, such as one with too few cells (adds “damaged” to --fix)",
     )
     parser.add_argument("--tokenizer", default="", help="a tokenizer, to count tokens and find unknown ones")
     parser.add_argument("--context", type=int, default=0, metavar="N", help="find rows of more than N tokens")
@@ -174,7 +174,7 @@ def run(args: argparse.Namespace) -> int:
             checks = drive(check_events(library, plan), line) if plan.task else None
             corpus = None
             if args.action == "import":
-                if checks is not None and checks.scan.damaged and "damaged" not in plan.mends:
+                if checks is not None and checks.scan.damaged and "damaged" not in plan.fixes:
                     raise ValueError(f"{describe_damage(checks.scan.damaged)}\nLeave them out with --skip-bad-rows.")
                 corpus = drive(import_events(library, plan, checks), line)
         _print_source(info, plan, checks, corpus, as_json=args.json)
@@ -207,11 +207,11 @@ def _plan(args: argparse.Namespace, options: ReadOptions, info: SourceInfo) -> I
         roles[role] = column
     if args.action == "import" and not task:
         raise ValueError(f"{args.sources[0]}: {info.reason}: say it with --task and --role.")
-    mends = {"all": frozenset(MENDS), "none": frozenset[str]()}.get(args.mend)
-    if mends is None:
-        mends = frozenset(filter(None, args.mend.split(",")))
+    fixes = {"all": frozenset(FIXES), "none": frozenset[str]()}.get(args.fix)
+    if fixes is None:
+        fixes = frozenset(filter(None, args.fix.split(",")))
     if args.skip_bad_rows:
-        mends |= {"damaged"}
+        fixes |= {"damaged"}
     plan = ImportPlan(
         paths=tuple(args.sources),
         task=task,
@@ -221,7 +221,7 @@ def _plan(args: argparse.Namespace, options: ReadOptions, info: SourceInfo) -> I
         val_fraction=args.split,
         test_fraction=args.test,
         seed=args.seed,
-        mends=mends,
+        fixes=fixes,
         tokenizer=args.tokenizer,
         context=args.context,
     )
@@ -276,8 +276,8 @@ def _print_source(
     print(f"Task: {plan.task} ({roles})" + (f", since {_printable(info.reason)}" if plan.task == info.task else ""))
     for finding in checks.findings:
         is_damage = finding.name == "damaged"
-        remedy = "--skip-bad-rows" if is_damage else f"kept; --mend {finding.name}" if finding.can_mend else "to know"
-        print(f"- {finding.sentence} [{'left out' if finding.is_mended else remedy}]")
+        remedy = "--skip-bad-rows" if is_damage else f"kept; --fix {finding.name}" if finding.can_fix else "to know"
+        print(f"- {finding.sentence} [{'left out' if finding.is_fixed else remedy}]")
         for example in finding.examples[: None if is_damage else 2]:
             for text in example.split("\n"):
                 print(f"    {_printable(text)[: 4 * _SHOWN if is_damage else 2 * _SHOWN]}")

@@ -167,14 +167,14 @@ class AnswerPanel(GlassPanel):
         """The message shown instead of the body; '' if the body is shown."""
         return self._nothing.words if self._pages.currentIndex() == 1 else ""
 
-    def show_body(self, *, sees_itself: bool = False) -> None:
+    def show_body(self, *, target_is_visible: bool = False) -> None:
         """Show the body, with a note if the model was trained further since, or sees the target token itself."""
         self._pages.setCurrentIndex(0)
         text, notes = self.focus.text, []
         if text is not None and text.step != self.examiner.step:
             now = f"these numbers are from step {self.examiner.step:,}"
             notes.append(f"The text was generated at step {text.step:,}; {now}.")
-        if sees_itself:
+        if target_is_visible:
             notes.append("The model sees this token, so this is not a prediction: mask the token for one.")
         self._set_note(" ".join(notes))
 

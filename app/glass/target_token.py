@@ -92,7 +92,7 @@ class TargetToken:
         asked = self.question
         return token_names(tokenizer, outcomes) if asked is None else {i: asked.names[i] for i in outcomes}
 
-    def sees_itself(self, model: AnyModel, tokenizer: Tokenizer) -> bool:
+    def target_is_visible(self, model: AnyModel, tokenizer: Tokenizer) -> bool:
         """Whether the model sees the token that it predicts: an encoder, unless the token is a mask."""
         is_token = self.question is None
         return is_token and model.config.topology == "encoder-only" and self.token(model, tokenizer) >= 0

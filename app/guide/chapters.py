@@ -53,13 +53,13 @@ class Prediction:
 class Step:
     """A step: what one reads, what is set up, what one does, and how one sees that it is done.
 
-    deed: what to do, as an imperative. prepares: sets the window up. solution: does the deed. result: a line of the
+    instruction: what to do, as an imperative. prepares: sets the window up. solution: does it. result: a line of the
     chapter's result card, with figures. why: the formula and the paper behind it.
     """
 
     title: str
     prose: str
-    deed: str
+    instruction: str
     checks: tuple[Check, ...]
     hint: str
     result: str
@@ -150,7 +150,7 @@ def _parse_step(section: str) -> Step:
     title, _, body = section.partition("\n")
     title, where = title.strip(), f"“{title.strip()}”"
     table = _block(body, where)
-    unknown = set(table) - {"try", "deed", "check", "hint", "predict", "why", "solution", "result"}
+    unknown = set(table) - {"try", "instruction", "check", "hint", "predict", "why", "solution", "result"}
     if unknown:
         raise ValueError(f"{where} has an unknown entry “{min(unknown)}”.")
     prose = _FENCE.sub("", body).strip()
@@ -169,7 +169,7 @@ def _parse_step(section: str) -> Step:
     step = Step(
         title=title,
         prose=prose,
-        deed=_text(table, "deed", where),
+        instruction=_text(table, "instruction", where),
         checks=checks,
         hint=_text(table, "hint", where),
         result=_text(table, "result", where),

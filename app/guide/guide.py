@@ -128,11 +128,11 @@ class Guide(QObject):
         return self._put_aside is not None
 
     @property
-    def bet(self) -> int | None:
+    def guess(self) -> int | None:
         """The option that was bet on in this step; None without a bet."""
         if self.chapter is None:
             return None
-        return self.progress.of(self.chapter.name).bets.get(str(self.index))
+        return self.progress.of(self.chapter.name).guesses.get(str(self.index))
 
     @property
     def result(self) -> str:
@@ -176,7 +176,7 @@ class Guide(QObject):
         chapter = next(each for each in self.chapters if each.name == name)
         kept = self.progress.of(name)
         if step is None and kept.is_done:
-            self._keep(self.progress.with_chapter(name, step=0, results={}, bets={}, measured={}))
+            self._keep(self.progress.with_chapter(name, step=0, results={}, guesses={}, measured={}))
             step = 0
         self.chapter = chapter
         self._show(min(kept.step if step is None else step, len(chapter.steps) - 1))
@@ -248,12 +248,12 @@ class Guide(QObject):
             self.stage.restore(snapshot)
             self.changed.emit()
 
-    def place_bet(self, option: int) -> None:
+    def make_guess(self, option: int) -> None:
         """Bet on an option of the step's prediction; once the deed is done, bets are closed."""
         assert self.chapter is not None
         if not self.is_done:
-            bets = {**self.progress.of(self.chapter.name).bets, str(self.index): option}
-            self._keep(self.progress.with_chapter(self.chapter.name, bets=bets))
+            guesses = {**self.progress.of(self.chapter.name).guesses, str(self.index): option}
+            self._keep(self.progress.with_chapter(self.chapter.name, guesses=guesses))
             self.changed.emit()
 
     def verdict(self) -> str:
@@ -266,10 +266,10 @@ class Guide(QObject):
             return ""
         measured = FIGURES[step.prediction.figure].write(value)
         right = step.prediction.right_option(value)
-        if self.bet is None:
+        if self.guess is None:
             return f"Measured: {measured}."
-        bet = step.prediction.options[self.bet]
-        return f"Measured: {measured}. You bet “{bet}”: {'right!' if self.bet == right else 'not this time.'}"
+        guess = step.prediction.options[self.guess]
+        return f"Measured: {measured}. You guessed “{guess}”: {'right!' if self.guess == right else 'not this time.'}"
 
     # -- Looking -------------------------------------------------------------------------------------------------------
 

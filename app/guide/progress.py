@@ -17,13 +17,13 @@ FILE_NAME = "guide.json"
 class ChapterProgress:
     """step: the step that is shown next. results: of each step whose deed was done, its line of the result card.
 
-    bets: of each step, the option that one bet on. measured: of each step with a bet, the number that decided it.
+    guesses: of each step, the option that one bet on. measured: of each step with a bet, the number that decided it.
     is_done: whether one has come to the end.
     """
 
     step: int = 0
     results: Mapping[str, str] = field(default_factory=dict)
-    bets: Mapping[str, int] = field(default_factory=dict)
+    guesses: Mapping[str, int] = field(default_factory=dict)
     measured: Mapping[str, float] = field(default_factory=dict)
     is_done: bool = False
 
@@ -71,18 +71,23 @@ def read_progress(home: Path) -> Progress:
 def write_progress(home: Path, progress: Progress) -> None:
     """Keep it in a library; OSError where that is impossible."""
     record = {
-        "chapters": {name: dataclasses.asdict(each) for name, each in progress.chapters.items()},
+        "chapters": {name: _write_chapter(each) for name, each in progress.chapters.items()},
         "missions": sorted(progress.missions),
     }
     home.mkdir(parents=True, exist_ok=True)
     atomic_write_json(home / FILE_NAME, record)
 
 
+def _write_chapter(progress: ChapterProgress) -> dict[str, Any]:
+    record = dataclasses.asdict(progress)
+    return {"bets" if name == "guesses" else name: value for name, value in record.items()}
+
+
 def _read_chapter(record: Any) -> ChapterProgress:
     return ChapterProgress(
         step=max(0, int(record["step"])),
         results={str(step): str(line) for step, line in record["results"].items()},
-        bets={str(step): int(option) for step, option in record["bets"].items()},
+        guesses={str(step): int(option) for step, option in record["bets"].items()},
         measured={str(step): float(value) for step, value in record.get("measured", {}).items()},
         is_done=bool(record["is_done"]),
     )

@@ -61,16 +61,16 @@ class StepPage(QWidget):
             tip="Undo what “Set it up for me” has changed in this chapter; what you made is kept",
         )
         self.problem = label("", "error", wrap=True)
-        self._deed = frame("sunken", margin=SPACE + SPACE // 2, spacing=SPACE // 2)
-        self._mark, self.deed = QLabel(), label("", wrap=True)
+        self._instruction = frame("sunken", margin=SPACE + SPACE // 2, spacing=SPACE // 2)
+        self._mark, self.instruction = QLabel(), label("", wrap=True)
         self.result = label("", "caption", wrap=True)
-        deed = self._deed.layout()
-        assert isinstance(deed, QVBoxLayout)
-        line = row(self._mark, self.deed)
+        lines = self._instruction.layout()
+        assert isinstance(lines, QVBoxLayout)
+        line = row(self._mark, self.instruction)
         line.setAlignment(self._mark, Qt.AlignmentFlag.AlignTop)
         line.setStretch(1, 1)
-        deed.addLayout(line)
-        deed.addWidget(self.result)
+        lines.addLayout(line)
+        lines.addWidget(self.result)
         self.hint, self.why = Section("Hint", theme, folded=True), Section("Why is that?", theme, folded=True)
         self._hint, self._why = label("", "muted", wrap=True), _markdown_label()
         self.hint.set_body(self._hint)
@@ -84,7 +84,7 @@ class StepPage(QWidget):
                 self.prose,
                 self.missing,
                 self.prediction,
-                self._deed,
+                self._instruction,
                 self.problem,
                 self.hint,
                 self.why,
@@ -157,7 +157,7 @@ class StepPage(QWidget):
         self._mark.setText("✓" if is_done else "○")
         set_role(self._mark, "accent" if is_done else "muted")
         self._mark.setAccessibleName("done" if is_done else "to do")
-        self.deed.setText(step.deed)
+        self.instruction.setText(step.instruction)
         self.result.setText(result)
         self.result.setVisible(bool(result))
 
@@ -213,16 +213,16 @@ class PredictionBox(QWidget):
         self.setVisible(prediction is not None)
         if prediction is None:
             return
-        self.question.setText(f"First, bet: {prediction.question}")
+        self.question.setText(f"First, guess: {prediction.question}")
         shown = (prediction.question, *prediction.options)
         if shown != self._shown:
             self._shown = shown
             self._make(prediction.options)
         for i, option in enumerate(self.options):
-            set_enabled(option, "The bet is decided." if self._guide.is_done else "")
-            if (self._guide.bet == i) != option.isChecked():
+            set_enabled(option, "The guess is decided." if self._guide.is_done else "")
+            if (self._guide.guess == i) != option.isChecked():
                 self._group.setExclusive(False)  # or none could be unchecked
-                option.setChecked(self._guide.bet == i)
+                option.setChecked(self._guide.guess == i)
                 self._group.setExclusive(True)
         verdict = self._guide.verdict()
         self.verdict.setText(verdict)
@@ -236,7 +236,7 @@ class PredictionBox(QWidget):
         self.options = []
         for i, words in enumerate(options):
             option = QRadioButton(words)
-            option.clicked.connect(lambda checked=False, i=i: self._guide.place_bet(i))
+            option.clicked.connect(lambda checked=False, i=i: self._guide.make_guess(i))
             self._group.addButton(option)
             self._options.addWidget(option)
             self.options.append(option)

@@ -381,9 +381,9 @@ class RunChoices(QScrollArea):
         followed_stage, self._followed = self._followed[2], chosen
         usual = usual_train(mode, cost.total_parameters(config) if config is not None else 1_000_000)
         if align is not None:
-            of_stage = usual_align_train(align.stage)
-            rate = float(f"{usual['lr'] * of_stage['lr'] / 1e-3:.1g}")  # those of stages are for small models
-            usual |= of_stage | {"lr": rate}
+            stage_tensors = usual_align_train(align.stage)
+            rate = float(f"{usual['lr'] * stage_tensors['lr'] / 1e-3:.1g}")  # those of stages are for small models
+            usual |= stage_tensors | {"lr": rate}
         names = dict.fromkeys((*usual, *(usual_align_train(followed_stage) if followed_stage else ())))
         proposed = {name: getattr(TrainConfig(), name) for name in names} | (usual if mode else {})
         prompts = self.form.config.prompts

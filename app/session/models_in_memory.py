@@ -107,10 +107,10 @@ class ModelsInMemory(QObject):
 
         Returns the timer that does it, which is active while the page is out of view.
         """
-        return _Departure(page, lambda: self.release(user), busy).timer
+        return _IdleRelease(page, lambda: self.release(user), busy).timer
 
 
-class _Departure(QObject):
+class _IdleRelease(QObject):
     """Calls a function some time after a page was left."""
 
     def __init__(self, page: QObject, release: Callable[[], None], busy: Callable[[], bool]) -> None:

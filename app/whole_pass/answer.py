@@ -30,7 +30,8 @@ class PassAnswer:
 
     given: its stages. xray: how one token was drawn, with the settings of the reply. names: the displayed texts of all
     tokens in it. config: the design. how: one of `token_sentence.HOW`. read_bytes: how many bytes the last token read
-    stands for. sees_itself: as in TargetToken. learned: whether the model was trained further since the text was made.
+    stands for. target_is_visible: as in TargetToken. learned: whether the model was trained further since the text was
+    made.
     """
 
     target: TargetToken
@@ -40,7 +41,7 @@ class PassAnswer:
     config: ModelConfig
     how: str
     read_bytes: int
-    sees_itself: bool
+    target_is_visible: bool
     learned: bool = False
 
     @property
@@ -101,7 +102,7 @@ def read_answer(
         config=model.config,
         how=how_chosen(text, target.position, xray, mask_id(tokenizer), is_encoder=is_encoder),
         read_bytes=len(pieces_of(tokenizer, [text.ids[at]])[0].bytes) if is_known else 0,
-        sees_itself=target.sees_itself(model, tokenizer),
+        target_is_visible=target.target_is_visible(model, tokenizer),
     )
 
 

@@ -112,7 +112,7 @@ class PassPanel(AnswerPanel):
         self.say(describe_pass(answer))
         self.view.show_answer(answer)
         set_enabled(self.enlarge, "")
-        self.show_body(sees_itself=answer.sees_itself)
+        self.show_body(target_is_visible=answer.target_is_visible)
         self._update_wide()
 
     def _update_wide(self) -> None:

@@ -486,6 +486,6 @@ def overfitting_of(name: str, values: Floats, held_out: Floats) -> str:
     return _OVERFITS if gap > figure_of(name).max_gap else ""
 
 
-def price(share: float) -> float:
+def min_kl(share: float) -> float:
     """The least KL (nats) of a model all of whose replies meet what a share of its parent's meet; NaN for none."""
     return math.log(1 / share) if 0 < share <= 1 else math.nan

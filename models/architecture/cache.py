@@ -56,7 +56,7 @@ class LayerCache:
         self.tails[site] = joined[:, max(0, joined.size(1) - size - self.spare) :]
         return before if before is None else before[:, before.size(1) - size :]
 
-    def forget(self, n: int) -> None:
+    def rollback(self, n: int) -> None:
         """Forget the last n tokens, at most `spare` of them."""
         assert 0 <= n <= min(self.length, self.spare)
         self.length -= n
@@ -138,20 +138,20 @@ class KVCache:
         for layer in self.layers:
             layer.length = n
 
-    def allow_forgetting(self, n: int) -> None:
-        """Keep from now on what `forget` needs for up to n tokens."""
+    def reserve_rollback(self, n: int) -> None:
+        """Keep from now on what `rollback` needs for up to n tokens."""
         for layer in self.layers:
             layer.spare = n
 
-    def forget(self, n: int) -> None:
-        """Forget the last n tokens, as many as `allow_forgetting` allowed before they were read; not with padding.
+    def rollback(self, n: int) -> None:
+        """Forget the last n tokens, as many as `reserve_rollback` allowed before they were read; not with padding.
 
         Everything is then as if they had never been read: attention masks depend on positions only, so that keys and
         values in a sliding window's reach are still there, and short convolutions have their earlier inputs.
         """
         assert self.mask is None
         for layer in self.layers:
-            layer.forget(n)
+            layer.rollback(n)
 
     def prefix(self, n: int) -> KVCache:
         """A cache of the first n tokens in the same memory; only the tokens that it held before may be appended."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from models.alignment.figures import alert_of, price
+from models.alignment.figures import alert_of, min_kl
 from models.diagnosis.breakdown import format_figure
 from models.diagnosis.findings import Check, Diagnosis, Finding, Remedy
 from models.diagnosis.log import Curve
@@ -339,7 +339,7 @@ def kl_high(signs: Signs) -> Finding:
     if not len(curve):
         return Check(kind="kl_high", words="Needs three steps, or a validation with replies.", possible=False)
     meets = log.figure("reward", held_out=True)
-    least = price(float(meets.value[0])) if len(meets) and len(log.figure("pass@1")) else math.nan
+    least = min_kl(float(meets.value[0])) if len(meets) and len(log.figure("pass@1")) else math.nan
     tokens = log.figure("completions/mean_length", held_out=not len(steps)).last(n)
     limit = max(known for known in (_FAR, _FAR_PER_TOKEN * tokens, _FAR_PRICES * least) if math.isfinite(known))
     now = curve.last()

@@ -1,4 +1,4 @@
-"""What is wrong with rows before they are trained on: counted, with examples, and mendable by a tick."""
+"""What is wrong with rows before they are trained on: counted, with examples, and fixable by a tick."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from models.importing.columns import Rows, parts
 from models.importing.formats.registry import open_source
 from models.importing.formats.rows import BadRecord, Record
 from models.importing.near_duplicates import SIMILAR
-from models.importing.plan import MENDS, SPLIT_WORDS, ImportPlan
+from models.importing.plan import FIXES, SPLIT_WORDS, ImportPlan
 from models.importing.scan import MAX_NEAR, TEST, TRAIN, VAL, Scan, input_text, paced, row_labels, scan_events
 from models.importing.splitting import LEFT_OUT, Codes, assign_splits, find_rows, keeps_together
 from models.importing.task_rows import task_row
@@ -69,16 +69,16 @@ _SHORT = {
 class Finding:
     """One thing that was looked for and found.
 
-    name: a key of MENDS, or another where nothing can be done by a tick. n: rows. sentence: for the user. examples: up
-    to five, with file and line. can_mend: whether `name` is a mend. is_mended: whether the plan has it.
+    name: a key of FIXES, or another where nothing can be done by a tick. n: rows. sentence: for the user. examples: up
+    to five, with file and line. can_fix: whether `name` is a fix. is_fixed: whether the plan has it.
     """
 
     name: str
     n: int
     sentence: str
     examples: tuple[str, ...]
-    can_mend: bool
-    is_mended: bool
+    can_fix: bool
+    is_fixed: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ class Checks:
     """What an import would make.
 
     n_read: rows of the source. splits: split → rows that it would have. given: the splits that the source has itself.
-    findings: in the order of MENDS. labels: label → rows, the most frequent first (of the tasks that have labels).
+    findings: in the order of FIXES. labels: label → rows, the most frequent first (of the tasks that have labels).
     n_tokens: of all texts, None without a tokenizer. sentence: all of it in one line, as "5,865 rows, 30 % spam, …".
     offer: of which splits rows are taken for the source has none, in a sentence; "" if it has both.
     scan: for `revise_events` and `import_events`, so that the rows are not read again.
@@ -118,7 +118,7 @@ def check_events(library: Library, plan: ImportPlan) -> Generator[Event, None, C
 
 
 def revise_events(plan: ImportPlan, scan: Scan) -> Generator[Event, None, Checks]:
-    """The checks of a plan whose rows were read already: after its mends, context, shares or seed have changed.
+    """The checks of a plan whose rows were read already: after its fixes, context, shares or seed have changed.
 
     Yields Progress (bytes), while it looks for the examples.
     """
@@ -139,11 +139,11 @@ def revise_events(plan: ImportPlan, scan: Scan) -> Generator[Event, None, Checks
                 context=format_count(plan.context, "token"),
                 compared=f" (of the first {MAX_NEAR:,} texts)" if len(scan.compared) == MAX_NEAR else "",
                 alike=format_percent(SIMILAR),
-                kept=kept if name not in plan.mends else "",
+                kept=kept if name not in plan.fixes else "",
             ),
             examples=tuple(examples[name]),
-            can_mend=name in MENDS,
-            is_mended=name in plan.mends,
+            can_fix=name in FIXES,
+            is_fixed=name in plan.fixes,
         )
         for name, rows in {**found, **others}.items()
         if (n := len(rows))
@@ -154,7 +154,7 @@ def revise_events(plan: ImportPlan, scan: Scan) -> Generator[Event, None, Checks
         if n > _IMBALANCED * sum(labels.values()):
             sentence = f"{format_percent(n / sum(labels.values()))} of all rows are {most!r}: accuracy will mislead."
             findings.append(
-                Finding(name="imbalance", n=n, sentence=sentence, examples=(), can_mend=False, is_mended=False)
+                Finding(name="imbalance", n=n, sentence=sentence, examples=(), can_fix=False, is_fixed=False)
             )
     splits = {name: int((codes == code).sum()) for code, name in enumerate(SPLIT_NAMES)}
     n_tokens = None
@@ -174,7 +174,7 @@ def revise_events(plan: ImportPlan, scan: Scan) -> Generator[Event, None, Checks
 
 
 def _other_rows(scan: Scan, plan: ImportPlan, codes: Codes) -> dict[str, Rows]:
-    """Rows with which something is wrong that no tick mends."""
+    """Rows with which something is wrong that no tick fixes."""
     if not len(scan.label_names):
         return {}
     learned, unseen = np.zeros(len(scan.label_names) + 1, bool), [np.zeros(0, np.int64)]
@@ -269,6 +269,6 @@ def _sentence(
     parts += [
         f"{finding.n:,} {_SHORT[finding.name].format(s='' if finding.n == 1 else 's')} left out"
         for finding in findings
-        if finding.is_mended
+        if finding.is_fixed
     ]
     return ", ".join(parts)

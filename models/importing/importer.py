@@ -40,7 +40,7 @@ _MAX_DAMAGED = 5
 def import_events(library: Library, plan: ImportPlan, checks: Checks | None = None) -> Generator[Event, None, Corpus]:
     """Make a dataset of a source as its plan says. If this is closed or fails, nothing of it stays.
 
-    Yields Phase and Progress (bytes). checks: those of this plan (its mends, context, shares, seed and name may have
+    Yields Phase and Progress (bytes). checks: those of this plan (its fixes, context, shares, seed and name may have
     changed since), so that they need not be made again.
 
     Raises:
@@ -54,13 +54,13 @@ def import_events(library: Library, plan: ImportPlan, checks: Checks | None = No
     else:
         yield Phase(name="Checking the rows")
         scan = yield from scan_events(library, plan)
-    if scan.damaged and "damaged" not in plan.mends:
+    if scan.damaged and "damaged" not in plan.fixes:
         raise ValueError(describe_damage(scan.damaged))
     codes = yield from assign_splits(scan, plan, (yield from find_rows(scan, plan)))
     for code, what in ((TRAIN, "training"), (VAL, "validation")):
         if not (codes == code).any():
             raise ValueError(
-                f"{source.files[0].name} leaves no row for {what}: choose other shares, fewer mends, or more data."
+                f"{source.files[0].name} leaves no row for {what}: choose other shares, fewer fixes, or more data."
             )
     yield Phase(name="Importing the rows")
     return (yield from _write(library, plan, name, source, scan, codes))
@@ -106,7 +106,7 @@ def _write(
             if isinstance(record, BadRecord) is not (fault == DAMAGED):
                 break  # the file has changed
             if isinstance(record, Record) and fault != GOOD:
-                _check_is_mended(plan, record, "empty" if fault == EMPTY else "invalid")
+                _check_is_fixed(plan, record, "empty" if fault == EMPTY else "invalid")
             elif isinstance(record, Record) and codes[n_read] != LEFT_OUT:
                 row = task_row(plan, record.values)
                 if has_labels:
@@ -131,9 +131,9 @@ def _headline(plan: ImportPlan) -> str:
     return next(iter((*judged, *TASKS[plan.task].metrics)), "")
 
 
-def _check_is_mended(plan: ImportPlan, record: Record, mend: str) -> None:
+def _check_is_fixed(plan: ImportPlan, record: Record, fix: str) -> None:
     """Raise ValueError for a record that is no row of the task, unless such ones are to be left out."""
-    if mend in plan.mends:
+    if fix in plan.fixes:
         return
     try:
         task_row(plan, record.values)

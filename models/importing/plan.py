@@ -1,4 +1,4 @@
-"""What the user decides about an import: how files are read, which column is what, how rows are mended and split."""
+"""What the user decides about an import: how files are read, which column is what, how rows are fixed and split."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from models.importing.formats.rows import ReadOptions
 from models.settings.tasks import JUDGED_BY, TASKS
 
-MENDS = {
+FIXES = {
     "damaged": "leave out rows that cannot be read from the file",
     "empty": "leave out rows without a text or an answer",
     "invalid": "leave out rows that cannot be read as this task",
@@ -23,7 +23,7 @@ MENDS = {
 }
 """What can be done about a finding: name → what it does. Whatever stays is imported as it is."""
 
-DEFAULT_MENDS = frozenset({"empty", "duplicates", "leaks"})
+DEFAULT_FIXES = frozenset({"empty", "duplicates", "leaks"})
 
 ROLES: dict[str, tuple[tuple[str, ...], ...]] = {
     "language": (("text",),),
@@ -64,7 +64,7 @@ class ImportPlan:
 
     paths: files, folders and archives. task: one of ROLES. columns: role → column (see ROLES, OPTIONAL_ROLES, GROUP).
     name: the dataset's. val_fraction, test_fraction: the shares of those splits, taken from the rows of training, where
-    the source does not have that split itself. seed: of the split. mends: of MENDS. tokenizer: a name in the library,
+    the source does not have that split itself. seed: of the split. fixes: of FIXES. tokenizer: a name in the library,
     for what is counted in tokens; "": that is not checked. context: how many tokens a model reads; 0: not checked.
     """
 
@@ -76,7 +76,7 @@ class ImportPlan:
     val_fraction: float = 0.1
     test_fraction: float = 0.1
     seed: int = 1
-    mends: frozenset[str] = DEFAULT_MENDS
+    fixes: frozenset[str] = DEFAULT_FIXES
     tokenizer: str = ""
     context: int = 0
 
@@ -95,9 +95,9 @@ class ImportPlan:
                 f"{TASKS[self.task].title} needs a column as {' and '.join(map(repr, missing))}: choose which one "
                 "that is."
             )
-        for mend in self.mends:
-            if mend not in MENDS:
-                raise ValueError(f"There is no mend {mend!r}: choose of {', '.join(MENDS)}.")
+        for fix in self.fixes:
+            if fix not in FIXES:
+                raise ValueError(f"There is no fix {fix!r}: choose of {', '.join(FIXES)}.")
         if (
             not (0 <= self.val_fraction < 1 and 0 <= self.test_fraction < 1)
             or self.val_fraction + self.test_fraction >= 1

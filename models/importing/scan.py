@@ -1,4 +1,4 @@
-"""One reading of all rows: of each, some numbers stay, by which rows are compared, mended and split."""
+"""One reading of all rows: of each, some numbers stay, by which rows are compared, fixed and split."""
 
 from __future__ import annotations
 

@@ -35,9 +35,9 @@ _OUT, _HELD_OUT, _MINE = 0, 1, 2
 
 
 def find_rows(scan: Scan, plan: ImportPlan) -> Generator[Event, None, dict[str, Rows]]:
-    """For each mend, the rows that it leaves out; of a given validation or test split, only what cannot be read.
+    """For each fix, the rows that it leaves out; of a given validation or test split, only what cannot be read.
 
-    Each looks at what those before it in MENDS leave if they are ticked. Yields Phase and Progress.
+    Each looks at what those before it in FIXES leave if they are ticked. Yields Phase and Progress.
     """
     yield Phase(name="Comparing the rows")
     found = {
@@ -52,7 +52,7 @@ def find_rows(scan: Scan, plan: ImportPlan) -> Generator[Event, None, dict[str, 
 
     def note(name: str, rows: Rows) -> None:
         found[name] = rows[state[rows] == _MINE]
-        if name in plan.mends:
+        if name in plan.fixes:
             state[found[name]] = _OUT
 
     note("duplicates", (yield from _repeated(scan.row, state)))
@@ -82,7 +82,7 @@ def assign_splits(scan: Scan, plan: ImportPlan, found: Mapping[str, Rows]) -> Ge
     codes = np.empty(len(scan), np.uint8)
     for at, (fault, given) in parts(scan.fault, scan.given):
         codes[at : at + len(fault)] = np.where(fault == GOOD, given, LEFT_OUT)
-    for name in plan.mends & found.keys():
+    for name in plan.fixes & found.keys():
         codes[found[name]] = LEFT_OUT
     shares = {TEST: plan.test_fraction, VAL: plan.val_fraction}
     wanted = {split: 0.0 if scan.n_given[split] else share for split, share in shares.items()}

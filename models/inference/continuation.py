@@ -85,7 +85,7 @@ class Continuation:
 
     def next_logits(self, new: Tensor) -> Tensor:
         """Read new tokens (B, T) -> logits of the next token (B, V)."""
-        if self._fast is not None and self._fast.takes(new, self._cache):
+        if self._fast is not None and self._fast.supports(new, self._cache):
             with torch.inference_mode():
                 return self._fast.next_logits(new, self._cache)
         return next_logits(self._model, new, self._cache, source=self._source)
@@ -93,7 +93,7 @@ class Continuation:
     def each_logits(self, new: Sequence[int]) -> Tensor:
         """Read new tokens (T) of a decoder's one row -> logits of the token after each of them (T, V)."""
         ids = torch.tensor([list(new)])
-        if self._fast is not None and self._fast.takes_few(ids, self._cache):
+        if self._fast is not None and self._fast.supports_short(ids, self._cache):
             with torch.inference_mode():
                 return self._fast.each_logits(ids, self._cache)
         model = self._model
@@ -101,13 +101,13 @@ class Continuation:
         with evaluating(model):
             return model.logits(model.hidden(ids.to(model.embedding.weight.device), cache=self._cache)[0])
 
-    def allow_forgetting(self, n: int) -> None:
+    def reserve_rollback(self, n: int) -> None:
         """From now on, up to n tokens can be forgotten."""
-        self._cache.allow_forgetting(n)
+        self._cache.reserve_rollback(n)
 
     def forget(self, n: int) -> None:
         """Forget the last n tokens, as if they had never been read."""
-        self._cache.forget(n)
+        self._cache.rollback(n)
 
     def select(self, rows: Tensor) -> None:
         """Keep the given rows (1-D long), in that order; one may appear several times."""

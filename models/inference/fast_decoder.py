@@ -78,11 +78,11 @@ class FastDecoder:
             for parameter in model.parameters()
         )
 
-    def takes(self, ids: Tensor, cache: KVCache) -> bool:
+    def supports(self, ids: Tensor, cache: KVCache) -> bool:
         """Whether it can read ids (B, T): one text, from its beginning or a single token, within the context."""
         return (ids.size(1) == 1 or not cache.length) and self._fits(ids, cache)
 
-    def takes_few(self, ids: Tensor, cache: KVCache) -> bool:
+    def supports_short(self, ids: Tensor, cache: KVCache) -> bool:
         """Whether `each_logits` can read ids (B, T): up to FEW tokens of one text, within the context."""
         return ids.size(1) <= FEW and self._fits(ids, cache)
 
@@ -91,13 +91,13 @@ class FastDecoder:
         return ids.size(0) == 1 and fits and cache.mask is None
 
     def next_logits(self, ids: Tensor, cache: KVCache) -> Tensor:
-        """Read ids (1, T) that it `takes` -> logits of the next token (1, V). Call it in inference mode."""
+        """Read ids (1, T) that it `supports` -> logits of the next token (1, V). Call it in inference mode."""
         if ids.size(1) == 1:
             return self._tuner.run(lambda: self.read(ids, cache))
         return self.read(ids, cache)
 
     def each_logits(self, ids: Tensor, cache: KVCache) -> Tensor:
-        """Read ids (1, T) of which it `takes_few` -> logits of the token after each (T, V). Call it in inference mode.
+        """Read ids (1, T) that it `supports_short` -> logits of the token after each (T, V). Call it in inference mode.
 
         Their bits do not depend on the number of threads."""
         return self._tuner.run(lambda: self._threads.do(lambda: self._read(ids, cache, each=True)))

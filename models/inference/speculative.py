@@ -116,7 +116,7 @@ class Speculation:
         self._numbers = _Numbers(config.seed)
         self._n = drafter.most
         self.n_drafted = self.n_accepted = self.n_passes = 0
-        model.allow_forgetting(drafter.most)
+        model.reserve_rollback(drafter.most)
 
     def draws(self, text: list[int], new: Sequence[int], limit: int) -> Iterator[Drawn]:
         """Continue `text` by `limit` tokens, and append them; the model has not read its last tokens `new`."""
@@ -287,7 +287,7 @@ class Drafter:
         if self._continuation is None or start != self._start:
             cache = self._draft.prefix_cache if start == 0 else None
             self._start, self._continuation = start, Continuation(self._draft.model, text[start:], -1, (), cache)
-            self._continuation.allow_forgetting(self.most + 1)
+            self._continuation.reserve_rollback(self.most + 1)
         return self._continuation
 
     def _state_after(self, text: Sequence[int]) -> SamplingState:

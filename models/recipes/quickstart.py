@@ -19,7 +19,7 @@ from models.device import choose_device, pick_precision
 from models.evaluation.held_out_questions import AnsweredQuestion, evaluate
 from models.evaluation.record import write_comparison, write_evaluation
 from models.events import Evaluated, Event, Finished, Noted, Phase, Progress, TextsShown, WordsMerged
-from models.interop.graphs.graphs import LOOKBACK_STEPS, looking_back
+from models.interop.graphs.graphs import LOOKBACK_STEPS, with_previous_token_heads
 from models.library.library import Library
 from models.library.run_record import EARLY_STOP
 from models.recipes import own_text
@@ -247,7 +247,7 @@ class QuickStart:
         )
 
     def _design(self, model: ModelConfig) -> ModelConfig:
-        return looking_back(model) if self._portable else model
+        return with_previous_token_heads(model) if self._portable else model
 
     def _fit_steps(self, spec: RunSpec, batches: Batches, started_at: float) -> Generator[Event, None, RunSpec]:
         """The spec with its number of steps: of Tiny World those that fit into the time left, if it is limited. Chooses

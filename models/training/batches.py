@@ -134,7 +134,7 @@ def _check_old_rows(corpus: Corpus, old: Corpus, config: ModelConfig) -> None:
         )
 
 
-def about_new_turns(corpus: Corpus, old: Corpus | None, template: ChatTemplateConfig, tune: TuneSpec) -> str:
+def warn_new_turn_tokens(corpus: Corpus, old: Corpus | None, template: ChatTemplateConfig, tune: TuneSpec) -> str:
     """A sentence where a fine-tuning teaches a decoder conversations, of which it has never seen one, else "".
 
     old: what its parent was trained on; None where that is unknown.
@@ -152,7 +152,7 @@ def about_new_turns(corpus: Corpus, old: Corpus | None, template: ChatTemplateCo
     )
 
 
-def about_cut_replies(batches: Batches, context_length: int) -> str:
+def warn_truncated_replies(batches: Batches, context_length: int) -> str:
     """A sentence where replies are cut at the context, "" where none is."""
     if not isinstance(batches, ExampleBatches) or not batches.n_cut:
         return ""

@@ -41,7 +41,7 @@ class Checkpoint:
     weights: dict[str, Tensor]
     optimizer_tensors: dict[str, Tensor]
     optimizer_numbers: dict[str, Any]
-    of_stage: dict[str, Tensor]
+    stage_tensors: dict[str, Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,11 +65,11 @@ def content_of(
     config: ModelConfig,
     optimizers: Sequence[Optimizer],
     state: TrainState,
-    of_stage: Mapping[str, Tensor] = MappingProxyType({}),
+    stage_tensors: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> Content:
     """The content of the checkpoint of this state. Collective: all others call `gather`.
 
-    of_stage: what the run's stage needs beside the model.
+    stage_tensors: what the run's stage needs beside the model.
     """
     weights, tensors, numbers = gather(layout, optimizers)
     is_part = bool(_frozen(layout.model))
@@ -79,9 +79,13 @@ def content_of(
         "optimizer": numbers,
         "model": config.to_dict(),
         **({"lora_scale": scale_of(layout.model)} if is_part else {}),
-        **({"has_stage": True} if of_stage else {}),
+        **({"has_stage": True} if stage_tensors else {}),
     }
-    files = {"model.safetensors": weights, "optimizer.safetensors": tensors, **({_STAGE: of_stage} if of_stage else {})}
+    files = {
+        "model.safetensors": weights,
+        "optimizer.safetensors": tensors,
+        **({_STAGE: stage_tensors} if stage_tensors else {}),
+    }
     return Content(files=files, about=about)
 
 
@@ -130,7 +134,7 @@ def read_checkpoint(path: Path, model: AnyModel) -> Checkpoint:
         weights=weights,
         optimizer_tensors=optimizer_tensors,
         optimizer_numbers=numbers,
-        of_stage=read_of_stage(path) if about.get("has_stage") else {},
+        stage_tensors=read_of_stage(path) if about.get("has_stage") else {},
     )
 
 

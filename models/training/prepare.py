@@ -35,7 +35,7 @@ from models.tasks.rows import CHECKED_TASKS, LABEL_TASKS, check_prompts_apart, c
 from models.tokenizers import find_tokenizer, load_tokenizer, save_tokenizer, train_in_child, train_tokenizer
 from models.tokenizers.special_tokens import add_missing_special_tokens
 from models.training.batches import REPLY_TASKS, find_replay_corpus, make_replay_rows
-from models.training.tuning import build_run_model, check_tuning, keeps_head_of, tuned_design, what_is_new
+from models.training.tuning import build_run_model, check_tuning, describe_new_parameters, keeps_head_of, tuned_design
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,7 +192,7 @@ def _prepare_tuned(library: Library, spec: RunSpec) -> Generator[Event, None, Pr
     _check(spec)
     n_new = tokenizer.get_vocab_size() - n_known
     check_tuning(spec, n_new)
-    for sentence in what_is_new(spec, n_new, parent.config, parent.labels):
+    for sentence in describe_new_parameters(spec, n_new, parent.config, parent.labels):
         yield Notice(sentence=sentence)
     return PreparedData(
         spec=spec,

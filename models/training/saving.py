@@ -30,7 +30,7 @@ AT_ONCE_BYTES = 1 << 25
 """Smaller checkpoints are written at once: they take some hundredths of a second."""
 
 _Best = tuple[int | None, float | None, float | None]
-_Held = tuple[int, float, float | None]
+_SavedPart = tuple[int, float, float | None]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Saver:
 
     def __init__(self, run: RunFolder) -> None:
         self._run = run
-        self._held: _Held = (-1, 1.0, None)
+        self._saved: _SavedPart = (-1, 1.0, None)
         self._thread = ThreadPoolExecutor(1, "checkpoint")
         self._writing: _Writing | None = None
         self._pruning: Future[None] | None = None
@@ -61,35 +61,35 @@ class Saver:
 
     def resume_from(self, state: TrainState) -> None:
         """Start from a run that was resumed from a checkpoint with this state."""
-        self.step, self._held = state.step, _held_by(state)
+        self.step, self._saved = state.step, _saved_part(state)
 
-    def holds(self, state: TrainState) -> bool:
+    def is_saved(self, state: TrainState) -> bool:
         """Whether the last checkpoint has this state, or will have it once it is complete."""
-        return self._held == _held_by(state)
+        return self._saved == _saved_part(state)
 
-    def write(self, context: TrainingContext, state: TrainState, of_stage: Mapping[str, Tensor]) -> None:
+    def write(self, context: TrainingContext, state: TrainState, stage_tensors: Mapping[str, Tensor]) -> None:
         """Begin whatever is missing of this step's checkpoint; may be called again after the disk was full.
 
-        The one before must have been collected. of_stage: what the stage needs beside the model (Stage.tensors).
+        The one before must have been collected. stage_tensors: what the stage needs beside the model (Stage.tensors).
         """
         assert self._writing is None
         path, planned = self._run.checkpoint_path(state.step), dataclasses.replace(state)
         planned.take_if_best()  # in `state` only when the checkpoint is there: another one is the best until then
         if path.exists():
-            if not self.holds(state):
+            if not self.is_saved(state):
                 write_steering(path, state)
             self._settle(state, state.step, _best_of(planned))
         else:
             planned.log_sizes = state.log_sizes = self._run.sync_logs()
             with context.process_group.together(Command.SAVE):
                 context.process_group.barrier()
-                content = content_of(context.layout, self._run.spec.model, context.optimizers, planned, of_stage)
+                content = content_of(context.layout, self._run.spec.model, context.optimizers, planned, stage_tensors)
             if content.n_bytes < AT_ONCE_BYTES or self._has_failed:
                 write_checkpoint(path, content)
                 self._settle(state, state.step, _best_of(planned))
             else:
                 self._begin(path, content, planned)
-        self._held = _held_by(state)
+        self._saved = _saved_part(state)
 
     def wait_until_read(self) -> None:
         """Wait until all that is to be saved is read: then the weights may change."""
@@ -112,7 +112,7 @@ class Saver:
             try:
                 writing.done.result()
             except OSError:
-                self._has_failed, self._held = True, (self.step, *self._held[1:])
+                self._has_failed, self._saved = True, (self.step, *self._saved[1:])
                 raise
             self._settle(state, writing.step, writing.best, beside=True)
         if wait and self._pruning is not None:
@@ -160,7 +160,7 @@ def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def _held_by(state: TrainState) -> _Held:
+def _saved_part(state: TrainState) -> _SavedPart:
     return state.step, state.lr_scale, state.beta
 
 

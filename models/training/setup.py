@@ -30,7 +30,12 @@ from models.runs.run_folder import RunFolder
 from models.settings.run_spec import RunSpec
 from models.tiny_world.corpus import world_of
 from models.tokenizers import read_tokenizer
-from models.training.batches import about_cut_replies, about_new_turns, make_batches_events, open_parent_corpus
+from models.training.batches import (
+    make_batches_events,
+    open_parent_corpus,
+    warn_new_turn_tokens,
+    warn_truncated_replies,
+)
 from models.training.checkpoint import read_checkpoint, restore
 from models.training.machine import peak_matmul_flops
 from models.training.metric import Scorer, make_scorer
@@ -74,7 +79,7 @@ class TrainingContext:
     """What a decoder that learns Tiny World is asked as it learns; None for nothing."""
     state: TrainState
     resumed: bool
-    of_stage: Mapping[str, Tensor]
+    stage_tensors: Mapping[str, Tensor]
     """What the checkpoint kept of the stage (Stage.tensors); empty before the first step."""
     notices: Sequence[str]
     measured: Mapping[str, float]
@@ -173,9 +178,9 @@ def set_up(
             old_share=spec.old_share,
             labels=spec.data.labels,
         )
-    sentences = [about_cut_replies(train_batches, spec.batch_model.context_length)]
+    sentences = [warn_truncated_replies(train_batches, spec.batch_model.context_length)]
     if spec.tune is not None and spec.model.topology == "decoder-only":
-        sentences.append(about_new_turns(corpus, parent_corpus, template, spec.tune))
+        sentences.append(warn_new_turn_tokens(corpus, parent_corpus, template, spec.tune))
     notices.extend(filter(None, sentences))
     val_batches: list[Batch] = []
     val_bytes_per_token: float | None = None
@@ -203,7 +208,7 @@ def set_up(
     if process_group.size == 1 or spec.train.parallel == "ddp":
         model.to(device.device)  # shards move there one by one
     whole_optimizers = make_optimizers(model, spec.train)
-    state, resumed, of_stage = _restore(run, model, whole_optimizers, notices, process_group)
+    state, resumed, stage_tensors = _restore(run, model, whole_optimizers, notices, process_group)
     layout, optimizers = _make_layout(model, whole_optimizers, spec, process_group, device.device)
     dtype = pick_precision(spec.train, spec.model, device.device)
     context = TrainingContext(
@@ -230,7 +235,7 @@ def set_up(
         questions=questions,
         state=state,
         resumed=resumed,
-        of_stage=of_stage,
+        stage_tensors=stage_tensors,
         notices=notices,
         measured=measured,
         training_factor=training_factor(spec.model, spec.tune, recomputes=spec.train.activation_checkpointing),
@@ -324,7 +329,7 @@ def _restore(
         return found
     checkpoint = read_checkpoint(run.checkpoint_path(step), model)
     restore(checkpoint, model, optimizers)
-    return checkpoint.state, True, checkpoint.of_stage
+    return checkpoint.state, True, checkpoint.stage_tensors
 
 
 def _restore_last(
@@ -344,7 +349,7 @@ def _restore_last(
         notices.extend(run.cut_after(state.step, state.log_sizes))
         if run.best_step != state.best_step:
             run.update(best_step=state.best_step)
-        return state, True, checkpoint.of_stage
+        return state, True, checkpoint.stage_tensors
     parent = run.lineage.get("parent")
     if isinstance(parent, dict) and parent.get("kind") != "weights":  # a fork
         raise ValueError(

@@ -297,13 +297,13 @@ class Trainer:
             self._stop = (True, "stopped")
         keep, status = self._stop or (True, "finished" if self.step == config.steps else None)
         due = status is not None or (self.step > 0 and self.step % config.checkpoint_interval == 0)
-        while self._save_wanted or (due and keep and not self._saver.holds(state)):
+        while self._save_wanted or (due and keep and not self._saver.is_saved(state)):
             yield from self._save(context, wait=status is not None)
         if status is None:
             return False
         yield from self._collect(wait=True)
         yield from self._apply_steering()  # set while handling Saved
-        if keep and not self._saver.holds(state):
+        if keep and not self._saver.is_saved(state):
             yield from self._complete_checkpoint(context)
         if status == "finished":
             yield from self._forgetting.measure(context, self.step, is_end=True)
@@ -377,7 +377,7 @@ class Trainer:
             while self._steering:
                 self._steer()
             self._saver.close(self._state)
-            if not self._saver.holds(self._state):
+            if not self._saver.is_saved(self._state):
                 self._write_checkpoint(self._context)
                 self._saver.collect(self._state, wait=True)
             self.run.update(status="paused")

@@ -68,7 +68,7 @@ def check_tuning(spec: RunSpec, n_new: int) -> None:
         )
 
 
-def what_is_new(spec: RunSpec, n_new: int, parent: ModelConfig, labels: Sequence[str]) -> Iterator[str]:
+def describe_new_parameters(spec: RunSpec, n_new: int, parent: ModelConfig, labels: Sequence[str]) -> Iterator[str]:
     """A sentence on each part that the parent lacks, and that starts from random numbers.
 
     Args:

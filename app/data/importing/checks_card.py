@@ -1,4 +1,4 @@
-"""What is wrong with the rows: each finding with its count, examples, and a tick that mends it."""
+"""What is wrong with the rows: each finding with its count, examples, and a tick that fixes it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.kit.basics import button, column, headed, label, separator, set_enabled
 from app.kit.layout.tab_order import put_after
 from app.kit.theme import SPACE, ThemeProvider
 from models.importing.checks import Checks, Finding
-from models.importing.plan import MENDS
+from models.importing.plan import FIXES
 from models.number_words import capitalized, format_count, format_percent
 
 IMPORTING = "The data is being imported: wait, or stop it."
@@ -22,10 +22,10 @@ class ChecksCard(QFrame):
     """The findings of a draft's checks.
 
     Signals:
-        mended(name, bool): a tick was set or taken away.
+        fixed(name, bool): a tick was set or taken away.
     """
 
-    mended = Signal(str, bool)
+    fixed = Signal(str, bool)
 
     def __init__(self, draft: ImportDraft, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -76,7 +76,7 @@ class ChecksCard(QFrame):
             self.findings = {}
             for finding in checks.findings:
                 self.findings[finding.name] = line = FindingRow(self._theme)
-                line.mended.connect(lambda on, name=finding.name: self.mended.emit(name, on))
+                line.fixed.connect(lambda on, name=finding.name: self.fixed.emit(name, on))
                 if self._rows.count():
                     self._rows.addWidget(separator())
                 self._rows.addWidget(line)
@@ -98,17 +98,17 @@ class FindingRow(QWidget):
     """One finding: its sentence, a tick, and its examples, folded.
 
     Signals:
-        mended(bool): it is ticked, or no longer.
+        fixed(bool): it is ticked, or no longer.
     """
 
-    mended = Signal(bool)
+    fixed = Signal(bool)
 
     def __init__(self, theme: ThemeProvider) -> None:
         super().__init__()
         self._theme = theme
         self.sentence = label("", wrap=True)
         self.tick = QCheckBox()
-        self.tick.clicked.connect(self.mended)
+        self.tick.clicked.connect(self.fixed)
         self.examples_button: QPushButton = button("Examples", theme, self._fold, icon="caret-right", role="link")
         self.examples: QLabel = label("", "mono-small", wrap=True, selectable=True)
         self.examples.setContentsMargins(2 * SPACE, 0, 0, 0)
@@ -133,11 +133,11 @@ class FindingRow(QWidget):
         """Show another finding of the same name."""
         self.sentence.setText(finding.sentence)
         is_damage = finding.name == "damaged"
-        words = f"leave out {format_count(finding.n, 'row')}" if is_damage else MENDS.get(finding.name, "")
+        words = f"leave out {format_count(finding.n, 'row')}" if is_damage else FIXES.get(finding.name, "")
         self.tick.setText(capitalized(words))
         self.tick.setAccessibleName(f"{words}: {finding.sentence}")
-        self.tick.setVisible(finding.can_mend)
-        self.tick.setChecked(finding.is_mended)
+        self.tick.setVisible(finding.can_fix)
+        self.tick.setChecked(finding.is_fixed)
         self.examples.setText("\n".join(finding.examples))
         if is_damage and not self.tick.isChecked() and self.examples.isHidden():
             self._fold()  # nobody can leave out what they have not seen

@@ -14,7 +14,7 @@ from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.events import Event, Phase, Progress
 from models.importing.formats.rows import ReadOptions
-from models.importing.plan import DEFAULT_MENDS, GROUP, OPTIONAL_ROLES, ROLES, ImportPlan, source_name
+from models.importing.plan import DEFAULT_FIXES, GROUP, OPTIONAL_ROLES, ROLES, ImportPlan, source_name
 from models.library.library import Library
 from models.number_words import format_count
 
@@ -32,7 +32,7 @@ _REST_MS = 300
 class ImportDraft(QObject):
     """What will be imported. Everything that reads files happens in the background, one thing at a time.
 
-    paths: of the source. info: what it holds, None until that is known. task, roles (role -> column), mends, shares,
+    paths: of the source. info: what it holds, None until that is known. task, roles (role -> column), fixes, shares,
     seed, name, read: as in ImportPlan. checks: what the import would make, None while unknown. doing: "reading",
     "checking", "importing" or ''. problem: why it cannot be read or imported, in a sentence, else ''.
 
@@ -54,7 +54,7 @@ class ImportDraft(QObject):
         self.done = self.total = 0
         self.task = self.name = self.tokenizer = ""
         self.roles: dict[str, str] = {}
-        self.mends = frozenset(DEFAULT_MENDS)
+        self.fixes = frozenset(DEFAULT_FIXES)
         self.val_share, self.test_share, self.seed, self.context = _SHARE, _SHARE, _SEED, 0
         self.read = ReadOptions()
         self._temporary: Path | None = None
@@ -96,7 +96,7 @@ class ImportDraft(QObject):
         self._task.cancel()
         self.paths, self.read, self.info, self.checks = (), ReadOptions(), None, None
         self.doing = self.phase = self.problem = ""
-        self.task, self.roles, self.mends = "", {}, frozenset(DEFAULT_MENDS)
+        self.task, self.roles, self.fixes = "", {}, frozenset(DEFAULT_FIXES)
         self.source_changed.emit()
 
     def free_name(self, wanted: str) -> str:
@@ -119,7 +119,7 @@ class ImportDraft(QObject):
             val_fraction=self.val_share,
             test_fraction=self.test_share,
             seed=self.seed,
-            mends=self.mends,
+            fixes=self.fixes,
             tokenizer=self.tokenizer,
             context=self.context,
         )
@@ -138,7 +138,7 @@ class ImportDraft(QObject):
     @property
     def damage(self) -> str:
         """What is to be decided about rows that cannot be read, in a sentence; '' where nothing is."""
-        n = len(self.checks.scan.damaged) if self.checks is not None and "damaged" not in self.mends else 0
+        n = len(self.checks.scan.damaged) if self.checks is not None and "damaged" not in self.fixes else 0
         rows = format_count(n, "row")
         return f"{rows} cannot be read: tick “Leave out {rows}” under Checks, or correct the file." if n else ""
 
@@ -173,9 +173,9 @@ class ImportDraft(QObject):
             self.roles[role] = column
         self._decided()
 
-    def set_mended(self, name: str, *, mended: bool) -> None:
-        """Whether a finding is mended (a key of MENDS)."""
-        self.mends = self.mends | {name} if mended else self.mends - {name}
+    def set_fixed(self, name: str, *, fixed: bool) -> None:
+        """Whether a finding is fixed (a key of FIXES)."""
+        self.fixes = self.fixes | {name} if fixed else self.fixes - {name}
         self._decided()
 
     def n_changed_of_split(self) -> int:

@@ -269,7 +269,7 @@ class ImportPage(QWidget):
         self.task.activated.connect(lambda: draft.set_task(self.task.currentData()))
         self.table.role_chosen.connect(draft.set_role)
         self.table.row_chosen.connect(self._on_row)
-        self.checks.mended.connect(lambda name, on: draft.set_mended(name, mended=on))
+        self.checks.fixed.connect(lambda name, on: draft.set_fixed(name, fixed=on))
         for editor in (self.val_share, self.test_share, self.seed):
             editor.valueChanged.connect(self._on_split)
         self.name.textEdited.connect(draft.set_name)

@@ -43,7 +43,7 @@ class AblationAnswer:
     a draft of another.
 
     blocks: all parts of the model by the sites of their blocks. n_read, n_other: tokens of the text that the parts
-    read, and of the other text (0 for none). survey_flops: FLOPs of a survey. sees_itself: as in TargetToken.
+    read, and of the other text (0 for none). survey_flops: FLOPs of a survey. target_is_visible: as in TargetToken.
     """
 
     target: TargetToken
@@ -55,7 +55,7 @@ class AblationAnswer:
     n_read: int
     n_other: int
     survey_flops: float
-    sees_itself: bool
+    target_is_visible: bool
 
 
 def compare_at(model: AnyModel, tokenizer: Tokenizer, target: TargetToken, how: Intervention) -> AblationAnswer:
@@ -85,7 +85,7 @@ def compare_at(model: AnyModel, tokenizer: Tokenizer, target: TargetToken, how: 
         n_read=len(plain.source_ids) if has_source else end,
         n_other=0 if other is None else len(other.source_ids if has_source else other.ids),
         survey_flops=2.0 * weights * n_tokens * sum(len(parts) for _, parts in blocks),
-        sees_itself=target.sees_itself(model, tokenizer),
+        target_is_visible=target.target_is_visible(model, tokenizer),
     )
 
 

@@ -177,7 +177,7 @@ class AblationPanel(AnswerPanel):
         self._show_chips()
         self._show_change(answer)
         self._say_what_matters()
-        self.show_body(sees_itself=answer.sees_itself)
+        self.show_body(target_is_visible=answer.target_is_visible)
 
     @Slot()
     def _say_what_matters(self) -> None:

@@ -29,7 +29,7 @@ class InputsAnswer:
     n_tokens, n_source: how many tokens of the text, and of an encoder-decoder's source, it was given.
     units: those that are hidden together: the tokens of each word where a label is asked about, else each by itself.
     flops: what hiding all of them costs, one after the other.
-    gradient: gradient × input of `of`, where that was asked for ("" if not). sees_itself: as in TargetToken.
+    gradient: gradient × input of `of`, where that was asked for ("" if not). target_is_visible: as in TargetToken.
     """
 
     target: TargetToken
@@ -40,7 +40,7 @@ class InputsAnswer:
     n_source: int
     units: tuple[Unit, ...]
     flops: float
-    sees_itself: bool
+    target_is_visible: bool
     of: str = ""
     gradient: Attribution | None = None
 
@@ -85,7 +85,7 @@ def read_inputs(
         n_source=len(seen.source_ids),
         units=tuple(units),
         flops=len(units) * flops_of_one(model, seen),
-        sees_itself=target.sees_itself(model, tokenizer),
+        target_is_visible=target.target_is_visible(model, tokenizer),
         of=of,
         gradient=(yield from attribute_in_steps(model, text, readout, id, of)) if of else None,
     )

@@ -157,7 +157,7 @@ class InputsPanel(AnswerPanel):
         self.measuring.setVisible(True)
         self._show_amounts()
         self._say_what_matters()
-        self.show_body(sees_itself=answer.sees_itself)
+        self.show_body(target_is_visible=answer.target_is_visible)
 
     @Slot(object)
     def _on_found(self, found: list[tuple[InputToken, float]]) -> None:

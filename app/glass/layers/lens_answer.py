@@ -36,8 +36,8 @@ class LensAnswer:
 
     token: the id of the target token; rival: the most likely other token. names: of all tokens in it.
     split: the contributions to the token's logit; lead: those to its logit difference to the rival; if there is no
-        exact split, `no_split` says why. has_final_norm: whether one was applied to every layer. sees_itself: as in
-        TargetToken.
+        exact split, `no_split` says why. has_final_norm: whether one was applied to every layer. target_is_visible:
+        as in TargetToken.
     """
 
     target: TargetToken
@@ -50,7 +50,7 @@ class LensAnswer:
     lead: Contributions | None
     no_split: str
     has_final_norm: bool
-    sees_itself: bool
+    target_is_visible: bool
 
     def columns(self) -> dict[int, LensColumn]:
         """The result at each position."""
@@ -101,7 +101,7 @@ def read_lens_at(
         lead=lead,
         no_split=reason,
         has_final_norm=answering_stack(model).final_norm is not None,
-        sees_itself=target.sees_itself(model, tokenizer),
+        target_is_visible=target.target_is_visible(model, tokenizer),
     )
 
 

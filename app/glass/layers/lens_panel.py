@@ -162,7 +162,7 @@ class LensPanel(AnswerPanel):
         column = self._columns[target.position]
         share = float(answer.lens.track([answer.token])[0][-1, 0])
         self.say(describe_lead([best[0] for best in column.best], answer.token, share, self._names.__getitem__))
-        self.show_body(sees_itself=answer.sees_itself)
+        self.show_body(target_is_visible=answer.target_is_visible)
         self._show_grid()
         self._show_tracked()
         self._show_split()

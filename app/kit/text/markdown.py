@@ -341,7 +341,7 @@ _UNFINISHED = re.compile(r"(?:[*_~`\\$!\[]|<[a-z]{0,8}:?[^\s<>]*|&#?\w{0,30})+$"
 _LINK = re.compile(r"\[([^\[\]\n]*)(\](?:\(([^()\s]*(?:\s[^()\n]*)?(\))?)?)?)?")
 
 
-def mended(source: str) -> str:
+def close_open_marks(source: str) -> str:
     """A text that ends anywhere, so that what is half-written at its end does not change its look when more comes:
     marks that were opened are closed, and what may become a mark is left out until that is known."""
     lines, newline, line = source.rpartition("\n")
@@ -354,7 +354,7 @@ def mended(source: str) -> str:
         return source[:table]
     if _ONLY_MARKS.fullmatch(line.removeprefix(CONTINUED)) and not line.startswith(CONTINUED):
         return lines + newline
-    return lines + newline + _mended_line(line)
+    return lines + newline + _close_line(line)
 
 
 def _open_fence(source: str) -> tuple[str, bool]:
@@ -381,7 +381,7 @@ def _held_table(source: str) -> int | None:
     return start + sum(len(line) + 1 for line in lines[:first])
 
 
-def _mended_line(line: str) -> str:
+def _close_line(line: str) -> str:
     line = _UNFINISHED.sub("", line)
     marks, opened, _ = _scan(line)
     if opened >= 0:  # a code span or a link that is not closed

@@ -22,7 +22,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QTextEdit
 
 from app.kit.text.joints import Joints
-from app.kit.text.markdown import CONTINUED, Block, Span, mended, parse, safe_end
+from app.kit.text.markdown import CONTINUED, Block, Span, close_open_marks, parse, safe_end
 from app.kit.theme import ThemeProvider
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class MarkdownWriter:
     def _draw(self, *, grows: bool) -> tuple[list[Block], list[int]]:
         """Draw the open part; returns its blocks, and where each begins in the document."""
         opened = self._open
-        source = mended(opened.source) if grows else opened.source
+        source = close_open_marks(opened.source) if grows else opened.source
         blocks = parse(source, number=opened.number, grows=grows)
         if blocks and opened.base is not None:
             blocks[0] = replace(blocks[0], indent=opened.base.indent, quote=opened.base.quote)

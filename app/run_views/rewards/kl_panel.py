@@ -17,7 +17,7 @@ from app.run_views.rewards.parent_measurer import ParentMeasurer
 from app.run_views.shown_run import ShownRun
 from app.session.run_history import RunHistory
 from app.session.session import Session
-from models.alignment.figures import figure_of, price
+from models.alignment.figures import figure_of, min_kl
 from models.alignment.overoptimisation import (
     FEWEST_REPLIES,
     MIN_POINTS,
@@ -73,7 +73,7 @@ class KlPanel(QWidget):
         self.points: list[EvalPoint] = []
         self.peak: Peak | None = None
         self.fit: GaoFit | None = None
-        self.of_parent: ParentCurves | None = None
+        self.parent_curves: ParentCurves | None = None
         self._proxy_name = _PROXIES[0]
         self._checkpoint: int | None = None
         self.measurer = ParentMeasurer(session, self)
@@ -203,18 +203,18 @@ class KlPanel(QWidget):
         return dict(zip(table["step"].astype(int).tolist(), table["value"].tolist(), strict=True))
 
     def _read_parent(self) -> None:
-        self.of_parent = None
+        self.parent_curves = None
         if self._run is not None and self._run.folder is not None:
             try:
-                self.of_parent = read_parent_curves(self._run.folder)
+                self.parent_curves = read_parent_curves(self._run.folder)
             except ValueError as error:
                 self.problem.setText(str(error))
 
     @property
     def share(self) -> float:
         """The parent's share of what was meant: of many replies where they were drawn, else of the first point."""
-        if self.of_parent is not None and math.isfinite(self.of_parent.share):
-            return self.of_parent.share
+        if self.parent_curves is not None and math.isfinite(self.parent_curves.share):
+            return self.parent_curves.share
         first = self.points[0] if self.points else None
         return first.gold if first is not None and first.step == 0 else math.nan
 
@@ -243,7 +243,7 @@ class KlPanel(QWidget):
         self.proxy.draw(dots if len(points) else NO_DOTS, self._lines_of_proxy(), longest)
         words = [_gold_words(point) for point in points]
         dots = Dots(kl=kl, value=golds, low=low, high=high, words=words, peak=at)
-        least = price(self.share)
+        least = min_kl(self.share)
         self.gold.show_price(
             least,
             f"at least ln 1/{self.share:.3g} = {least:.1f} nats for 100 %" if math.isfinite(least) else "",
@@ -256,14 +256,14 @@ class KlPanel(QWidget):
 
     def _longest(self) -> float:
         ends = [point.kl for point in self.points]
-        if math.isfinite(price(self.share)):
-            ends.append(price(self.share))
-        if self.of_parent is not None:
-            ends.append(self.of_parent.best_of[-1].kl)
+        if math.isfinite(min_kl(self.share)):
+            ends.append(min_kl(self.share))
+        if self.parent_curves is not None:
+            ends.append(self.parent_curves.best_of[-1].kl)
         return _SOME_ROOM * max(ends, default=0.0) or 1.0
 
     def _lines_of_proxy(self) -> list[Line]:
-        if self.of_parent is None or self._proxy_name != "reward":
+        if self.parent_curves is None or self._proxy_name != "reward":
             return []
         return [self._best_of("proxy"), self._predicted("proxy")]
 
@@ -290,11 +290,11 @@ class KlPanel(QWidget):
                 name="Gao's law", tip=tip, kl=d * d, value=self.fit.gold(d), role="validation", style="dash-dotted"
             )
             lines.append(line)
-        if self.of_parent is not None and math.isfinite(self.of_parent.share):
+        if self.parent_curves is not None and math.isfinite(self.parent_curves.share):
             lines += [self._best_of("gold"), self._predicted("gold")]
         of_best = self._fit_of_best()
-        if of_best is not None and self.of_parent is not None:
-            d = np.linspace(0.0, math.sqrt(self.of_parent.best_of[-1].kl), 80)
+        if of_best is not None and self.parent_curves is not None:
+            d = np.linspace(0.0, math.sqrt(self.parent_curves.best_of[-1].kl), 80)
             tip = "Gao's law for best-of-n, d (α − β d), fitted to its dots by least squares."
             line = Line(
                 name="best-of-n's law", tip=tip, kl=d * d, value=of_best.gold(d), role="info", style="dash-dotted"
@@ -303,8 +303,8 @@ class KlPanel(QWidget):
         return lines
 
     def _best_of(self, what: str) -> Line:
-        assert self.of_parent is not None
-        points = self.of_parent.best_of
+        assert self.parent_curves is not None
+        points = self.parent_curves.best_of
         return Line(
             name=f"best of n, to {points[-1].n}",
             tip="The best of n replies of the parent by this run's reward, n = 1, 2, 4 …: no training at all. Its KL "
@@ -317,12 +317,12 @@ class KlPanel(QWidget):
         )
 
     def _predicted(self, what: str) -> Line:
-        assert self.of_parent is not None
-        points = self.of_parent.predicted
+        assert self.parent_curves is not None
+        points = self.parent_curves.predicted
         return Line(
             name="predicted",
             tip="Estimated before any training: where the best policy for this reward would be, ∝ parent · exp(λ · "
-            f"reward), out of {self.of_parent.n_replies} replies of the parent to each prompt. It ends where fewer "
+            f"reward), out of {self.parent_curves.n_replies} replies of the parent to each prompt. It ends where fewer "
             f"than {FEWEST_REPLIES} of them would count.",
             kl=np.array([point.kl for point in points]),
             value=np.array([getattr(point, what) for point in points]),
@@ -421,7 +421,7 @@ class KlPanel(QWidget):
 
     @Slot()
     def _show_measuring(self) -> None:
-        busy, curves = self.measurer.busy, self.of_parent
+        busy, curves = self.measurer.busy, self.parent_curves
         spec = self._run.spec if self._run is not None else None
         offered = spec is not None and spec.align is not None and spec.align.task == "prompts"
         self.measure.setVisible(not busy and offered)
@@ -462,7 +462,7 @@ class KlPanel(QWidget):
 
     def _fit_of_best(self) -> GaoFit | None:
         """Gao's law of best-of-n, where enough of n were measured."""
-        points = self.of_parent.best_of if self.of_parent is not None else ()
+        points = self.parent_curves.best_of if self.parent_curves is not None else ()
         return fit_gao([point.kl for point in points], [point.gold for point in points], is_best_of=True)
 
     # -- Pointing ---------------------------------------------------------------------------------------

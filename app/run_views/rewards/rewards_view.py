@@ -29,7 +29,7 @@ from app.run_views.rewards.verdict import verdict_of
 from app.run_views.shown_run import ShownRun
 from app.session.run_history import RunHistory
 from app.session.session import Session
-from models.alignment.figures import price
+from models.alignment.figures import min_kl
 from models.diagnosis import SHOWN_BY, Diagnosis, Examination
 from models.evaluation.record import read_forgetting
 from models.events import KnownFigure
@@ -293,7 +293,7 @@ class RewardsView(QWidget):
         of_reward = figures.get(("reward", True), figures.get(("pass@1", False)))
         first = of_reward if "pass@1" in self._names else figures.get(("gold", True))
         share = float(first["value"][0]) if first is not None and len(first) else 0.0
-        least, words, tip = price(share), "", ""
+        least, words, tip = min_kl(share), "", ""
         if math.isfinite(least):
             words = f"at least {least:.1f} for {'a reward of 1' if 'pass@1' in self._names else '100 % as meant'}"
             tip = (

@@ -58,7 +58,7 @@ def graph_of(config: ModelConfig) -> Graph:
     )
 
 
-def looking_back(config: ModelConfig) -> ModelConfig:
+def with_previous_token_heads(config: ModelConfig) -> ModelConfig:
     """A decoder for the graph qwen3 with a layer more, the first, that looks back in place of its convolutions."""
     heads = next(n for n in (4, 3, 2, 1) if config.n_head % n == 0)
     return dataclasses.replace(
@@ -82,7 +82,7 @@ def portable(config: ModelConfig) -> ModelConfig | None:
     if has_no_place or not all(graph.lacks(config) for graph in GRAPHS.values()):
         return None
     if _has_convolutions(config):
-        return looking_back(config)
+        return with_previous_token_heads(config)
     preset = PRESETS[_INSTEAD[config.topology]]
     return dataclasses.replace(preset, vocab_size=config.vocab_size, context_length=config.context_length)
 

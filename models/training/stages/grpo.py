@@ -45,11 +45,11 @@ class GrpoStage:
         align: AlignSpec,
         prompts: Prompts,
         held_out: HeldOutReplies,
-        of_judge: Mapping[str, Tensor],
+        judge_tensors: Mapping[str, Tensor],
     ) -> None:
-        """of_judge: what checkpoints keep of the judge."""
+        """judge_tensors: what checkpoints keep of the judge."""
         self._context, self._config, self._align = context, config, align
-        self._prompts, self._held_out, self._of_judge = prompts, held_out, of_judge
+        self._prompts, self._held_out, self._judge_tensors = prompts, held_out, judge_tensors
         self._drawer: ReplyDrawer = held_out.drawer
 
     def step(self, step: int, lr_multiple: float, apply: Apply) -> Generator[Event, None, StageStep]:
@@ -91,7 +91,7 @@ class GrpoStage:
         return (yield from self._held_out.validate(state))
 
     def tensors(self) -> Mapping[str, Tensor]:
-        return self._of_judge
+        return self._judge_tensors
 
     def _loss(self, batch: Batch, read: ReadReplies, advantages: Tensor, betas: Tensor, rollouts: Rollouts) -> Tensor:
         """The share of some rows, with these advantages and KL weights (rows), in the loss of the step."""

@@ -133,17 +133,17 @@ class _Maker:
             judge = ModelJudge(reward_model, models.get("second_reward_model"), lower=align.reward_by == "lower")
         else:
             judge = WishJudge([*prompts.rows, *held_out.rows], corpus.label)
-        of_judge = {
+        judge_tensors = {
             JUDGE_SCALES[setting]: torch.tensor([model.mean, model.std], dtype=torch.float64)
             for setting, model in models.items()
         }
         replies = self._held_out(held_out, judge)
         if align.stage == "grpo":
-            return GrpoStage(context, config, align, prompts, replies, of_judge)
+            return GrpoStage(context, config, align, prompts, replies, judge_tensors)
         critic = Critic(context.model, config, align.critic_lr, reward_model)
         if context.resumed and context.state.step:
-            critic.restore(context.of_stage)
-        return PpoStage(context, config, align, prompts, replies, critic, of_judge)
+            critic.restore(context.stage_tensors)
+        return PpoStage(context, config, align, prompts, replies, critic, judge_tensors)
 
     @property
     def _longest(self) -> int:
@@ -173,7 +173,7 @@ class _Maker:
             raise ValueError(f"{folder} is missing, which holds the run's reward model: put it back.")
         loaded, _ = yield from load_model_events(folder, context.device.device)
         model = RewardModel(model=loaded)
-        scale = context.of_stage.get(JUDGE_SCALES[setting])
+        scale = context.stage_tensors.get(JUDGE_SCALES[setting])
         if scale is not None:
             mean, std = scale.tolist()
             return RewardModel(model=loaded, mean=mean, std=std)

@@ -66,16 +66,16 @@ def measure_position_kl(
         )
     n_each = max(1, N_REPLIES // len(asked))
     drawing = {"seed": 0, "step": _STEP, "max_tokens": min(_MAX_TOKENS, room)}
-    of_parent: list[list[DrawnReply]] = []
+    parent_curves: list[list[DrawnReply]] = []
     if whose != OWN:
-        of_parent = yield from draw_replies(parent, tokenizer, asked, n_each, **drawing)
+        parent_curves = yield from draw_replies(parent, tokenizer, asked, n_each, **drawing)
     for path in sorted(checkpoints, key=checkpoint_step):
         step = checkpoint_step(path)
         reading = Phase(name=f"Reading step {step:,}")
         yield reading
         model, _ = yield from load_model_events(path, on)
         assert isinstance(model, Decoder)
-        drawn = of_parent or (yield from draw_replies(model, tokenizer, asked, n_each, **drawing))
+        drawn = parent_curves or (yield from draw_replies(model, tokenizer, asked, n_each, **drawing))
         replies = [(i, reply) for i, group in enumerate(drawn) for reply in group]
         found: list[ReadReply] = []
         for first in range(0, len(replies), _ROWS):

@@ -73,11 +73,11 @@ class PpoStage:
         prompts: Prompts,
         held_out: HeldOutReplies,
         critic: Critic,
-        of_judge: Mapping[str, Tensor],
+        judge_tensors: Mapping[str, Tensor],
     ) -> None:
-        """of_judge: what checkpoints keep of the judge."""
+        """judge_tensors: what checkpoints keep of the judge."""
         self._context, self._config, self._align = context, config, align
-        self._prompts, self._held_out, self._critic, self._of_judge = prompts, held_out, critic, of_judge
+        self._prompts, self._held_out, self._critic, self._judge_tensors = prompts, held_out, critic, judge_tensors
         self._model: AnyModel = held_out.drawer.model
 
     def step(self, step: int, lr_multiple: float, apply: Apply) -> Generator[Event, None, StageStep]:
@@ -127,7 +127,7 @@ class PpoStage:
         return (yield from self._held_out.validate(state))
 
     def tensors(self) -> Mapping[str, Tensor]:
-        return {**self._of_judge, **self._critic.tensors()}
+        return {**self._judge_tensors, **self._critic.tensors()}
 
     def _update(
         self,

@@ -80,11 +80,11 @@ def test_rows_that_cannot_be_read_are_told_and_left_out_on_request(
 
 
 def test_roles_and_task_can_be_said(mails: Path, library: Library, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["--task", "regression", "--role", "text=body", "--role", "score=id", "--mend", "none", "--json"]
+    arguments = ["--task", "regression", "--role", "text=body", "--role", "score=id", "--fix", "none", "--json"]
     assert main(["data", "check", str(mails), *arguments]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert (facts["task"], facts["roles"]) == ("regression", {"text": "body", "score": "id"})
-    assert not any(finding["is_mended"] for finding in facts["checks"]["findings"])
+    assert not any(finding["is_fixed"] for finding in facts["checks"]["findings"])
     assert main(["data", "check", str(mails), "--role", "label=id", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["roles"] == {"text": "body", "label": "id"}
 
@@ -92,10 +92,10 @@ def test_roles_and_task_can_be_said(mails: Path, library: Library, capsys: pytes
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
-        (["--mend", "none"], 1, "mails.csv, line 63: its text is empty."),
+        (["--fix", "none"], 1, "mails.csv, line 63: its text is empty."),
         (["--role", "label=colour"], 1, "has no column 'colour': it has id, body, kind."),
         (["--role", "label"], 2, "--role label says no column"),
-        (["--mend", "magic"], 1, "There is no mend 'magic'"),
+        (["--fix", "magic"], 1, "There is no fix 'magic'"),
         (["--delimiter", "ab"], 1, "use one character"),
         (["--task", "span"], 1, "needs a column as 'question' and 'context' and 'answers'"),
     ],

@@ -38,7 +38,7 @@ makes = "Something."
 Do it.
 
 ```guide
-deed = "Do it."
+instruction = "Do it."
 check = {is = "replied"}
 hint = "How."
 result = "It said {{reply}}."
@@ -48,7 +48,7 @@ result = "It said {{reply}}."
 
 @pytest.mark.parametrize(("chapter", "step"), STEPS, ids=lambda each: each.title)
 def test_prose_names_no_number_that_was_not_measured(chapter: Chapter, step: Step) -> None:
-    text = f"{step.prose} {step.deed} {step.result}"
+    text = f"{step.prose} {step.instruction} {step.result}"
     written = re.sub(r"\{\{\w+\}\}|“[^”]*”|`[^`]*`|\b(19|20)\d\d\b|\bT5\b|\bGPT-\d\b", "", text)
     assert not re.search(r"\d", written), written
     assert len(step.prose.split()) <= MAX_WORDS
@@ -60,7 +60,7 @@ def test_there_is_time_enough(chapter: Chapter) -> None:
     minutes = {name: recipe.minutes for name, recipe in {**TASK_RECIPES, **DEMONSTRATIONS}.items()}
     needed = has_trained = 0.0
     for step in chapter.steps:
-        needed += len(f"{step.prose} {step.deed} {step.hint}".split()) / WORDS_PER_MINUTE
+        needed += len(f"{step.prose} {step.instruction} {step.hint}".split()) / WORDS_PER_MINUTE
         needed += sum(PREPARED_MINUTES for action in step.prepares if isinstance(action, PrepareRun))
         for check in step.checks:
             if isinstance(check, RunStarted):
@@ -103,14 +103,14 @@ def test_the_prose_alone_is_an_ordinary_text() -> None:
         text = prose_of(file.read_text(encoding="utf-8"))
         assert text.startswith("# ")
         assert "```" not in text
-        assert "deed =" not in text
+        assert "instruction =" not in text
 
 
 def test_a_chapter_is_read() -> None:
     chapter = parse_chapter(FILE, "07-some-name")
     assert (chapter.number, chapter.title, chapter.minutes, chapter.needs) == (7, "A title", 3, ())
     (step,) = chapter.steps
-    assert (step.title, step.prose, step.deed) == ("A step", "Do it.", "Do it.")
+    assert (step.title, step.prose, step.instruction) == ("A step", "Do it.", "Do it.")
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_chapter_is_read() -> None:
         ("minutes = 3", "minutes = ", "its head: "),
         ("minutes = 3", 'minutes = 3\nneeds = ["a cat"]', "“a cat”, which is not one of chat-model"),
         ("minutes = 3", "minutes = 3\nhours = 1", "unknown entry “hours”"),
-        ('deed = "Do it."', "", "needs “deed”"),
+        ('instruction = "Do it."', "", "needs “instruction”"),
         ('hint = "How."', "hint = 3", "needs “hint”"),
         ('hint = "How."', 'hint = "How."\ntip = 1', "unknown entry “tip”"),
         ('check = {is = "replied"}', "", "has no “check”"),
@@ -132,7 +132,11 @@ def test_a_chapter_is_read() -> None:
         ('{is = "replied"}', '{is = "judged"}', "“judged” needs n"),
         ('{is = "replied"}', '"replied"', "must be a table"),
         ("{{reply}}", "{{replies}}", "names the figure “replies”"),
-        ("Do it.\n\n```guide\ndeed", f"{'word ' * (MAX_WORDS + 1)}\n\n```guide\ndeed", "1 to 90 are allowed"),
+        (
+            "Do it.\n\n```guide\ninstruction",
+            f"{'word ' * (MAX_WORDS + 1)}\n\n```guide\ninstruction",
+            "1 to 90 are allowed",
+        ),
         ('hint = "How."', 'hint = "How."\ntry = [{do = "fly"}]', "is not one of open"),
         ('hint = "How."', 'hint = "How."\npredict = {ask = "?"}', "has the entries ask, options"),
         (

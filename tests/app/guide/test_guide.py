@@ -33,7 +33,7 @@ Type something.
 
 ```guide
 try = [{do = "type", field = "tokenizer/text", text = "set up"}]
-deed = "Type it."
+instruction = "Type it."
 check = {is = "typed", at_least = 3}
 hint = "There."
 result = "{{n_tokens}} tokens."
@@ -49,7 +49,7 @@ bounds = [5]
 Ask something.
 
 ```guide
-deed = "Ask it."
+instruction = "Ask it."
 check = {is = "replied"}
 hint = "There."
 result = "It said {{reply}} ({{reply_probability}})."
@@ -112,7 +112,7 @@ def test_a_chapter_from_its_first_step_to_its_card(guide: Guide, stage: FakeStag
     guide.open("01-bets")
     assert guide.step is not None
     assert not guide.is_done
-    guide.place_bet(1)
+    guide.make_guess(1)
     guide.set_up()
     assert guide.can_put_back
     assert stage.now.typed == "set up"
@@ -121,9 +121,9 @@ def test_a_chapter_from_its_first_step_to_its_card(guide: Guide, stage: FakeStag
     stage.set(typed="a long text", n_tokens=7)
     guide.look()
     assert guide.is_done
-    assert guide.verdict() == "Measured: 7. You bet “many”: right!"
-    guide.place_bet(0)
-    assert guide.bet == 1, "bets are closed"
+    assert guide.verdict() == "Measured: 7. You guessed “many”: right!"
+    guide.make_guess(0)
+    assert guide.guess == 1, "bets are closed"
     guide.next()
     assert guide.index == 1
     assert not guide.is_set_up
@@ -145,11 +145,11 @@ def test_a_chapter_from_its_first_step_to_its_card(guide: Guide, stage: FakeStag
 
 def test_a_bet_that_was_lost_and_none(guide: Guide, stage: FakeStage) -> None:
     guide.open("01-bets")
-    guide.place_bet(1)
+    guide.make_guess(1)
     assert guide.verdict() == "", "nothing was measured yet"
     stage.set(typed="abc", n_tokens=3)
     guide.look()
-    assert guide.verdict() == "Measured: 3. You bet “many”: not this time."
+    assert guide.verdict() == "Measured: 3. You guessed “many”: not this time."
     guide.open("02-more")
     stage.set(typed="abcd", n_tokens=4)
     guide.look()
@@ -159,17 +159,17 @@ def test_a_bet_that_was_lost_and_none(guide: Guide, stage: FakeStage) -> None:
 def test_what_was_measured_stays_so_when_one_comes_back(make: Callable[[], Guide], stage: FakeStage) -> None:
     guide = make()
     guide.open("01-bets")
-    guide.place_bet(1)
+    guide.make_guess(1)
     stage.set(typed="a long text", n_tokens=7)
     guide.look()
     guide.next()
     stage.set(typed="abc", n_tokens=3)
     guide.look()
     guide.back()
-    assert guide.verdict() == "Measured: 7. You bet “many”: right!"
+    assert guide.verdict() == "Measured: 7. You guessed “many”: right!"
     later = make()  # the next launch
     later.open("01-bets", 0)
-    assert later.verdict() == "Measured: 7. You bet “many”: right!"
+    assert later.verdict() == "Measured: 7. You guessed “many”: right!"
 
 
 def test_the_line_follows_a_text_that_is_still_being_typed(guide: Guide, stage: FakeStage) -> None:

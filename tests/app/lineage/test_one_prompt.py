@@ -137,10 +137,10 @@ def test_a_fork_is_compared_with_the_run_that_it_continues(
     _, tokenizer = load_model(family.runs / "dpo")
     assert tokenizer is not None
     asked, ids = without_end(tokenizer, said["dpo"])
-    of_own, of_parent, of_start = (judge(model, tokenizer, asked, ids).total for model in (own, parent, start))
+    of_own, parent_curves, of_start = (judge(model, tokenizer, asked, ids).total for model in (own, parent, start))
     assert sum(span.ours for span in spans) == pytest.approx(of_own, abs=1e-3)
-    assert sum(span.theirs for span in spans) == pytest.approx(of_parent, abs=1e-3)
-    assert of_parent != pytest.approx(of_start, abs=1e-2)
+    assert sum(span.theirs for span in spans) == pytest.approx(parent_curves, abs=1e-3)
+    assert parent_curves != pytest.approx(of_start, abs=1e-2)
 
 
 def make_fork(library: Library, name: str, of: str) -> None:

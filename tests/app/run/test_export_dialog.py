@@ -17,7 +17,7 @@ from app.run.export_dialog import ExportDialog
 from app.session.session import Session
 from app.training.training_tab import TrainingTab
 from models.interop.adapters.gguf import is_gguf_adapter
-from models.interop.graphs.graphs import LOOKBACK_STEPS, looking_back
+from models.interop.graphs.graphs import LOOKBACK_STEPS, with_previous_token_heads
 from models.interop.loading import load_config
 from models.interop.publish.onnx_fit import onnx_packages_missing
 from models.library.library import Library
@@ -111,7 +111,7 @@ def test_a_design_without_a_graph_says_so_and_goes_as_a_folder(
     with qtbot.waitSignal(dialog.same_asked) as asked:
         qtbot.mouseClick(dialog.same, Qt.MouseButton.LeftButton)
     (design,) = asked.args
-    assert design == looking_back(OURS)
+    assert design == with_previous_token_heads(OURS)
     dialog.show()
     dialog.kind.choose("hf")
     dialog.kind.changed.emit("hf")
@@ -187,10 +187,10 @@ def test_the_same_run_is_proposed_with_a_design_that_can_leave(
     (run,) = session_with.runs.list()
     tab.show_run(run.id)
     until(lambda: tab.run_view.follower.is_loaded)
-    tab.run_view.same_asked.emit(run.id, looking_back(OURS))
+    tab.run_view.same_asked.emit(run.id, with_previous_token_heads(OURS))
     assert tab.pages.currentWidget() is tab.new_run
     design = dataclasses.replace(session_with.designs.current, vocab_size=OURS.vocab_size)
-    assert design == looking_back(OURS)
+    assert design == with_previous_token_heads(OURS)
     assert run.spec is not None
     assert tab.new_run.form.config.steps == round(run.spec.train.steps * LOOKBACK_STEPS)
     assert tab.new_run.draft.like == run.name

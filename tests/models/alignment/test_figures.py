@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.alignment.figures import FIGURES, about, alert_of, figure_of, overfitting_of, price
+from models.alignment.figures import FIGURES, about, alert_of, figure_of, min_kl, overfitting_of
 
 RISING = [0.09, 0.14, 0.08, 0.09, 0.13, 0.11, 0.17, 0.23, 0.19, 0.33, 0.25, 0.28, 0.36, 0.52, 0.53]
 
@@ -70,6 +70,6 @@ def test_an_order_that_is_right_on_known_pairs_only_is_an_alert() -> None:
 
 
 def test_the_price_of_a_wish() -> None:
-    assert price(0.07) == pytest.approx(2.66, abs=0.01)
-    assert price(1.0) == 0
-    assert math.isnan(price(0.0))
+    assert min_kl(0.07) == pytest.approx(2.66, abs=0.01)
+    assert min_kl(1.0) == 0
+    assert math.isnan(min_kl(0.0))

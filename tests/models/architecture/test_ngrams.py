@@ -45,13 +45,13 @@ def test_rows_are_those_of_the_hash(ngrams: NGramEmbedding) -> None:
 
 def test_rows_are_the_same_token_by_token_and_after_some_were_forgotten(ngrams: NGramEmbedding) -> None:
     cache = KVCache(1)
-    cache.allow_forgetting(3)
+    cache.reserve_rollback(3)
     layer, whole = cache.layers[0], ngrams.rows(IDS)
     found = [ngrams.rows(IDS[:, :2], layer)]
     wrong = torch.zeros_like(IDS[:, :3])
     layer.extend(torch.zeros(3, 1, 5, 4), torch.zeros(3, 1, 5, 4))  # as many keys as tokens
     ngrams.rows(wrong, layer)
-    cache.forget(3)
+    cache.rollback(3)
     found += [ngrams.rows(IDS[:, t : t + 1], layer) for t in range(2, IDS.size(1))]
     assert torch.equal(torch.cat(found, dim=1), whole)
 

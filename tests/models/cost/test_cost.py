@@ -16,7 +16,7 @@ from models.architecture.cache import KVCache
 from models.architecture.transformer import AnyModel, EncoderDecoder, build_model
 from models.cost.parts import stacks
 from models.interop.building import model_without_data
-from models.interop.graphs.graphs import looking_back
+from models.interop.graphs.graphs import with_previous_token_heads
 from models.settings.model_config import ModelConfig
 from models.settings.optimizers import OPTIMIZERS
 from models.settings.presets import PRESETS
@@ -305,7 +305,7 @@ def test_trained_parameters_of_a_fine_tuning(topology: str, mode: str, seed: int
 
 @pytest.mark.parametrize("mode", [None, *TUNED])
 def test_a_layer_that_looks_back_is_not_trained(mode: str | None) -> None:
-    config = looking_back(SMALL["terrarium-tiny"])
+    config = with_previous_token_heads(SMALL["terrarium-tiny"])
     tune = None if mode is None else TuneSpec(parent="a", **TUNED[mode])
     spec = RunSpec(name="a", model=config, tokenizer=TokenizerSpec(), data=DataSpec(), train=TrainConfig(), tune=tune)
     model = build_run_model(spec)

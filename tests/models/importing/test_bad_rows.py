@@ -12,7 +12,7 @@ from models.importing.formats.registry import open_source
 from models.importing.formats.rows import MAX_BAD_ROWS, BadRecord
 from models.importing.importer import import_events
 from models.importing.inspection import inspect_events
-from models.importing.plan import DEFAULT_MENDS, ImportPlan
+from models.importing.plan import DEFAULT_FIXES, ImportPlan
 from models.library.library import Library
 
 BAD = {40: "positive", 121: "good, but long,positive", 200: '"a film" they say,negative'}
@@ -62,7 +62,7 @@ def test_a_look_at_the_source_goes_on_after_them(reviews: Path) -> None:
 def test_they_are_left_out_on_request_only(reviews: Path, library: Library) -> None:
     checks = result_of(check_events(library, plan_of(reviews)))
     finding = next(finding for finding in checks.findings if finding.name == "damaged")
-    assert (finding.n, finding.can_mend, finding.is_mended) == (3, True, False)
+    assert (finding.n, finding.can_fix, finding.is_fixed) == (3, True, False)
     assert finding.sentence.startswith("3 rows that cannot be read.")
     for line, text, example in zip(BAD, BAD.values(), finding.examples, strict=True):
         assert f"line {line}: " in example
@@ -70,7 +70,7 @@ def test_they_are_left_out_on_request_only(reviews: Path, library: Library) -> N
     with pytest.raises(ValueError, match="3 rows cannot be read") as caught:
         result_of(import_events(library, plan_of(reviews), checks))
     assert all(f"line {line}: " in str(caught.value) for line in BAD)
-    plan = plan_of(reviews, mends=DEFAULT_MENDS | {"damaged"}, val_fraction=0.2)
+    plan = plan_of(reviews, fixes=DEFAULT_FIXES | {"damaged"}, val_fraction=0.2)
     checks = result_of(revise_events(plan, checks.scan))
     assert "3 that cannot be read left out" in checks.sentence
     corpus = result_of(import_events(library, plan, checks))

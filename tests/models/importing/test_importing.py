@@ -1,4 +1,4 @@
-"""From a source to a dataset: what is guessed, found, mended, split and stored."""
+"""From a source to a dataset: what is guessed, found, fixed, split and stored."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from models.importing.formats.rows import ReadOptions, Row
 from models.importing.importer import import_events
 from models.importing.inspection import inspect_events
 from models.importing.near_duplicates import MinHash, components, near_groups
-from models.importing.plan import MENDS, ImportPlan, source_name
+from models.importing.plan import FIXES, ImportPlan, source_name
 from models.importing.task_rows import task_row, to_iob2
 from models.library.library import Library
 from models.settings.tasks import JUDGED_BY, TASKS
@@ -217,7 +217,7 @@ def test_of_a_large_source_only_the_beginning_is_looked_at(tmp_path: Path) -> No
     assert 20_000 < info.n_rows < 40_000
 
 
-def test_what_is_wrong_is_counted_with_file_and_line_and_mended(tmp_path: Path, library: Library) -> None:
+def test_what_is_wrong_is_counted_with_file_and_line_and_fixed(tmp_path: Path, library: Library) -> None:
     good = mails(200)
     bad = [
         good[0],
@@ -243,12 +243,12 @@ def test_what_is_wrong_is_counted_with_file_and_line_and_mended(tmp_path: Path, 
     by_name = {finding.name: finding for finding in checks.findings}
     assert by_name["empty"].examples[0] == f"{path}, line 203: its text is empty."
     assert "line 207: a label of its own (rare)" in by_name["rare-labels"].examples[0]
-    assert by_name["duplicates"].is_mended
-    assert not by_name["near-duplicates"].is_mended
+    assert by_name["duplicates"].is_fixed
+    assert not by_name["near-duplicates"].is_fixed
     with pytest.raises(ValueError, match=r"a\.jsonl, line 208: its text is no text but \['no text'\]"):
         imported(library, plan)
     assert list(library.corpora.glob("*")) == []
-    plan = replace(plan, mends=frozenset(MENDS))
+    plan = replace(plan, fixes=frozenset(FIXES))
     again = result_of(revise_events(plan, checks.scan))
     corpus = result_of(import_events(library, plan, again))
     rows = rows_of(corpus)
@@ -302,7 +302,7 @@ def test_whether_almost_the_same_rows_stay_together_is_said(tmp_path: Path, libr
     known = "100 rows with 80\xa0% or more of their wording in common with an earlier one."
     kept = f"{known} If you keep them, none is in training while its like is held out."
     assert near_duplicates(library, plan_of(pairs)) == kept
-    assert near_duplicates(library, plan_of(pairs, mends=frozenset({"near-duplicates"}))) == known, "they go"
+    assert near_duplicates(library, plan_of(pairs, fixes=frozenset({"near-duplicates"}))) == known, "they go"
     form = "Dear customer, your parcel is waiting at the counter of our office number"
     rows += [{"text": f"{form} {i}.", "label": "spam"} for i in range(40)]
     plan = plan_of(write_rows(tmp_path / "form.jsonl", rows))
@@ -317,7 +317,7 @@ def test_a_given_split_is_never_touched(tmp_path: Path, library: Library) -> Non
     test = [*mails(20, seed=2), *mails(2, seed=2), rows[0], {"text": "new", "label": "never seen"}]
     write_rows(tmp_path / "data" / "train.jsonl", rows)
     write_rows(tmp_path / "data" / "test.jsonl", test)
-    plan = plan_of(tmp_path / "data", mends=frozenset(MENDS))
+    plan = plan_of(tmp_path / "data", fixes=frozenset(FIXES))
     checks = check(library, plan)
     assert checks.given == ("test",)
     assert found(checks) == {"leaks": 1, "unseen-labels": 1}
@@ -363,7 +363,7 @@ def test_one_label_for_nearly_all_is_said(tmp_path: Path, library: Library) -> N
         ({"task": "juggling"}, "no task 'juggling'"),
         ({"columns": {"text": "text"}}, "needs a column as 'label'"),
         ({"columns": {"text": "text", "label": "label", "colour": "x"}}, "no role 'colour'"),
-        ({"mends": frozenset({"magic"})}, "no mend 'magic'"),
+        ({"fixes": frozenset({"magic"})}, "no fix 'magic'"),
         ({"val_fraction": 0.7, "test_fraction": 0.3}, "leave nothing to train on"),
         ({"val_fraction": 0.0}, "leaves no row for validation"),
         ({"read": ReadOptions(format="csv2")}, "no format 'csv2'"),
@@ -391,8 +391,8 @@ def test_many_rows_are_compared_in_parts(tmp_path: Path, monkeypatch: pytest.Mon
     rows = [{**row, "number": index // 7} for index, row in enumerate(rows)]
     train, test = write_rows(tmp_path / "train.jsonl", rows), write_rows(tmp_path / "test.jsonl", rows[100:130])
     grouped = {"text": "text", "label": "label", "group": "number"}
-    plans = [plan_of(train), plan_of(train, mends=frozenset(MENDS) - {"rare-labels"}), plan_of(train, test)]
-    plans.append(plan_of(train, columns=grouped, mends=frozenset[str]()))
+    plans = [plan_of(train), plan_of(train, fixes=frozenset(FIXES) - {"rare-labels"}), plan_of(train, test)]
+    plans.append(plan_of(train, columns=grouped, fixes=frozenset[str]()))
     at_once = [imported(Library(tmp_path / f"whole-{i}"), plan) for i, plan in enumerate(plans)]
     monkeypatch.setattr(columns, "CHUNK_ROWS", 24)
     monkeypatch.setattr(columns, "BUCKET_ROWS", 40)

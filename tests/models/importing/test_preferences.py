@@ -19,7 +19,7 @@ from models.importing.cells import EmptyRowError, RowError
 from models.importing.checks import Checks, check_events
 from models.importing.importer import import_events
 from models.importing.inspection import inspect_events
-from models.importing.plan import MENDS, ImportPlan
+from models.importing.plan import FIXES, ImportPlan
 from models.importing.preference_rows import preference_row
 from models.importing.task_rows import task_row
 from models.library.library import Library
@@ -261,7 +261,7 @@ def test_prompts_of_a_given_test_are_left_out_of_training(tmp_path: Path, librar
     plan = plan_of(tmp_path / "data")
     [leak] = [finding for finding in checked(library, plan).findings if finding.name == "leaks"]
     assert (leak.n, leak.sentence) == (5, "5 rows for training with a prompt of validation or test.")
-    corpus = imported(library, replace(plan, mends=frozenset(MENDS) - {"near-duplicates"}))
+    corpus = imported(library, replace(plan, fixes=frozenset(FIXES) - {"near-duplicates"}))
     assert len(corpus.rows("train")) + len(corpus.rows("val")) == 35
 
 

@@ -52,7 +52,7 @@ def check_equal(model: Decoder, texts: list[Tensor]) -> None:
     """Read piece by piece, both ways give the same logits."""
     fast, ours, reference = FastDecoder(model), KVCache(model.config.n_layer), KVCache(model.config.n_layer)
     for ids in texts:
-        assert fast.takes(ids, ours)
+        assert fast.supports(ids, ours)
         with torch.inference_mode():
             logits = fast.next_logits(ids, ours)
         expected = next_logits(model, ids, reference)
@@ -211,9 +211,9 @@ def test_what_it_does_not_cover_takes_the_ordinary_path() -> None:
     assert not FastDecoder.covers(build_model(PRESETS["bert-tiny"]))
     assert not FastDecoder.covers(build_model(PRESETS["t5-tiny"]))
     fast, cache = FastDecoder(model), KVCache(TINY.n_layer)
-    assert fast.takes(torch.zeros(1, 48, dtype=torch.long), cache)
-    assert not fast.takes(torch.zeros(1, 49, dtype=torch.long), cache)  # which is refused in a sentence
-    assert not fast.takes(torch.zeros(2, 3, dtype=torch.long), cache)
+    assert fast.supports(torch.zeros(1, 48, dtype=torch.long), cache)
+    assert not fast.supports(torch.zeros(1, 49, dtype=torch.long), cache)  # which is refused in a sentence
+    assert not fast.supports(torch.zeros(2, 3, dtype=torch.long), cache)
     next_logits(model, torch.zeros(1, 3, dtype=torch.long), cache)
-    assert not fast.takes(torch.zeros(1, 2, dtype=torch.long), cache)
-    assert fast.takes(torch.zeros(1, 1, dtype=torch.long), cache)
+    assert not fast.supports(torch.zeros(1, 2, dtype=torch.long), cache)
+    assert fast.supports(torch.zeros(1, 1, dtype=torch.long), cache)

@@ -287,15 +287,15 @@ def test_what_is_forgotten_leaves_no_trace(design: str, is_fast: bool) -> None:
             return model(torch.tensor([ids]), cache=cache)[0]
 
     straight, winding = KVCache(model.config.n_layer), KVCache(model.config.n_layer)
-    winding.allow_forgetting(4)
+    winding.reserve_rollback(4)
     right = torch.cat([read(text[start : start + 3], straight) for start in range(0, 12, 3)])
     parts = []
     for start in range(0, 12, 3):
         for n in (4, 1):
             read(wrong[:n], winding)
-            winding.forget(n)
+            winding.rollback(n)
         read([*text[start : start + 1], *wrong[:3]], winding)  # one right token, and three that are rejected
-        winding.forget(4)
+        winding.rollback(4)
         parts.append(read(text[start : start + 3], winding))
     assert torch.equal(torch.cat(parts), right)
     with torch.inference_mode():

@@ -23,7 +23,7 @@ from models.settings.tune_spec import TuneSpec
 from models.tiny_world import corpus as tiny_world
 from models.tiny_world.questions import KINDS
 from models.training import forgetting
-from models.training.batches import about_new_turns
+from models.training.batches import warn_new_turn_tokens
 from models.training.estimates.batch_finder import find_batch
 from models.training.estimates.findings import DataPreview
 from models.training.estimates.forecast import forecast
@@ -205,5 +205,5 @@ def test_turns_are_new_to_a_model_only_where_it_learned_none(library: Library, t
     row = {"language": {"text": "Some text."}, "text-to-text": pair, "chat": said}[task]
     old = build_examples_corpus(library, [row] * 4, [row], "old", None, task=task)
     new = build_examples_corpus(library, [pair] * 4, [pair], "new", None, task="text-to-text")
-    sentence = about_new_turns(new, old, ChatTemplateConfig(), TuneSpec(parent="old"))
+    sentence = warn_new_turn_tokens(new, old, ChatTemplateConfig(), TuneSpec(parent="old"))
     assert bool(sentence) == is_new

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.kit.text.markdown import Block, mended, parse
+from app.kit.text.markdown import Block, close_open_marks, parse
 
 
 def words(block: Block) -> str:
@@ -87,7 +87,7 @@ def test_money_is_no_formula_and_plain_sentences_are_plain() -> None:
     ],
 )
 def test_what_is_half_written_waits_or_looks_as_it_will(half: str, shown: str) -> None:
-    assert mended(half) == shown
+    assert close_open_marks(half) == shown
 
 
 @pytest.mark.parametrize(
@@ -96,4 +96,4 @@ def test_what_is_half_written_waits_or_looks_as_it_will(half: str, shown: str) -
 def test_no_text_takes_long(text: str) -> None:
     """Without limits each of these takes seconds, and the longer ones minutes: a test that hangs fails."""
     assert parse(text)
-    mended(text)
+    close_open_marks(text)

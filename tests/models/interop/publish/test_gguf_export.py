@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from models import load_model
 from models.events import Notice, Progress, result_of
 from models.files.gguf_file import read_gguf_header
-from models.interop.graphs.graphs import NoGraphError, graph_of, looking_back, portable, what_differs
+from models.interop.graphs.graphs import NoGraphError, graph_of, portable, what_differs, with_previous_token_heads
 from models.interop.importing import import_model
 from models.interop.publish import gguf_export
 from models.interop.publish.gguf_export import write_gguf
@@ -190,25 +190,25 @@ def test_what_is_proposed_instead_of_a_design_has_a_graph(name: str) -> None:
 
 def test_another_design_is_proposed_only_where_it_helps() -> None:
     ours = PRESETS["terrarium-tiny"]
-    assert portable(ours) == looking_back(ours)
+    assert portable(ours) == with_previous_token_heads(ours)
     assert portable(LLAMA) is None
     assert portable(dataclasses.replace(ours, head="sequence")) is None
 
 
 def test_what_differs_in_it_is_said() -> None:
     ours = dataclasses.replace(PRESETS["terrarium-tiny"], norm="layernorm", activation="relu2")
-    said = what_differs(ours, looking_back(ours))
+    said = what_differs(ours, with_previous_token_heads(ours))
     assert "copy the 4 tokens before" in said
     assert "Normalisation, Feed-forward" in said
     alike = dataclasses.replace(ours, norm="rmsnorm", activation="swiglu")
-    assert "Normalisation" not in what_differs(alike, looking_back(alike))
+    assert "Normalisation" not in what_differs(alike, with_previous_token_heads(alike))
     assert what_differs(PRESETS["bert-tiny"], LLAMA) == "The design is another one, which llama.cpp computes."
 
 
 @pytest.mark.parametrize(("n_head", "lookback", "d_head"), [(4, 4, 128), (8, 4, 64), (6, 3, 48), (1, 1, 128)])
 def test_heads_that_look_back_copy_every_channel(n_head: int, lookback: int, d_head: int) -> None:
     own = dataclasses.replace(PRESETS["terrarium-tiny"], d_model=d_head * n_head // lookback, n_head=n_head)
-    design = looking_back(own)
+    design = with_previous_token_heads(own)
     assert (design.lookback, design.head_dim, design.n_layer) == (lookback, d_head, own.n_layer + 1)
     assert graph_of(design).name == "qwen3"
 
