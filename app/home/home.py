@@ -7,7 +7,7 @@ import dataclasses
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QBoxLayout, QCheckBox, QFrame, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
-from app.home.grown import LibraryOverview, read_overview
+from app.home.library_overview import LibraryOverview, read_overview
 from app.home.model_rows import ModelRows
 from app.home.next_step import (
     LEARNING,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import Signal, SignalInstance
 from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 
-from app.home.grown import MAX_SHOWN, GrownModel
+from app.home.library_overview import MAX_SHOWN, ModelSummary
 from app.kit.basics import button, column, headed, label, row, separator, set_enabled, set_role
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
@@ -49,7 +49,7 @@ class ModelRows(QFrame):
             layout.addWidget(each)
         self.show_models((), 0)
 
-    def show_models(self, models: Sequence[GrownModel], n_models: int) -> None:
+    def show_models(self, models: Sequence[ModelSummary], n_models: int) -> None:
         """Show the newest models, of `n_models` in all."""
         self._empty.setVisible(not models)
         for i, each in enumerate(self.rows):
@@ -66,7 +66,7 @@ class ModelRow(QWidget):
     def __init__(self, theme: ThemeProvider, rows: ModelRows) -> None:
         super().__init__()
         self._rows = rows
-        self._model: GrownModel | None = None
+        self._model: ModelSummary | None = None
         self.name, self.facts = ElidedLabel(), ElidedLabel()
         set_role(self.name, "subheading")
         set_role(self.facts, "caption")
@@ -97,7 +97,7 @@ class ModelRow(QWidget):
         lines.addLayout(line)
         self.setLayout(lines)
 
-    def show_model(self, model: GrownModel) -> None:
+    def show_model(self, model: ModelSummary) -> None:
         """Show a model."""
         self._model = model
         self.name.setText(model.name)

@@ -10,7 +10,6 @@ from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QPaintEvent
 from PySide6.QtWidgets import QMainWindow, QPlainTextEdit, QSplitter, QVBoxLayout, QWidget
 
 from app.help.palette import Palette, PaletteSource
-from app.home.grown_notice import GrownNotice
 from app.home.home import SEEN, TIME_MACHINE_SEEN, Home
 from app.home.next_step import (
     CHAT,
@@ -27,6 +26,7 @@ from app.home.next_step import (
     TIME_MACHINE,
     NextStep,
 )
+from app.home.quickstart_notice import QuickStartNotice
 from app.kit.file_dialogs import dropped_models, dropped_texts
 from app.kit.help_mark import HelpRequested
 from app.kit.layout.pages import Pages
@@ -109,7 +109,7 @@ class MainWindow(QMainWindow):
         self.help = HelpDesk(self.beside, self.pages, Places(self), theme, self.show_keys)
         self.guide = GuideDesk(self, self.beside, self.help.places, theme)
         self.relaunch, self.texts = Relaunch(self), TextFiles(self, self)
-        self.grown_notice = GrownNotice(self)
+        self.grown_notice = QuickStartNotice(self)
         self._build_menus()
         self._connect()
         theme.apply_theme(self)

@@ -17,6 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -29,8 +30,21 @@ from models.training.setup import TrainingContext
 AT_ONCE_BYTES = 1 << 25
 """Smaller checkpoints are written at once: they take some hundredths of a second."""
 
-_Best = tuple[int | None, float | None, float | None]
-_SavedPart = tuple[int, float, float | None]
+
+class _Best(NamedTuple):
+    """The best checkpoint so far; None before the first validation."""
+
+    step: int | None
+    loss: float | None
+    score: float | None
+
+
+class _SavedState(NamedTuple):
+    """The state that the last checkpoint has: its step, and what can be changed while a run trains."""
+
+    step: int
+    lr_scale: float
+    beta: float | None
 
 
 @dataclass(frozen=True)
@@ -51,7 +65,7 @@ class Saver:
 
     def __init__(self, run: RunFolder) -> None:
         self._run = run
-        self._saved: _SavedPart = (-1, 1.0, None)
+        self._saved: _SavedState = _SavedState(-1, 1.0, None)
         self._thread = ThreadPoolExecutor(1, "checkpoint")
         self._writing: _Writing | None = None
         self._pruning: Future[None] | None = None
@@ -61,11 +75,11 @@ class Saver:
 
     def resume_from(self, state: TrainState) -> None:
         """Start from a run that was resumed from a checkpoint with this state."""
-        self.step, self._saved = state.step, _saved_part(state)
+        self.step, self._saved = state.step, _saved_state_of(state)
 
     def is_saved(self, state: TrainState) -> bool:
         """Whether the last checkpoint has this state, or will have it once it is complete."""
-        return self._saved == _saved_part(state)
+        return self._saved == _saved_state_of(state)
 
     def write(self, context: TrainingContext, state: TrainState, stage_tensors: Mapping[str, Tensor]) -> None:
         """Begin whatever is missing of this step's checkpoint; may be called again after the disk was full.
@@ -89,7 +103,7 @@ class Saver:
                 self._settle(state, state.step, _best_of(planned))
             else:
                 self._begin(path, content, planned)
-        self._saved = _saved_part(state)
+        self._saved = _saved_state_of(state)
 
     def wait_until_read(self) -> None:
         """Wait until all that is to be saved is read: then the weights may change."""
@@ -112,7 +126,7 @@ class Saver:
             try:
                 writing.done.result()
             except OSError:
-                self._has_failed, self._saved = True, (self.step, *self._saved[1:])
+                self._has_failed, self._saved = True, self._saved._replace(step=self.step)
                 raise
             self._settle(state, writing.step, writing.best, beside=True)
         if wait and self._pruning is not None:
@@ -160,9 +174,9 @@ def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def _saved_part(state: TrainState) -> _SavedPart:
-    return state.step, state.lr_scale, state.beta
+def _saved_state_of(state: TrainState) -> _SavedState:
+    return _SavedState(state.step, state.lr_scale, state.beta)
 
 
 def _best_of(state: TrainState) -> _Best:
-    return state.best_step, state.best_loss, state.best_score
+    return _Best(state.best_step, state.best_loss, state.best_score)

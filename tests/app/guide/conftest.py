@@ -58,7 +58,7 @@ def little_world() -> Iterator[pytest.MonkeyPatch]:
 
 
 @pytest.fixture(scope="session")
-def grown_home(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+def trained_home(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """The home of that library, to be read only. Made once, by the first of several workers that needs it."""
     folder = tmp_path_factory.getbasetemp()
     if worker_id != "master":
@@ -75,9 +75,9 @@ def grown_home(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path
 
 
 @pytest.fixture
-def library(grown_home: Path, tmp_path: Path) -> Library:
+def library(trained_home: Path, tmp_path: Path) -> Library:
     """A copy of that library."""
-    shutil.copytree(grown_home, tmp_path / "library")
+    shutil.copytree(trained_home, tmp_path / "library")
     return Library(tmp_path / "library")
 
 

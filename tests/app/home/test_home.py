@@ -12,8 +12,8 @@ from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.home.grown import MAX_SHOWN, GrownModel
 from app.home.home import Home
+from app.home.library_overview import MAX_SHOWN, ModelSummary
 from app.home.next_step import CHAT
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
@@ -153,7 +153,9 @@ def test_what_could_not_start_is_told(home: Home, session: Session, until: Until
 
 def test_what_cannot_be_trained_longer_says_why(home: Home) -> None:
     row = home.models.rows[0]
-    learning = GrownModel(id="a", name="A", quality="Still learning", when="", why_not_longer="“A” is still training.")
+    learning = ModelSummary(
+        id="a", name="A", quality="Still learning", when="", why_not_longer="“A” is still training."
+    )
     home.models.show_models((learning,), 1)
     assert (row.longer.isEnabled(), row.longer.toolTip()) == (False, "“A” is still training.")
     home.models.show_models((dataclasses.replace(learning, why_not_longer=""),), 1)

@@ -31,7 +31,7 @@ _UNFINISHED = ("interrupted", "paused")
 
 
 @dataclass(frozen=True, kw_only=True)
-class GrownModel:
+class ModelSummary:
     """A model as Home shows it. quality: how good it is, by its own measured numbers; when: it was made.
 
     is_pronouns: it points at what “it” refers to. writes: it continues a text or replies. has_steps: it was trained
@@ -52,7 +52,7 @@ class GrownModel:
 class LibraryOverview:
     """The models that are shown, the number of all, and facts for the next step (see LibraryFacts)."""
 
-    models: Sequence[GrownModel] = ()
+    models: Sequence[ModelSummary] = ()
     n_models: int = 0
     newest: NamedRun | None = None
     interrupted: NamedRun | None = None
@@ -132,12 +132,12 @@ def _shown(models: Sequence[RunInfo]) -> Sequence[RunInfo]:
     return newest if longest is None or longest in newest else (*newest[:-1], longest)
 
 
-def _read_model(info: RunInfo) -> GrownModel:
+def _read_model(info: RunInfo) -> ModelSummary:
     questions, pronouns = _read(read_evaluation, info), _read(read_pronouns, info)
     if info.best_loss is None and info.best_metric is None:
         lowest = find_lowest_loss(info.folder)
         info = replace(info, best_loss=lowest.loss, best_metric=lowest.metric)
-    return GrownModel(
+    return ModelSummary(
         id=info.id,
         name=info.name,
         quality=describe_quality(

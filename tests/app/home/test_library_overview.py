@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.home.grown import MAX_SHOWN, describe_quality, read_overview
+from app.home.library_overview import MAX_SHOWN, describe_quality, read_overview
 from models.evaluation.record import write_comparison
 from models.events import TextCompared
 from models.library.library import Library

@@ -33,7 +33,7 @@ class QuickStartWindow(Protocol):
     def show_run(self, run_id: str) -> None: ...
 
 
-class GrownNotice(QObject):
+class QuickStartNotice(QObject):
     """Says that a quick start has ended where another page than its own is in view, and leads to what came of it."""
 
     def __init__(self, window: QuickStartWindow) -> None:
