@@ -2,7 +2,7 @@
 VENV_PYTHON := .venv/bin/python
 # Where that is set, as it is in many containers, each process that the tests start compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: run test types tests test-real bundle screenshots clean
+.PHONY: run test types tests test-real bundle screenshots docs clean
 
 # The window; on Linux without a display, the quick start on the command line and pictures of the window instead.
 run:
@@ -51,6 +51,11 @@ bundle:
 screenshots:
 	@sh scripts/setup.sh run
 	$(VENV_PYTHON) -m app screenshots screenshots
+
+# The documentation, in build/site; a link that leads nowhere fails it.
+docs:
+	@sh scripts/setup.sh test
+	$(VENV_PYTHON) -m mkdocs build
 
 # Leaves .venv, which is slow to fetch again: remove that one by hand.
 clean:
