@@ -7,12 +7,11 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from tools.docs.pages import generated_pages, with_site_links
-from tools.docs.pictures import generated_pictures
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages and pictures that are made of the code."""
-    for path, content in {**generated_pages(), **generated_pictures()}.items():
+    """Add the pages that are made of the code."""
+    for path, content in generated_pages().items():
         files.append(File.generated(config, path, content=content))
     return files
 

@@ -50,12 +50,13 @@ _MOVED = {
 
 
 def generated_pages() -> dict[str, str]:
-    """Return the Markdown of each generated page by its path on the site."""
+    """Return each generated page, in Markdown, and the icon by their paths on the site."""
     chapters, problems = read_chapters()
     assert not problems, problems
     return {
         "index.md": _from_the_top("README.md", "index.md"),
         "changelog.md": _from_the_top("CHANGELOG.md", "changelog.md"),
+        "assets/icon.svg": (ROOT / "resources" / "icon.svg").read_text(encoding="utf-8"),
         "license.md": f"# License\n\n```text\n{(ROOT / 'LICENSE').read_text(encoding='utf-8')}```\n",
         "develop/contributing.md": _from_the_top("CONTRIBUTING.md", "develop/contributing.md"),
         "develop/architecture.md": _from_the_top("ARCHITECTURE.md", "develop/architecture.md"),

@@ -40,16 +40,15 @@ LOSS = (
 )
 
 
-def generated_pictures() -> dict[str, str]:
-    """Return the SVG of each picture by its path on the site."""
+def pictures() -> dict[str, str]:
+    """Return the SVG of each picture by its path in the repository."""
     with (ROOT / "pyproject.toml").open("rb") as file:
         contracts = tomllib.load(file)["tool"]["importlinter"]["contracts"]
     layers = {each["containers"][0]: each["layers"] for each in contracts if each["type"] == "layers"}
     return {
-        **{f"develop/layers-{name}.svg": draw_layers(rows) for name, rows in layers.items()},
-        "develop/prompt.svg": draw_way(PROMPT),
-        "develop/loss.svg": draw_way(LOSS),
-        "assets/icon.svg": (ROOT / "resources" / "icon.svg").read_text(encoding="utf-8"),
+        **{f"docs/develop/layers-{name}.svg": draw_layers(rows) for name, rows in layers.items()},
+        "docs/develop/prompt.svg": draw_way(PROMPT),
+        "docs/develop/loss.svg": draw_way(LOSS),
     }
 
 
@@ -92,3 +91,8 @@ def _svg(parts: Sequence[str], height: int) -> str:
     size = f'viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}"'
     back = f'<rect width="{_WIDTH}" height="{height}" style="fill:#fbfcfa;stroke:none"/>'
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{_STYLE}{back}{"".join(parts)}</svg>\n'
+
+
+if __name__ == "__main__":
+    for name, picture in pictures().items():
+        (ROOT / name).write_text(picture, encoding="utf-8")
