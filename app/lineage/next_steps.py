@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from app.session.candidates import Candidate
 from models.alignment.stage_tree import LineageNode, StageTree
+from models.settings.stage_kinds import STAGE_KINDS
 
 
 class NextRun(NamedTuple):
@@ -39,6 +40,10 @@ class NextStep(NamedTuple):
     does: NextRun | Judging | None
 
 
+_OF_PAIRS = tuple(name for name, kind in STAGE_KINDS.items() if "preference" in kind.tasks)
+"""The stages that learn from pairs."""
+
+
 def next_steps(tree: StageTree, stage: LineageNode) -> Iterator[NextStep]:
     """What can be done next with a stage, the most usual first; nothing with one that has no model."""
     if stage.scores:
@@ -59,15 +64,17 @@ def _with_reward_model(tree: StageTree, stage: LineageNode) -> Iterator[NextStep
     is_last = stage.parent_step in (None, parent.step)
     start = parent.id if is_last else f"{parent.id}@{stage.parent_step}"
     tip = f"{parent.name} learns to earn the scores of {stage.name}"
-    yield NextStep("PPO with its rewards…", "target", tip, NextRun(start, "ppo", stage.id))
-    yield NextStep("GRPO with its rewards…", "users-three", tip, NextRun(start, "grpo", stage.id))
+    for kind in STAGE_KINDS.values():
+        if kind.draws:
+            title = f"{kind.words.title} with its rewards…"
+            yield NextStep(title, kind.words.icon, tip, NextRun(start, kind.name, stage.id))
     pairs = f"{parent.name} learns from the pairs that taught {stage.name}, without its scores"
     yield NextStep("DPO on the same pairs…", "git-diff", pairs, NextRun(start, "dpo", data=stage.data))
 
 
 def _with_writer(tree: StageTree, stage: LineageNode) -> Iterator[NextStep]:
     children = tree.children(stage.id)
-    pairs = next((child.data for child in reversed(children) if child.kind in ("reward", "dpo", "kto")), "")
+    pairs = next((child.data for child in reversed(children) if child.kind in _OF_PAIRS), "")
     me = Candidate(stage.id)
     parent = tree.find(stage.parent) if stage.parent else None
     if parent is not None and parent.writes:
@@ -78,11 +85,11 @@ def _with_writer(tree: StageTree, stage: LineageNode) -> Iterator[NextStep]:
     yield NextStep("Collect preferences…", "hand-pointing", tip, Judging(me, me))
     tip = "A reward model learns from pairs to score replies"
     yield NextStep("Train a reward model…", "scales", tip, NextRun(stage.id, "reward", data=pairs))
-    tip = "It learns from pairs, without a reward model"
-    yield NextStep("DPO…", "git-diff", tip, NextRun(stage.id, "dpo", data=pairs))
-    yield NextStep(
-        "KTO…", "thumbs-up", "It learns from single replies, good or bad", NextRun(stage.id, "kto", data=pairs)
-    )
+    for name in _OF_PAIRS:
+        if (kind := STAGE_KINDS[name]).head == "language":
+            yield NextStep(
+                f"{kind.words.title}…", kind.words.icon, kind.words.does, NextRun(stage.id, name, data=pairs)
+            )
     for child in children:
         if child.scores:
             tip = f"It learns to earn the scores of {child.name}"

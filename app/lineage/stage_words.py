@@ -17,17 +17,14 @@ from models.alignment.stage_tree import (
     LineageNode,
 )
 from models.number_words import format_count, format_duration, format_percent, with_minus
+from models.settings.stage_kinds import STAGE_KINDS
 
 KINDS = {
     PRETRAINED: ("Base", "trend-down", "Learned from texts, starting with random weights"),
     FORKED: ("Fork", "git-fork", "Continues another run from one of its checkpoints"),
     TUNED: ("Fine-tuned", "graduation-cap", "Imitates texts or conversations, starting from a trained model"),
     IMPORTED: ("Imported", "download-simple", "Came from outside the library"),
-    REWARD: ("Reward model", "scales", "Learned from pairs to score replies"),
-    "dpo": ("DPO", "git-diff", "Learned from pairs, directly"),
-    "kto": ("KTO", "thumbs-up", "Learned from single replies, good or bad"),
-    "ppo": ("PPO", "target", "Learned from rewards, beside a critic"),
-    "grpo": ("GRPO", "users-three", "Learned from rewards, by comparing replies with one another"),
+    **{name: (kind.words.title, kind.words.icon, kind.words.learned) for name, kind in STAGE_KINDS.items()},
     GONE: ("Gone", "trash", "No longer in the library"),
 }
 """Kind of a stage → what it is called, its icon, and what that means."""

@@ -14,26 +14,11 @@ from app.kit.labels import ElidedCombo
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from models.settings.align_spec import REWARD_MODELS, AlignSpec, usual_align
+from models.settings.stage_kinds import STAGE_KINDS
 
 _STAGES = {
     "": ("Learn from texts", "It imitates texts, conversations, or the answers of a task."),
-    "grpo": (
-        "Learn from rewards: GRPO",
-        "It draws several replies to each prompt, and reinforces those that earn more than the others.",
-    ),
-    "ppo": (
-        "Learn from rewards: PPO",
-        "It draws replies, and reinforces those that earn more than its critic, a second model, expected.",
-    ),
-    "dpo": ("Learn from pairs: DPO", "Of two replies to a prompt, the preferred one becomes likelier than the other."),
-    "kto": (
-        "Learn from pairs or thumbs: KTO",
-        "Good replies become likelier and bad ones less likely, each by itself: from pairs, or rated alone.",
-    ),
-    "reward": (
-        "Learn from pairs: a reward model",
-        "The model learns to score replies as in the pairs; PPO and GRPO can learn from its scores.",
-    ),
+    **{name: (kind.words.offer, kind.words.does) for name, kind in STAGE_KINDS.items()},
 }
 """Stage of AlignSpec, "" for none -> its name and what it does."""
 
@@ -136,7 +121,7 @@ class AlignPicker(QWidget):
         models = []
         for info in self._session.runs.known():
             spec = None if info.problem or not info.step else info.spec
-            if spec is not None and spec.align is not None and spec.align.stage == "reward":
+            if spec is not None and spec.align is not None and spec.align.kind.head == "regression":
                 models.append((f"“{info.name}”", info.id))
         for box, none, verb, chosen in (
             (self.rewarder, "Rewarded by the judge of the wish", "Rewarded by", wanted),

@@ -30,7 +30,8 @@ from models.settings.align_spec import AlignSpec, usual_align_train
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, RunSpec, TrainConfig
 from models.settings.spec_changes import inactive_fields
-from models.settings.tasks import ALIGNED_TASKS, TASKS
+from models.settings.stage_kinds import first_stage_for
+from models.settings.tasks import ALIGNED_TASKS, PREFERENCE_TASKS, TASKS
 from models.settings.tune_spec import usual_train
 from models.training.proposal.propose import Proposal, proposed_tokenizer
 
@@ -226,7 +227,7 @@ class RunChoices(QScrollArea):
         keeps_model: learn with the model that is chosen. Where it cannot, `problem` says so.
         """
         info = self._session.datasets.info(sha)
-        stage = {"preference": "dpo", "unpaired": "kto"}.get(info.corpus.task, "") if info is not None else ""
+        stage = first_stage_for(info.corpus.task) if info is not None and info.corpus.task in PREFERENCE_TASKS else ""
         writer = self._writer_of(info.name) if info is not None and stage else ""
         if keeps_model:
             self.align.set_spec(None)
@@ -381,9 +382,9 @@ class RunChoices(QScrollArea):
         followed_stage, self._followed = self._followed[2], chosen
         usual = usual_train(mode, cost.total_parameters(config) if config is not None else 1_000_000)
         if align is not None:
-            stage_tensors = usual_align_train(align.stage)
-            rate = float(f"{usual['lr'] * stage_tensors['lr'] / 1e-3:.1g}")  # those of stages are for small models
-            usual |= stage_tensors | {"lr": rate}
+            stage_usual = usual_align_train(align.stage)
+            rate = float(f"{usual['lr'] * stage_usual['lr'] / 1e-3:.1g}")  # those of stages are for small models
+            usual |= stage_usual | {"lr": rate}
         names = dict.fromkeys((*usual, *(usual_align_train(followed_stage) if followed_stage else ())))
         proposed = {name: getattr(TrainConfig(), name) for name in names} | (usual if mode else {})
         prompts = self.form.config.prompts

@@ -22,6 +22,7 @@ from models.library.run_record import RunInfo
 from models.settings.align_spec import AlignSpec
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import RunSpec, TrainConfig
+from models.settings.stage_kinds import CRITIC
 from models.settings.tune_spec import TUNE_MODES, TuneSpec
 from models.training.estimates.findings import BaseRate, RunCost
 from models.training.proposal.propose import seconds_of, step_memory
@@ -263,9 +264,9 @@ def step_bytes(
     parts = memory(model, n_rows, length, train.optimizer, tune=tune, recomputes=recomputes, accumulates=accumulates)
     needed = sum(parts.values())
     if align is not None:
-        n_frozen = (align.stage != "reward") + len(align.reward_models)
+        n_frozen = (align.kind.head == "language") + len(align.reward_models)
         needed += n_frozen * FLOAT32_BYTES * cost.total_parameters(model)
-    if align is not None and align.stage == "ppo":
+    if align is not None and CRITIC in align.kind.needs:
         critic = memory(model, n_rows, length, train.optimizer, accumulates=True)
         needed += sum(critic[kept] for kept in ("Weights", "Gradients", "Optimizer"))
     return needed

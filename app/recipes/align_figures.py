@@ -20,6 +20,7 @@ from models.recipes.demonstrations.results import (
     RefuseResult,
     StageResult,
 )
+from models.settings.stage_kinds import STAGE_KINDS
 from models.tiny_world.question_words import KIND_MEANINGS, kind_title
 from models.tiny_world.refusals import FORBIDDEN, TRAINED_ATTACKS
 
@@ -58,7 +59,7 @@ ATTACKS: Mapping[str, str] = {
     "prefill": "The reply has begun already",
 }
 """Families of models.tiny_world.refusals.ATTACKS, in words."""
-_TONES = {"ppo": "accent", "dpo": "info", "grpo": "validation"}
+_TONES = {name: kind.words.tone for name, kind in STAGE_KINDS.items() if kind.words.tone}
 
 
 # -- Tables ------------------------------------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ T tokens of replies.
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -54,6 +56,38 @@ def kto_loss(policy: Tensor, reference: Tensor, is_good: Tensor, kl: Tensor, *, 
     """
     ratio = policy - reference
     return 1 - torch.sigmoid(beta * torch.where(is_good, ratio - kl, kl - ratio))
+
+
+def simpo_loss(
+    chosen: Tensor, rejected: Tensor, *, beta: float, margin: float, label_noise: Tensor | float = 0.0
+) -> Tensor:
+    """Compute the loss (B) of simple preference optimization, which needs no reference (SimPO, arXiv:2405.14734).
+
+    Args:
+        chosen, rejected: (B), mean log-probabilities per token of the replies. margin: γ. label_noise: as in
+            `dpo_loss`.
+    """
+    z = beta * (chosen - rejected) - margin
+    return -(1 - label_noise) * F.logsigmoid(z) - label_noise * F.logsigmoid(-z)
+
+
+def orpo_loss(chosen: Tensor, rejected: Tensor, *, beta: float) -> Tensor:
+    """Compute the loss (B) of odds ratio preference optimization, which needs no reference (ORPO, arXiv:2403.07691).
+
+    It is the negative log-likelihood per token of the chosen reply, less β log σ of the log of the ratio of the odds
+    p / (1 − p) of both replies, with p = exp of the mean log-probability per token.
+
+    Args:
+        chosen, rejected: (B), mean log-probabilities per token of the replies, below 0.
+    """
+    log_odds = (chosen - rejected) - (_log1mexp(chosen) - _log1mexp(rejected))
+    return -chosen - beta * F.logsigmoid(log_odds)
+
+
+def _log1mexp(x: Tensor) -> Tensor:
+    """Compute log(1 − exp(x)) of x < 0, exactly also near 0 (Mächler, 2012)."""
+    x = x.clamp(max=-1e-7)
+    return torch.where(x > -math.log(2), torch.log(-torch.expm1(x)), torch.log1p(-x.exp()))
 
 
 def policy_loss(

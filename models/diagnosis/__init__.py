@@ -10,7 +10,9 @@ from models.diagnosis.findings import SHOWN_BY, TITLES, Check, Diagnosis, Examin
 from models.diagnosis.log import RunLog
 from models.diagnosis.signs import Signs
 from models.settings.align_spec import AlignSpec
+from models.settings.slots import check_complete
 from models.settings.spec_changes import value_of
+from models.settings.stage_kinds import STAGE_KINDS
 from models.tiny_world.refusals import parse_rule_name
 
 __all__ = ["SHOWN_BY", "TITLES", "Check", "Diagnosis", "Examination", "Remedy", "RunLog", "examine", "kinds_of"]
@@ -29,8 +31,10 @@ _OF_TEXTS: _Checks = {
     "little_data": data.little_data,
     "small_validation": data.small_validation,
 }
-_OF_REPLIES: _Checks = {
+_OF_ALIGNED: _Checks = {
     "nan": breakdown.nan,
+    "divergence": pairs.divergence,
+    "exploding": breakdown.exploding,
     "wrong_reference": replies.wrong_reference,
     "reward_hacking": replies.reward_hacking,
     "kl_high": replies.kl_high,
@@ -38,32 +42,18 @@ _OF_REPLIES: _Checks = {
     "cut": replies.cut,
     "no_signal": replies.no_signal,
     "length": replies.length,
-    "kl_low": replies.kl_low,
-}
-_OF_POLICY_PAIRS: _Checks = {
-    "nan": breakdown.nan,
-    "divergence": pairs.divergence,
-    "exploding": breakdown.exploding,
-    "wrong_reference": replies.wrong_reference,
-    "reward_hacking": replies.reward_hacking,
-    "kl_high": replies.kl_high,
-    "cut": replies.cut,
     "chosen_falls": pairs.chosen_falls,
     "kl_low": replies.kl_low,
     "pairs_unlearned": pairs.pairs_unlearned,
+    "weak_judge": pairs.weak_judge,
+    "large_updates": replies.large_updates,
+    "critic": replies.critic,
 }
+"""Those of alignments; a stage names the ones that apply to it."""
+check_complete({check for kind in STAGE_KINDS.values() for check in kind.checks}, _OF_ALIGNED, "checks of the stages")
 _CHECKS: dict[str, _Checks] = {
     "": _OF_TEXTS,
-    "reward": {
-        "nan": breakdown.nan,
-        "divergence": pairs.divergence,
-        "exploding": breakdown.exploding,
-        "weak_judge": pairs.weak_judge,
-    },
-    "dpo": _OF_POLICY_PAIRS,
-    "kto": _OF_POLICY_PAIRS,
-    "ppo": {**_OF_REPLIES, "large_updates": replies.large_updates, "critic": replies.critic},
-    "grpo": _OF_REPLIES,
+    **{name: {check: _OF_ALIGNED[check] for check in kind.checks} for name, kind in STAGE_KINDS.items()},
 }
 """By the stage of an alignment: the loss of one that draws replies says nothing, and all are too short for the rest."""
 _OF_TUNED: _Checks = {"over_refusal": kept.over_refusal, "forgetting": kept.forgetting}
@@ -115,7 +105,8 @@ def examine(log: RunLog) -> Examination:
 
 def _of_tuned(log: RunLog) -> _Checks:
     """Those of _OF_TUNED that suit a run: which harmless questions are refused is asked where there is a rule."""
-    if log.spec.tune is None or log.spec.model.head != "language" or (log.spec.align or AlignSpec()).stage == "reward":
+    heads = {log.spec.model.head, (log.spec.align or AlignSpec()).kind.head}
+    if log.spec.tune is None or heads != {"language"}:
         return {}
     has_rule = log.over_refusal is not None or parse_rule_name(log.spec.data.dataset) is not None
     return {kind: check for kind, check in _OF_TUNED.items() if kind != "over_refusal" or has_rule}

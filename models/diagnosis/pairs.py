@@ -62,7 +62,7 @@ def chosen_falls(signs: Signs) -> Finding:
         "that are nearly alike do this most, and so do many passes over few pairs."
     )
     evidence = {"chosen": now, "rejected": worse, "margin": margins.last(SOME)}
-    if align.stage == "dpo":
+    if "nll_weight" in align.kind.options:
         weight = 0.2 if not align.nll_weight else float(f"{3 * align.nll_weight:.1g}")
         remedy = new_run({"align.nll_weight": weight})
     else:

@@ -497,7 +497,7 @@ def _end_again(signs: Signs, onset: int) -> Remedy:
     usual = AlignSpec().end_penalty
     if align.task == "prompts" and align.end_penalty < usual:
         return new_run({"align.end_penalty": usual})
-    if align.stage == "dpo" and not align.nll_weight:
+    if "nll_weight" in align.kind.options and not align.nll_weight:
         return new_run({"align.nll_weight": 0.2})
     return calmer_remedy(signs, onset)
 

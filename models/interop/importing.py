@@ -145,7 +145,7 @@ def task_of(source: Path, config: ModelConfig) -> dict[str, Any]:
         spec = RunFolder.open(folder).spec
         data = spec.data
         if spec.align is not None:  # what it has become: a model that chats, or one that gives a score
-            return {"task": "regression"} if spec.align.stage == "reward" else {}
+            return {"task": head} if (head := spec.align.kind.head) != "language" else {}
         return {"task": data.task, "labels": data.labels} if data.task != "language" else {}
     if config.head in ("language", "none"):
         return {}

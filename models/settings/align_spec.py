@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any
 
-from models.settings.slots import check_settings, slot
-from models.settings.tasks import PREFERENCE_TASKS
+from models.settings.slots import check_complete, check_settings, slot
+from models.settings.stage_kinds import STAGE_KINDS, StageKind, stages_with
 
-_PAIRS, _REPLIES = ("reward", "dpo", "kto"), ("ppo", "grpo")
-STAGES = (*_PAIRS, *_REPLIES)
+STAGES = tuple(STAGE_KINDS)
 _GROUP = "Alignment"
 REWARD_MODELS: Mapping[str, str] = MappingProxyType({"reward_model": "reward", "second_reward_model": "reward-2"})
 """The settings that name a reward model, as a run's lineage does -> the folder of the run that holds it."""
@@ -24,9 +23,7 @@ class AlignSpec:
     stage: str = slot(
         "grpo",
         "Stage",
-        "reward: a model learns from pairs to score replies. DPO makes the preferred reply of each pair likelier; KTO "
-        "takes each reply alone, as good or bad. PPO draws replies, and makes those likelier that earn more than its "
-        "critic expected; GRPO, those that earn more than others to the same prompt.",
+        " ".join(f"{kind.words.explained}." for kind in STAGE_KINDS.values()),
         group=_GROUP,
         choices=STAGES,
     )
@@ -34,10 +31,10 @@ class AlignSpec:
         0.0,
         "KL weight β",
         "How much each nat of distance from the parent costs, in units of the reward. In DPO and KTO the larger, the "
-        "closer to the parent.",
+        "closer to the parent. SimPO scales the log-probability per token by it, and ORPO weighs the odds by it.",
         group=_GROUP,
         range=(0.0, 100.0),
-        only_if=("stage", STAGES[1:]),
+        only_if=("stage", stages_with("beta")),
     )
     centre: float = slot(
         0.01,
@@ -45,7 +42,7 @@ class AlignSpec:
         "Keeps the scores of a reward model around 0: how much the square of the sum of a pair's scores costs.",
         group=_GROUP,
         range=(0.0, 100.0),
-        only_if=("stage", "reward"),
+        only_if=("stage", stages_with("centre")),
         omit_default=True,
     )
     pairs_used: str = slot(
@@ -54,8 +51,17 @@ class AlignSpec:
         "All of them; or every other one, so that two reward models learn from different pairs and can be compared.",
         group=_GROUP,
         choices=("all", "odd", "even"),
-        only_if=("stage", "reward"),
+        only_if=("stage", stages_with("pairs_used")),
         advanced=True,
+        omit_default=True,
+    )
+    margin: float = slot(
+        1.0,
+        "Margin γ",
+        "By how much the scaled log-probability per token of the preferred reply should exceed that of the other.",
+        group=_GROUP,
+        range=(0.0, 100.0),
+        only_if=("stage", stages_with("margin")),
         omit_default=True,
     )
     label_noise: float = slot(
@@ -64,7 +70,7 @@ class AlignSpec:
         "The share of pairs assumed to be the wrong way round, so that no single pair is trusted too much (cDPO).",
         group=_GROUP,
         range=(0.0, 0.5),
-        only_if=("stage", "dpo"),
+        only_if=("stage", stages_with("label_noise")),
         omit_default=True,
     )
     nll_weight: float = slot(
@@ -74,7 +80,7 @@ class AlignSpec:
         "may make both replies of a pair less likely.",
         group=_GROUP,
         range=(0.0, 100.0),
-        only_if=("stage", "dpo"),
+        only_if=("stage", stages_with("nll_weight")),
         omit_default=True,
     )
     desirable_weight: float = slot(
@@ -84,7 +90,7 @@ class AlignSpec:
         "should weigh about the same.",
         group=_GROUP,
         range=(0.0, 1000.0),
-        only_if=("stage", "kto"),
+        only_if=("stage", stages_with("desirable_weight")),
         omit_default=True,
     )
     undesirable_weight: float = slot(
@@ -93,7 +99,7 @@ class AlignSpec:
         "How much the loss of a bad reply counts.",
         group=_GROUP,
         range=(0.0, 1000.0),
-        only_if=("stage", "kto"),
+        only_if=("stage", stages_with("undesirable_weight")),
         omit_default=True,
     )
     reward_model: str = slot(
@@ -101,7 +107,7 @@ class AlignSpec:
         "Reward model",
         "The run whose model scores the replies. Empty = the judge that the prompts name, their wish.",
         group=_GROUP,
-        only_if=("stage", _REPLIES),
+        only_if=("stage", stages_with("reward_model")),
         omit_default=True,
     )
     second_reward_model: str = slot(
@@ -110,7 +116,7 @@ class AlignSpec:
         "One that learned from other pairs. If the two disagree about the replies more and more, neither knows any "
         "longer what they are worth, and the first is being gamed.",
         group=_GROUP,
-        only_if=("stage", _REPLIES),
+        only_if=("stage", stages_with("second_reward_model")),
         omit_default=True,
     )
     reward_by: str = slot(
@@ -120,7 +126,7 @@ class AlignSpec:
         "which is harder to game.",
         group=_GROUP,
         choices=("first", "lower"),
-        only_if=("stage", _REPLIES),
+        only_if=("stage", stages_with("reward_by")),
         advanced=True,
         omit_default=True,
     )
@@ -130,7 +136,7 @@ class AlignSpec:
         "How many prompts are answered in each step.",
         group=_GROUP,
         range=(1, 4096),
-        only_if=("stage", _REPLIES),
+        only_if=("stage", stages_with("n_prompts")),
     )
     n_replies: int = slot(
         8,
@@ -138,7 +144,7 @@ class AlignSpec:
         "How many replies are drawn to each prompt. GRPO compares them with one another: 2 at least.",
         group=_GROUP,
         range=(1, 1024),
-        only_if=("stage", _REPLIES),
+        only_if=("stage", stages_with("n_replies")),
     )
     max_tokens: int = slot(
         80,
@@ -146,7 +152,7 @@ class AlignSpec:
         "Drawn replies are cut off after this many tokens.",
         group=_GROUP,
         range=(1, 100_000),
-        only_if=("stage", STAGES[1:]),
+        only_if=("stage", stages_with("max_tokens")),
     )
     end_penalty: float = slot(
         1.0,
@@ -154,7 +160,7 @@ class AlignSpec:
         "What is subtracted from the reward of a reply that is cut off before it ends.",
         group=_GROUP,
         range=(0.0, 100.0),
-        only_if=("stage", _REPLIES),
+        only_if=("stage", stages_with("end_penalty")),
     )
     n_epochs: int = slot(
         2,
@@ -162,7 +168,7 @@ class AlignSpec:
         "How often PPO learns from the replies of a step.",
         group=_GROUP,
         range=(1, 100),
-        only_if=("stage", "ppo"),
+        only_if=("stage", stages_with("n_epochs")),
         omit_default=True,
     )
     n_minibatches: int = slot(
@@ -171,7 +177,7 @@ class AlignSpec:
         "Into how many parts the replies of a step are divided, with one update for each in every pass.",
         group=_GROUP,
         range=(1, 1024),
-        only_if=("stage", "ppo"),
+        only_if=("stage", stages_with("n_minibatches")),
         omit_default=True,
     )
     critic_lr: float = slot(
@@ -180,7 +186,7 @@ class AlignSpec:
         "The learning rate of the critic, a model of its own that learns how much a reply will earn.",
         group=_GROUP,
         range=(1e-9, 10.0),
-        only_if=("stage", "ppo"),
+        only_if=("stage", stages_with("critic_lr")),
         omit_default=True,
     )
     lam: float = slot(
@@ -189,7 +195,7 @@ class AlignSpec:
         "How far a reward is credited to earlier tokens: 1 = fully, 0 = as far as the critic foresees it.",
         group=_GROUP,
         range=(0.0, 1.0),
-        only_if=("stage", "ppo"),
+        only_if=("stage", stages_with("lam")),
         advanced=True,
         omit_default=True,
     )
@@ -199,7 +205,7 @@ class AlignSpec:
         "How far the critic's value of a token may move in a step before moving further earns nothing.",
         group=_GROUP,
         range=(0.0, 1e6),
-        only_if=("stage", "ppo"),
+        only_if=("stage", stages_with("value_clip")),
         advanced=True,
         omit_default=True,
     )
@@ -209,7 +215,7 @@ class AlignSpec:
         "Passes end once the policy is this far (nats per token) from the one that drew the replies. 0 = never.",
         group=_GROUP,
         range=(0.0, 1e6),
-        only_if=("stage", "ppo"),
+        only_if=("stage", stages_with("max_kl")),
         advanced=True,
         omit_default=True,
     )
@@ -219,7 +225,7 @@ class AlignSpec:
         "The reward, which is correct; or the loss, as in GRPO's paper (k3), which pulls in the other direction of KL.",
         group=_GROUP,
         choices=("reward", "loss"),
-        only_if=("stage", "grpo"),
+        only_if=("stage", stages_with("kl_in")),
         advanced=True,
     )
     aggregate: str = slot(
@@ -229,7 +235,7 @@ class AlignSpec:
         "the mean over all tokens of the step.",
         group=_GROUP,
         choices=("dr_grpo", "dapo", "grpo"),
-        only_if=("stage", "grpo"),
+        only_if=("stage", stages_with("aggregate")),
         advanced=True,
     )
     scale: str = slot(
@@ -238,7 +244,7 @@ class AlignSpec:
         "Nothing; the spread of the rewards of their prompt, as GRPO's paper has it; or that of the whole step.",
         group=_GROUP,
         choices=("none", "group", "batch"),
-        only_if=("stage", "grpo"),
+        only_if=("stage", stages_with("scale")),
         advanced=True,
     )
     clip_low: float = slot(
@@ -247,7 +253,7 @@ class AlignSpec:
         "How far the probability of a token may fall in a step before more of it earns nothing.",
         group=_GROUP,
         range=(0.0, 1.0),
-        only_if=("stage", _REPLIES),
+        only_if=("stage", stages_with("clip_low")),
         advanced=True,
     )
     clip_high: float = slot(
@@ -256,7 +262,7 @@ class AlignSpec:
         "How far it may rise.",
         group=_GROUP,
         range=(0.0, 100.0),
-        only_if=("stage", _REPLIES),
+        only_if=("stage", stages_with("clip_high")),
         advanced=True,
     )
 
@@ -268,16 +274,26 @@ class AlignSpec:
             raise ValueError(
                 "A second reward model is compared with the first one, and none is chosen: set reward_model, too."
             )
-        if self.stage in ("dpo", "kto") and self.beta == 0:
+        if self.kind.needs_beta and self.beta == 0:
             raise ValueError(
-                f"With a β of 0 {self.stage.upper()} learns nothing, since its loss is the same for all weights: set "
-                "beta above 0, such as 0.1."
+                f"With a β of 0 {self.kind.words.title} learns nothing, since its loss is the same for all weights: "
+                "set beta above 0, such as 0.1."
             )
         if self.stage == "ppo" and self.n_minibatches > self.n_prompts * self.n_replies:
             raise ValueError(
                 f"{self.n_prompts * self.n_replies} replies per step cannot be divided into {self.n_minibatches} "
                 "minibatches: lower n_minibatches, or draw more replies."
             )
+
+    @property
+    def kind(self) -> StageKind:
+        """What is known of its stage."""
+        return STAGE_KINDS[self.stage]
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks of the datasets that it can learn from, the usual one first."""
+        return self.kind.tasks
 
     @property
     def task(self) -> str:
@@ -294,31 +310,19 @@ class AlignSpec:
         changes: dict[str, Any] = dict(found)
         return replace(self, **changes)
 
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        """The tasks of all datasets that it can learn from, the usual one first: KTO needs no pairs."""
-        if self.stage == "kto":
-            return PREFERENCE_TASKS
-        return ("preference",) if self.stage in _PAIRS else ("prompts",)
+
+check_complete(
+    {option for kind in STAGE_KINDS.values() for option in kind.options},
+    {f.name for f in fields(AlignSpec)} - {"stage"},
+    "options of the stages",
+)
 
 
 def usual_align(stage: str) -> dict[str, Any]:
-    """The usual settings of AlignSpec for a stage, where they differ from its defaults."""
-    usual: dict[str, dict[str, Any]] = {
-        "dpo": {"beta": 0.1},
-        "kto": {"beta": 0.1},
-        "ppo": {"beta": 0.05, "n_prompts": 32, "n_replies": 2, "clip_high": 0.2},
-    }
-    return {"stage": stage, **usual.get(stage, {})}
+    """Return the usual settings of AlignSpec for a stage, where they differ from its defaults."""
+    return {"stage": stage, **STAGE_KINDS[stage].usual}
 
 
 def usual_align_train(stage: str) -> dict[str, Any]:
-    """The usual settings of TrainConfig for a stage, where they differ from those of a fine-tuning.
-
-    One pass over 1,000 pairs, or as many steps as show an effect, at rates for a model of some 500,000 parameters.
-    """
-    if stage in _PAIRS:
-        return {"lr": 1e-3, "batch_size": 16, "warmup_steps": 0, "steps": 60, "eval_interval": 20}
-    lr = 3e-4 if stage == "ppo" else 1e-3
-    often = {"eval_interval": 10, "sample_interval": 10, "checkpoint_interval": 10, "keep_checkpoints": 8}
-    return {"lr": lr, "schedule": "constant", "warmup_steps": 0, "steps": 60, **often}
+    """Return the usual settings of TrainConfig for a stage, where they differ from those of a fine-tuning."""
+    return dict(STAGE_KINDS[stage].usual_train)

@@ -412,9 +412,11 @@ class RunSpec:
                 f" and from nothing else: in [data] set source to dataset and task to {' or '.join(wanted)}, with a "
                 "dataset of them."
             )
-        if self.align is not None and self.align.stage == "kto" and self.train.batch_size < 2:
+        if self.align is not None and self.train.batch_size < self.align.kind.min_batch_size:
+            kind = self.align.kind
             raise ValueError(
-                "KTO reads each reply after another prompt of its batch, too: set train.batch_size to 2 or more."
+                f"{kind.words.title} reads each reply after another prompt of its batch, too: set train.batch_size to "
+                f"{kind.min_batch_size} or more."
             )
         if self.align is not None and self.train.optimizer != "adamw":
             raise ValueError(
@@ -429,7 +431,7 @@ class RunSpec:
         They are all tokens, the labels of a task (each of several: there or not), the two nouns that a pronoun may
         refer to, or the two replies of which one is preferred.
         """
-        if self.align is not None and self.align.stage == "kto":
+        if self.align is not None and not self.align.kind.guess_is_known:
             return 0
         if self.data.source == "pronouns" or self.learned_task in ("multi-label", "preference"):
             return 2

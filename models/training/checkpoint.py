@@ -134,11 +134,11 @@ def read_checkpoint(path: Path, model: AnyModel) -> Checkpoint:
         weights=weights,
         optimizer_tensors=optimizer_tensors,
         optimizer_numbers=numbers,
-        stage_tensors=read_of_stage(path) if about.get("has_stage") else {},
+        stage_tensors=read_stage_tensors(path) if about.get("has_stage") else {},
     )
 
 
-def read_of_stage(path: Path) -> dict[str, Tensor]:
+def read_stage_tensors(path: Path) -> dict[str, Tensor]:
     """What a checkpoint kept of its run's stage; DamagedError where that is missing or damaged."""
     return read_tensors(path / _STAGE)
 

@@ -175,7 +175,7 @@ def _prepare_tuned(library: Library, spec: RunSpec) -> Generator[Event, None, Pr
     spec = dataclasses.replace(spec, model=parent.config, tokenizer=parent.tokenizer_spec, data=data)
     _add_special_tokens(tokenizer, spec, parent.config.topology)
     align = spec.align
-    head_of = "regression" if align is not None and align.stage == "reward" else data.task
+    head_of = align.kind.head if align is not None and align.kind.head != "language" else data.task
     design = tuned_design(parent.config, tokenizer, head_of, data.labels)
     reward_models: dict[str, Parent] = {}
     if align is not None:

@@ -20,6 +20,8 @@ from models.library.run_record import EARLY_STOP
 from models.metrics.metrics_table import METRICS
 from models.runs.checkpoint_state import TrainState
 from models.runs.run_folder import RunFolder
+from models.settings.slots import join_choices
+from models.settings.stage_kinds import STAGE_KINDS, stages_with
 from models.training.clock import Clock, EtaEstimator
 from models.training.estimates.batch_finder import try_smaller_batches
 from models.training.evaluator import Evaluator, check_weights
@@ -129,8 +131,9 @@ class Trainer:
             ValueError: where the run has no such weight, or its stage cannot have this one.
         """
         align = self.run.spec.align
-        if align is None or align.stage == "reward":
-            raise ValueError(f"The run {self.run.name!r} has no KL weight β: it belongs to DPO, KTO, PPO and GRPO.")
+        if align is None or "beta" not in align.kind.options:
+            titles = [STAGE_KINDS[stage].words.title for stage in stages_with("beta")]
+            raise ValueError(f"The run {self.run.name!r} has no KL weight β, as runs with {join_choices(titles)} have.")
         self._steering[_BETA] = dataclasses.replace(align, beta=float(beta)).beta
 
     def request_stop(self, keep: bool = True, status: str = "stopped") -> None:

@@ -93,7 +93,7 @@ def build_run_model(spec: RunSpec, weights: Mapping[str, Tensor] | None = None, 
     """
     model = build_model(spec.model)
     recompute_blocks(model, spec.train.activation_checkpointing)
-    if spec.align is not None and spec.align.stage == "reward":  # as Stiennon et al. have it (arXiv:2009.01325)
+    if spec.align is not None and spec.align.kind.head == "regression":  # as Stiennon et al. have it (arXiv:2009.01325)
         for parameter in model.check_head().parameters():
             nn.init.normal_(parameter, std=(spec.model.d_model + 1) ** -0.5)
     if weights is not None:

@@ -34,12 +34,6 @@ if TYPE_CHECKING:
     from models.chat.own_template import Message
 
 _NOTHING = "The replies of the first step appear here as soon as it is done."
-_WITHOUT = {
-    "reward": "A reward model writes no replies.",
-    "dpo": "DPO learns from the replies of pairs, and writes none of its own.",
-    "kto": "KTO learns from rated replies, and writes none of its own.",
-}
-"""Why a run has no replies, by its stage."""
 _COLOURS = {
     "log_ratio": "Against the parent",
     "advantage": "Advantage",
@@ -172,8 +166,8 @@ class RepliesView(QWidget):
         spec = self._run.spec if self._run is not None else None
         words = _NOTHING
         if self._run is not None and spec is not None and len(self._run.history.train):
-            stage = spec.align.stage if spec.align is not None else ""
-            words = _WITHOUT.get(stage, "This run kept none: it is older than this view.")
+            reason = spec.align.kind.words.writes_none if spec.align is not None else ""
+            words = reason or "This run kept none: it is older than this view."
         self._empty.set_words("No replies yet", why or words)
         self._pages.show_page("replies" if self._steps else "empty")
 

@@ -9,6 +9,7 @@ from models.events import Event
 from models.number_words import format_percent
 from models.settings.align_spec import AlignSpec
 from models.settings.run_spec import RunSpec
+from models.settings.stage_kinds import CRITIC
 from models.tasks.seen_example import TokenRow
 
 # -- Its data ---------------------------------------------------------------------------------------------
@@ -226,9 +227,9 @@ class BaseRate(Event):
 
     def seconds(self, n_steps: int, align: AlignSpec) -> float:
         """Estimated, of so many steps of an alignment: drawing its replies, reading them, and learning from them."""
-        is_ppo = align.stage == "ppo"
-        n_read = 2 + is_ppo + len(align.reward_models)  # by the model and its parent, the critic, the reward models
-        n_learned = 2 * align.n_epochs if is_ppo else 1  # by the model and its critic; by the model
+        has_critic = CRITIC in align.kind.needs
+        n_read = 2 + has_critic + len(align.reward_models)  # by the model and its parent, the critic, the reward models
+        n_learned = 2 * align.n_epochs if has_critic else 1  # by the model and its critic; by the model
         passes = n_read + _PASSES_TO_LEARN * n_learned
         n_replies = n_steps * align.n_prompts * align.n_replies
         return self.seconds_per_reply * n_replies * (1 + _PASS * passes)

@@ -185,7 +185,7 @@ def _tokenizer(library: Library, spec: RunSpec, texts: Sequence[str]) -> tuple[T
     sample, which gives about the same lengths."""
     template = ChatTemplateConfig()
     if spec.tune is not None:
-        tokenizer, template = _parent_curves(library, spec.tune.parent)
+        tokenizer, template = _parent_tokenizer(library, spec.tune.parent)
     elif spec.tokenizer.path:
         tokenizer = load_tokenizer(spec.tokenizer.path, library)
     else:
@@ -194,7 +194,7 @@ def _tokenizer(library: Library, spec: RunSpec, texts: Sequence[str]) -> tuple[T
     return tokenizer, template
 
 
-def _parent_curves(library: Library, parent: str) -> tuple[Tokenizer, ChatTemplateConfig]:
+def _parent_tokenizer(library: Library, parent: str) -> tuple[Tokenizer, ChatTemplateConfig]:
     folder = _folder_of_parent(library, parent)
     if folder is not None:
         return read_tokenizer(folder / "tokenizer.json"), read_kept_template_config(folder) or ChatTemplateConfig()

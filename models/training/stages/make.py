@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TypeVar
+from functools import cached_property, partial
+from typing import Any, TypeVar
 
 import torch
 
@@ -20,19 +20,11 @@ from models.interop.loading import load_model_events
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.settings.align_spec import REWARD_MODELS, AlignSpec
+from models.settings.stage_kinds import CRITIC, REFERENCE, load_objective
 from models.training.evaluator import Evaluator
 from models.training.setup import TrainingContext
 from models.training.stages.critic import Critic
-from models.training.stages.grpo import GrpoStage
-from models.training.stages.ppo import PpoStage
-from models.training.stages.preference import (
-    DpoObjective,
-    KtoObjective,
-    PreferenceStage,
-    RatedKtoObjective,
-    RewardObjective,
-    unbalanced,
-)
+from models.training.stages.preference import PreferenceStage, unbalanced
 from models.training.stages.replies import HeldOutReplies, ReplyDrawer
 from models.training.stages.stage import TextStage, TrainingStage
 from models.training.tuning import build_from_base
@@ -81,12 +73,9 @@ class _Maker:
         config = self.run.spec.train
         train, held_out = yield from self._read(corpus, Pairs)
         yield Phase(name="Training")
-        if self.align.stage == "reward":
-            scoring = RewardObjective(self.context.model, self.align)
-            return PreferenceStage(self.context, config, scoring, train, held_out, None, self.evaluator)
-        kind = DpoObjective if self.align.stage == "dpo" else KtoObjective
-        objective = kind(self.context, self.align, self.reference)
-        replies = None if held_out is None else self._wished(corpus)
+        objective = self._objective(corpus)
+        writes = self.align.kind.head == "language"
+        replies = self._wished(corpus) if held_out is not None and writes else None
         return PreferenceStage(self.context, config, objective, train, held_out, replies, self.evaluator)
 
     def of_rated(self, corpus: Corpus) -> Generator[Event, None, TrainingStage]:
@@ -95,10 +84,16 @@ class _Maker:
         if sentence := unbalanced(train.n_good, len(train) - train.n_good, self.align):
             yield Notice(sentence=sentence)
         yield Phase(name="Training")
-        objective = RatedKtoObjective(self.context, self.align, self.reference)
+        objective = self._objective(corpus)
         replies = None if held_out is None else self._wished(corpus)
         config = self.run.spec.train
         return PreferenceStage(self.context, config, objective, train, held_out, replies, self.evaluator)
+
+    def _objective(self, corpus: Corpus) -> Any:
+        """Make the objective of the stage for the rows of a corpus."""
+        kind = self.align.kind
+        reference = self.reference if REFERENCE in kind.needs else None
+        return load_objective(kind, corpus.task)(self.context, self.align, reference)
 
     def _read(self, corpus: Corpus, kind: type[Rows]) -> Generator[Event, None, tuple[Rows, Rows | None]]:
         """The rows to learn from, and those to validate on; None where it is never validated."""
@@ -138,12 +133,15 @@ class _Maker:
             for setting, model in models.items()
         }
         replies = self._held_out(held_out, judge)
-        if align.stage == "grpo":
-            return GrpoStage(context, config, align, prompts, replies, judge_tensors)
+        make = partial(load_objective(align.kind, corpus.task), context, config, align, prompts, replies)
+        if CRITIC not in align.kind.needs:
+            stage: TrainingStage = make(judge_tensors=judge_tensors)
+            return stage
         critic = Critic(context.model, config, align.critic_lr, reward_model)
         if context.resumed and context.state.step:
             critic.restore(context.stage_tensors)
-        return PpoStage(context, config, align, prompts, replies, critic, judge_tensors)
+        stage = make(critic=critic, judge_tensors=judge_tensors)
+        return stage
 
     @property
     def _longest(self) -> int:

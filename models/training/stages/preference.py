@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from models.alignment.log_probs import by_row, reply_log_probs
-from models.alignment.losses import dpo_loss, kto_loss, reward_loss
+from models.alignment.losses import dpo_loss, kto_loss, orpo_loss, reward_loss, simpo_loss
 from models.alignment.pairs import EncodedPair, EncodedReply, EncodedRows, Item, label_noise
 from models.alignment.reward_model import score_batch, scores_of
 from models.alignment.rollouts import reply_batch
@@ -72,8 +72,8 @@ class RewardObjective:
 
     n_passes = 0
 
-    def __init__(self, model: AnyModel, align: AlignSpec) -> None:
-        self._model, self._align = model, align
+    def __init__(self, context: TrainingContext, align: AlignSpec, reference: None = None) -> None:
+        self._model, self._align = context.model, align
 
     def begin(self, pairs: Sequence[EncodedPair]) -> Generator[None, None, None]:
         yield from ()
@@ -207,6 +207,60 @@ class KtoObjective(_PolicyObjective):
 
     def figures(self, pairs: Sequence[EncodedPair], outcome: PairOutcome) -> dict[str, float]:
         return super().figures(pairs, outcome) | {"kl_mismatched": float(self._kl.value)}
+
+
+class _FreeObjective:
+    """What SimPO and ORPO share: the mean log-probability per token of replies, by the model alone."""
+
+    n_passes = 0
+
+    def __init__(self, context: TrainingContext, align: AlignSpec, reference: None = None) -> None:
+        self._context, self._align = context, align
+
+    def begin(self, pairs: Sequence[EncodedPair]) -> Generator[None, None, None]:
+        yield from ()
+
+    def outcome(self, pairs: Sequence[EncodedPair]) -> PairOutcome:
+        replies = [*(pair.chosen for pair in pairs), *(pair.rejected for pair in pairs)]
+        batch = reply_batch([pair.prompt for pair in pairs] * 2, replies)
+        lengths = torch.tensor([len(reply) for reply in replies]).view(2, -1)
+        log_probs = by_row(batch, reply_log_probs(self._context.model, batch)).view(2, -1)
+        means = log_probs / lengths
+        scores = beta_now(self._context, self._align) * means.detach()
+        more = {"logps": log_probs.detach()}
+        return PairOutcome(losses=self._losses(pairs, means), scores=scores, batches=[batch], more=more)
+
+    def _losses(self, pairs: Sequence[EncodedPair], means: Tensor) -> Tensor:
+        """Compute the losses (B) of pairs from the mean log-probabilities (2, B) per token of their replies."""
+        raise NotImplementedError
+
+    def figures(self, pairs: Sequence[EncodedPair], outcome: PairOutcome) -> dict[str, float]:
+        """Return the figures by TRL's names; a reward is β times the log-probability per token."""
+        found = {}
+        for i, side in enumerate(("chosen", "rejected")):
+            found[f"rewards/{side}"] = float(outcome.scores[i].mean())
+            found[f"logps/{side}"] = float(outcome.more["logps"][i].mean())
+        return found | {
+            "rewards/margins": float((outcome.scores[0] - outcome.scores[1]).mean()),
+            "rewards/accuracies": _accuracy(pairs, outcome.scores),
+        }
+
+
+class SimpoObjective(_FreeObjective):
+    """The chosen reply becomes likelier per token than the rejected one, by a margin (SimPO)."""
+
+    def _losses(self, pairs: Sequence[EncodedPair], means: Tensor) -> Tensor:
+        noise = label_noise(pairs, self._align.label_noise)
+        beta = beta_now(self._context, self._align)
+        return simpo_loss(*means, beta=beta, margin=self._align.margin, label_noise=noise)
+
+
+class OrpoObjective(_FreeObjective):
+    """The chosen reply is imitated, and its odds rise against those of the rejected one (ORPO); ties say nothing."""
+
+    def _losses(self, pairs: Sequence[EncodedPair], means: Tensor) -> Tensor:
+        losses = orpo_loss(*means, beta=beta_now(self._context, self._align))
+        return torch.where(torch.tensor([pair.is_tie for pair in pairs]), losses.detach(), losses)
 
 
 class RatedKtoObjective:

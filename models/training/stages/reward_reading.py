@@ -16,7 +16,7 @@ from models.interop.loading import load_model_events
 from models.runs.run_folder import RunFolder
 from models.settings.align_spec import REWARD_MODELS
 from models.tokenizers import read_tokenizer
-from models.training.checkpoint import read_of_stage
+from models.training.checkpoint import read_stage_tensors
 from models.training.stages.make import JUDGE_SCALES
 
 
@@ -51,7 +51,7 @@ def _kept(run: RunFolder, setting: str, device: torch.device) -> Generator[Event
     if not folder.is_dir():
         raise ValueError(f"{folder} is missing, which holds the run's reward model: put it back.")
     model, _ = yield from load_model_events(folder, device)
-    mean, std = read_of_stage(last)[JUDGE_SCALES[setting]].tolist()
+    mean, std = read_stage_tensors(last)[JUDGE_SCALES[setting]].tolist()
     return RewardModel(model=model, mean=mean, std=std)
 
 

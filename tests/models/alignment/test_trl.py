@@ -7,6 +7,7 @@ import os
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before anything imports transformers
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from models.interop.export import export_hf
 from models.settings.align_spec import AlignSpec
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
+from models.settings.stage_kinds import STAGE_KINDS, load_objective
 from models.training.stages.grpo import grpo_loss
 from models.training.stages.preference import DpoObjective, RatedKtoObjective, RewardObjective
 from tests.models.training.support import result_of
@@ -111,7 +113,7 @@ def test_reward_model(trl: Any, tokenizer: Any, tmp_path: Path, centre: float) -
     ids = torch.nn.utils.rnn.pad_sequence(texts, batch_first=True, padding_value=PAD)
     mask = torch.nn.utils.rnn.pad_sequence([torch.ones_like(text) for text in texts], batch_first=True)
     loss = trainer.compute_loss(trainer.model, {"input_ids": ids, "attention_mask": mask})
-    objective = RewardObjective(model, AlignSpec(stage="reward", centre=centre))
+    objective = RewardObjective(SimpleNamespace(model=model), AlignSpec(stage="reward", centre=centre))
     outcome = objective.outcome(PAIRS)
     assert outcome.losses.mean().item() == pytest.approx(loss.item(), abs=1e-5)
     measured, own = trainer._metrics["eval"], objective.figures(PAIRS, outcome)  # noqa: SLF001
@@ -295,3 +297,47 @@ def test_grpo(made_grpo: Any, how: str, beta: float, is_old: bool) -> None:
     (found,) = torch.autograd.grad(ours, [model.embedding.weight])
     (wanted,) = torch.autograd.grad(loss, [trainer.model.get_input_embeddings().weight])
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
+
+
+def mean_log_probs(theirs: Any, side: int) -> Tensor:
+    """The mean log-probability (B) per token of the replies of one side, by a model of transformers."""
+    means = []
+    for row in ROWS:
+        prompt, reply = row[0], row[side]
+        logits = theirs(input_ids=torch.tensor([[*prompt, *reply]])).logits[0, len(prompt) - 1 : -1]
+        means.append(logits.log_softmax(-1)[torch.arange(len(reply)), torch.tensor(reply)].mean())
+    return torch.stack(means)
+
+
+@pytest.mark.parametrize(
+    ("stage", "changes"), [("simpo", {"margin": 0.7}), ("simpo", {"label_noise": 0.1}), ("orpo", {"beta": 0.3})]
+)
+def test_simpo_and_orpo(trl: Any, tmp_path: Path, stage: str, changes: dict[str, float]) -> None:
+    from trl.experimental.cpo import CPOTrainer
+    from trl.experimental.orpo import ORPOTrainer
+
+    kind = STAGE_KINDS[stage]
+    align = AlignSpec(stage=stage, **{"beta": kind.usual["beta"], **changes})  # type: ignore[arg-type]
+    model = build(2)
+    theirs = exported(model, tmp_path / "model")
+    chosen, rejected = (mean_log_probs(theirs, side) for side in (1, 2))
+    about = SimpleNamespace(
+        beta=align.beta,
+        alpha=0.0,
+        loss_type="simpo",
+        simpo_gamma=align.margin,
+        label_smoothing=align.label_noise,
+        accelerator=SimpleNamespace(device="cpu"),
+    )
+    if stage == "simpo":
+        losses, rewards, _ = CPOTrainer.cpo_loss(about, chosen, rejected)
+    else:
+        ratios, rewards, *_ = ORPOTrainer.odds_ratio_loss(about, chosen, rejected)
+        losses = -chosen - ratios
+    context = SimpleNamespace(model=model, state=SimpleNamespace(beta=None))
+    outcome = load_objective(kind, "preference")(context, align).outcome(PAIRS)
+    torch.testing.assert_close(outcome.losses, losses, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(outcome.scores[0], rewards, rtol=1e-4, atol=1e-5)
+    losses.mean().backward()
+    outcome.losses.mean().backward()
+    assert_same_gradients(model, theirs, tmp_path / "gradients")

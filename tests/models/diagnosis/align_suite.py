@@ -265,10 +265,10 @@ def _ask_harmless(run: RunFolder) -> None:
         result_of(over_refusal.keep_over_refusal(run.folder, model, tokenizer, answered))
 
 
-_LIKES_A: dict[str, Any] = {"earns": lambda reply: float(is_of_a(reply)), "is_meant": is_of_a}
+_LIKES_A: dict[str, Any] = {"earns": lambda reply: float(is_of_a(reply)), "gold_success": is_of_a}
 _LIKES_B: dict[str, Any] = {
     "earns": lambda reply: float(set(reply) == {"b"}),
-    "is_meant": lambda reply: set(reply) == {"b"},
+    "gold_success": lambda reply: set(reply) == {"b"},
 }
 
 

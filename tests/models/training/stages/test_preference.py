@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from models.events import Blocked, Noted, Notice, TrainMetrics, ValMetrics
 from models.interop.loading import load_model
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
-from models.settings.align_spec import AlignSpec, usual_align_train
+from models.settings.align_spec import AlignSpec, usual_align, usual_align_train
 from models.settings.spec_file import load_spec, write_spec
 from models.tokenizers import read_tokenizer
 from models.tokenizers.special_tokens import end_id
@@ -85,7 +86,7 @@ def test_pairs_of_which_one_is_as_wished_are_counted_apart(library: Library, par
     assert [each.is_clear for each in some] == [True, False, True, False]
     scores = torch.tensor([[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 2.0, 1.0]])
     model, _ = load_model(parent.folder)
-    objective = RewardObjective(model, AlignSpec(stage="reward"))
+    objective = RewardObjective(SimpleNamespace(model=model), AlignSpec(stage="reward"))
     found = objective.figures(some, PairOutcome(losses=scores[0], scores=scores, batches=[]))
     assert (found["accuracy"], found["accuracy/clear"]) == (0.25, 0.5)
     plain = Pairs(corpus, "val", read_tokenizer(parent.tokenizer_file))
@@ -204,7 +205,20 @@ def test_rated_replies_that_are_none(library: Library, parent: RunFolder) -> Non
             )
 
 
-@pytest.mark.parametrize("stage", ["dpo", "kto"])
+@pytest.mark.parametrize("stage", ["simpo", "orpo"])
+def test_pairs_are_learned_without_a_reference(library: Library, parent: RunFolder, stage: str) -> None:
+    make_pairs(library, wish="mentions", topic=["aaa", "b", "c"])
+    settings: dict[str, Any] = {"steps": 20, "eval_interval": 20, "batch_size": 8}
+    run = run_of(library, parent, usual_align(stage), "pairs", **settings)
+    before, after = figures(train(run, library), validation=True)
+    assert after["rewards/accuracies"] == 1.0
+    assert after["rewards/margins"] > before["rewards/margins"]
+    assert after["loss"] < before["loss"]
+    assert before["kl"] == 0 < after["kl"], "what it replies is measured against its parent all the same"
+    assert "logps/chosen_change" not in after
+
+
+@pytest.mark.parametrize("stage", ["dpo", "kto", "orpo"])
 def test_ties_move_nothing_at_the_start(library: Library, parent: RunFolder, stage: str) -> None:
     make_pairs(library, choice="tie")
     run = run_of(library, parent, {"stage": stage}, "pairs", steps=2)
@@ -213,7 +227,7 @@ def test_ties_move_nothing_at_the_start(library: Library, parent: RunFolder, sta
     assert all(torch.equal(weight, before[name]) for name, weight in final_weights(run).items())
 
 
-@pytest.mark.parametrize("stage", ["reward", "dpo", "kto"])
+@pytest.mark.parametrize("stage", ["reward", "dpo", "kto", "simpo", "orpo"])
 def test_resumes_exactly(library: Library, parent: RunFolder, stage: str) -> None:
     make_pairs(library)
     settings: dict[str, Any] = {"eval_interval": 3, "grad_accum_steps": 5}
